@@ -1,0 +1,2 @@
+//! PicArcade.
+fn main() {}

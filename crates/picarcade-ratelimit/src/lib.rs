@@ -1,0 +1,1 @@
+//! PicArcade ratelimit.

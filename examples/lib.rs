@@ -1,0 +1,1 @@
+//! The runnable examples are in the files beside this one.

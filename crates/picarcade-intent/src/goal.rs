@@ -1,0 +1,77 @@
+//! What the words of a prompt ask for.
+//!
+//! A goal is what a reader understands from the words; the [prompt type](crate::PromptType) is what follows from it
+//! under the [facts](crate::Facts). Keeping the two apart is what lets the local classifier learn five classes instead
+//! of twelve, and lets the decision matrix stay data. An unknown word is an error, never a default.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::UnknownWord;
+
+/// One of five things that a prompt can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Goal {
+    /// A new still picture; also the default when nothing else is asked, as in a bare description.
+    CreateImage,
+    /// A change to what is already there: colour, light, removal, replacement, style, clothes, hair, background.
+    Edit,
+    /// A new person, animal or object placed into the scene.
+    AddElement,
+    /// Moving pictures as the output.
+    CreateVideo,
+    /// Moving pictures as the output, with sound as part of it.
+    CreateVideoWithAudio,
+}
+
+impl Goal {
+    /// How many goals there are.
+    pub const COUNT: usize = 5;
+
+    /// Every goal, in declaration order: `Goal::ALL[goal as usize] == goal`.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::CreateImage, Self::Edit, Self::AddElement, Self::CreateVideo, Self::CreateVideoWithAudio];
+
+    /// The word for it in the decision matrix and in JSON, such as `create_image`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CreateImage => "create_image",
+            Self::Edit => "edit",
+            Self::AddElement => "add_element",
+            Self::CreateVideo => "create_video",
+            Self::CreateVideoWithAudio => "create_video_with_audio",
+        }
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Goal {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|goal| goal.as_str() == word).ok_or_else(|| UnknownWord::new("goal", word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_round_trip_as_text_and_as_json() {
+        for (index, goal) in Goal::ALL.into_iter().enumerate() {
+            assert_eq!(goal as usize, index);
+            assert_eq!(goal.as_str().parse::<Goal>().unwrap(), goal);
+            assert_eq!(serde_json::to_value(goal).unwrap(), goal.as_str());
+        }
+        assert_eq!("paint".parse::<Goal>().unwrap_err().to_string(), "unknown goal \"paint\"");
+    }
+}

@@ -1,1 +1,4 @@
-//! Integration tests.
+//! Every part of the kit, against the real programs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod redis;

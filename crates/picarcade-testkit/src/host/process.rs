@@ -1,0 +1,205 @@
+//! One server process: started with its output in a file, stopped, continued, killed, started again.
+//!
+//! Signals go to the whole family of the process, as when a machine dies or hangs. Whoever drops it kills it;
+//! what is never dropped falls to the [watchdog](super::watchdog).
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::future::Future;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use super::account::Account;
+use super::family::{descendants, has_ended, has_stopped};
+use super::scratch::Run;
+use crate::error::{Error, Result};
+
+/// How long a server may take to be ready. Generous: a loaded build machine is slow, and only a failure waits it out.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks at a server that is not ready yet.
+pub(crate) const POLL: Duration = Duration::from_millis(10);
+/// How much of a log is shown.
+const LOG_LINES: usize = 40;
+
+/// What to run. The directory is the process's, and holds its log.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    pub(crate) name: &'static str,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) account: Option<Account>,
+    pub(crate) directory: TempDir,
+}
+
+/// A process that can be started again and again.
+#[derive(Debug)]
+pub(crate) struct Process {
+    recipe: Recipe,
+    child: Mutex<Option<Child>>,
+}
+
+impl Process {
+    /// A process that is not running yet.
+    pub(crate) fn new(recipe: Recipe) -> Self {
+        Self { recipe, child: Mutex::new(None) }
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        self.recipe.directory.path()
+    }
+
+    /// Starts it, unless it runs.
+    pub(crate) fn spawn(&self) -> Result<()> {
+        let mut child = self.child.lock();
+        if let Some(running) = child.as_mut() {
+            if matches!(running.try_wait(), Ok(None)) {
+                return Ok(());
+            }
+            Run::current()?.watchdog().release(running.id());
+        }
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .map_err(Error::io("cannot open the log of a server"))?;
+        let errors = log.try_clone().map_err(Error::io("cannot open the log of a server"))?;
+        let mut command = Command::new(&self.recipe.program);
+        command
+            .args(&self.recipe.args)
+            .current_dir(self.directory())
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .process_group(0);
+        if let Some(account) = self.recipe.account {
+            account.apply(&mut command);
+        }
+        let started = command.spawn().map_err(|source| Error::Spawn { program: self.recipe.name, source })?;
+        Run::current()?.watchdog().watch(started.id());
+        *child = Some(started);
+        Ok(())
+    }
+
+    /// The id of the process, while it is not reaped.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.lock().as_ref().map(Child::id)
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+        self.child.lock().as_mut().and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    /// SIGKILL to the whole family, and waits for the end. No effect on a process that is not running.
+    pub(crate) fn kill(&self) {
+        let Some(mut child) = self.child.lock().take() else { return };
+        let id = child.id();
+        // Stopped first, so that no child is born between the look and the blow.
+        signal(id, Signal::SIGSTOP);
+        let family = descendants(id);
+        signal(id, Signal::SIGKILL);
+        for &member in &family {
+            signal(member, Signal::SIGKILL);
+            await_state(member, has_ended);
+        }
+        let _ = child.wait();
+        if let Ok(run) = Run::current() {
+            for member in family.into_iter().chain([id]) {
+                run.watchdog().release(member);
+            }
+        }
+    }
+
+    /// SIGSTOP to the whole family: connections stay open and nobody answers.
+    pub(crate) fn pause(&self) {
+        let Some(id) = self.id() else { return };
+        signal(id, Signal::SIGSTOP);
+        await_state(id, has_stopped);
+        for member in descendants(id) {
+            signal(member, Signal::SIGSTOP);
+            // A stopped orphan cannot notice that its parent is gone.
+            if let Ok(run) = Run::current() {
+                run.watchdog().watch(member);
+            }
+            await_state(member, has_stopped);
+        }
+    }
+
+    /// SIGCONT to the whole family.
+    pub(crate) fn resume(&self) {
+        let Some(id) = self.id() else { return };
+        for member in descendants(id) {
+            signal(member, Signal::SIGCONT);
+            if let Ok(run) = Run::current() {
+                run.watchdog().release(member);
+            }
+        }
+        signal(id, Signal::SIGCONT);
+    }
+
+    /// The last lines that the process wrote.
+    pub(crate) fn log(&self) -> String {
+        let bytes = std::fs::read(self.log_path()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+    }
+
+    /// Asks `probe` until it says yes. Fails at once when the process ends, and at last when patience does.
+    pub(crate) async fn until_ready<F, Fut>(&self, mut probe: F) -> Result<()>
+    where
+        F: FnMut() -> Fut + Send,
+        Fut: Future<Output = Result<()>> + Send,
+    {
+        let program = self.recipe.name;
+        let start = Instant::now();
+        loop {
+            let Err(reason) = probe().await else { return Ok(()) };
+            if let Some(status) = self.ended() {
+                return Err(Error::Exited { program, status, log: self.log() });
+            }
+            let waited = start.elapsed();
+            if waited > PATIENCE {
+                return Err(Error::NotReady {
+                    program,
+                    waited,
+                    reason: format!("{reason:?}"),
+                    log: self.log(),
+                });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory().join("server.log")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn signal(id: u32, signal: Signal) {
+    // The process may be gone; that is what the caller wants, or finds out by itself.
+    let _ = i32::try_from(id).map(|id| kill(Pid::from_raw(id), signal));
+}
+
+/// A signal is sent before it has its effect: a test that went on at once could still get an answer from a stopped
+/// server. Bounded, for a process in an uninterruptible wait takes its time, and nothing depends on more than likelihood.
+fn await_state(id: u32, reached: impl Fn(u32) -> bool) {
+    let start = Instant::now();
+    while !reached(id) && start.elapsed() < Duration::from_secs(2) {
+        std::thread::yield_now();
+    }
+}

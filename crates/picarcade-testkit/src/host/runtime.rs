@@ -1,0 +1,47 @@
+//! The runtime on which everything of this crate waits, apart from the tests' own.
+//!
+//! Two reasons. A test with paused time would otherwise see its clock jump while a server starts, or a proxy's delay
+//! take no time at all. And each `#[tokio::test]` ends its runtime: a proxy or a mock provider that several tests
+//! share would end with the first of them.
+
+use std::future::Future;
+use std::io;
+use std::sync::LazyLock;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+
+use crate::error::{Error, Result};
+
+static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
+    Builder::new_multi_thread().worker_threads(2).thread_name("testkit").enable_all().build()
+});
+
+/// Starts `future` on the crate's runtime; it goes on when the caller leaves.
+pub(crate) fn spawn<F>(future: F) -> Result<JoinHandle<F::Output>>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match &*RUNTIME {
+        Ok(runtime) => Ok(runtime.spawn(future)),
+        Err(error) => {
+            Err(Error::Io { what: "cannot start a runtime".to_owned(), source: error.kind().into() })
+        }
+    }
+}
+
+/// Runs `future` to its end on the crate's runtime.
+pub(crate) async fn run<T, F>(future: F) -> Result<T>
+where
+    F: Future<Output = Result<T>> + Send + 'static,
+    T: Send + 'static,
+{
+    match spawn(future)?.await {
+        Ok(result) => result,
+        Err(stopped) => match stopped.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(stopped) => Err(Error::Io { what: "stopped".to_owned(), source: stopped.into() }),
+        },
+    }
+}

@@ -1,0 +1,171 @@
+//! One `redis-server` process.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::builder::RedisBuilder;
+use super::resp::Value;
+use super::wire::{COMMAND_TIMEOUT, ask};
+use crate::error::{Error, Result};
+use crate::host::port::Port;
+use crate::host::process::Process;
+use crate::host::runtime;
+
+/// A real Redis on a free port of the loopback interface, killed when dropped.
+///
+/// Signals (`kill`, `pause`, `resume`) have taken effect when the call returns.
+#[derive(Debug)]
+pub struct RedisServer {
+    process: Process,
+    port: Port,
+    password: Option<String>,
+    replica: bool,
+}
+
+impl RedisServer {
+    /// Starts a server with no password.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisBuilder::start`].
+    pub async fn start() -> Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// A server that is to be special.
+    pub fn builder() -> RedisBuilder {
+        RedisBuilder::default()
+    }
+
+    pub(super) fn new(process: Process, port: Port, password: Option<String>, replica: bool) -> Self {
+        Self { process, port, password, replica }
+    }
+
+    /// What a client connects to, the password included.
+    pub fn url(&self) -> String {
+        let secret = self
+            .password
+            .as_ref()
+            .map(|password| format!(":{}@", percent_encoded(password)))
+            .unwrap_or_default();
+        format!("redis://{secret}127.0.0.1:{}", self.port())
+    }
+
+    /// The port that clients use.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// The address that clients use.
+    pub fn addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port()).into()
+    }
+
+    /// The password that clients must give.
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// The id of the running process.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// SIGKILL: connections are reset, new ones refused, and what was not on disk is lost.
+    pub fn kill(&self) {
+        self.process.kill();
+    }
+
+    /// SIGSTOP: connections stay open, new ones are accepted by the system, and nobody answers.
+    pub fn pause(&self) {
+        self.process.pause();
+    }
+
+    /// SIGCONT: goes on, and answers what came meanwhile.
+    pub fn resume(&self) {
+        self.process.resume();
+    }
+
+    /// Kills the server if it runs, starts it again on the same port and directory, and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// As [`RedisBuilder::start`].
+    pub async fn restart(&self) -> Result<()> {
+        self.kill();
+        self.launch().await
+    }
+
+    /// One command through a connection of its own; the reply as text (see [`Value`]'s `Display`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with the server's error reply; no connection; no answer within ten seconds.
+    pub async fn command(&self, arguments: &[&str]) -> Result<String> {
+        match self.query(arguments).await? {
+            Value::Error(error) => Err(Error::Refused(error)),
+            value => Ok(value.to_string()),
+        }
+    }
+
+    /// One command through a connection of its own; the reply as it came, error replies included.
+    ///
+    /// # Errors
+    ///
+    /// No connection; no answer within ten seconds.
+    pub async fn query(&self, arguments: &[impl AsRef<[u8]>]) -> Result<Value> {
+        let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.as_ref().to_vec()).collect();
+        let (address, password) = (self.addr(), self.password.clone());
+        runtime::run(async move { ask(address, password.as_deref(), &arguments, COMMAND_TIMEOUT).await })
+            .await
+    }
+
+    /// How often the server ran each command, by its lower-case name, since it started or `CONFIG RESETSTAT`.
+    ///
+    /// # Errors
+    ///
+    /// As [`command`](Self::command).
+    pub async fn calls(&self, name: &str) -> Result<u64> {
+        let report = self.command(&["INFO", "commandstats"]).await?;
+        let prefix = format!("cmdstat_{name}:calls=");
+        Ok(report
+            .lines()
+            .find_map(|line| line.strip_prefix(&prefix)?.split(',').next()?.parse().ok())
+            .unwrap_or(0))
+    }
+
+    /// The last lines of the server's log.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// Starts the process and waits until it answers.
+    pub(super) async fn launch(&self) -> Result<()> {
+        self.process.spawn()?;
+        self.process.until_ready(|| self.is_ready()).await
+    }
+
+    async fn is_ready(&self) -> Result<()> {
+        let question = if self.replica { ["INFO", "replication"] } else { ["PING", "ready"] };
+        let question = question.map(|word| word.as_bytes().to_vec());
+        match ask(self.addr(), self.password(), &question, Duration::from_secs(2)).await? {
+            Value::Error(error) => Err(Error::Refused(error)),
+            value if self.replica && !value.to_string().contains("master_link_status:up") => {
+                Err(Error::Protocol("the first copy from the primary is not complete".to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Everything but letters, digits and `-._~` as `%XX` (RFC 3986), so that any password fits into a URL.
+pub(super) fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}

@@ -2,7 +2,9 @@
 
 mod error;
 mod host;
+mod mock;
 mod redis;
 
 pub use error::{Error, Result};
+pub use mock::{Answer, Answers, Dialect, MockProvider, OutputShape, PredictionEnd, Reply, Request};
 pub use redis::{RedisBuilder, RedisServer, Value};

@@ -1,0 +1,55 @@
+//! A response before it is bytes on a wire: what to say, and how badly to deliver it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// What the mock does about a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: String,
+    pub(super) delay: Duration,
+    pub(super) delivery: Delivery,
+}
+
+/// How the response goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// As it should.
+    Whole,
+    /// Half of the body, then the connection is cut.
+    Half,
+    /// With so many bytes in the place of [`FILLER`].
+    Padded(u64),
+    /// Not at all; the connection stays.
+    Never,
+    /// A reset connection in its place.
+    Reset,
+}
+
+/// Where the padding goes. Letters only, so that no level of JSON quoting changes it.
+pub(super) const FILLER: &str = "PADDINGGOESHERE";
+
+impl Response {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.to_string(),
+            delay: Duration::ZERO,
+            delivery: Delivery::Whole,
+        }
+    }
+
+    pub(super) fn header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(super) fn delivered(mut self, delivery: Delivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+}

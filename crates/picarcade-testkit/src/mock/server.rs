@@ -1,0 +1,175 @@
+//! The mock on a socket: HTTP/1.1 by hyper, each connection a task that ends with the mock.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::body::Payload;
+use super::dialect::Route;
+use super::journal::Request;
+use super::response::{Delivery, Response};
+use super::script::Script;
+
+/// What the mock and its connections share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) script: Mutex<Script>,
+    /// How many calls have arrived; tests wait on it.
+    pub(super) arrived: watch::Sender<u64>,
+    pub(super) in_flight: AtomicUsize,
+    pub(super) peak: AtomicUsize,
+}
+
+/// Accepts until dropped; the connections end with it.
+pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(connection(stream, Arc::clone(&shared)));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    let _ = stream.set_nodelay(true);
+    let reset = Arc::new(AtomicBool::new(false));
+    let io = TokioIo::new(Socket { stream, reset: Arc::clone(&reset) });
+    let service = service_fn(move |request| answer(request, Arc::clone(&shared), Arc::clone(&reset)));
+    // An error here is a client that left, or a fault of the script; both are wanted.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
+}
+
+async fn answer(
+    request: hyper::Request<Incoming>,
+    shared: Arc<Shared>,
+    reset: Arc<AtomicBool>,
+) -> io::Result<hyper::Response<Payload>> {
+    let request = read(request).await?;
+    let _running = Running::count(&shared);
+    let response = {
+        let mut script = shared.script.lock();
+        let response = script.respond(request);
+        shared.arrived.send_replace(script.calls);
+        response
+    };
+    tokio::time::sleep(response.delay).await;
+    match response.delivery {
+        Delivery::Never => std::future::pending().await,
+        Delivery::Reset => {
+            reset.store(true, Ordering::Relaxed);
+            Err(io::Error::other("reset on purpose"))
+        }
+        Delivery::Half | Delivery::Whole | Delivery::Padded(_) => send(response),
+    }
+}
+
+async fn read(request: hyper::Request<Incoming>) -> io::Result<Request> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
+    let headers = head.headers.iter().map(|(name, value)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
+    Ok(Request {
+        dialect: Route::of(&method, &path).dialect(),
+        method,
+        path,
+        headers: headers.collect(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
+        at: Instant::now(),
+    })
+}
+
+fn send(response: Response) -> io::Result<hyper::Response<Payload>> {
+    let mut head = hyper::Response::builder().status(response.status);
+    for (name, value) in &response.headers {
+        head = head.header(name, value);
+    }
+    let payload = match response.delivery {
+        Delivery::Half => {
+            // The length that the whole would have: so the reader knows that something is missing.
+            head = head.header("content-length", response.body.len());
+            Payload::half(&response.body)
+        }
+        Delivery::Padded(bytes) => Payload::padded(&response.body, bytes),
+        _ => Payload::whole(response.body),
+    };
+    head.body(payload).map_err(io::Error::other)
+}
+
+/// Counts a request while it is answered, until its caller has the head of the response or is gone.
+struct Running(Arc<Shared>);
+
+impl Running {
+    fn count(shared: &Arc<Shared>) -> Self {
+        let now = shared.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        shared.peak.fetch_max(now, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// A connection that is reset instead of closed when told so.
+struct Socket {
+    stream: TcpStream,
+    reset: Arc<AtomicBool>,
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.reset.load(Ordering::Relaxed) {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

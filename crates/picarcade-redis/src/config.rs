@@ -1,0 +1,199 @@
+//! Everything that can be set, checked before anything is connected.
+
+use std::{fmt, time::Duration};
+
+use crate::{
+    ConfigError,
+    address::{Address, AddressError},
+};
+
+/// Which library speaks to Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum DriverKind {
+    /// redis-rs (cargo feature `redis`).
+    #[default]
+    Redis,
+    /// fred (cargo feature `fred`).
+    Fred,
+}
+
+/// The settings of a [`RedisHandle`](crate::RedisHandle).
+///
+/// `Debug` never shows a password: URLs are reduced to their scheme and hosts.
+///
+/// ```
+/// use picarcade_redis::Config;
+/// let config = Config { prefix: "shop:".into(), ..Config::new("redis://:secret@localhost") };
+/// assert!(!format!("{config:?}").contains("secret"));
+/// ```
+#[derive(Clone)]
+pub struct Config {
+    /// The primary, in one of the forms of [`Address`].
+    pub url: String,
+    /// A second, independent Redis that takes over while the primary is down.
+    pub backup_url: Option<String>,
+    /// Put before every key and every channel. Default `picarcade:`.
+    pub prefix: String,
+    /// Which library speaks to Redis.
+    pub driver: DriverKind,
+    /// Longest time for one attempt to connect, TLS and log-in included. Default 2 s.
+    pub connect_timeout: Duration,
+    /// Longest time for one command. Default 1 s.
+    pub command_timeout: Duration,
+    /// PEM certificates to trust instead of the web's roots.
+    pub ca: Option<Vec<u8>>,
+    /// Commands under way at one time; more are refused as overloaded. Default 8192.
+    pub max_in_flight: usize,
+    /// Failures in a row after which an endpoint counts as down and its connection is replaced. Default 3.
+    pub failure_threshold: u32,
+    /// How often an endpoint is probed by a small write. Default 1 s.
+    pub probe_interval: Duration,
+    /// How long a returned primary must have been healthy before traffic goes back to it. Default 10 s.
+    pub failback_grace: Duration,
+    /// Invalidations remembered for an endpoint that is away; beyond this its keys (under our prefix) are
+    /// purged when it comes back, because nobody knows any more which of them were deleted. Default 65536.
+    pub journal_capacity: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            url: "redis://127.0.0.1:6379".into(),
+            backup_url: None,
+            prefix: "picarcade:".into(),
+            driver: DriverKind::default(),
+            connect_timeout: Duration::from_secs(2),
+            command_timeout: Duration::from_secs(1),
+            ca: None,
+            max_in_flight: 8192,
+            failure_threshold: 3,
+            probe_interval: Duration::from_secs(1),
+            failback_grace: Duration::from_secs(10),
+            journal_capacity: 65_536,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults with this primary.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), ..Self::default() }
+    }
+
+    /// The addresses of the primary and the backup, when everything is in range.
+    pub(crate) fn validate(&self) -> Result<(Address, Option<Address>), ConfigError> {
+        self.validate_ranges()?;
+        let primary = parse("url", &self.url)?;
+        let backup = self.backup_url.as_deref().map(|url| parse("backup url", url)).transpose()?;
+        if let Some(pem) = &self.ca {
+            validate_ca(pem)?;
+        }
+        Ok((primary, backup))
+    }
+
+    /// The part of the check that does not need a URL.
+    pub(crate) fn validate_ranges(&self) -> Result<(), ConfigError> {
+        let durations = [
+            ("the redis connect timeout", self.connect_timeout),
+            ("the redis command timeout", self.command_timeout),
+            ("the redis probe interval", self.probe_interval),
+        ];
+        for (setting, value) in durations {
+            if value.is_zero() {
+                return Err(ConfigError::Range { setting, expected: "longer than zero" });
+            }
+        }
+        if self.max_in_flight == 0 || self.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
+            return Err(ConfigError::Range { setting: "the redis in-flight limit", expected: "at least 1" });
+        }
+        if self.failure_threshold == 0 {
+            return Err(ConfigError::Range {
+                setting: "the redis failure threshold",
+                expected: "at least 1",
+            });
+        }
+        Ok(())
+    }
+}
+
+fn parse(setting: &'static str, url: &str) -> Result<Address, ConfigError> {
+    Address::parse(url).map_err(|error| match error {
+        AddressError::Scheme => ConfigError::Scheme { setting },
+        AddressError::Malformed(problem) => ConfigError::Url { setting, problem },
+    })
+}
+
+fn validate_ca(pem: &[u8]) -> Result<(), ConfigError> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| ConfigError::Ca { problem: "not PEM".into() })?;
+        roots.add(certificate).map_err(|_| ConfigError::Ca { problem: "not a CA certificate".into() })?;
+    }
+    if roots.is_empty() {
+        return Err(ConfigError::Ca { problem: "no certificate in it".into() });
+    }
+    Ok(())
+}
+
+/// A URL without anything secret in it.
+struct Redacted<'a>(&'a str);
+
+impl fmt::Debug for Redacted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Address::parse(self.0) {
+            Ok(address) => address.fmt(f),
+            Err(_) => f.write_str("<unusable URL>"),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("url", &Redacted(&self.url))
+            .field("backup_url", &self.backup_url.as_deref().map(Redacted))
+            .field("prefix", &self.prefix)
+            .field("driver", &self.driver)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("command_timeout", &self.command_timeout)
+            .field("ca", &self.ca.is_some())
+            .field("max_in_flight", &self.max_in_flight)
+            .field("failure_threshold", &self.failure_threshold)
+            .field("probe_interval", &self.probe_interval)
+            .field("failback_grace", &self.failback_grace)
+            .field("journal_capacity", &self.journal_capacity)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+    use crate::ConfigError;
+    use std::time::Duration;
+
+    #[test]
+    fn mistakes_are_named_at_once_and_without_secrets() {
+        let refused = |config: Config| config.validate().unwrap_err();
+        assert_eq!(refused(Config::new("http://:hunter2@h")), ConfigError::Scheme { setting: "url" });
+        let error = refused(Config { backup_url: Some("redis://:hunter2@h:x".into()), ..Config::default() });
+        assert!(matches!(error, ConfigError::Url { setting: "backup url", .. }));
+        assert!(!error.to_string().contains("hunter2") && !format!("{error:?}").contains("hunter2"));
+        assert!(matches!(
+            refused(Config { ca: Some(b"nonsense".to_vec()), ..Config::default() }),
+            ConfigError::Ca { .. }
+        ));
+        let zero = Config { command_timeout: Duration::ZERO, ..Config::default() };
+        assert!(matches!(refused(zero), ConfigError::Range { .. }));
+    }
+
+    #[test]
+    fn debug_shows_hosts_and_no_password() {
+        let shown = format!("{:?}", Config::new("rediss://me:hunter2@cache:7000"));
+        assert!(shown.contains("cache") && !shown.contains("hunter2"), "{shown}");
+        let unusable = format!("{:?}", Config::new("rediss//me:hunter2@cache:7000"));
+        assert!(!unusable.contains("hunter2"), "{unusable}");
+    }
+}

@@ -1,0 +1,44 @@
+//! How a fresh [`Driver`] comes to be, again and again as connections break.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+
+use crate::{Config, ConfigError, Driver, Error, address::Address, config::DriverKind};
+
+/// Makes connections to one endpoint. The handle calls it, under its own deadline, at the start and
+/// whenever a connection has to be replaced.
+#[async_trait]
+pub trait Connector: Send + Sync + fmt::Debug + 'static {
+    /// Connects, logs in and resolves masters or slots anew.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Auth`], [`Error::Tls`] or [`Error::Protocol`]: whatever stood in the way.
+    async fn connect(&self) -> Result<Arc<dyn Driver>, Error>;
+}
+
+/// A connection that the user made, and whose client reconnects by itself.
+#[derive(Debug)]
+pub(crate) struct Given(pub(crate) Arc<dyn Driver>);
+
+#[async_trait]
+impl Connector for Given {
+    async fn connect(&self) -> Result<Arc<dyn Driver>, Error> {
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+/// The connector of the configured driver.
+pub(crate) fn for_address(config: &Config, address: Address) -> Result<Arc<dyn Connector>, ConfigError> {
+    match config.driver {
+        #[cfg(feature = "redis")]
+        DriverKind::Redis => Ok(Arc::new(crate::drivers::redis_rs::RedisRsConnector::new(config, address)?)),
+        #[allow(unreachable_patterns)]
+        other => {
+            let _ = address;
+            Err(ConfigError::DriverMissing {
+                driver: if other == DriverKind::Fred { "fred" } else { "redis" },
+            })
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! One Redis that may serve: its connection, its health, and what it has missed.
+//!
+//! Health is kept by the results of commands and by a supervisor that probes with a small *write*, since a replica or a
+//! primary with a full disk answers `PING` cheerfully. A connection goes down by a failure that it cannot survive
+//! or by a number of failures in a row; the supervisor then makes a new one, tells it the invalidations that it
+//! missed, and only then lets it serve. Nobody waits for any of that: without a connection, commands fail at once.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
+
+use crate::{
+    Condition, Config, Connector, Driver, Error,
+    journal::{Invalidation, Journal, Replay},
+};
+
+/// Invalidations replayed at a time.
+const REPLAY_BATCH: usize = 256;
+/// A purge scans every key of a server: it may take long, but not for ever.
+const PURGE_TIMEOUT: Duration = Duration::from_secs(60);
+const UNKNOWN: u64 = u64::MAX;
+
+/// A connection that serves.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) driver: Arc<dyn Driver>,
+    /// Counts the connections of this endpoint.
+    pub(crate) epoch: u64,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    connector: Arc<dyn Connector>,
+    live: ArcSwapOption<Live>,
+    failures: AtomicU32,
+    threshold: u32,
+    journal: Mutex<Journal>,
+    /// Wakes the supervisor before its next probe is due.
+    pub(crate) wake: Notify,
+    latency_micros: AtomicU64,
+    memory: AtomicU64,
+    last_error: Mutex<Option<&'static str>>,
+}
+
+impl Endpoint {
+    pub(crate) fn new(connector: Arc<dyn Connector>, config: &Config) -> Self {
+        Self {
+            connector,
+            live: ArcSwapOption::empty(),
+            failures: AtomicU32::new(0),
+            threshold: config.failure_threshold,
+            journal: Mutex::new(Journal::new(config.journal_capacity)),
+            wake: Notify::new(),
+            latency_micros: AtomicU64::new(UNKNOWN),
+            memory: AtomicU64::new(UNKNOWN),
+            last_error: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn live(&self) -> Option<Arc<Live>> {
+        self.live.load_full()
+    }
+
+    /// Whether it serves and knows every invalidation.
+    pub(crate) fn is_up(&self) -> bool {
+        self.live.load().is_some() && self.journal.lock().is_empty()
+    }
+
+    pub(crate) fn missed(&self) -> usize {
+        self.journal.lock().len()
+    }
+
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        known(&self.latency_micros).map(Duration::from_micros)
+    }
+
+    pub(crate) fn memory(&self) -> Option<u64> {
+        known(&self.memory)
+    }
+
+    pub(crate) fn last_error(&self) -> Option<&'static str> {
+        *self.last_error.lock()
+    }
+
+    /// Takes note of a command's outcome. Returns whether the connection went down by it.
+    pub(crate) fn report(&self, live: &Arc<Live>, failure: Option<&Error>) -> bool {
+        let Some(error) = failure.filter(|error| error.blames_endpoint()) else {
+            // Read before writing: on a healthy path the line stays shared between cores.
+            if self.failures.load(Ordering::Relaxed) != 0 {
+                self.failures.store(0, Ordering::Relaxed);
+            }
+            return false;
+        };
+        *self.last_error.lock() = Some(error.kind());
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        (failures >= self.threshold || error.ends_connection()) && self.take_down(live)
+    }
+
+    /// Ends this connection, unless another has already taken its place.
+    fn take_down(&self, live: &Arc<Live>) -> bool {
+        let seen = self.live.load();
+        let ours = seen.as_ref().is_some_and(|current| Arc::ptr_eq(current, live));
+        if !ours {
+            return false;
+        }
+        let previous = self.live.compare_and_swap(&*seen, None);
+        let ended = previous.as_ref().is_some_and(|current| Arc::ptr_eq(current, live));
+        if ended {
+            self.wake.notify_one();
+        }
+        ended
+    }
+
+    /// Remembers an invalidation that could not be carried out now.
+    pub(crate) fn miss(&self, key: Bytes, invalidation: Invalidation) {
+        self.journal.lock().record(key, invalidation);
+        self.wake.notify_one();
+    }
+
+    /// The connection to invalidate on, or a note in the journal when there is none. Both under one lock, so
+    /// that no invalidation falls between "not yet connected" and "journal already replayed".
+    pub(crate) fn live_or_miss(&self, key: &Bytes, invalidation: &Invalidation) -> Option<Arc<Live>> {
+        let mut journal = self.journal.lock();
+        let live = self.live.load_full();
+        if live.is_none() {
+            journal.record(key.clone(), invalidation.clone());
+        }
+        live
+    }
+
+    /// Makes a connection, checks it, tells it what it missed, and lets it serve.
+    pub(crate) async fn establish(&self, config: &Config, epoch: u64) -> Result<(), Error> {
+        let driver = timeout(config.connect_timeout, self.connector.connect())
+            .await
+            .unwrap_or(Err(Error::Timeout))
+            .inspect_err(|error| *self.last_error.lock() = Some(error.kind()))?;
+        let checked = async {
+            self.probe(&*driver, config, epoch).await?;
+            loop {
+                self.replay(&*driver, config).await?;
+                let journal = self.journal.lock();
+                if journal.is_empty() {
+                    self.failures.store(0, Ordering::Relaxed);
+                    self.live.store(Some(Arc::new(Live { driver: Arc::clone(&driver), epoch })));
+                    return Ok(());
+                }
+            }
+        };
+        checked.await.inspect_err(|error: &Error| *self.last_error.lock() = Some(error.kind()))?;
+        *self.last_error.lock() = None;
+        Ok(())
+    }
+
+    /// Probes the connection that serves. Returns whether it went down by that.
+    pub(crate) async fn check(&self, config: &Config, round: u64) -> bool {
+        let Some(live) = self.live() else { return true };
+        let outcome = match self.probe(&*live.driver, config, round).await {
+            Ok(()) => self.replay(&*live.driver, config).await,
+            Err(error) => Err(error),
+        };
+        self.report(&live, outcome.as_ref().err())
+    }
+
+    /// A write and, now and then, the memory in use.
+    async fn probe(&self, driver: &dyn Driver, config: &Config, round: u64) -> Result<(), Error> {
+        // Different keys live on different nodes of a cluster.
+        let key = format!("{}probe:{}", config.prefix, round % 64);
+        let began = Instant::now();
+        let write = driver.set(key.as_bytes(), b"1", Some(Duration::from_secs(60)), Condition::Always);
+        timeout(config.command_timeout, write).await.unwrap_or(Err(Error::Timeout))?;
+        let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(UNKNOWN - 1);
+        self.latency_micros.store(micros, Ordering::Relaxed);
+        if round.is_multiple_of(8)
+            // Some providers forbid INFO: then the memory stays unknown, and that is all.
+            && let Ok(Ok(info)) = timeout(config.command_timeout, driver.info("memory")).await
+        {
+            let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
+            self.memory.store(used.unwrap_or(UNKNOWN), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Tells the endpoint what it missed.
+    async fn replay(&self, driver: &dyn Driver, config: &Config) -> Result<(), Error> {
+        loop {
+            let step = self.journal.lock().replay(REPLAY_BATCH);
+            match step {
+                Replay::Nothing => return Ok(()),
+                Replay::Batch(batch) => {
+                    let told = batch.iter().map(|(key, _, what)| apply(driver, key, what));
+                    timeout(config.command_timeout, try_join_all(told))
+                        .await
+                        .unwrap_or(Err(Error::Timeout))?;
+                    self.journal.lock().confirm(&batch);
+                }
+                Replay::Purge => {
+                    tracing::warn!("too many invalidations were missed: purging the keys of this endpoint");
+                    self.journal.lock().begin_purge();
+                    let purge = driver.purge(config.prefix.as_bytes());
+                    if let Err(error) = timeout(PURGE_TIMEOUT, purge).await.unwrap_or(Err(Error::Timeout)) {
+                        self.journal.lock().purge_failed();
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Carries an invalidation out. Both forms may be repeated without harm.
+pub(crate) async fn apply(driver: &dyn Driver, key: &Bytes, what: &Invalidation) -> Result<(), Error> {
+    match what {
+        Invalidation::Delete => driver.delete(std::slice::from_ref(key)).await.map(drop),
+        Invalidation::Mark { marker, ttl } => {
+            driver.set(key, marker, Some(*ttl), Condition::Always).await.map(drop)
+        }
+    }
+}
+
+fn known(cell: &AtomicU64) -> Option<u64> {
+    Some(cell.load(Ordering::Relaxed)).filter(|value| *value != UNKNOWN)
+}

@@ -1,0 +1,160 @@
+//! What can go wrong, named for what the caller does next.
+//!
+//! [`ConfigError`] is for start-up: the person who wrote the configuration has to change it. [`Error`] is for
+//! the running system: the caller degrades, retries or gives up. Neither carries a password, a key, a value
+//! or the text of a URL: messages of servers are cut down to their code, because servers like to quote the
+//! arguments of the command that failed.
+
+use std::borrow::Cow;
+
+/// A setting that can never work. Raised once, by [`RedisHandle::connect`](crate::RedisHandle::connect).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The URL cannot be understood.
+    #[error("the {setting} is not a usable redis URL: {problem}")]
+    Url {
+        /// Which setting: `url` or `backup url`.
+        setting: &'static str,
+        /// What is wrong with it, without quoting it.
+        problem: Cow<'static, str>,
+    },
+    /// The URL asks for something that is not Redis.
+    #[error(
+        "the {setting} has an unsupported scheme: use redis, rediss, redis-sentinel, rediss-sentinel, redis-cluster or rediss-cluster"
+    )]
+    Scheme {
+        /// Which setting: `url` or `backup url`.
+        setting: &'static str,
+    },
+    /// The CA bundle is not PEM, or holds no certificate.
+    #[error("the redis CA bundle is not usable: {problem}")]
+    Ca {
+        /// What is wrong with it.
+        problem: Cow<'static, str>,
+    },
+    /// A number or duration is outside of its range.
+    #[error("{setting} must be {expected}")]
+    Range {
+        /// The name of the setting.
+        setting: &'static str,
+        /// The range in words.
+        expected: &'static str,
+    },
+    /// The chosen driver is not compiled in.
+    #[error("the {driver} driver is not compiled in: enable the cargo feature of that name")]
+    DriverMissing {
+        /// The driver's name, which is the feature's name.
+        driver: &'static str,
+    },
+    /// There is no tokio runtime here to run the connection's tasks.
+    #[error("a redis handle must be made inside a tokio runtime")]
+    NoRuntime,
+}
+
+/// Why a command did not succeed.
+///
+/// Two of the kinds say that the *outcome is unknown* (the server may have executed the command):
+/// [`Error::is_outcome_unknown`]. The others say that it was not executed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No answer within the deadline. The command may have been executed.
+    #[error("redis did not answer within the deadline")]
+    Timeout,
+    /// The connection broke while the command was under way. The command may have been executed.
+    #[error("the redis connection broke while a command was under way")]
+    Lost,
+    /// There is no connection, or the server does not serve now (loading, fail-over under way).
+    #[error("redis is not reachable")]
+    Refused,
+    /// The server serves reads but no writes: a replica, or a primary that cannot persist.
+    #[error("redis refuses writes")]
+    ReadOnly,
+    /// Too many commands are under way here. Nothing was sent.
+    #[error("too many redis commands are under way")]
+    Overloaded,
+    /// The server does not know us, or forbids this to us.
+    #[error("redis refused the credentials or the permission")]
+    Auth,
+    /// TLS could not be established: a wrong CA, a wrong name, an expired certificate.
+    #[error("the TLS handshake with redis failed")]
+    Tls,
+    /// The server answered something that this command cannot mean. Retrying will not help.
+    #[error("redis answered with an error or an unexpected reply: {code}")]
+    Protocol {
+        /// The server's error code (`WRONGTYPE`, `CROSSSLOT`, ...), or what was unexpected.
+        code: Cow<'static, str>,
+    },
+}
+
+impl Error {
+    /// A reply of an unexpected shape.
+    pub(crate) fn unexpected(what: &'static str) -> Self {
+        Self::Protocol { code: Cow::Borrowed(what) }
+    }
+
+    /// The kind as a bounded word, for labels and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Lost => "lost",
+            Self::Refused => "refused",
+            Self::ReadOnly => "read_only",
+            Self::Overloaded => "overloaded",
+            Self::Auth => "auth",
+            Self::Tls => "tls",
+            Self::Protocol { .. } => "protocol",
+        }
+    }
+
+    /// Whether the command may have been executed all the same.
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Lost)
+    }
+
+    /// Whether the same command may succeed later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Lost | Self::Refused | Self::ReadOnly | Self::Overloaded)
+    }
+
+    /// Whether this speaks against the endpoint (and not against the command).
+    pub(crate) fn blames_endpoint(&self) -> bool {
+        !matches!(self, Self::Overloaded | Self::Auth | Self::Protocol { .. })
+    }
+
+    /// Whether the connection can serve nothing more, so that it must be replaced at once.
+    pub(crate) fn ends_connection(&self) -> bool {
+        matches!(self, Self::Lost | Self::ReadOnly)
+    }
+
+    /// The kind that belongs to an error code of a Redis server.
+    pub(crate) fn from_code(code: &str) -> Self {
+        match code {
+            "READONLY" | "MISCONF" | "NOREPLICAS" => Self::ReadOnly,
+            "NOAUTH" | "WRONGPASS" | "NOPERM" => Self::Auth,
+            "LOADING" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "BUSY" => Self::Refused,
+            "OOM" => Self::Overloaded,
+            other => {
+                let code: String =
+                    other.chars().take(32).filter(|c| c.is_ascii_uppercase() || *c == '_').collect();
+                Self::Protocol { code: if code.is_empty() { "ERR".into() } else { code.into() } }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+
+    #[test]
+    fn codes_become_kinds_and_never_quote_the_server() {
+        assert_eq!(Error::from_code("READONLY"), Error::ReadOnly);
+        assert_eq!(Error::from_code("WRONGPASS"), Error::Auth);
+        assert_eq!(Error::from_code("LOADING"), Error::Refused);
+        assert_eq!(Error::from_code("OOM"), Error::Overloaded);
+        assert_eq!(Error::from_code("WRONGTYPE").to_string().split(": ").last(), Some("WRONGTYPE"));
+        assert_eq!(Error::from_code("secret value"), Error::Protocol { code: "ERR".into() });
+    }
+}

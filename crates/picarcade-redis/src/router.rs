@@ -1,0 +1,140 @@
+//! Two endpoints and the choice between them, with the tasks that keep both alive.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{
+    Config, Error, Role,
+    endpoint::{Endpoint, Live},
+    failover::Failover,
+};
+
+/// The first and the longest pause between two attempts to connect.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Router {
+    pub(crate) config: Config,
+    primary: Endpoint,
+    backup: Option<Endpoint>,
+    failover: Mutex<Failover>,
+    /// Who serves, and how often that changed. Subscriptions listen to it.
+    serving: watch::Sender<Serving>,
+    epochs: AtomicU64,
+}
+
+/// Which connection serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Serving {
+    pub(crate) role: Role,
+    /// The epoch of its connection; 0 while it has none.
+    pub(crate) epoch: u64,
+    pub(crate) generation: u64,
+}
+
+impl Router {
+    pub(crate) fn new(config: Config, primary: Endpoint, backup: Option<Endpoint>) -> Self {
+        Self {
+            failover: Mutex::new(Failover::new(config.failback_grace)),
+            serving: watch::Sender::new(Serving { role: Role::Primary, epoch: 0, generation: 0 }),
+            epochs: AtomicU64::new(0),
+            config,
+            primary,
+            backup,
+        }
+    }
+
+    /// The endpoint of a role; without a backup there is only the primary.
+    pub(crate) fn endpoint(&self, role: Role) -> &Endpoint {
+        match role {
+            Role::Primary => &self.primary,
+            Role::Backup => self.backup.as_ref().unwrap_or(&self.primary),
+        }
+    }
+
+    pub(crate) fn has_backup(&self) -> bool {
+        self.backup.is_some()
+    }
+
+    pub(crate) fn serving(&self) -> Serving {
+        *self.serving.borrow()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Serving> {
+        self.serving.subscribe()
+    }
+
+    /// The connection that serves now, or the reason why none does.
+    pub(crate) fn active(&self) -> Result<(Role, Arc<Live>), Error> {
+        let role = self.serving.borrow().role;
+        self.endpoint(role).live().map(|live| (role, live)).ok_or(Error::Refused)
+    }
+
+    /// Takes note of a command's outcome and moves traffic when that decides it.
+    pub(crate) fn report(&self, role: Role, live: &Arc<Live>, failure: Option<&Error>) {
+        if self.endpoint(role).report(live, failure) {
+            tracing::warn!(endpoint = role.as_str(), "redis connection given up");
+            self.reconsider();
+        }
+    }
+
+    /// Decides anew who serves.
+    fn reconsider(&self) {
+        // The lock spans the decision and its publication, so that two of them cannot be published in the wrong order.
+        let mut failover = self.failover.lock();
+        let backup_up = self.backup.as_ref().is_some_and(Endpoint::is_up);
+        let role = failover.observe(Instant::now(), self.primary.is_up(), backup_up);
+        let epoch = self.endpoint(role).live().map_or(0, |live| live.epoch);
+        self.serving.send_if_modified(|serving| {
+            if serving.role == role && serving.epoch == epoch {
+                return false;
+            }
+            if serving.role != role {
+                tracing::warn!(from = serving.role.as_str(), to = role.as_str(), "redis traffic moves");
+            }
+            *serving = Serving { role, epoch, generation: serving.generation + 1 };
+            true
+        });
+    }
+
+    /// Keeps one endpoint connected for as long as the handle lives.
+    pub(crate) async fn supervise(self: Arc<Self>, role: Role) {
+        let endpoint = self.endpoint(role);
+        let mut pause = BACKOFF.0;
+        loop {
+            let epoch = self.epochs.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Err(error) = endpoint.establish(&self.config, epoch).await {
+                tracing::debug!(endpoint = role.as_str(), error = error.kind(), "redis not connected");
+                // Jitter keeps a fleet from knocking in step on a server that just came back.
+                sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+                pause = (pause * 2).min(BACKOFF.1);
+                continue;
+            }
+            tracing::info!(endpoint = role.as_str(), "redis connected");
+            pause = BACKOFF.0;
+            self.reconsider();
+            let mut round = epoch;
+            while endpoint.live().is_some() {
+                // Woken early or by the clock: both mean to look.
+                let _ = timeout(self.config.probe_interval, endpoint.wake.notified()).await;
+                round += 1;
+                if endpoint.check(&self.config, round).await {
+                    tracing::warn!(endpoint = role.as_str(), "redis connection given up after a probe");
+                }
+                self.reconsider();
+            }
+        }
+    }
+}

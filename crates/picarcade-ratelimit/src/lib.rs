@@ -1,1 +1,30 @@
-//! PicArcade ratelimit.
+#![doc = include_str!("../README.md")]
+
+mod clock;
+mod counter;
+mod dollars;
+mod error;
+pub mod headers;
+mod limit;
+mod limiter;
+mod memory;
+mod name;
+mod plan;
+mod report;
+mod reservation;
+mod scope;
+mod store;
+mod window;
+
+pub use dollars::{Dollars, MAX_AMOUNT, micros};
+pub use error::{ConfigError, Error};
+pub use limit::{Limit, Unit};
+pub use limiter::{Limiter, LimiterBuilder, Statistics};
+pub use memory::MemoryStore;
+pub use name::Name;
+pub use plan::{MAX_LIMITS, Plan};
+pub use report::{Admission, Decision, Denial, Report, Status};
+pub use reservation::Reservation;
+pub use scope::{MAX_SUBJECT_BYTES, Scope, Subjects};
+pub use store::{Ask, Mode, Outcome, ReservationId, Settled, Store, Verdict};
+pub use window::Window;

@@ -1,0 +1,174 @@
+//! One limit: so many requests or so many micro-dollars, of one scope, over one window.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::dollars::MAX_AMOUNT;
+use crate::{ConfigError, Name, Scope, Window};
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Requests, by number.
+    Requests,
+    /// Cost, in micro-dollars.
+    Cost,
+}
+
+impl Unit {
+    /// `requests` or `cost`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Cost => "cost",
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One limit. Its name is made from its parts (`user-requests-60s`, `global-cost-utc-day`) unless given.
+///
+/// ```
+/// use std::time::Duration;
+/// use picarcade_ratelimit::{Limit, Scope, Window};
+/// let limit = Limit::cost(Scope::User, 50_000_000, Window::Sliding(Duration::from_secs(3600)));
+/// assert_eq!(limit.name(), "user-cost-3600s");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Limit {
+    name: String,
+    scope: Scope,
+    unit: Unit,
+    limit: u64,
+    window: Window,
+}
+
+impl Limit {
+    /// At most `limit` requests, 1 to 2^53, over `window`.
+    #[must_use]
+    pub fn requests(scope: Scope, limit: u64, window: Window) -> Self {
+        Self::new(scope, Unit::Requests, limit, window)
+    }
+
+    /// At most `limit_micros` micro-dollars, 1 to 2^53, over `window`.
+    #[must_use]
+    pub fn cost(scope: Scope, limit_micros: u64, window: Window) -> Self {
+        Self::new(scope, Unit::Cost, limit_micros, window)
+    }
+
+    fn new(scope: Scope, unit: Unit, limit: u64, window: Window) -> Self {
+        Self { name: format!("{}-{unit}-{window}", scope.word()), scope, unit, limit, window }
+    }
+
+    /// The same limit under another name: at most 39 ASCII letters, digits, `-`, `_` and `.`.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The name in headers, reports and metrics.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whose limit it is.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// How much, in its unit.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Over which time.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        self.window
+    }
+
+    /// The name, if the whole limit makes sense.
+    pub(crate) fn validate(&self) -> Result<Name, ConfigError> {
+        let wrong = |field, reason| ConfigError::Limit { limit: self.name.clone(), field, reason };
+        let name = Name::new(&self.name)
+            .ok_or_else(|| wrong("name", "is not 1 to 39 ASCII letters, digits, '-', '_' and '.'"))?;
+        if self.limit == 0 {
+            return Err(wrong("limit", "is zero: leave the limit out instead"));
+        }
+        if self.limit > MAX_AMOUNT {
+            return Err(wrong("limit", "is more than 2^53"));
+        }
+        if let Some(problem) = self.window.problem() {
+            return Err(wrong("window", problem));
+        }
+        if let Window::Smooth { period, burst } = self.window {
+            if self.unit == Unit::Cost {
+                return Err(wrong("window", "is smooth, which is for requests only"));
+            }
+            if burst == 0 || burst >= self.limit {
+                return Err(wrong("burst", "is not from 1 to below the limit"));
+            }
+            if period.as_micros().saturating_mul(u128::from(burst)) > u128::from(MAX_AMOUNT) {
+                return Err(wrong("burst", "times the period in microseconds is more than 2^53"));
+            }
+        }
+        Ok(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const MINUTE: Window = Window::Sliding(Duration::from_secs(60));
+
+    #[test]
+    fn every_bad_limit_is_named() {
+        let smooth = |burst| Window::Smooth { period: Duration::from_secs(60), burst };
+        for (limit, message) in [
+            (
+                Limit::requests(Scope::User, 0, MINUTE),
+                "limit user-requests-60s: limit is zero: leave the limit out instead",
+            ),
+            (
+                Limit::cost(Scope::Global, MAX_AMOUNT + 1, MINUTE),
+                "limit global-cost-60s: limit is more than 2^53",
+            ),
+            (
+                Limit::requests(Scope::User, 1, Window::Sliding(Duration::ZERO)),
+                "limit user-requests-0s: window is zero",
+            ),
+            (
+                Limit::cost(Scope::User, 9, smooth(1)),
+                "limit user-cost-60s-smooth: window is smooth, which is for requests only",
+            ),
+            (
+                Limit::requests(Scope::User, 9, smooth(9)),
+                "limit user-requests-60s-smooth: burst is not from 1 to below the limit",
+            ),
+        ] {
+            assert_eq!(limit.validate().unwrap_err().to_string(), message);
+        }
+        assert!(Limit::requests(Scope::User, 9, MINUTE).named("a b").validate().is_err());
+    }
+}

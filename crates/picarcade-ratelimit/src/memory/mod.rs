@@ -1,0 +1,256 @@
+//! Counts in this process: exact under concurrency, bounded, and without waiting.
+//!
+//! A decision locks the cells of its subjects in the order of the scopes (two-phase locking in one fixed order, so
+//! that decisions cannot wait for each other in a circle), looks at every limit, and then charges every limit. The
+//! book of reservations has its own lock, never held together with a cell's.
+//!
+//! Nothing here fails with the network. State is gone with the process; what it bounds, it bounds by forgetting the
+//! least: see the shard's text for subjects. At the bound of open reservations money is closed.
+
+mod cell;
+mod reservations;
+mod shard;
+mod table;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+
+use self::reservations::{Change, Charge, Reservations};
+use self::table::{Held, Table};
+use crate::clock::Clock;
+use crate::counter::{Counter, Refusal};
+use crate::{
+    Ask, Denial, Error, Plan, Report, ReservationId, Scope, Settled, Status, Store, Subjects, Unit, Verdict,
+};
+
+/// Counts in this process.
+#[derive(Debug)]
+pub struct MemoryStore {
+    tables: [Table; 4],
+    book: Mutex<Reservations>,
+    clock: Clock,
+}
+
+type Locked<'a> = [Option<Held<'a>>; 4];
+
+impl MemoryStore {
+    /// A store of at most `max_subjects` in each scope and `max_reservations` in all, which remembers a reservation
+    /// for `reservation_ttl` and, once it is concluded, for as long again.
+    #[must_use]
+    pub fn new(max_subjects: usize, max_reservations: usize, reservation_ttl: Duration) -> Self {
+        let table = || Table::new(max_subjects);
+        Self {
+            tables: [table(), table(), table(), Table::new(1)],
+            book: Mutex::new(Reservations::new(max_reservations, reservation_ttl.as_micros() as u64)),
+            clock: Clock::new(),
+        }
+    }
+
+    pub(crate) fn try_acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+        self.acquire_at(ask, self.clock.now())
+    }
+
+    /// The decision itself.
+    pub(crate) fn acquire_at(&self, ask: Ask<'_>, now: u64) -> Result<Verdict, Error> {
+        if let Some(id) = ask.reservation {
+            self.expire(ask.plan, now);
+            let mut book = self.book.lock();
+            if book.estimate(id).is_some() {
+                drop(book);
+                return Ok(Verdict::Admitted(self.report(ask.plan, ask.subjects, now)));
+            }
+            if !book.has_room() {
+                return Err(Error::TooManyReservations);
+            }
+        }
+        let mut cells = self.lock(&ask, now);
+        let refusals = refusals(&mut cells, &ask, now);
+        if !refusals.is_empty() {
+            return Ok(Verdict::Denied(denial(&mut cells, &ask, &refusals, now)));
+        }
+        let (report, charges) = charge(&mut cells, &ask, now);
+        drop(cells);
+        if let Some(id) = ask.reservation {
+            self.book.lock().add(id, ask.cost_micros, charges.into_boxed_slice(), now);
+        }
+        Ok(Verdict::Admitted(report))
+    }
+
+    pub(crate) fn conclude(&self, plan: &Plan, id: ReservationId, actual: Option<u64>) -> Settled {
+        let now = self.clock.now();
+        self.expire(plan, now);
+        let (answer, change) = self.book.lock().conclude(id, actual, now);
+        if let Some(change) = change {
+            self.apply(plan, &change, now);
+        }
+        answer
+    }
+
+    pub(crate) fn usage_now(&self, plan: &Plan, subjects: &Subjects<'_>) -> Report {
+        let now = self.clock.now();
+        self.expire(plan, now);
+        self.report(plan, subjects, now)
+    }
+
+    /// How many subjects are kept, how many were forgotten with counts, and how many reservations are open.
+    pub(crate) fn census(&self) -> (usize, u64, usize) {
+        let (mut kept, mut evicted) = (0, 0);
+        for table in &self.tables {
+            let (some, gone) = table.census();
+            kept += some;
+            evicted += gone;
+        }
+        (kept, evicted, self.book.lock().open())
+    }
+
+    fn table(&self, scope: Scope) -> Option<&Table> {
+        self.tables.get(scope as usize)
+    }
+
+    fn lock<'a>(&'a self, ask: &Ask<'_>, now: u64) -> Locked<'a> {
+        Scope::ALL.map(|scope| {
+            let rules = ask.plan.of(scope);
+            if rules.is_empty() {
+                return None;
+            }
+            self.table(scope)?.enter(ask.subjects.of(scope)?, rules, now)
+        })
+    }
+
+    fn report(&self, plan: &Plan, subjects: &Subjects<'_>, now: u64) -> Report {
+        let mut statuses = Vec::with_capacity(plan.rules().len());
+        for scope in Scope::ALL {
+            let Some(subject) = subjects.of(scope) else { continue };
+            let rules = plan.of(scope);
+            let mut held = self.table(scope).and_then(|table| table.find(subject));
+            if let Some(cell) = held.as_mut().and_then(Held::cell) {
+                statuses.extend(
+                    cell.each(rules).map(|(rule, counter)| {
+                        Status::new(rule, counter.reading(rule.shape, rule.limit, now))
+                    }),
+                );
+            } else {
+                statuses.extend(rules.iter().map(|rule| {
+                    Status::new(rule, Counter::new(rule.shape).reading(rule.shape, rule.limit, now))
+                }));
+            }
+        }
+        Report::new(statuses, false)
+    }
+
+    fn expire(&self, plan: &Plan, now: u64) {
+        loop {
+            let change = self.book.lock().expire_one(now);
+            let Some(change) = change else { return };
+            self.apply(plan, &change, now);
+        }
+    }
+
+    fn apply(&self, plan: &Plan, change: &Change, now: u64) {
+        for charge in &change.charges {
+            let rules = plan.of(charge.scope);
+            let Some(table) = self.table(charge.scope) else { continue };
+            let held = if change.overage > 0 {
+                table.enter(&charge.subject, rules, now)
+            } else {
+                table.find(&charge.subject)
+            };
+            let Some(mut held) = held else { continue };
+            let Some(cell) = held.cell() else { continue };
+            let same = cell.born == charge.born;
+            let costs = cell.each(rules).filter(|(rule, _)| rule.unit == Unit::Cost);
+            for ((rule, counter), &start) in costs.zip(&charge.starts) {
+                if same {
+                    counter.conclude(change.conclude);
+                    counter.refund(rule.shape, now, start, change.refund);
+                }
+                if change.overage > 0 {
+                    counter.charge(rule.shape, now, change.overage, 0);
+                }
+            }
+        }
+    }
+}
+
+/// Every limit that has no room, with when it has, by its place in the plan's order of what is held.
+fn refusals(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> Vec<(usize, Refusal)> {
+    let mut refusals = Vec::new();
+    let mut index = 0;
+    for (scope, held) in Scope::ALL.into_iter().zip(cells) {
+        let Some(cell) = held.as_mut().and_then(Held::cell) else { continue };
+        for (rule, counter) in cell.each(ask.plan.of(scope)) {
+            let amount = rule.ask(ask.requests, ask.cost_micros);
+            if let Some(refusal) = counter.refusal(rule.shape, rule.limit, now, amount) {
+                refusals.push((index, refusal));
+            }
+            index += 1;
+        }
+    }
+    refusals
+}
+
+fn charge(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> (Report, Vec<Charge>) {
+    let mut statuses = Vec::with_capacity(ask.plan.rules().len());
+    let mut charges = Vec::new();
+    for (scope, held) in Scope::ALL.into_iter().zip(cells) {
+        let Some(held) = held else { continue };
+        let rules = ask.plan.of(scope);
+        let Some(cell) = held.cell() else { continue };
+        let born = cell.born;
+        let mut starts = Vec::new();
+        for (rule, counter) in cell.each(rules) {
+            let amount = rule.ask(ask.requests, ask.cost_micros);
+            let reserved = if rule.unit == Unit::Cost { amount } else { 0 };
+            let start = counter.charge(rule.shape, now, amount, reserved);
+            if reserved > 0 {
+                starts.push(start);
+            }
+            statuses.push(Status::new(rule, counter.reading(rule.shape, rule.limit, now)));
+        }
+        if !starts.is_empty() {
+            held.keep();
+            let subject = ask.subjects.of(scope).unwrap_or_default().into();
+            charges.push(Charge { scope, subject, born, starts: starts.into_boxed_slice() });
+        }
+    }
+    (Report::new(statuses, false), charges)
+}
+
+fn denial(cells: &mut Locked<'_>, ask: &Ask<'_>, refusals: &[(usize, Refusal)], now: u64) -> Denial {
+    let mut statuses = Vec::with_capacity(ask.plan.rules().len());
+    for (scope, held) in Scope::ALL.into_iter().zip(cells) {
+        let Some(cell) = held.as_mut().and_then(Held::cell) else { continue };
+        for (rule, counter) in cell.each(ask.plan.of(scope)) {
+            statuses.push(Status::new(rule, counter.reading(rule.shape, rule.limit, now)));
+        }
+    }
+    let violated = refusals.iter().filter_map(|(index, _)| statuses.get(*index).copied()).collect();
+    let waits = refusals.iter().map(|(index, refusal)| match refusal {
+        Refusal::For(wait) => Duration::from_micros(*wait),
+        Refusal::Never => statuses.get(*index).map(|status| status.window.length()).unwrap_or_default(),
+    });
+    let retry_after = waits.max().unwrap_or_default();
+    let possible = refusals.iter().all(|(_, refusal)| *refusal != Refusal::Never);
+    Denial::new(violated, retry_after, possible, Report::new(statuses, false))
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+        self.try_acquire(ask)
+    }
+
+    async fn settle(&self, plan: &Plan, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
+        Ok(self.conclude(plan, id, Some(actual_micros)))
+    }
+
+    async fn release(&self, plan: &Plan, id: ReservationId) -> Result<Settled, Error> {
+        Ok(self.conclude(plan, id, None))
+    }
+
+    async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
+        Ok(self.usage_now(plan, subjects))
+    }
+}

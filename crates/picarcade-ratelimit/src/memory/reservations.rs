@@ -1,0 +1,197 @@
+//! The book of reservations: pure, given the time.
+//!
+//! All reservations of a limiter live equally long, so two queues in order of time are enough: the open ones by
+//! deadline, the concluded ones by the time at which they are forgotten. A concluded one is remembered for as long as
+//! it could have been open, so that a repeated settlement finds the first answer.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::{Outcome, ReservationId, Scope, Settled};
+
+/// What was charged in one scope.
+#[derive(Debug, Clone)]
+pub(super) struct Charge {
+    pub(super) scope: Scope,
+    pub(super) subject: Box<str>,
+    pub(super) born: u64,
+    /// Where each cost rule of the scope was charged, in their order.
+    pub(super) starts: Box<[u64]>,
+}
+
+#[derive(Debug)]
+enum State {
+    Open,
+    Expired,
+    Concluded(Settled),
+}
+
+#[derive(Debug)]
+struct Record {
+    estimate: u64,
+    state: State,
+    charges: Box<[Charge]>,
+}
+
+/// What is to be done to the counters after a reservation changed.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) charges: Box<[Charge]>,
+    /// To be taken out of what is shown as reserved.
+    pub(super) conclude: u64,
+    /// To be given back to where it came from.
+    pub(super) refund: u64,
+    /// To be charged now, past any limit.
+    pub(super) overage: u64,
+}
+
+/// All reservations that are open or remembered.
+#[derive(Debug)]
+pub(super) struct Reservations {
+    records: HashMap<ReservationId, Record>,
+    deadlines: VecDeque<(u64, ReservationId)>,
+    forgets: VecDeque<(u64, ReservationId)>,
+    open: usize,
+    capacity: usize,
+    ttl: u64,
+}
+
+impl Reservations {
+    pub(super) fn new(capacity: usize, ttl: u64) -> Self {
+        let (records, deadlines, forgets) = (HashMap::new(), VecDeque::new(), VecDeque::new());
+        Self { records, deadlines, forgets, open: 0, capacity: capacity.max(1), ttl }
+    }
+
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Whether one more fits. At the bound the oldest remembered ones are forgotten first, then none is taken.
+    pub(super) fn has_room(&mut self) -> bool {
+        while self.records.len() >= self.capacity {
+            let Some((_, id)) = self.forgets.pop_front() else { return false };
+            self.records.remove(&id);
+        }
+        true
+    }
+
+    pub(super) fn add(&mut self, id: ReservationId, estimate: u64, charges: Box<[Charge]>, now: u64) {
+        self.records.insert(id, Record { estimate, state: State::Open, charges });
+        self.deadlines.push_back((now.saturating_add(self.ttl), id));
+        self.open += 1;
+    }
+
+    /// The estimate of a reservation made before under this id, if it still stands.
+    pub(super) fn estimate(&self, id: ReservationId) -> Option<u64> {
+        self.records.get(&id).map(|record| record.estimate)
+    }
+
+    /// Expires one reservation that is past its deadline; to be called until it answers nothing.
+    pub(super) fn expire_one(&mut self, now: u64) -> Option<Change> {
+        while let Some(&(at, id)) = self.forgets.front() {
+            if at > now {
+                break;
+            }
+            self.forgets.pop_front();
+            self.records.remove(&id);
+        }
+        while let Some(&(deadline, id)) = self.deadlines.front() {
+            if deadline > now {
+                return None;
+            }
+            self.deadlines.pop_front();
+            let Some(record) = self.records.get_mut(&id) else { continue };
+            if matches!(record.state, State::Open) {
+                record.state = State::Expired;
+                self.open -= 1;
+                self.forgets.push_back((now.saturating_add(self.ttl), id));
+                let charges = record.charges.clone();
+                return Some(Change { charges, conclude: record.estimate, refund: 0, overage: 0 });
+            }
+        }
+        None
+    }
+
+    /// Settles at `actual`, or releases when there is none. The first answer stands.
+    pub(super) fn conclude(
+        &mut self,
+        id: ReservationId,
+        actual: Option<u64>,
+        now: u64,
+    ) -> (Settled, Option<Change>) {
+        let Some(record) = self.records.get_mut(&id) else { return (Settled::unknown(), None) };
+        let estimate = record.estimate;
+        let mut change = Change { charges: Box::default(), conclude: 0, refund: 0, overage: 0 };
+        let answer = match record.state {
+            State::Concluded(answer) => return (Settled { repeated: true, ..answer }, None),
+            State::Open => {
+                let charged = actual.unwrap_or(0);
+                change.conclude = estimate;
+                change.refund = estimate.saturating_sub(charged);
+                change.overage = charged.saturating_sub(estimate);
+                self.open -= 1;
+                self.forgets.push_back((now.saturating_add(self.ttl), id));
+                let outcome = if actual.is_some() { Outcome::Settled } else { Outcome::Released };
+                Settled::new(outcome, estimate, charged, false)
+            }
+            State::Expired => {
+                let charged = actual.unwrap_or(0).max(estimate);
+                change.overage = charged - estimate;
+                Settled::new(Outcome::Expired, estimate, charged, false)
+            }
+        };
+        record.state = State::Concluded(answer);
+        change.charges = std::mem::take(&mut record.charges);
+        (answer, Some(change))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn book() -> (Reservations, ReservationId) {
+        let mut book = Reservations::new(3, 100);
+        let id = ReservationId::random();
+        book.add(id, 10, Box::default(), 0);
+        (book, id)
+    }
+
+    #[test]
+    fn the_first_answer_stands() {
+        let (mut book, id) = book();
+        let (answer, change) = book.conclude(id, Some(4), 1);
+        assert_eq!(answer, Settled::new(Outcome::Settled, 10, 4, false));
+        let change = change.unwrap();
+        assert_eq!((change.conclude, change.refund, change.overage), (10, 6, 0));
+        let (again, change) = book.conclude(id, Some(9), 2);
+        assert_eq!(again, Settled { repeated: true, ..answer });
+        assert!(change.is_none());
+        assert_eq!(book.open(), 0);
+    }
+
+    #[test]
+    fn an_expired_one_can_only_cost_more() {
+        let (mut book, id) = book();
+        assert!(book.expire_one(99).is_none());
+        let change = book.expire_one(100).unwrap();
+        assert_eq!((change.conclude, change.refund, change.overage), (10, 0, 0));
+        assert!(book.expire_one(100).is_none());
+        let (answer, change) = book.conclude(id, Some(13), 101);
+        assert_eq!(answer, Settled::new(Outcome::Expired, 10, 13, false));
+        assert_eq!(change.unwrap().overage, 3);
+        assert!(book.expire_one(200).is_none());
+        assert_eq!(book.conclude(id, Some(1), 200).0.outcome, Outcome::Unknown);
+    }
+
+    #[test]
+    fn the_remembered_make_room_and_the_open_do_not() {
+        let (mut book, first) = book();
+        book.add(ReservationId::random(), 1, Box::default(), 1);
+        book.add(ReservationId::random(), 1, Box::default(), 1);
+        assert!(!book.has_room());
+        let _ = book.conclude(first, None, 2);
+        assert!(book.has_room());
+        assert_eq!(book.conclude(first, None, 3).0.outcome, Outcome::Unknown);
+        assert_eq!(book.open(), 2);
+    }
+}

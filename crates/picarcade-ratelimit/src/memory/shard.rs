@@ -1,0 +1,238 @@
+//! A bounded map from subjects to their cells, which a flood of new subjects cannot sweep clean.
+//!
+//! The order of eviction is that of S3-FIFO (Yang et al., SOSP 2023) without its ghost queue: a subject enters a small
+//! queue, a tenth of the whole, and leaves it for the main queue only if it was seen again or spent money. A flood of
+//! subjects that come once therefore passes through the small queue and pushes out its own kind. Idle subjects at
+//! the head of either queue go first; forgetting them changes no decision.
+//!
+//! At the bound the oldest subject that was seen once is forgotten, and with it what it had used: at most the few
+//! requests that did not earn it a place.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashTable;
+
+use super::cell::Cell;
+use crate::plan::Rule;
+
+/// Visits that still count when a subject's turn to be evicted comes.
+const MOST_VISITS: u8 = 3;
+
+#[derive(Debug)]
+struct Entry {
+    hash: u64,
+    visits: u8,
+    subject: Box<str>,
+    cell: Cell,
+}
+
+/// A part of a table, under one lock.
+#[derive(Debug)]
+pub(super) struct Shard {
+    index: HashTable<u32>,
+    entries: Vec<Option<Entry>>,
+    vacant: Vec<u32>,
+    small: VecDeque<u32>,
+    main: VecDeque<u32>,
+    capacity: usize,
+    evicted: u64,
+}
+
+impl Shard {
+    /// A shard of at most `capacity` subjects (at least 2).
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            index: HashTable::new(),
+            entries: Vec::new(),
+            vacant: Vec::new(),
+            small: VecDeque::new(),
+            main: VecDeque::new(),
+            capacity: capacity.max(2),
+            evicted: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// How many subjects were forgotten while they still had counts.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// The place of `subject`, if it has one.
+    pub(super) fn find(&self, hash: u64, subject: &str) -> Option<u32> {
+        self.index
+            .find(hash, |&place| self.entry(place).is_some_and(|entry| &*entry.subject == subject))
+            .copied()
+    }
+
+    /// The place of `subject`, which gets one if it has none.
+    pub(super) fn enter(
+        &mut self,
+        hash: u64,
+        subject: &str,
+        rules: &[Rule],
+        now: u64,
+        born: impl FnOnce() -> u64,
+    ) -> u32 {
+        if let Some(place) = self.find(hash, subject) {
+            if let Some(entry) = self.entry_mut(place) {
+                entry.visits = (entry.visits + 1).min(MOST_VISITS);
+            }
+            return place;
+        }
+        self.drop_idle(rules, now);
+        while self.index.len() >= self.capacity && self.evict_one() {}
+        let entry = Entry { hash, visits: 0, subject: subject.into(), cell: Cell::new(rules, born()) };
+        let place = if let Some(place) = self.vacant.pop() {
+            if let Some(free) = self.entries.get_mut(place as usize) {
+                *free = Some(entry);
+            }
+            place
+        } else {
+            self.entries.push(Some(entry));
+            self.entries.len() as u32 - 1
+        };
+        let entries = &self.entries;
+        let hash_of =
+            |&place: &u32| entries.get(place as usize).and_then(Option::as_ref).map_or(0, |entry| entry.hash);
+        self.index.insert_unique(hash, place, hash_of);
+        self.small.push_back(place);
+        place
+    }
+
+    pub(super) fn cell(&mut self, place: u32) -> Option<&mut Cell> {
+        self.entry_mut(place).map(|entry| &mut entry.cell)
+    }
+
+    /// A subject that spent money is kept as one that was seen often.
+    pub(super) fn keep(&mut self, place: u32) {
+        if let Some(entry) = self.entry_mut(place) {
+            entry.visits = MOST_VISITS;
+        }
+    }
+
+    fn entry(&self, place: u32) -> Option<&Entry> {
+        self.entries.get(place as usize).and_then(Option::as_ref)
+    }
+
+    fn entry_mut(&mut self, place: u32) -> Option<&mut Entry> {
+        self.entries.get_mut(place as usize).and_then(Option::as_mut)
+    }
+
+    /// Looks at the head of each queue, so that arrivals pay for the departure of the idle.
+    fn drop_idle(&mut self, rules: &[Rule], now: u64) {
+        for main in [false, true] {
+            let queue = if main { &self.main } else { &self.small };
+            let Some(&place) = queue.front() else { continue };
+            if self.cell(place).is_none_or(|cell| cell.is_idle(rules, now)) {
+                let queue = if main { &mut self.main } else { &mut self.small };
+                queue.pop_front();
+                self.remove(place);
+            }
+        }
+    }
+
+    /// Makes room for one. False only if there is nothing to evict.
+    fn evict_one(&mut self) -> bool {
+        loop {
+            if self.small.len() > self.capacity / 10 || self.main.is_empty() {
+                let Some(place) = self.small.pop_front() else { return false };
+                match self.entry_mut(place) {
+                    Some(entry) if entry.visits > 0 => {
+                        entry.visits = 0;
+                        self.main.push_back(place);
+                        continue;
+                    }
+                    _ => self.remove(place),
+                }
+            } else {
+                let Some(place) = self.main.pop_front() else { return false };
+                match self.entry_mut(place) {
+                    Some(entry) if entry.visits > 0 => {
+                        entry.visits -= 1;
+                        self.main.push_back(place);
+                        continue;
+                    }
+                    _ => self.remove(place),
+                }
+            }
+            self.evicted += 1;
+            return true;
+        }
+    }
+
+    fn remove(&mut self, place: u32) {
+        let Some(entry) = self.entries.get_mut(place as usize).and_then(Option::take) else { return };
+        if let Ok(found) = self.index.find_entry(entry.hash, |&other| other == place) {
+            found.remove();
+        }
+        self.vacant.push(place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Limit, Plan, Scope, Window};
+
+    fn plan() -> Plan {
+        Plan::new(vec![Limit::requests(Scope::User, 9, Window::Sliding(Duration::from_secs(60)))]).unwrap()
+    }
+
+    fn visit(shard: &mut Shard, plan: &Plan, subject: u64, now: u64) {
+        let rules = plan.of(Scope::User);
+        let place = shard.enter(subject, &subject.to_string(), rules, now, || 0);
+        for (rule, counter) in shard.cell(place).unwrap().each(rules) {
+            counter.charge(rule.shape, now, 1, 0);
+        }
+    }
+
+    #[test]
+    fn a_flood_passes_by_those_who_came_twice() {
+        let plan = plan();
+        let mut shard = Shard::new(100);
+        for subject in (0..80).chain(0..80) {
+            visit(&mut shard, &plan, subject, 0);
+        }
+        for flood in 1000..11_000 {
+            visit(&mut shard, &plan, flood, 1);
+        }
+        assert_eq!(shard.len(), 100);
+        assert!(shard.entries.len() <= 100);
+        for subject in 0..80 {
+            assert!(shard.find(subject, &subject.to_string()).is_some(), "{subject} was pushed out");
+        }
+        assert_eq!(shard.evicted(), 10_000 - 20);
+    }
+
+    #[test]
+    fn a_flood_that_comes_twice_stays_within_the_bound() {
+        let plan = plan();
+        let mut shard = Shard::new(50);
+        for flood in 0..1000 {
+            visit(&mut shard, &plan, flood, 0);
+            visit(&mut shard, &plan, flood, 0);
+        }
+        assert_eq!(shard.len(), 50);
+        assert_eq!(shard.small.len() + shard.main.len(), 50);
+    }
+
+    #[test]
+    fn the_idle_leave_as_others_come() {
+        let plan = plan();
+        let mut shard = Shard::new(1000);
+        for subject in 0..100 {
+            visit(&mut shard, &plan, subject, 0);
+        }
+        for subject in 100..200 {
+            visit(&mut shard, &plan, subject, 120_000_000);
+        }
+        assert_eq!(shard.len(), 100);
+        assert_eq!(shard.evicted(), 0);
+    }
+}

@@ -1,0 +1,178 @@
+//! Over which time a limit counts.
+//!
+//! A sliding window is kept as sub-buckets, 60 to a window, aligned to the epoch so that every process cuts time at
+//! the same places. The bucket that a true window would cut in two is counted whole: in **no** true window is more
+//! than the limit admitted, and what was admitted is forgotten at most one sub-bucket late. A UTC day is the same
+//! thing with one bucket of one day. Smoothing is the generic cell rate algorithm (ITU-T I.371) as a leaky level.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+/// Sub-buckets to a sliding window.
+const PARTS: u64 = 60;
+const DAY_MICROS: u64 = 86_400_000_000;
+/// A year: longer windows want a ledger, not a limiter.
+const MAX_WINDOW: Duration = Duration::from_secs(366 * 86_400);
+
+/// The time over which a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Window {
+    /// Any stretch of this length, 1 ms to 366 days.
+    Sliding(Duration),
+    /// The calendar day in UTC, from midnight to midnight.
+    UtcDay,
+    /// Evenly: at most `burst` at once, and the rest of the limit spread over `period`.
+    ///
+    /// A plain GCRA of rate `limit / period` and burst `limit` admits twice the limit inside its first period. Here
+    /// `burst` comes out of the limit (`limit - burst` flow back per period), so that no stretch of `period` sees more
+    /// than the limit. For requests only: dollars need refunds, and a leaky level has no place to refund into.
+    Smooth {
+        /// The time in which the limit is admitted, 1 ms to 366 days.
+        period: Duration,
+        /// How many may come at once, from 1 to below the limit.
+        burst: u64,
+    },
+}
+
+impl Window {
+    /// The length: of the window, the day, or the period.
+    #[must_use]
+    pub fn length(self) -> Duration {
+        match self {
+            Self::Sliding(length) | Self::Smooth { period: length, .. } => length,
+            Self::UtcDay => Duration::from_micros(DAY_MICROS),
+        }
+    }
+
+    /// What is wrong with it, if anything.
+    pub(crate) fn problem(self) -> Option<&'static str> {
+        let length = self.length();
+        if length.is_zero() {
+            Some("is zero")
+        } else if length < Duration::from_millis(1) {
+            Some("is shorter than 1 ms")
+        } else if length > MAX_WINDOW {
+            Some("is longer than 366 days")
+        } else {
+            None
+        }
+    }
+
+    /// How counters of this window are kept, for `limit`.
+    pub(crate) fn shape(self, limit: u64) -> Shape {
+        let micros = length_micros(self.length());
+        match self {
+            Self::Sliding(_) => Shape::Buckets(Buckets { width: micros.div_ceil(PARTS), span: PARTS + 1 }),
+            Self::UtcDay => Shape::Buckets(Buckets { width: DAY_MICROS, span: 1 }),
+            Self::Smooth { burst, .. } => {
+                Shape::Leaky(Leaky { unit: micros, rate: limit.saturating_sub(burst).max(1), burst })
+            }
+        }
+    }
+}
+
+fn length_micros(length: Duration) -> u64 {
+    u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// `60s`, `3600s`, `250ms`, `utc-day`, `60s-smooth`.
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.length();
+        match self {
+            Self::UtcDay => return f.write_str("utc-day"),
+            _ if length.subsec_micros() == 0 => write!(f, "{}s", length.as_secs())?,
+            _ if length.subsec_micros() % 1000 == 0 => write!(f, "{}ms", length.as_millis())?,
+            _ => write!(f, "{}us", length.as_micros())?,
+        }
+        if matches!(self, Self::Smooth { .. }) { f.write_str("-smooth") } else { Ok(()) }
+    }
+}
+
+impl Serialize for Window {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The form in which a window is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Shape {
+    Buckets(Buckets),
+    Leaky(Leaky),
+}
+
+/// Buckets of `width` microseconds, of which the newest `span` count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Buckets {
+    pub(crate) width: u64,
+    pub(crate) span: u64,
+}
+
+impl Buckets {
+    /// Where the bucket that holds `now` begins.
+    pub(crate) fn start(self, now: u64) -> u64 {
+        now - now % self.width
+    }
+
+    /// When what was charged in the bucket that began at `start` no longer counts.
+    pub(crate) fn end(self, start: u64) -> u64 {
+        start.saturating_add(self.width.saturating_mul(self.span))
+    }
+}
+
+/// A level that each unit raises by `unit`, that sinks by `rate` a microsecond, and that holds `burst` units.
+/// All integers, so that a script computing in doubles comes to the same answer as long as `unit * burst <= 2^53`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Leaky {
+    pub(crate) unit: u64,
+    pub(crate) rate: u64,
+    pub(crate) burst: u64,
+}
+
+impl Leaky {
+    pub(crate) fn capacity(self) -> u64 {
+        self.unit.saturating_mul(self.burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_show_their_length() {
+        for (window, text) in [
+            (Window::Sliding(Duration::from_secs(60)), "60s"),
+            (Window::Sliding(Duration::from_millis(250)), "250ms"),
+            (Window::Sliding(Duration::from_micros(1500)), "1500us"),
+            (Window::UtcDay, "utc-day"),
+            (Window::Smooth { period: Duration::from_secs(60), burst: 5 }, "60s-smooth"),
+        ] {
+            assert_eq!(window.to_string(), text);
+            assert_eq!(window.problem(), None);
+        }
+    }
+
+    #[test]
+    fn lengths_out_of_range_are_told() {
+        assert_eq!(Window::Sliding(Duration::ZERO).problem(), Some("is zero"));
+        assert_eq!(Window::Sliding(Duration::from_micros(999)).problem(), Some("is shorter than 1 ms"));
+        assert_eq!(
+            Window::Sliding(Duration::from_secs(367 * 86_400)).problem(),
+            Some("is longer than 366 days")
+        );
+    }
+
+    #[test]
+    fn sixty_one_buckets_cover_any_window() {
+        let Shape::Buckets(buckets) = Window::Sliding(Duration::from_micros(61_000_007)).shape(1) else {
+            panic!()
+        };
+        assert!(buckets.width * (buckets.span - 1) >= 61_000_007);
+        assert_eq!(buckets.start(buckets.width * 3 + 5), buckets.width * 3);
+    }
+}

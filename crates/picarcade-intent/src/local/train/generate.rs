@@ -1,0 +1,119 @@
+//! Examples from templates.
+//!
+//! Every language and sense gets the same number of examples, and within them every template its turn, so that a free
+//! prompt weighs as much as a template with a thousand readings. Requests get polite frames, pairs of requests are
+//! joined (the later stage of the work wins: a picture that is edited and then animated is a video), descriptions get
+//! style words, and everything is disturbed as users disturb it.
+
+use crate::local::sense::{Regime, Sense};
+use crate::local::train::corpus::{Corpus, Language, Template};
+use crate::local::train::noise::disturb;
+use crate::local::train::random::Random;
+
+/// A prompt, what it says, and what is open when it is said.
+#[derive(Debug, Clone)]
+pub(crate) struct Example {
+    pub(crate) prompt: String,
+    pub(crate) sense: Sense,
+    pub(crate) regime: Regime,
+    /// Whether it comes from a held-out template.
+    pub(crate) held_out: bool,
+}
+
+/// How often each sense meets each regime, in hundredths, in the order of the regimes.
+const fn regimes(sense: Sense) -> [u8; Regime::COUNT] {
+    match sense {
+        Sense::Picture => [50, 12, 25, 13],
+        Sense::Edit => [5, 15, 45, 35],
+        Sense::Add => [10, 15, 45, 30],
+        Sense::Video | Sense::VideoSound => [50, 12, 20, 18],
+        Sense::Animate => [15, 20, 55, 10],
+        Sense::Sound => [10, 15, 50, 25],
+        Sense::Timing => [5, 5, 15, 75],
+    }
+}
+
+/// Makes `each` examples for each language and sense.
+pub(crate) fn generate(corpus: &Corpus, each: usize, seed: u64) -> Vec<Example> {
+    let mut random = Random::new(seed);
+    let mut examples = Vec::new();
+    for language in &corpus.languages {
+        for sense in Sense::ALL {
+            for held_out in [false, true] {
+                let of = |template: &&Template| template.sense == sense && template.held_out == held_out;
+                let templates: Vec<&Template> = language.templates.iter().filter(of).collect();
+                let count = if held_out { each / 10 } else { each };
+                for turn in 0..count {
+                    let Some(template) = templates.get(turn % templates.len().max(1)) else { break };
+                    examples.push(example(language, template, &mut random));
+                }
+            }
+        }
+    }
+    examples
+}
+
+fn example(language: &Language, template: &Template, random: &mut Random) -> Example {
+    let mut sense = template.sense;
+    let mut prompt = read(language, template, random);
+    if template.bare || matches!(sense, Sense::Picture | Sense::Video | Sense::VideoSound) {
+        if random.chance(0.2) {
+            for _ in 0..=random.below(3) {
+                prompt.push_str(", ");
+                language.write_slot("style", random, &mut prompt);
+            }
+        }
+    } else if random.chance(0.12) {
+        let later = |other: &&Template| {
+            !other.bare && other.held_out == template.held_out && joined(template.sense, other.sense).is_some()
+        };
+        let others: Vec<&Template> = language.templates.iter().filter(later).collect();
+        if let Some(other) = random.choose(&others) {
+            language.write_slot("then", random, &mut prompt);
+            prompt.push_str(&read(language, other, random));
+            sense = joined(template.sense, other.sense).unwrap_or(sense);
+        }
+    }
+    if !template.bare {
+        if random.chance(0.2) {
+            let mut framed = String::new();
+            language.write_slot("pre", random, &mut framed);
+            framed.push_str(&prompt);
+            prompt = framed;
+        }
+        if random.chance(0.15) {
+            language.write_slot("post", random, &mut prompt);
+        }
+    }
+    Example { prompt: disturb(&prompt, random), sense, regime: regime(sense, random), held_out: template.held_out }
+}
+
+fn read(language: &Language, template: &Template, random: &mut Random) -> String {
+    let mut prompt = String::new();
+    template.pattern.write(language, random, &mut prompt);
+    prompt
+}
+
+/// What two requests in a row ask for, where that is beyond doubt.
+const fn joined(first: Sense, second: Sense) -> Option<Sense> {
+    Some(match (first, second) {
+        (Sense::Edit, Sense::Edit) => Sense::Edit,
+        (Sense::Edit | Sense::Add, Sense::Animate) => Sense::Animate,
+        (Sense::Edit | Sense::Add | Sense::Animate, Sense::Sound) => Sense::Sound,
+        (Sense::Timing, Sense::Timing | Sense::Edit) => Sense::Timing,
+        (Sense::Add, Sense::Add) => Sense::Add,
+        _ => return None,
+    })
+}
+
+fn regime(sense: Sense, random: &mut Random) -> Regime {
+    let mut left = random.below(100) as u8;
+    let all = [Regime::Nothing, Regime::References, Regime::Image, Regime::Video];
+    for (regime, share) in all.into_iter().zip(regimes(sense)) {
+        match left.checked_sub(share) {
+            Some(rest) => left = rest,
+            None => return regime,
+        }
+    }
+    Regime::Nothing
+}

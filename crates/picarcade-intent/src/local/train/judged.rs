@@ -1,0 +1,70 @@
+//! Prompts with the goal that a person gave them, to judge by.
+//!
+//! CSV with the columns `language`, `facts`, `goal`, `tag` and `prompt`. Facts are letters: `i` a working image, `v` a
+//! working video, `u` an upload, `r` a stored reference, and `-` none. `tag` names why the prompt is interesting, such
+//! as `plain` or `hard`.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::local::train::corpus::CorpusError;
+use crate::{Facts, Goal};
+
+/// A prompt and what it asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The language's code.
+    pub language: String,
+    /// What is open.
+    pub facts: Facts,
+    /// What the words ask for.
+    pub goal: Goal,
+    /// Why it was written.
+    pub tag: String,
+    /// The words.
+    pub prompt: String,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    language: String,
+    facts: String,
+    goal: String,
+    tag: String,
+    prompt: String,
+}
+
+/// Reads a file of judged prompts.
+pub fn read_judged(path: &Path) -> Result<Vec<Judged>, CorpusError> {
+    let source = std::fs::read(path).map_err(|source| CorpusError::Read { path: path.to_owned(), source })?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source.as_slice());
+    let mut judged = Vec::new();
+    for (record, line) in reader.deserialize::<Record>().zip(2..) {
+        let fail = |problem: String| CorpusError::Line { path: path.to_owned(), line, problem };
+        let record = record.map_err(|error| fail(error.to_string()))?;
+        judged.push(Judged {
+            facts: facts(&record.facts).ok_or_else(|| fail(format!("unknown facts {:?}", record.facts)))?,
+            goal: record.goal.parse::<Goal>().map_err(|error| fail(error.to_string()))?,
+            language: record.language,
+            tag: record.tag,
+            prompt: record.prompt,
+        });
+    }
+    Ok(judged)
+}
+
+fn facts(letters: &str) -> Option<Facts> {
+    let mut facts = Facts::default();
+    for letter in letters.chars() {
+        match letter {
+            'i' => facts.active_image = true,
+            'v' => facts.active_video = true,
+            'u' => facts.uploaded_image = true,
+            'r' => facts.referenced_image = true,
+            '-' => {}
+            _ => return None,
+        }
+    }
+    Some(facts)
+}

@@ -1,9 +1,30 @@
 //! PicArcade intent.
 
+mod catalogue;
 mod error;
 mod facts;
 mod goal;
+pub mod local;
+mod matrix;
+mod problem;
+mod prompt;
+mod prompt_type;
+mod request;
+mod tags;
+mod type_set;
 
-pub use error::UnknownWord;
+pub use catalogue::{Catalogue, Inputs, Model, Offer, Preference, Route, RouteNeeds};
+pub use error::{PromptError, Rejection, UnknownWord};
 pub use facts::Facts;
 pub use goal::Goal;
+pub use matrix::{Matrix, Row, Strategy};
+pub use problem::{Problem, Severity};
+pub use prompt::Prompt;
+pub use prompt_type::PromptType;
+pub use request::{Media, ReferenceImage, Request};
+pub use type_set::TypeSet;
+
+/// Names a content: the first 16 hexadecimal digits of its BLAKE3 hash.
+pub(crate) fn version_of(content: &[u8]) -> String {
+    blake3::hash(content).to_hex().chars().take(16).collect()
+}

@@ -1,0 +1,156 @@
+//! What a model is sent.
+//!
+//! The base parameters depend on the model and the type alone and may be cached and shared; the prompt and the media are
+//! added per request, because they belong to one user. Nothing of a request can change a base parameter, and media only
+//! go where the type has a use for them: a new picture must not be painted over the image that happens to be open.
+
+use serde_json::{Map, Value, json};
+
+use super::Catalogue;
+use crate::prompt_type::PromptType;
+use crate::request::Request;
+use crate::tags;
+
+impl Catalogue {
+    /// What a model is sent for a type before anything of a request is added; empty for an unknown model.
+    pub fn base_parameters(&self, model: &str, prompt_type: PromptType) -> Map<String, Value> {
+        let makes_it = |model: &&super::Model| model.offer(prompt_type).is_some();
+        self.model(model).filter(makes_it).map(|model| model.parameters.clone()).unwrap_or_default()
+    }
+
+    /// The base parameters with the prompt and the media of a request.
+    ///
+    /// The list of references names the working image `working_image`, the uploads `reference_1` upwards in upload
+    /// order, and stored references as the prompt does. An unknown model gets the prompt alone.
+    pub fn complete_parameters(
+        &self,
+        mut base: Map<String, Value>,
+        prompt_type: PromptType,
+        request: &Request,
+        enhanced_prompt: &str,
+        model: &str,
+    ) -> Map<String, Value> {
+        let Some(model) = self.model(model) else {
+            base.insert("prompt".to_owned(), enhanced_prompt.into());
+            return base;
+        };
+        let inputs = &model.inputs;
+        base.insert(inputs.prompt.clone(), enhanced_prompt.into());
+        let images = images(prompt_type, request);
+        if let (Some(field), Some((url, _))) = (&inputs.image, images.first()) {
+            base.insert(field.clone(), (*url).into());
+        }
+        if let (Some(field), Some(url), true) =
+            (&inputs.video, &request.media.working_video, prompt_type.uses_working_video())
+        {
+            base.insert(field.clone(), url.as_str().into());
+        }
+        if let (Some(field), false) = (&inputs.references, images.is_empty()) {
+            let references = images.iter().map(|(url, tag)| json!({"url": url, "tag": tag})).collect();
+            base.insert(field.clone(), Value::Array(references));
+        }
+        base
+    }
+}
+
+/// The images that take part in a type, by URL and tag: the working image first, then the uploads, then the stored
+/// references.
+fn images(prompt_type: PromptType, request: &Request) -> Vec<(&str, String)> {
+    let media = &request.media;
+    let mut images = Vec::new();
+    if let (Some(url), true) = (&media.working_image, prompt_type.uses_working_image()) {
+        images.push((url.as_str(), tags::WORKING_IMAGE.to_owned()));
+    }
+    if prompt_type.uses_references() {
+        let uploads = media.uploaded_images.iter().enumerate();
+        images.extend(uploads.map(|(index, url)| (url.as_str(), tags::reference(index + 1))));
+        let stored = media.reference_images.iter();
+        images.extend(stored.map(|reference| (reference.url.as_str(), reference.name().to_owned())));
+    }
+    images
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Facts;
+    use crate::prompt::Prompt;
+    use crate::request::{Media, ReferenceImage};
+
+    fn request() -> Request {
+        Request {
+            prompt: Prompt::new("put @hat on").unwrap(),
+            facts: Facts {
+                active_image: true,
+                uploaded_image: true,
+                referenced_image: true,
+                ..Facts::default()
+            },
+            media: Media {
+                uploaded_images: vec!["https://e.com/u1".into(), "https://e.com/u2".into()],
+                reference_images: vec![ReferenceImage {
+                    url: "https://e.com/hat".into(),
+                    tag: "@hat".into(),
+                }],
+                working_image: Some("https://e.com/w".into()),
+                working_video: Some("https://e.com/v".into()),
+            },
+        }
+    }
+
+    fn complete(model: &str, prompt_type: PromptType) -> Map<String, Value> {
+        let catalogue = Catalogue::embedded();
+        let base = catalogue.base_parameters(model, prompt_type);
+        catalogue.complete_parameters(base, prompt_type, &request(), "better", model)
+    }
+
+    #[test]
+    fn a_new_picture_leaves_the_open_image_alone() {
+        let sent = complete("black-forest-labs/flux-kontext-max", PromptType::NewImage);
+        assert_eq!(
+            Value::from(sent),
+            json!({
+                "guidance": 3.5, "num_inference_steps": 28, "safety_tolerance": 2, "prompt": "better"
+            })
+        );
+    }
+
+    #[test]
+    fn the_working_image_is_the_target_and_references_keep_their_order() {
+        let sent = complete("runway_gen4_image", PromptType::EditImageRef);
+        assert_eq!(
+            Value::from(sent),
+            json!({
+                "aspect_ratio": "4:3",
+                "prompt": "better",
+                "reference_images": [
+                    {"url": "https://e.com/w", "tag": "working_image"},
+                    {"url": "https://e.com/u1", "tag": "reference_1"},
+                    {"url": "https://e.com/u2", "tag": "reference_2"},
+                    {"url": "https://e.com/hat", "tag": "hat"},
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn videos_start_from_the_image_or_edit_the_video() {
+        let sent = complete("google/veo-3-fast", PromptType::ImageToVideoWithAudio);
+        assert_eq!(sent["image"], "https://e.com/w");
+        let sent = complete("google/veo-3-fast", PromptType::NewVideoWithAudio);
+        assert_eq!(
+            Value::from(sent),
+            json!({"duration": 8, "fps": 24, "generate_audio": true, "prompt": "better"})
+        );
+        let sent = complete("runwayml/gen4-aleph", PromptType::VideoEditRef);
+        assert_eq!(sent["video"], "https://e.com/v");
+        assert_eq!(sent["reference_images"].as_array().unwrap().len(), 3);
+        assert!(!complete("runwayml/gen4-aleph", PromptType::VideoEdit).contains_key("reference_images"));
+    }
+
+    #[test]
+    fn an_unknown_model_gets_the_prompt_alone() {
+        assert!(Catalogue::embedded().base_parameters("gone", PromptType::NewImage).is_empty());
+        assert_eq!(Value::from(complete("gone", PromptType::EditImage)), json!({"prompt": "better"}));
+    }
+}

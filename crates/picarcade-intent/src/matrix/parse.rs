@@ -1,0 +1,242 @@
+//! From CSV bytes to rows, with every cell that is wrong named by line and column.
+//!
+//! Reading goes on after a problem: a cell that cannot be read costs its own row only.
+
+use csv::{ReaderBuilder, StringRecord, Trim};
+
+use super::row::{Row, Strategy};
+use crate::goal::Goal;
+use crate::problem::Problem;
+use crate::prompt_type::PromptType;
+
+/// The columns, as `rules show --csv` writes them; the first may be missing.
+const COLUMNS: [&str; 8] =
+    ["#", "goal", "active_image", "active_video", "references", "prompt_type", "model", "enhancement"];
+
+/// The only column that may be missing.
+const NUMBER: &str = "#";
+
+/// A row and the line it stands on.
+pub(super) struct Placed {
+    pub(super) line: u64,
+    pub(super) row: Row,
+}
+
+/// What could be read.
+pub(super) struct Parsed {
+    pub(super) rows: Vec<Placed>,
+}
+
+/// Reads all rows that can be read, and what is wrong with the others.
+pub(super) fn rows(csv: &[u8]) -> (Parsed, Vec<Problem>) {
+    let mut problems = Vec::new();
+    let mut parsed = Parsed { rows: Vec::new() };
+    let csv = csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv);
+    let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(csv);
+    let header = match reader.headers() {
+        Ok(header) => header.clone(),
+        Err(_) => {
+            problems.push(Problem::error(1, None, "the header is not UTF-8"));
+            return (parsed, problems);
+        }
+    };
+    let Some(columns) = Columns::read(&header, &mut problems) else { return (parsed, problems) };
+    let mut place = 0;
+    let mut record = StringRecord::new();
+    loop {
+        let from = usize::try_from(reader.position().byte()).unwrap_or(csv.len());
+        let line = line_of(csv, from);
+        match reader.read_record(&mut record) {
+            Ok(false) => return (parsed, problems),
+            Ok(true) => {
+                place += 1;
+                let mut cells = Cells { line, columns: &columns, record: &record, problems: &mut problems };
+                if let Some(row) = cells.row(place) {
+                    parsed.rows.push(Placed { line, row });
+                }
+            }
+            Err(error) => {
+                place += 1;
+                let column = match error.kind() {
+                    csv::ErrorKind::Utf8 { err, .. } => columns.name(err.field()),
+                    _ => None,
+                };
+                problems.push(Problem::error(line, column, "the row is not UTF-8"));
+                if reader.is_done() {
+                    return (parsed, problems);
+                }
+            }
+        }
+    }
+}
+
+/// The line behind the last one: where a missing row could be added.
+pub(super) fn end(csv: &[u8]) -> u64 {
+    let unfinished = csv.last().is_some_and(|&byte| byte != b'\n');
+    lines_in(csv) + u64::from(unfinished) + 1
+}
+
+/// The line of the record that begins at or behind `from`: line breaks in front of a record belong to the one before.
+fn line_of(csv: &[u8], from: usize) -> u64 {
+    let rest = csv.get(from..).unwrap_or_default();
+    let skipped = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    lines_in(csv.get(..from + skipped).unwrap_or(csv)) + 1
+}
+
+fn lines_in(csv: &[u8]) -> u64 {
+    csv.iter().filter(|&&byte| byte == b'\n').count() as u64
+}
+
+/// Which cell of a record belongs to which column.
+struct Columns {
+    /// For each of [`COLUMNS`], the place in a record.
+    places: [Option<usize>; COLUMNS.len()],
+    width: usize,
+}
+
+impl Columns {
+    /// `None` when a column is missing or doubled: then no row can be read.
+    fn read(header: &StringRecord, problems: &mut Vec<Problem>) -> Option<Self> {
+        let before = problems.len();
+        let mut places = [None; COLUMNS.len()];
+        for (place, name) in header.iter().enumerate() {
+            let name = name.to_ascii_lowercase().replace([' ', '-'], "_");
+            match COLUMNS.iter().position(|column| *column == name).and_then(|index| places.get_mut(index)) {
+                Some(slot @ None) => *slot = Some(place),
+                Some(Some(_)) => {
+                    problems.push(Problem::error(1, known(&name), format!("column {name} is there twice")))
+                }
+                None => problems.push(Problem::error(1, None, format!("unknown column {}", shown(&name)))),
+            }
+        }
+        for (column, place) in COLUMNS.into_iter().zip(places) {
+            if place.is_none() && column != NUMBER {
+                problems.push(Problem::error(1, column, format!("missing column {column}")));
+            }
+        }
+        (problems.len() == before).then_some(Self { places, width: header.len() })
+    }
+
+    fn place(&self, column: &str) -> Option<usize> {
+        COLUMNS.iter().zip(self.places).find(|(name, _)| **name == column).and_then(|(_, place)| place)
+    }
+
+    fn name(&self, place: usize) -> Option<&'static str> {
+        COLUMNS.into_iter().zip(self.places).find(|(_, at)| *at == Some(place)).map(|(name, _)| name)
+    }
+}
+
+/// One record with the places of its cells.
+struct Cells<'a> {
+    line: u64,
+    columns: &'a Columns,
+    record: &'a StringRecord,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Cells<'_> {
+    /// The row, if every cell of it can be read.
+    fn row(&mut self, place: u32) -> Option<Row> {
+        if self.record.len() != self.columns.width {
+            let message = format!("{} cells where the header has {}", self.record.len(), self.columns.width);
+            self.problems.push(Problem::error(self.line, None, message));
+            return None;
+        }
+        // Each cell is read before any of them ends the row, so that all its problems are named.
+        let number = self.number(place);
+        let goals = self.goals();
+        let (active_image, active_video) = (self.fact("active_image"), self.fact("active_video"));
+        let references = self.fact("references");
+        let prompt_type = self.word::<PromptType>("prompt_type");
+        let model = self.filled("model").map(ToOwned::to_owned);
+        let enhancement = self.word::<Strategy>("enhancement");
+        Some(Row {
+            number: number?,
+            goals: goals?,
+            active_image: active_image?,
+            active_video: active_video?,
+            references: references?,
+            prompt_type: prompt_type?,
+            model: model?,
+            enhancement: enhancement?,
+        })
+    }
+
+    fn problem(&mut self, column: &'static str, message: impl Into<String>) {
+        self.problems.push(Problem::error(self.line, column, message));
+    }
+
+    fn cell(&self, column: &str) -> &str {
+        self.columns.place(column).and_then(|place| self.record.get(place)).unwrap_or_default()
+    }
+
+    fn filled(&mut self, column: &'static str) -> Option<&str> {
+        if self.cell(column).is_empty() {
+            self.problem(column, "the cell is empty");
+            return None;
+        }
+        Some(self.cell(column))
+    }
+
+    fn number(&mut self, place: u32) -> Option<u32> {
+        if self.columns.place(NUMBER).is_none() {
+            return Some(place);
+        }
+        let number = self.filled(NUMBER)?.parse().ok().filter(|number| *number > 0);
+        if number.is_none() {
+            let message = format!("{} is not a whole number from 1", shown(self.cell(NUMBER)));
+            self.problem(NUMBER, message);
+        }
+        number
+    }
+
+    fn goals(&mut self) -> Option<Vec<Goal>> {
+        let cell = self.filled("goal")?.to_owned();
+        if cell == "-" {
+            return Some(Goal::ALL.to_vec());
+        }
+        let before = self.problems.len();
+        let mut goals = Vec::new();
+        for word in cell.split(',').map(str::trim) {
+            match word.parse::<Goal>() {
+                Ok(goal) if goals.contains(&goal) => self.problem("goal", format!("{goal} is named twice")),
+                Ok(goal) => goals.push(goal),
+                Err(_) => self.problem("goal", format!("unknown word {}", shown(word))),
+            }
+        }
+        (self.problems.len() == before).then_some(goals)
+    }
+
+    fn fact(&mut self, column: &'static str) -> Option<Option<bool>> {
+        match self.filled(column)?.to_ascii_uppercase().as_str() {
+            "YES" => Some(Some(true)),
+            "NO" => Some(Some(false)),
+            "-" => Some(None),
+            _ => {
+                let message = format!("unknown word {}: write YES, NO or -", shown(self.cell(column)));
+                self.problem(column, message);
+                None
+            }
+        }
+    }
+
+    fn word<T: std::str::FromStr>(&mut self, column: &'static str) -> Option<T> {
+        let word = self.filled(column)?.parse().ok();
+        if word.is_none() {
+            let message = format!("unknown word {}", shown(self.cell(column)));
+            self.problem(column, message);
+        }
+        word
+    }
+}
+
+/// A foreign word in quotes, shortened to what a message can bear.
+fn shown(word: &str) -> String {
+    const SHOWN: usize = 40;
+    let short: String = word.chars().take(SHOWN).collect();
+    if short.len() < word.len() { format!("{short:?}…") } else { format!("{short:?}") }
+}
+
+fn known(name: &str) -> Option<&'static str> {
+    COLUMNS.into_iter().find(|column| *column == name)
+}

@@ -1,0 +1,160 @@
+//! One row of the decision matrix, and how it is written.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::UnknownWord;
+use crate::facts::Facts;
+use crate::goal::Goal;
+use crate::prompt_type::PromptType;
+
+/// How a prompt is enhanced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Strategy {
+    /// The prompt as given.
+    None,
+    /// A light edit for clarity; says what stays the same.
+    Clarify,
+    /// A light edit for clarity that keeps the identity of referenced people.
+    ClarifyKeepIdentity,
+    /// Rewritten around tags: what is taken from which source into the working image, and what stays.
+    RewriteTags,
+    /// A structured scene: subject, setting, style, camera, light, palette, and with audio the sound.
+    Scene,
+    /// The motion, kept faithful to the image.
+    Motion,
+    /// Two steps: the image update, then the motion.
+    UpdateThenMotion,
+    /// The change, kept faithful to the video.
+    VideoChange,
+}
+
+impl Strategy {
+    /// Every strategy, in declaration order.
+    pub const ALL: [Self; 8] = [
+        Self::None,
+        Self::Clarify,
+        Self::ClarifyKeepIdentity,
+        Self::RewriteTags,
+        Self::Scene,
+        Self::Motion,
+        Self::UpdateThenMotion,
+        Self::VideoChange,
+    ];
+
+    /// The word for it in the decision matrix, such as `clarify`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Clarify => "clarify",
+            Self::ClarifyKeepIdentity => "clarify_keep_identity",
+            Self::RewriteTags => "rewrite_tags",
+            Self::Scene => "scene",
+            Self::Motion => "motion",
+            Self::UpdateThenMotion => "update_then_motion",
+            Self::VideoChange => "video_change",
+        }
+    }
+
+    /// The strategy that fits a type when nothing else is said.
+    pub const fn of(prompt_type: PromptType) -> Self {
+        match prompt_type {
+            PromptType::NewImage => Self::None,
+            PromptType::NewImageRef => Self::ClarifyKeepIdentity,
+            PromptType::EditImage => Self::Clarify,
+            PromptType::EditImageRef | PromptType::EditImageAddNew => Self::RewriteTags,
+            PromptType::NewVideo | PromptType::NewVideoWithAudio => Self::Scene,
+            PromptType::ImageToVideo | PromptType::ImageToVideoWithAudio => Self::Motion,
+            PromptType::EditImageRefToVideo => Self::UpdateThenMotion,
+            PromptType::VideoEdit | PromptType::VideoEditRef => Self::VideoChange,
+        }
+    }
+}
+
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Strategy {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|strategy| strategy.as_str() == word)
+            .ok_or_else(|| UnknownWord::new("enhancement", word))
+    }
+}
+
+/// One row: when it applies, and what follows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Row {
+    /// What the file calls it: its `#`, or its place from 1 when the file has no such column.
+    pub number: u32,
+    /// The goals it applies to; all five stand for any.
+    pub goals: Vec<Goal>,
+    /// Whether a working image must be open; `None` for either.
+    pub active_image: Option<bool>,
+    /// Whether a working video must be open; `None` for either.
+    pub active_video: Option<bool>,
+    /// Whether references must take part; `None` for either.
+    pub references: Option<bool>,
+    /// What the request is.
+    pub prompt_type: PromptType,
+    /// The model that makes it by default.
+    pub model: String,
+    /// How its prompt is enhanced.
+    pub enhancement: Strategy,
+}
+
+impl Row {
+    /// Whether the row applies to a goal under some facts.
+    pub fn matches(&self, goal: Goal, facts: Facts) -> bool {
+        let fits = |wanted: Option<bool>, given: bool| wanted.is_none_or(|wanted| wanted == given);
+        self.goals.contains(&goal)
+            && fits(self.active_image, facts.active_image)
+            && fits(self.active_video, facts.active_video)
+            && fits(self.references, facts.references())
+    }
+}
+
+/// The rows as a CSV with every column.
+pub(super) fn to_csv(rows: &[Row]) -> String {
+    let mut csv = String::from("#,goal,active_image,active_video,references,prompt_type,model,enhancement\n");
+    let fact = |fact: Option<bool>| fact.map_or("-", |yes| if yes { "YES" } else { "NO" });
+    for row in rows {
+        let goals = if row.goals.len() == Goal::COUNT {
+            "-".to_owned()
+        } else {
+            row.goals.iter().map(|goal| goal.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let cells = [
+            &*row.number.to_string(),
+            &*goals,
+            fact(row.active_image),
+            fact(row.active_video),
+            fact(row.references),
+            row.prompt_type.as_str(),
+            &*row.model,
+            row.enhancement.as_str(),
+        ];
+        csv.push_str(&cells.map(quoted).join(","));
+        csv.push('\n');
+    }
+    csv
+}
+
+/// A cell as RFC 4180 wants it.
+fn quoted(cell: &str) -> String {
+    if cell.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}

@@ -1,0 +1,179 @@
+//! The user's words, checked once.
+//!
+//! A [`Prompt`] that exists is worth classifying: it has something to read in it and a bounded length. Everything behind
+//! it may rely on that, so bad input is refused at the door, with a reason for the caller and nothing of the text in it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::PromptError;
+
+/// What a user wrote: 1 to 8,000 characters (Unicode scalar values), with at least one that can be seen.
+///
+/// Cloning is cheap: the text is shared.
+///
+/// ```
+/// use picarcade_intent::{Prompt, PromptError};
+///
+/// let prompt = Prompt::new("  a red \n fox ")?;
+/// assert_eq!(prompt.as_str(), "  a red \n fox ");
+/// assert_eq!(prompt.normalized(), "a red fox");
+/// assert_eq!(Prompt::new(" \n "), Err(PromptError::Empty));
+/// # Ok::<(), PromptError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Prompt(Arc<str>);
+
+impl Prompt {
+    /// The greatest length, in characters (Unicode scalar values), white space included.
+    pub const MAX_CHARS: usize = 8_000;
+
+    /// Takes the text as it is, if it is fit to be classified.
+    ///
+    /// # Errors
+    ///
+    /// [`PromptError`] says what is wrong with it.
+    pub fn new(text: impl Into<String>) -> Result<Self, PromptError> {
+        let text: String = text.into();
+        // Characters are counted only where the bytes leave room for doubt.
+        if text.len() > Self::MAX_CHARS {
+            let characters = text.chars().count();
+            if characters > Self::MAX_CHARS {
+                return Err(PromptError::TooLong { characters });
+            }
+        }
+        if text.trim().is_empty() {
+            return Err(PromptError::Empty);
+        }
+        if text.chars().all(is_unseen) {
+            return Err(PromptError::Invisible);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The same from bytes that may not be text.
+    ///
+    /// # Errors
+    ///
+    /// [`PromptError::NotUtf8`] when the bytes are not UTF-8, otherwise as [`new`](Self::new).
+    pub fn from_utf8(bytes: &[u8]) -> Result<Self, PromptError> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| PromptError::NotUtf8 { valid_up_to: error.valid_up_to() })?;
+        Self::new(text)
+    }
+
+    /// The text, exactly as given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text without white space around it and with each inner run of white space as one space; nothing else is
+    /// changed. Two prompts that differ only in this are the same request.
+    pub fn normalized(&self) -> Cow<'_, str> {
+        collapse(&self.0)
+    }
+}
+
+/// Trims, and makes each run of white space one space; borrows when there is nothing to do.
+pub(crate) fn collapse(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let mut previous_is_space = false;
+    let is_collapsed = text.chars().all(|c| {
+        let doubled = previous_is_space && c == ' ';
+        previous_is_space = c == ' ';
+        !doubled && (c == ' ' || !c.is_whitespace())
+    });
+    if is_collapsed {
+        return Cow::Borrowed(text);
+    }
+    let mut collapsed = String::with_capacity(text.len());
+    for word in text.split_whitespace() {
+        if !collapsed.is_empty() {
+            collapsed.push(' ');
+        }
+        collapsed.push_str(word);
+    }
+    Cow::Owned(collapsed)
+}
+
+/// Whether a character shows nothing by itself: controls, white space, and the invisible format characters that are
+/// common enough to be pasted by accident.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || c.is_whitespace()
+        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+}
+
+impl TryFrom<String> for Prompt {
+    type Error = PromptError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(text)
+    }
+}
+
+impl From<Prompt> for String {
+    fn from(prompt: Prompt) -> Self {
+        prompt.0.as_ref().to_owned()
+    }
+}
+
+/// Shows the length only: prompts are users' words and do not belong in logs.
+impl fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Prompt({} bytes)", self.0.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_limit_is_in_characters_not_bytes() {
+        assert!(Prompt::new("ж".repeat(8_000)).is_ok());
+        assert_eq!(Prompt::new("ж".repeat(8_001)), Err(PromptError::TooLong { characters: 8_001 }));
+        assert_eq!(Prompt::new("a".repeat(8_001)), Err(PromptError::TooLong { characters: 8_001 }));
+        assert!(Prompt::new("🦊").is_ok());
+    }
+
+    #[test]
+    fn nothing_to_read_is_refused() {
+        for empty in ["", " ", "\n\t\u{3000}"] {
+            assert_eq!(Prompt::new(empty), Err(PromptError::Empty), "{empty:?}");
+        }
+        for unseen in ["\u{0}", "\u{1} \u{7f}", "\u{200b}\u{feff}", "\u{1b}\u{8}\n"] {
+            assert_eq!(Prompt::new(unseen), Err(PromptError::Invisible), "{unseen:?}");
+        }
+        assert!(Prompt::new("\u{0}a").is_ok());
+    }
+
+    #[test]
+    fn bytes_that_are_not_text_say_where() {
+        assert_eq!(Prompt::from_utf8(b"ab\xff"), Err(PromptError::NotUtf8 { valid_up_to: 2 }));
+        assert_eq!(Prompt::from_utf8("né".as_bytes()).unwrap().as_str(), "né");
+    }
+
+    #[test]
+    fn json_is_checked_too_and_debug_hides_the_words() {
+        assert!(serde_json::from_str::<Prompt>("\"\"").is_err());
+        let prompt: Prompt = serde_json::from_str("\"secret\"").unwrap();
+        assert_eq!(format!("{prompt:?}"), "Prompt(6 bytes)");
+        assert_eq!(serde_json::to_string(&prompt).unwrap(), "\"secret\"");
+    }
+
+    proptest! {
+        #[test]
+        fn collapsing_is_splitting_and_joining(text in "[ a\n\t\u{3000}é]{0,40}") {
+            let expected = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            prop_assert_eq!(collapse(&text), expected.as_str());
+            prop_assert!(matches!(collapse(&expected), Cow::Borrowed(_)));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The twelve kinds of work that a request can be.
+//!
+//! A prompt type says which media go in, which come out and whether there is sound. It is what models are chosen by, and
+//! its upper-case word is the name on the wire, in the decision matrix and in analytics. An unknown word is an error,
+//! never a default.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::UnknownWord;
+use crate::facts::Facts;
+
+/// One of twelve kinds of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PromptType {
+    /// A picture from words alone.
+    NewImage,
+    /// A picture from words and reference images.
+    NewImageRef,
+    /// A change to the working image.
+    EditImage,
+    /// A change to the working image that takes something from reference images.
+    EditImageRef,
+    /// A new element, shown by a reference image, placed into the working image.
+    EditImageAddNew,
+    /// A silent video from words alone.
+    NewVideo,
+    /// A video with sound from words alone.
+    NewVideoWithAudio,
+    /// The working image set in motion.
+    ImageToVideo,
+    /// The working image set in motion, with sound.
+    ImageToVideoWithAudio,
+    /// A picture made or changed with reference images, then set in motion.
+    EditImageRefToVideo,
+    /// A change to the working video.
+    VideoEdit,
+    /// A change to the working video that takes something from reference images.
+    VideoEditRef,
+}
+
+impl PromptType {
+    /// How many types there are.
+    pub const COUNT: usize = 12;
+
+    /// Every type, in declaration order: `PromptType::ALL[t as usize] == t`.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::NewImage,
+        Self::NewImageRef,
+        Self::EditImage,
+        Self::EditImageRef,
+        Self::EditImageAddNew,
+        Self::NewVideo,
+        Self::NewVideoWithAudio,
+        Self::ImageToVideo,
+        Self::ImageToVideoWithAudio,
+        Self::EditImageRefToVideo,
+        Self::VideoEdit,
+        Self::VideoEditRef,
+    ];
+
+    /// The word for it everywhere outside this process, such as `NEW_IMAGE`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NewImage => "NEW_IMAGE",
+            Self::NewImageRef => "NEW_IMAGE_REF",
+            Self::EditImage => "EDIT_IMAGE",
+            Self::EditImageRef => "EDIT_IMAGE_REF",
+            Self::EditImageAddNew => "EDIT_IMAGE_ADD_NEW",
+            Self::NewVideo => "NEW_VIDEO",
+            Self::NewVideoWithAudio => "NEW_VIDEO_WITH_AUDIO",
+            Self::ImageToVideo => "IMAGE_TO_VIDEO",
+            Self::ImageToVideoWithAudio => "IMAGE_TO_VIDEO_WITH_AUDIO",
+            Self::EditImageRefToVideo => "EDIT_IMAGE_REF_TO_VIDEO",
+            Self::VideoEdit => "VIDEO_EDIT",
+            Self::VideoEditRef => "VIDEO_EDIT_REF",
+        }
+    }
+
+    /// Whether the working image, where there is one, goes into the work. A new picture or video leaves it alone.
+    pub const fn uses_working_image(self) -> bool {
+        matches!(
+            self,
+            Self::EditImage
+                | Self::EditImageRef
+                | Self::EditImageAddNew
+                | Self::ImageToVideo
+                | Self::ImageToVideoWithAudio
+                | Self::EditImageRefToVideo
+        )
+    }
+
+    /// Whether the working video goes into the work.
+    pub const fn uses_working_video(self) -> bool {
+        matches!(self, Self::VideoEdit | Self::VideoEditRef)
+    }
+
+    /// Whether reference images go into the work.
+    pub const fn uses_references(self) -> bool {
+        matches!(
+            self,
+            Self::NewImageRef
+                | Self::EditImageRef
+                | Self::EditImageAddNew
+                | Self::EditImageRefToVideo
+                | Self::VideoEditRef
+        )
+    }
+
+    /// Whether the work can be done with the media that `facts` promise.
+    ///
+    /// `EDIT_IMAGE_REF_TO_VIDEO` needs a reference and takes the working image when there is one.
+    pub const fn is_possible_with(self, facts: Facts) -> bool {
+        let needs_image = self.uses_working_image() && !matches!(self, Self::EditImageRefToVideo);
+        (!needs_image || facts.active_image)
+            && (!self.uses_working_video() || facts.active_video)
+            && (!self.uses_references() || facts.references())
+    }
+}
+
+impl fmt::Display for PromptType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for PromptType {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|prompt_type| prompt_type.as_str() == word)
+            .ok_or_else(|| UnknownWord::new("prompt type", word))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_round_trip_as_text_and_as_json() {
+        for (index, prompt_type) in PromptType::ALL.into_iter().enumerate() {
+            assert_eq!(prompt_type as usize, index);
+            assert_eq!(prompt_type.as_str().parse::<PromptType>().unwrap(), prompt_type);
+            assert_eq!(serde_json::to_value(prompt_type).unwrap(), prompt_type.as_str());
+        }
+        assert!("new_image".parse::<PromptType>().is_err());
+    }
+}

@@ -1,1 +1,53 @@
-//! PicArcade breaker.
+//! Circuit breakers that cannot get stuck, with bulkhead, retry and deadline.
+//!
+//! A circuit breaker watches the calls to a service. When they fail it opens: for a while nothing is called, callers hear
+//! so at once, and the service is left to recover. Then a few probes decide whether it closes.
+
+mod clock;
+mod config;
+mod error;
+mod name;
+mod outcome;
+mod state;
+mod validate;
+
+mod gate;
+mod lane;
+mod machine;
+mod sync;
+mod totals;
+mod window;
+
+mod breaker;
+mod call;
+mod event;
+mod observe;
+mod permit;
+mod registry;
+mod statistics;
+
+mod bulkhead;
+mod deadline;
+mod retry;
+
+pub mod http;
+
+pub use self::{
+    breaker::CircuitBreaker,
+    bulkhead::{Bulkhead, BulkheadFull, BulkheadPermit, FullReason},
+    call::{AnyError, Classify},
+    clock::Clock,
+    config::{Backoff, Config, Ramp, SlowCalls, Window},
+    deadline::{Deadline, DeadlineExceeded},
+    error::{CallError, ConfigError, Rejected},
+    event::Event,
+    machine::Cause,
+    name::Name,
+    outcome::{FailureKind, Outcome, Recorded},
+    permit::{OwnedPermit, Permit},
+    registry::Registry,
+    retry::{Retry, RetryBackoff, RetryBudget, RetryError, RetryHint},
+    state::State,
+    statistics::Statistics,
+    window::WindowStatistics,
+};

@@ -1,0 +1,142 @@
+//! Where a breaker reads the time.
+//!
+//! The consecutive policy does not read a clock while calls succeed. Time windows, slow calls and rejections must, and
+//! a read of the system's clock costs more than everything else they do. So there are two clocks, and the choice is
+//! the user's: the exact one, which tests can pause, and one that a thread of the process keeps up to date.
+//!
+//! Neither is the wall clock: nobody who sets the time of day opens or closes a breaker.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Nanoseconds on a monotonic clock. Only differences have a meaning. Enough for 584 years.
+pub(crate) type Tick = u64;
+
+/// A duration in ticks, saturating.
+pub(crate) fn ticks(duration: Duration) -> Tick {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How often the cached clock is brought up to date.
+const PERIOD: Duration = Duration::from_millis(2);
+
+/// The clock of a breaker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Clock {
+    /// [`tokio::time::Instant`]: exact, and it stands still in a test that pauses tokio's time. A read costs what the
+    /// operating system's monotonic clock costs (20 to 40 ns).
+    #[default]
+    Tokio,
+    /// A time that one thread of the process stores every two milliseconds. A read costs one load (1 ns), for breakers
+    /// that guard very short calls. Times are late by two milliseconds, more if the machine starves the thread: openings
+    /// last that much longer and slow calls look that much shorter. Tests cannot pause it. The thread starts with the
+    /// first breaker that wants it and stays. Where no thread can be started, reads fall back to the system's clock.
+    Cached,
+}
+
+/// A clock with its epoch, ready to be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Timer {
+    Tokio(tokio::time::Instant),
+    Cached(&'static Cached),
+}
+
+impl Timer {
+    pub(crate) fn new(clock: Clock) -> Self {
+        match clock {
+            Clock::Tokio => Self::Tokio(tokio::time::Instant::now()),
+            Clock::Cached => Self::Cached(Cached::shared()),
+        }
+    }
+
+    /// The time since the epoch. Starts at one, so that zero can mean "never".
+    #[inline]
+    pub(crate) fn now(&self) -> Tick {
+        match self {
+            Self::Tokio(epoch) => ticks(epoch.elapsed()).saturating_add(1),
+            Self::Cached(cached) => cached.now(),
+        }
+    }
+
+    /// By how much a moment that has come may look as if it had not.
+    pub(crate) const fn lag(&self) -> Duration {
+        match self {
+            Self::Tokio(_) => Duration::ZERO,
+            Self::Cached(_) => PERIOD,
+        }
+    }
+}
+
+/// The process-wide time of [`Clock::Cached`].
+#[derive(Debug)]
+pub(crate) struct Cached {
+    epoch: Instant,
+    /// Zero when there is no thread to store it.
+    now: AtomicU64,
+}
+
+impl Cached {
+    fn shared() -> &'static Self {
+        static SHARED: OnceLock<Cached> = OnceLock::new();
+        static THREAD: OnceLock<()> = OnceLock::new();
+        let shared = SHARED.get_or_init(|| Self { epoch: Instant::now(), now: AtomicU64::new(0) });
+        THREAD.get_or_init(|| {
+            // A failure to start leaves `now` at zero, and reads at the system's clock.
+            drop(std::thread::Builder::new().name("breaker-clock".into()).spawn(move || {
+                loop {
+                    shared.now.store(shared.read(), Ordering::Relaxed);
+                    std::thread::park_timeout(PERIOD);
+                }
+            }));
+        });
+        shared
+    }
+
+    fn read(&self) -> Tick {
+        ticks(self.epoch.elapsed()).saturating_add(1)
+    }
+
+    #[inline]
+    fn now(&self) -> Tick {
+        match self.now.load(Ordering::Relaxed) {
+            0 => self.read(),
+            now => now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tokio_time_stands_still_and_moves_on_command() {
+        let timer = Timer::new(Clock::Tokio);
+        let before = timer.now();
+        assert_eq!(timer.now(), before);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(timer.now() - before, 3_000_000_000);
+    }
+
+    #[test]
+    fn cached_time_moves_by_itself_and_never_backwards() {
+        let timer = Timer::new(Clock::Cached);
+        let mut last = timer.now();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let mut steps = 0;
+        while steps < 3 {
+            let now = timer.now();
+            assert!(now >= last);
+            steps += u32::from(now > last);
+            last = now;
+            assert!(Instant::now() < deadline, "the clock stands still");
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Changes of state, told to whoever listens.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{Cause, Name, State, machine::Change};
+
+/// Something happened to a breaker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// The state changed.
+    StateChanged {
+        /// The breaker.
+        name: Name,
+        /// The number of the change, growing by one. Events of two threads may arrive in either order; their generations
+        /// tell which was first.
+        generation: u64,
+        /// The state that ended.
+        from: State,
+        /// The state that began.
+        to: State,
+        /// Why.
+        cause: Cause,
+        /// How long the breaker stays open at least, if it opened.
+        open_for: Option<Duration>,
+    },
+    /// A breaker that is set to [`State::MetricsOnly`] would have opened. Once per run of bad outcomes.
+    WouldOpen {
+        /// The breaker.
+        name: Name,
+        /// Why.
+        cause: Cause,
+    },
+}
+
+impl Event {
+    pub(crate) fn from_change(name: &Name, change: Change) -> Self {
+        let name = name.clone();
+        match change {
+            Change::State { generation, from, to, cause, open_for } => {
+                let open_for = (to == State::Open).then(|| Duration::from_nanos(open_for));
+                Self::StateChanged { name, generation, from, to, cause, open_for }
+            }
+            Change::WouldOpen { cause } => Self::WouldOpen { name, cause },
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The shell of the state machine: one lock for whoever changes something, and a few published words for everybody else.
+//!
+//! A closed call must not take a lock, nor write to a line that other cores read. So the machine's mode and generation
+//! are published in one word, together: who reads that word knows which generation it was admitted into, and a second
+//! read tells whether that generation still lasts. Everything else (a failure, a probe, a success that ends a run of
+//! failures, an override) takes the lock, which is held for nanoseconds and never across a call, an event or a wait.
+//!
+//! Rejections need no lock either: `refuse_before` says until when there is no point in asking.
+//!
+//! The order of publishing is what makes the reads right: all other words first, then the word with the generation
+//! (release). Who sees a generation (acquire) sees at least that generation's words. A word of a *later* generation may
+//! be seen beside an earlier one; then the state has already changed, and the answer given is the later state's.
+
+use super::sync::{AtomicU64, Mutex, Ordering};
+use crate::{
+    Recorded, State,
+    clock::Tick,
+    machine::{Admission, Change, Machine, Mode, Report, Ticket},
+};
+
+/// A generation and the mode it began with (or, at the end of a ramp, changed to).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word(u64);
+
+impl Word {
+    const fn of(machine: &Machine) -> Self {
+        Self(machine.generation() << 3 | machine.mode() as u64)
+    }
+
+    #[inline]
+    pub(crate) const fn generation(self) -> u64 {
+        self.0 >> 3
+    }
+
+    #[inline]
+    pub(crate) const fn mode(self) -> Mode {
+        Mode::from_bits(self.0)
+    }
+}
+
+/// What can be read without a lock, of one generation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Glance {
+    pub(crate) state: State,
+    pub(crate) refuse_before: Tick,
+    pub(crate) consecutive: u64,
+    pub(crate) since: Tick,
+    pub(crate) opened: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Gate {
+    word: AtomicU64,
+    refuse_before: AtomicU64,
+    consecutive: AtomicU64,
+    since: AtomicU64,
+    opened: AtomicU64,
+    machine: Mutex<Machine>,
+}
+
+impl Gate {
+    pub(crate) fn new(machine: Machine) -> Self {
+        Self {
+            word: AtomicU64::new(Word::of(&machine).0),
+            refuse_before: AtomicU64::new(machine.refuse_before()),
+            consecutive: AtomicU64::new(0),
+            since: AtomicU64::new(machine.since()),
+            opened: AtomicU64::new(0),
+            machine: Mutex::new(machine),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn word(&self) -> Word {
+        Word(self.word.load(Ordering::Acquire))
+    }
+
+    /// See [`Machine::refuse_before`]. To be read after [`Gate::word`].
+    #[inline]
+    pub(crate) fn refuse_before(&self) -> Tick {
+        self.refuse_before.load(Ordering::Acquire)
+    }
+
+    /// Whether a success changes nothing but sums: its generation lasts and no run of failures is there to be ended.
+    ///
+    /// A failure at the same moment may begin a run right after the read. Then the success came first.
+    #[inline]
+    pub(crate) fn success_is_plain(&self, generation: u64) -> bool {
+        let word = self.word();
+        word.generation() == generation
+            && matches!(word.mode(), Mode::Closed | Mode::Ramping | Mode::ForcedClosed | Mode::MetricsOnly)
+            && self.consecutive.load(Ordering::Relaxed) == 0
+    }
+
+    /// Asks the machine to let a call pass.
+    pub(crate) fn admit(&self, now: Tick) -> (Admission, Option<Change>) {
+        self.change(|machine| machine.admit(now))
+    }
+
+    /// Tells the machine an outcome.
+    pub(crate) fn report(
+        &self,
+        ticket: Ticket,
+        report: Report,
+        now: Tick,
+        jitter: f64,
+    ) -> (Recorded, Option<Change>) {
+        match self.change(|machine| machine.report(ticket, report, now, jitter)) {
+            Some(change) => (Recorded::Counted, change),
+            None => (Recorded::Late, None),
+        }
+    }
+
+    /// Runs `f` on the machine under the lock, and publishes what it changed.
+    pub(crate) fn change<R>(&self, f: impl FnOnce(&mut Machine) -> R) -> R {
+        let mut machine = self.machine.lock();
+        let result = f(&mut machine);
+        self.refuse_before.store(machine.refuse_before(), Ordering::Release);
+        self.consecutive.store(u64::from(machine.consecutive()), Ordering::Relaxed);
+        self.since.store(machine.since(), Ordering::Relaxed);
+        self.opened.store(machine.opened(), Ordering::Relaxed);
+        self.word.store(Word::of(&machine).0, Ordering::Release);
+        result
+    }
+
+    /// The published words, without a lock. A reader that meets a change of state reads again; one that meets many in a
+    /// row gives up on a single moment and returns the last reading.
+    pub(crate) fn glance(&self) -> Glance {
+        let mut word = self.word();
+        let mut attempts = 0;
+        loop {
+            let glance = Glance {
+                state: word.mode().state(),
+                refuse_before: self.refuse_before(),
+                consecutive: self.consecutive.load(Ordering::Acquire),
+                since: self.since.load(Ordering::Acquire),
+                opened: self.opened.load(Ordering::Acquire),
+            };
+            let after = self.word();
+            attempts += 1;
+            if after == word || attempts == 8 {
+                return glance;
+            }
+            word = after;
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What an HTTP exchange says about the service that was called.
+//!
+//! Pure, and of no HTTP library: it takes a status and two facts about it, which every client has at hand.
+//!
+//! | what happened | outcome |
+//! | --- | --- |
+//! | 1xx, 2xx, 3xx | success |
+//! | 402, or 429 that speaks of money or a quota | failure: spend limit |
+//! | 408, 504, no answer in time | failure: timeout |
+//! | 429 | failure: rate limited, with its `Retry-After` |
+//! | 503, 529 | failure: overloaded, with its `Retry-After` |
+//! | other 5xx | failure: server, with its `Retry-After` |
+//! | other 4xx | neutral: the caller's own mistake |
+//! | no connection, or one that broke | failure: connect |
+//! | an answer that nobody can use | failure: unusable |
+//! | cancelled by the caller | neutral |
+
+mod retry_after;
+
+use std::time::Duration;
+
+pub use self::retry_after::parse_retry_after;
+use crate::{FailureKind, Outcome};
+
+/// How an HTTP exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exchange<'a> {
+    /// An answer with this status.
+    Answered {
+        /// The status code.
+        status: u16,
+        /// The `Retry-After`, parsed by [`parse_retry_after`].
+        retry_after: Option<Duration>,
+        /// What the body of an error says, if it was read: its error type or message, or the body itself. Used to tell a
+        /// spend limit from a rate limit. May be empty.
+        error: &'a str,
+    },
+    /// No connection, or a connection that broke before the answer was whole.
+    Disconnected,
+    /// No whole answer in time.
+    TimedOut,
+    /// An answer that nobody can use: not the promised format or shape.
+    Unusable,
+    /// The caller gave up.
+    Cancelled,
+}
+
+impl<'a> Exchange<'a> {
+    /// An answer with this status and nothing else of interest.
+    #[must_use]
+    pub const fn status(status: u16) -> Self {
+        Self::Answered { status, retry_after: None, error: "" }
+    }
+
+    /// What the exchange says about the service.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let (kind, retry_after) = match *self {
+            Self::Answered { status, retry_after, error } => match status {
+                ..400 => return Outcome::Success,
+                402 => (FailureKind::SpendLimit, retry_after),
+                408 | 504 => (FailureKind::Timeout, retry_after),
+                429 if speaks_of_money(error) => (FailureKind::SpendLimit, retry_after),
+                429 => (FailureKind::RateLimited, retry_after),
+                400..500 => return Outcome::Neutral,
+                503 | 529 => (FailureKind::Overloaded, retry_after),
+                500.. => (FailureKind::Server, retry_after),
+            },
+            Self::Disconnected => (FailureKind::Connect, None),
+            Self::TimedOut => (FailureKind::Timeout, None),
+            Self::Unusable => (FailureKind::Unusable, None),
+            Self::Cancelled => return Outcome::Neutral,
+        };
+        Outcome::Failure { kind, retry_after }
+    }
+}
+
+/// Whether a 429 is about the account's money and not about its pace. The words are those of the providers: OpenAI's
+/// `insufficient_quota` and "exceeded your current quota", Anthropic's "usage limits" and "credit balance", and what
+/// others call it. Only the first four kilobytes are looked at.
+fn speaks_of_money(error: &str) -> bool {
+    const WORDS: [&str; 10] = [
+        "insufficient_quota",
+        "current quota",
+        "usage limit",
+        "spend limit",
+        "spending limit",
+        "spend_limit",
+        "credit balance",
+        "insufficient credit",
+        "insufficient_credit",
+        "billing",
+    ];
+    let head = error.as_bytes().get(..4096).unwrap_or(error.as_bytes());
+    WORDS
+        .iter()
+        .any(|word| head.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(exchange: Exchange<'_>) -> Option<FailureKind> {
+        match exchange.outcome() {
+            Outcome::Failure { kind, .. } => Some(kind),
+            Outcome::Success | Outcome::Neutral => None,
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_outcome() {
+        for status in 100..400 {
+            assert_eq!(Exchange::status(status).outcome(), Outcome::Success);
+        }
+        for status in 400..1000 {
+            let expected = match status {
+                402 => Some(FailureKind::SpendLimit),
+                408 | 504 => Some(FailureKind::Timeout),
+                429 => Some(FailureKind::RateLimited),
+                503 | 529 => Some(FailureKind::Overloaded),
+                400..500 => None,
+                _ => Some(FailureKind::Server),
+            };
+            assert_eq!(kind(Exchange::status(status)), expected, "{status}");
+            if expected.is_none() {
+                assert_eq!(Exchange::status(status).outcome(), Outcome::Neutral, "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn retry_after_is_passed_on() {
+        for status in [429, 503, 529, 500] {
+            let after = Some(Duration::from_secs(17));
+            let outcome = Exchange::Answered { status, retry_after: after, error: "" }.outcome();
+            assert!(matches!(outcome, Outcome::Failure { retry_after, .. } if retry_after == after));
+        }
+    }
+
+    #[test]
+    fn a_spend_limit_is_told_from_a_rate_limit() {
+        let of = |error| kind(Exchange::Answered { status: 429, retry_after: None, error });
+        assert_eq!(of(r#"{"error":{"code":"insufficient_quota"}}"#), Some(FailureKind::SpendLimit));
+        assert_eq!(of("You have reached your specified API Usage Limits."), Some(FailureKind::SpendLimit));
+        assert_eq!(of("Your credit balance is too low"), Some(FailureKind::SpendLimit));
+        assert_eq!(of(r#"{"error":{"type":"rate_limit_error"}}"#), Some(FailureKind::RateLimited));
+        assert_eq!(of(&"é".repeat(5000)), Some(FailureKind::RateLimited));
+    }
+
+    #[test]
+    fn exchanges_without_an_answer() {
+        assert_eq!(kind(Exchange::Disconnected), Some(FailureKind::Connect));
+        assert_eq!(kind(Exchange::TimedOut), Some(FailureKind::Timeout));
+        assert_eq!(kind(Exchange::Unusable), Some(FailureKind::Unusable));
+        assert_eq!(Exchange::Cancelled.outcome(), Outcome::Neutral);
+    }
+}

@@ -1,0 +1,402 @@
+//! The state machine: pure. It takes the time, never reads it; it draws no random number, starts no task and takes no
+//! lock. The [`gate`](crate::gate) around it does.
+//!
+//! Three ideas keep it from the faults that circuit breakers are known for:
+//!
+//! - **Generations.** Every change of state begins a new generation, and every admitted call carries a [`Ticket`] of the
+//!   one it began in. An outcome of an earlier generation changes nothing: a success that was under way when the
+//!   breaker opened cannot close it, a failure cannot reopen it.
+//! - **Half-open is a set of leases.** A probe holds a slot until it reports or its deadline passes. A probe that is
+//!   lost in any way costs at most that time, so the half-open state always admits another one.
+//! - **Verdicts at the earliest moment.** One failed probe reopens, the last needed success closes; nobody waits for
+//!   the other probes, whose results are then of an earlier generation.
+
+mod open_time;
+mod probes;
+mod ramp;
+
+use std::fmt;
+
+use self::{open_time::OpenTime, probes::Probes, ramp::Readmission};
+use crate::{Config, State, clock::Tick};
+
+/// What the machine does with calls. Finer than [`State`]: a breaker that has just closed may ramp up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Mode {
+    Closed = 0,
+    Ramping = 1,
+    Open = 2,
+    HalfOpen = 3,
+    ForcedOpen = 4,
+    ForcedClosed = 5,
+    Disabled = 6,
+    MetricsOnly = 7,
+}
+
+impl Mode {
+    /// The mode of the lowest three bits.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        match bits & 0b111 {
+            0 => Self::Closed,
+            1 => Self::Ramping,
+            2 => Self::Open,
+            3 => Self::HalfOpen,
+            4 => Self::ForcedOpen,
+            5 => Self::ForcedClosed,
+            6 => Self::Disabled,
+            _ => Self::MetricsOnly,
+        }
+    }
+
+    pub(crate) const fn state(self) -> State {
+        match self {
+            Self::Closed | Self::Ramping => State::Closed,
+            Self::Open => State::Open,
+            Self::HalfOpen => State::HalfOpen,
+            Self::ForcedOpen => State::ForcedOpen,
+            Self::ForcedClosed => State::ForcedClosed,
+            Self::Disabled => State::Disabled,
+            Self::MetricsOnly => State::MetricsOnly,
+        }
+    }
+}
+
+/// Why a state changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// So many failures in a row.
+    ConsecutiveFailures,
+    /// The rate of failures in the window.
+    FailureRate,
+    /// The rate of slow calls in the window.
+    SlowCallRate,
+    /// The open time is over, and a call came to probe.
+    OpenTimeOver,
+    /// A probe failed, or was slow.
+    ProbeFailed,
+    /// Enough probes succeeded.
+    ProbesSucceeded,
+    /// Somebody set it by hand.
+    Manual,
+    /// A quorum of the other instances opened theirs.
+    FleetQuorum,
+    /// The elected instance found the service well again.
+    FleetRecovered,
+}
+
+impl Cause {
+    /// The name on the wire and in labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::FailureRate => "failure_rate",
+            Self::SlowCallRate => "slow_call_rate",
+            Self::OpenTimeOver => "open_time_over",
+            Self::ProbeFailed => "probe_failed",
+            Self::ProbesSucceeded => "probes_succeeded",
+            Self::Manual => "manual",
+            Self::FleetQuorum => "fleet_quorum",
+            Self::FleetRecovered => "fleet_recovered",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What an admitted call carries until it reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    pub(crate) generation: u64,
+    /// The number of the probe; zero for a call that is none.
+    pub(crate) probe: u64,
+    /// When the call began; zero when nobody asks.
+    pub(crate) started: Tick,
+}
+
+/// An outcome, judged by the windows already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Report {
+    pub(crate) kind: ReportKind,
+    /// The verdict of a rate policy about the window that includes this outcome.
+    pub(crate) tripped: Option<Cause>,
+    /// The call was slow by the slow-call policy.
+    pub(crate) slow: bool,
+    /// Whether and how long the service asked to be left alone.
+    pub(crate) leave_alone: Tick,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReportKind {
+    Success,
+    Failure,
+    Neutral,
+}
+
+/// A change that happened, to be told after the lock is released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    State { generation: u64, from: State, to: State, cause: Cause, open_for: Tick },
+    WouldOpen { cause: Cause },
+}
+
+/// The answer to a call that wants to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    Admitted(Ticket),
+    /// Not before this tick.
+    Refused(Tick),
+}
+
+#[derive(Debug)]
+pub(crate) struct Machine {
+    failure_threshold: u32,
+    success_threshold: u32,
+    open_time: OpenTime,
+    readmission: Option<Readmission>,
+    probes: Probes,
+
+    mode: Mode,
+    generation: u64,
+    /// When the current state began.
+    since: Tick,
+    /// Open: the first moment a probe may pass.
+    until: Tick,
+    /// Failures in a row.
+    consecutive: u32,
+    /// Successful probes of this half-open state.
+    successes: u32,
+    /// The end of the longest `Retry-After` that was heard in this closed or half-open era.
+    leave_alone_until: Tick,
+    /// Metrics-only: the present verdict was announced.
+    announced: bool,
+    /// How often the breaker opened.
+    opened: u64,
+}
+
+impl Machine {
+    /// A closed machine. `config` has been validated.
+    pub(crate) fn new(config: &Config, now: Tick) -> Self {
+        Self {
+            failure_threshold: config.failure_threshold,
+            success_threshold: config.success_threshold,
+            open_time: OpenTime::new(config),
+            readmission: config.ramp.map(Readmission::new),
+            probes: Probes::new(config),
+            mode: Mode::Closed,
+            generation: 1,
+            since: now,
+            until: 0,
+            consecutive: 0,
+            successes: 0,
+            leave_alone_until: 0,
+            announced: false,
+            opened: 0,
+        }
+    }
+
+    pub(crate) const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(crate) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) const fn since(&self) -> Tick {
+        self.since
+    }
+
+    pub(crate) const fn consecutive(&self) -> u32 {
+        self.consecutive
+    }
+
+    pub(crate) const fn opened(&self) -> u64 {
+        self.opened
+    }
+
+    /// Before this tick nothing passes, so that callers need not ask. Zero when they should.
+    pub(crate) fn refuse_before(&self) -> Tick {
+        match self.mode {
+            Mode::Open => self.until,
+            Mode::HalfOpen => self.probes.free_at(),
+            Mode::ForcedOpen => Tick::MAX,
+            _ => 0,
+        }
+    }
+
+    /// A call wants to pass.
+    pub(crate) fn admit(&mut self, now: Tick) -> (Admission, Option<Change>) {
+        match self.mode {
+            Mode::ForcedOpen => (Admission::Refused(Tick::MAX), None),
+            Mode::Open if now < self.until => (Admission::Refused(self.until), None),
+            Mode::Open => {
+                let change = self.enter(Mode::HalfOpen, Cause::OpenTimeOver, now);
+                (self.admit_probe(now), Some(change))
+            }
+            Mode::HalfOpen => (self.admit_probe(now), None),
+            Mode::Ramping => (self.admit_ramping(now), None),
+            Mode::Closed | Mode::ForcedClosed | Mode::Disabled | Mode::MetricsOnly => {
+                (Admission::Admitted(self.ticket(0)), None)
+            }
+        }
+    }
+
+    fn admit_probe(&mut self, now: Tick) -> Admission {
+        match self.probes.take(now) {
+            Some(probe) => Admission::Admitted(self.ticket(probe)),
+            None => Admission::Refused(self.probes.free_at()),
+        }
+    }
+
+    fn admit_ramping(&mut self, now: Tick) -> Admission {
+        match self.readmission.as_mut().and_then(|ramp| ramp.refuse(self.since, now)) {
+            Some(until) => Admission::Refused(until),
+            None => {
+                if self.readmission.as_ref().is_none_or(|ramp| ramp.is_over(self.since, now)) {
+                    // The same generation: nothing that was admitted on the ramp becomes late by its end.
+                    self.mode = Mode::Closed;
+                }
+                Admission::Admitted(self.ticket(0))
+            }
+        }
+    }
+
+    const fn ticket(&self, probe: u64) -> Ticket {
+        Ticket { generation: self.generation, probe, started: 0 }
+    }
+
+    /// A call reports. `None`: it came too late and changed nothing. `jitter` is a random number in [0, 1).
+    pub(crate) fn report(
+        &mut self,
+        ticket: Ticket,
+        report: Report,
+        now: Tick,
+        jitter: f64,
+    ) -> Option<Option<Change>> {
+        if ticket.generation != self.generation {
+            return None;
+        }
+        if ticket.probe != 0 {
+            return self.probes.give_back(ticket.probe).then(|| self.report_probe(report, now, jitter));
+        }
+        match self.mode {
+            Mode::Closed | Mode::Ramping => Some(self.report_judged(report, now).map(|cause| {
+                self.open_time.restart();
+                self.open(cause, now, jitter)
+            })),
+            Mode::MetricsOnly => Some(self.report_judged(report, now).and_then(|cause| {
+                let first = !std::mem::replace(&mut self.announced, true);
+                first.then_some(Change::WouldOpen { cause })
+            })),
+            _ => Some(None),
+        }
+    }
+
+    /// Counts the outcome; says which policy finds that it is enough.
+    fn report_judged(&mut self, report: Report, now: Tick) -> Option<Cause> {
+        match report.kind {
+            ReportKind::Neutral => return None,
+            ReportKind::Success => {
+                self.consecutive = 0;
+                self.announced &= report.tripped.is_some();
+            }
+            ReportKind::Failure => {
+                self.consecutive = self.consecutive.saturating_add(1);
+                self.hear(report.leave_alone, now);
+                if self.consecutive >= self.failure_threshold && self.failure_threshold != Config::NEVER {
+                    return Some(Cause::ConsecutiveFailures);
+                }
+            }
+        }
+        report.tripped
+    }
+
+    fn report_probe(&mut self, report: Report, now: Tick, jitter: f64) -> Option<Change> {
+        match report.kind {
+            ReportKind::Neutral => None,
+            ReportKind::Success if !report.slow => {
+                self.successes += 1;
+                (self.successes >= self.success_threshold).then(|| {
+                    let mode = if self.readmission.is_some() { Mode::Ramping } else { Mode::Closed };
+                    self.enter(mode, Cause::ProbesSucceeded, now)
+                })
+            }
+            ReportKind::Success | ReportKind::Failure => {
+                self.hear(report.leave_alone, now);
+                self.open_time.grow();
+                Some(self.open(Cause::ProbeFailed, now, jitter))
+            }
+        }
+    }
+
+    fn hear(&mut self, leave_alone: Tick, now: Tick) {
+        if leave_alone > 0 {
+            self.leave_alone_until = self.leave_alone_until.max(now.saturating_add(leave_alone));
+        }
+    }
+
+    fn open(&mut self, cause: Cause, now: Tick, jitter: f64) -> Change {
+        self.until = now.saturating_add(self.open_time.length(jitter)).max(self.leave_alone_until);
+        self.opened += 1;
+        self.enter(Mode::Open, cause, now)
+    }
+
+    /// Opens a closed breaker on the word of others. `None` when it is not closed.
+    pub(crate) fn open_by_quorum(&mut self, now: Tick, jitter: f64) -> Option<Change> {
+        matches!(self.mode, Mode::Closed | Mode::Ramping).then(|| {
+            self.open_time.restart();
+            self.open(Cause::FleetQuorum, now, jitter)
+        })
+    }
+
+    /// Lets an open breaker probe now, on the word of others. `None` when it is not open.
+    pub(crate) fn probe_now(&mut self, now: Tick) -> Option<Change> {
+        (self.mode == Mode::Open).then(|| self.enter(Mode::HalfOpen, Cause::FleetRecovered, now))
+    }
+
+    /// Keeps an open breaker from probing before `until`. Its own open time is never shortened.
+    pub(crate) fn hold_open(&mut self, until: Tick) {
+        if self.mode == Mode::Open {
+            self.until = self.until.max(until);
+        }
+    }
+
+    /// Sets the mode by hand. `None` when it is set already.
+    pub(crate) fn override_with(&mut self, mode: Mode, now: Tick) -> Option<Change> {
+        if self.mode == mode && mode != Mode::Closed {
+            return None;
+        }
+        self.open_time.restart();
+        Some(self.enter(mode, Cause::Manual, now))
+    }
+
+    /// Every change of state goes through here, so none can forget to begin a generation.
+    fn enter(&mut self, mode: Mode, cause: Cause, now: Tick) -> Change {
+        let from = self.mode.state();
+        self.mode = mode;
+        self.generation += 1;
+        self.since = now;
+        self.consecutive = 0;
+        self.successes = 0;
+        self.leave_alone_until = 0;
+        self.announced = false;
+        self.probes.clear();
+        if let Some(ramp) = self.readmission.as_mut() {
+            ramp.restart();
+        }
+        let open_for = if mode == Mode::Open { self.until.saturating_sub(now) } else { 0 };
+        Change::State { generation: self.generation, from, to: mode.state(), cause, open_for }
+    }
+}
+
+#[cfg(test)]
+mod tests;

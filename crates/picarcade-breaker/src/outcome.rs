@@ -1,0 +1,130 @@
+//! What became of a call, in the three words a breaker understands.
+//!
+//! Most breakers know success and failure only, and then a caller's bad request or a user who closed the tab either
+//! trips a healthy service or hides a sick one. *Neutral* is the third word: the call says nothing about the service.
+
+use std::{fmt, time::Duration};
+
+use serde::{Serialize, Serializer};
+
+/// The outcome of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The service did its work. An abstention ("I do not know") is a success too: the service answered.
+    Success,
+    /// The service did not do its work.
+    Failure {
+        /// What kind of failure.
+        kind: FailureKind,
+        /// How long the service asked to be left alone (`Retry-After`). An opening caused by or after this failure
+        /// lasts at least so long, up to [`Config::retry_after_max`](crate::Config::retry_after_max).
+        retry_after: Option<Duration>,
+    },
+    /// The call says nothing about the service: the caller's own mistake, or a cancelled call.
+    Neutral,
+}
+
+impl Outcome {
+    /// A failure without a `Retry-After`.
+    #[must_use]
+    pub const fn failure(kind: FailureKind) -> Self {
+        Self::Failure { kind, retry_after: None }
+    }
+
+    /// Whether this is a failure.
+    #[must_use]
+    pub const fn is_failure(&self) -> bool {
+        matches!(self, Self::Failure { .. })
+    }
+}
+
+/// Why a call failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// No answer in time (also HTTP 408 and 504).
+    Timeout,
+    /// No connection, or a connection that broke.
+    Connect,
+    /// Too many requests (HTTP 429).
+    RateLimited,
+    /// The account's money or quota is used up (a 429 or 402 that says so): waiting seconds does not help.
+    SpendLimit,
+    /// The service says that it has too much to do (HTTP 503 and 529).
+    Overloaded,
+    /// The service failed (other HTTP 5xx).
+    Server,
+    /// An answer came, but nobody can use it: half a body, not JSON, a wrong shape.
+    Unusable,
+    /// Anything else.
+    Other,
+}
+
+impl FailureKind {
+    /// Every kind, in the order of their declaration.
+    pub const ALL: [Self; 8] = [
+        Self::Timeout,
+        Self::Connect,
+        Self::RateLimited,
+        Self::SpendLimit,
+        Self::Overloaded,
+        Self::Server,
+        Self::Unusable,
+        Self::Other,
+    ];
+
+    /// The name on the wire and in labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::RateLimited => "rate_limited",
+            Self::SpendLimit => "spend_limit",
+            Self::Overloaded => "overloaded",
+            Self::Server => "server",
+            Self::Unusable => "unusable",
+            Self::Other => "other",
+        }
+    }
+
+    /// Whether the same call may succeed a moment later. A spent budget and an unusable answer (which was paid
+    /// for) are not worth a second call.
+    #[must_use]
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::Timeout | Self::Connect | Self::RateLimited | Self::Overloaded | Self::Server)
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for FailureKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Whether a recorded outcome had a say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Recorded {
+    /// It was counted.
+    Counted,
+    /// It came too late and changed nothing: the state changed since the call was admitted, or the probe had lost its
+    /// slot.
+    Late,
+    /// The breaker is disabled and records nothing.
+    Ignored,
+}
+
+impl Recorded {
+    /// Whether the outcome was counted.
+    #[must_use]
+    pub const fn is_counted(self) -> bool {
+        matches!(self, Self::Counted)
+    }
+}

@@ -1,0 +1,193 @@
+//! Retries that help a service through a hiccup and cannot keep it down in an outage.
+//!
+//! Three bounds, each of which ends the retrying by itself: a number of attempts, the [deadline](crate::Deadline) of the
+//! whole call (a pause that would outlast it is not begun), and a [budget](RetryBudget) that all calls share: retries may
+//! be a fifth of the calls. When everything fails, the first two bounds still let every call be made several times, which
+//! is when a service needs it least; the budget is what stops that.
+
+mod backoff;
+mod budget;
+
+use std::{fmt, time::Duration};
+
+pub use self::{backoff::RetryBackoff, budget::RetryBudget};
+use crate::{CallError, ConfigError, Deadline, Outcome};
+
+/// What an error says about a second attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RetryHint {
+    /// It would meet the same answer.
+    Never,
+    /// It may succeed after a pause.
+    Backoff,
+    /// It may succeed, but not before this time (`Retry-After`).
+    After(Duration),
+}
+
+impl From<&Outcome> for RetryHint {
+    /// Transient failures are worth it, after the time that the service named; nothing else is.
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Failure { kind, retry_after } if kind.is_transient() => {
+                retry_after.map_or(Self::Backoff, Self::After)
+            }
+            _ => Self::Never,
+        }
+    }
+}
+
+impl RetryHint {
+    /// The hint for the error of a guarded call: a rejection is never retried, `failed` judges the rest.
+    pub fn of_call<E>(error: &CallError<E>, failed: impl FnOnce(&E) -> Self) -> Self {
+        match error {
+            CallError::Rejected(_) => Self::Never,
+            CallError::Failed(error) => failed(error),
+        }
+    }
+}
+
+/// A policy of retries. Clones share the budget.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
+/// use std::time::Duration;
+/// use picarcade_breaker::{Deadline, Retry, RetryBudget, RetryHint};
+///
+/// let retry = Retry::default().budget(RetryBudget::new(0.2, 10.0).expect("sound"));
+/// let deadline = Deadline::after(Duration::from_secs(5));
+/// let result = retry
+///     .run(deadline, |_: &&str| RetryHint::Backoff, |attempt| async move {
+///         if attempt < 2 { Err("busy") } else { Ok(attempt) }
+///     })
+///     .await;
+/// assert_eq!(result, Ok(2));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Retry {
+    max_attempts: u32,
+    backoff: RetryBackoff,
+    budget: RetryBudget,
+}
+
+impl Default for Retry {
+    /// Three attempts, pauses from 100 ms, and a budget of a fifth.
+    fn default() -> Self {
+        Self { max_attempts: 3, backoff: RetryBackoff::default(), budget: RetryBudget::default() }
+    }
+}
+
+/// Why a call ended without success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RetryError<E> {
+    /// The last attempt's error. No further attempt was worth it, or allowed.
+    Failed(E),
+    /// The deadline passed before the first attempt ended.
+    DeadlineExceeded,
+}
+
+impl<E> RetryError<E> {
+    /// The last attempt's error, if an attempt ended.
+    pub fn into_failed(self) -> Option<E> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::DeadlineExceeded => None,
+        }
+    }
+}
+
+impl<E> fmt::Display for RetryError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed(_) => "the last attempt failed",
+            Self::DeadlineExceeded => "the deadline passed before an attempt ended",
+        })
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for RetryError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::DeadlineExceeded => None,
+        }
+    }
+}
+
+impl Retry {
+    /// At most so many attempts, the first included.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for zero attempts.
+    pub fn new(max_attempts: u32) -> Result<Self, ConfigError> {
+        if max_attempts == 0 {
+            return Err(ConfigError::Zero { field: "max_attempts" });
+        }
+        Ok(Self { max_attempts, ..Self::default() })
+    }
+
+    /// Sets the pauses.
+    #[must_use]
+    pub const fn backoff(mut self, backoff: RetryBackoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Sets the budget. Give every caller of one service the same.
+    #[must_use]
+    pub fn budget(mut self, budget: RetryBudget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Makes the call, again after a pause while `hint` finds it worth it and the three bounds allow it. `call` is given
+    /// the number of the attempt, from zero.
+    ///
+    /// Every attempt ends at the deadline. An attempt that is cut off by it leaves the error of the attempt before.
+    ///
+    /// # Errors
+    /// [`RetryError::Failed`] with the last error, or [`RetryError::DeadlineExceeded`] when no attempt ended in time.
+    pub async fn run<T, E, F>(
+        &self,
+        deadline: Deadline,
+        hint: impl Fn(&E) -> RetryHint,
+        mut call: impl FnMut(u32) -> F,
+    ) -> Result<T, RetryError<E>>
+    where
+        F: Future<Output = Result<T, E>>,
+    {
+        self.budget.deposit();
+        let mut last = None;
+        for attempt in 0..self.max_attempts {
+            let error = match deadline.run(call(attempt)).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => error,
+                Err(_) => break,
+            };
+            let pause = self.pause(attempt, hint(&error), deadline);
+            last = Some(error);
+            match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => break,
+            }
+        }
+        Err(last.map_or(RetryError::DeadlineExceeded, RetryError::Failed))
+    }
+
+    /// The pause before the next attempt, if there is to be one. The budget is asked last, so that nothing is taken from it
+    /// for an attempt that another bound forbids.
+    fn pause(&self, attempt: u32, hint: RetryHint, deadline: Deadline) -> Option<Duration> {
+        let least = match hint {
+            RetryHint::Never => return None,
+            RetryHint::Backoff => Duration::ZERO,
+            RetryHint::After(time) => time,
+        };
+        if attempt + 1 >= self.max_attempts {
+            return None;
+        }
+        let pause = self.backoff.pause(attempt, fastrand::f64()).max(least);
+        (pause < deadline.remaining() && self.budget.withdraw()).then_some(pause)
+    }
+}

@@ -1,0 +1,78 @@
+//! A counter that belongs to a moment: tag and count in one word.
+//!
+//! A bucket of a time window must be emptied when its time comes round again, while other threads count into it. With
+//! tag and count in one word this is one compare-and-swap: who finds an older tag starts at one, who finds its own adds
+//! one, and who finds a newer tag is late and leaves the cell alone. No count is ever added to a moment it does not
+//! belong to, and reading needs no lock.
+
+use super::super::sync::{AtomicU64, Ordering};
+
+/// Bits of the count: up to 268 million per cell, where it stays.
+const COUNT_BITS: u32 = 28;
+const COUNT: u64 = (1 << COUNT_BITS) - 1;
+
+/// The largest tag. With the shortest step of one millisecond it lasts for two years of uptime, and with the default
+/// step for 8,000; beyond it, counting stops and the rate policies are silent.
+pub(crate) const MAX_TAG: u64 = (1 << (64 - COUNT_BITS)) - 1;
+
+#[derive(Debug)]
+pub(crate) struct Cell(AtomicU64);
+
+impl Cell {
+    pub(crate) fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Counts one at `tag`, unless the cell has moved on.
+    #[inline]
+    pub(crate) fn add(&self, tag: u64) {
+        if tag > MAX_TAG {
+            return;
+        }
+        let mut old = self.0.load(Ordering::Relaxed);
+        loop {
+            let new = match (old >> COUNT_BITS).cmp(&tag) {
+                std::cmp::Ordering::Less => tag << COUNT_BITS | 1,
+                std::cmp::Ordering::Equal if old & COUNT < COUNT => old + 1,
+                _ => return,
+            };
+            match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return,
+                Err(seen) => old = seen,
+            }
+        }
+    }
+
+    /// The count, if the cell's tag is in `tags`.
+    #[inline]
+    pub(crate) fn read(&self, tags: std::ops::RangeInclusive<u64>) -> u64 {
+        let word = self.0.load(Ordering::Acquire);
+        if tags.contains(&(word >> COUNT_BITS)) { word & COUNT } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_per_tag_and_forgets_the_older() {
+        let cell = Cell::new();
+        cell.add(5);
+        cell.add(5);
+        assert_eq!((cell.read(5..=5), cell.read(0..=4), cell.read(6..=9)), (2, 0, 0));
+        cell.add(9);
+        assert_eq!((cell.read(5..=5), cell.read(9..=9)), (0, 1));
+        cell.add(5);
+        assert_eq!(cell.read(9..=9), 1, "a late count got into a newer moment");
+    }
+
+    #[test]
+    fn stays_at_its_bounds() {
+        let cell = Cell(AtomicU64::new(7 << COUNT_BITS | COUNT));
+        cell.add(7);
+        assert_eq!(cell.read(7..=7), COUNT);
+        cell.add(MAX_TAG + 1);
+        assert_eq!(cell.read(7..=7), COUNT);
+    }
+}

@@ -1,0 +1,125 @@
+//! Settings of a [`Recorder`](crate::Recorder), each with its bound.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::{Error, Privacy};
+
+/// Settings. The default suits a service instance: change a field with struct update syntax.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Most rows in memory, those on their way included. From half of it on, rows go to the spool, if there is one.
+    pub queue_rows: usize,
+    /// Most bytes that those rows may take.
+    pub queue_bytes: usize,
+    /// Rows written at once; a batch is written when there are so many.
+    pub batch_rows: usize,
+    /// Bytes written at once.
+    pub batch_bytes: usize,
+    /// The longest that a row waits for its batch to fill.
+    pub flush_interval: Duration,
+    /// Where rows go that the store cannot take, and those it rejects. Without it, a store that is away for long costs rows.
+    pub spool_dir: Option<PathBuf>,
+    /// Most bytes in the spool.
+    pub spool_max_bytes: u64,
+    /// Bytes at which a spool file is full and the next begins: the unit in which disk space is given back.
+    pub spool_segment_bytes: u64,
+    /// Most bytes in the dead-letter file; when it is full it becomes `.old`, and the one before is lost.
+    pub dead_letter_max_bytes: u64,
+    /// What is stored of a prompt.
+    pub privacy: Privacy,
+    /// The longest that one write to the store may take.
+    pub write_timeout: Duration,
+    /// The pause after the first failed write; it doubles up to `retry_max`, with jitter.
+    pub retry_min: Duration,
+    /// The longest pause between attempts to write.
+    pub retry_max: Duration,
+    /// How often [`Store::maintain`](crate::Store::maintain) is called; `None` for never.
+    pub maintain_interval: Option<Duration>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            queue_rows: 50_000,
+            queue_bytes: 32 << 20,
+            batch_rows: 1_000,
+            batch_bytes: 4 << 20,
+            flush_interval: Duration::from_millis(500),
+            spool_dir: None,
+            spool_max_bytes: 1 << 30,
+            spool_segment_bytes: 16 << 20,
+            dead_letter_max_bytes: 64 << 20,
+            privacy: Privacy::Full,
+            write_timeout: Duration::from_secs(10),
+            retry_min: Duration::from_millis(200),
+            retry_max: Duration::from_secs(30),
+            maintain_interval: Some(Duration::from_secs(30)),
+        }
+    }
+}
+
+impl Config {
+    /// Whether the settings can work together.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the first field that cannot.
+    pub fn validate(&self) -> Result<(), Error> {
+        let zero = [
+            ("queue_rows", self.queue_rows == 0),
+            ("queue_bytes", self.queue_bytes == 0),
+            ("batch_rows", self.batch_rows == 0),
+            ("batch_bytes", self.batch_bytes == 0),
+            ("flush_interval", self.flush_interval.is_zero()),
+            ("spool_max_bytes", self.spool_max_bytes == 0),
+            ("spool_segment_bytes", self.spool_segment_bytes == 0),
+            ("write_timeout", self.write_timeout.is_zero()),
+            ("retry_min", self.retry_min.is_zero()),
+            ("maintain_interval", self.maintain_interval.is_some_and(|interval| interval.is_zero())),
+        ];
+        if let Some((field, _)) = zero.into_iter().find(|(_, is_zero)| *is_zero) {
+            return Err(Error::Config(format!("{field} must not be zero")));
+        }
+        if self.batch_rows > self.queue_rows {
+            return Err(Error::Config("batch_rows must not exceed queue_rows".to_owned()));
+        }
+        if self.retry_min > self.retry_max {
+            return Err(Error::Config("retry_min must not exceed retry_max".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The nearest settings that can work: what [`Recorder::start`](crate::Recorder::start) runs with.
+    #[must_use]
+    pub(crate) fn corrected(mut self) -> Self {
+        let tick = Duration::from_millis(1);
+        self.queue_rows = self.queue_rows.max(1);
+        self.queue_bytes = self.queue_bytes.max(1);
+        self.batch_rows = self.batch_rows.clamp(1, self.queue_rows);
+        self.batch_bytes = self.batch_bytes.max(1);
+        self.flush_interval = self.flush_interval.max(tick);
+        self.spool_max_bytes = self.spool_max_bytes.max(1);
+        self.spool_segment_bytes = self.spool_segment_bytes.max(1);
+        self.write_timeout = self.write_timeout.max(tick);
+        self.retry_min = self.retry_min.max(tick);
+        self.retry_max = self.retry_max.max(self.retry_min);
+        self.maintain_interval = self.maintain_interval.map(|interval| interval.max(tick));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_valid_and_wrong_fields_are_named() {
+        Config::default().validate().unwrap();
+        let wrong = Config { batch_rows: 0, ..Config::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("batch_rows"));
+        wrong.corrected().validate().unwrap();
+        let wrong = Config { batch_rows: 10, queue_rows: 5, ..Config::default() };
+        assert!(wrong.validate().unwrap_err().to_string().contains("queue_rows"));
+        wrong.corrected().validate().unwrap();
+    }
+}

@@ -1,0 +1,222 @@
+//! Where every row is: `accepted = committed + queued + spooled + dead_lettered + dropped`, at every moment.
+//!
+//! The counts move together under the lock that also guards the queue, so that no reader ever sees a row in two places or
+//! in none. A reader that finds the sum wrong has found a bug, not a race.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::Table;
+
+/// Why rows were given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum DropReason {
+    /// The queue had no room for a row of its worth.
+    QueueFull,
+    /// The spool had no room for a row of its worth.
+    SpoolFull,
+    /// The recorder was shut down before the row came, or before it could be stored, and there was no spool.
+    Closed,
+    /// The database rejected the row and there was no dead-letter file to put it in.
+    Rejected,
+    /// A spooled row could not be read back: its bytes on disk had changed.
+    Corrupt,
+}
+
+impl DropReason {
+    /// The reason's word in metrics and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::SpoolFull => "spool_full",
+            Self::Closed => "closed",
+            Self::Rejected => "rejected",
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
+
+/// Rows given up, by table and reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// The table they were bound for; `None` when their bytes could not be read.
+    pub table: Option<Table>,
+    /// Why.
+    pub reason: DropReason,
+    /// How many.
+    pub rows: u64,
+}
+
+/// What became of the rows, at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Rows offered to this recorder, and rows that it found in its spool when it started.
+    pub accepted: u64,
+    /// Of `accepted`, the rows found in the spool.
+    pub recovered: u64,
+    /// Rows that the store acknowledged.
+    pub committed: u64,
+    /// Rows in memory, waiting or on their way.
+    pub queued: u64,
+    /// Rows on disk, waiting for the store.
+    pub spooled: u64,
+    /// Rows that the store rejected, kept in the dead-letter file.
+    pub dead_lettered: u64,
+    /// Rows given up.
+    pub dropped: u64,
+    /// `dropped` by table and reason.
+    pub dropped_by: Vec<Dropped>,
+    /// Bytes that `queued` takes.
+    pub queued_bytes: u64,
+    /// Bytes that the spool takes on disk.
+    pub spooled_bytes: u64,
+    /// Writes to the store that failed and will be repeated.
+    pub retries: u64,
+    /// The kind of the last failure, while the store is not taking rows.
+    pub last_error: Option<&'static str>,
+}
+
+impl Counters {
+    /// Whether every accepted row is in exactly one place. Always true.
+    pub const fn is_balanced(&self) -> bool {
+        self.accepted == self.committed + self.queued + self.spooled + self.dead_lettered + self.dropped
+    }
+}
+
+/// Where rows are that have not arrived yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Queue,
+    Spool,
+}
+
+/// The counts, and the moves between them.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    accepted: u64,
+    recovered: u64,
+    committed: u64,
+    queued: u64,
+    spooled: u64,
+    dead_lettered: u64,
+    dropped: BTreeMap<(Option<Table>, DropReason), u64>,
+    pub(crate) retries: u64,
+}
+
+impl Ledger {
+    pub(crate) fn accept(&mut self) {
+        self.accepted += 1;
+        self.queued += 1;
+    }
+
+    /// A row that never got in.
+    pub(crate) fn refuse(&mut self, table: Table, reason: DropReason) {
+        self.accepted += 1;
+        *self.dropped.entry((Some(table), reason)).or_default() += 1;
+    }
+
+    /// Rows found on disk.
+    pub(crate) fn recover(&mut self, rows: u64) {
+        self.accepted += rows;
+        self.recovered += rows;
+        self.spooled += rows;
+    }
+
+    pub(crate) fn commit(&mut self, from: Place, rows: u64) {
+        self.leave(from, rows);
+        self.committed += rows;
+    }
+
+    pub(crate) fn spool(&mut self, rows: u64) {
+        self.leave(Place::Queue, rows);
+        self.spooled += rows;
+    }
+
+    pub(crate) fn dead_letter(&mut self, from: Place, rows: u64) {
+        self.leave(from, rows);
+        self.dead_lettered += rows;
+    }
+
+    pub(crate) fn drop_rows(&mut self, from: Place, table: Option<Table>, reason: DropReason, rows: u64) {
+        if rows > 0 {
+            self.leave(from, rows);
+            *self.dropped.entry((table, reason)).or_default() += rows;
+        }
+    }
+
+    const fn leave(&mut self, from: Place, rows: u64) {
+        match from {
+            Place::Queue => self.queued -= rows,
+            Place::Spool => self.spooled -= rows,
+        }
+    }
+
+    pub(crate) const fn spooled(&self) -> u64 {
+        self.spooled
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            accepted: self.accepted,
+            recovered: self.recovered,
+            committed: self.committed,
+            queued: self.queued,
+            spooled: self.spooled,
+            dead_lettered: self.dead_lettered,
+            dropped: self.dropped.values().sum(),
+            dropped_by: self
+                .dropped
+                .iter()
+                .map(|(&(table, reason), &rows)| Dropped { table, reason, rows })
+                .collect(),
+            retries: self.retries,
+            ..Counters::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_move_keeps_the_balance() {
+        let mut ledger = Ledger::default();
+        let check = |ledger: &Ledger| assert!(ledger.counters().is_balanced(), "{:?}", ledger.counters());
+        for _ in 0..10 {
+            ledger.accept();
+            check(&ledger);
+        }
+        ledger.refuse(Table::Cost, DropReason::QueueFull);
+        check(&ledger);
+        ledger.recover(5);
+        check(&ledger);
+        ledger.commit(Place::Queue, 4);
+        check(&ledger);
+        ledger.spool(5);
+        check(&ledger);
+        ledger.dead_letter(Place::Queue, 1);
+        check(&ledger);
+        ledger.commit(Place::Spool, 8);
+        ledger.drop_rows(Place::Spool, None, DropReason::Corrupt, 1);
+        ledger.dead_letter(Place::Spool, 1);
+        check(&ledger);
+        let counters = ledger.counters();
+        assert_eq!(
+            (counters.accepted, counters.committed, counters.queued, counters.spooled),
+            (16, 12, 0, 0),
+            "{counters:?}"
+        );
+        assert_eq!((counters.dead_lettered, counters.dropped, counters.recovered), (2, 2, 5));
+        assert_eq!(
+            counters.dropped_by,
+            [
+                Dropped { table: None, reason: DropReason::Corrupt, rows: 1 },
+                Dropped { table: Some(Table::Cost), reason: DropReason::QueueFull, rows: 1 },
+            ]
+        );
+    }
+}

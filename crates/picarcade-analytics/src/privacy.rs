@@ -1,0 +1,107 @@
+//! How much of a prompt is kept.
+//!
+//! The decision is applied when an event is recorded, before the queue: what the mode removes is then in no queue, no spool
+//! file, no dead letter and no table. Only the prompt is concerned; a user's rows are removed by
+//! [`Store::forget_user`](crate::Store::forget_user).
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::Event;
+
+/// What is stored of a prompt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Privacy {
+    /// All of it.
+    #[default]
+    Full,
+    /// The first characters (Unicode scalar values) of it.
+    Truncated(usize),
+    /// A keyed hash (BLAKE3, 64 hexadecimal digits): equal prompts stay countable, guessing them takes the key.
+    Hashed(HashKey),
+    /// Nothing: the column is empty.
+    None,
+}
+
+/// The key of [`Privacy::Hashed`]. `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HashKey([u8; 32]);
+
+impl HashKey {
+    /// A key from 32 random bytes.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// A key derived from a secret of any length (BLAKE3 key derivation).
+    pub fn derive(secret: &str) -> Self {
+        Self(blake3::derive_key("picarcade-analytics 2026 prompt hash", secret.as_bytes()))
+    }
+}
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey(…)")
+    }
+}
+
+impl Privacy {
+    /// The event as it may be stored. Applying it twice is harmless, except that [`Privacy::Hashed`] hashes the hash.
+    #[must_use]
+    pub fn apply(&self, mut event: Event) -> Event {
+        if let Event::Classification(classification) = &mut event
+            && let Some(kept) = self.kept(&classification.prompt)
+        {
+            classification.prompt = kept;
+        }
+        event
+    }
+
+    /// What replaces the prompt; `None` when it may stay as it is.
+    fn kept(&self, prompt: &str) -> Option<Arc<str>> {
+        match self {
+            Self::Full => None,
+            Self::Truncated(chars) => {
+                let end = prompt.char_indices().nth(*chars).map(|(at, _)| at)?;
+                prompt.get(..end).map(Arc::from)
+            }
+            Self::Hashed(HashKey(key)) => {
+                Some(blake3::keyed_hash(key, prompt.as_bytes()).to_hex().as_str().into())
+            }
+            Self::None => Some(Arc::from("")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(privacy: &Privacy, prompt: &str) -> String {
+        privacy.kept(prompt).map_or_else(|| prompt.to_owned(), |kept| kept.to_string())
+    }
+
+    #[test]
+    fn truncation_counts_characters_not_bytes() {
+        assert_eq!(kept(&Privacy::Truncated(3), "añ😀z"), "añ😀");
+        assert_eq!(kept(&Privacy::Truncated(4), "añ😀z"), "añ😀z");
+        assert_eq!(kept(&Privacy::Truncated(0), "añ😀z"), "");
+    }
+
+    #[test]
+    fn a_hash_depends_on_key_and_prompt_and_shows_neither() {
+        let one = Privacy::Hashed(HashKey::derive("one"));
+        let other = Privacy::Hashed(HashKey::new([7; 32]));
+        assert_eq!(kept(&one, "a cat"), kept(&one, "a cat"));
+        assert_ne!(kept(&one, "a cat"), kept(&other, "a cat"));
+        assert_ne!(kept(&one, "a cat"), kept(&one, "a hat"));
+        assert_eq!(kept(&one, "a cat").len(), 64);
+        assert_eq!(format!("{:?}", HashKey::new([7; 32])), "HashKey(…)");
+    }
+
+    #[test]
+    fn full_keeps_all_and_none_keeps_nothing() {
+        assert_eq!(kept(&Privacy::Full, "words"), "words");
+        assert_eq!(kept(&Privacy::None, "words"), "");
+    }
+}

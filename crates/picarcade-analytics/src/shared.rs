@@ -1,0 +1,198 @@
+//! What the recorder's handles and its background task share.
+//!
+//! One short lock guards the queue and the ledger together: an offer costs an uncontended lock and a push. Nothing awaits,
+//! writes or allocates a batch while holding it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::config::Config;
+use crate::ledger::{Counters, DropReason, Ledger};
+use crate::queue::Queue;
+use crate::record::Record;
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(crate) config: Config,
+    /// A batch is ready, or somebody waits for a flush.
+    pub(crate) wake_writer: Notify,
+    /// The queue is half full, or the store has failed.
+    pub(crate) wake_spiller: Notify,
+    /// Rows have left the queue.
+    pub(crate) settled: Notify,
+    /// Whether the store is not taking rows.
+    down: AtomicBool,
+    /// Until when the background task may work, once it has been told to end.
+    closing: watch::Sender<Option<Instant>>,
+    /// The background task has ended.
+    finished: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) queue: Queue,
+    pub(crate) ledger: Ledger,
+    /// Rows below this sequence number should leave without waiting for a full batch.
+    pub(crate) flush_below: u64,
+    pub(crate) spooled_bytes: u64,
+    pub(crate) last_error: Option<&'static str>,
+    closed: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config) -> Self {
+        let state = State {
+            queue: Queue::new(config.queue_rows, config.queue_bytes),
+            ledger: Ledger::default(),
+            flush_below: 0,
+            spooled_bytes: 0,
+            last_error: None,
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            config,
+            wake_writer: Notify::new(),
+            wake_spiller: Notify::new(),
+            settled: Notify::new(),
+            down: AtomicBool::new(false),
+            closing: watch::Sender::new(None),
+            finished: watch::Sender::new(false),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Takes the row in or counts it as dropped; wakes whoever has to act on it.
+    pub(crate) fn offer(&self, record: Record) {
+        let refused;
+        let (full_batch, pressed);
+        {
+            let mut state = self.state.lock();
+            let before = (state.has_batch(&self.config), state.queue.is_pressed());
+            refused = state.offer(record);
+            let after = (state.has_batch(&self.config), state.queue.is_pressed());
+            (full_batch, pressed) = (!before.0 && after.0, !before.1 && after.1);
+        }
+        // Outside the lock: freeing a refused row may take longer than taking one in.
+        drop(refused);
+        if full_batch {
+            self.wake_writer.notify_one();
+        }
+        if pressed {
+            self.wake_spiller.notify_one();
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let state = self.state.lock();
+        Counters {
+            queued_bytes: state.queue.held_bytes() as u64,
+            spooled_bytes: state.spooled_bytes,
+            last_error: state.last_error,
+            ..state.ledger.counters()
+        }
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// The store failed: rows are to go to the spool until it has recovered.
+    pub(crate) fn set_down(&self, kind: &'static str) {
+        {
+            let mut state = self.state.lock();
+            state.ledger.retries += 1;
+            state.last_error = Some(kind);
+        }
+        self.down.store(true, Ordering::Relaxed);
+        self.wake_spiller.notify_one();
+    }
+
+    pub(crate) fn set_up(&self) {
+        if self.down.swap(false, Ordering::Relaxed) {
+            self.state.lock().last_error = None;
+        }
+    }
+
+    /// Tells the background task to end by `deadline`; of several calls the earliest deadline counts.
+    pub(crate) fn close(&self, deadline: Instant) {
+        self.state.lock().closed = true;
+        self.closing.send_modify(|closing| {
+            *closing = Some(closing.map_or(deadline, |earlier| earlier.min(deadline)));
+        });
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.borrow().is_some()
+    }
+
+    /// Returns when the recorder has been told to end.
+    pub(crate) async fn closing(&self) {
+        // The sender lives in `self`: waiting cannot fail.
+        let _ = self.closing.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Returns when the time that ending may take is over.
+    pub(crate) async fn deadline(&self) {
+        let mut closing = self.closing.subscribe();
+        loop {
+            let until = *closing.borrow_and_update();
+            let changed = async {
+                if closing.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            match until {
+                None => changed.await,
+                Some(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at) => return,
+                    () = changed => {}
+                },
+            }
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.finished.send_replace(true);
+        self.settled.notify_waiters();
+    }
+
+    /// Returns when the background task has ended.
+    pub(crate) async fn finished(&self) {
+        let _ = self.finished.subscribe().wait_for(|finished| *finished).await;
+    }
+}
+
+impl State {
+    fn offer(&mut self, record: Record) -> Option<Record> {
+        let table = record.event.table();
+        if self.closed {
+            self.ledger.refuse(table, DropReason::Closed);
+            return Some(record);
+        }
+        match self.queue.offer(record) {
+            Ok(()) => {
+                self.ledger.accept();
+                None
+            }
+            Err(record) => {
+                self.ledger.refuse(table, DropReason::QueueFull);
+                Some(record)
+            }
+        }
+    }
+
+    /// Whether a batch is complete, or waited for.
+    pub(crate) fn has_batch(&self, config: &Config) -> bool {
+        self.queue.len() >= config.batch_rows
+            || self.queue.bytes() >= config.batch_bytes
+            || !self.queue.is_empty_below(self.flush_below)
+    }
+}

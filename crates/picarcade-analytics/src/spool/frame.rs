@@ -1,0 +1,63 @@
+//! One row on disk: length and CRC-32 of what follows, both little-endian, then the row as JSON.
+//!
+//! The checksum tells a complete row from a torn or changed one. A damaged row whose length is plausible is stepped over;
+//! what follows it is tried again.
+
+use std::io::Read;
+
+use crate::Error;
+use crate::record::Record;
+
+const PREFIX: usize = 8;
+/// Longer frames are not ours: a prompt has at most 8,000 characters.
+const LONGEST: u32 = 16 << 20;
+
+pub(crate) enum Frame {
+    /// A row, and the bytes that it takes on disk.
+    Record(Box<Record>, u64),
+    /// Bytes that are no row.
+    Damaged(u64),
+    /// Nothing complete follows.
+    End,
+}
+
+/// Appends the frame of `record`.
+pub(crate) fn write(into: &mut Vec<u8>, record: &Record) -> Result<(), Error> {
+    let start = into.len();
+    into.extend_from_slice(&[0; PREFIX]);
+    let encoded = record.encode(into);
+    let too_long = Error::Corrupt { what: "event" };
+    let Some((prefix, payload)) = into.get_mut(start..).and_then(|frame| frame.split_at_mut_checked(PREFIX))
+    else {
+        return Err(too_long);
+    };
+    let length = u32::try_from(payload.len()).ok().filter(|length| *length <= LONGEST).ok_or(too_long)?;
+    let (for_length, for_checksum) = prefix.split_at_mut(4);
+    for_length.copy_from_slice(&length.to_le_bytes());
+    for_checksum.copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    encoded
+}
+
+/// Reads the next frame.
+pub(crate) fn next(from: &mut impl Read) -> Frame {
+    let (mut length, mut checksum) = ([0; 4], [0; 4]);
+    if from.read_exact(&mut length).is_err() || from.read_exact(&mut checksum).is_err() {
+        return Frame::End;
+    }
+    let (length, checksum) = (u32::from_le_bytes(length), u32::from_le_bytes(checksum));
+    if length == 0 || length > LONGEST {
+        return Frame::End;
+    }
+    let mut payload = vec![0; length as usize];
+    if from.read_exact(&mut payload).is_err() {
+        return Frame::End;
+    }
+    let bytes = PREFIX as u64 + u64::from(length);
+    if crc32fast::hash(&payload) != checksum {
+        return Frame::Damaged(bytes);
+    }
+    match Record::decode(&payload) {
+        Ok(record) => Frame::Record(Box::new(record), bytes),
+        Err(_) => Frame::Damaged(bytes),
+    }
+}

@@ -1,0 +1,314 @@
+//! Rows on disk, waiting for the store: an append-only log in segments, with one reader behind it.
+//!
+//! ```text
+//! <spool_dir>/<slot>/lock                    held by the process that owns the slot
+//!                    segment-<number>.spool  header, then frames: length, CRC-32, JSON
+//!                    position                where reading goes on
+//!                    dead-letter.jsonl       rows that the store rejected
+//! ```
+//!
+//! - **Crash**: a frame is complete or it is not; what follows the last complete frame of an old segment is cut off at the
+//!   start. Appending always begins a new segment. Bytes are handed to the operating system at once, which keeps them when
+//!   the process is killed; they are forced to the disk when a segment is full and at the end.
+//! - **Position** is saved before a segment is deleted, never after: a crash in between repeats rows, which their ids make
+//!   harmless, and loses none. A missing or damaged position, a missing segment and foreign files are tolerated.
+//! - **Two processes**: each locks a slot of its own. A slot that nobody holds any more is adopted by whoever starts next.
+//! - **Full**: the cap counts all segments; the last part of it is kept for rows about money.
+
+mod frame;
+mod position;
+mod segment;
+mod slot;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
+
+use self::frame::Frame;
+use self::position::Position;
+use crate::Error;
+use crate::record::Record;
+use crate::worth::Worth;
+
+/// A spool that this process owns.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    root: PathBuf,
+    directory: PathBuf,
+    max_bytes: u64,
+    segment_bytes: u64,
+    log: Mutex<Log>,
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct Log {
+    segments: BTreeMap<u64, Segment>,
+    tail: Option<Tail>,
+    next: u64,
+    position: Position,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Segment {
+    bytes: u64,
+    /// Rows that have not been read yet.
+    rows: u64,
+}
+
+#[derive(Debug)]
+struct Tail {
+    number: u64,
+    file: File,
+}
+
+/// What became of rows offered to [`Spool::append`].
+#[derive(Debug)]
+pub(crate) struct Appended {
+    /// Places in the batch of the rows that were not taken.
+    pub(crate) refused: Vec<usize>,
+    /// Why, when it was not for the cap alone.
+    pub(crate) error: Option<Error>,
+    /// Bytes in the spool now.
+    pub(crate) used: u64,
+}
+
+/// Rows read, and where reading goes on after each.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) records: Vec<Record>,
+    after: Vec<Position>,
+    /// Rows that were there and cannot be read.
+    pub(crate) lost: u64,
+    /// Where reading goes on when there are no records left to read before it.
+    end: Position,
+}
+
+impl Spool {
+    /// Takes a slot under `root`. Quick: what earlier processes left is read by [`recover`](Self::recover).
+    pub(crate) fn open(root: &Path, max_bytes: u64, segment_bytes: u64) -> Result<Self, Error> {
+        let (directory, lock) = slot::take(root)?;
+        let found = segment::list(&directory).map_err(|source| Error::directory(&directory, source))?;
+        let next = found.last().map_or(0, |(number, _)| number + 1);
+        let position = Position::load(&directory);
+        let segments =
+            found.into_iter().map(|(number, bytes)| (number, Segment { bytes, rows: 0 })).collect();
+        let log = Mutex::new(Log { segments, tail: None, next: next.max(position.segment), position });
+        Ok(Self { root: root.to_owned(), directory, max_bytes, segment_bytes, log, _lock: lock })
+    }
+
+    /// Where this process keeps its files.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Counts the rows that earlier processes left, cuts off torn ends and adopts abandoned slots; rows, and bytes used.
+    pub(crate) fn recover(&self) -> Result<(u64, u64), Error> {
+        let mut log = self.log.lock();
+        let adopted = slot::adopt(&self.root, &self.directory, log.next)?;
+        for (number, bytes) in adopted {
+            log.segments.insert(number, Segment { bytes, rows: 0 });
+            log.next = log.next.max(number + 1);
+        }
+        let tail = log.tail.as_ref().map(|tail| tail.number);
+        // Reading stops at the segment that is appended to, which must therefore be the last.
+        log.tail = None;
+        let position = log.position;
+        let mut rows = 0;
+        let numbers: Vec<u64> = log.segments.keys().copied().filter(|number| Some(*number) != tail).collect();
+        for number in numbers {
+            let from = if number < position.segment { u64::MAX } else { position.offset_in(number) };
+            match segment::survey(&self.directory, number, from) {
+                Ok(found) => {
+                    rows += found.rows;
+                    log.segments.insert(number, found);
+                }
+                Err(error) => {
+                    tracing::warn!(number, %error, "a spool segment cannot be read and is left alone");
+                    log.segments.remove(&number);
+                }
+            }
+        }
+        Ok((rows, log.used()))
+    }
+
+    /// Appends the records for which there is room.
+    pub(crate) fn append(&self, records: &[Record]) -> Appended {
+        let mut log = self.log.lock();
+        let mut refused = Vec::new();
+        let mut error = None;
+        let mut at = 0;
+        // A segment's worth at a time, so that no file grows far beyond its size.
+        while at < records.len() && error.is_none() {
+            let mut buffer = Vec::with_capacity(records.len().min(1_024) * 512);
+            let mut places = Vec::new();
+            let room = self.segment_bytes.saturating_sub(log.tail_bytes()).max(1);
+            while let Some(record) = records.get(at)
+                && (buffer.len() as u64) < room
+            {
+                let before = buffer.len();
+                let used = log.used();
+                let cap = Worth::of(&record.event).share(self.max_bytes);
+                if frame::write(&mut buffer, record).is_err() || used + buffer.len() as u64 > cap {
+                    buffer.truncate(before);
+                    refused.push(at);
+                } else {
+                    places.push(at);
+                }
+                at += 1;
+            }
+            if !places.is_empty()
+                && let Err(failed) = self.append_frames(&mut log, &buffer, places.len() as u64)
+            {
+                refused.extend(places);
+                refused.extend(at..records.len());
+                error = Some(failed);
+            }
+        }
+        Appended { refused, error, used: log.used() }
+    }
+
+    fn append_frames(&self, log: &mut Log, frames: &[u8], rows: u64) -> Result<(), Error> {
+        let number = self.tail(log)?;
+        let (Some(tail), Some(segment)) = (&mut log.tail, log.segments.get_mut(&number)) else {
+            return Err(Error::Corrupt { what: "spool" });
+        };
+        if let Err(source) = tail.file.write_all(frames) {
+            // Part of a frame may have been written: back to the last complete one. Should that fail too, a new segment
+            // begins, and the torn end is found like that of a crash.
+            if tail.file.set_len(segment.bytes).is_err()
+                || segment::seek_to(&mut tail.file, segment.bytes).is_err()
+            {
+                log.tail = None;
+            }
+            return Err(self.failure(source));
+        }
+        segment.bytes += frames.len() as u64;
+        segment.rows += rows;
+        if segment.bytes >= self.segment_bytes
+            && let Some(full) = log.tail.take()
+        {
+            full.file.sync_data().map_err(|source| Error::directory(&self.directory, source)).or_else(
+                |error| {
+                    tracing::warn!(%error, "a full spool segment could not be synchronised");
+                    Ok(())
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The segment to append to, begun if necessary.
+    fn tail(&self, log: &mut Log) -> Result<u64, Error> {
+        if let Some(tail) = &log.tail {
+            return Ok(tail.number);
+        }
+        let number = log.next;
+        let (file, bytes) =
+            segment::create(&self.directory, number).map_err(|source| self.failure(source))?;
+        log.next += 1;
+        log.segments.insert(number, Segment { bytes, rows: 0 });
+        log.tail = Some(Tail { number, file });
+        Ok(number)
+    }
+
+    fn failure(&self, source: std::io::Error) -> Error {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match source.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => Error::SpoolFull,
+            _ => Error::directory(&self.directory, source),
+        }
+    }
+
+    /// Reads at most `rows` rows and about `bytes` bytes, without moving on: that is [`advance`](Self::advance)'s.
+    pub(crate) fn read(&self, rows: usize, bytes: usize) -> Result<Read, Error> {
+        let mut log = self.log.lock();
+        let mut read = Read { records: Vec::new(), after: Vec::new(), lost: 0, end: log.position };
+        let mut taken = 0;
+        while read.records.len() < rows && taken < bytes {
+            let Some((&number, &segment)) = log.segments.range(read.end.segment..).next() else { break };
+            let mut position = Position { segment: number, offset: read.end.offset_in(number) };
+            let already = read.after.iter().filter(|after| after.segment == number).count() as u64;
+            let mut unread = segment.rows.saturating_sub(already);
+            let mut ended = unread == 0;
+            let mut frames = segment::frames(&self.directory, number, position.offset);
+            while !ended && read.records.len() < rows && taken < bytes {
+                match frame::next(&mut frames) {
+                    Frame::Record(record, length) => {
+                        position.offset += length;
+                        taken += length as usize;
+                        unread -= 1;
+                        ended = unread == 0;
+                        read.records.push(*record);
+                        read.after.push(position);
+                    }
+                    Frame::Damaged(length) => position.offset += length,
+                    Frame::End => ended = true,
+                }
+            }
+            read.end = position;
+            if !ended {
+                break;
+            }
+            if unread > 0 {
+                // Rows that were counted are not there: the file is gone or was changed.
+                read.lost += unread;
+                if let Some(segment) = log.segments.get_mut(&number) {
+                    segment.rows -= unread;
+                }
+            }
+            if log.tail.as_ref().is_some_and(|tail| tail.number == number) {
+                break;
+            }
+            read.end = Position { segment: number + 1, offset: 0 };
+        }
+        Ok(read)
+    }
+
+    /// Moves on behind the first `delivered` of the rows read, and deletes the segments that are done with; bytes used then.
+    pub(crate) fn advance(&self, read: &Read, delivered: usize) -> Result<u64, Error> {
+        let mut log = self.log.lock();
+        for after in read.after.iter().take(delivered) {
+            if let Some(segment) = log.segments.get_mut(&after.segment) {
+                segment.rows = segment.rows.saturating_sub(1);
+            }
+        }
+        let position = if delivered >= read.records.len() {
+            read.end
+        } else {
+            delivered.checked_sub(1).and_then(|last| read.after.get(last)).copied().unwrap_or(log.position)
+        };
+        let done: Vec<u64> = log.segments.range(..position.segment).map(|(number, _)| *number).collect();
+        if position != log.position {
+            position.save(&self.directory, !done.is_empty()).map_err(|source| self.failure(source))?;
+            log.position = position;
+        }
+        for number in done {
+            segment::remove(&self.directory, number)
+                .map_err(|source| Error::directory(&self.directory, source))?;
+            log.segments.remove(&number);
+        }
+        Ok(log.used())
+    }
+
+    /// Forces what was appended to the disk.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        match &self.log.lock().tail {
+            Some(tail) => tail.file.sync_data().map_err(|source| Error::directory(&self.directory, source)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Log {
+    fn used(&self) -> u64 {
+        self.segments.values().map(|segment| segment.bytes).sum()
+    }
+
+    fn tail_bytes(&self) -> u64 {
+        self.tail.as_ref().and_then(|tail| self.segments.get(&tail.number)).map_or(0, |segment| segment.bytes)
+    }
+}

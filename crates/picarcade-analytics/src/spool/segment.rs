@@ -1,0 +1,112 @@
+//! The files that frames are in.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::Segment;
+use super::frame::{self, Frame};
+
+/// What a segment begins with: the format and its version.
+const MAGIC: &[u8; 8] = b"PICSPL01";
+/// Where the first frame begins.
+pub(super) const HEADER: u64 = MAGIC.len() as u64;
+
+pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("segment-{number:016}.spool"))
+}
+
+/// The number of a segment file; `None` for any other.
+fn number(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("segment-")?.strip_suffix(".spool")?;
+    (digits.len() == 16).then(|| digits.parse().ok()).flatten()
+}
+
+/// Numbers and sizes of the segments in a directory, in order. Other files are ignored.
+pub(super) fn list(directory: &Path) -> io::Result<Vec<(u64, u64)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if let Some(number) = entry.file_name().to_str().and_then(number)
+            && let Ok(metadata) = entry.metadata()
+            && metadata.is_file()
+        {
+            found.push((number, metadata.len()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Begins a segment, which must not exist yet; the file and its size.
+pub(super) fn create(directory: &Path, number: u64) -> io::Result<(File, u64)> {
+    let path = path(directory, number);
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+    if let Err(error) = file.write_all(MAGIC) {
+        // Not even the header fits: leave no file behind that would have to be explained.
+        let _ = fs::remove_file(&path);
+        return Err(error);
+    }
+    Ok((file, HEADER))
+}
+
+pub(super) fn seek_to(file: &mut File, offset: u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset)).map(drop)
+}
+
+/// The frames of a segment from `offset` on; none when the file is missing.
+pub(super) fn frames(directory: &Path, number: u64, offset: u64) -> Box<dyn Read> {
+    let opened = File::open(path(directory, number)).and_then(|mut file| {
+        seek_to(&mut file, offset)?;
+        Ok(file)
+    });
+    match opened {
+        Ok(file) => Box::new(BufReader::with_capacity(1 << 16, file)),
+        Err(error) => {
+            tracing::warn!(number, %error, "a spool segment cannot be opened");
+            Box::new(io::empty())
+        }
+    }
+}
+
+/// Counts the complete rows from `from` on and cuts off what follows the last of them.
+pub(super) fn survey(directory: &Path, number: u64, from: u64) -> io::Result<Segment> {
+    let path = path(directory, number);
+    let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+    let length = file.metadata()?.len();
+    if from >= length {
+        return Ok(Segment { bytes: length, rows: 0 });
+    }
+    let mut magic = [0; MAGIC.len()];
+    file.read_exact(&mut magic)?;
+    if &magic != MAGIC {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a spool segment"));
+    }
+    seek_to(&mut file, from)?;
+    let mut reader = BufReader::with_capacity(1 << 16, &file);
+    let (mut rows, mut at, mut sound) = (0, from, from);
+    loop {
+        match frame::next(&mut reader) {
+            Frame::Record(_, bytes) => {
+                rows += 1;
+                at += bytes;
+                sound = at;
+            }
+            Frame::Damaged(bytes) => at += bytes,
+            Frame::End => break,
+        }
+    }
+    if sound < length {
+        tracing::warn!(number, bytes = length - sound, "the torn end of a spool segment was cut off");
+        file.set_len(sound)?;
+    }
+    Ok(Segment { bytes: sound, rows })
+}
+
+/// Deletes a segment; one that is gone already is as good.
+pub(super) fn remove(directory: &Path, number: u64) -> io::Result<()> {
+    match fs::remove_file(path(directory, number)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

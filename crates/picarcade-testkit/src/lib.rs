@@ -3,8 +3,10 @@
 mod error;
 mod host;
 mod mock;
+mod proxy;
 mod redis;
 
 pub use error::{Error, Result};
 pub use mock::{Answer, Answers, Dialect, MockProvider, OutputShape, PredictionEnd, Reply, Request};
+pub use proxy::{Fault, FaultProxy};
 pub use redis::{RedisBuilder, RedisServer, Value};

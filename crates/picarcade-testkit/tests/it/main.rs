@@ -3,4 +3,5 @@
 
 mod http;
 mod mock;
+mod proxy;
 mod redis;

@@ -1,0 +1,206 @@
+//! A TCP proxy that breaks on command, for faults that killing a process does not make: slow, torn, one-way, silent.
+
+mod connection;
+mod fault;
+mod pump;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::sleep;
+
+pub use fault::Fault;
+
+use crate::error::{Error, Result};
+use crate::host::port::Port;
+use crate::host::runtime;
+use connection::Ticket;
+use fault::Setting;
+
+const RETRY: Duration = Duration::from_millis(10);
+
+/// What the proxy and its connections share.
+#[derive(Debug)]
+struct Shared {
+    upstream: Mutex<SocketAddr>,
+    setting: watch::Sender<Setting>,
+    /// Connections with a lower number are to end.
+    cut_below: watch::Sender<u64>,
+    /// The numbers of the open connections.
+    open: watch::Sender<BTreeSet<u64>>,
+    /// Whether the port is open.
+    listening: watch::Sender<bool>,
+    /// How many connections there were, and so the number of the next.
+    accepted: AtomicU64,
+    request_bytes: AtomicU64,
+    reply_bytes: AtomicU64,
+}
+
+/// A proxy in front of one server, on a port of its own that stays its own while it refuses. Gone when dropped.
+#[derive(Debug)]
+pub struct FaultProxy {
+    port: Port,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl FaultProxy {
+    /// Listens in front of `upstream`, which need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// No free port.
+    pub async fn start(upstream: impl Into<SocketAddr>) -> Result<Self> {
+        let upstream = upstream.into();
+        runtime::run(async move {
+            let port = Port::free()?;
+            let listener = listen(port.number()).await?;
+            let shared = Arc::new(Shared {
+                upstream: Mutex::new(upstream),
+                setting: watch::Sender::new(Setting { number: 0, fault: Fault::Pass }),
+                cut_below: watch::Sender::new(0),
+                open: watch::Sender::new(BTreeSet::new()),
+                listening: watch::Sender::new(true),
+                accepted: AtomicU64::new(0),
+                request_bytes: AtomicU64::new(0),
+                reply_bytes: AtomicU64::new(0),
+            });
+            let task = runtime::spawn(run(listener, port.number(), Arc::clone(&shared)))?;
+            Ok(Self { port, shared, task })
+        })
+        .await
+    }
+
+    /// Where clients connect to.
+    pub fn addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port()).into()
+    }
+
+    /// The port that clients connect to.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// `scheme://` and the proxy's address.
+    pub fn url_for(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.addr())
+    }
+
+    /// `url` with the proxy's address in the place of its own; user, password, path and query stay.
+    pub fn through(&self, url: &str) -> String {
+        let Some((scheme, rest)) = url.split_once("://") else { return self.url_for(url) };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, tail) = rest.split_at(end);
+        let secret = authority.rfind('@').map_or("", |at| authority.split_at(at + 1).0);
+        format!("{scheme}://{secret}{}{tail}", self.addr())
+    }
+
+    /// Sets the state of the network, and returns when it holds: the port is open or closed, and connections that cannot
+    /// live are gone.
+    pub async fn set(&self, fault: Fault) {
+        self.shared.setting.send_modify(|now| *now = Setting { number: now.number + 1, fault });
+        // The sender lives as long as we do.
+        let _ = self.shared.listening.subscribe().wait_for(|&open| open != fault.refuses()).await;
+        if fault.ends_connections() {
+            self.gone(self.accepted()).await;
+        }
+    }
+
+    /// Closes the connections that are open now, once, and returns when they are; the state of the network stays.
+    pub async fn cut_all(&self) {
+        let below = self.accepted();
+        self.shared.cut_below.send_replace(below);
+        self.gone(below).await;
+    }
+
+    async fn gone(&self, below: u64) {
+        let _ = self
+            .shared
+            .open
+            .subscribe()
+            .wait_for(|open| open.first().is_none_or(|&oldest| oldest >= below))
+            .await;
+    }
+
+    /// The proxy leads to another server: for connections that begin from now on.
+    pub fn lead_to(&self, upstream: impl Into<SocketAddr>) {
+        *self.shared.upstream.lock() = upstream.into();
+    }
+
+    /// How many connections are open.
+    pub fn connections(&self) -> usize {
+        self.shared.open.borrow().len()
+    }
+
+    /// How many connections were ever accepted.
+    pub fn accepted(&self) -> u64 {
+        self.shared.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes have gone from clients to the server.
+    pub fn request_bytes(&self) -> u64 {
+        self.shared.request_bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes have gone from the server to clients.
+    pub fn reply_bytes(&self) -> u64 {
+        self.shared.reply_bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn listen(port: u16) -> Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .map_err(Error::io(format!("cannot listen on port {port}")))
+}
+
+/// Accepts while the fault allows it. The connections end with this task.
+async fn run(listener: TcpListener, port: u16, shared: Arc<Shared>) {
+    let mut settings = shared.setting.subscribe();
+    let mut connections = JoinSet::new();
+    let mut listener = Some(listener);
+    loop {
+        let refuses = settings.borrow_and_update().fault.refuses();
+        if refuses {
+            listener = None;
+        } else if listener.is_none() {
+            listener = listen(port).await.ok();
+        }
+        shared.listening.send_replace(listener.is_some());
+        tokio::select! {
+            changed = settings.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            Some(_) = connections.join_next() => {}
+            client = accept(listener.as_ref()) => {
+                connections.spawn(connection::serve(client, Ticket::draw(&shared)));
+            }
+            // The port is ours, so it comes back; should the system need a moment, it gets one.
+            () = sleep(RETRY), if listener.is_none() && !refuses => {}
+        }
+    }
+}
+
+async fn accept(listener: Option<&TcpListener>) -> tokio::net::TcpStream {
+    let Some(listener) = listener else { return std::future::pending().await };
+    loop {
+        if let Ok((stream, _)) = listener.accept().await {
+            return stream;
+        }
+    }
+}

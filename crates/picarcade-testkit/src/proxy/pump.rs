@@ -1,0 +1,178 @@
+//! One direction of one connection: bytes are read at once and written when the fault of the moment lets them.
+//!
+//! The two halves are joined by a bounded queue of chunks, each with the time at which it came. So a delay shifts bytes
+//! without slowing them down, and a blocked direction ends in back-pressure, not in memory.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::fault::{Fault, Setting};
+
+const CHUNK: usize = 16 * 1024;
+const QUEUE: usize = 64;
+
+/// Which way the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    Requests,
+    Replies,
+}
+
+/// Moves bytes until the source ends. An error ends the connection as a whole.
+pub(super) async fn pump(
+    direction: Direction,
+    from: impl AsyncRead + Unpin,
+    to: impl AsyncWrite + Unpin,
+    settings: watch::Receiver<Setting>,
+    moved: &AtomicU64,
+) -> io::Result<()> {
+    let (queue, chunks) = mpsc::channel(QUEUE);
+    let gate = Gate { direction, settings, lost: false, budget: None };
+    tokio::try_join!(fill(from, queue), drain(chunks, to, gate, moved)).map(|_| ())
+}
+
+async fn fill(mut from: impl AsyncRead + Unpin, queue: mpsc::Sender<(Instant, Bytes)>) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        let chunk = buffer.get(..length).map(Bytes::copy_from_slice).unwrap_or_default();
+        if chunk.is_empty() || queue.send((Instant::now(), chunk)).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn drain(
+    mut chunks: mpsc::Receiver<(Instant, Bytes)>,
+    mut to: impl AsyncWrite + Unpin,
+    mut gate: Gate,
+    moved: &AtomicU64,
+) -> io::Result<()> {
+    loop {
+        let next = tokio::select! {
+            next = chunks.recv() => next,
+            () = gate.half_closed() => {
+                to.shutdown().await?;
+                // The server may go on talking, to nobody.
+                while chunks.recv().await.is_some() {}
+                return Ok(());
+            }
+        };
+        let Some((came, mut chunk)) = next else {
+            gate.open(Instant::now()).await?;
+            return to.shutdown().await;
+        };
+        while !chunk.is_empty() {
+            let passes = match gate.open(came).await? {
+                Passage::Closed => break,
+                Passage::Bytes(limit) => chunk.len().min(limit),
+            };
+            let part = chunk.split_to(passes);
+            to.write_all(&part).await?;
+            moved.fetch_add(passes as u64, Ordering::Relaxed);
+            gate.passed(passes).await?;
+        }
+    }
+}
+
+/// What may be written now.
+enum Passage {
+    /// At most so many bytes.
+    Bytes(usize),
+    /// This direction is closed; the bytes are lost.
+    Closed,
+}
+
+/// The fault of the moment, as one direction sees it.
+struct Gate {
+    direction: Direction,
+    settings: watch::Receiver<Setting>,
+    /// A reply was held back by `LoseReplies`.
+    lost: bool,
+    /// What is left to a `CutAfter`, and to which: the number of its setting.
+    budget: Option<(u64, u64)>,
+}
+
+impl Gate {
+    /// Waits until bytes that came at `came` may pass.
+    async fn open(&mut self, came: Instant) -> io::Result<Passage> {
+        loop {
+            let setting = *self.settings.borrow_and_update();
+            let fault = setting.fault;
+            if self.lost && fault != Fault::LoseReplies {
+                return Err(io::Error::other("a reply was lost"));
+            }
+            let replies = self.direction == Direction::Replies;
+            match fault {
+                Fault::BlackHole => {}
+                Fault::LoseReplies if replies => self.lost = true,
+                Fault::HalfClose if replies => return Ok(Passage::Closed),
+                Fault::Delay(delay) if replies && came + delay > Instant::now() => {
+                    tokio::select! {
+                        () = sleep_until(came + delay) => {}
+                        changed = self.settings.changed() => changed.map_err(io::Error::other)?,
+                    }
+                    continue;
+                }
+                Fault::Throttle { bytes_per_second } if replies => {
+                    // Twenty steps a second are smooth enough.
+                    return Ok(Passage::Bytes((bytes_per_second / 20).max(1) as usize));
+                }
+                Fault::CutAfter { bytes } if replies => {
+                    let left = self.left(setting.number, bytes);
+                    return if left == 0 {
+                        Err(io::Error::other("cut on purpose"))
+                    } else {
+                        Ok(Passage::Bytes(left))
+                    };
+                }
+                _ => return Ok(Passage::Bytes(usize::MAX)),
+            }
+            self.settings.changed().await.map_err(io::Error::other)?;
+        }
+    }
+
+    /// Accounts for what has passed.
+    async fn passed(&mut self, bytes: usize) -> io::Result<()> {
+        let setting = *self.settings.borrow();
+        if self.direction == Direction::Requests {
+            return Ok(());
+        }
+        match setting.fault {
+            Fault::Throttle { bytes_per_second } => {
+                sleep(Duration::from_secs_f64(bytes as f64 / bytes_per_second.max(1) as f64)).await;
+                Ok(())
+            }
+            Fault::CutAfter { bytes: limit } => {
+                let left = self.left(setting.number, limit).saturating_sub(bytes);
+                self.budget = Some((setting.number, left as u64));
+                if left == 0 { Err(io::Error::other("cut on purpose")) } else { Ok(()) }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the `CutAfter` of this number still lets through, from `limit` at first.
+    fn left(&self, number: u64, limit: u64) -> usize {
+        let left = match self.budget {
+            Some((of, left)) if of == number => left,
+            _ => limit,
+        };
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    /// Waits until the client is to see the end of the stream.
+    async fn half_closed(&mut self) {
+        let replies = self.direction == Direction::Replies;
+        let reached = self.settings.wait_for(|now| replies && now.fault == Fault::HalfClose).await.is_ok();
+        if !reached {
+            std::future::pending::<()>().await;
+        }
+    }
+}

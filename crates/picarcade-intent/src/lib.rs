@@ -1,6 +1,9 @@
 //! PicArcade intent.
 
+mod answer;
 mod catalogue;
+mod classifier;
+mod enhance;
 mod error;
 mod facts;
 mod goal;
@@ -9,20 +12,28 @@ mod matrix;
 mod problem;
 mod prompt;
 mod prompt_type;
+mod provider;
 mod request;
 mod tags;
 mod type_set;
+mod verdict;
 
+pub use answer::{Answer, Unusable};
 pub use catalogue::{Catalogue, Inputs, Model, Offer, Preference, Route, RouteNeeds};
+pub use classifier::Classifier;
+pub use enhance::{MAX_ENHANCED_CHARS, accept_enhancement, accept_enhancement_with, enhance, enhance_with};
 pub use error::{PromptError, Rejection, UnknownWord};
 pub use facts::Facts;
 pub use goal::Goal;
+pub use local::LocalClassifier;
 pub use matrix::{Matrix, Row, Strategy};
 pub use problem::{Problem, Severity};
 pub use prompt::Prompt;
 pub use prompt_type::PromptType;
+pub use provider::{Provider, ProviderError, ProviderErrorKind};
 pub use request::{Media, ReferenceImage, Request};
 pub use type_set::TypeSet;
+pub use verdict::{Source, Verdict};
 
 /// Names a content: the first 16 hexadecimal digits of its BLAKE3 hash.
 pub(crate) fn version_of(content: &[u8]) -> String {

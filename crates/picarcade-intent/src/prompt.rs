@@ -102,7 +102,7 @@ pub(crate) fn collapse(text: &str) -> Cow<'_, str> {
 
 /// Whether a character shows nothing by itself: controls, white space, and the invisible format characters that are
 /// common enough to be pasted by accident.
-fn is_unseen(c: char) -> bool {
+pub(crate) fn is_unseen(c: char) -> bool {
     c.is_control()
         || c.is_whitespace()
         || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')

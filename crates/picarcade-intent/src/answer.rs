@@ -1,0 +1,180 @@
+//! What an AI answered, read with suspicion.
+//!
+//! Every provider is asked for the same JSON object. Nothing in it is trusted beyond its form: the type may be infeasible
+//! and the enhanced prompt unfit, which the [`Classifier`](crate::Classifier) finds out. Fields that were not asked for
+//! are ignored, so an answer cannot bring along a model or a price.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::prompt_type::PromptType;
+
+/// How much of an AI's reasoning is kept, in characters.
+const MAX_REASONING_CHARS: usize = 1_000;
+
+/// A usable answer of an AI.
+#[derive(Clone, PartialEq)]
+pub struct Answer {
+    /// What the AI takes the request for; not necessarily feasible.
+    pub prompt_type: PromptType,
+    /// The better prompt it wrote; not necessarily acceptable.
+    pub enhanced_prompt: String,
+    /// How sure it says it is, in `0.0..=1.0`.
+    pub confidence: f64,
+    /// Why, in its words; at most 1,000 characters.
+    pub reasoning: String,
+    /// What the call cost, in micro-dollars, by the provider's own count of tokens.
+    pub cost_micros: u64,
+}
+
+/// Leaves out what is written about a user's words.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("prompt_type", &self.prompt_type)
+            .field("confidence", &self.confidence)
+            .field("cost_micros", &self.cost_micros)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an answer cannot be used. The local classifier answers instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unusable {
+    /// It is not JSON, or not the object that was asked for.
+    Malformed,
+    /// The type is none of the twelve.
+    UnknownType,
+    /// The AI refused.
+    Refusal,
+    /// The answer ends before it is complete.
+    Truncated,
+    /// There is no answer in the response.
+    Missing,
+    /// The response is larger than an answer can be.
+    TooLarge,
+}
+
+impl Unusable {
+    /// A word for it, such as `malformed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownType => "unknown_type",
+            Self::Refusal => "refusal",
+            Self::Truncated => "truncated",
+            Self::Missing => "missing",
+            Self::TooLarge => "too_large",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    prompt_type: String,
+    enhanced_prompt: String,
+    confidence: f64,
+    reasoning: String,
+}
+
+impl Answer {
+    /// Reads the object that every provider is asked for.
+    ///
+    /// A confidence outside `0.0..=1.0` is brought to the nearer end: it says enough, and the type is still good.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable::Malformed`] when a field is missing or of another kind, [`Unusable::UnknownType`] when the type is none
+    /// of the twelve.
+    pub fn from_json(object: Value, cost_micros: u64) -> Result<Self, Unusable> {
+        let wire: Wire = serde_json::from_value(object).map_err(|_| Unusable::Malformed)?;
+        Self::from_wire(wire, cost_micros)
+    }
+
+    /// The same from text. Text models like to put a code fence or a sentence around their JSON; the first object in the
+    /// text counts.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_json`](Self::from_json), and [`Unusable::Truncated`] when the object is not closed.
+    pub fn from_text(text: &str, cost_micros: u64) -> Result<Self, Unusable> {
+        let object = text.find('{').and_then(|at| text.get(at..)).ok_or(Unusable::Malformed)?;
+        let mut objects = serde_json::Deserializer::from_str(object).into_iter::<Value>();
+        match objects.next() {
+            Some(Ok(object)) => Self::from_json(object, cost_micros),
+            Some(Err(error)) if error.is_eof() => Err(Unusable::Truncated),
+            _ => Err(Unusable::Malformed),
+        }
+    }
+
+    fn from_wire(wire: Wire, cost_micros: u64) -> Result<Self, Unusable> {
+        let prompt_type = wire.prompt_type.parse().map_err(|_| Unusable::UnknownType)?;
+        Ok(Self {
+            prompt_type,
+            enhanced_prompt: wire.enhanced_prompt,
+            confidence: wire.confidence.clamp(0.0, 1.0),
+            reasoning: wire.reasoning.chars().take(MAX_REASONING_CHARS).collect(),
+            cost_micros,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object() -> Value {
+        json!({
+            "prompt_type": "EDIT_IMAGE", "enhanced_prompt": "e", "confidence": 0.5, "reasoning": "r",
+            "model": "free-model", "estimated_cost": 0,
+        })
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_ignored() {
+        let answer = Answer::from_json(object(), 7).unwrap();
+        assert_eq!(
+            (answer.prompt_type, answer.confidence, answer.cost_micros),
+            (PromptType::EditImage, 0.5, 7)
+        );
+        assert!(!format!("{answer:?}").contains("enhanced"));
+    }
+
+    #[test]
+    fn confidence_is_brought_into_range() {
+        for (stated, kept) in [(-1.0, 0.0), (95.0, 1.0), (1.0, 1.0)] {
+            let mut object = object();
+            object["confidence"] = json!(stated);
+            assert!((Answer::from_json(object, 0).unwrap().confidence - kept).abs() < f64::EPSILON);
+        }
+    }
+
+    #[test]
+    fn anything_else_is_unusable() {
+        for field in ["prompt_type", "enhanced_prompt", "confidence", "reasoning"] {
+            let mut object = object();
+            object.as_object_mut().unwrap().remove(field);
+            assert_eq!(Answer::from_json(object, 0).unwrap_err(), Unusable::Malformed, "{field}");
+        }
+        let mut unknown = object();
+        unknown["prompt_type"] = json!("edit_image");
+        assert_eq!(Answer::from_json(unknown, 0).unwrap_err(), Unusable::UnknownType);
+        assert_eq!(Answer::from_json(json!([]), 0).unwrap_err(), Unusable::Malformed);
+    }
+
+    #[test]
+    fn an_object_is_found_in_text() {
+        let fenced = format!("Here you are:\n```json\n{}\n```", object());
+        assert!(Answer::from_text(&fenced, 0).is_ok());
+        let whole = object().to_string();
+        assert_eq!(Answer::from_text(&whole[..whole.len() - 1], 0).unwrap_err(), Unusable::Truncated);
+        for text in ["", "no", "{]", "}{"] {
+            assert!(Answer::from_text(text, 0).is_err(), "{text}");
+        }
+    }
+}

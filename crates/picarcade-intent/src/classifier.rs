@@ -1,0 +1,165 @@
+//! Who decides: the rules, an AI with its mistakes corrected, or the local classifier.
+//!
+//! All of it is pure. The AI is called by somebody else; here its answer is only judged. The result is feasible whatever
+//! the answer was, and an instruction hidden in a prompt can at most move it between feasible types.
+
+use std::sync::Arc;
+
+use crate::answer::Answer;
+use crate::enhance::accept_enhancement_with;
+use crate::facts::Facts;
+use crate::goal::Goal;
+use crate::local::{Goals, LocalClassifier};
+use crate::matrix::Matrix;
+use crate::prompt_type::PromptType;
+use crate::request::Request;
+use crate::type_set::TypeSet;
+use crate::verdict::{Source, Verdict};
+
+/// Decides what requests are, under one decision matrix.
+///
+/// ```
+/// use picarcade_intent::{Classifier, Facts, Matrix, Media, Prompt, PromptType, Request, Source};
+///
+/// let classifier = Classifier::new(Matrix::embedded());
+/// let request = Request {
+///     prompt: Prompt::new("remove the moving truck")?,
+///     facts: Facts { active_image: true, ..Facts::default() },
+///     media: Media::default(),
+/// };
+/// let verdict = classifier.by_rules(&request).unwrap_or_else(|| classifier.locally(&request));
+/// assert_eq!(verdict.prompt_type, PromptType::EditImage);
+/// assert_eq!(verdict.source, Source::Local);
+/// # Ok::<(), picarcade_intent::PromptError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Classifier {
+    matrix: Arc<Matrix>,
+    local: &'static LocalClassifier,
+}
+
+impl Classifier {
+    /// A classifier under this matrix, with the local classifier that is compiled in.
+    pub fn new(matrix: Arc<Matrix>) -> Self {
+        Self { matrix, local: LocalClassifier::embedded() }
+    }
+
+    /// The matrix that decides.
+    pub fn matrix(&self) -> &Arc<Matrix> {
+        &self.matrix
+    }
+
+    /// Every type that a request with these facts can be.
+    pub fn feasible(&self, facts: Facts) -> TypeSet {
+        self.matrix.feasible(facts)
+    }
+
+    /// Decides by the facts alone: some verdict, with confidence 1, when only one type is feasible.
+    pub fn by_rules(&self, request: &Request) -> Option<Verdict> {
+        let prompt_type = self.feasible(request.facts).single()?;
+        let likely = self.likely(request);
+        let goal = likely.goal(prompt_type);
+        Some(Verdict {
+            prompt_type,
+            goal,
+            source: Source::Rules,
+            confidence: 1.0,
+            reasoning: format!("{prompt_type} is the only type that these media allow"),
+            corrected_from: None,
+            enhancement: None,
+            audio: goal == Goal::CreateVideoWithAudio,
+        })
+    }
+
+    /// Decides without an AI: the feasible type with the greatest probability, which is the sum over the goals that lead
+    /// to it.
+    pub fn locally(&self, request: &Request) -> Verdict {
+        let likely = self.likely(request);
+        let (prompt_type, confidence) = likely.best();
+        let goal = likely.goal(prompt_type);
+        let row = self.matrix.decide(goal, request.facts).number;
+        Verdict {
+            prompt_type,
+            goal,
+            source: Source::Local,
+            confidence,
+            reasoning: format!(
+                "the words ask for {goal}; with these media that is {prompt_type} (row {row})"
+            ),
+            corrected_from: None,
+            enhancement: None,
+            audio: goal == Goal::CreateVideoWithAudio,
+        }
+    }
+
+    /// Judges an AI's answer. A feasible type is believed, with the confidence that the AI states. An infeasible one is
+    /// corrected to the most likely feasible type, with the local classifier's confidence and without the AI's prompt,
+    /// which was written for something else; its reasoning is kept.
+    pub fn corrected(&self, request: &Request, answer: Answer) -> Verdict {
+        let likely = self.likely(request);
+        let is_feasible = self.feasible(request.facts).contains(answer.prompt_type);
+        let (prompt_type, confidence) =
+            if is_feasible { (answer.prompt_type, answer.confidence.clamp(0.0, 1.0)) } else { likely.best() };
+        let goal = likely.goal(prompt_type);
+        let enhancement = is_feasible.then(|| {
+            let strategy = self.matrix.decide(goal, request.facts).enhancement;
+            accept_enhancement_with(strategy, prompt_type, request, &answer.enhanced_prompt)
+        });
+        let enhancement = enhancement.and_then(|accepted| match accepted {
+            Ok(text) => Some(text),
+            Err(rejection) => {
+                tracing::debug!(%prompt_type, reason = %rejection, "an enhanced prompt was rejected");
+                None
+            }
+        });
+        Verdict {
+            prompt_type,
+            goal,
+            source: Source::Llm,
+            confidence,
+            reasoning: answer.reasoning,
+            corrected_from: (!is_feasible).then_some(answer.prompt_type),
+            enhancement,
+            audio: goal == Goal::CreateVideoWithAudio,
+        }
+    }
+
+    fn likely(&self, request: &Request) -> Likely<'_> {
+        let goals = self.local.goals(request.prompt.as_str(), request.facts);
+        Likely { matrix: &self.matrix, facts: request.facts, goals }
+    }
+}
+
+/// The local classifier's view of one request.
+struct Likely<'a> {
+    matrix: &'a Matrix,
+    facts: Facts,
+    goals: Goals,
+}
+
+impl Likely<'_> {
+    /// The most likely feasible type and its probability, rounded to what is worth reading. Of equals the first wins.
+    fn best(&self) -> (PromptType, f64) {
+        let mut best = (self.matrix.decide(Goal::CreateImage, self.facts).prompt_type, f64::MIN);
+        for prompt_type in self.matrix.feasible(self.facts).iter() {
+            let probability = self.leading_to(prompt_type).map(|goal| f64::from(self.goals.get(goal))).sum();
+            if probability > best.1 {
+                best = (prompt_type, probability);
+            }
+        }
+        (best.0, (best.1.clamp(0.0, 1.0) * 1e4).round() / 1e4)
+    }
+
+    /// The most likely of the goals that lead to a type; the first goal for a type that none leads to.
+    fn goal(&self, prompt_type: PromptType) -> Goal {
+        let more_likely =
+            |best: Goal, goal| if self.goals.get(goal) > self.goals.get(best) { goal } else { best };
+        self.leading_to(prompt_type).reduce(more_likely).unwrap_or(Goal::CreateImage)
+    }
+
+    fn leading_to(&self, prompt_type: PromptType) -> impl Iterator<Item = Goal> {
+        Goal::ALL
+            .into_iter()
+            .filter(move |goal| self.matrix.decide(*goal, self.facts).prompt_type == prompt_type)
+    }
+}

@@ -1,0 +1,168 @@
+//! Whether an AI's enhanced prompt may be used.
+//!
+//! A model that gets a prompt without the tag of a reference ignores the reference, and one that gets a tag that nobody
+//! defined invents something. Neither is visible to the user before the money is spent, so both are refused here.
+
+use std::collections::HashSet;
+
+use crate::error::Rejection;
+use crate::matrix::Strategy;
+use crate::prompt;
+use crate::prompt_type::PromptType;
+use crate::request::Request;
+use crate::{enhance::words, tags};
+
+/// The longest enhanced prompt that is accepted from an AI, in characters (Unicode scalar values).
+pub const MAX_ENHANCED_CHARS: usize = 2_000;
+
+/// An AI's enhanced prompt, trimmed, if it may be used for this type.
+///
+/// # Errors
+///
+/// [`Rejection`] says why not; the offline form of [`enhance`](super::enhance) takes its place.
+pub fn accept_enhancement(
+    prompt_type: PromptType,
+    request: &Request,
+    enhanced: &str,
+) -> Result<String, Rejection> {
+    accept_enhancement_with(Strategy::of(prompt_type), prompt_type, request, enhanced)
+}
+
+/// The same under the strategy that a decision matrix names.
+///
+/// # Errors
+///
+/// As [`accept_enhancement`].
+pub fn accept_enhancement_with(
+    strategy: Strategy,
+    prompt_type: PromptType,
+    request: &Request,
+    enhanced: &str,
+) -> Result<String, Rejection> {
+    if strategy == Strategy::None {
+        return Err(Rejection::Unwanted);
+    }
+    let enhanced = enhanced.trim();
+    if enhanced.chars().all(prompt::is_unseen) {
+        return Err(Rejection::Empty);
+    }
+    let characters = enhanced.chars().count();
+    if characters > MAX_ENHANCED_CHARS {
+        return Err(Rejection::TooLong { characters });
+    }
+    let given = request.prompt.normalized();
+    if words::is_detailed(&given) && !prompt::collapse(enhanced).contains(given.trim_end_matches('.')) {
+        return Err(Rejection::Rewritten);
+    }
+    let present: HashSet<&str> = tags::all(enhanced).collect();
+    if let Some(dropped) =
+        required(strategy, prompt_type, request).into_iter().find(|tag| !present.contains(&**tag))
+    {
+        return Err(Rejection::DroppedTag(dropped));
+    }
+    if let Some(invented) = present.into_iter().filter(|tag| !is_known(tag, prompt_type, request)).min() {
+        return Err(Rejection::InventedTag(invented.chars().take(40).collect()));
+    }
+    Ok(enhanced.to_owned())
+}
+
+/// The tags that must be there: the user's own always, and those of target and uploads where the strategy is about them.
+fn required(strategy: Strategy, prompt_type: PromptType, request: &Request) -> Vec<String> {
+    let mut required: Vec<String> = request.named_references().into_iter().map(ToOwned::to_owned).collect();
+    if strategy == Strategy::RewriteTags && prompt_type.uses_working_image() {
+        required.push(tags::WORKING_IMAGE.to_owned());
+    }
+    if matches!(strategy, Strategy::RewriteTags | Strategy::VideoChange) && prompt_type.uses_references() {
+        required.extend((1..=request.upload_count()).map(tags::reference));
+    }
+    required
+}
+
+fn is_known(tag: &str, prompt_type: PromptType, request: &Request) -> bool {
+    let is_target = match tag {
+        tags::WORKING_IMAGE => prompt_type.uses_working_image(),
+        tags::WORKING_VIDEO => prompt_type.uses_working_video(),
+        _ => false,
+    };
+    is_target
+        || tags::reference_number(tag).is_some_and(|number| (1..=request.upload_count()).contains(&number))
+        || tags::all(request.prompt.as_str()).any(|given| given == tag)
+        || request.media.reference_images.iter().any(|found| found.name() == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::Facts;
+    use crate::prompt::Prompt;
+    use crate::request::Media;
+
+    fn request(prompt: &str) -> Request {
+        Request {
+            prompt: Prompt::new(prompt).unwrap(),
+            facts: Facts {
+                active_image: true,
+                uploaded_image: true,
+                referenced_image: true,
+                ..Facts::default()
+            },
+            media: Media { uploaded_images: vec!["https://e.com/1".into(); 2], ..Media::default() },
+        }
+    }
+
+    fn accept(enhanced: &str) -> Result<String, Rejection> {
+        accept_enhancement(PromptType::EditImageRef, &request("give her @hat"), enhanced)
+    }
+
+    #[test]
+    fn a_good_one_is_taken_as_it_is() {
+        let good =
+            "Put @hat on the woman in @working_image, with the colours of @reference_1 and @reference_2.";
+        assert_eq!(accept(&format!(" {good}\n")), Ok(good.to_owned()));
+    }
+
+    #[test]
+    fn empty_and_endless_ones_are_refused() {
+        for empty in ["", " \n", "\u{200b}"] {
+            assert_eq!(accept(empty), Err(Rejection::Empty));
+        }
+        let request = request("give her a hat");
+        let longest = "é".repeat(MAX_ENHANCED_CHARS);
+        assert!(accept_enhancement(PromptType::EditImage, &request, &longest).is_ok());
+        let longer = longest + "é";
+        let refused = accept_enhancement(PromptType::EditImage, &request, &longer);
+        assert_eq!(refused, Err(Rejection::TooLong { characters: 2_001 }));
+    }
+
+    #[test]
+    fn tags_are_neither_dropped_nor_invented() {
+        let dropped = |tag: &str| Err(Rejection::DroppedTag(tag.to_owned()));
+        assert_eq!(accept("Put it on @working_image with @reference_1 and @reference_2."), dropped("hat"));
+        assert_eq!(accept("Put @hat on her with @reference_1 and @reference_2."), dropped("working_image"));
+        assert_eq!(accept("Put @hat on @working_image with @reference_1."), dropped("reference_2"));
+        let invented = accept("Put @hat on @working_image with @reference_1, @reference_2 and @reference_3.");
+        assert_eq!(invented, Err(Rejection::InventedTag("reference_3".to_owned())));
+        let renamed = accept_enhancement(PromptType::NewVideo, &request("@hat"), "@hat in @working_image");
+        assert_eq!(renamed, Err(Rejection::InventedTag("working_image".to_owned())));
+    }
+
+    #[test]
+    fn without_the_fact_a_name_is_just_text() {
+        let mut request = request("a poster for @nasa");
+        request.facts.referenced_image = false;
+        assert!(accept_enhancement(PromptType::NewVideo, &request, "A poster.").is_ok());
+        assert!(accept_enhancement(PromptType::NewVideo, &request, "A poster for @nasa.").is_ok());
+    }
+
+    #[test]
+    fn detailed_prompts_keep_their_words_and_plain_pictures_all_of_them() {
+        let long =
+            "a fox  jumping over a fence in a snowy garden at dusk while the lamps in the house go on.";
+        let request = request(long);
+        let refused = accept_enhancement(PromptType::EditImage, &request, "A fox jumps.");
+        assert_eq!(refused, Err(Rejection::Rewritten));
+        let kept = format!("{}, and the rest stays.", request.prompt.normalized().trim_end_matches('.'));
+        assert_eq!(accept_enhancement(PromptType::EditImage, &request, &kept), Ok(kept.clone()));
+        assert_eq!(accept_enhancement(PromptType::NewImage, &request, &kept), Err(Rejection::Unwanted));
+    }
+}

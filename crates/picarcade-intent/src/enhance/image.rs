@@ -1,0 +1,46 @@
+//! The offline forms for pictures.
+//!
+//! Each frame says what stays only of what the words do not mention: "keep the background" would work against a user who
+//! asks for another one.
+
+use super::Frame;
+use crate::prompt_type::PromptType;
+
+/// A change to the working image.
+pub(super) fn clarify(frame: &Frame<'_>) -> String {
+    const KEEP: &str = "Keep everything that is not mentioned exactly as it is in the image, including faces, \
+                        composition, style and lighting.";
+    frame.detailed(KEEP).unwrap_or_else(|| format!("{} {KEEP}", frame.sentence()))
+}
+
+/// A picture of what references show.
+pub(super) fn clarify_keep_identity(frame: &Frame<'_>) -> String {
+    let keep = format!(
+        "Keep the identity of everyone shown in {} exactly: the same face, hair and build.",
+        frame.sources.list()
+    );
+    frame.detailed(&keep).unwrap_or_else(|| format!("{} {keep}", frame.sentence()))
+}
+
+/// A change to the working image that takes something from references.
+pub(super) fn rewrite_tags(frame: &Frame<'_>) -> String {
+    let (sources, adds) = (frame.sources.list(), frame.prompt_type == PromptType::EditImageAddNew);
+    let (opening, take, keep) = if adds {
+        (
+            "Add to @working_image:",
+            format!(
+                "Take the new element from {sources} and match the scale, perspective and lighting of @working_image."
+            ),
+            "Keep everything that is already in @working_image exactly as it is.",
+        )
+    } else {
+        (
+            "Edit @working_image:",
+            format!("Take only what is asked for from {sources}."),
+            "Keep everything that is not mentioned exactly as it is in @working_image, including faces, pose and \
+             background.",
+        )
+    };
+    let preservation = format!("{take} {keep}");
+    frame.detailed(&preservation).unwrap_or_else(|| format!("{opening} {} {preservation}", frame.sentence()))
+}

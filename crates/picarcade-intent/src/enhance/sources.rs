@@ -1,0 +1,62 @@
+//! What an enhanced prompt calls the media.
+//!
+//! The working image is the target and is called `@working_image`; uploads are `@reference_1` upwards in upload order;
+//! stored references keep the names that the user gave them.
+
+use crate::prompt_type::PromptType;
+use crate::request::Request;
+use crate::tags;
+
+/// How many sources a sentence names one by one.
+const NAMED: usize = 12;
+
+/// The reference images of a request, by tag.
+pub(super) struct Sources<'a> {
+    uploads: usize,
+    names: Vec<&'a str>,
+    used: bool,
+}
+
+impl<'a> Sources<'a> {
+    /// The sources that take part in a type.
+    pub(super) fn of(prompt_type: PromptType, request: &'a Request) -> Self {
+        let mut names = request.named_references();
+        if request.facts.referenced_image {
+            for found in request.media.reference_images.iter().map(crate::ReferenceImage::name) {
+                // Found images come with labels that need not be tags; those cannot be named.
+                if is_tag(found) && !names.contains(&found) {
+                    names.push(found);
+                }
+            }
+        }
+        Self { uploads: request.upload_count(), names, used: prompt_type.uses_references() }
+    }
+
+    /// Whether any source takes part.
+    pub(super) fn take_part(&self) -> bool {
+        self.used
+    }
+
+    /// The sources as a list in a sentence: `@reference_1, @reference_2 and @hat`.
+    pub(super) fn list(&self) -> String {
+        let count = self.uploads + self.names.len();
+        let uploads = (1..=self.uploads).map(|number| format!("@{}", tags::reference(number)));
+        let named = self.names.iter().map(|name| format!("@{name}"));
+        let mut shown: Vec<String> = uploads.chain(named).take(NAMED).collect();
+        if count > NAMED {
+            shown.push(format!("{} more references", count - NAMED));
+        }
+        match (shown.pop(), shown.is_empty()) {
+            (None, _) => "the reference images".to_owned(),
+            (Some(last), true) => last,
+            (Some(last), false) => format!("{} and {last}", shown.join(", ")),
+        }
+    }
+}
+
+/// Whether a text can be written as a tag.
+fn is_tag(name: &str) -> bool {
+    let tag = format!("@{name}");
+    let mut tags = tags::all(&tag);
+    tags.next() == Some(name) && !tags::is_reserved(name)
+}

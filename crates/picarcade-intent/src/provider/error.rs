@@ -1,0 +1,131 @@
+//! What a provider can do wrong, by what its caller does next.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::answer::Unusable;
+
+/// The kinds of failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProviderErrorKind {
+    /// No connection: nothing was sent and nothing is billed.
+    Connect,
+    /// The time was over first; the answer may still be billed.
+    Timeout,
+    /// Too many requests or tokens in a short time; it passes.
+    RateLimited,
+    /// The account's money or quota is used up; retrying does not help.
+    SpendLimit,
+    /// The provider has more work than it can do; it passes.
+    Overloaded,
+    /// The provider failed, or its response broke off.
+    Server,
+    /// The key is wrong or lacks a permission.
+    Auth,
+    /// The provider rejects this very request.
+    Rejected,
+    /// There is an answer and it cannot be used.
+    Unusable(Unusable),
+}
+
+impl ProviderErrorKind {
+    /// A word for it from a bounded set, such as `rate_limited`: fit for a metric label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::SpendLimit => "spend_limit",
+            Self::Overloaded => "overloaded",
+            Self::Server => "server",
+            Self::Auth => "auth",
+            Self::Rejected => "rejected",
+            Self::Unusable(_) => "unusable",
+        }
+    }
+
+    /// Whether the same request may succeed when it is sent again.
+    ///
+    /// An unusable answer is not transient: it has been paid for, and the local classifier's is free.
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::Connect | Self::Timeout | Self::RateLimited | Self::Overloaded | Self::Server)
+    }
+}
+
+/// A failed call to a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{} failure of the provider{}", .kind.as_str(), Detail(.detail))]
+pub struct ProviderError {
+    /// What kind of failure it is.
+    pub kind: ProviderErrorKind,
+    /// The HTTP status, where there was a response.
+    pub status: Option<u16>,
+    /// How long the provider asks to wait.
+    pub retry_after: Option<Duration>,
+    /// What was billed although there is no usable answer, in micro-dollars; `None` when the provider did not say.
+    pub cost_micros: Option<u64>,
+    /// More for the operator: one line of at most 200 characters, without secrets and without the user's words.
+    pub detail: String,
+}
+
+impl ProviderError {
+    /// The longest [`detail`](Self::detail), in characters.
+    pub const MAX_DETAIL_CHARS: usize = 200;
+
+    /// A failure of this kind, with a detail that is cut to one bounded line.
+    pub fn new(kind: ProviderErrorKind, detail: impl AsRef<str>) -> Self {
+        let line = detail.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c });
+        let detail = line.take(Self::MAX_DETAIL_CHARS).collect();
+        Self { kind, status: None, retry_after: None, cost_micros: None, detail }
+    }
+
+    /// An answer that cannot be used and what it cost.
+    pub fn unusable(reason: Unusable, cost_micros: Option<u64>) -> Self {
+        Self { cost_micros, ..Self::new(ProviderErrorKind::Unusable(reason), reason.as_str()) }
+    }
+
+    /// The same with an HTTP status.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status: Some(status), ..self }
+    }
+
+    /// Whether the same request may succeed when it is sent again.
+    pub const fn is_transient(&self) -> bool {
+        self.kind.is_transient()
+    }
+}
+
+/// The detail behind a colon, if there is one.
+struct Detail<'a>(&'a str);
+
+impl std::fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_one_bounded_line() {
+        let error = ProviderError::new(ProviderErrorKind::Server, "a\nb".to_owned() + &"é".repeat(500));
+        assert_eq!(error.detail.chars().count(), ProviderError::MAX_DETAIL_CHARS);
+        assert!(error.to_string().starts_with("server failure of the provider: a bé"));
+        assert_eq!(
+            ProviderError::new(ProviderErrorKind::Auth, "").to_string(),
+            "auth failure of the provider"
+        );
+    }
+
+    #[test]
+    fn only_what_passes_is_transient() {
+        assert!(ProviderError::new(ProviderErrorKind::Overloaded, "").is_transient());
+        assert!(!ProviderError::new(ProviderErrorKind::SpendLimit, "").is_transient());
+        assert!(!ProviderError::unusable(Unusable::Refusal, Some(3)).is_transient());
+    }
+}

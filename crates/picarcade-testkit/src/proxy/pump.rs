@@ -69,24 +69,14 @@ async fn drain(
             return to.shutdown().await;
         };
         while !chunk.is_empty() {
-            let passes = match gate.open(came).await? {
-                Passage::Closed => break,
-                Passage::Bytes(limit) => chunk.len().min(limit),
-            };
-            let part = chunk.split_to(passes);
+            let Some((limit, setting)) = gate.open(came).await? else { break };
+            let part = chunk.split_to(chunk.len().min(limit));
+            // Before the writing: who sees the bytes must find them counted.
+            moved.fetch_add(part.len() as u64, Ordering::Relaxed);
             to.write_all(&part).await?;
-            moved.fetch_add(passes as u64, Ordering::Relaxed);
-            gate.passed(passes).await?;
+            gate.passed(part.len(), setting).await?;
         }
     }
-}
-
-/// What may be written now.
-enum Passage {
-    /// At most so many bytes.
-    Bytes(usize),
-    /// This direction is closed; the bytes are lost.
-    Closed,
 }
 
 /// The fault of the moment, as one direction sees it.
@@ -100,8 +90,9 @@ struct Gate {
 }
 
 impl Gate {
-    /// Waits until bytes that came at `came` may pass.
-    async fn open(&mut self, came: Instant) -> io::Result<Passage> {
+    /// Waits until bytes that came at `came` may pass: how many at most, and under which setting. Nothing when the
+    /// direction is closed and the bytes are lost.
+    async fn open(&mut self, came: Instant) -> io::Result<Option<(usize, Setting)>> {
         loop {
             let setting = *self.settings.borrow_and_update();
             let fault = setting.fault;
@@ -112,7 +103,7 @@ impl Gate {
             match fault {
                 Fault::BlackHole => {}
                 Fault::LoseReplies if replies => self.lost = true,
-                Fault::HalfClose if replies => return Ok(Passage::Closed),
+                Fault::HalfClose if replies => return Ok(None),
                 Fault::Delay(delay) if replies && came + delay > Instant::now() => {
                     tokio::select! {
                         () = sleep_until(came + delay) => {}
@@ -122,25 +113,24 @@ impl Gate {
                 }
                 Fault::Throttle { bytes_per_second } if replies => {
                     // Twenty steps a second are smooth enough.
-                    return Ok(Passage::Bytes((bytes_per_second / 20).max(1) as usize));
+                    return Ok(Some(((bytes_per_second / 20).max(1) as usize, setting)));
                 }
                 Fault::CutAfter { bytes } if replies => {
                     let left = self.left(setting.number, bytes);
                     return if left == 0 {
                         Err(io::Error::other("cut on purpose"))
                     } else {
-                        Ok(Passage::Bytes(left))
+                        Ok(Some((left, setting)))
                     };
                 }
-                _ => return Ok(Passage::Bytes(usize::MAX)),
+                _ => return Ok(Some((usize::MAX, setting))),
             }
             self.settings.changed().await.map_err(io::Error::other)?;
         }
     }
 
-    /// Accounts for what has passed.
-    async fn passed(&mut self, bytes: usize) -> io::Result<()> {
-        let setting = *self.settings.borrow();
+    /// Accounts for what has passed under `setting`.
+    async fn passed(&mut self, bytes: usize, setting: Setting) -> io::Result<()> {
         if self.direction == Direction::Requests {
             return Ok(());
         }

@@ -16,6 +16,7 @@ mod scope;
 mod store;
 mod window;
 
+pub use clock::Clock;
 pub use dollars::{Dollars, MAX_AMOUNT, micros};
 pub use error::{ConfigError, Error};
 pub use limit::{Limit, Unit};

@@ -47,7 +47,7 @@ pub struct Limit {
     name: String,
     scope: Scope,
     unit: Unit,
-    limit: u64,
+    most: u64,
     window: Window,
 }
 
@@ -65,7 +65,7 @@ impl Limit {
     }
 
     fn new(scope: Scope, unit: Unit, limit: u64, window: Window) -> Self {
-        Self { name: format!("{}-{unit}-{window}", scope.word()), scope, unit, limit, window }
+        Self { name: format!("{}-{unit}-{window}", scope.word()), scope, unit, most: limit, window }
     }
 
     /// The same limit under another name: at most 39 ASCII letters, digits, `-`, `_` and `.`.
@@ -96,7 +96,7 @@ impl Limit {
     /// How much, in its unit.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.limit
+        self.most
     }
 
     /// Over which time.
@@ -110,10 +110,10 @@ impl Limit {
         let wrong = |field, reason| ConfigError::Limit { limit: self.name.clone(), field, reason };
         let name = Name::new(&self.name)
             .ok_or_else(|| wrong("name", "is not 1 to 39 ASCII letters, digits, '-', '_' and '.'"))?;
-        if self.limit == 0 {
+        if self.most == 0 {
             return Err(wrong("limit", "is zero: leave the limit out instead"));
         }
-        if self.limit > MAX_AMOUNT {
+        if self.most > MAX_AMOUNT {
             return Err(wrong("limit", "is more than 2^53"));
         }
         if let Some(problem) = self.window.problem() {
@@ -123,7 +123,7 @@ impl Limit {
             if self.unit == Unit::Cost {
                 return Err(wrong("window", "is smooth, which is for requests only"));
             }
-            if burst == 0 || burst >= self.limit {
+            if burst == 0 || burst >= self.most {
                 return Err(wrong("burst", "is not from 1 to below the limit"));
             }
             if period.as_micros().saturating_mul(u128::from(burst)) > u128::from(MAX_AMOUNT) {
@@ -140,11 +140,11 @@ mod tests {
 
     use super::*;
 
-    const MINUTE: Window = Window::Sliding(Duration::from_secs(60));
+    const MINUTE: Window = Window::Sliding(Duration::from_mins(1));
 
     #[test]
     fn every_bad_limit_is_named() {
-        let smooth = |burst| Window::Smooth { period: Duration::from_secs(60), burst };
+        let smooth = |burst| Window::Smooth { period: Duration::from_mins(1), burst };
         for (limit, message) in [
             (
                 Limit::requests(Scope::User, 0, MINUTE),

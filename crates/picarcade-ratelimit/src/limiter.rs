@@ -84,7 +84,6 @@ pub struct Statistics {
 
 impl Limiter {
     /// Starts a limiter without limits, which admits everything.
-    #[must_use]
     pub fn builder() -> LimiterBuilder {
         LimiterBuilder::default()
     }
@@ -271,7 +270,7 @@ impl Default for LimiterBuilder {
             store: None,
             max_subjects: 65_536,
             max_reservations: 65_536,
-            reservation_ttl: Duration::from_secs(15 * 60),
+            reservation_ttl: Duration::from_mins(15),
         }
     }
 }
@@ -328,18 +327,14 @@ impl LimiterBuilder {
         if self.max_reservations == 0 {
             return wrong("max_reservations", "is zero");
         }
-        if self.reservation_ttl < Duration::from_millis(1)
-            || self.reservation_ttl > Duration::from_secs(30 * 86_400)
+        if self.reservation_ttl < Duration::from_millis(1) || self.reservation_ttl > Duration::from_hours(720)
         {
             return wrong("reservation_ttl", "is not from 1 ms to 30 days");
         }
         let plan = Plan::new(self.limits)?;
         let backend = match self.store {
             Some(store) => Backend::External(store),
-            None => {
-                let (subjects, reservations) = (self.max_subjects, self.max_reservations);
-                Backend::Memory(Box::new(MemoryStore::new(subjects, reservations, self.reservation_ttl)))
-            }
+            None => Backend::Memory(Box::new(MemoryStore::new(self.max_subjects, self.max_reservations))),
         };
         let inner = Inner { plan, backend, ttl: self.reservation_ttl, tally: Tally::default() };
         Ok(Limiter { inner: Arc::new(inner) })

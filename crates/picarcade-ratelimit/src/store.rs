@@ -59,6 +59,26 @@ pub struct Ask<'a> {
     pub ttl: Duration,
 }
 
+impl<'a> Ask<'a> {
+    /// A question that asks for nothing yet.
+    #[must_use]
+    pub fn new(plan: &'a Plan, subjects: &'a Subjects<'a>) -> Self {
+        Self { plan, subjects, requests: 0, cost_micros: 0, reservation: None, ttl: Duration::ZERO }
+    }
+
+    /// How many requests.
+    #[must_use]
+    pub fn requests(self, requests: u64) -> Self {
+        Self { requests, ..self }
+    }
+
+    /// Which dollars to reserve, under which id, and for how long.
+    #[must_use]
+    pub fn reserve(self, id: ReservationId, cost_micros: u64, ttl: Duration) -> Self {
+        Self { cost_micros, reservation: Some(id), ttl, ..self }
+    }
+}
+
 /// A store's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {

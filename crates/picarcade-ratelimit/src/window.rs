@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 const PARTS: u64 = 60;
 const DAY_MICROS: u64 = 86_400_000_000;
 /// A year: longer windows want a ledger, not a limiter.
-const MAX_WINDOW: Duration = Duration::from_secs(366 * 86_400);
+const MAX_WINDOW: Duration = Duration::from_hours(8784);
 
 /// The time over which a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,7 +85,7 @@ impl fmt::Display for Window {
         match self {
             Self::UtcDay => return f.write_str("utc-day"),
             _ if length.subsec_micros() == 0 => write!(f, "{}s", length.as_secs())?,
-            _ if length.subsec_micros() % 1000 == 0 => write!(f, "{}ms", length.as_millis())?,
+            _ if length.subsec_micros().is_multiple_of(1000) => write!(f, "{}ms", length.as_millis())?,
             _ => write!(f, "{}us", length.as_micros())?,
         }
         if matches!(self, Self::Smooth { .. }) { f.write_str("-smooth") } else { Ok(()) }
@@ -146,11 +146,11 @@ mod tests {
     #[test]
     fn windows_show_their_length() {
         for (window, text) in [
-            (Window::Sliding(Duration::from_secs(60)), "60s"),
+            (Window::Sliding(Duration::from_mins(1)), "60s"),
             (Window::Sliding(Duration::from_millis(250)), "250ms"),
             (Window::Sliding(Duration::from_micros(1500)), "1500us"),
             (Window::UtcDay, "utc-day"),
-            (Window::Smooth { period: Duration::from_secs(60), burst: 5 }, "60s-smooth"),
+            (Window::Smooth { period: Duration::from_mins(1), burst: 5 }, "60s-smooth"),
         ] {
             assert_eq!(window.to_string(), text);
             assert_eq!(window.problem(), None);
@@ -161,10 +161,7 @@ mod tests {
     fn lengths_out_of_range_are_told() {
         assert_eq!(Window::Sliding(Duration::ZERO).problem(), Some("is zero"));
         assert_eq!(Window::Sliding(Duration::from_micros(999)).problem(), Some("is shorter than 1 ms"));
-        assert_eq!(
-            Window::Sliding(Duration::from_secs(367 * 86_400)).problem(),
-            Some("is longer than 366 days")
-        );
+        assert_eq!(Window::Sliding(Duration::from_hours(8808)).problem(), Some("is longer than 366 days"));
     }
 
     #[test]

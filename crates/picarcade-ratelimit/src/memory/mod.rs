@@ -12,6 +12,7 @@ mod reservations;
 mod shard;
 mod table;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,22 +31,32 @@ use crate::{
 pub struct MemoryStore {
     tables: [Table; 4],
     book: Mutex<Reservations>,
+    /// When the book next has something to expire, so that a decision without dollars need not open it.
+    due: AtomicU64,
     clock: Clock,
 }
 
 type Locked<'a> = [Option<Held<'a>>; 4];
 
 impl MemoryStore {
-    /// A store of at most `max_subjects` in each scope and `max_reservations` in all, which remembers a reservation
-    /// for `reservation_ttl` and, once it is concluded, for as long again.
+    /// A store of at most `max_subjects` in each scope and `max_reservations` in all. A reservation is remembered
+    /// until it is concluded, and then for as long again as it could have been open.
     #[must_use]
-    pub fn new(max_subjects: usize, max_reservations: usize, reservation_ttl: Duration) -> Self {
+    pub fn new(max_subjects: usize, max_reservations: usize) -> Self {
         let table = || Table::new(max_subjects);
         Self {
             tables: [table(), table(), table(), Table::new(1)],
-            book: Mutex::new(Reservations::new(max_reservations, reservation_ttl.as_micros() as u64)),
-            clock: Clock::new(),
+            book: Mutex::new(Reservations::new(max_reservations)),
+            due: AtomicU64::new(u64::MAX),
+            clock: Clock::system(),
         }
+    }
+
+    /// The same store on another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
     }
 
     pub(crate) fn try_acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
@@ -54,8 +65,8 @@ impl MemoryStore {
 
     /// The decision itself.
     pub(crate) fn acquire_at(&self, ask: Ask<'_>, now: u64) -> Result<Verdict, Error> {
+        self.expire(ask.plan, now);
         if let Some(id) = ask.reservation {
-            self.expire(ask.plan, now);
             let mut book = self.book.lock();
             if book.estimate(id).is_some() {
                 drop(book);
@@ -73,7 +84,10 @@ impl MemoryStore {
         let (report, charges) = charge(&mut cells, &ask, now);
         drop(cells);
         if let Some(id) = ask.reservation {
-            self.book.lock().add(id, ask.cost_micros, charges.into_boxed_slice(), now);
+            let (charges, ttl) = (charges.into_boxed_slice(), ask.ttl.as_micros() as u64);
+            let mut book = self.book.lock();
+            book.add(id, ask.cost_micros, charges, now, ttl);
+            self.due.store(book.due(), Ordering::Relaxed);
         }
         Ok(Verdict::Admitted(report))
     }
@@ -81,7 +95,10 @@ impl MemoryStore {
     pub(crate) fn conclude(&self, plan: &Plan, id: ReservationId, actual: Option<u64>) -> Settled {
         let now = self.clock.now();
         self.expire(plan, now);
-        let (answer, change) = self.book.lock().conclude(id, actual, now);
+        let mut book = self.book.lock();
+        let (answer, change) = book.conclude(id, actual, now);
+        self.due.store(book.due(), Ordering::Relaxed);
+        drop(book);
         if let Some(change) = change {
             self.apply(plan, &change, now);
         }
@@ -141,8 +158,11 @@ impl MemoryStore {
     }
 
     fn expire(&self, plan: &Plan, now: u64) {
-        loop {
-            let change = self.book.lock().expire_one(now);
+        while now >= self.due.load(Ordering::Relaxed) {
+            let mut book = self.book.lock();
+            let change = book.expire_one(now);
+            self.due.store(book.due(), Ordering::Relaxed);
+            drop(book);
             let Some(change) = change else { return };
             self.apply(plan, &change, now);
         }

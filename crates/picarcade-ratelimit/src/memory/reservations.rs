@@ -1,10 +1,10 @@
 //! The book of reservations: pure, given the time.
 //!
-//! All reservations of a limiter live equally long, so two queues in order of time are enough: the open ones by
-//! deadline, the concluded ones by the time at which they are forgotten. A concluded one is remembered for as long as
-//! it could have been open, so that a repeated settlement finds the first answer.
+//! Two sets in order of time: the open ones by deadline, the concluded ones by the time at which they are forgotten. A
+//! concluded one is remembered for as long as it could have been open, so that a repeated settlement finds the first
+//! answer.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::{Outcome, ReservationId, Scope, Settled};
 
@@ -30,6 +30,8 @@ struct Record {
     estimate: u64,
     state: State,
     charges: Box<[Charge]>,
+    deadline: u64,
+    ttl: u64,
 }
 
 /// What is to be done to the counters after a reservation changed.
@@ -48,65 +50,71 @@ pub(super) struct Change {
 #[derive(Debug)]
 pub(super) struct Reservations {
     records: HashMap<ReservationId, Record>,
-    deadlines: VecDeque<(u64, ReservationId)>,
-    forgets: VecDeque<(u64, ReservationId)>,
-    open: usize,
+    deadlines: BTreeSet<(u64, ReservationId)>,
+    forgets: BTreeSet<(u64, ReservationId)>,
     capacity: usize,
-    ttl: u64,
 }
 
 impl Reservations {
-    pub(super) fn new(capacity: usize, ttl: u64) -> Self {
-        let (records, deadlines, forgets) = (HashMap::new(), VecDeque::new(), VecDeque::new());
-        Self { records, deadlines, forgets, open: 0, capacity: capacity.max(1), ttl }
+    pub(super) fn new(capacity: usize) -> Self {
+        let (deadlines, forgets) = (BTreeSet::new(), BTreeSet::new());
+        Self { records: HashMap::new(), deadlines, forgets, capacity: capacity.max(1) }
     }
 
     pub(super) fn open(&self) -> usize {
-        self.open
+        self.deadlines.len()
     }
 
     /// Whether one more fits. At the bound the oldest remembered ones are forgotten first, then none is taken.
     pub(super) fn has_room(&mut self) -> bool {
         while self.records.len() >= self.capacity {
-            let Some((_, id)) = self.forgets.pop_front() else { return false };
+            let Some((_, id)) = self.forgets.pop_first() else { return false };
             self.records.remove(&id);
         }
         true
     }
 
-    pub(super) fn add(&mut self, id: ReservationId, estimate: u64, charges: Box<[Charge]>, now: u64) {
-        self.records.insert(id, Record { estimate, state: State::Open, charges });
-        self.deadlines.push_back((now.saturating_add(self.ttl), id));
-        self.open += 1;
+    pub(super) fn add(
+        &mut self,
+        id: ReservationId,
+        estimate: u64,
+        charges: Box<[Charge]>,
+        now: u64,
+        ttl: u64,
+    ) {
+        let deadline = now.saturating_add(ttl);
+        self.records.insert(id, Record { estimate, state: State::Open, charges, deadline, ttl });
+        self.deadlines.insert((deadline, id));
     }
 
-    /// The estimate of a reservation made before under this id, if it still stands.
+    /// The estimate of a reservation made before under this id, if it is still remembered.
     pub(super) fn estimate(&self, id: ReservationId) -> Option<u64> {
         self.records.get(&id).map(|record| record.estimate)
     }
 
+    /// When there is next something to expire or to forget.
+    pub(super) fn due(&self) -> u64 {
+        let first = |times: &BTreeSet<(u64, ReservationId)>| times.first().map_or(u64::MAX, |(at, _)| *at);
+        first(&self.deadlines).min(first(&self.forgets))
+    }
+
     /// Expires one reservation that is past its deadline; to be called until it answers nothing.
     pub(super) fn expire_one(&mut self, now: u64) -> Option<Change> {
-        while let Some(&(at, id)) = self.forgets.front() {
-            if at > now {
-                break;
-            }
-            self.forgets.pop_front();
+        while let Some(&(at, id)) = self.forgets.first().filter(|(at, _)| *at <= now) {
+            self.forgets.remove(&(at, id));
             self.records.remove(&id);
         }
-        while let Some(&(deadline, id)) = self.deadlines.front() {
-            if deadline > now {
-                return None;
-            }
-            self.deadlines.pop_front();
+        while let Some(&(deadline, id)) = self.deadlines.first().filter(|(deadline, _)| *deadline <= now) {
+            self.deadlines.remove(&(deadline, id));
             let Some(record) = self.records.get_mut(&id) else { continue };
-            if matches!(record.state, State::Open) {
-                record.state = State::Expired;
-                self.open -= 1;
-                self.forgets.push_back((now.saturating_add(self.ttl), id));
-                let charges = record.charges.clone();
-                return Some(Change { charges, conclude: record.estimate, refund: 0, overage: 0 });
-            }
+            record.state = State::Expired;
+            self.forgets.insert((deadline.saturating_add(record.ttl), id));
+            return Some(Change {
+                charges: record.charges.clone(),
+                conclude: record.estimate,
+                refund: 0,
+                overage: 0,
+            });
         }
         None
     }
@@ -128,8 +136,8 @@ impl Reservations {
                 change.conclude = estimate;
                 change.refund = estimate.saturating_sub(charged);
                 change.overage = charged.saturating_sub(estimate);
-                self.open -= 1;
-                self.forgets.push_back((now.saturating_add(self.ttl), id));
+                self.deadlines.remove(&(record.deadline, id));
+                self.forgets.insert((now.saturating_add(record.ttl), id));
                 let outcome = if actual.is_some() { Outcome::Settled } else { Outcome::Released };
                 Settled::new(outcome, estimate, charged, false)
             }
@@ -150,9 +158,9 @@ mod tests {
     use super::*;
 
     fn book() -> (Reservations, ReservationId) {
-        let mut book = Reservations::new(3, 100);
+        let mut book = Reservations::new(3);
         let id = ReservationId::random();
-        book.add(id, 10, Box::default(), 0);
+        book.add(id, 10, Box::default(), 0, 100);
         (book, id)
     }
 
@@ -186,8 +194,8 @@ mod tests {
     #[test]
     fn the_remembered_make_room_and_the_open_do_not() {
         let (mut book, first) = book();
-        book.add(ReservationId::random(), 1, Box::default(), 1);
-        book.add(ReservationId::random(), 1, Box::default(), 1);
+        book.add(ReservationId::random(), 1, Box::default(), 1, 100);
+        book.add(ReservationId::random(), 1, Box::default(), 1, 100);
         assert!(!book.has_room());
         let _ = book.conclude(first, None, 2);
         assert!(book.has_room());

@@ -1,0 +1,95 @@
+//! What the tests of all stores start from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use picarcade_ratelimit::{Clock, Denial, Limit, Limiter, MemoryStore, Scope, Store, Subjects, Window};
+
+/// 2023-11-14 22:13:20 UTC: not at the edge of a minute, an hour or a day.
+pub const START: Duration = Duration::from_secs(1_700_000_000);
+pub const TTL: Duration = Duration::from_mins(15);
+
+/// A store without counts, whose time is ours.
+pub struct Setup {
+    pub store: Arc<dyn Store>,
+    pub clock: Clock,
+    now: std::sync::Mutex<Duration>,
+}
+
+impl Setup {
+    pub fn new(make: impl FnOnce(Clock) -> Arc<dyn Store>) -> Self {
+        let clock = Clock::by_hand(START);
+        Self { store: make(clock.clone()), clock, now: std::sync::Mutex::new(START) }
+    }
+
+    pub fn memory() -> Self {
+        Self::new(|clock| Arc::new(MemoryStore::new(1000, 1000).with_clock(clock)))
+    }
+
+    pub fn limiter(&self, limits: impl IntoIterator<Item = Limit>) -> Limiter {
+        Limiter::builder().limits(limits).store(Arc::clone(&self.store)).reservation_ttl(TTL).build().unwrap()
+    }
+
+    pub fn now(&self) -> Duration {
+        *self.now.lock().unwrap()
+    }
+
+    pub fn set(&self, now: Duration) {
+        *self.now.lock().unwrap() = now;
+        self.clock.set(now);
+    }
+
+    pub fn pass(&self, time: Duration) {
+        self.set(self.now() + time);
+    }
+}
+
+pub const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub const fn sliding(seconds: u64) -> Window {
+    Window::Sliding(secs(seconds))
+}
+
+pub fn ada() -> Subjects<'static> {
+    Subjects::default().user("ada")
+}
+
+/// The limits of the service's contract, together.
+pub fn contract() -> [Limit; 5] {
+    [
+        Limit::requests(Scope::User, 100, sliding(60)),
+        Limit::requests(Scope::User, 1000, sliding(3600)),
+        Limit::cost(Scope::User, 50_000_000, sliding(3600)),
+        Limit::requests(Scope::Global, 10_000, sliding(3600)),
+        Limit::cost(Scope::Global, 500_000_000, Window::UtcDay),
+    ]
+}
+
+/// Asks for nothing but the answer; panics when it is an error.
+pub async fn passes(limiter: &Limiter, subjects: &Subjects<'_>, requests: u64) -> bool {
+    limiter.acquire(subjects, requests, 0).await.unwrap().is_admitted()
+}
+
+/// Spends `micros` at once and as estimated; false when it is denied.
+pub async fn spends(limiter: &Limiter, subjects: &Subjects<'_>, micros: u64) -> bool {
+    match limiter.acquire(subjects, 0, micros).await.unwrap().admitted() {
+        Some(admission) => {
+            admission.reservation.settle(micros).await.unwrap();
+            true
+        }
+        None => false,
+    }
+}
+
+pub async fn denied(limiter: &Limiter, subjects: &Subjects<'_>, requests: u64, micros: u64) -> Denial {
+    limiter.acquire(subjects, requests, micros).await.unwrap().denied().expect("it was admitted")
+}
+
+/// Used and reserved, by the name of the limit.
+pub async fn used(limiter: &Limiter, subjects: &Subjects<'_>, name: &str) -> (u64, u64) {
+    let report = limiter.usage(subjects).await.unwrap();
+    let status = report.statuses.iter().find(|status| status.name == name).expect("no such limit");
+    (status.used, status.reserved)
+}

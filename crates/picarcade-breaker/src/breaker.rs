@@ -59,6 +59,14 @@ pub(crate) struct Inner {
     slow_after: Tick,
 }
 
+/// A call that was not let through, and when.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    state: State,
+    until: Tick,
+    now: Tick,
+}
+
 impl CircuitBreaker {
     /// A closed breaker.
     ///
@@ -117,7 +125,7 @@ impl CircuitBreaker {
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
         match self.inner.admit() {
             Ok(ticket) => Ok(Permit::new(&self.inner, ticket)),
-            Err(until) => Err(self.inner.rejection(until)),
+            Err(refusal) => Err(self.inner.rejection(refusal)),
         }
     }
 
@@ -128,7 +136,7 @@ impl CircuitBreaker {
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
         match self.inner.admit() {
             Ok(ticket) => Ok(OwnedPermit::new(self.clone(), ticket)),
-            Err(until) => Err(self.inner.rejection(until)),
+            Err(refusal) => Err(self.inner.rejection(refusal)),
         }
     }
 
@@ -198,14 +206,22 @@ impl CircuitBreaker {
 }
 
 impl Inner {
-    /// Lets a call pass, or says before which tick there is no point in asking.
+    /// Lets a call pass, or says why not.
     #[inline]
-    pub(crate) fn admit(&self) -> Result<Ticket, Tick> {
+    pub(crate) fn admit(&self) -> Result<Ticket, Refusal> {
         let word = self.gate.word();
         match word.mode() {
             Mode::Closed | Mode::ForcedClosed | Mode::MetricsOnly | Mode::Disabled => Ok(self.ticket(word)),
-            Mode::ForcedOpen => Err(Tick::MAX),
-            Mode::Open | Mode::HalfOpen | Mode::Ramping => self.admit_guarded(),
+            Mode::ForcedOpen => Err(Refusal { state: State::ForcedOpen, until: Tick::MAX, now: 0 }),
+            mode => {
+                let now = self.timer.now();
+                let until = self.gate.refuse_before();
+                if now < until {
+                    Err(Refusal { state: mode.state(), until, now })
+                } else {
+                    self.admit_locked(now)
+                }
+            }
         }
     }
 
@@ -215,28 +231,21 @@ impl Inner {
         Ticket { generation: word.generation(), probe: 0, started }
     }
 
-    #[inline]
-    fn admit_guarded(&self) -> Result<Ticket, Tick> {
-        let now = self.timer.now();
-        let refuse_before = self.gate.refuse_before();
-        if now < refuse_before { Err(refuse_before) } else { self.admit_locked(now) }
-    }
-
     #[cold]
-    fn admit_locked(&self, now: Tick) -> Result<Ticket, Tick> {
+    fn admit_locked(&self, now: Tick) -> Result<Ticket, Refusal> {
         let (admission, change) = self.gate.admit(now);
         self.announce(change);
         match admission {
             Admission::Admitted(ticket) => Ok(Ticket { started: now, ..ticket }),
-            Admission::Refused(until) => Err(until),
+            Admission::Refused { state, until } => Err(Refusal { state, until, now }),
         }
     }
 
     #[inline]
-    pub(crate) fn rejection(&self, until: Tick) -> Rejected {
+    pub(crate) fn rejection(&self, refusal: Refusal) -> Rejected {
         self.totals.add(Total::Rejected);
-        let state = self.gate.word().mode().state();
-        Rejected { name: self.name.clone(), state, retry_after: self.retry_after(until, self.timer.now()) }
+        let retry_after = self.retry_after(refusal.until, refusal.now);
+        Rejected { name: self.name.clone(), state: refusal.state, retry_after }
     }
 
     /// How long until `until`, never zero. An override has no end; its time is a guess of when to look again.
@@ -245,7 +254,8 @@ impl Inner {
         if until == Tick::MAX {
             return self.config.open_for;
         }
-        Duration::from_nanos(until.saturating_sub(now).max(1)) + self.timer.lag()
+        let lag = ticks(self.timer.lag());
+        Duration::from_nanos(until.saturating_sub(now).max(1).saturating_add(lag))
     }
 
     /// A success, by far the most frequent outcome.

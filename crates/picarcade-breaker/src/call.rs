@@ -49,7 +49,7 @@ impl CircuitBreaker {
     ///
     /// let breaker = CircuitBreaker::new("search", Config::default()).expect("sound");
     /// let not_found_is_an_answer = |result: &Result<u32, &str>| match result {
-    ///     Ok(_) | Err(&"not found") => Outcome::Success,
+    ///     Ok(_) | Err("not found") => Outcome::Success,
     ///     Err(_) => Outcome::failure(FailureKind::Server),
     /// };
     /// let _ = breaker.call_with(not_found_is_an_answer, async { Err("not found") }).await;

@@ -30,7 +30,7 @@ pub struct DeadlineExceeded;
 
 impl Deadline {
     /// The longest deadline: a time beyond is shortened to it, so that no addition overflows. Thirty years.
-    const MAX: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    const MAX: Duration = Duration::from_hours(30 * 365 * 24);
 
     /// So much time from now.
     #[must_use]

@@ -69,6 +69,7 @@ impl Rejected {
     /// Whether the same call may succeed at once. Always `false`: a rejection that is retried at once is load without
     /// purpose. Retries end at a rejection and leave the decision to the caller.
     #[must_use]
+    #[allow(clippy::unused_self, reason = "the word is asked of an error, like of all others")]
     pub const fn is_transient(&self) -> bool {
         false
     }

@@ -15,7 +15,7 @@ use super::sync::{AtomicU64, Mutex, Ordering};
 use crate::{
     Recorded, State,
     clock::Tick,
-    machine::{Admission, Change, Machine, Mode, Report, Ticket},
+    machine::{Admission, Change, Late, Machine, Mode, Report, Ticket},
 };
 
 /// A generation and the mode it began with (or, at the end of a ramp, changed to).
@@ -106,8 +106,8 @@ impl Gate {
         jitter: f64,
     ) -> (Recorded, Option<Change>) {
         match self.change(|machine| machine.report(ticket, report, now, jitter)) {
-            Some(change) => (Recorded::Counted, change),
-            None => (Recorded::Late, None),
+            Ok(change) => (Recorded::Counted, change),
+            Err(Late) => (Recorded::Late, None),
         }
     }
 

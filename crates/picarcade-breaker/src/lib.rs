@@ -3,6 +3,7 @@
 //! A circuit breaker watches the calls to a service. When they fail it opens: for a while nothing is called, callers hear
 //! so at once, and the service is left to recover. Then a few probes decide whether it closes.
 
+mod cause;
 mod clock;
 mod config;
 mod error;
@@ -36,12 +37,12 @@ pub use self::{
     breaker::CircuitBreaker,
     bulkhead::{Bulkhead, BulkheadFull, BulkheadPermit, FullReason},
     call::{AnyError, Classify},
+    cause::Cause,
     clock::Clock,
     config::{Backoff, Config, Ramp, SlowCalls, Window},
     deadline::{Deadline, DeadlineExceeded},
     error::{CallError, ConfigError, Rejected},
     event::Event,
-    machine::Cause,
     name::Name,
     outcome::{FailureKind, Outcome, Recorded},
     permit::{OwnedPermit, Permit},

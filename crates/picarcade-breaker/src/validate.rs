@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{Config, ConfigError, SlowCalls, Window};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {

@@ -46,7 +46,7 @@ pub enum Exchange<'a> {
     Cancelled,
 }
 
-impl<'a> Exchange<'a> {
+impl Exchange<'_> {
     /// An answer with this status and nothing else of interest.
     #[must_use]
     pub const fn status(status: u16) -> Self {

@@ -11,150 +11,18 @@
 //! - **Verdicts at the earliest moment.** One failed probe reopens, the last needed success closes; nobody waits for
 //!   the other probes, whose results are then of an earlier generation.
 
+mod mode;
 mod open_time;
 mod probes;
 mod ramp;
+mod report;
 
-use std::fmt;
-
+pub(crate) use self::{
+    mode::Mode,
+    report::{Admission, Change, Late, Report, ReportKind, Ticket},
+};
 use self::{open_time::OpenTime, probes::Probes, ramp::Readmission};
-use crate::{Config, State, clock::Tick};
-
-/// What the machine does with calls. Finer than [`State`]: a breaker that has just closed may ramp up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Mode {
-    Closed = 0,
-    Ramping = 1,
-    Open = 2,
-    HalfOpen = 3,
-    ForcedOpen = 4,
-    ForcedClosed = 5,
-    Disabled = 6,
-    MetricsOnly = 7,
-}
-
-impl Mode {
-    /// The mode of the lowest three bits.
-    #[inline]
-    pub(crate) const fn from_bits(bits: u64) -> Self {
-        match bits & 0b111 {
-            0 => Self::Closed,
-            1 => Self::Ramping,
-            2 => Self::Open,
-            3 => Self::HalfOpen,
-            4 => Self::ForcedOpen,
-            5 => Self::ForcedClosed,
-            6 => Self::Disabled,
-            _ => Self::MetricsOnly,
-        }
-    }
-
-    pub(crate) const fn state(self) -> State {
-        match self {
-            Self::Closed | Self::Ramping => State::Closed,
-            Self::Open => State::Open,
-            Self::HalfOpen => State::HalfOpen,
-            Self::ForcedOpen => State::ForcedOpen,
-            Self::ForcedClosed => State::ForcedClosed,
-            Self::Disabled => State::Disabled,
-            Self::MetricsOnly => State::MetricsOnly,
-        }
-    }
-}
-
-/// Why a state changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Cause {
-    /// So many failures in a row.
-    ConsecutiveFailures,
-    /// The rate of failures in the window.
-    FailureRate,
-    /// The rate of slow calls in the window.
-    SlowCallRate,
-    /// The open time is over, and a call came to probe.
-    OpenTimeOver,
-    /// A probe failed, or was slow.
-    ProbeFailed,
-    /// Enough probes succeeded.
-    ProbesSucceeded,
-    /// Somebody set it by hand.
-    Manual,
-    /// A quorum of the other instances opened theirs.
-    FleetQuorum,
-    /// The elected instance found the service well again.
-    FleetRecovered,
-}
-
-impl Cause {
-    /// The name on the wire and in labels.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ConsecutiveFailures => "consecutive_failures",
-            Self::FailureRate => "failure_rate",
-            Self::SlowCallRate => "slow_call_rate",
-            Self::OpenTimeOver => "open_time_over",
-            Self::ProbeFailed => "probe_failed",
-            Self::ProbesSucceeded => "probes_succeeded",
-            Self::Manual => "manual",
-            Self::FleetQuorum => "fleet_quorum",
-            Self::FleetRecovered => "fleet_recovered",
-        }
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// What an admitted call carries until it reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ticket {
-    pub(crate) generation: u64,
-    /// The number of the probe; zero for a call that is none.
-    pub(crate) probe: u64,
-    /// When the call began; zero when nobody asks.
-    pub(crate) started: Tick,
-}
-
-/// An outcome, judged by the windows already.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Report {
-    pub(crate) kind: ReportKind,
-    /// The verdict of a rate policy about the window that includes this outcome.
-    pub(crate) tripped: Option<Cause>,
-    /// The call was slow by the slow-call policy.
-    pub(crate) slow: bool,
-    /// Whether and how long the service asked to be left alone.
-    pub(crate) leave_alone: Tick,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ReportKind {
-    Success,
-    Failure,
-    Neutral,
-}
-
-/// A change that happened, to be told after the lock is released.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    State { generation: u64, from: State, to: State, cause: Cause, open_for: Tick },
-    WouldOpen { cause: Cause },
-}
-
-/// The answer to a call that wants to pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Admission {
-    Admitted(Ticket),
-    /// Not before this tick.
-    Refused(Tick),
-}
+use crate::{Cause, Config, clock::Tick};
 
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -236,8 +104,8 @@ impl Machine {
     /// A call wants to pass.
     pub(crate) fn admit(&mut self, now: Tick) -> (Admission, Option<Change>) {
         match self.mode {
-            Mode::ForcedOpen => (Admission::Refused(Tick::MAX), None),
-            Mode::Open if now < self.until => (Admission::Refused(self.until), None),
+            Mode::ForcedOpen => (self.refusal(Tick::MAX), None),
+            Mode::Open if now < self.until => (self.refusal(self.until), None),
             Mode::Open => {
                 let change = self.enter(Mode::HalfOpen, Cause::OpenTimeOver, now);
                 (self.admit_probe(now), Some(change))
@@ -253,52 +121,58 @@ impl Machine {
     fn admit_probe(&mut self, now: Tick) -> Admission {
         match self.probes.take(now) {
             Some(probe) => Admission::Admitted(self.ticket(probe)),
-            None => Admission::Refused(self.probes.free_at()),
+            None => self.refusal(self.probes.free_at()),
         }
     }
 
     fn admit_ramping(&mut self, now: Tick) -> Admission {
-        match self.readmission.as_mut().and_then(|ramp| ramp.refuse(self.since, now)) {
-            Some(until) => Admission::Refused(until),
-            None => {
-                if self.readmission.as_ref().is_none_or(|ramp| ramp.is_over(self.since, now)) {
-                    // The same generation: nothing that was admitted on the ramp becomes late by its end.
-                    self.mode = Mode::Closed;
-                }
-                Admission::Admitted(self.ticket(0))
-            }
+        let Some(ramp) = self.readmission.as_mut() else {
+            return Admission::Admitted(self.ticket(0));
+        };
+        if let Some(until) = ramp.refuse(self.since, now) {
+            return self.refusal(until);
         }
+        if ramp.is_over(self.since, now) {
+            // The same generation: nothing that was admitted on the ramp becomes late by its end.
+            self.mode = Mode::Closed;
+        }
+        Admission::Admitted(self.ticket(0))
+    }
+
+    const fn refusal(&self, until: Tick) -> Admission {
+        Admission::Refused { state: self.mode.state(), until }
     }
 
     const fn ticket(&self, probe: u64) -> Ticket {
         Ticket { generation: self.generation, probe, started: 0 }
     }
 
-    /// A call reports. `None`: it came too late and changed nothing. `jitter` is a random number in [0, 1).
+    /// A call reports. `jitter` is a random number in [0, 1).
     pub(crate) fn report(
         &mut self,
         ticket: Ticket,
         report: Report,
         now: Tick,
         jitter: f64,
-    ) -> Option<Option<Change>> {
+    ) -> Result<Option<Change>, Late> {
         if ticket.generation != self.generation {
-            return None;
+            return Err(Late);
         }
         if ticket.probe != 0 {
-            return self.probes.give_back(ticket.probe).then(|| self.report_probe(report, now, jitter));
+            let held = self.probes.give_back(ticket.probe, now);
+            return if held { Ok(self.report_probe(report, now, jitter)) } else { Err(Late) };
         }
-        match self.mode {
-            Mode::Closed | Mode::Ramping => Some(self.report_judged(report, now).map(|cause| {
+        Ok(match self.mode {
+            Mode::Closed | Mode::Ramping => self.report_judged(report, now).map(|cause| {
                 self.open_time.restart();
                 self.open(cause, now, jitter)
-            })),
-            Mode::MetricsOnly => Some(self.report_judged(report, now).and_then(|cause| {
+            }),
+            Mode::MetricsOnly => self.report_judged(report, now).and_then(|cause| {
                 let first = !std::mem::replace(&mut self.announced, true);
                 first.then_some(Change::WouldOpen { cause })
-            })),
-            _ => Some(None),
-        }
+            }),
+            _ => None,
+        })
     }
 
     /// Counts the outcome; says which policy finds that it is enough.

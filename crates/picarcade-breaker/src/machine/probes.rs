@@ -32,10 +32,11 @@ impl Probes {
         Some(self.last)
     }
 
-    /// Whether the probe still held its slot.
-    pub(super) fn give_back(&mut self, probe: u64) -> bool {
+    /// Whether the probe still held its slot. After its deadline it does not, even if nobody took it yet: what a probe
+    /// is worth must not depend on who else called.
+    pub(super) fn give_back(&mut self, probe: u64, now: Tick) -> bool {
         let found = self.taken.iter().position(|&(number, _)| number == probe);
-        found.map(|index| self.taken.swap_remove(index)).is_some()
+        found.map(|index| self.taken.swap_remove(index)).is_some_and(|(_, deadline)| now < deadline)
     }
 
     /// The first moment at which a slot is free if nobody reports before; zero when one is.

@@ -1,1 +1,16 @@
-//! Integration tests.
+//! What the crate promises, through its public interface and under paused time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod bulkhead;
+mod calls;
+mod deadline;
+mod events;
+mod generations;
+mod half_open;
+mod model;
+mod open_time;
+mod overrides;
+mod policies;
+mod registry;
+mod retry;
+mod support;

@@ -74,3 +74,22 @@ pub enum Rejection {
     #[error("this type of request keeps its prompt as given")]
     Unwanted,
 }
+
+/// Why a provider cannot be built.
+#[cfg(feature = "providers")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The key is empty, or has characters that a header cannot carry.
+    #[error("the API key is empty or has characters that cannot be sent")]
+    ApiKey,
+    /// The base URL cannot be used; why.
+    #[error("the base URL cannot be used: {0}")]
+    BaseUrl(&'static str),
+    /// The model's name is empty, too long, or not plain ASCII; at Replicate, not `owner/name` or `owner/name:version`.
+    #[error("the name of the model cannot be used")]
+    Model,
+    /// The HTTP client cannot be set up, for want of certificates for example.
+    #[error("the HTTP client cannot be set up")]
+    Client,
+}

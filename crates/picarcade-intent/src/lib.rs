@@ -22,6 +22,8 @@ pub use answer::{Answer, Unusable};
 pub use catalogue::{Catalogue, Inputs, Model, Offer, Preference, Route, RouteNeeds};
 pub use classifier::Classifier;
 pub use enhance::{MAX_ENHANCED_CHARS, accept_enhancement, accept_enhancement_with, enhance, enhance_with};
+#[cfg(feature = "providers")]
+pub use error::ConfigError;
 pub use error::{PromptError, Rejection, UnknownWord};
 pub use facts::Facts;
 pub use goal::Goal;
@@ -30,6 +32,10 @@ pub use matrix::{Matrix, Row, Strategy};
 pub use problem::{Problem, Severity};
 pub use prompt::Prompt;
 pub use prompt_type::PromptType;
+#[cfg(feature = "providers")]
+pub use provider::{
+    Anthropic, AnthropicBuilder, OpenAi, OpenAiBuilder, OutputLimit, Replicate, ReplicateBuilder, Structure, Terms,
+};
 pub use provider::{Provider, ProviderError, ProviderErrorKind};
 pub use request::{Media, ReferenceImage, Request};
 pub use type_set::TypeSet;

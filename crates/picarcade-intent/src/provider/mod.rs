@@ -4,16 +4,38 @@
 //! circuit breakers belong to the caller, which sees from the [error](ProviderError) what to do next. The providers
 //! themselves are behind the feature `providers`.
 
+#[cfg(feature = "providers")]
+mod anthropic;
 mod error;
+#[cfg(feature = "providers")]
+mod http;
+#[cfg(feature = "providers")]
+mod openai;
+#[cfg(feature = "providers")]
+mod question;
+#[cfg(feature = "providers")]
+mod replicate;
+#[cfg(feature = "providers")]
+mod terms;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "providers")]
+pub use anthropic::{Anthropic, AnthropicBuilder};
 pub use error::{ProviderError, ProviderErrorKind};
+#[cfg(feature = "providers")]
+pub use openai::{OpenAi, OpenAiBuilder};
+#[cfg(feature = "providers")]
+pub use replicate::{Replicate, ReplicateBuilder};
+#[cfg(feature = "providers")]
+pub use terms::{OutputLimit, Structure, Terms};
 
 use crate::answer::Answer;
+#[cfg(feature = "providers")]
+use crate::answer::Unusable;
 use crate::request::Request;
 use crate::type_set::TypeSet;
 
@@ -48,4 +70,17 @@ pub trait Provider: Send + Sync + Debug {
         feasible: TypeSet,
         timeout: Duration,
     ) -> Result<Answer, ProviderError>;
+}
+
+/// An answer, or why it cannot be used with what it cost all the same.
+#[cfg(feature = "providers")]
+fn priced(answer: Result<Answer, Unusable>, cost_micros: u64, status: u16) -> Result<Answer, ProviderError> {
+    answer.map_err(|reason| ProviderError::unusable(reason, Some(cost_micros)).with_status(status))
+}
+
+/// A model's name ends up in paths, logs and metrics: printable ASCII without spaces, and not without end.
+#[cfg(feature = "providers")]
+fn check_model(model: &str) -> Result<(), crate::error::ConfigError> {
+    let is_plain = (1..=200).contains(&model.len()) && model.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain { Ok(()) } else { Err(crate::error::ConfigError::Model) }
 }

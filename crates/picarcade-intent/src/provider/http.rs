@@ -1,0 +1,274 @@
+//! One HTTP call to a provider: bounded in time and size, never repeated, never redirected.
+//!
+//! Connecting and each read have time-outs of their own inside the one deadline of the call, so that a dead address is
+//! noticed while there is time for another try. A redirect is an error: following one would hand the key to whoever sent
+//! it. What goes into an error is made of fixed words, the status, and the provider's own codes when they look like
+//! codes; messages are left out, because providers quote keys and prompts in them.
+
+use std::time::Duration;
+
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Client, RequestBuilder, Url, redirect, retry};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use super::error::{ProviderError, ProviderErrorKind};
+use crate::answer::Unusable;
+use crate::error::ConfigError;
+
+/// How long connecting may take, name resolution and TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a provider may be silent. Models think before the first byte, so this is long.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The largest response that is read. Answers have a few kilobytes; Replicate returns the input as well.
+const MAX_RESPONSE_BYTES: usize = 256 * 1024;
+
+/// The longest wait that a provider is believed.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A client for one provider.
+#[derive(Debug, Clone)]
+pub(super) struct Http {
+    client: Client,
+    base: Url,
+}
+
+/// What came back.
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    /// `Null` when the body is not JSON.
+    pub(super) body: Value,
+}
+
+/// How a base URL is completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    /// `/v1` follows unless the URL ends in it.
+    Always,
+    /// `/v1` follows a URL without a path; one with a path is complete.
+    OnlyWithoutPath,
+}
+
+impl Http {
+    /// A client that sends `headers` to what is below `base_url`.
+    pub(super) fn new(base_url: &str, version: Version, headers: HeaderMap) -> Result<Self, ConfigError> {
+        let client = Client::builder()
+            .default_headers(headers)
+            .user_agent(concat!("picarcade/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .build()
+            .map_err(|_| ConfigError::Client)?;
+        Ok(Self { client, base: base(base_url, version)? })
+    }
+
+    pub(super) fn post(&self, path: &str) -> RequestBuilder {
+        self.client.post(format!("{}/{path}", self.base))
+    }
+
+    pub(super) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("{}/{path}", self.base))
+    }
+
+    /// Sends, and reads the whole response.
+    ///
+    /// `billed` is what a response that breaks off is reckoned at: its provider has done the work.
+    pub(super) async fn send(request: RequestBuilder, billed: u64) -> Result<Response, ProviderError> {
+        let mut response = request.send().await.map_err(|error| transport(&error))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let is_success = response.status().is_success();
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > MAX_RESPONSE_BYTES => {
+                    return Err(ProviderError::unusable(Unusable::TooLarge, is_success.then_some(billed))
+                        .with_status(status));
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                Err(error) if error.is_timeout() => return Err(transport(&error).with_status(status)),
+                Err(_) => {
+                    let broken = ProviderError::new(ProviderErrorKind::Server, "the response breaks off");
+                    return Err(ProviderError { cost_micros: is_success.then_some(billed), ..broken }
+                        .with_status(status));
+                }
+            }
+        }
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        Ok(Response { status, headers, body })
+    }
+}
+
+impl Response {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A string in the body.
+    pub(super) fn text(&self, pointer: &str) -> Option<&str> {
+        self.body.pointer(pointer)?.as_str()
+    }
+
+    /// The error of this kind that the response is.
+    ///
+    /// `codes` are the provider's own words for it and `id` its name for the call; they are repeated if they look it.
+    pub(super) fn error(
+        &self,
+        kind: ProviderErrorKind,
+        codes: &[Option<&str>],
+        id: Option<&str>,
+    ) -> ProviderError {
+        let mut detail = format!("status {}", self.status);
+        for code in codes.iter().flatten().filter(|code| is_code(code)) {
+            detail.push(' ');
+            detail.push_str(code);
+        }
+        if let Some(id) = id.filter(|id| is_code(id)) {
+            detail.push_str(", request ");
+            detail.push_str(id);
+        }
+        let retry_after = self.retry_after();
+        ProviderError { retry_after, ..ProviderError::new(kind, detail) }.with_status(self.status)
+    }
+
+    /// `retry-after-ms`, or `retry-after` in seconds. A date is not understood: it needs a clock that agrees.
+    fn retry_after(&self) -> Option<Duration> {
+        let number = |name| self.header(name)?.trim().parse::<f64>().ok().filter(|number| *number >= 0.0);
+        let seconds = number("retry-after-ms").map(|ms| ms / 1e3).or_else(|| number("retry-after"))?;
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(MAX_RETRY_AFTER).min(MAX_RETRY_AFTER))
+    }
+}
+
+/// What a status means where a provider does not say more.
+pub(super) const fn kind_of(status: u16) -> ProviderErrorKind {
+    match status {
+        402 => ProviderErrorKind::SpendLimit,
+        // A model or a path that is not there is a matter of configuration, as a key is.
+        401 | 403 | 404 => ProviderErrorKind::Auth,
+        408 | 504 => ProviderErrorKind::Timeout,
+        429 => ProviderErrorKind::RateLimited,
+        503 | 529 => ProviderErrorKind::Overloaded,
+        400..500 => ProviderErrorKind::Rejected,
+        _ => ProviderErrorKind::Server,
+    }
+}
+
+/// The value of a header that carries a secret.
+pub(super) fn secret_header(prefix: &str, secret: &SecretString) -> Result<HeaderValue, ConfigError> {
+    let secret = secret.expose_secret().trim();
+    if secret.is_empty() {
+        return Err(ConfigError::ApiKey);
+    }
+    let mut value = HeaderValue::from_str(&format!("{prefix}{secret}")).map_err(|_| ConfigError::ApiKey)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// The call within its deadline.
+pub(super) async fn within<T>(
+    timeout: Duration,
+    call: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<T, ProviderError> {
+    let late = || Err(ProviderError::new(ProviderErrorKind::Timeout, "no answer before the deadline"));
+    tokio::time::timeout(timeout, call).await.unwrap_or_else(|_| late())
+}
+
+fn base(base_url: &str, version: Version) -> Result<Url, ConfigError> {
+    let mut url = Url::parse(base_url.trim()).map_err(|_| ConfigError::BaseUrl("it is not a URL"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(ConfigError::BaseUrl("it is not an http or https URL"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(ConfigError::BaseUrl("it must not hold credentials"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(ConfigError::BaseUrl("it must not have a query or a fragment"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    let is_complete = match version {
+        Version::Always => path.ends_with("/v1"),
+        Version::OnlyWithoutPath => !path.is_empty(),
+    };
+    url.set_path(&if is_complete { path } else { path + "/v1" });
+    Ok(url)
+}
+
+/// A failure below HTTP, in fixed words: the library's own name the URL.
+fn transport(error: &reqwest::Error) -> ProviderError {
+    let (kind, detail) = if error.is_connect() {
+        (ProviderErrorKind::Connect, "cannot connect")
+    } else if error.is_timeout() {
+        (ProviderErrorKind::Timeout, "the provider is silent")
+    } else if error.is_builder() {
+        (ProviderErrorKind::Rejected, "the request cannot be built")
+    } else {
+        (ProviderErrorKind::Server, "the connection broke off")
+    };
+    ProviderError::new(kind, detail)
+}
+
+/// Whether a provider's word is fit to be repeated: short, and of the letters that codes are made of.
+fn is_code(word: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=64).contains(&word.len()) && word.bytes().all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base_urls_are_completed_as_their_vendors_do() {
+        let complete = |url, version| base(url, version).map(String::from);
+        for (url, version, expected) in [
+            ("https://api.anthropic.com", Version::Always, "https://api.anthropic.com/v1"),
+            ("https://api.anthropic.com/v1/", Version::Always, "https://api.anthropic.com/v1"),
+            ("https://host/anthropic", Version::Always, "https://host/anthropic/v1"),
+            ("http://127.0.0.1:9", Version::OnlyWithoutPath, "http://127.0.0.1:9/v1"),
+            ("https://host/v1beta/openai/", Version::OnlyWithoutPath, "https://host/v1beta/openai"),
+        ] {
+            assert_eq!(complete(url, version), Ok(expected.to_owned()));
+        }
+        for wrong in ["", "host", "ftp://host", "https://user:pass@host", "https://host/?key=1"] {
+            assert!(matches!(complete(wrong, Version::Always), Err(ConfigError::BaseUrl(_))), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_codes_are_repeated() {
+        assert!(is_code("rate_limit_error") && is_code("req_011CS-x.1"));
+        assert!(!is_code("Incorrect API key provided: sk-1") && !is_code("") && !is_code(&"a".repeat(65)));
+    }
+
+    #[test]
+    fn waits_are_read_and_bounded() {
+        let with = |name: &'static str, value: &'static str| {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(value))]);
+            Response { status: 429, headers, body: Value::Null }.retry_after()
+        };
+        assert_eq!(with("retry-after", "7"), Some(Duration::from_secs(7)));
+        assert_eq!(with("retry-after-ms", "1500"), Some(Duration::from_millis(1_500)));
+        assert_eq!(with("retry-after", "1e300"), Some(MAX_RETRY_AFTER));
+        for nonsense in ["-1", "soon", "NaN", "Fri, 31 Dec 1999 23:59:59 GMT"] {
+            assert_eq!(with("retry-after", nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn secrets_stay_hidden() {
+        let value = secret_header("Bearer ", &SecretString::from(" sk-secret ")).unwrap();
+        assert_eq!(value.to_str().unwrap(), "Bearer sk-secret");
+        assert!(!format!("{value:?}").contains("sk-secret"));
+        assert_eq!(secret_header("", &SecretString::from(" ")), Err(ConfigError::ApiKey));
+        assert_eq!(secret_header("", &SecretString::from("a\nb")), Err(ConfigError::ApiKey));
+    }
+}

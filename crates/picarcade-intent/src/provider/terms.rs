@@ -1,0 +1,198 @@
+//! What an AI model costs, and which fields of its API it takes.
+//!
+//! Both change with every generation of models, so both are data. A model that the data do not know is reckoned at the
+//! highest prices of its provider and is sent the fewest fields: too high an estimate costs nobody anything.
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// The file that is compiled in.
+const EMBEDDED: &str = include_str!("../../data/classifiers.toml");
+
+/// The terms of one model.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Terms {
+    /// Who runs it.
+    provider: String,
+    /// What the names of such models begin with.
+    name: String,
+    /// Micro-dollars per million input tokens that are neither written to a prompt cache nor read from one.
+    pub input_micros: u64,
+    /// Micro-dollars per million input tokens that are written to a prompt cache.
+    pub cache_write_micros: u64,
+    /// Micro-dollars per million input tokens that are read from a prompt cache.
+    pub cache_read_micros: u64,
+    /// Micro-dollars per million output tokens.
+    pub output_micros: u64,
+    /// The most output tokens that a call may take.
+    pub max_output_tokens: u64,
+    /// How the model is held to the form of the answer.
+    pub structure: Structure,
+    /// The field that limits the output.
+    #[serde(default)]
+    pub output_limit: OutputLimit,
+    /// Whether the model takes a temperature.
+    #[serde(default)]
+    pub temperature: bool,
+    /// The reasoning effort that the model takes, if it takes one.
+    #[serde(default)]
+    pub reasoning_effort: Option<String>,
+}
+
+/// How a model is held to the form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Structure {
+    /// A tool that it must use.
+    Tool,
+    /// A JSON schema for its output.
+    Schema,
+    /// Nothing but the instructions.
+    Text,
+}
+
+/// The field that limits the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum OutputLimit {
+    /// `max_tokens`.
+    #[default]
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
+}
+
+impl OutputLimit {
+    /// The name of the field.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+}
+
+/// How many tokens a call took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Usage {
+    pub(crate) input: u64,
+    pub(crate) cache_write: u64,
+    pub(crate) cache_read: u64,
+    pub(crate) output: u64,
+}
+
+impl Terms {
+    /// The terms of a model; see the module's documentation for one that is unknown.
+    pub fn of(provider: &str, model: &str) -> Self {
+        let ours = || table().iter().filter(|terms| terms.provider == provider);
+        let known =
+            ours().filter(|terms| model.starts_with(&terms.name)).max_by_key(|terms| terms.name.len());
+        known.cloned().unwrap_or_else(|| {
+            let highest = |price: fn(&Self) -> u64| ours().map(price).max().unwrap_or_default();
+            Self {
+                provider: provider.to_owned(),
+                name: model.to_owned(),
+                input_micros: highest(|terms| terms.input_micros),
+                cache_write_micros: highest(|terms| terms.cache_write_micros),
+                cache_read_micros: highest(|terms| terms.input_micros),
+                output_micros: highest(|terms| terms.output_micros),
+                max_output_tokens: highest(|terms| terms.max_output_tokens),
+                structure: Structure::Schema,
+                output_limit: OutputLimit::MaxTokens,
+                temperature: false,
+                reasoning_effort: None,
+            }
+        })
+    }
+
+    /// The name of a provider's default model.
+    pub(crate) fn default_model(provider: &str) -> &'static str {
+        table().iter().find(|terms| terms.provider == provider).map_or("", |terms| &terms.name)
+    }
+
+    /// What a call cost, in micro-dollars, rounded up.
+    pub(crate) fn cost(&self, usage: Usage) -> u64 {
+        let parts = [
+            (usage.input, self.input_micros),
+            (usage.cache_write, self.cache_write_micros),
+            (usage.cache_read, self.cache_read_micros),
+            (usage.output, self.output_micros),
+        ];
+        let total: u128 = parts.iter().map(|&(tokens, price)| u128::from(tokens) * u128::from(price)).sum();
+        u64::try_from(total.div_ceil(1_000_000)).unwrap_or(u64::MAX)
+    }
+
+    /// The most that a call can cost, in micro-dollars, with so many input tokens.
+    pub(crate) fn at_most(&self, input: u64) -> u64 {
+        let dearest = self.input_micros.max(self.cache_write_micros).max(self.cache_read_micros);
+        let terms = Self { input_micros: dearest, ..self.clone() };
+        terms.cost(Usage { input, output: self.max_output_tokens, ..Usage::default() })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    models: Vec<Terms>,
+}
+
+fn table() -> &'static [Terms] {
+    static TABLE: LazyLock<Vec<Terms>> = LazyLock::new(|| {
+        #[expect(clippy::expect_used, reason = "the file is part of the source and is read by a test")]
+        let file: File = toml::from_str(EMBEDDED).expect("the embedded terms are valid");
+        file.models
+    });
+    &TABLE
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_match_by_their_longest_beginning() {
+        assert_eq!(Terms::of("anthropic", "claude-haiku-4-5-20251001").input_micros, 1_000_000);
+        assert_eq!(Terms::of("openai", "gpt-5.6-luna").reasoning_effort.as_deref(), Some("none"));
+        assert_eq!(Terms::of("openai", "gpt-9").output_micros, 50_000_000);
+        for provider in ["anthropic", "openai", "replicate"] {
+            assert_eq!(Terms::of(provider, Terms::default_model(provider)).provider, provider);
+        }
+    }
+
+    #[test]
+    fn an_unknown_model_is_reckoned_at_the_highest_prices() {
+        let unknown = Terms::of("anthropic", "claude-next");
+        assert_eq!((unknown.input_micros, unknown.output_micros), (10_000_000, 50_000_000));
+        assert!(!unknown.temperature);
+        assert_eq!(Terms::of("nobody", "x").at_most(1_000_000), 0);
+    }
+
+    #[test]
+    fn costs_add_up() {
+        let terms = Terms::of("anthropic", "claude-haiku-4-5");
+        let usage = Usage { input: 1_000, cache_write: 1_000, cache_read: 10_000, output: 200 };
+        assert_eq!(terms.cost(usage), 1_000 + 1_250 + 1_000 + 1_000);
+        assert_eq!(
+            terms.cost(Usage { cache_read: 1, ..Usage::default() }),
+            1,
+            "a part of a micro-dollar is one"
+        );
+        assert_eq!(terms.cost(Usage { input: u64::MAX, output: u64::MAX, ..Usage::default() }), u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn the_estimate_is_never_below_the_cost(parts in [0_u64..10_000, 0..10_000, 0..10_000], output in 0_u64..=2_048) {
+            let terms = Terms::of("anthropic", "claude-haiku-4-5");
+            let usage = Usage { input: parts[0], cache_write: parts[1], cache_read: parts[2], output };
+            prop_assert!(terms.cost(usage) <= terms.at_most(parts.iter().sum()));
+        }
+    }
+}

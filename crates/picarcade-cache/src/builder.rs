@@ -1,0 +1,212 @@
+//! How a cache comes to be: every setting with its default and what it means.
+
+use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Cache, Clock, ConfigError, Remote, cache::Inner, policy::Policy};
+
+/// Bytes that a value takes in memory, as its owner estimates.
+pub(crate) type Weigher<V> = Box<dyn Fn(&V) -> usize + Send + Sync>;
+
+/// Makes a [`Cache`]; from [`Cache::builder`]. Every setting is optional.
+#[must_use]
+pub struct Builder<V> {
+    pub(crate) name: String,
+    pub(crate) schema_version: u32,
+    pub(crate) policy: Policy,
+    pub(crate) remote: Option<Arc<dyn Remote>>,
+    pub(crate) weigher: Option<Weigher<V>>,
+    pub(crate) negative_when: Option<fn(&V) -> bool>,
+    pub(crate) clock: Clock,
+    value: PhantomData<fn() -> V>,
+}
+
+impl<V> fmt::Debug for Builder<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("name", &self.name)
+            .field("policy", &self.policy)
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<V> Builder<V> {
+    pub(crate) fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            schema_version: 1,
+            policy: Policy::default(),
+            remote: None,
+            weigher: None,
+            negative_when: None,
+            clock: Clock::system(),
+            value: PhantomData,
+        }
+    }
+
+    /// The version of `V`'s serialised form, part of each stored value's fingerprint. Default 1.
+    pub fn schema_version(mut self, version: u32) -> Self {
+        self.schema_version = version;
+        self
+    }
+
+    /// How long a value is fresh. Default 1 h.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.policy.ttl = ttl;
+        self
+    }
+
+    /// How long a negative value is fresh. Default 1 min.
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.policy.negative_ttl = ttl;
+        self
+    }
+
+    /// Which values are negative, e.g. `Option::is_none`. Loaders may also say it one by one.
+    pub fn negative_when(mut self, test: fn(&V) -> bool) -> Self {
+        self.negative_when = Some(test);
+        self
+    }
+
+    /// How long after its time a value may stand in for a load that fails or takes long. Default 1 h; zero
+    /// turns stale answers off.
+    pub fn stale_for(mut self, stale_for: Duration) -> Self {
+        self.policy.stale_for = stale_for;
+        self
+    }
+
+    /// How long no load is tried after one failed while a stale value is there. Default 10 s.
+    pub fn hold_off(mut self, hold_off: Duration) -> Self {
+        self.policy.hold_off = hold_off;
+        self
+    }
+
+    /// The share by which times to live vary, 0 to 0.5. Default 0.05.
+    pub fn jitter(mut self, share: f64) -> Self {
+        self.policy.jitter = share;
+        self
+    }
+
+    /// The bound of the first level, overhead included. Default 64 MiB.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.policy.max_bytes = bytes;
+        self
+    }
+
+    /// The largest value that is kept, in bytes (as weighed, and as JSON). Larger ones are returned and counted.
+    /// Default 1 MiB.
+    pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
+        self.policy.max_entry_bytes = bytes;
+        self
+    }
+
+    /// How long a caller waits for a load when a stale value is at hand. Default 200 ms.
+    pub fn soft_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.soft_timeout = timeout;
+        self
+    }
+
+    /// How long a caller waits at most, for everything together. Default 30 s.
+    pub fn hard_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.hard_timeout = timeout;
+        self.policy.load_limit = self.policy.load_limit.max(timeout.saturating_mul(2));
+        self
+    }
+
+    /// How long a load may run, also when no caller waits for it any more. At least the hard timeout; default
+    /// twice that.
+    pub fn load_limit(mut self, limit: Duration) -> Self {
+        self.policy.load_limit = limit;
+        self
+    }
+
+    /// Loaders that run at one time; others queue. Default 256.
+    pub fn max_in_flight(mut self, loads: usize) -> Self {
+        self.policy.max_in_flight = loads;
+        self
+    }
+
+    /// Keys that may queue for a loader beyond those that run. At the bound a lookup gets a stale value or
+    /// [`LoadError::Overloaded`](crate::LoadError::Overloaded). Default 4096.
+    pub fn max_queued(mut self, keys: usize) -> Self {
+        self.policy.max_queued = keys;
+        self
+    }
+
+    /// Callers that may wait for one load. At the bound: as [`Builder::max_queued`]. Default 10 000.
+    pub fn max_waiters(mut self, waiters: usize) -> Self {
+        self.policy.max_waiters = waiters;
+        self
+    }
+
+    /// Refreshes values before their time is over, by XFetch with this beta: 1 is usual, larger is earlier, 0 is
+    /// off. Default 0.
+    pub fn refresh_ahead(mut self, beta: f64) -> Self {
+        self.policy.beta = beta;
+        self
+    }
+
+    /// What one load costs, in micro-dollars: for the dollars saved in the statistics. Default 0.
+    pub fn cost_per_load_micros(mut self, micros: u64) -> Self {
+        self.policy.cost_per_load_micros = micros;
+        self
+    }
+
+    /// Values whose JSON is longer are compressed in the second level. Default 4096.
+    pub fn compress_above(mut self, bytes: usize) -> Self {
+        self.policy.compress_above = bytes;
+        self
+    }
+
+    /// How long the right to load a key for the whole fleet lasts when its holder dies; it is renewed while the load
+    /// runs. Default 10 s.
+    pub fn lease(mut self, ttl: Duration) -> Self {
+        self.policy.lease = ttl;
+        self
+    }
+
+    /// How long an instance waits for another one's load before it loads itself. Default 15 s.
+    pub fn lease_wait(mut self, wait: Duration) -> Self {
+        self.policy.lease_wait = wait;
+        self
+    }
+
+    /// The second level, and the way to the other instances. Default: none.
+    pub fn remote(mut self, remote: Arc<dyn Remote>) -> Self {
+        self.remote = Some(remote);
+        self
+    }
+
+    /// How many bytes a value takes in memory. Default: the length of its JSON.
+    pub fn weigher(mut self, weigher: impl Fn(&V) -> usize + Send + Sync + 'static) -> Self {
+        self.weigher = Some(Box::new(weigher));
+        self
+    }
+
+    /// Where the time comes from. Default: the system.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
+impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
+    /// The cache. With a second level it starts to listen to the other instances, so there must be a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a name or a number that cannot work.
+    pub fn build(self) -> Result<Cache<V>, ConfigError> {
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(good) {
+            return Err(ConfigError::Name);
+        }
+        self.policy.validate()?;
+        if self.remote.is_some() && tokio::runtime::Handle::try_current().is_err() {
+            return Err(ConfigError::Range { setting: "remote", expected: "set inside a tokio runtime" });
+        }
+        Ok(Cache::start(Inner::new(self)))
+    }
+}

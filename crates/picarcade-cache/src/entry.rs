@@ -1,0 +1,165 @@
+//! A value with its stamps, and what they say at a given time: the core of the cache, without clock or lock.
+//!
+//! ```text
+//!  stored          fresh_until                 stale_until
+//!    |---- fresh -------|---------- stale ----------|---- dead
+//!            ^ refresh ahead, more likely the nearer the end (XFetch)
+//!                           ^ held: a load failed, none is tried until hold_until
+//! ```
+//!
+//! Refresh ahead is XFetch (Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention",
+//! VLDB 2015): a value that took `d` to load is refreshed early with probability `exp(-left / (d * beta))`.
+
+use std::sync::Arc;
+
+use crate::{clock::Nanos, tags::Tag};
+
+/// What the first level keeps. Cloning it copies no value.
+#[derive(Debug)]
+pub(crate) struct Entry<V> {
+    pub(crate) value: Arc<V>,
+    pub(crate) stamps: Stamps,
+    /// The count of invalidations when the load of this value began: what came later is not in it.
+    pub(crate) born: u64,
+    pub(crate) tags: Option<Arc<Vec<Tag>>>,
+    /// What it weighs against the bound in bytes, overhead included.
+    pub(crate) weight: u32,
+    /// How long its load took, in microseconds, at most 71 minutes.
+    pub(crate) load_micros: u32,
+}
+
+impl<V> Clone for Entry<V> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), tags: self.tags.clone(), ..*self }
+    }
+}
+
+/// The times of a value on the process's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamps {
+    pub(crate) stored: Nanos,
+    pub(crate) fresh_until: Nanos,
+    pub(crate) stale_until: Nanos,
+    /// No load before this, because one has just failed.
+    pub(crate) hold_until: Nanos,
+}
+
+/// What the stamps say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// Answer with it.
+    Fresh,
+    /// Answer with it, and load anew behind.
+    RefreshAhead,
+    /// Answer with it as stale; do not load, one has just failed.
+    Held,
+    /// Load; answer with it if that fails or takes long.
+    Stale,
+    /// Not to be seen any more.
+    Dead,
+}
+
+impl Stamps {
+    /// Stamps of a value stored at `now`.
+    pub(crate) fn new(now: Nanos, fresh_for: Nanos, stale_for: Nanos) -> Self {
+        let fresh_until = now.saturating_add(fresh_for);
+        Self { stored: now, fresh_until, stale_until: fresh_until.saturating_add(stale_for), hold_until: 0 }
+    }
+
+    pub(crate) fn assess(&self, now: Nanos) -> Freshness {
+        if now >= self.stale_until {
+            Freshness::Dead
+        } else if now < self.fresh_until {
+            Freshness::Fresh
+        } else if now < self.hold_until {
+            Freshness::Held
+        } else {
+            Freshness::Stale
+        }
+    }
+
+    /// As [`Stamps::assess`], drawing for an early refresh. `draw` gives a uniform number in 0..1 and is called only
+    /// where a refresh is not out of the question.
+    pub(crate) fn assess_ahead(
+        &self,
+        now: Nanos,
+        load_micros: u32,
+        beta: f64,
+        draw: impl FnOnce() -> f64,
+    ) -> Freshness {
+        let verdict = self.assess(now);
+        if verdict != Freshness::Fresh || beta <= 0.0 || now < self.hold_until {
+            return verdict;
+        }
+        let left = (self.fresh_until - now) as f64;
+        let spread = f64::from(load_micros) * 1000.0 * beta;
+        // Beyond 20 spreads the probability is below 2e-9: not worth a random number.
+        if left > spread * 20.0 {
+            return verdict;
+        }
+        // -ln(u) is exponential; u in (0, 1] keeps it finite.
+        if -(1.0 - draw()).ln() * spread >= left { Freshness::RefreshAhead } else { verdict }
+    }
+
+    /// The stamps after a load failed at `now`: no load for `hold_off` from now on.
+    pub(crate) fn held(self, now: Nanos, hold_off: Nanos) -> Self {
+        Self { hold_until: now.saturating_add(hold_off), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Freshness, Stamps};
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A value is fresh, then stale, then dead, and never younger again.
+        #[test]
+        fn it_only_ages(stored in 0_u64..1000, fresh in 1_u64..1000, stale in 0_u64..1000, step in 1_u64..50) {
+            let stamps = Stamps::new(stored, fresh, stale);
+            let rank = |f| match f {
+                Freshness::Fresh => 0,
+                Freshness::Stale => 1,
+                Freshness::Dead => 2,
+                Freshness::RefreshAhead | Freshness::Held => 9,
+            };
+            let mut last = 0;
+            let mut now = stored;
+            while now < stored + 3000 {
+                let at = rank(stamps.assess(now));
+                prop_assert!(at >= last && at < 9);
+                prop_assert_eq!(at == 0, now < stored + fresh);
+                prop_assert_eq!(at == 2, now >= stored + fresh + stale);
+                last = at;
+                now += step;
+            }
+        }
+
+        /// Holding off begins when the load failed, not when the value expired, and never revives the dead.
+        #[test]
+        fn holding_off_counts_from_the_failure(failed in 0_u64..4000, hold in 1_u64..500, later in 0_u64..600) {
+            let stamps = Stamps::new(0, 1000, 2000).held(failed, hold);
+            let verdict = stamps.assess(failed + later);
+            if failed + later >= 3000 {
+                prop_assert_eq!(verdict, Freshness::Dead);
+            } else if failed + later >= 1000 {
+                prop_assert_eq!(verdict == Freshness::Held, later < hold);
+            }
+        }
+    }
+
+    #[test]
+    fn refreshes_come_as_often_as_xfetch_says() {
+        // 1 ms to load, beta 1, 2 ms left: exp(-2) = 13.5 % of the draws.
+        let stamps = Stamps::new(0, 10_000_000, 0);
+        let ahead = (0..10_000)
+            .filter(|i| {
+                let draw = f64::from(*i) / 10_000.0;
+                stamps.assess_ahead(8_000_000, 1000, 1.0, || draw) == Freshness::RefreshAhead
+            })
+            .count();
+        assert!((1340..=1370).contains(&ahead), "{ahead}");
+        // Far from the end no random number is drawn.
+        assert_eq!(stamps.assess_ahead(0, 1, 1.0, || unreachable!()), Freshness::Fresh);
+    }
+}

@@ -1,0 +1,118 @@
+//! What can go wrong, named for what the caller does next.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+/// A setting that can never work. Raised once, by [`Builder::build`](crate::Builder::build).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A name that cannot be a metric label and a part of a key.
+    #[error("a cache name must be 1 to 64 characters of a-z, 0-9, '_' and '-'")]
+    Name,
+    /// A number or duration outside of its range.
+    #[error("{setting} must be {expected}")]
+    Range {
+        /// The setting's name in the builder.
+        setting: &'static str,
+        /// The range in words.
+        expected: &'static str,
+    },
+}
+
+/// Why [`Cache::get_or_load`](crate::Cache::get_or_load) has no value, not even a stale one.
+///
+/// The error of a loader is shared by all who waited for it: it is not run again for each of them.
+#[non_exhaustive]
+pub enum LoadError<E> {
+    /// The loader failed.
+    Failed(Arc<E>),
+    /// The loader panicked, or the runtime ended it.
+    Panicked,
+    /// Nothing came within the hard timeout. The load goes on, and its result will be cached.
+    TimedOut,
+    /// Too many loads are under way, or too many callers wait for this one.
+    Overloaded,
+}
+
+impl<E> LoadError<E> {
+    /// The kind as a bounded word, for labels and logs.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "failed",
+            Self::Panicked => "panicked",
+            Self::TimedOut => "timed_out",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
+    /// Whether asking again later may help without anybody changing anything. Unknown for a failed load: its
+    /// own error tells.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::TimedOut | Self::Overloaded)
+    }
+}
+
+impl<E> Clone for LoadError<E> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Failed(error) => Self::Failed(Arc::clone(error)),
+            Self::Panicked => Self::Panicked,
+            Self::TimedOut => Self::TimedOut,
+            Self::Overloaded => Self::Overloaded,
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Debug for LoadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => f.debug_tuple("Failed").field(error).finish(),
+            other => f.write_str(other.kind()),
+        }
+    }
+}
+
+impl<E> fmt::Display for LoadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed(_) => "the load failed",
+            Self::Panicked => "the load panicked",
+            Self::TimedOut => "the load took longer than its caller waits",
+            Self::Overloaded => "too many loads or waiters",
+        })
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for LoadError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// Why the second level could not be asked. The cache treats every one as a miss and counts it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// Not reachable, overloaded, or no answer in time: it may work again later.
+    #[error("the remote cache is not available: {kind}")]
+    Unavailable {
+        /// A bounded word: `timeout`, `refused`, ...
+        kind: &'static str,
+    },
+    /// It answered something that this request cannot mean.
+    #[error("the remote cache refused the request: {reason}")]
+    Refused {
+        /// What it said, cut down to a code.
+        reason: Cow<'static, str>,
+    },
+}
+
+impl RemoteError {
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}

@@ -1,0 +1,197 @@
+//! One load per missing key: who leads, who waits, and whose result may be kept.
+//!
+//! A flight is registered from before the levels are read until its result is stored. Storing, removing and inserting a
+//! key all happen under the lock of its part of the table, which gives the rule that invalidation beats a load under way:
+//! a removal takes the flight out of the table, and a flight that is not in the table any more may hand its result to
+//! those who waited, but stores nothing.
+
+use std::{
+    any::Any,
+    collections::{HashMap, hash_map},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::{
+    entry::Entry,
+    key::{Key, KeyHash},
+    lookup::Source,
+};
+
+const SHARDS: usize = 16;
+
+/// How a load ended.
+pub(crate) enum Outcome<V> {
+    Found(Entry<V>, Source),
+    /// The loader's error; its type is the loader's own.
+    Failed(Arc<dyn Any + Send + Sync>),
+    Panicked,
+    TimedOut,
+    Overloaded,
+    /// There is no value, and nothing to load one with.
+    Absent,
+}
+
+impl<V> Clone for Outcome<V> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Found(entry, source) => Self::Found(entry.clone(), *source),
+            Self::Failed(error) => Self::Failed(Arc::clone(error)),
+            Self::Panicked => Self::Panicked,
+            Self::TimedOut => Self::TimedOut,
+            Self::Overloaded => Self::Overloaded,
+            Self::Absent => Self::Absent,
+        }
+    }
+}
+
+/// One load under way.
+pub(crate) struct Flight<V> {
+    outcome: watch::Sender<Option<Outcome<V>>>,
+    waiters: AtomicUsize,
+}
+
+impl<V> Flight<V> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { outcome: watch::Sender::new(None), waiters: AtomicUsize::new(0) })
+    }
+
+    pub(crate) fn land(&self, outcome: Outcome<V>) {
+        self.outcome.send_if_modified(|slot| {
+            let first = slot.is_none();
+            if first {
+                *slot = Some(outcome);
+            }
+            first
+        });
+    }
+
+    /// Waits for the end. The caller may leave at any time; the load does not notice.
+    pub(crate) async fn wait(&self) -> Outcome<V> {
+        let mut outcome = self.outcome.subscribe();
+        match outcome.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Outcome::Panicked),
+            Err(_) => Outcome::Panicked,
+        }
+    }
+
+    /// Takes a place among those who wait, unless there are too many.
+    pub(crate) fn join(self: Arc<Self>, limit: usize) -> Option<Waiter<V>> {
+        if self.waiters.fetch_add(1, Ordering::Relaxed) < limit {
+            return Some(Waiter(self));
+        }
+        self.waiters.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+/// A place among those who wait for a flight.
+pub(crate) struct Waiter<V>(Arc<Flight<V>>);
+
+impl<V> Waiter<V> {
+    pub(crate) async fn wait(&self) -> Outcome<V> {
+        self.0.wait().await
+    }
+}
+
+impl<V> Drop for Waiter<V> {
+    fn drop(&mut self) {
+        self.0.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What a caller is to do about a missing key.
+pub(crate) enum Seat<V> {
+    /// Load it: the flight is registered.
+    Lead(Arc<Flight<V>>),
+    /// Wait for the one who does.
+    Wait(Arc<Flight<V>>),
+    /// The table is full.
+    Full,
+}
+
+/// The loads under way of one cache.
+pub(crate) struct Flights<V> {
+    shards: [Mutex<Shard<V>>; SHARDS],
+    count: AtomicUsize,
+    limit: usize,
+}
+
+type Shard<V> = HashMap<Key, Arc<Flight<V>>, KeyHash>;
+
+impl<V> Flights<V> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { shards: std::array::from_fn(|_| Mutex::default()), count: AtomicUsize::new(0), limit }
+    }
+
+    fn shard(&self, key: &Key) -> &Mutex<Shard<V>> {
+        // The remainder is below the length, which the compiler sees too.
+        &self.shards[key.stripe() % SHARDS]
+    }
+
+    /// Leads or joins the load of a key.
+    pub(crate) fn board(&self, key: &Key) -> Seat<V> {
+        match self.shard(key).lock().entry(*key) {
+            hash_map::Entry::Occupied(flight) => Seat::Wait(Arc::clone(flight.get())),
+            hash_map::Entry::Vacant(place) => {
+                if self.count.fetch_add(1, Ordering::Relaxed) >= self.limit {
+                    self.count.fetch_sub(1, Ordering::Relaxed);
+                    return Seat::Full;
+                }
+                Seat::Lead(Arc::clone(place.insert(Flight::new())))
+            }
+        }
+    }
+
+    /// Registers a new load in place of one that may be under way, whose result is then not stored.
+    pub(crate) fn displace(&self, key: &Key) -> Option<Arc<Flight<V>>> {
+        let mut shard = self.shard(key).lock();
+        if !shard.contains_key(key) && self.count.fetch_add(1, Ordering::Relaxed) >= self.limit {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let flight = Flight::new();
+        shard.insert(*key, Arc::clone(&flight));
+        Some(flight)
+    }
+
+    /// Ends a flight. `store` runs only if the flight is still the one registered, that is, if nothing
+    /// invalidated the key since it began. Returns whether that was so.
+    pub(crate) fn finish(&self, key: &Key, flight: &Arc<Flight<V>>, store: impl FnOnce()) -> bool {
+        let mut shard = self.shard(key).lock();
+        let registered = shard.get(key).is_some_and(|current| Arc::ptr_eq(current, flight));
+        if registered {
+            store();
+            shard.remove(key);
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        registered
+    }
+
+    /// Changes a key so that no load under way can undo it: the load is detached, then `change` runs.
+    pub(crate) fn invalidate<R>(&self, key: &Key, change: impl FnOnce() -> R) -> R {
+        let mut shard = self.shard(key).lock();
+        if shard.remove(key).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        change()
+    }
+
+    /// Detaches every load under way.
+    pub(crate) fn invalidate_all(&self) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            self.count.fetch_sub(shard.len(), Ordering::Relaxed);
+            shard.clear();
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+}

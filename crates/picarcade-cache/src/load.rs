@@ -1,0 +1,382 @@
+//! The load of one key, from the second level or by its loader, as a task of its own.
+//!
+//! It is a task because its callers may leave: a disconnect or a `select!` ends them, not it, and what was paid for is
+//! kept. Its steps: read the second level; take the key's lease so that the fleet loads it once; wait for a place among the
+//! running loaders; load; store in memory under the flight's lock; let the callers go; write the second level; give the
+//! lease back. Whatever ends it early (a panic, the runtime) releases those who wait.
+
+use std::{future::Ready, marker::PhantomData, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout, timeout_at};
+
+use crate::{
+    Key, Loaded, Options, Source,
+    cache::Inner,
+    clock::nanos,
+    entry::{Entry, Stamps},
+    flight::{Flight, Outcome},
+    memory::OVERHEAD_BYTES,
+    second_level::{Found, MAX_LIFETIME, SecondLevel, Seen},
+    tags::{Standing, Tag},
+};
+
+/// Why a flight takes off.
+pub(crate) enum Purpose<V> {
+    /// The key is missing, or stale with this value.
+    Load(Option<Entry<V>>),
+    /// The value is fresh, and to be replaced before its time is over.
+    Refresh(Entry<V>),
+    /// Only the second level is to be read.
+    Read,
+    /// The cache is not to be read.
+    Bypass,
+}
+
+/// The loader of a flight that only reads.
+pub(crate) type NoLoader<V> = fn() -> Ready<Result<Loaded<V>, std::convert::Infallible>>;
+
+/// No loader.
+pub(crate) fn none<V>() -> Option<NoLoader<V>> {
+    None
+}
+
+/// Begins the flight's task.
+pub(crate) fn spawn<V, F, Fut, E>(
+    inner: &Arc<Inner<V>>,
+    key: Key,
+    flight: Arc<Flight<V>>,
+    options: Options,
+    purpose: Purpose<V>,
+    loader: Option<F>,
+) where
+    V: Serialize + DeserializeOwned + Send + Sync + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    E: Send + Sync + 'static,
+{
+    let born = inner.invalidations.count();
+    let landing = Landing { inner: Arc::clone(inner), key, flight };
+    let load = Load { landing, options, born, purpose, error: PhantomData };
+    tokio::spawn(load.run(loader));
+}
+
+/// The flight's end, whatever brings it: dropped early, it releases those who wait.
+struct Landing<V> {
+    inner: Arc<Inner<V>>,
+    key: Key,
+    flight: Arc<Flight<V>>,
+}
+
+impl<V> Landing<V> {
+    /// Hands the outcome to those who wait, without storing anything.
+    fn land(&self, outcome: Outcome<V>) {
+        self.inner.flights.finish(&self.key, &self.flight, || ());
+        self.flight.land(outcome);
+    }
+
+    /// Stores the entry, if nothing invalidated it meanwhile, and hands it to those who wait. Returns whether it was
+    /// stored.
+    fn land_with(&self, entry: &Entry<V>, source: Source) -> bool {
+        let inner = &self.inner;
+        let mut stored = false;
+        let registered = inner.flights.finish(&self.key, &self.flight, || {
+            let tags = entry.tags.as_ref().map(|tags| tags.as_slice());
+            if inner.invalidations.standing(entry.born, tags) != Standing::Invalidated {
+                inner.memory.insert(self.key, entry.clone());
+                stored = true;
+            }
+        });
+        if !registered || !stored {
+            inner.counters.late_writes.one();
+        }
+        self.flight.land(Outcome::Found(entry.clone(), source));
+        stored
+    }
+}
+
+impl<V> Drop for Landing<V> {
+    fn drop(&mut self) {
+        // Nothing happens when it has landed already.
+        self.land(Outcome::Panicked);
+    }
+}
+
+struct Load<V, E> {
+    landing: Landing<V>,
+    options: Options,
+    born: u64,
+    purpose: Purpose<V>,
+    error: PhantomData<fn() -> E>,
+}
+
+/// A lease that we hold on a key.
+struct Lease<'a> {
+    second: &'a SecondLevel,
+    token: u64,
+}
+
+/// How the wait for the lease ended.
+enum Claim<'a, V> {
+    /// Load, with or without the lease.
+    Load(Option<Lease<'a>>, Seen),
+    /// Another instance has loaded it.
+    Found(Entry<V>),
+    /// Another instance is refreshing it.
+    Leave,
+}
+
+impl<V, E> Load<V, E>
+where
+    V: Serialize + DeserializeOwned + Send + Sync + 'static,
+    E: Send + Sync + 'static,
+{
+    async fn run<F, Fut>(mut self, loader: Option<F>)
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.landing.inner);
+        let key = self.landing.key;
+        let limit = Instant::now() + inner.policy.load_limit;
+
+        let mut seen = None;
+        let mut lease = None;
+        if let Some(second) = &inner.second {
+            let (found, first) = inner.fetch(second, &key, &self.options.tags, self.born).await;
+            match found {
+                Found::Fresh(entry) if self.accepts(&entry) => return self.found(&entry),
+                Found::Stale(entry) | Found::Fresh(entry) => self.keep_newer(entry),
+                Found::Nothing => {}
+            }
+            if loader.is_some() && !matches!(self.purpose, Purpose::Bypass) {
+                match self.claim(second, first).await {
+                    Claim::Found(entry) => return self.found(&entry),
+                    Claim::Leave => return self.landing.land(self.as_it_was()),
+                    Claim::Load(held, latest) => (lease, seen) = (held, Some(latest)),
+                }
+            } else {
+                seen = Some(first);
+            }
+        }
+        let Some(loader) = loader else { return self.landing.land(self.as_it_was()) };
+
+        let outcome = {
+            let renewing = renew(&inner, &key, lease.as_ref());
+            let loading = async {
+                match timeout_at(limit, inner.loads.acquire()).await {
+                    Ok(Ok(_permit)) => self.load(loader, limit).await,
+                    _ => {
+                        inner.counters.overloaded.one();
+                        Err(Outcome::Overloaded)
+                    }
+                }
+            };
+            tokio::select! {
+                outcome = loading => outcome,
+                never = renewing => match never {},
+            }
+        };
+        match outcome {
+            Ok((loaded, took)) => self.store(loaded, took, seen.as_ref()).await,
+            Err(outcome) => self.fail(outcome),
+        }
+        if let Some(lease) = lease
+            && lease.second.remote.release(&lease.second.space, &key, lease.token).await.is_err()
+        {
+            inner.counters.remote_errors.one();
+        }
+    }
+
+    /// Runs the loader, and tells how it ended.
+    async fn load<F, Fut>(&self, loader: F, limit: Instant) -> Result<(Loaded<V>, Duration), Outcome<V>>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
+        let counters = &self.landing.inner.counters;
+        counters.loads.one();
+        let began = Instant::now();
+        // The closure itself may panic, not only its future.
+        let load = AssertUnwindSafe(async move { loader().await }).catch_unwind();
+        let ended = timeout_at(limit, load).await;
+        let took = began.elapsed();
+        counters.load_nanos.add(nanos(took));
+        let outcome = match ended {
+            Ok(Ok(Ok(loaded))) => return Ok((loaded, took)),
+            Ok(Ok(Err(error))) => Outcome::Failed(Arc::new(error)),
+            Ok(Err(_panic)) => {
+                counters.load_panics.one();
+                Outcome::Panicked
+            }
+            Err(_) => {
+                counters.timeouts.one();
+                Outcome::TimedOut
+            }
+        };
+        counters.load_errors.one();
+        Err(outcome)
+    }
+
+    /// Takes the key's lease, or waits for the value of whoever has it.
+    async fn claim<'a>(&mut self, second: &'a SecondLevel, mut seen: Seen) -> Claim<'a, V> {
+        let inner = Arc::clone(&self.landing.inner);
+        let key = self.landing.key;
+        let token = fastrand::u64(..);
+        let give_up = Instant::now() + inner.policy.lease_wait;
+        let mut pause = Duration::from_millis(5);
+        loop {
+            match second.remote.acquire(&second.space, &key, token, inner.policy.lease).await {
+                Ok(true) => {
+                    // The holder before us may have stored its value between our reading and our claim.
+                    let (found, latest) = inner.fetch(second, &key, &self.options.tags, self.born).await;
+                    if let Found::Fresh(entry) = found
+                        && self.accepts(&entry)
+                    {
+                        let _ = second.remote.release(&second.space, &key, token).await;
+                        return Claim::Found(entry);
+                    }
+                    return Claim::Load(Some(Lease { second, token }), latest);
+                }
+                Ok(false) if matches!(self.purpose, Purpose::Refresh(_)) => return Claim::Leave,
+                Ok(false) if Instant::now() < give_up => {}
+                // Waited long enough, or the second level is away: load without the lease, which only saves money.
+                Ok(false) => return Claim::Load(None, seen),
+                Err(_) => {
+                    inner.counters.remote_errors.one();
+                    return Claim::Load(None, seen);
+                }
+            }
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause = (pause * 2).min(Duration::from_millis(100));
+            let (found, latest) = inner.fetch(second, &key, &self.options.tags, self.born).await;
+            seen = latest;
+            match found {
+                Found::Fresh(entry) if self.accepts(&entry) => return Claim::Found(entry),
+                Found::Stale(entry) | Found::Fresh(entry) => self.keep_newer(entry),
+                Found::Nothing => {}
+            }
+        }
+    }
+
+    /// Whether an entry of the second level makes a load unnecessary.
+    fn accepts(&self, entry: &Entry<V>) -> bool {
+        match &self.purpose {
+            Purpose::Load(_) | Purpose::Read => true,
+            // The same load that is to be refreshed does not count; a later one does. Stamps passed through milliseconds.
+            Purpose::Refresh(current) => {
+                entry.stamps.stored > current.stamps.stored.saturating_add(2_000_000)
+            }
+            Purpose::Bypass => false,
+        }
+    }
+
+    fn keep_newer(&mut self, entry: Entry<V>) {
+        if let Purpose::Load(fallback) = &mut self.purpose
+            && fallback.as_ref().is_none_or(|kept| kept.stamps.stored < entry.stamps.stored)
+        {
+            *fallback = Some(entry);
+        }
+    }
+
+    fn found(&self, entry: &Entry<V>) {
+        self.landing.land_with(entry, Source::L2);
+    }
+
+    /// The outcome when nothing changed.
+    fn as_it_was(&self) -> Outcome<V> {
+        match &self.purpose {
+            Purpose::Refresh(entry) => Outcome::Found(entry.clone(), Source::L1),
+            Purpose::Load(_) | Purpose::Read | Purpose::Bypass => Outcome::Absent,
+        }
+    }
+
+    /// The load failed: a stale value goes on, and none is tried for a while; else all who wait get the error.
+    fn fail(&self, outcome: Outcome<V>) {
+        let inner = &self.landing.inner;
+        let now = inner.clock.now();
+        let (entry, source) = match &self.purpose {
+            Purpose::Load(Some(entry)) => (entry, Source::Stale),
+            Purpose::Refresh(entry) => (entry, Source::L1),
+            Purpose::Load(None) | Purpose::Read | Purpose::Bypass => return self.landing.land(outcome),
+        };
+        if now >= entry.stamps.stale_until {
+            return self.landing.land(outcome);
+        }
+        // From now on, not from the old expiry: that may be long past, and the source would be hit at once.
+        let held = Entry { stamps: entry.stamps.held(now, inner.hold_off()), ..entry.clone() };
+        self.landing.land_with(&held, source);
+    }
+
+    /// The load succeeded.
+    async fn store(&self, loaded: Loaded<V>, took: Duration, seen: Option<&Seen>) {
+        let Landing { inner, key, .. } = &self.landing;
+        let Loaded { value, ttl, mut tags, store, negative } = loaded;
+        let negative = negative || inner.negative_when.is_some_and(|test| test(&value));
+        tags.extend(&self.options.tags);
+        let json = inner
+            .second
+            .as_ref()
+            .filter(|_| store && !self.options.no_write)
+            .map(|_| serde_json::to_vec(&value));
+        let length = json.as_ref().and_then(|json| json.as_ref().ok()).map(Vec::len);
+        let entry = inner.entry(value, ttl, negative, tags, took, self.born, length);
+        let too_large = entry.weight as usize > inner.policy.max_entry_bytes.saturating_add(OVERHEAD_BYTES)
+            || length.is_some_and(|length| length > inner.policy.max_entry_bytes);
+        if too_large {
+            inner.counters.too_large.one();
+        }
+        if !store || self.options.no_write || too_large {
+            return self.landing.land(Outcome::Found(entry, Source::Loaded));
+        }
+        let stored = self.landing.land_with(&entry, Source::Loaded);
+        if let (true, Some(second), Some(Ok(json)), Some(seen)) = (stored, &inner.second, json, seen) {
+            inner.write_back(second, key, &entry, &json, seen).await;
+        }
+    }
+}
+
+impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
+    /// An entry of a value that was made now.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn entry(
+        &self,
+        value: V,
+        ttl: Option<Duration>,
+        negative: bool,
+        mut tags: Vec<Tag>,
+        took: Duration,
+        born: u64,
+        json_length: Option<usize>,
+    ) -> Entry<V> {
+        let fresh_for = self.policy.fresh_for(ttl, negative, fastrand::f64()).min(MAX_LIFETIME);
+        let stale_for = self.policy.stale_for.min(MAX_LIFETIME.saturating_sub(fresh_for));
+        let weight = self.weigh(&value, json_length).saturating_add(OVERHEAD_BYTES + tags.len() * 8);
+        tags.sort_unstable();
+        tags.dedup();
+        Entry {
+            value: Arc::new(value),
+            stamps: Stamps::new(self.clock.now(), nanos(fresh_for), nanos(stale_for)),
+            born,
+            tags: (!tags.is_empty()).then(|| Arc::new(tags)),
+            weight: u32::try_from(weight).unwrap_or(u32::MAX),
+            load_micros: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+/// Keeps the lease while the load runs. Losing it changes nothing: another instance may then load too.
+async fn renew<V>(inner: &Inner<V>, key: &Key, lease: Option<&Lease<'_>>) -> std::convert::Infallible {
+    let Some(Lease { second, token }) = lease else { return std::future::pending().await };
+    let ttl = inner.policy.lease;
+    let mut ticks = interval_at(Instant::now() + ttl / 3, ttl / 3);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let renewed = timeout(ttl, second.remote.renew(&second.space, key, *token, ttl)).await;
+        if !matches!(renewed, Ok(Ok(true))) {
+            inner.counters.remote_errors.one();
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The second level in Redis.
+//!
+//! | key (under the handle's prefix) | value |
+//! | --- | --- |
+//! | `SPACE:e:KEY` | `E` or `T` (tombstone), the generation (8 bytes), the entry |
+//! | `SPACE:m:clear`, `SPACE:m:TAG` | a mark: 8 bytes |
+//! | `SPACE:l:KEY` | a lease: its holder's token |
+//! | channel `SPACE:events` | messages |
+//!
+//! Reading is a plain `GET`, writing a script that compares the generation. A removal is a plain `SET` of a tombstone, which
+//! can be repeated without harm, and which the handle repeats for an endpoint that was away. While no endpoint is reachable, writes
+//! are kept here, the last one per key and within a bound, and made when one is back: they compare generations all the same, so
+//! a late one can never undo a removal. What does not fit is dropped: it is only a cache.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, LazyLock, Weak},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::{BufMut, Bytes, BytesMut};
+use parking_lot::Mutex;
+use picarcade_redis::{Condition, Error, Event, RedisHandle, Script};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{Generation, Mark, Record, Remote, RemoteEvent};
+use crate::{Key, RemoteError};
+
+const ENTRY: u8 = b'E';
+const TOMBSTONE: u8 = b'T';
+
+static WRITE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "cache_write",
+        "local head = redis.call('GETRANGE', KEYS[1], 0, 8)\n\
+         if #head == 9 and string.sub(head, 2) ~= ARGV[1] then return 0 end\n\
+         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])\n\
+         return 1",
+    )
+});
+
+static RENEW: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "cache_lease_renew",
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n\
+         return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
+    )
+});
+
+static RELEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "cache_lease_release",
+        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n\
+         return redis.call('DEL', KEYS[1])",
+    )
+});
+
+/// A [`Remote`] over a [`RedisHandle`]. Several caches may share one.
+pub struct RedisRemote {
+    handle: RedisHandle,
+    pending: Arc<Mutex<Pending>>,
+}
+
+impl fmt::Debug for RedisRemote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisRemote").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// Writes that wait for an endpoint.
+#[derive(Debug, Default)]
+struct Pending {
+    writes: HashMap<String, Write>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Write {
+    value: Bytes,
+    until: Instant,
+    /// `None`: to be written in any case.
+    seen: Option<Generation>,
+}
+
+impl Pending {
+    const MAX_WRITES: usize = 4096;
+    const MAX_BYTES: usize = 16 << 20;
+
+    fn push(&mut self, key: String, write: Write) {
+        self.forget(&key);
+        if self.writes.len() < Self::MAX_WRITES && self.bytes + write.value.len() <= Self::MAX_BYTES {
+            self.bytes += write.value.len();
+            self.writes.insert(key, write);
+        }
+    }
+
+    fn forget(&mut self, key: &str) {
+        if let Some(write) = self.writes.remove(key) {
+            self.bytes -= write.value.len();
+        }
+    }
+
+    fn take(&mut self) -> HashMap<String, Write> {
+        self.bytes = 0;
+        std::mem::take(&mut self.writes)
+    }
+}
+
+impl RedisRemote {
+    /// A second level over this handle.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn new(handle: RedisHandle) -> Arc<Self> {
+        let pending = Arc::new(Mutex::new(Pending::default()));
+        tokio::spawn(replay(handle.clone(), Arc::downgrade(&pending)));
+        Arc::new(Self { handle, pending })
+    }
+
+    /// The handle underneath.
+    pub fn handle(&self) -> &RedisHandle {
+        &self.handle
+    }
+
+    /// Writes that wait for an endpoint.
+    pub fn pending_writes(&self) -> usize {
+        self.pending.lock().writes.len()
+    }
+}
+
+/// Makes the writes that waited, each time an endpoint begins to serve, for as long as the remote lives.
+async fn replay(handle: RedisHandle, pending: Weak<Mutex<Pending>>) {
+    loop {
+        let serves = tokio::time::timeout(Duration::from_secs(1), handle.changed()).await;
+        let Some(pending) = pending.upgrade() else { return };
+        if serves == Ok(false) || !handle.status().connected {
+            continue;
+        }
+        let writes = pending.lock().take();
+        for (key, write) in writes {
+            let left = write.until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                continue;
+            }
+            if let Err(error) = put(&handle, &key, &write.value, left, write.seen).await
+                && error.is_transient()
+            {
+                let mut pending = pending.lock();
+                // Whoever wrote the key meanwhile was later.
+                if !pending.writes.contains_key(&key) {
+                    pending.push(key, write);
+                }
+            }
+        }
+    }
+}
+
+async fn put(
+    handle: &RedisHandle,
+    key: &str,
+    value: &Bytes,
+    lifetime: Duration,
+    seen: Option<Generation>,
+) -> Result<bool, Error> {
+    match seen {
+        Some(seen) => {
+            let millis = lifetime.as_millis().max(1).to_string();
+            let args: [&[u8]; 3] = [&seen.0.to_le_bytes(), value, millis.as_bytes()];
+            Ok(handle.eval(&WRITE, &[key], &args).await?.as_int()? == 1)
+        }
+        None => handle.set(key.as_bytes(), value, Some(lifetime)).await.map(|()| true),
+    }
+}
+
+fn entry_key(space: &str, key: &Key) -> String {
+    format!("{space}:e:{key}")
+}
+
+fn lease_key(space: &str, key: &Key) -> String {
+    format!("{space}:l:{key}")
+}
+
+fn mark_key(space: &str, mark: &Mark) -> String {
+    match mark {
+        Mark::Clear => format!("{space}:m:clear"),
+        Mark::Tag(tag) => format!("{space}:m:{:016x}", tag.id()),
+    }
+}
+
+fn framed(kind: u8, generation: Generation, entry: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(9 + entry.len());
+    out.put_u8(kind);
+    out.put_u64_le(generation.0);
+    out.put_slice(entry);
+    out.freeze()
+}
+
+fn unframed(bytes: &Bytes) -> Record {
+    match bytes.split_first_chunk::<9>() {
+        Some(([kind, generation @ ..], _)) => Record {
+            generation: Generation(u64::from_le_bytes(*generation)),
+            entry: (*kind == ENTRY).then(|| bytes.slice(9..)),
+        },
+        // Not ours. An empty entry decodes to nothing, is counted, and is overwritten.
+        None => Record { generation: Generation::NONE, entry: Some(Bytes::new()) },
+    }
+}
+
+fn remote_error(error: Error) -> RemoteError {
+    match error {
+        Error::Protocol { code } => RemoteError::Refused { reason: code },
+        other => RemoteError::Unavailable { kind: other.kind() },
+    }
+}
+
+#[async_trait]
+impl Remote for RedisRemote {
+    async fn read(&self, space: &str, key: &Key) -> Result<Record, RemoteError> {
+        match self.handle.get(entry_key(space, key).as_bytes()).await {
+            Ok(Some(bytes)) => Ok(unframed(&bytes)),
+            Ok(None) => Ok(Record::default()),
+            Err(error) => Err(remote_error(error)),
+        }
+    }
+
+    async fn write(
+        &self,
+        space: &str,
+        key: &Key,
+        entry: Bytes,
+        lifetime: Duration,
+        seen: Generation,
+    ) -> Result<bool, RemoteError> {
+        let key = entry_key(space, key);
+        let value = framed(ENTRY, seen, &entry);
+        match put(&self.handle, &key, &value, lifetime, Some(seen)).await {
+            Ok(stored) => Ok(stored),
+            Err(error) if error.is_transient() => {
+                let until = Instant::now() + lifetime;
+                self.pending.lock().push(key, Write { value, until, seen: Some(seen) });
+                Err(remote_error(error))
+            }
+            Err(error) => Err(remote_error(error)),
+        }
+    }
+
+    async fn replace(
+        &self,
+        space: &str,
+        key: &Key,
+        entry: Bytes,
+        lifetime: Duration,
+    ) -> Result<(), RemoteError> {
+        let key = entry_key(space, key);
+        let value = framed(ENTRY, Generation::fresh(), &entry);
+        self.pending.lock().forget(&key);
+        match put(&self.handle, &key, &value, lifetime, None).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(remote_error(error)),
+        }
+    }
+
+    async fn remove(&self, space: &str, key: &Key, tombstone: Duration) -> Result<(), RemoteError> {
+        let key = entry_key(space, key);
+        self.pending.lock().forget(&key);
+        let marker = framed(TOMBSTONE, Generation::fresh(), &[]);
+        self.handle.bury(key.as_bytes(), &marker, tombstone).await.map_err(remote_error)
+    }
+
+    async fn marks(&self, space: &str, marks: &[Mark]) -> Result<Vec<u64>, RemoteError> {
+        let keys: Vec<String> = marks.iter().map(|mark| mark_key(space, mark)).collect();
+        let values = self.handle.get_many(&keys).await.map_err(remote_error)?;
+        let number = |value: Option<Bytes>| {
+            value.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_le_bytes)
+        };
+        Ok(values.into_iter().map(number).collect())
+    }
+
+    async fn raise(&self, space: &str, mark: Mark, lifetime: Duration) -> Result<(), RemoteError> {
+        let value = Generation::fresh().0.to_le_bytes();
+        self.handle.bury(mark_key(space, &mark).as_bytes(), &value, lifetime).await.map_err(remote_error)
+    }
+
+    async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Result<bool, RemoteError> {
+        let key = lease_key(space, key);
+        self.handle
+            .set_if(key.as_bytes(), &token.to_le_bytes(), Some(ttl), Condition::Absent)
+            .await
+            .map_err(remote_error)
+    }
+
+    async fn renew(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Result<bool, RemoteError> {
+        let millis = ttl.as_millis().max(1).to_string();
+        let args: [&[u8]; 2] = [&token.to_le_bytes(), millis.as_bytes()];
+        let renewed = self.handle.eval(&RENEW, &[lease_key(space, key)], &args).await;
+        renewed.and_then(|value| value.as_int()).map(|count| count == 1).map_err(remote_error)
+    }
+
+    async fn release(&self, space: &str, key: &Key, token: u64) -> Result<(), RemoteError> {
+        let released = self.handle.eval(&RELEASE, &[lease_key(space, key)], &[token.to_le_bytes()]).await;
+        released.map(drop).map_err(remote_error)
+    }
+
+    async fn publish(&self, space: &str, message: Bytes) -> Result<(), RemoteError> {
+        self.handle.publish(&format!("{space}:events"), &message).await.map(drop).map_err(remote_error)
+    }
+
+    fn subscribe(&self, space: &str) -> mpsc::Receiver<RemoteEvent> {
+        let (sender, receiver) = mpsc::channel(1024);
+        let mut subscription = self.handle.subscribe(&format!("{space}:events"));
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    event = subscription.next() => match event {
+                        Some(Event::Connected { .. }) => RemoteEvent::Connected,
+                        Some(Event::Message(bytes)) => RemoteEvent::Message(bytes),
+                        Some(Event::Lost) => RemoteEvent::Lost,
+                        None => return,
+                    },
+                    () = sender.closed() => return,
+                };
+                if sender.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
+    }
+}

@@ -1,0 +1,144 @@
+//! What a cache has done, counted.
+//!
+//! Every lookup ends in exactly one of `hits_l1`, `hits_l2`, `stale`, `misses` and `bypasses`. The counter of first-level
+//! hits is striped by key, because every core increments it all the time.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use crate::{Source, key::Key};
+
+/// A snapshot of one cache's counters. All counts are since the cache was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Statistics {
+    /// The cache's name.
+    pub name: String,
+    /// Entries in the first level.
+    pub entries: u64,
+    /// What they weigh, overhead included.
+    pub bytes: u64,
+    /// The bound of `bytes`.
+    pub max_bytes: u64,
+    /// Lookups answered from memory.
+    pub hits_l1: u64,
+    /// Lookups answered from the second level.
+    pub hits_l2: u64,
+    /// Lookups answered with a value past its time.
+    pub stale: u64,
+    /// Lookups that needed a load, whoever made it, or found nothing.
+    pub misses: u64,
+    /// Loads that were told not to use the cache.
+    pub bypasses: u64,
+    /// Hits among all lookups, 0 to 1; 0 before the first.
+    pub hit_rate: f64,
+    /// Loader runs.
+    pub loads: u64,
+    /// Lookups that shared a load that another began.
+    pub coalesced: u64,
+    /// Loads begun ahead of time.
+    pub refreshes: u64,
+    /// Loads under way now.
+    pub in_flight: u64,
+    /// Seconds spent in loaders.
+    pub load_seconds: f64,
+    /// Loads that did not end with a value: failed, panicked and timed out together.
+    pub load_errors: u64,
+    /// Loaders that panicked.
+    pub load_panics: u64,
+    /// Loads that hit the load limit, and callers that hit the hard timeout.
+    pub timeouts: u64,
+    /// Lookups refused because too many loads or waiters were there.
+    pub overloaded: u64,
+    /// Entries that fell out of memory because of its bound.
+    pub evictions: u64,
+    /// Values that were not kept because they are larger than an entry may be.
+    pub too_large: u64,
+    /// Results that were not kept because the key was invalidated during their load.
+    pub late_writes: u64,
+    /// Keys, tags and clears invalidated here or heard from others.
+    pub invalidations: u64,
+    /// Times when invalidations may have been missed, so that memory was checked against the second level.
+    pub suspicions: u64,
+    /// Calls of the second level that failed.
+    pub remote_errors: u64,
+    /// Entries of the second level that could not be decoded.
+    pub undecodable: u64,
+    /// Writes to the second level that were not made because too many were under way.
+    pub writes_dropped: u64,
+    /// What the hits would have cost as loads, in micro-dollars.
+    pub saved_micros: u64,
+}
+
+const STRIPES: usize = 16;
+
+/// A counter on a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe(AtomicU64);
+
+/// The live counters.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    hits_l1: [Stripe; STRIPES],
+    pub(crate) hits_l2: Counter,
+    pub(crate) stale: Counter,
+    pub(crate) misses: Counter,
+    pub(crate) bypasses: Counter,
+    pub(crate) loads: Counter,
+    pub(crate) coalesced: Counter,
+    pub(crate) refreshes: Counter,
+    pub(crate) load_nanos: Counter,
+    pub(crate) load_errors: Counter,
+    pub(crate) load_panics: Counter,
+    pub(crate) timeouts: Counter,
+    pub(crate) overloaded: Counter,
+    pub(crate) too_large: Counter,
+    pub(crate) late_writes: Counter,
+    pub(crate) invalidations: Counter,
+    pub(crate) suspicions: Counter,
+    pub(crate) remote_errors: Counter,
+    pub(crate) undecodable: Counter,
+    pub(crate) writes_dropped: Counter,
+}
+
+/// A plain counter.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, amount: u64) {
+        self.0.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    pub(crate) fn one(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn hit_l1(&self, key: &Key) {
+        self.hits_l1[key.stripe() / 16 % STRIPES].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hits_l1(&self) -> u64 {
+        self.hits_l1.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Counts a lookup by where its value came from.
+    pub(crate) fn served(&self, key: &Key, source: Source) {
+        match source {
+            Source::L1 => self.hit_l1(key),
+            Source::L2 => self.hits_l2.one(),
+            Source::Stale => self.stale.one(),
+            Source::Loaded => self.misses.one(),
+            Source::Bypass => self.bypasses.one(),
+        }
+    }
+}

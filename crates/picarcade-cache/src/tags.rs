@@ -1,0 +1,192 @@
+//! Invalidation of many values at once, without looking for them.
+//!
+//! Nothing is searched when a tag is invalidated or the cache is cleared. Instead the cache counts its invalidations;
+//! every value knows the count when its load began, and every invalidated tag the count when that happened. A value is
+//! good when none of its tags was invalidated after its load began. So a load that is under way during an
+//! invalidation is refused by the same rule as a value that was there before.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use parking_lot::RwLock;
+
+use crate::key::KeyHash;
+
+/// A tag's name as 64 bits of its BLAKE3 hash. Two names that collide are invalidated together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag(u64);
+
+impl Tag {
+    /// The tag of this name.
+    pub fn new(name: &str) -> Self {
+        let hash = blake3::hash(name.as_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
+        Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    /// The number that stands for the tag on the wire.
+    pub fn id(self) -> u64 {
+        self.0
+    }
+
+    /// The tag of a number from the wire.
+    pub fn from_id(id: u64) -> Self {
+        Self(id)
+    }
+}
+
+/// Tags remembered singly; beyond that all tagged values from before count as invalidated.
+const MAX_TAGS: usize = 65_536;
+
+/// The invalidations that one cache has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Invalidations {
+    count: AtomicU64,
+    /// Values born before this are gone.
+    cleared: AtomicU64,
+    /// Values born before this must be checked with the second level first.
+    suspect: AtomicU64,
+    /// The last tag invalidation: values born after it need no look into the map.
+    last_tag: AtomicU64,
+    tags: RwLock<Tags>,
+}
+
+#[derive(Debug, Default)]
+struct Tags {
+    invalidated: HashMap<Tag, u64, KeyHash>,
+    /// Tagged values born before this are gone: the map was full.
+    floor: u64,
+}
+
+/// What the invalidations say of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Good,
+    /// An invalidation may have been missed: check it with the second level.
+    Suspect,
+    Invalidated,
+}
+
+impl Invalidations {
+    /// The count now: to be taken before the load of a value begins.
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn standing(&self, born: u64, tags: Option<&[Tag]>) -> Standing {
+        if born < self.cleared.load(Ordering::Acquire) {
+            return Standing::Invalidated;
+        }
+        if let Some(tags) = tags
+            && born < self.last_tag.load(Ordering::Acquire)
+        {
+            let table = self.tags.read();
+            let hit = |tag: &Tag| table.invalidated.get(tag).is_some_and(|at| born < *at);
+            if born < table.floor || tags.iter().any(hit) {
+                return Standing::Invalidated;
+            }
+        }
+        if born < self.suspect.load(Ordering::Acquire) { Standing::Suspect } else { Standing::Good }
+    }
+
+    /// Everything so far is gone.
+    pub(crate) fn clear(&self) {
+        self.raise(&self.cleared);
+    }
+
+    /// Everything so far must be checked.
+    pub(crate) fn suspect(&self) {
+        self.raise(&self.suspect);
+    }
+
+    /// Everything so far with this tag is gone.
+    pub(crate) fn invalidate(&self, tag: Tag) {
+        let mut table = self.tags.write();
+        let at = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+        if table.invalidated.len() >= MAX_TAGS && !table.invalidated.contains_key(&tag) {
+            table.invalidated = HashMap::default();
+            table.floor = at;
+        }
+        table.invalidated.insert(tag, at);
+        self.last_tag.fetch_max(at, Ordering::AcqRel);
+    }
+
+    fn raise(&self, mark: &AtomicU64) {
+        let at = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+        mark.fetch_max(at, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Invalidations, Standing, Tag};
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Store(Vec<u8>),
+        Invalidate(u8),
+        Clear,
+        Suspect,
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            5 => proptest::collection::vec(0_u8..6, 0..4).prop_map(Step::Store),
+            4 => (0_u8..6).prop_map(Step::Invalidate),
+            1 => Just(Step::Clear),
+            1 => Just(Step::Suspect),
+        ];
+        proptest::collection::vec(step, 0..60)
+    }
+
+    proptest! {
+        /// Against a model that goes through all values at every invalidation.
+        #[test]
+        fn agrees_with_a_search(steps in steps()) {
+            let invalidations = Invalidations::default();
+            let tag = |n: u8| Tag::new(&n.to_string());
+            let mut values: Vec<(u64, Vec<u8>, Standing)> = Vec::new();
+            for step in steps {
+                match step {
+                    Step::Store(tags) => values.push((invalidations.count(), tags, Standing::Good)),
+                    Step::Invalidate(n) => {
+                        invalidations.invalidate(tag(n));
+                        for (_, tags, standing) in &mut values {
+                            if tags.contains(&n) { *standing = Standing::Invalidated; }
+                        }
+                    }
+                    Step::Clear => {
+                        invalidations.clear();
+                        for (_, _, standing) in &mut values { *standing = Standing::Invalidated; }
+                    }
+                    Step::Suspect => {
+                        invalidations.suspect();
+                        for (_, _, standing) in &mut values {
+                            if *standing == Standing::Good { *standing = Standing::Suspect; }
+                        }
+                    }
+                }
+                for (born, tags, standing) in &values {
+                    let tags: Vec<Tag> = tags.iter().map(|n| tag(*n)).collect();
+                    let tags = (!tags.is_empty()).then_some(tags.as_slice());
+                    prop_assert_eq!(invalidations.standing(*born, tags), *standing);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_table_forgets_by_invalidating_more() {
+        let invalidations = Invalidations::default();
+        let born = invalidations.count();
+        for n in 0..=super::MAX_TAGS as u64 {
+            invalidations.invalidate(Tag::from_id(n));
+        }
+        assert_eq!(invalidations.standing(born, Some(&[Tag::from_id(0)])), Standing::Invalidated);
+        assert_eq!(invalidations.standing(born, None), Standing::Good);
+        assert!(invalidations.tags.read().invalidated.len() <= super::MAX_TAGS);
+    }
+}

@@ -3,10 +3,12 @@
 mod error;
 mod host;
 mod mock;
+mod postgres;
 mod proxy;
 mod redis;
 
 pub use error::{Error, Result};
 pub use mock::{Answer, Answers, Dialect, MockProvider, OutputShape, PredictionEnd, Reply, Request};
+pub use postgres::{PgBouncer, PostgresBuilder, PostgresServer};
 pub use proxy::{Fault, FaultProxy};
 pub use redis::{RedisBuilder, RedisServer, Value};

@@ -36,6 +36,8 @@ pub(crate) struct Recipe {
     pub(crate) args: Vec<OsString>,
     pub(crate) account: Option<Account>,
     pub(crate) directory: TempDir,
+    /// At the last end it is asked to quit before it is killed, as it holds what outlives a process.
+    pub(crate) quits: bool,
 }
 
 /// A process that can be started again and again.
@@ -83,7 +85,12 @@ impl Process {
             account.apply(&mut command);
         }
         let started = command.spawn().map_err(|source| Error::Spawn { program: self.recipe.name, source })?;
-        Run::current()?.watchdog().watch(started.id());
+        let watchdog = Run::current()?.watchdog();
+        if self.recipe.quits {
+            watchdog.watch_politely(started.id());
+        } else {
+            watchdog.watch(started.id());
+        }
         *child = Some(started);
         Ok(())
     }
@@ -186,6 +193,10 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if let Some(id) = self.id().filter(|_| self.recipe.quits) {
+            signal(id, Signal::SIGQUIT);
+            await_state(id, has_ended);
+        }
         self.kill();
     }
 }

@@ -17,16 +17,26 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use parking_lot::Mutex;
 
-/// Reads `watch PID` and `release PID`; at the end of input kills what is still watched and removes `$1`. The
-/// removal is repeated, for a child of a killed process may write a last file while it finds out.
+/// Reads `watch PID`, `quit PID` (watch, and ask with SIGQUIT first) and `release PID`. At the end of input it kills what is
+/// still watched and removes `$1`. The removal is repeated, for a child of a killed process may write a last file while it
+/// finds out.
 const SCRIPT: &str = r#"
 trap '' INT HUP TERM QUIT
 pids=' '
+polite=' '
 while read -r verb pid; do
   case $verb in
     watch) pids="$pids$pid " ;;
-    release) case $pids in *" $pid "*) pids="${pids%%" $pid "*} ${pids#*" $pid "}" ;; esac ;;
+    quit) pids="$pids$pid " polite="$polite$pid " ;;
+    release)
+      case $pids in *" $pid "*) pids="${pids%%" $pid "*} ${pids#*" $pid "}" ;; esac
+      case $polite in *" $pid "*) polite="${polite%%" $pid "*} ${polite#*" $pid "}" ;; esac ;;
   esac
+done
+for pid in $polite; do kill -QUIT "$pid"; done
+for pid in $polite; do
+  tries=0
+  while kill -0 "$pid" && [ $tries -lt 20 ]; do tries=$((tries + 1)); sleep 0.1; done
 done
 for pid in $pids; do kill -KILL "$pid"; done
 tries=0
@@ -62,6 +72,11 @@ impl Watchdog {
     /// From now on `pid` does not outlive this process.
     pub(crate) fn watch(&self, pid: u32) {
         self.order("watch", pid);
+    }
+
+    /// The same, and it is first asked to quit, so that it can give back what would outlive it (shared memory).
+    pub(crate) fn watch_politely(&self, pid: u32) {
+        self.order("quit", pid);
     }
 
     /// `pid` is reaped, and its number may be another's tomorrow.

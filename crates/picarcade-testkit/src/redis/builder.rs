@@ -91,7 +91,7 @@ impl RedisBuilder {
         std::fs::write(&file, text).map_err(Error::io("cannot write redis.conf"))?;
         let args = vec![file.into_os_string()];
         let program = program::redis_server()?;
-        let recipe = Recipe { name: "redis-server", program, args, account: None, directory };
+        let recipe = Recipe { name: "redis-server", program, args, account: None, directory, quits: false };
         Ok(RedisServer::new(Process::new(recipe), port, self.password, self.primary.is_some()))
     }
 }

@@ -3,5 +3,6 @@
 
 mod http;
 mod mock;
+mod postgres;
 mod proxy;
 mod redis;

@@ -1,0 +1,98 @@
+//! How a PostgreSQL server is to be.
+
+use super::cluster;
+use super::server::PostgresServer;
+use crate::error::{Error, Result};
+use crate::host::account::Account;
+use crate::host::port::Port;
+use crate::host::process::{Process, Recipe};
+use crate::host::program;
+use crate::host::runtime;
+
+/// Builds a [`PostgresServer`]; made by [`PostgresServer::builder`].
+#[derive(Debug, Clone, Default)]
+pub struct PostgresBuilder {
+    port: Option<u16>,
+    durable: bool,
+    arguments: Vec<(String, String)>,
+}
+
+impl PostgresBuilder {
+    /// Listens on this port, instead of any free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Waits for the disk at each commit. Without it commits survive the death of the server and not of the machine, which no
+    /// test makes happen.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
+    /// A line of `postgresql.conf`: `.arg("max_connections", "5")`. It comes after ours, so it wins.
+    #[must_use]
+    pub fn arg(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.arguments.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Starts the server and waits until it takes clients.
+    ///
+    /// # Errors
+    ///
+    /// PostgreSQL is missing, or ended, or was not ready within a minute; its log is in the error.
+    pub async fn start(self) -> Result<PostgresServer> {
+        runtime::run(async move {
+            let server = self.build().await?;
+            server.launch().await?;
+            Ok(server)
+        })
+        .await
+    }
+
+    async fn build(self) -> Result<PostgresServer> {
+        let account = Account::for_postgres()?;
+        let directory = cluster::fresh(account).await?;
+        let port = self.port.map_or_else(Port::free, Port::take)?;
+        let pgdata = directory.path().join("pgdata");
+        let file = pgdata.join("postgresql.conf");
+        let mut text = std::fs::read_to_string(&file).map_err(Error::io("cannot read postgresql.conf"))?;
+        text += &self.configuration(port.number());
+        std::fs::write(&file, text).map_err(Error::io("cannot write postgresql.conf"))?;
+        let recipe = Recipe {
+            name: "postgres",
+            program: program::postgres("postgres")?,
+            args: vec!["-D".into(), pgdata.into()],
+            account,
+            directory,
+            quits: true,
+        };
+        Ok(PostgresServer::new(Process::new(recipe), port))
+    }
+
+    fn configuration(&self, port: u16) -> String {
+        let port = port.to_string();
+        let disk = if self.durable { "on" } else { "off" };
+        let ours = [
+            ("port", port.as_str()),
+            ("listen_addresses", "127.0.0.1"),
+            ("unix_socket_directories", ""),
+            ("fsync", disk),
+            ("full_page_writes", disk),
+            // In the directory rather than in /dev/shm, where a killed server would leave it behind.
+            ("dynamic_shared_memory_type", "mmap"),
+            ("shared_buffers", "32MB"),
+            ("timezone", "UTC"),
+            ("logging_collector", "off"),
+        ];
+        let theirs = self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        ours.into_iter()
+            .chain(theirs)
+            .map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''")))
+            .collect()
+    }
+}

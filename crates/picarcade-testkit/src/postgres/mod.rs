@@ -1,0 +1,11 @@
+//! Real PostgreSQL, and pgbouncer in front of it.
+
+mod bouncer;
+mod builder;
+mod cluster;
+mod probe;
+mod server;
+
+pub use bouncer::PgBouncer;
+pub use builder::PostgresBuilder;
+pub use server::PostgresServer;

@@ -36,7 +36,8 @@ pub struct ClassificationEvent {
     pub user_id: Arc<str>,
     /// The user's words. What is stored of them is [`Privacy`](crate::Privacy)'s to say.
     pub prompt: Arc<str>,
-    /// The type that the flow settled on, e.g. `EDIT_IMAGE`.
+    /// The type that the flow settled on, e.g. `EDIT_IMAGE`; empty, as are source and model, for a request that was
+    /// limited before it was classified.
     pub classified_workflow: Word,
     /// 0.0 to 1.0; a value outside is rejected by the database and ends as a dead letter.
     #[serde(with = "crate::float")]
@@ -56,7 +57,8 @@ pub struct ClassificationEvent {
     pub source: Word,
     /// The generation model that was chosen.
     pub model: Arc<str>,
-    /// Spent on the AI call for this request.
+    /// Spent on the AI call for this request. Kept with the row; the sums in statistics and budgets come from
+    /// `cost_tracking`, so that no expense is counted twice.
     pub cost_micros: u64,
     /// What a cache hit saved.
     pub saved_micros: u64,

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod config;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod database;
 mod dead_letter;
 mod error;
 mod event;
@@ -8,6 +10,8 @@ mod float;
 mod histogram;
 mod ledger;
 mod memory;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod plan;
 mod privacy;
 #[cfg(feature = "metrics")]
 mod publish;
@@ -15,19 +19,26 @@ mod queue;
 mod record;
 mod recorder;
 mod retry;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod rollup;
 mod session;
 mod shared;
 mod spiller;
 mod spool;
-//SQLMOD
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod statistics;
 mod store;
 mod tally;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod text;
 mod timestamp;
 mod worth;
 mod writer;
 
 pub use config::Config;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use database::Retention;
 pub use error::Error;
 pub use event::{
     ClassificationEvent, CostEvent, Event, ModelSelectionEvent, OutcomeEvent, SystemPerformanceEvent, Table,
@@ -39,6 +50,7 @@ pub use privacy::{HashKey, Privacy};
 pub use record::Record;
 pub use recorder::Recorder;
 pub use session::{SessionRow, SessionRows};
-//SQLUSE
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
 pub use statistics::{Period, Statistics};
 pub use store::{Maintained, SchemaState, Store};

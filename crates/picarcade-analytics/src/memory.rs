@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::event::{CostEvent, OutcomeEvent};
-use crate::record::Record;
+use crate::record::{Record, created_at, paired_id};
 use crate::session::{SessionRow, SessionRows};
 use crate::store::{Maintained, SchemaState, Store};
 use crate::tally::Tally;
@@ -40,20 +40,20 @@ impl MemoryStore {
         self.inner.lock().rows.iter().map(|(&id, event)| Record { id, event: event.clone() }).collect()
     }
 
-    fn tally(&self, user: Option<&str>, period: Period, now: SystemTime) -> Statistics {
-        let until = micros(now);
-        let from = micros(now.checked_sub(period.duration()).unwrap_or(SystemTime::UNIX_EPOCH));
+    fn tally(&self, user: Option<&str>, from: i64, until: i64) -> Tally {
         let mut tally = Tally::default();
         for (&id, event) in &self.inner.lock().rows {
-            let at = Record { id, event: event.clone() }.created_at();
-            if let Event::Classification(event) = event
-                && (from..until).contains(&at)
-                && user.is_none_or(|user| *event.user_id == *user)
+            if !(from..until).contains(&created_at(id)) || user.is_some_and(|user| owner(event) != Some(user))
             {
-                tally.add(event.into());
+                continue;
+            }
+            match event {
+                Event::Classification(event) => tally.add(event.into()),
+                Event::Cost(cost) => tally.spend(cost.actual_cost_micros.unwrap_or(0)),
+                _ => {}
             }
         }
-        tally.statistics(period, until)
+        tally
     }
 }
 
@@ -76,7 +76,8 @@ impl Store for MemoryStore {
     }
 
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
-        Ok(self.tally(None, period, now))
+        let until = micros(now);
+        Ok(self.tally(None, until - period.micros(), until).statistics(period, until))
     }
 
     async fn user_statistics(
@@ -85,20 +86,12 @@ impl Store for MemoryStore {
         period: Period,
         now: SystemTime,
     ) -> Result<Statistics, Error> {
-        Ok(self.tally(Some(user_id), period, now))
+        let until = micros(now);
+        Ok(self.tally(Some(user_id), until - period.micros(), until).statistics(period, until))
     }
 
     async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error> {
-        let (from, until) = (micros(from), micros(now));
-        let inner = self.inner.lock();
-        let costs = inner.rows.iter().filter_map(|(&id, event)| match event {
-            Event::Cost(cost) => Some((Record { id, event: event.clone() }.created_at(), cost)),
-            _ => None,
-        });
-        Ok(costs
-            .filter(|(at, _)| (from..until).contains(at))
-            .map(|(_, cost)| cost.actual_cost_micros.unwrap_or(cost.estimated_cost_micros))
-            .sum())
+        Ok(self.tally(None, micros(from), micros(now)).spent())
     }
 
     async fn ping(&self) -> Result<Duration, Error> {
@@ -176,7 +169,7 @@ impl Inner {
         }
         if !has_cost {
             // The row's id follows from the outcome's, so that it can only be made once.
-            let id = Uuid::from_u128(id.as_u128() ^ 1);
+            let id = paired_id(id);
             let cost = CostEvent {
                 user_id: selection.user_id,
                 operation_type: "generation".into(),

@@ -60,11 +60,17 @@ fn id_at(created_at: i64, random: u64) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
 }
 
-fn created_at(id: Uuid) -> i64 {
+/// Microseconds since the Unix epoch, from an id of ours.
+pub(crate) fn created_at(id: Uuid) -> i64 {
     let bits = id.as_u128();
     let millis = (bits >> 80) as i64;
     let fraction = ((bits >> 64) & 0xfff) as i64;
     millis * 1_000 + fraction * 1_000 / 4_096
+}
+
+/// Another id of the same time, which follows from the first: for a row that an event makes in a second table.
+pub(crate) const fn paired_id(id: Uuid) -> Uuid {
+    Uuid::from_u128(id.as_u128() ^ 1)
 }
 
 /// The smallest id of a time: ids sort by `created_at`, so that a range of time is a range of ids.

@@ -47,7 +47,6 @@ impl Period {
         })
     }
 
-    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
     pub(crate) const fn micros(self) -> i64 {
         self.duration().as_micros() as i64
     }
@@ -99,7 +98,7 @@ pub struct Statistics {
     pub by_source: BTreeMap<String, u64>,
     /// Classifications by chosen model.
     pub by_model: BTreeMap<String, u64>,
-    /// US dollars spent on AI calls.
+    /// US dollars spent, as far as they are known: the actual costs in `cost_tracking`.
     pub cost_spent: f64,
     /// US dollars that cache hits saved.
     pub cost_saved: f64,

@@ -33,8 +33,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         now: SystemTime,
     ) -> Result<Statistics, Error>;
 
-    /// Micro-dollars in `cost_tracking` since `from`: what is known to have been spent, and for rows that are not
-    /// complete what is expected.
+    /// Micro-dollars that `cost_tracking` says were spent from `from` to `now`: the burn of a budget. Expenses that are not
+    /// known yet count nothing.
     async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error>;
 
     /// Round trip of the smallest query.

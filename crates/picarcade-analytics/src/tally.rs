@@ -1,4 +1,4 @@
-//! The sum of many classifications, as a roll-up keeps it: whatever statistics need, and nothing about a user.
+//! The sum of many classifications and expenses, as a roll-up keeps it: whatever statistics need, and nothing about a user.
 //!
 //! A tally is a commutative monoid: tallies of disjoint sets of rows merge to the tally of their union. That is what lets
 //! a query add a few hundred stored tallies and a handful of raw rows instead of reading ten million.
@@ -29,7 +29,6 @@ pub(crate) struct Group {
     pub(crate) fallbacks: u64,
     pub(crate) cache_hits: u64,
     pub(crate) rate_limited: u64,
-    pub(crate) cost_micros: u64,
     pub(crate) saved_micros: u64,
 }
 
@@ -46,13 +45,12 @@ impl From<&ClassificationEvent> for Group {
             fallbacks: event.used_fallback.into(),
             cache_hits: event.cache_hit.into(),
             rate_limited: event.rate_limited.into(),
-            cost_micros: event.cost_micros,
             saved_micros: event.saved_micros,
         }
     }
 }
 
-/// Sums over classifications.
+/// Sums over classifications, and the money spent in the same time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Tally {
     rows: u64,
@@ -61,7 +59,7 @@ pub(crate) struct Tally {
     fallbacks: u64,
     cache_hits: u64,
     rate_limited: u64,
-    cost_micros: u64,
+    spent_micros: u64,
     saved_micros: u64,
     by_type: BTreeMap<String, u64>,
     by_source: BTreeMap<String, u64>,
@@ -96,12 +94,21 @@ impl Tally {
         self.fallbacks += group.fallbacks;
         self.cache_hits += group.cache_hits;
         self.rate_limited += group.rate_limited;
-        self.cost_micros += group.cost_micros;
         self.saved_micros += group.saved_micros;
-        *self.by_type.entry(group.workflow).or_default() += group.rows;
-        *self.by_source.entry(group.source).or_default() += group.rows;
-        *self.by_model.entry(group.model).or_default() += group.rows;
+        count(&mut self.by_type, group.workflow, group.rows);
+        count(&mut self.by_source, group.source, group.rows);
+        count(&mut self.by_model, group.model, group.rows);
         self.durations.add(group.bucket, group.rows);
+    }
+
+    /// Money that `cost_tracking` says was spent.
+    pub(crate) const fn spend(&mut self, micros: u64) {
+        self.spent_micros += micros;
+    }
+
+    /// Micro-dollars spent.
+    pub(crate) const fn spent(&self) -> u64 {
+        self.spent_micros
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -111,7 +118,7 @@ impl Tally {
         self.fallbacks += other.fallbacks;
         self.cache_hits += other.cache_hits;
         self.rate_limited += other.rate_limited;
-        self.cost_micros += other.cost_micros;
+        self.spent_micros += other.spent_micros;
         self.saved_micros += other.saved_micros;
         merge_counts(&mut self.by_type, &other.by_type);
         merge_counts(&mut self.by_source, &other.by_source);
@@ -121,7 +128,7 @@ impl Tally {
 
     #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
     pub(crate) const fn is_empty(&self) -> bool {
-        self.rows == 0
+        self.rows == 0 && self.spent_micros == 0
     }
 
     pub(crate) fn statistics(self, period: Period, now: i64) -> Statistics {
@@ -140,7 +147,7 @@ impl Tally {
             by_type: self.by_type,
             by_source: self.by_source,
             by_model: self.by_model,
-            cost_spent: dollars(self.cost_micros),
+            cost_spent: dollars(self.spent_micros),
             cost_saved: dollars(self.saved_micros),
             period: period.as_str().to_owned(),
             generated_at: rfc3339(now),
@@ -157,7 +164,7 @@ impl Tally {
             fb: self.fallbacks,
             hit: self.cache_hits,
             rl: self.rate_limited,
-            cost: self.cost_micros,
+            cost: self.spent_micros,
             saved: self.saved_micros,
             t: self.by_type.clone(),
             s: self.by_source.clone(),
@@ -184,13 +191,20 @@ impl Tally {
             fallbacks: stored.fb,
             cache_hits: stored.hit,
             rate_limited: stored.rl,
-            cost_micros: stored.cost,
+            spent_micros: stored.cost,
             saved_micros: stored.saved,
             by_type: stored.t,
             by_source: stored.s,
             by_model: stored.m,
             durations,
         })
+    }
+}
+
+/// A limited request was not classified: it has no type, source or model to count.
+fn count(into: &mut BTreeMap<String, u64>, key: String, rows: u64) {
+    if !key.is_empty() {
+        *into.entry(key).or_default() += rows;
     }
 }
 
@@ -222,10 +236,10 @@ mod tests {
             (word(&["NEW_IMAGE", "EDIT_IMAGE", "NEW_VIDEO"]), word(&["llm", "rules"]), word(&["a", "b"])),
             (0..900_u16, 1..50_u64, 0..50_u64, 0..50_u64, 0..50_u64),
             // Eighths add without rounding, so that the order of additions cannot show.
-            (0..400_u32, 0..8_000_u32, 0..90_000_u64, 0..90_000_u64),
+            (0..400_u32, 0..8_000_u32, 0..90_000_u64),
         )
             .prop_map(
-                |((workflow, source, model), (bucket, rows, a, b, c), (confidence, ms, cost, saved))| Group {
+                |((workflow, source, model), (bucket, rows, a, b, c), (confidence, ms, saved))| Group {
                     workflow,
                     source,
                     model,
@@ -236,7 +250,6 @@ mod tests {
                     fallbacks: a.min(rows),
                     cache_hits: b.min(rows),
                     rate_limited: c.min(rows),
-                    cost_micros: cost,
                     saved_micros: saved,
                 },
             )
@@ -244,7 +257,10 @@ mod tests {
 
     fn sum<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Tally {
         let mut tally = Tally::default();
-        groups.into_iter().for_each(|group| tally.add(group.clone()));
+        for group in groups {
+            tally.add(group.clone());
+            tally.spend(group.rows);
+        }
         tally
     }
 

@@ -1,0 +1,77 @@
+//! What the two databases have in common: the reading of driver errors, and settings of both.
+
+use std::time::Duration;
+
+use crate::Error;
+
+/// Limits that a store in a database keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// How long event rows are kept; `None` for ever.
+    pub events: Option<Duration>,
+    /// How long roll-ups are kept; they are small.
+    pub rollups: Option<Duration>,
+}
+
+impl Default for Retention {
+    /// Events for 90 days, roll-ups for two years.
+    fn default() -> Self {
+        const DAY: u64 = 86_400;
+        Self { events: Some(Duration::from_secs(90 * DAY)), rollups: Some(Duration::from_secs(730 * DAY)) }
+    }
+}
+
+/// Money as the databases keep it.
+pub(crate) fn money(micros: u64) -> Result<i64, Error> {
+    i64::try_from(micros).map_err(|_| unfit("an amount of money is out of range"))
+}
+
+/// A value that does not fit its column.
+pub(crate) fn unfit(why: &'static str) -> Error {
+    Error::Rejected { code: "encode".to_owned(), source: why.into() }
+}
+
+/// A count out of the database.
+pub(crate) fn count(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// What is left of a driver's error once the database's own answers have been told apart by `classify`.
+pub(crate) fn error(
+    error: sqlx::Error,
+    classify: impl FnOnce(&dyn sqlx::error::DatabaseError) -> fn(String, sqlx::Error) -> Error,
+) -> Error {
+    match &error {
+        sqlx::Error::Database(answer) => {
+            let code = answer.code().unwrap_or_default().into_owned();
+            let make = classify(answer.as_ref());
+            make(code, error)
+        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::Protocol(_) => Error::Unavailable { source: error.into() },
+        sqlx::Error::Encode(_) => Error::Rejected { code: "encode".to_owned(), source: error.into() },
+        sqlx::Error::Configuration(_) => Error::Config(error.to_string()),
+        _ => Error::Statement { source: error.into() },
+    }
+}
+
+pub(crate) fn unavailable(_code: String, error: sqlx::Error) -> Error {
+    Error::Unavailable { source: error.into() }
+}
+
+pub(crate) fn rejected(code: String, error: sqlx::Error) -> Error {
+    Error::Rejected { code, source: error.into() }
+}
+
+pub(crate) fn refused(code: String, error: sqlx::Error) -> Error {
+    Error::Refused { code, source: error.into() }
+}
+
+pub(crate) fn statement(_code: String, error: sqlx::Error) -> Error {
+    Error::Statement { source: error.into() }
+}

@@ -1,0 +1,128 @@
+//! Which stored tallies and which raw rows make up a stretch of time: pure.
+//!
+//! Everything below the watermark has been rolled up by minute, and whole hours of it by hour, except minutes into which rows
+//! came late. A stretch is therefore cut into at most: raw rows to the first whole minute, minutes to the first whole hour,
+//! hours, minutes again, and raw rows from the watermark on; late minutes are read raw, and their hours by minute. The cost
+//! depends on the length of the stretch and on how far the watermark is behind, not on how many rows there are.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use crate::timestamp::{HOUR, MINUTE};
+
+/// Disjoint ranges of time, in microseconds, that cover a stretch exactly.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Read from hourly tallies; bounds are whole hours.
+    pub(crate) hours: Vec<Range<i64>>,
+    /// Read from minute tallies; bounds are whole minutes.
+    pub(crate) minutes: Vec<Range<i64>>,
+    /// Read from the rows.
+    pub(crate) raw: Vec<Range<i64>>,
+}
+
+impl Plan {
+    /// Covers `from..until`. `watermark` and the `late` minutes are whole minutes.
+    pub(crate) fn new(from: i64, until: i64, watermark: i64, late: &BTreeSet<i64>) -> Self {
+        let mut plan = Self::default();
+        if from >= until {
+            return plan;
+        }
+        let first = ceil(from, MINUTE);
+        let last = floor(until, MINUTE).min(watermark);
+        if first >= last {
+            plan.raw.push(from..until);
+            return plan;
+        }
+        extend(&mut plan.raw, from..first);
+        let mut at = first;
+        while at < last {
+            let hour = floor(at, HOUR);
+            let end = (hour + HOUR).min(last);
+            let whole = at == hour && end == hour + HOUR;
+            if late.range(at..end).next().is_none() {
+                let ranges = if whole { &mut plan.hours } else { &mut plan.minutes };
+                extend(ranges, at..end);
+            } else {
+                for minute in (at..end).step_by(MINUTE as usize) {
+                    let ranges = if late.contains(&minute) { &mut plan.raw } else { &mut plan.minutes };
+                    extend(ranges, minute..minute + MINUTE);
+                }
+            }
+            at = end;
+        }
+        extend(&mut plan.raw, last..until);
+        plan
+    }
+}
+
+/// Adds a range, joining it to the last one where they touch.
+fn extend(ranges: &mut Vec<Range<i64>>, range: Range<i64>) {
+    if range.is_empty() {
+        return;
+    }
+    match ranges.last_mut() {
+        Some(last) if last.end == range.start => last.end = range.end,
+        _ => ranges.push(range),
+    }
+}
+
+pub(crate) const fn floor(at: i64, unit: i64) -> i64 {
+    at - at.rem_euclid(unit)
+}
+
+const fn ceil(at: i64, unit: i64) -> i64 {
+    floor(at + unit - 1, unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn covers_the_stretch_once_and_trusts_only_what_is_rolled_up(
+            from in 0..10 * HOUR, length in 0..10 * HOUR, watermark in 0..1_300_i64,
+            late in proptest::collection::btree_set(0..1_300_i64, 0..12),
+        ) {
+            let until = from + length;
+            let watermark = watermark * MINUTE;
+            let late: BTreeSet<i64> = late.into_iter().map(|minute| minute * MINUTE).collect();
+            let plan = Plan::new(from, until, watermark, &late);
+
+            let mut all: Vec<_> = plan.hours.iter().chain(&plan.minutes).chain(&plan.raw).cloned().collect();
+            all.sort_by_key(|range| range.start);
+            let mut at = from;
+            for range in &all {
+                prop_assert_eq!(range.start, at);
+                prop_assert!(range.end > at);
+                at = range.end;
+            }
+            prop_assert_eq!(at, until);
+
+            for (ranges, unit) in [(&plan.hours, HOUR), (&plan.minutes, MINUTE)] {
+                for range in ranges {
+                    prop_assert!(range.start % unit == 0 && range.end % unit == 0);
+                    prop_assert!(range.end <= watermark);
+                    prop_assert!(late.range(range.clone()).next().is_none());
+                }
+            }
+            // Raw rows are read only where they must be: at the ends, above the watermark, and late minutes.
+            for range in &plan.raw {
+                for minute in (ceil(range.start, MINUTE)..floor(range.end, MINUTE)).step_by(MINUTE as usize) {
+                    prop_assert!(minute >= watermark || late.contains(&minute));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_day_is_mostly_hours() {
+        let now = 100 * 24 * HOUR + 7 * MINUTE + 13;
+        let plan = Plan::new(now - 24 * HOUR, now, floor(now, MINUTE), &BTreeSet::new());
+        assert_eq!(plan.hours.iter().map(|range| (range.end - range.start) / HOUR).sum::<i64>(), 23);
+        assert_eq!((plan.hours.len(), plan.minutes.len(), plan.raw.len()), (1, 2, 2));
+    }
+}

@@ -1,0 +1,112 @@
+//! The file, the connections, the migrations.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use super::error;
+use crate::{Error, SchemaState};
+
+/// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "tables", include_str!("../../migrations/sqlite/0001_tables.sql")),
+    (2, "outcomes and sessions", include_str!("../../migrations/sqlite/0002_outcomes_and_sessions.sql")),
+    (3, "rollups", include_str!("../../migrations/sqlite/0003_rollups.sql")),
+];
+
+/// The writing pool (one connection) and the reading pool.
+pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error> {
+    let file = database_file(path)?;
+    let options = SqliteConnectOptions::new()
+        .filename(&file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("journal_size_limit", "67108864")
+        .pragma("temp_store", "MEMORY");
+    let pool = |connections| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .test_before_acquire(false)
+    };
+    let writer = pool(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone())
+        .await
+        .map_err(|failed| unusable(&file, failed))?;
+    // A file that can only be read opens without complaint: find out now, not at the first row.
+    sqlx::query("PRAGMA user_version = 1")
+        .execute(&writer)
+        .await
+        .map_err(|failed| unusable(&file, failed))?;
+    let readers = pool(2)
+        .idle_timeout(Duration::from_secs(60))
+        .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
+    Ok((writer, readers))
+}
+
+/// The file that `path` means; its directory exists afterwards.
+fn database_file(path: &Path) -> Result<PathBuf, Error> {
+    let is_directory = path.is_dir() || (!path.exists() && path.extension().is_none());
+    let file = if is_directory { path.join("picarcade.db") } else { path.to_owned() };
+    if let Some(directory) = file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        std::fs::create_dir_all(directory).map_err(|source| Error::directory(directory, source))?;
+    }
+    Ok(file)
+}
+
+/// Why the file cannot be opened, as one clear line where it is a matter of access.
+fn unusable(file: &Path, failed: sqlx::Error) -> Error {
+    let code = failed
+        .as_database_error()
+        .and_then(|answer| answer.code().and_then(|code| code.parse::<u32>().ok()))
+        .unwrap_or(0);
+    match code & 0xff {
+        // READONLY and CANTOPEN; SQLite does not say why, the operating system does.
+        8 | 14 => {
+            let source = std::fs::OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(file)
+                .err()
+                .unwrap_or_else(|| std::io::ErrorKind::PermissionDenied.into());
+            Error::directory(file, source)
+        }
+        // NOTADB
+        26 => Error::Config(format!("{} is not a SQLite database", file.display())),
+        _ => error(failed),
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.to_vec())
+}
+
+pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), Error> {
+    match migrator().run(writer).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(_)) => Err(Error::Schema(schema(writer).await?)),
+        Err(source) => Err(Error::Migration { source: source.into() }),
+    }
+}
+
+pub(super) async fn schema(writer: &SqlitePool) -> Result<SchemaState, Error> {
+    let failed = |source: MigrateError| Error::Migration { source: source.into() };
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let mut connection = writer.acquire().await.map_err(error)?;
+    connection.ensure_migrations_table("_sqlx_migrations").await.map_err(failed)?;
+    let applied = connection.list_applied_migrations("_sqlx_migrations").await.map_err(failed)?;
+    let applied = applied.iter().map(|migration| migration.version).max().unwrap_or(0);
+    Ok(SchemaState::compare(applied, known))
+}

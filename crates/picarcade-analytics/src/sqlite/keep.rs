@@ -1,0 +1,210 @@
+//! Housekeeping: roll-ups, waiting outcomes, expired sessions, retention.
+//!
+//! SQLite has one writer at a time. A transaction that began before the watermark moved has therefore ended, and a row that
+//! comes later into a minute below it is always seen to be late.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+
+use super::{error, outcome, query};
+use crate::database::Retention;
+use crate::record::Record;
+use crate::rollup::hours_of;
+use crate::store::Maintained;
+use crate::tally::Tally;
+use crate::timestamp::{HOUR, MINUTE, minute_of};
+use crate::{Error, Event};
+
+/// Minutes rolled up in one transaction: others can write in between.
+const CHUNK: i64 = 60 * MINUTE;
+/// Rows deleted in one transaction.
+const DELETED: i64 = 5_000;
+
+/// Notes the minutes below the watermark into which rows of the batch fall.
+pub(super) async fn mark_late(connection: &mut SqliteConnection, batch: &[Record]) -> Result<(), Error> {
+    let minutes: BTreeSet<i64> = batch
+        .iter()
+        .filter(|record| matches!(record.event, Event::Classification(_) | Event::Cost(_)))
+        .map(|record| minute_of(record.created_at()))
+        .collect();
+    let Some(oldest) = minutes.first() else { return Ok(()) };
+    let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM rollup_state WHERE watermark > ?")
+        .bind(oldest)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(error)?;
+    let Some(watermark) = watermark else { return Ok(()) };
+    for minute in minutes.range(..watermark) {
+        sqlx::query("INSERT INTO rollup_late (minute) VALUES (?) ON CONFLICT DO NOTHING")
+            .bind(minute)
+            .execute(&mut *connection)
+            .await
+            .map_err(error)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn maintain(
+    writer: &SqlitePool,
+    retention: &Retention,
+    now: i64,
+) -> Result<Maintained, Error> {
+    let mut done = Maintained::default();
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+    done.outcomes_applied = outcome::apply(&mut transaction).await?;
+    done.sessions_expired = sqlx::query("DELETE FROM user_sessions WHERE expires_at <= ?")
+        .bind(now)
+        .execute(&mut *transaction)
+        .await
+        .map_err(error)?
+        .rows_affected();
+    transaction.commit().await.map_err(error)?;
+
+    loop {
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+        let rolled_up = roll_up(&mut transaction, now).await?;
+        transaction.commit().await.map_err(error)?;
+        done.minutes_rolled_up += rolled_up.minutes;
+        if !rolled_up.more {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    done.retired = retire(writer, retention, now).await?;
+    Ok(done)
+}
+
+struct RolledUp {
+    minutes: u64,
+    more: bool,
+}
+
+async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp, Error> {
+    let (watermark, late) = query::watermark(connection).await?;
+    let closed = minute_of(now);
+    let from = match watermark {
+        Some(watermark) => watermark,
+        None => oldest(connection).await?.map_or(closed, |oldest| minute_of(oldest).min(closed)),
+    };
+    let until = closed.min(from + CHUNK).max(from);
+
+    let mut touched = BTreeSet::new();
+    for minute in &late {
+        write(connection, &(*minute..minute + MINUTE), &mut touched).await?;
+    }
+    sqlx::query("DELETE FROM rollup_late").execute(&mut *connection).await.map_err(error)?;
+    write(connection, &(from..until), &mut touched).await?;
+    // The hour that the watermark has just left is complete, whether or not its last minutes held anything.
+    let ended = (from - from.rem_euclid(HOUR)..until).step_by(HOUR as usize);
+    for hour in hours_of(touched.iter().copied().chain(ended), until) {
+        roll_up_hour(connection, hour).await?;
+    }
+    sqlx::query("INSERT INTO rollup_state VALUES (1, ?1) ON CONFLICT DO UPDATE SET watermark = ?1")
+        .bind(until)
+        .execute(connection)
+        .await
+        .map_err(error)?;
+    Ok(RolledUp { minutes: touched.len() as u64, more: until < closed })
+}
+
+/// Replaces the tallies of whole minutes by what the rows say now.
+async fn write(
+    connection: &mut SqliteConnection,
+    range: &Range<i64>,
+    touched: &mut BTreeSet<i64>,
+) -> Result<(), Error> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    for (minute, tally) in query::minutes(connection, range).await?.encoded()? {
+        sqlx::query("INSERT INTO rollup_minutes VALUES (?1, ?2) ON CONFLICT DO UPDATE SET tally = ?2")
+            .bind(minute)
+            .bind(tally)
+            .execute(&mut *connection)
+            .await
+            .map_err(error)?;
+        touched.insert(minute);
+    }
+    Ok(())
+}
+
+async fn roll_up_hour(connection: &mut SqliteConnection, hour: i64) -> Result<(), Error> {
+    let minutes: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT tally FROM rollup_minutes WHERE minute >= ? AND minute < ?")
+            .bind(hour)
+            .bind(hour + HOUR)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(error)?;
+    let mut tally = Tally::default();
+    for bytes in minutes {
+        tally.merge(&Tally::decode(&bytes)?);
+    }
+    if !tally.is_empty() {
+        sqlx::query("INSERT INTO rollup_hours VALUES (?1, ?2) ON CONFLICT DO UPDATE SET tally = ?2")
+            .bind(hour)
+            .bind(tally.encode()?)
+            .execute(connection)
+            .await
+            .map_err(error)?;
+    }
+    Ok(())
+}
+
+async fn oldest(connection: &mut SqliteConnection) -> Result<Option<i64>, Error> {
+    sqlx::query_scalar(
+        "SELECT min(created_at) FROM (
+             SELECT created_at FROM (SELECT created_at FROM intent_classification_logs ORDER BY id LIMIT 1)
+             UNION ALL SELECT created_at FROM (SELECT created_at FROM cost_tracking ORDER BY id LIMIT 1))",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(error)
+}
+
+/// Deletes what is older than the retention, a few thousand rows at a time.
+async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<u64, Error> {
+    let before = |kept: Option<Duration>| {
+        kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
+    };
+    let mut retired = 0;
+    if let Some(before) = before(retention.events) {
+        for statement in [
+            "DELETE FROM intent_classification_logs WHERE rowid IN (
+                 SELECT rowid FROM intent_classification_logs WHERE id < ? ORDER BY id LIMIT ?)",
+            "DELETE FROM cost_tracking WHERE rowid IN (SELECT rowid FROM cost_tracking WHERE id < ? ORDER BY id LIMIT ?)",
+            "DELETE FROM model_selection_logs WHERE rowid IN (
+                 SELECT rowid FROM model_selection_logs WHERE id < ? ORDER BY id LIMIT ?)",
+            "DELETE FROM system_performance_logs WHERE rowid IN (
+                 SELECT rowid FROM system_performance_logs WHERE id < ? ORDER BY id LIMIT ?)",
+        ] {
+            loop {
+                let deleted = sqlx::query(statement)
+                    .bind(query::bound(before))
+                    .bind(DELETED)
+                    .execute(writer)
+                    .await
+                    .map_err(error)?
+                    .rows_affected();
+                retired += deleted;
+                if deleted < DELETED as u64 {
+                    break;
+                }
+            }
+        }
+        let deleted =
+            sqlx::query("DELETE FROM generation_outcomes WHERE created_at < ?").bind(before).execute(writer);
+        retired += deleted.await.map_err(error)?.rows_affected();
+    }
+    if let Some(before) = before(retention.rollups) {
+        for statement in
+            ["DELETE FROM rollup_minutes WHERE minute < ?", "DELETE FROM rollup_hours WHERE hour < ?"]
+        {
+            sqlx::query(statement).bind(before).execute(writer).await.map_err(error)?;
+        }
+    }
+    Ok(retired)
+}

@@ -1,0 +1,154 @@
+//! Events, roll-ups and sessions in one SQLite file: the store of a service that stands alone.
+//!
+//! One connection writes, so that writers queue here and not in SQLite's busy handler; readers work on snapshots beside
+//! it (write-ahead log). With `synchronous = NORMAL` a committed row survives the death of the process at once, and a loss
+//! of power from the next checkpoint on.
+//!
+//! Failure behaviour: a path that cannot be written is one error at opening. A locked file, a full disk or a failing one is
+//! transient: the recorder keeps and spools the rows.
+
+mod connect;
+mod insert;
+mod keep;
+mod outcome;
+mod query;
+mod session;
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+use sqlx::sqlite::SqlitePool;
+
+use crate::database::{self, Retention};
+use crate::record::Record;
+use crate::store::{Maintained, SchemaState, Store};
+use crate::timestamp::micros;
+use crate::{Error, Period, Statistics};
+
+/// A SQLite database.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    /// At most one connection.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    retention: Retention,
+}
+
+impl SqliteStore {
+    /// Opens the database, creates what is missing and migrates it.
+    ///
+    /// `path` is the database file, or a directory (one that exists, or a path without extension) in which it is
+    /// `picarcade.db`.
+    ///
+    /// # Errors
+    /// [`Error::Directory`] when the path cannot be created or written, [`Error::Schema`] when a newer build has migrated
+    /// the file, [`Error::Migration`] or [`Error::Statement`] when the file is no database of ours.
+    pub async fn open(path: &Path) -> Result<Self, Error> {
+        let (writer, readers) = connect::pools(path).await?;
+        let store = Self { writer, readers, retention: Retention::default() };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Keeps rows for so long.
+    #[must_use]
+    pub const fn with_retention(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// Closes the connections; the store is of no use afterwards.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn write(&self, batch: &[Record]) -> Result<(), Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+        let outcomes = insert::batch(&mut transaction, batch).await?;
+        if outcomes {
+            outcome::apply(&mut transaction).await?;
+        }
+        keep::mark_late(&mut transaction, batch).await?;
+        transaction.commit().await.map_err(error)
+    }
+
+    async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
+        let until = micros(now);
+        let tally = query::tally(&self.readers, until - period.micros(), until).await?;
+        Ok(tally.statistics(period, until))
+    }
+
+    async fn user_statistics(
+        &self,
+        user_id: &str,
+        period: Period,
+        now: SystemTime,
+    ) -> Result<Statistics, Error> {
+        let until = micros(now);
+        let tally = query::user_tally(&self.readers, user_id, until - period.micros(), until).await?;
+        Ok(tally.statistics(period, until))
+    }
+
+    async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error> {
+        Ok(query::tally(&self.readers, micros(from), micros(now)).await?.spent())
+    }
+
+    async fn ping(&self) -> Result<Duration, Error> {
+        let started = Instant::now();
+        sqlx::query("SELECT 1").execute(&self.readers).await.map_err(error)?;
+        Ok(started.elapsed())
+    }
+
+    async fn forget_user(&self, user_id: &str) -> Result<u64, Error> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+        let mut rows = 0;
+        for statement in [
+            "DELETE FROM intent_classification_logs WHERE user_id = ?",
+            "DELETE FROM cost_tracking WHERE user_id = ?",
+            "DELETE FROM model_selection_logs WHERE user_id = ?",
+            "DELETE FROM generation_outcomes WHERE user_id = ?",
+            "DELETE FROM user_sessions WHERE user_id = ?",
+        ] {
+            rows += sqlx::query(statement)
+                .bind(user_id)
+                .execute(&mut *transaction)
+                .await
+                .map_err(error)?
+                .rows_affected();
+        }
+        transaction.commit().await.map_err(error)?;
+        Ok(rows)
+    }
+
+    async fn migrate(&self) -> Result<(), Error> {
+        connect::migrate(&self.writer).await
+    }
+
+    async fn schema(&self) -> Result<SchemaState, Error> {
+        connect::schema(&self.writer).await
+    }
+
+    async fn maintain(&self, now: SystemTime) -> Result<Maintained, Error> {
+        keep::maintain(&self.writer, &self.retention, micros(now)).await
+    }
+}
+
+/// Tells SQLite's answers apart by the primary result code, the low byte
+/// (<https://www.sqlite.org/rescode.html>).
+fn error(from: sqlx::Error) -> Error {
+    database::error(from, |answer| {
+        let code = answer.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff;
+        match code {
+            // ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL, SCHEMA
+            4..=10 | 13..=15 | 17 => database::unavailable,
+            // TOOBIG, CONSTRAINT, MISMATCH, RANGE
+            18..=20 | 25 => database::rejected,
+            _ => database::statement,
+        }
+    })
+}

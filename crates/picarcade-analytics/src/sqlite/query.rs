@@ -1,0 +1,174 @@
+//! Sums out: from roll-ups where they can be trusted, from rows elsewhere.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+
+use super::error;
+use crate::Error;
+use crate::database::count;
+use crate::plan::Plan;
+use crate::record::first_id_at;
+use crate::rollup::Minutes;
+use crate::tally::{Group, Tally};
+
+/// The sums of `from..until`, read in one transaction: rows that move from raw to rolled up in between count once.
+pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result<Tally, Error> {
+    let mut transaction = readers.begin().await.map_err(error)?;
+    let (watermark, late) = watermark(&mut transaction).await?;
+    let plan = Plan::new(from, until, watermark.unwrap_or(i64::MIN), &late);
+    let mut tally = Tally::default();
+    for (ranges, statement) in [
+        (&plan.hours, "SELECT tally FROM rollup_hours WHERE hour >= ? AND hour < ?"),
+        (&plan.minutes, "SELECT tally FROM rollup_minutes WHERE minute >= ? AND minute < ?"),
+    ] {
+        for range in ranges {
+            let rows: Vec<Vec<u8>> = sqlx::query_scalar(statement)
+                .bind(range.start)
+                .bind(range.end)
+                .fetch_all(&mut *transaction)
+                .await
+                .map_err(error)?;
+            for bytes in rows {
+                tally.merge(&Tally::decode(&bytes)?);
+            }
+        }
+    }
+    for range in &plan.raw {
+        raw(&mut transaction, range, &mut tally).await?;
+    }
+    Ok(tally)
+}
+
+/// How far rows are rolled up (`None` before the first time), and the minutes below that cannot be trusted.
+pub(super) async fn watermark(
+    connection: &mut SqliteConnection,
+) -> Result<(Option<i64>, BTreeSet<i64>), Error> {
+    let watermark = sqlx::query_scalar("SELECT watermark FROM rollup_state")
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(error)?;
+    let late: Vec<i64> = sqlx::query_scalar("SELECT minute FROM rollup_late")
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(error)?;
+    Ok((watermark, late.into_iter().collect()))
+}
+
+async fn raw(connection: &mut SqliteConnection, range: &Range<i64>, tally: &mut Tally) -> Result<(), Error> {
+    let rows = sqlx::query(
+        "SELECT 0, classified_workflow, source, model, duration_bucket, count(*), sum(confidence),
+             sum(processing_time_ms), sum(used_fallback), sum(cache_hit), sum(rate_limited), sum(saved_micros)
+         FROM intent_classification_logs WHERE id >= ? AND id < ? GROUP BY 2, 3, 4, 5",
+    )
+    .bind(bound(range.start))
+    .bind(bound(range.end))
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(error)?;
+    for row in rows {
+        tally.add(group(&row)?);
+    }
+    let spent: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(actual_cost_micros), 0) FROM cost_tracking WHERE id >= ? AND id < ?",
+    )
+    .bind(bound(range.start))
+    .bind(bound(range.end))
+    .fetch_one(connection)
+    .await
+    .map_err(error)?;
+    tally.spend(count(spent));
+    Ok(())
+}
+
+/// The sums of one user's rows.
+pub(super) async fn user_tally(
+    readers: &SqlitePool,
+    user: &str,
+    from: i64,
+    until: i64,
+) -> Result<Tally, Error> {
+    let mut transaction = readers.begin().await.map_err(error)?;
+    let mut tally = Tally::default();
+    let rows = sqlx::query(
+        "SELECT 0, classified_workflow, source, model, duration_bucket, count(*), sum(confidence),
+             sum(processing_time_ms), sum(used_fallback), sum(cache_hit), sum(rate_limited), sum(saved_micros)
+         FROM intent_classification_logs WHERE user_id = ? AND id >= ? AND id < ? GROUP BY 2, 3, 4, 5",
+    )
+    .bind(user)
+    .bind(bound(from))
+    .bind(bound(until))
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(error)?;
+    for row in rows {
+        tally.add(group(&row)?);
+    }
+    let spent: i64 = sqlx::query_scalar(
+        "SELECT coalesce(sum(actual_cost_micros), 0) FROM cost_tracking WHERE user_id = ? AND id >= ? AND id < ?",
+    )
+    .bind(user)
+    .bind(bound(from))
+    .bind(bound(until))
+    .fetch_one(&mut *transaction)
+    .await
+    .map_err(error)?;
+    tally.spend(count(spent));
+    Ok(tally)
+}
+
+/// The sums of whole minutes, minute by minute.
+pub(super) async fn minutes(connection: &mut SqliteConnection, range: &Range<i64>) -> Result<Minutes, Error> {
+    let mut minutes = Minutes::default();
+    let rows = sqlx::query(
+        "SELECT created_at - created_at % 60000000, classified_workflow, source, model, duration_bucket, count(*),
+             sum(confidence), sum(processing_time_ms), sum(used_fallback), sum(cache_hit), sum(rate_limited),
+             sum(saved_micros)
+         FROM intent_classification_logs WHERE id >= ? AND id < ? GROUP BY 1, 2, 3, 4, 5",
+    )
+    .bind(bound(range.start))
+    .bind(bound(range.end))
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(error)?;
+    for row in rows {
+        minutes.add(row.try_get(0).map_err(error)?, group(&row)?);
+    }
+    let spent: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT created_at - created_at % 60000000, coalesce(sum(actual_cost_micros), 0)
+         FROM cost_tracking WHERE id >= ? AND id < ? GROUP BY 1",
+    )
+    .bind(bound(range.start))
+    .bind(bound(range.end))
+    .fetch_all(connection)
+    .await
+    .map_err(error)?;
+    for (minute, micros) in spent {
+        minutes.spend(minute, count(micros));
+    }
+    Ok(minutes)
+}
+
+/// Ids sort by time: the primary key is also the index by time.
+pub(super) fn bound(at: i64) -> Vec<u8> {
+    first_id_at(at).into_bytes().to_vec()
+}
+
+fn group(row: &SqliteRow) -> Result<Group, Error> {
+    let number = |at: usize| row.try_get::<i64, _>(at).map(count).map_err(error);
+    Ok(Group {
+        workflow: row.try_get(1).map_err(error)?,
+        source: row.try_get(2).map_err(error)?,
+        model: row.try_get(3).map_err(error)?,
+        bucket: u16::try_from(number(4)?).unwrap_or(u16::MAX),
+        rows: number(5)?,
+        confidence: row.try_get(6).map_err(error)?,
+        processing_ms: row.try_get(7).map_err(error)?,
+        fallbacks: number(8)?,
+        cache_hits: number(9)?,
+        rate_limited: number(10)?,
+        saved_micros: number(11)?,
+    })
+}

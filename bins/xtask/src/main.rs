@@ -1,2 +1,54 @@
-//! PicArcade.
-fn main() {}
+//! The project's own commands: everything that would take two commands otherwise.
+//!
+//! A command is a list of steps. Each prints its name and then its seconds; the first that fails ends the run, its
+//! name is on the last line, and the exit code is 1.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
+
+mod bench;
+mod check;
+mod ci;
+mod house;
+mod metadata;
+mod setup;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  setup            what the tests need of this machine: looks for it, and installs it as root on Debian
+  test [ARGS]      setup, then all tests; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
+  ci               setup, then every check beside the tests: the house, layers, licences, format, lints, features, docs
+  bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
+  help             this";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", [].as_slice()),
+    };
+    let done = match command {
+        "setup" => setup::run(),
+        "test" => test::run(rest),
+        "ci" => ci::run(),
+        "bench" => bench::run(rest),
+        "help" | "-h" | "--help" => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            eprintln!("there is no command {other:?}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {command}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

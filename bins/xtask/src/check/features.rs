@@ -1,0 +1,43 @@
+//! Every published crate builds with no feature, with each alone, and with all: a feature that needs another one without
+//! saying so is found here and not by a user.
+//!
+//! Only the library is checked, without linking, by clippy, which denies warnings for our code alone and shares the compiled
+//! dependencies with the other steps. A combination that is the same as another is not tried twice.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+
+use crate::metadata::{Metadata, Package};
+use crate::step::{cargo, execute};
+
+/// Fails at the first combination that does not build.
+pub(crate) fn check(metadata: &Metadata) -> Result<()> {
+    let published: Vec<&Package> = metadata.ours().filter(|package| package.is_published()).collect();
+    if published.is_empty() {
+        bail!("no crate is published, which cannot be");
+    }
+    for package in published {
+        if !package.manifest_path.with_file_name("src").join("lib.rs").exists() {
+            continue;
+        }
+        for set in combinations(package) {
+            let features = set.iter().copied().collect::<Vec<_>>().join(",");
+            println!("   {} [{features}]", package.name);
+            let mut command = cargo();
+            command.args(["clippy", "--lib", "--no-default-features", "--quiet", "--package"]);
+            command.args([package.name.as_str(), "--features", features.as_str(), "--", "-D", "warnings"]);
+            execute(&mut command).with_context(|| format!("{} with [{features}]", package.name))?;
+        }
+    }
+    Ok(())
+}
+
+/// None, each, all; as sets, so that a crate with one feature has two.
+fn combinations(package: &Package) -> BTreeSet<BTreeSet<&str>> {
+    let names = || package.features.keys().map(String::as_str).filter(|name| *name != "default");
+    let mut sets: BTreeSet<BTreeSet<&str>> = names().map(|name| BTreeSet::from([name])).collect();
+    sets.insert(BTreeSet::new());
+    sets.insert(names().collect());
+    sets
+}

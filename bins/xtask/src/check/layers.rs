@@ -1,0 +1,146 @@
+//! Who may know whom. A crate that calls something owns the trait for it, so the leaves know nobody, and only the binary
+//! names a backend. `docs/architecture.md` draws it; here it is enforced.
+
+use anyhow::{Result, bail};
+
+use crate::metadata::{Dependency, Metadata, Package};
+
+/// Our crates, and which of ours each may know; `?` marks those it may know only under a feature.
+const MAY_KNOW: [(&str, &[&str]); 8] = [
+    ("picarcade-redis", &[]),
+    ("picarcade-breaker", &[]),
+    ("picarcade-intent", &[]),
+    ("picarcade-analytics", &[]),
+    ("picarcade-testkit", &[]),
+    ("picarcade-cache", &["picarcade-redis?"]),
+    ("picarcade-ratelimit", &["picarcade-redis?"]),
+    (
+        "picarcade-flow",
+        &[
+            "picarcade-cache",
+            "picarcade-breaker",
+            "picarcade-ratelimit",
+            "picarcade-analytics",
+            "picarcade-intent",
+        ],
+    ),
+];
+
+/// The features that bring a network backend.
+const BACKENDS: [&str; 3] = ["redis", "fred", "postgres"];
+
+/// The drivers of backends, and the only crates that may name them.
+const DRIVERS: [(&str, &[&str]); 4] = [
+    ("redis", &["picarcade-redis"]),
+    ("fred", &["picarcade-redis"]),
+    ("sqlx", &["picarcade-analytics"]),
+    ("reqwest", &["picarcade-intent", "picarcade"]),
+];
+
+/// Who assembles, and so may switch backends on.
+const ASSEMBLERS: [&str; 4] = ["picarcade", "picarcade-examples", "picarcade-benches", "xtask"];
+
+/// Fails with a line for each who knows too much.
+pub(crate) fn check(metadata: &Metadata) -> Result<()> {
+    let ours: Vec<&Package> = metadata.ours().collect();
+    let faults: Vec<String> = ours.iter().flat_map(|package| faults(package)).collect();
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
+    }
+    Ok(())
+}
+
+fn faults(package: &Package) -> Vec<String> {
+    let name = &package.name;
+    if ASSEMBLERS.contains(&name.as_str()) {
+        return Vec::new();
+    }
+    let Some((_, allowed)) = MAY_KNOW.iter().find(|(known, _)| known == name) else {
+        return vec![format!("{name}: say in xtask's layers whom it may know")];
+    };
+    let mut faults: Vec<String> =
+        package.dependencies.iter().filter_map(|it| fault_of(it, allowed)).collect();
+    for (driver, users) in DRIVERS {
+        let uses = package.dependencies.iter().any(|it| it.name == driver && !it.is_dev());
+        if uses && !users.contains(&name.as_str()) {
+            faults.push(format!("names the driver {driver}"));
+        }
+    }
+    // The Redis crate is a backend itself, and has to have one driver.
+    let default = package.features.get("default").into_iter().flatten();
+    if name != "picarcade-redis" {
+        faults
+            .extend(default.filter(|it| is_backend(it)).map(|it| format!("has the backend {it} by default")));
+    }
+    faults.into_iter().map(|fault| format!("{name} {fault}")).collect()
+}
+
+fn fault_of(dependency: &Dependency, allowed: &[&str]) -> Option<String> {
+    let name = &dependency.name;
+    if !name.starts_with("picarcade") {
+        return None;
+    }
+    if dependency.is_dev() {
+        let known = allowed.iter().any(|it| it.trim_end_matches('?') == name);
+        return (!known && name != "picarcade-testkit").then(|| format!("knows {name} in its tests"));
+    }
+    let Some(rule) = allowed.iter().find(|it| it.trim_end_matches('?') == name) else {
+        return Some(format!("knows {name}"));
+    };
+    if rule.ends_with('?') && !dependency.optional {
+        return Some(format!("knows {name} without a feature"));
+    }
+    if dependency.uses_default_features {
+        return Some(format!("takes {name} with its default features"));
+    }
+    let backend = dependency.features.iter().find(|it| is_backend(it))?;
+    Some(format!("switches {name}'s backend {backend} on"))
+}
+
+fn is_backend(feature: &str) -> bool {
+    BACKENDS.contains(&feature.rsplit(['/', ':']).next().unwrap_or(feature))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{fault_of, is_backend};
+    use crate::metadata::Dependency;
+
+    fn dependency(name: &str) -> Dependency {
+        Dependency {
+            name: name.to_owned(),
+            kind: None,
+            optional: false,
+            uses_default_features: false,
+            features: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn knowing_is_by_leave() {
+        let optional = Dependency { optional: true, ..dependency("picarcade-redis") };
+        assert_eq!(fault_of(&optional, &["picarcade-redis?"]), None);
+        assert!(fault_of(&dependency("picarcade-redis"), &["picarcade-redis?"]).is_some());
+        assert!(fault_of(&optional, &[]).is_some());
+        assert_eq!(fault_of(&dependency("tokio"), &[]), None);
+    }
+
+    #[test]
+    fn tests_may_use_the_kit() {
+        let dev = |name| Dependency { kind: Some("dev".to_owned()), ..dependency(name) };
+        assert_eq!(fault_of(&dev("picarcade-testkit"), &[]), None);
+        assert!(fault_of(&dev("picarcade-flow"), &[]).is_some());
+        assert!(fault_of(&dependency("picarcade-testkit"), &[]).is_some());
+    }
+
+    #[test]
+    fn backends_stay_off() {
+        let on = Dependency { features: vec!["redis".to_owned()], ..dependency("picarcade-cache") };
+        assert!(fault_of(&on, &["picarcade-cache"]).is_some());
+        let default = Dependency { uses_default_features: true, ..dependency("picarcade-cache") };
+        assert!(fault_of(&default, &["picarcade-cache"]).is_some());
+        assert!(
+            is_backend("picarcade-analytics/postgres") && is_backend("dep:redis") && !is_backend("sqlite")
+        );
+    }
+}

@@ -1,0 +1,6 @@
+//! The checks that cargo does not have.
+
+pub(crate) mod features;
+pub(crate) mod house;
+pub(crate) mod layers;
+pub(crate) mod licences;

@@ -1,0 +1,75 @@
+//! What cargo knows of the workspace and its dependencies, as far as the checks need it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::step::{cargo, read};
+
+/// `cargo metadata`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Metadata {
+    pub(crate) packages: Vec<Package>,
+    workspace_members: HashSet<String>,
+}
+
+/// One package, ours or another's.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Package {
+    id: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) license: Option<String>,
+    pub(crate) manifest_path: PathBuf,
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) features: BTreeMap<String, Vec<String>>,
+    publish: Option<Vec<String>>,
+}
+
+/// One line of a package's dependencies.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    /// `dev`, `build`, or nothing.
+    pub(crate) kind: Option<String>,
+    pub(crate) optional: bool,
+    pub(crate) uses_default_features: bool,
+    pub(crate) features: Vec<String>,
+}
+
+impl Dependency {
+    /// Whether only tests, examples and benches have it.
+    pub(crate) fn is_dev(&self) -> bool {
+        self.kind.as_deref() == Some("dev")
+    }
+}
+
+impl Metadata {
+    /// Asks cargo, for this platform.
+    pub(crate) fn read() -> Result<Self> {
+        let host =
+            read(cargo().args(["rustc", "--package", "xtask", "--quiet", "--", "--print", "host-tuple"]));
+        let host = host.unwrap_or_default();
+        let mut command = cargo();
+        command.args(["metadata", "--format-version", "1", "--all-features"]);
+        if !host.trim().is_empty() {
+            command.args(["--filter-platform", host.trim()]);
+        }
+        let text = read(&mut command)?;
+        serde_json::from_str(&text).context("`cargo metadata` has changed its form")
+    }
+
+    /// The packages of this workspace.
+    pub(crate) fn ours(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
+    }
+}
+
+impl Package {
+    /// Whether it goes to a registry.
+    pub(crate) fn is_published(&self) -> bool {
+        self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
+    }
+}

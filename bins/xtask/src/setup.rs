@@ -1,0 +1,150 @@
+//! What the tests need of the machine: Redis with TLS, PostgreSQL's server, pgbouncer; for the checks also rustfmt and clippy.
+//!
+//! Looking takes a fraction of a second. What is missing is installed when we are root on a Debian, without starting
+//! services; otherwise one line says what to install.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::step::{cargo, execute, step};
+
+/// What may be missing, and the Debian package that has it.
+struct Need {
+    what: &'static str,
+    package: &'static str,
+    is_there: fn() -> bool,
+}
+
+const NEEDS: [Need; 3] = [
+    Need { what: "redis-server 7 or newer, with TLS", package: "redis-server", is_there: redis },
+    Need { what: "the server programs of PostgreSQL 14 or newer", package: "postgresql", is_there: postgres },
+    Need { what: "pgbouncer", package: "pgbouncer", is_there: || on_path("pgbouncer").is_some() },
+];
+
+/// Keeps Debian's packages from starting the services that they bring.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Looks, and installs.
+fn look() -> Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.is_there)()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let whats: Vec<_> = missing.iter().map(|need| need.what).collect();
+    let packages: Vec<_> = missing.iter().map(|need| need.package).collect();
+    if !(is_root() && on_path("apt-get").is_some()) {
+        bail!("please install {} (Debian: apt-get install {})", whats.join("; "), packages.join(" "));
+    }
+    install(&packages)?;
+    if let Some(need) = NEEDS.iter().find(|need| !(need.is_there)()) {
+        bail!("{} is still missing after the installation of {}", need.what, need.package);
+    }
+    Ok(())
+}
+
+/// `cargo xtask setup`.
+pub(crate) fn run() -> Result<()> {
+    step("setup", look)
+}
+
+/// rustfmt and clippy, which a minimal toolchain lacks.
+pub(crate) fn components() -> Result<()> {
+    for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        let mut ask = cargo();
+        ask.args([command, "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+        if !ask.status().is_ok_and(|status| status.success()) {
+            execute(Command::new("rustup").args(["component", "add", component]))
+                .with_context(|| format!("please install {component}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let apt = || {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+        apt
+    };
+    let _quiet = NoServices::begin()?;
+    execute(apt().args(["update", "-q"]))?;
+    execute(apt().args(["install", "-q", "-y", "--no-install-recommends"]).args(packages))
+}
+
+/// While it lives, packages do not start services. A policy that is already there stays as it is.
+struct NoServices {
+    ours: bool,
+}
+
+impl NoServices {
+    fn begin() -> Result<Self> {
+        use std::os::unix::fs::PermissionsExt;
+        if Path::new(POLICY).exists() {
+            return Ok(Self { ours: false });
+        }
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n").context("cannot write the policy for services")?;
+        let guard = Self { ours: true };
+        fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))
+            .context("cannot write the policy for services")?;
+        Ok(guard)
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = fs::remove_file(POLICY);
+        }
+    }
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
+
+/// A Redis without TLS does not know the setting; one with TLS and nothing to listen to says so and ends. Older ones do not
+/// know the third setting.
+fn redis() -> bool {
+    let Some(program) = on_path("redis-server") else { return false };
+    Command::new(program)
+        .args([
+            "--port",
+            "0",
+            "--tls-port",
+            "0",
+            "--enable-debug-command",
+            "yes",
+            "--save",
+            "",
+            "--logfile",
+            "",
+        ])
+        .current_dir(std::env::temp_dir())
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("not listen anywhere"))
+}
+
+fn postgres() -> bool {
+    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    debian
+        .filter(|entry| {
+            entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()).is_some_and(|it| it >= 14)
+        })
+        .any(|entry| {
+            ["initdb", "postgres", "psql"].iter().all(|name| entry.path().join("bin").join(name).is_file())
+        })
+        || ["initdb", "postgres", "psql"].iter().all(|name| on_path(name).is_some())
+}
+
+/// The program of that name, also where only root's path would find it.
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
+        .map(|place| place.join(program))
+        .find(|candidate| candidate.is_file())
+}

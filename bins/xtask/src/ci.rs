@@ -1,30 +1,52 @@
 //! `cargo xtask ci`: everything beside the tests that must hold before a change goes in. Quick checks come first.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::check::{features, house, layers, licences};
 use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
 
-/// All of them, in order; the first failure ends it.
-pub(crate) fn run() -> Result<()> {
-    setup::run()?;
+/// A name, and what it does.
+type Check = (&'static str, fn() -> Result<()>);
+
+/// The checks in order.
+const CHECKS: [Check; 7] = [
+    ("house", house::check),
+    ("layers", || layers::check(&Metadata::read()?)),
+    ("licences", || licences::check(&Metadata::read()?)),
+    ("format", format),
+    ("clippy", clippy),
+    ("features", || features::check(&Metadata::read()?)),
+    ("docs", docs),
+];
+
+/// All of them, or those that are named; the first failure ends it.
+pub(crate) fn run(names: &[String]) -> Result<()> {
+    if let Some(unknown) = names.iter().find(|name| CHECKS.iter().all(|(check, _)| check != name)) {
+        let known: Vec<_> = CHECKS.iter().map(|(name, _)| *name).collect();
+        bail!("there is no check {unknown:?}; there are {}", known.join(", "));
+    }
     step("components", setup::components)?;
-    step("house", house::check)?;
-    let metadata = Metadata::read()?;
-    step("layers", || layers::check(&metadata))?;
-    step("licences", || licences::check(&metadata))?;
-    step("format", || execute(cargo().args(["fmt", "--all", "--check"])))?;
-    step("clippy", || {
-        let scope = ["clippy", "--workspace", "--all-targets", "--all-features"];
-        execute(cargo().args(scope).args(["--quiet", "--", "-D", "warnings"]))
-    })?;
-    step("features", || features::check(&metadata))?;
-    step("docs", || {
-        let scope = ["doc", "--workspace", "--no-deps", "--all-features", "--quiet"];
-        execute(cargo().args(scope).env("RUSTDOCFLAGS", "-D warnings"))
-    })?;
+    for (name, check) in CHECKS {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            step(name, check)?;
+        }
+    }
     println!("All checks passed.");
     Ok(())
+}
+
+fn format() -> Result<()> {
+    execute(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    let scope = ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet"];
+    execute(cargo().args(scope).args(["--", "-D", "warnings"]))
+}
+
+fn docs() -> Result<()> {
+    let scope = ["doc", "--workspace", "--no-deps", "--all-features", "--quiet"];
+    execute(cargo().args(scope).env("RUSTDOCFLAGS", "-D warnings"))
 }

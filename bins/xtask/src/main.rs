@@ -20,7 +20,7 @@ cargo xtask <command>
 
   setup            what the tests need of this machine: looks for it, and installs it as root on Debian
   test [ARGS]      setup, then all tests; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
-  ci               setup, then every check beside the tests: the house, layers, licences, format, lints, features, docs
+  ci [CHECK…]      every check beside the tests: house, layers, licences, format, clippy, features, docs
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
   help             this";
 
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let done = match command {
         "setup" => setup::run(),
         "test" => test::run(rest),
-        "ci" => ci::run(),
+        "ci" => ci::run(rest),
         "bench" => bench::run(rest),
         "help" | "-h" | "--help" => {
             println!("{HELP}");

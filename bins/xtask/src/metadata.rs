@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -49,14 +50,11 @@ impl Dependency {
 impl Metadata {
     /// Asks cargo, for this platform.
     pub(crate) fn read() -> Result<Self> {
-        let host =
-            read(cargo().args(["rustc", "--package", "xtask", "--quiet", "--", "--print", "host-tuple"]));
-        let host = host.unwrap_or_default();
+        let version = read(Command::new("rustc").arg("-vV"))?;
+        let host = version.lines().find_map(|line| line.strip_prefix("host: "));
         let mut command = cargo();
         command.args(["metadata", "--format-version", "1", "--all-features"]);
-        if !host.trim().is_empty() {
-            command.args(["--filter-platform", host.trim()]);
-        }
+        command.args(host.into_iter().flat_map(|host| ["--filter-platform", host]));
         let text = read(&mut command)?;
         serde_json::from_str(&text).context("`cargo metadata` has changed its form")
     }

@@ -11,6 +11,7 @@ use crate::facts::Facts;
 use crate::goal::Goal;
 use crate::local::{Goals, LocalClassifier};
 use crate::matrix::Matrix;
+use crate::order;
 use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::type_set::TypeSet;
@@ -23,7 +24,7 @@ use crate::verdict::{Source, Verdict};
 ///
 /// let classifier = Classifier::new(Matrix::embedded());
 /// let request = Request {
-///     prompt: Prompt::new("remove the moving truck")?,
+///     prompt: Prompt::new("make the sky purple")?,
 ///     facts: Facts { active_image: true, ..Facts::default() },
 ///     media: Media::default(),
 /// };
@@ -125,7 +126,7 @@ impl Classifier {
     }
 
     fn likely(&self, request: &Request) -> Likely<'_> {
-        let goals = self.local.goals(request.prompt.as_str(), request.facts);
+        let goals = self.local.goals(&order::without(request.prompt.as_str()), request.facts);
         Likely { matrix: &self.matrix, facts: request.facts, goals }
     }
 }

@@ -9,6 +9,7 @@ mod facts;
 mod goal;
 pub mod local;
 mod matrix;
+mod order;
 mod problem;
 mod prompt;
 mod prompt_type;

@@ -2,7 +2,7 @@
 
 use super::parse::{Parsed, Placed};
 use super::row::Row;
-use super::{QUESTIONS, question};
+use super::QUESTIONS;
 use crate::catalogue::Catalogue;
 use crate::facts::Facts;
 use crate::goal::Goal;
@@ -22,7 +22,7 @@ pub(super) fn models(parsed: &Parsed, catalogue: &Catalogue, problems: &mut Vec<
     }
 }
 
-/// The answer to every question, in the order of [`question`]; `None` when there are errors.
+/// The answer to every question, goal by goal and facts by facts; `None` when there are errors.
 ///
 /// `end` is the line where a missing row could be added.
 pub(super) fn decisions(
@@ -38,12 +38,11 @@ pub(super) fn decisions(
         for facts in Facts::all() {
             let first = parsed.rows.iter().enumerate().find(|(_, placed)| placed.row.matches(goal, facts));
             if let Some((index, placed)) = first {
-                debug_assert_eq!(answers.len(), question(goal, facts));
                 answers.push(placed.row.clone());
                 if let Some(facts_of_row) = reached.get_mut(index) {
                     facts_of_row.push(facts);
                 }
-            } else if facts.uploaded_image || !facts.references() {
+            } else if !facts.referenced_image {
                 // An upload and a stored reference ask the same question: name it once.
                 problems.push(Problem::error(
                     end,

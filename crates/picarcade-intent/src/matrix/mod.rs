@@ -151,7 +151,7 @@ impl Matrix {
     }
 }
 
-/// The number of a question, below [`QUESTIONS`].
+/// The number of a question, below [`QUESTIONS`]: goal by goal, and facts by facts within a goal.
 const fn question(goal: Goal, facts: Facts) -> usize {
     goal as usize * Facts::COUNT + facts.bits() as usize
 }

@@ -33,12 +33,9 @@ pub(super) fn rows(csv: &[u8]) -> (Parsed, Vec<Problem>) {
     let mut parsed = Parsed { rows: Vec::new() };
     let csv = csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv);
     let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(csv);
-    let header = match reader.headers() {
-        Ok(header) => header.clone(),
-        Err(_) => {
-            problems.push(Problem::error(1, None, "the header is not UTF-8"));
-            return (parsed, problems);
-        }
+    let Ok(header) = reader.headers().cloned() else {
+        problems.push(Problem::error(1, None, "the header is not UTF-8"));
+        return (parsed, problems);
     };
     let Some(columns) = Columns::read(&header, &mut problems) else { return (parsed, problems) };
     let mut place = 0;
@@ -84,7 +81,7 @@ fn line_of(csv: &[u8], from: usize) -> u64 {
 }
 
 fn lines_in(csv: &[u8]) -> u64 {
-    csv.iter().filter(|&&byte| byte == b'\n').count() as u64
+    csv.split(|&byte| byte == b'\n').skip(1).count() as u64
 }
 
 /// Which cell of a record belongs to which column.
@@ -104,7 +101,7 @@ impl Columns {
             match COLUMNS.iter().position(|column| *column == name).and_then(|index| places.get_mut(index)) {
                 Some(slot @ None) => *slot = Some(place),
                 Some(Some(_)) => {
-                    problems.push(Problem::error(1, known(&name), format!("column {name} is there twice")))
+                    problems.push(Problem::error(1, known(&name), format!("column {name} is there twice")));
                 }
                 None => problems.push(Problem::error(1, None, format!("unknown column {}", shown(&name)))),
             }
@@ -125,6 +122,9 @@ impl Columns {
         COLUMNS.into_iter().zip(self.places).find(|(_, at)| *at == Some(place)).map(|(name, _)| name)
     }
 }
+
+/// A cell that says yes, no, or either.
+struct Fact(Option<bool>);
 
 /// One record with the places of its cells.
 struct Cells<'a> {
@@ -153,9 +153,9 @@ impl Cells<'_> {
         Some(Row {
             number: number?,
             goals: goals?,
-            active_image: active_image?,
-            active_video: active_video?,
-            references: references?,
+            active_image: active_image?.0,
+            active_video: active_video?.0,
+            references: references?.0,
             prompt_type: prompt_type?,
             model: model?,
             enhancement: enhancement?,
@@ -207,11 +207,11 @@ impl Cells<'_> {
         (self.problems.len() == before).then_some(goals)
     }
 
-    fn fact(&mut self, column: &'static str) -> Option<Option<bool>> {
+    fn fact(&mut self, column: &'static str) -> Option<Fact> {
         match self.filled(column)?.to_ascii_uppercase().as_str() {
-            "YES" => Some(Some(true)),
-            "NO" => Some(Some(false)),
-            "-" => Some(None),
+            "YES" => Some(Fact(Some(true))),
+            "NO" => Some(Fact(Some(false))),
+            "-" => Some(Fact(None)),
             _ => {
                 let message = format!("unknown word {}: write YES, NO or -", shown(self.cell(column)));
                 self.problem(column, message);

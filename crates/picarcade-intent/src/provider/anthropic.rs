@@ -116,14 +116,15 @@ impl Anthropic {
             Some("refusal") => Err(Unusable::Refusal),
             Some("max_tokens" | "model_context_window_exceeded") => Err(Unusable::Truncated),
             None => Err(Unusable::Malformed),
-            Some(_) => match tool {
-                Some(tool) => Answer::from_json(tool["input"].clone(), cost),
-                None => {
+            Some(_) => {
+                if let Some(tool) = tool {
+                    Answer::from_json(tool["input"].clone(), cost)
+                } else {
                     let texts = blocks.iter().filter(|block| block["type"] == "text");
                     let text: String = texts.filter_map(|block| block["text"].as_str()).collect();
                     if text.is_empty() { Err(Unusable::Missing) } else { Answer::from_text(&text, cost) }
                 }
-            },
+            }
         };
         super::priced(answer, cost, response.status)
     }

@@ -20,13 +20,13 @@ use crate::error::ConfigError;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a provider may be silent. Models think before the first byte, so this is long.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The largest response that is read. Answers have a few kilobytes; Replicate returns the input as well.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
 /// The longest wait that a provider is believed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// A client for one provider.
 #[derive(Debug, Clone)]

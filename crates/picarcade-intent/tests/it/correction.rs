@@ -1,0 +1,179 @@
+//! Every combination of facts, words and answers: what comes out is feasible and consistent.
+
+use picarcade_intent::{
+    Answer, Classifier, Facts, Goal, LocalClassifier, Matrix, PromptType, Source, Verdict, enhance,
+};
+use proptest::prelude::*;
+
+use crate::support::request;
+
+/// Words for each goal, so that every (goal, facts) combination is asked for.
+const WORDS: [(Goal, &str); Goal::COUNT] = [
+    (Goal::CreateImage, "a watercolor painting of a lighthouse on a cliff"),
+    (Goal::Edit, "make the sky purple"),
+    (Goal::AddElement, "add a golden retriever next to the bench"),
+    (Goal::CreateVideo, "make a video of waves rolling onto the beach"),
+    (Goal::CreateVideoWithAudio, "create a video with music and a man saying hello"),
+];
+
+fn answer(prompt_type: PromptType) -> Answer {
+    Answer {
+        prompt_type,
+        enhanced_prompt: "An entirely different picture of a castle.".to_owned(),
+        confidence: 0.97,
+        reasoning: "because the words say so".to_owned(),
+        cost_micros: 1_234,
+    }
+}
+
+fn letters(facts: Facts) -> String {
+    let letters = [
+        ('i', facts.active_image),
+        ('v', facts.active_video),
+        ('u', facts.uploaded_image),
+        ('r', facts.referenced_image),
+    ];
+    letters.into_iter().filter(|(_, is_set)| *is_set).map(|(letter, _)| letter).collect()
+}
+
+/// What must hold of any verdict.
+fn assert_consistent(matrix: &Matrix, verdict: &Verdict, facts: Facts) {
+    assert!(matrix.feasible(facts).contains(verdict.prompt_type), "{verdict:?} {facts:?}");
+    assert_eq!(matrix.decide(verdict.goal, facts).prompt_type, verdict.prompt_type);
+    assert!((0.0..=1.0).contains(&verdict.confidence));
+    assert_eq!(verdict.audio, verdict.goal == Goal::CreateVideoWithAudio);
+    assert!(!verdict.reasoning.is_empty());
+}
+
+#[test]
+fn every_answer_to_every_question_becomes_feasible() {
+    let matrix = Matrix::embedded();
+    let classifier = Classifier::new(Matrix::embedded());
+    for facts in Facts::all() {
+        for (_, words) in WORDS {
+            let request = request(words, &letters(facts));
+            let local = classifier.locally(&request);
+            assert_consistent(&matrix, &local, facts);
+            assert_eq!((local.source, local.corrected_from), (Source::Local, None));
+            for prompt_type in PromptType::ALL {
+                let verdict = classifier.corrected(&request, answer(prompt_type));
+                assert_consistent(&matrix, &verdict, facts);
+                assert_eq!(verdict.source, Source::Llm);
+                assert_eq!(verdict.reasoning, "because the words say so");
+                if matrix.feasible(facts).contains(prompt_type) {
+                    assert_eq!((verdict.prompt_type, verdict.corrected_from), (prompt_type, None));
+                    assert!((verdict.confidence - 0.97).abs() < f64::EPSILON, "as the AI states it");
+                } else {
+                    assert_eq!(verdict.prompt_type, local.prompt_type, "the likeliest feasible type");
+                    assert_eq!(verdict.corrected_from, Some(prompt_type));
+                    assert_eq!(verdict.enhancement, None, "a prompt for something else is not kept");
+                    assert!((verdict.confidence - local.confidence).abs() < f64::EPSILON);
+                    let rebuilt = enhance(verdict.prompt_type, &request, verdict.audio);
+                    assert!(rebuilt.to_lowercase().contains(&words.to_lowercase()), "{rebuilt}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_type_is_as_likely_as_the_goals_that_lead_to_it() {
+    let (matrix, classifier) = (Matrix::embedded(), Classifier::new(Matrix::embedded()));
+    for facts in Facts::all() {
+        for (_, words) in WORDS {
+            let request = request(words, &letters(facts));
+            let goals = LocalClassifier::embedded().goals(request.prompt.as_str(), facts);
+            let probability = |wanted: PromptType| -> f64 {
+                let leading =
+                    Goal::ALL.into_iter().filter(|goal| matrix.decide(*goal, facts).prompt_type == wanted);
+                leading.map(|goal| f64::from(goals.get(goal))).sum()
+            };
+            let verdict = classifier.locally(&request);
+            assert!((verdict.confidence - probability(verdict.prompt_type)).abs() <= 1e-4);
+            for other in matrix.feasible(facts).iter() {
+                assert!(probability(other) <= probability(verdict.prompt_type) + 1e-9);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_accepted_prompt_is_kept_and_a_bad_one_is_not() {
+    let classifier = Classifier::new(Matrix::embedded());
+    let request = request("give her @hat", "ir");
+    let with = |enhanced: &str| {
+        let answer = Answer { enhanced_prompt: enhanced.to_owned(), ..answer(PromptType::EditImageRef) };
+        classifier.corrected(&request, answer).enhancement
+    };
+    let good = "Put @hat on the woman in @working_image. Everything else stays.";
+    assert_eq!(with(good).as_deref(), Some(good));
+    for bad in ["", "Put a hat on her.", "Put @hat and @scarf on the woman in @working_image."] {
+        assert_eq!(with(bad), None, "{bad}");
+    }
+}
+
+#[test]
+fn sound_with_references_is_told_from_silence() {
+    let classifier = Classifier::new(Matrix::embedded());
+    for (words, audio) in
+        [("make a video with music and a man saying hello", true), ("make a video of this", false)]
+    {
+        let request = request(words, "u");
+        let verdict = classifier.corrected(&request, answer(PromptType::EditImageRefToVideo));
+        assert_eq!((verdict.prompt_type, verdict.audio), (PromptType::EditImageRefToVideo, audio), "{words}");
+    }
+}
+
+#[test]
+fn rules_decide_alone_where_one_type_is_feasible() {
+    let only_pictures = "goal,active_image,active_video,references,prompt_type,model,enhancement\n\
+                         -,-,-,NO,NEW_IMAGE,black-forest-labs/flux-1.1-pro,none\n\
+                         \"create_image, edit, add_element\",-,-,YES,NEW_IMAGE_REF,runway_gen4_image,clarify_keep_identity\n\
+                         -,-,-,YES,EDIT_IMAGE_REF_TO_VIDEO,runwayml/gen4-turbo,update_then_motion\n";
+    let matrix = Matrix::parse(only_pictures.as_bytes(), &picarcade_intent::Catalogue::embedded()).unwrap();
+    let classifier = Classifier::new(matrix.into());
+    let verdict = classifier.by_rules(&request("make a video of a fox", "iv")).unwrap();
+    assert_eq!((verdict.prompt_type, verdict.source), (PromptType::NewImage, Source::Rules));
+    assert!((verdict.confidence - 1.0).abs() < f64::EPSILON);
+    assert_eq!(classifier.by_rules(&request("make a video of a fox", "u")), None);
+    let embedded = Classifier::new(Matrix::embedded());
+    assert!(Facts::all().all(|facts| embedded.by_rules(&request("a fox", &letters(facts))).is_none()));
+}
+
+#[test]
+fn a_verdict_survives_a_cache() {
+    let classifier = Classifier::new(Matrix::embedded());
+    let request = request("make the sky purple", "i");
+    for verdict in
+        [classifier.locally(&request), classifier.corrected(&request, answer(PromptType::VideoEdit))]
+    {
+        let json = serde_json::to_string(&verdict).unwrap();
+        assert_eq!(serde_json::from_str::<Verdict>(&json).unwrap(), verdict);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever the words are and whatever an AI says of them.
+    #[test]
+    fn no_words_and_no_answer_break_the_promise(
+        words in "\\PC{1,200}",
+        bits in 0_u8..16,
+        said in 0..PromptType::COUNT,
+        enhanced in "\\PC{0,80}",
+        confidence in prop_oneof![Just(f64::INFINITY), Just(-1.0), 0.0..=1.0],
+    ) {
+        let Ok(prompt) = picarcade_intent::Prompt::new(words) else { return Ok(()) };
+        let facts = Facts::from_bits(bits);
+        let request = picarcade_intent::Request { prompt, ..request("x", &letters(facts)) };
+        let classifier = Classifier::new(Matrix::embedded());
+        let answer = Answer { enhanced_prompt: enhanced, confidence, ..answer(PromptType::ALL[said]) };
+        assert_consistent(&Matrix::embedded(), &classifier.corrected(&request, answer), facts);
+        assert_consistent(&Matrix::embedded(), &classifier.locally(&request), facts);
+        for prompt_type in PromptType::ALL {
+            let text = enhance(prompt_type, &request, true);
+            prop_assert!(text.chars().count() <= request.prompt.as_str().chars().count() + 1_500);
+        }
+    }
+}

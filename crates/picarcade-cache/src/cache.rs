@@ -79,7 +79,18 @@ enum Look<V> {
     Ahead(Entry<V>),
     /// Load, with this at hand.
     Stale(Entry<V>),
+    /// Ask the second level whether this is still good.
+    Suspect(Entry<V>),
     Miss,
+}
+
+/// What a caller has at hand while a load runs.
+enum At<V> {
+    /// A value that may be answered if the load fails or takes long.
+    Hand(Entry<V>),
+    /// A value that may have been invalidated: not to be answered unless the second level confirms it.
+    Doubt(Entry<V>),
+    Nothing,
 }
 
 impl<V> Cache<V> {
@@ -152,7 +163,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         if options.no_read {
             return inner.bypass(key, options, loader).await;
         }
-        let fallback = match inner.look(key) {
+        let at = match inner.look(key) {
             Look::Hit(entry, source) => return Ok(inner.serve(key, &entry, source, false)),
             Look::Ahead(entry) => {
                 if let Seat::Lead(flight) = inner.flights.board(key) {
@@ -162,52 +173,28 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
                 }
                 return Ok(inner.serve(key, &entry, Source::L1, true));
             }
-            Look::Stale(entry) => Some(entry),
-            Look::Miss => None,
+            Look::Stale(entry) => At::Hand(entry),
+            Look::Suspect(entry) => At::Doubt(entry),
+            Look::Miss => At::Nothing,
         };
-        inner.through_flight(key, options, fallback, loader).await
+        inner.through_flight(key, options, at, loader).await
     }
 
     /// The value of a key if either level has it. Never loads.
     pub async fn get(&self, key: &Key) -> Option<Lookup<V>> {
         let inner = &self.inner;
-        let fallback = match inner.look(key) {
+        let (fallback, doubt) = match inner.look(key) {
             Look::Hit(entry, source) => return Some(inner.serve(key, &entry, source, false)),
             Look::Ahead(entry) => return Some(inner.serve(key, &entry, Source::L1, false)),
-            Look::Stale(entry) => Some(entry),
-            Look::Miss => None,
+            Look::Stale(entry) => (Some(entry), None),
+            Look::Suspect(entry) => (None, Some(entry)),
+            Look::Miss => (None, None),
         };
-        let found = if inner.second.is_some() {
-            let flight = match inner.flights.board(key) {
-                Seat::Lead(flight) => {
-                    load::spawn(
-                        inner,
-                        *key,
-                        Arc::clone(&flight),
-                        Options::default(),
-                        Purpose::Read,
-                        load::none::<V>(),
-                    );
-                    Some(flight)
-                }
-                Seat::Wait(flight) => Some(flight),
-                Seat::Full => None,
-            };
-            match flight {
-                Some(flight) => {
-                    // The read has the second level's deadline; a load that is joined has the hard timeout.
-                    let deadline = Instant::now() + inner.policy.hard_timeout;
-                    match timeout_at(deadline, flight.wait()).await {
-                        Ok(Outcome::Found(entry, source)) => Some((entry, source)),
-                        _ => None,
-                    }
-                }
-                None => None,
-            }
-        } else {
-            None
+        let found = match inner.read(key, doubt).await {
+            Some(found) => Some(found),
+            None => fallback.map(|entry| (entry, Source::Stale)),
         };
-        match found.or_else(|| fallback.map(|entry| (entry, Source::Stale))) {
+        match found {
             Some((entry, source)) => Some(inner.serve(key, &entry, source, false)),
             None => {
                 inner.counters.misses.one();
@@ -297,8 +284,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
                     Freshness::Dead => self.forget(key, &entry),
                 }
             }
-            Standing::Suspect if entry.stamps.assess(now) == Freshness::Dead => self.forget(key, &entry),
-            Standing::Suspect => Look::Stale(entry),
+            Standing::Suspect => match entry.stamps.assess(now) {
+                Freshness::Dead => self.forget(key, &entry),
+                Freshness::Held => Look::Hit(entry, Source::Stale),
+                _ => Look::Suspect(entry),
+            },
             Standing::Invalidated => self.forget(key, &entry),
         }
     }
@@ -321,12 +311,32 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         Lookup { value: Arc::clone(&entry.value), source, age: Duration::from_nanos(age), refreshing }
     }
 
+    /// Reads a key from the second level, or waits for the load of it that is under way.
+    async fn read(self: &Arc<Self>, key: &Key, doubt: Option<Entry<V>>) -> Option<(Entry<V>, Source)> {
+        self.second.as_ref()?;
+        let flight = match self.flights.board(key) {
+            Seat::Lead(flight) => {
+                let purpose = doubt.map_or(Purpose::Read, Purpose::Check);
+                load::spawn(self, *key, Arc::clone(&flight), Options::default(), purpose, load::none::<V>());
+                flight
+            }
+            Seat::Wait(flight) => flight,
+            Seat::Full => return None,
+        };
+        // A read has the second level's deadline; a load that is joined has the hard timeout.
+        let deadline = Instant::now() + self.policy.hard_timeout;
+        match timeout_at(deadline, flight.wait()).await {
+            Ok(Outcome::Found(entry, source)) => Some((entry, source)),
+            _ => None,
+        }
+    }
+
     /// Leads or joins the load of a key and waits for it, as long as the caller is to wait.
     async fn through_flight<F, Fut, E>(
         self: &Arc<Self>,
         key: &Key,
         options: Options,
-        fallback: Option<Entry<V>>,
+        at: At<V>,
         loader: F,
     ) -> Result<Lookup<V>, LoadError<E>>
     where
@@ -334,6 +344,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
+        let (fallback, mut doubt) = match at {
+            At::Hand(entry) => (Some(entry), None),
+            At::Doubt(entry) => (None, Some(entry)),
+            At::Nothing => (None, None),
+        };
         let hard = Instant::now() + self.policy.hard_timeout;
         let wait_until =
             if fallback.is_some() { hard.min(Instant::now() + self.policy.soft_timeout) } else { hard };
@@ -342,7 +357,10 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             let (flight, leads) = match self.flights.board(key) {
                 Seat::Lead(flight) => {
                     let no_write = options.as_ref().is_some_and(|options| options.no_write);
-                    let purpose = Purpose::Load(fallback.clone());
+                    let purpose = match doubt.take() {
+                        Some(entry) => Purpose::Check(entry),
+                        None => Purpose::Load(fallback.clone()),
+                    };
                     if no_write {
                         // Nobody who wants a kept value is to wait for one that is not.
                         self.flights.finish(key, &flight, || ());
@@ -405,7 +423,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         if matches!(error, LoadError::Overloaded) {
             self.counters.overloaded.one();
         }
-        match fallback {
+        // It may have died while its caller waited.
+        match fallback.filter(|entry| self.clock.now() < entry.stamps.stale_until()) {
             Some(entry) => Ok(self.serve(key, &entry, Source::Stale, false)),
             None => {
                 self.counters.misses.one();

@@ -7,8 +7,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// Nanoseconds since a cache was made. Enough for 584 years.
+/// Nanoseconds on the process's clock. Enough for 584 years.
 pub(crate) type Nanos = u64;
+
+/// What the process's clock shows when a cache is made: values of the second level were loaded before that.
+const HEAD_START: Nanos = 60 * 24 * 3600 * 1_000_000_000;
 
 /// Where a cache takes its time from.
 #[derive(Debug, Clone)]
@@ -31,13 +34,13 @@ impl Clock {
 
     /// Monotonic time.
     pub(crate) fn now(&self) -> Nanos {
-        nanos(Instant::now().saturating_duration_since(self.origin))
+        HEAD_START + nanos(Instant::now().saturating_duration_since(self.origin))
     }
 
     /// Milliseconds since 1970; 0 when the clock is set before that.
     pub(crate) fn unix_ms(&self) -> u64 {
         match self.following {
-            Some(start) => start.saturating_add(self.now() / 1_000_000),
+            Some(start) => start.saturating_add((self.now() - HEAD_START) / 1_000_000),
             None => SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),

@@ -34,14 +34,17 @@ impl<V> Clone for Entry<V> {
     }
 }
 
-/// The times of a value on the process's clock.
+/// The times of a value on the process's clock. Times after the first are kept as milliseconds, which saves memory
+/// in every entry and reaches 49 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamps {
     pub(crate) stored: Nanos,
-    pub(crate) fresh_until: Nanos,
-    pub(crate) stale_until: Nanos,
-    /// No load before this, because one has just failed.
-    pub(crate) hold_until: Nanos,
+    /// From `stored`.
+    fresh_ms: u32,
+    /// From the end of `fresh_ms`.
+    stale_ms: u32,
+    /// From `stored`: no load before this, because one has just failed. 0 is none.
+    hold_ms: u32,
 }
 
 /// What the stamps say.
@@ -60,18 +63,30 @@ pub(crate) enum Freshness {
 }
 
 impl Stamps {
-    /// Stamps of a value stored at `now`.
-    pub(crate) fn new(now: Nanos, fresh_for: Nanos, stale_for: Nanos) -> Self {
-        let fresh_until = now.saturating_add(fresh_for);
-        Self { stored: now, fresh_until, stale_until: fresh_until.saturating_add(stale_for), hold_until: 0 }
+    /// Stamps of a value stored at `stored`, fresh and then stale for so long.
+    pub(crate) fn new(stored: Nanos, fresh_for: Nanos, stale_for: Nanos) -> Self {
+        Self { stored, fresh_ms: millis(fresh_for), stale_ms: millis(stale_for), hold_ms: 0 }
+    }
+
+    pub(crate) fn fresh_until(&self) -> Nanos {
+        self.stored + u64::from(self.fresh_ms) * MILLISECOND
+    }
+
+    pub(crate) fn stale_until(&self) -> Nanos {
+        self.fresh_until() + u64::from(self.stale_ms) * MILLISECOND
+    }
+
+    /// Whether a load failed so recently that none is to be tried.
+    pub(crate) fn is_held(&self, now: Nanos) -> bool {
+        now < self.stored + u64::from(self.hold_ms) * MILLISECOND
     }
 
     pub(crate) fn assess(&self, now: Nanos) -> Freshness {
-        if now >= self.stale_until {
-            Freshness::Dead
-        } else if now < self.fresh_until {
+        if now < self.fresh_until() {
             Freshness::Fresh
-        } else if now < self.hold_until {
+        } else if now >= self.stale_until() {
+            Freshness::Dead
+        } else if self.is_held(now) {
             Freshness::Held
         } else {
             Freshness::Stale
@@ -88,10 +103,10 @@ impl Stamps {
         draw: impl FnOnce() -> f64,
     ) -> Freshness {
         let verdict = self.assess(now);
-        if verdict != Freshness::Fresh || beta <= 0.0 || now < self.hold_until {
+        if beta <= 0.0 || verdict != Freshness::Fresh || self.is_held(now) {
             return verdict;
         }
-        let left = (self.fresh_until - now) as f64;
+        let left = (self.fresh_until() - now) as f64;
         let spread = f64::from(load_micros) * 1000.0 * beta;
         // Beyond 20 spreads the probability is below 2e-9: not worth a random number.
         if left > spread * 20.0 {
@@ -103,20 +118,27 @@ impl Stamps {
 
     /// The stamps after a load failed at `now`: no load for `hold_off` from now on.
     pub(crate) fn held(self, now: Nanos, hold_off: Nanos) -> Self {
-        Self { hold_until: now.saturating_add(hold_off), ..self }
+        let until = now.saturating_sub(self.stored).saturating_add(hold_off);
+        Self { hold_ms: millis(until), ..self }
     }
+}
+
+const MILLISECOND: Nanos = 1_000_000;
+
+fn millis(nanos: Nanos) -> u32 {
+    u32::try_from(nanos / MILLISECOND).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Freshness, Stamps};
+    use super::{Freshness, MILLISECOND, Stamps};
     use proptest::prelude::*;
 
     proptest! {
         /// A value is fresh, then stale, then dead, and never younger again.
         #[test]
         fn it_only_ages(stored in 0_u64..1000, fresh in 1_u64..1000, stale in 0_u64..1000, step in 1_u64..50) {
-            let stamps = Stamps::new(stored, fresh, stale);
+            let stamps = Stamps::new(stored * MILLISECOND, fresh * MILLISECOND, stale * MILLISECOND);
             let rank = |f| match f {
                 Freshness::Fresh => 0,
                 Freshness::Stale => 1,
@@ -126,7 +148,7 @@ mod tests {
             let mut last = 0;
             let mut now = stored;
             while now < stored + 3000 {
-                let at = rank(stamps.assess(now));
+                let at = rank(stamps.assess(now * MILLISECOND));
                 prop_assert!(at >= last && at < 9);
                 prop_assert_eq!(at == 0, now < stored + fresh);
                 prop_assert_eq!(at == 2, now >= stored + fresh + stale);
@@ -138,8 +160,9 @@ mod tests {
         /// Holding off begins when the load failed, not when the value expired, and never revives the dead.
         #[test]
         fn holding_off_counts_from_the_failure(failed in 0_u64..4000, hold in 1_u64..500, later in 0_u64..600) {
-            let stamps = Stamps::new(0, 1000, 2000).held(failed, hold);
-            let verdict = stamps.assess(failed + later);
+            let stamps = Stamps::new(0, 1000 * MILLISECOND, 2000 * MILLISECOND);
+            let stamps = stamps.held(failed * MILLISECOND, hold * MILLISECOND);
+            let verdict = stamps.assess((failed + later) * MILLISECOND);
             if failed + later >= 3000 {
                 prop_assert_eq!(verdict, Freshness::Dead);
             } else if failed + later >= 1000 {

@@ -173,6 +173,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         if self.second.as_ref().is_some_and(|second| second.sender == sender) {
             return;
         }
+        if message != Message::Alive {
+            self.counters.invalidations.one();
+        }
         match message {
             Message::Remove(key) => self.forget_key(&key),
             Message::Tag(tag) => self.forget_tag(tag),

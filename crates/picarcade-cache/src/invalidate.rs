@@ -1,8 +1,8 @@
 //! Changes from outside of a load: insert, remove, remove by tag, clear; here, in the second level, on every instance.
 //!
 //! The order is always the same: first this process's memory, so that its next lookup is right; then the second level, so
-//! that nobody can read the old value from there any more; then the message to the others, who forget theirs and
-//! find the second level already right.
+//! that nobody can read the old value from there any more; then memory once more, for what was read from there in
+//! between; then the message to the others, who forget theirs and find the second level already right.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,7 +38,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         let written = async {
             let seen = self.seen_now(second, tags).await?;
             let bytes = self.pack(second, &entry, json.as_deref()?, &seen).await?;
-            let left = Duration::from_nanos(entry.stamps.stale_until.saturating_sub(self.clock.now()));
+            let left = Duration::from_nanos(entry.stamps.stale_until().saturating_sub(self.clock.now()));
             let lifetime = left.min(MAX_LIFETIME).max(self.policy.tombstone());
             second.remote.replace(&second.space, key, bytes, lifetime).await.ok()
         };
@@ -52,42 +52,45 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     }
 
     pub(crate) async fn remove(&self, key: &Key) -> Reach {
+        self.counters.invalidations.one();
         self.forget_key(key);
         let Some(second) = &self.second else { return Reach::Local };
         let removed = second.remote.remove(&second.space, key, self.policy.tombstone()).await;
+        // Again: a lookup may have brought the old value back from the second level in between.
+        self.forget_key(key);
         self.tell(second, removed, Message::Remove(*key)).await
     }
 
     pub(crate) async fn remove_by_tag(&self, tag: Tag) -> Reach {
+        self.counters.invalidations.one();
         self.forget_tag(tag);
         let Some(second) = &self.second else { return Reach::Local };
         let raised = second.remote.raise(&second.space, Mark::Tag(tag), MARK_LIFETIME).await;
+        self.forget_tag(tag);
         self.tell(second, raised, Message::Tag(tag)).await
     }
 
     pub(crate) async fn clear(&self) -> Reach {
+        self.counters.invalidations.one();
         self.forget_all();
         let Some(second) = &self.second else { return Reach::Local };
         let raised = second.remote.raise(&second.space, Mark::Clear, MARK_LIFETIME).await;
-        second.doubt_clear_mark();
+        self.forget_all();
         self.tell(second, raised, Message::Clear).await
     }
 
     /// Forgets a key here, and keeps a load under way from bringing it back.
     pub(crate) fn forget_key(&self, key: &Key) {
-        self.counters.invalidations.one();
         self.flights.invalidate(key, || self.memory.remove(key));
     }
 
     /// Forgets a tag here.
     pub(crate) fn forget_tag(&self, tag: Tag) {
-        self.counters.invalidations.one();
         self.invalidations.invalidate(tag);
     }
 
     /// Forgets everything here.
     pub(crate) fn forget_all(&self) {
-        self.counters.invalidations.one();
         self.invalidations.clear();
         self.flights.invalidate_all();
         self.memory.clear();

@@ -15,7 +15,7 @@ use crate::{
     Key, Loaded, Options, Source,
     cache::Inner,
     clock::nanos,
-    entry::{Entry, Stamps},
+    entry::{Entry, Freshness, Stamps},
     flight::{Flight, Outcome},
     memory::OVERHEAD_BYTES,
     second_level::{Found, MAX_LIFETIME, SecondLevel, Seen},
@@ -26,6 +26,8 @@ use crate::{
 pub(crate) enum Purpose<V> {
     /// The key is missing, or stale with this value.
     Load(Option<Entry<V>>),
+    /// This value may have been invalidated: the second level knows.
+    Check(Entry<V>),
     /// The value is fresh, and to be replaced before its time is over.
     Refresh(Entry<V>),
     /// Only the second level is to be read.
@@ -57,7 +59,7 @@ pub(crate) fn spawn<V, F, Fut, E>(
     E: Send + Sync + 'static,
 {
     let born = inner.invalidations.count();
-    let landing = Landing { inner: Arc::clone(inner), key, flight };
+    let landing = Landing { inner: Arc::clone(inner), key, flight, keeps_nothing: options.no_write };
     let load = Load { landing, options, born, purpose, error: PhantomData };
     tokio::spawn(load.run(loader));
 }
@@ -67,6 +69,8 @@ struct Landing<V> {
     inner: Arc<Inner<V>>,
     key: Key,
     flight: Arc<Flight<V>>,
+    /// The caller asked for that: the flight was never registered.
+    keeps_nothing: bool,
 }
 
 impl<V> Landing<V> {
@@ -88,7 +92,7 @@ impl<V> Landing<V> {
                 stored = true;
             }
         });
-        if !registered || !stored {
+        if registered != stored || (!registered && !self.keeps_nothing) {
             inner.counters.late_writes.one();
         }
         self.flight.land(Outcome::Found(entry.clone(), source));
@@ -145,6 +149,18 @@ where
         let mut lease = None;
         if let Some(second) = &inner.second {
             let (found, first) = inner.fetch(second, &key, &self.options.tags, self.born).await;
+            if let Purpose::Check(entry) = self.purpose {
+                if !first.is_known() {
+                    // Nobody can tell. Memory goes on without the second level.
+                    if entry.stamps.assess(inner.clock.now()) == Freshness::Fresh {
+                        return self.landing.land(Outcome::Found(entry, Source::L1));
+                    }
+                    self.purpose = Purpose::Load(Some(entry));
+                } else {
+                    // What the second level does not confirm is not even good as a stale value.
+                    self.purpose = Purpose::Load(None);
+                }
+            }
             match found {
                 Found::Fresh(entry) if self.accepts(&entry) => return self.found(&entry),
                 Found::Stale(entry) | Found::Fresh(entry) => self.keep_newer(entry),
@@ -263,7 +279,7 @@ where
     /// Whether an entry of the second level makes a load unnecessary.
     fn accepts(&self, entry: &Entry<V>) -> bool {
         match &self.purpose {
-            Purpose::Load(_) | Purpose::Read => true,
+            Purpose::Load(_) | Purpose::Check(_) | Purpose::Read => true,
             // The same load that is to be refreshed does not count; a later one does. Stamps passed through milliseconds.
             Purpose::Refresh(current) => {
                 entry.stamps.stored > current.stamps.stored.saturating_add(2_000_000)
@@ -288,7 +304,7 @@ where
     fn as_it_was(&self) -> Outcome<V> {
         match &self.purpose {
             Purpose::Refresh(entry) => Outcome::Found(entry.clone(), Source::L1),
-            Purpose::Load(_) | Purpose::Read | Purpose::Bypass => Outcome::Absent,
+            Purpose::Load(_) | Purpose::Check(_) | Purpose::Read | Purpose::Bypass => Outcome::Absent,
         }
     }
 
@@ -299,9 +315,11 @@ where
         let (entry, source) = match &self.purpose {
             Purpose::Load(Some(entry)) => (entry, Source::Stale),
             Purpose::Refresh(entry) => (entry, Source::L1),
-            Purpose::Load(None) | Purpose::Read | Purpose::Bypass => return self.landing.land(outcome),
+            Purpose::Load(None) | Purpose::Check(_) | Purpose::Read | Purpose::Bypass => {
+                return self.landing.land(outcome);
+            }
         };
-        if now >= entry.stamps.stale_until {
+        if now >= entry.stamps.stale_until() {
             return self.landing.land(outcome);
         }
         // From now on, not from the old expiry: that may be long past, and the source would be hit at once.

@@ -58,6 +58,13 @@ pub(crate) struct Seen {
     tags: Vec<(Tag, u64)>,
 }
 
+impl Seen {
+    /// Whether the second level answered.
+    pub(crate) fn is_known(&self) -> bool {
+        self.clear_mark.is_some()
+    }
+}
+
 /// What the second level has.
 pub(crate) enum Found<V> {
     Fresh(Entry<V>),
@@ -181,17 +188,12 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         }
         let now = self.clock.now();
         let ms = |ms: u64| ms.saturating_mul(1_000_000);
-        let fresh_until = now.saturating_add(ms(left.fresh_ms));
+        let (age, fresh, stale) = (ms(left.age_ms), ms(left.fresh_ms), ms(left.stale_ms));
+        let stored = now.saturating_sub(age);
         let tags: Vec<Tag> = envelope.tags.iter().map(|(tag, _)| *tag).collect();
         let entry = Entry {
             value: Arc::new(value),
-            stamps: Stamps {
-                // Loaded before this process began to count: its age is then counted from there.
-                stored: now.saturating_sub(ms(left.age_ms)),
-                fresh_until,
-                stale_until: fresh_until.saturating_add(ms(left.stale_ms)),
-                hold_until: 0,
-            },
+            stamps: Stamps::new(stored, now.saturating_sub(stored).saturating_add(fresh), stale),
             born,
             tags: (!tags.is_empty()).then(|| Arc::new(tags)),
             weight: u32::try_from(weight + OVERHEAD_BYTES).unwrap_or(u32::MAX),
@@ -257,8 +259,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         let now = self.clock.now();
         let wall = self.clock.unix_ms();
         let ms = |nanos: u64| nanos / 1_000_000;
-        let fresh_until_ms = wall.saturating_add(ms(entry.stamps.fresh_until.saturating_sub(now)));
-        let stale_ms = ms(entry.stamps.stale_until.saturating_sub(entry.stamps.fresh_until.max(now)));
+        let fresh_until_ms = wall.saturating_add(ms(entry.stamps.fresh_until().saturating_sub(now)));
+        let stale_ms = ms(entry.stamps.stale_until().saturating_sub(entry.stamps.fresh_until().max(now)));
         let envelope = Envelope {
             schema: self.schema,
             stored_ms: wall.saturating_sub(ms(now.saturating_sub(entry.stamps.stored))),
@@ -285,7 +287,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             return;
         };
         let Some(bytes) = self.pack(second, entry, json, seen).await else { return };
-        let left = entry.stamps.stale_until.saturating_sub(self.clock.now());
+        let left = entry.stamps.stale_until().saturating_sub(self.clock.now());
         let mut lifetime = Duration::from_nanos(left).min(MAX_LIFETIME);
         if seen.generation != Generation::NONE {
             // The entry takes the tombstone's place, and must remember the generation for as long.

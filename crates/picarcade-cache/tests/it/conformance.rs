@@ -1,0 +1,146 @@
+//! What every second level promises, run against each: a backend that is added to the list gets every test.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use picarcade_cache::{Generation, InMemoryRemote, Mark, Remote, RemoteEvent, Tag};
+
+use crate::support::key;
+
+const LONG: Duration = Duration::from_secs(100);
+const SPACE: &str = "conformance";
+
+macro_rules! conformance {
+    ($($test:ident),* $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::Arc::new(super::InMemoryRemote::new())).await;
+            })*
+        }
+
+        #[cfg(feature = "redis")]
+        mod redis {
+            $(#[tokio::test]
+            async fn $test() {
+                let server = picarcade_testkit::RedisServer::start().await.unwrap();
+                super::$test(crate::real_redis::remote(&server.url()).await).await;
+            })*
+        }
+    };
+}
+
+conformance!(
+    what_is_written_is_read,
+    entries_end,
+    a_write_from_before_a_removal_is_refused,
+    a_write_from_before_a_replacement_is_refused,
+    a_removal_is_remembered_through_the_next_write,
+    spaces_and_keys_are_apart,
+    any_bytes_come_back,
+    marks_change_when_raised,
+    a_lease_has_one_holder,
+    events_reach_every_listener,
+);
+
+async fn what_is_written_is_read(remote: Arc<impl Remote>) {
+    let nothing = remote.read(SPACE, key(1)).await.unwrap();
+    assert_eq!((nothing.generation, &nothing.entry), (Generation::NONE, &None));
+    assert!(remote.write(SPACE, key(1), "one".into(), LONG, Generation::NONE).await.unwrap());
+    assert!(remote.write(SPACE, key(1), "two".into(), LONG, Generation::NONE).await.unwrap());
+    assert_eq!(remote.read(SPACE, key(1)).await.unwrap().entry, Some("two".into()));
+}
+
+async fn entries_end(remote: Arc<impl Remote>) {
+    remote.write(SPACE, key(1), "v".into(), Duration::from_millis(30), Generation::NONE).await.unwrap();
+    crate::support::eventually("the entry ends", async || {
+        remote.read(SPACE, key(1)).await.unwrap().entry.is_none()
+    })
+    .await;
+}
+
+async fn a_write_from_before_a_removal_is_refused(remote: Arc<impl Remote>) {
+    let before = remote.read(SPACE, key(1)).await.unwrap().generation;
+    remote.remove(SPACE, key(1), LONG).await.unwrap();
+    assert!(!remote.write(SPACE, key(1), "late".into(), LONG, before).await.unwrap());
+    let after = remote.read(SPACE, key(1)).await.unwrap();
+    assert_eq!(after.entry, None);
+    assert!(remote.write(SPACE, key(1), "new".into(), LONG, after.generation).await.unwrap());
+    remote.remove(SPACE, key(1), LONG).await.unwrap();
+    assert_ne!(remote.read(SPACE, key(1)).await.unwrap().generation, after.generation);
+}
+
+async fn a_write_from_before_a_replacement_is_refused(remote: Arc<impl Remote>) {
+    let before = remote.read(SPACE, key(1)).await.unwrap().generation;
+    remote.replace(SPACE, key(1), "inserted".into(), LONG).await.unwrap();
+    assert!(!remote.write(SPACE, key(1), "late".into(), LONG, before).await.unwrap());
+    assert_eq!(remote.read(SPACE, key(1)).await.unwrap().entry, Some("inserted".into()));
+}
+
+async fn a_removal_is_remembered_through_the_next_write(remote: Arc<impl Remote>) {
+    let oldest = remote.read(SPACE, key(1)).await.unwrap().generation;
+    remote.remove(SPACE, key(1), LONG).await.unwrap();
+    let seen = remote.read(SPACE, key(1)).await.unwrap().generation;
+    assert!(remote.write(SPACE, key(1), "new".into(), LONG, seen).await.unwrap());
+    assert!(!remote.write(SPACE, key(1), "oldest".into(), LONG, oldest).await.unwrap());
+    let record = remote.read(SPACE, key(1)).await.unwrap();
+    assert_eq!((record.generation, record.entry), (seen, Some("new".into())));
+}
+
+async fn spaces_and_keys_are_apart(remote: Arc<impl Remote>) {
+    remote.write(SPACE, key(1), "a".into(), LONG, Generation::NONE).await.unwrap();
+    assert_eq!(remote.read(SPACE, key(2)).await.unwrap().entry, None);
+    assert_eq!(remote.read("other", key(1)).await.unwrap().entry, None);
+    remote.remove("other", key(1), LONG).await.unwrap();
+    assert_eq!(remote.read(SPACE, key(1)).await.unwrap().entry, Some("a".into()));
+}
+
+async fn any_bytes_come_back(remote: Arc<impl Remote>) {
+    for (n, size) in (0..).zip([0_usize, 1, 8, 9, 10, 255, 70_000, 1 << 20]) {
+        let bytes: Bytes = (0..size).map(|i| (i * 31 % 256) as u8).collect();
+        remote.write(SPACE, key(n), bytes.clone(), LONG, Generation::NONE).await.unwrap();
+        assert_eq!(remote.read(SPACE, key(n)).await.unwrap().entry, Some(bytes));
+    }
+}
+
+async fn marks_change_when_raised(remote: Arc<impl Remote>) {
+    let marks = [Mark::Tag(Tag::new("a")), Mark::Clear, Mark::Tag(Tag::new("b"))];
+    assert_eq!(remote.marks(SPACE, &marks).await.unwrap(), [0, 0, 0]);
+    remote.raise(SPACE, marks[2], LONG).await.unwrap();
+    let once = remote.marks(SPACE, &marks).await.unwrap();
+    assert!(once[0] == 0 && once[1] == 0 && once[2] != 0);
+    remote.raise(SPACE, marks[2], LONG).await.unwrap();
+    assert_ne!(remote.marks(SPACE, &marks).await.unwrap()[2], once[2]);
+    assert_eq!(remote.marks("other", &marks).await.unwrap(), [0, 0, 0]);
+    assert!(remote.marks(SPACE, &[]).await.unwrap().is_empty());
+}
+
+async fn a_lease_has_one_holder(remote: Arc<impl Remote>) {
+    assert!(remote.acquire(SPACE, key(1), 1, LONG).await.unwrap());
+    assert!(!remote.acquire(SPACE, key(1), 2, LONG).await.unwrap());
+    assert!(remote.acquire(SPACE, key(2), 2, LONG).await.unwrap());
+    assert!(remote.renew(SPACE, key(1), 1, LONG).await.unwrap());
+    assert!(!remote.renew(SPACE, key(1), 2, LONG).await.unwrap());
+    remote.release(SPACE, key(1), 2).await.unwrap();
+    assert!(!remote.acquire(SPACE, key(1), 2, LONG).await.unwrap(), "only its holder gives it back");
+    remote.release(SPACE, key(1), 1).await.unwrap();
+    assert!(remote.acquire(SPACE, key(1), 2, Duration::from_millis(30)).await.unwrap());
+    crate::support::eventually("the lease ends", async || {
+        remote.acquire(SPACE, key(1), 3, LONG).await.unwrap()
+    })
+    .await;
+}
+
+async fn events_reach_every_listener(remote: Arc<impl Remote>) {
+    let mut listeners = [remote.subscribe(SPACE), remote.subscribe(SPACE)];
+    let mut other = remote.subscribe("other");
+    for listener in listeners.iter_mut().chain([&mut other]) {
+        assert_eq!(listener.recv().await, Some(RemoteEvent::Connected));
+    }
+    remote.publish(SPACE, "hello".into()).await.unwrap();
+    for listener in &mut listeners {
+        assert_eq!(listener.recv().await, Some(RemoteEvent::Message("hello".into())));
+    }
+    remote.publish("other", "there".into()).await.unwrap();
+    assert_eq!(other.recv().await, Some(RemoteEvent::Message("there".into())));
+}

@@ -1,0 +1,246 @@
+//! Removing beats loading, on one instance and on several.
+
+use std::{sync::Arc, time::Duration};
+
+use picarcade_cache::{Cache, Clock, InMemoryRemote, Loaded, Options, Reach, Remote, RemoteEvent, Source};
+
+use crate::support::{Broken, Runs, eventually, key};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn local() -> Cache<u64> {
+    Cache::builder("test").build().unwrap()
+}
+
+fn member(remote: &Arc<InMemoryRemote>) -> Cache<u64> {
+    Cache::builder("test")
+        .remote(Arc::clone(remote) as Arc<dyn Remote>)
+        .clock(Clock::following(1_700_000_000_000))
+        .build()
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_began_before_a_removal_is_not_kept() {
+    let runs = Runs::default();
+    let remote = Arc::new(InMemoryRemote::new());
+    for cache in [local(), member(&remote)] {
+        for way in 0..4 {
+            let k = key(way);
+            let options = Options::default().tag("t");
+            let load = runs.load(1, SECOND);
+            let loading = cache.get_or_load_with(k, options, || async { load().await.map(Loaded::new) });
+            let removing = async {
+                tokio::time::sleep(SECOND / 2).await;
+                match way {
+                    0 => cache.remove(k).await,
+                    1 => cache.remove_by_tag("t").await,
+                    2 => cache.clear().await,
+                    _ => cache.insert(k, 9).await,
+                }
+            };
+            let (loaded, _) = tokio::join!(loading, removing);
+            assert_eq!(*loaded.unwrap().value, 1, "those who waited get it");
+            let kept = cache.get(k).await.map(|found| *found.value);
+            assert_eq!(kept, (way == 3).then_some(9), "way {way}");
+        }
+        assert_eq!(cache.statistics().late_writes, 4);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_after_a_removal_does_not_get_the_load_from_before() {
+    let (cache, runs) = (local(), Runs::default());
+    let before = cache.get_or_load(key(1), runs.load(1, SECOND));
+    let after = async {
+        tokio::time::sleep(SECOND / 2).await;
+        cache.remove(key(1)).await;
+        cache.get_or_load(key(1), runs.load(2, SECOND)).await
+    };
+    let (before, after) = tokio::join!(before, after);
+    assert_eq!((*before.unwrap().value, *after.unwrap().value), (1, 2));
+    assert_eq!(*cache.peek(key(1)).unwrap().value, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_remove_what_carries_them_and_nothing_else() {
+    let remote = Arc::new(InMemoryRemote::new());
+    for cache in [local(), member(&remote)] {
+        for n in 0..10 {
+            let tag = format!("user:{}", n % 2);
+            let load = move || async move { Ok::<_, Broken>(Loaded::new(n).tag(tag)) };
+            cache.get_or_load_with(key(n), Options::default().tag("all"), load).await.unwrap();
+        }
+        cache.remove_by_tag("user:0").await;
+        let mut left = Vec::new();
+        for n in 0..10 {
+            left.extend(cache.get(key(n)).await.map(|found| *found.value));
+        }
+        assert_eq!(left, [1, 3, 5, 7, 9]);
+        cache.remove_by_tag("all").await;
+        for n in 0..10 {
+            assert!(cache.get(key(n)).await.is_none());
+        }
+        cache.get_or_load(key(1), Runs::default().load(1, SECOND)).await.unwrap();
+        assert!(cache.peek(key(1)).is_some(), "a removed tag does not outlive its removal");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_instance_forgets() {
+    let remote = Arc::new(InMemoryRemote::new());
+    let fleet = [member(&remote), member(&remote), member(&remote)];
+    tokio::time::sleep(SECOND).await;
+    for way in 0..4 {
+        let (k, runs) = (key(way), Runs::default());
+        let load = || async { Ok::<_, Broken>(Loaded::new(1).tag("t")) };
+        for cache in &fleet {
+            cache.get_or_load_with(k, Options::default(), load).await.unwrap();
+            assert!(cache.peek(k).is_some());
+        }
+        let reach = match way {
+            0 => fleet[0].remove(k).await,
+            1 => fleet[0].remove_by_tag("t").await,
+            2 => fleet[0].clear().await,
+            _ => fleet[0].insert(k, 9).await,
+        };
+        assert_eq!(reach, Reach::Fleet);
+        for cache in &fleet[1..] {
+            eventually("the others have forgotten", async || cache.peek(k).is_none()).await;
+            let now = cache.get_or_load(k, runs.load(2, Duration::ZERO)).await.unwrap();
+            assert_eq!(*now.value, if way == 3 { 9 } else { 2 }, "way {way}");
+        }
+        assert_eq!(runs.count(), usize::from(way != 3), "the second instance got it from the second level");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_message_is_noticed_and_memory_is_checked() {
+    let remote = Arc::new(InMemoryRemote::new());
+    let (one, other) = (member(&remote), member(&remote));
+    tokio::time::sleep(SECOND * 6).await;
+    one.insert(key(1), 1).await;
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(*other.get(key(1)).await.unwrap().value, 1);
+    // The removal reaches the second level; its message reaches nobody.
+    remote.remove("test", key(1), SECOND * 100).await.unwrap();
+    let lost = Lost(Arc::clone(&remote));
+    let deaf = Cache::<u64>::builder("test").remote(Arc::new(lost)).build().unwrap();
+    deaf.remove(key(1)).await;
+    assert!(other.peek(key(1)).is_some(), "it was not told");
+    // The sender's next sign of life tells how far it has counted.
+    eventually("the gap is noticed", async || other.statistics().suspicions > 0).await;
+    assert!(other.peek(key(1)).is_none());
+    assert!(other.get(key(1)).await.is_none_or(|found| found.source == Source::Stale));
+    assert_eq!(*other.get_or_load(key(1), Runs::default().load(2, SECOND)).await.unwrap().value, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconnect_checks_memory_and_keeps_what_is_still_good() {
+    let remote = Arc::new(InMemoryRemote::new());
+    let (cache, runs) = (member(&remote), Runs::default());
+    tokio::time::sleep(SECOND).await;
+    cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();
+    cache.get_or_load(key(2), runs.load(2, Duration::ZERO)).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    remote.set_down(true);
+    // Memory goes on while nothing can be heard.
+    assert_eq!(cache.get_or_load(key(1), runs.load(0, SECOND)).await.unwrap().source, Source::L1);
+    remote.remove("test", key(1), SECOND * 100).await.unwrap_err();
+    remote.set_down(false);
+    eventually("the reconnect is noticed", async || cache.statistics().suspicions > 0).await;
+    let good = cache.get_or_load(key(2), runs.load(0, SECOND)).await.unwrap();
+    assert_eq!((*good.value, good.source), (2, Source::L2), "checked, not loaded anew");
+    assert_eq!(*cache.get_or_load(key(1), runs.load(3, SECOND)).await.unwrap().value, 3, "removed meanwhile");
+    assert_eq!(runs.count(), 3);
+}
+
+/// A second level whose messages are lost, all but signs of life.
+#[derive(Debug)]
+struct Lost(Arc<InMemoryRemote>);
+
+#[async_trait::async_trait]
+impl Remote for Lost {
+    async fn publish(&self, space: &str, message: bytes::Bytes) -> Result<(), picarcade_cache::RemoteError> {
+        // A sign of life is the shortest message, together with `clear`, which this test does not send.
+        if message.len() > 18 { Ok(()) } else { self.0.publish(space, message).await }
+    }
+    async fn read(
+        &self,
+        s: &str,
+        k: &picarcade_cache::Key,
+    ) -> Result<picarcade_cache::Record, picarcade_cache::RemoteError> {
+        self.0.read(s, k).await
+    }
+    async fn write(
+        &self,
+        s: &str,
+        k: &picarcade_cache::Key,
+        e: bytes::Bytes,
+        l: Duration,
+        g: picarcade_cache::Generation,
+    ) -> Result<bool, picarcade_cache::RemoteError> {
+        self.0.write(s, k, e, l, g).await
+    }
+    async fn replace(
+        &self,
+        s: &str,
+        k: &picarcade_cache::Key,
+        e: bytes::Bytes,
+        l: Duration,
+    ) -> Result<(), picarcade_cache::RemoteError> {
+        self.0.replace(s, k, e, l).await
+    }
+    async fn remove(
+        &self,
+        s: &str,
+        k: &picarcade_cache::Key,
+        t: Duration,
+    ) -> Result<(), picarcade_cache::RemoteError> {
+        self.0.remove(s, k, t).await
+    }
+    async fn marks(
+        &self,
+        s: &str,
+        m: &[picarcade_cache::Mark],
+    ) -> Result<Vec<u64>, picarcade_cache::RemoteError> {
+        self.0.marks(s, m).await
+    }
+    async fn raise(
+        &self,
+        s: &str,
+        m: picarcade_cache::Mark,
+        l: Duration,
+    ) -> Result<(), picarcade_cache::RemoteError> {
+        self.0.raise(s, m, l).await
+    }
+    async fn acquire(
+        &self,
+        s: &str,
+        k: &picarcade_cache::Key,
+        t: u64,
+        l: Duration,
+    ) -> Result<bool, picarcade_cache::RemoteError> {
+        self.0.acquire(s, k, t, l).await
+    }
+    async fn renew(
+        &self,
+        s: &str,
+        k: &picarcade_cache::Key,
+        t: u64,
+        l: Duration,
+    ) -> Result<bool, picarcade_cache::RemoteError> {
+        self.0.renew(s, k, t, l).await
+    }
+    async fn release(
+        &self,
+        s: &str,
+        k: &picarcade_cache::Key,
+        t: u64,
+    ) -> Result<(), picarcade_cache::RemoteError> {
+        self.0.release(s, k, t).await
+    }
+    fn subscribe(&self, s: &str) -> tokio::sync::mpsc::Receiver<RemoteEvent> {
+        self.0.subscribe(s)
+    }
+}

@@ -1,0 +1,183 @@
+//! One load per missing key, whatever happens to those who asked.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use picarcade_cache::{Cache, LoadError, Loaded, Options, Source, memoize};
+
+use crate::support::{Broken, Runs, key};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn cache() -> Cache<u64> {
+    Cache::builder("test").hard_timeout(Duration::from_secs(20)).build().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_misses_make_one_load() {
+    let (cache, runs) = (cache(), Runs::default());
+    let asks = (0..1000).map(|_| {
+        let (cache, load) = (cache.clone(), runs.load(7, SECOND));
+        tokio::spawn(async move { cache.get_or_load(key(1), load).await.unwrap() })
+    });
+    for answer in join_all(asks).await {
+        let answer = answer.unwrap();
+        assert_eq!((*answer.value, answer.source), (7, Source::Loaded));
+    }
+    assert_eq!(runs.count(), 1);
+    let statistics = cache.statistics();
+    assert_eq!((statistics.loads, statistics.coalesced, statistics.misses), (1, 999, 1000));
+    assert!((0.999..1.1).contains(&statistics.load_seconds), "{}", statistics.load_seconds);
+    assert_eq!(statistics.in_flight, 0);
+    assert_eq!(cache.get_or_load(key(1), runs.load(8, SECOND)).await.unwrap().source, Source::L1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn different_keys_load_at_the_same_time() {
+    let (cache, runs) = (cache(), Runs::default());
+    let began = tokio::time::Instant::now();
+    join_all((0..50).map(|n| cache.get_or_load(key(n), runs.load(n, SECOND)))).await;
+    assert_eq!(runs.count(), 50);
+    assert_eq!(began.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_leaves_does_not_end_the_load() {
+    let (cache, runs) = (cache(), Runs::default());
+    let left = tokio::time::timeout(SECOND / 2, cache.get_or_load(key(1), runs.load(7, SECOND))).await;
+    assert!(left.is_err(), "the caller has left");
+    let (second, third) = tokio::join!(cache.get_or_load(key(1), runs.load(8, SECOND)), async {
+        tokio::time::sleep(SECOND).await;
+        cache.peek(key(1))
+    });
+    assert_eq!((*second.unwrap().value, *third.unwrap().value), (7, 7));
+    assert_eq!(runs.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_load_fails_all_who_wait_once() {
+    let (cache, runs) = (cache(), Runs::default());
+    let asks = (0..100).map(|_| cache.get_or_load(key(1), runs.fail(5, SECOND)));
+    for answer in join_all(asks).await {
+        let Err(LoadError::Failed(error)) = answer else { panic!("{answer:?}") };
+        assert_eq!(*error, Broken(5));
+    }
+    assert_eq!(runs.count(), 1);
+    assert_eq!(cache.statistics().load_errors, 1);
+    // Errors are not kept: the next one tries.
+    assert_eq!(*cache.get_or_load(key(1), runs.load(9, SECOND)).await.unwrap().value, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_load_releases_all_who_wait() {
+    let cache = cache();
+    let in_future = || async {
+        tokio::time::sleep(SECOND).await;
+        if true {
+            panic!("in the future")
+        }
+        Ok::<u64, Broken>(1)
+    };
+    let asks = (0..100).map(|_| cache.get_or_load(key(1), in_future));
+    assert!(join_all(asks).await.iter().all(|answer| matches!(answer, Err(LoadError::Panicked))));
+    let in_closure = || {
+        if true {
+            panic!("before the future")
+        }
+        async { Ok::<u64, Broken>(1) }
+    };
+    assert!(matches!(cache.get_or_load(key(2), in_closure).await, Err(LoadError::Panicked)));
+    assert_eq!(cache.statistics().load_panics, 2);
+    assert_eq!(cache.statistics().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn loaders_with_different_errors_do_not_mix() {
+    let (cache, runs) = (cache(), Runs::default());
+    let (one, other) = tokio::join!(
+        cache.get_or_load(key(1), runs.fail(5, SECOND)),
+        cache.get_or_load(key(1), || async { Err::<u64, String>("mine".into()) }),
+    );
+    assert!(matches!(one, Err(LoadError::Failed(error)) if *error == Broken(5)));
+    assert!(matches!(other, Err(LoadError::Failed(error)) if *error == "mine"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hard_timeout_bounds_the_wait_and_not_the_load() {
+    let runs = Runs::default();
+    let cache = Cache::<u64>::builder("test").hard_timeout(SECOND).load_limit(SECOND * 10).build().unwrap();
+    let began = tokio::time::Instant::now();
+    let answers = join_all((0..3).map(|_| cache.get_or_load(key(1), runs.load(7, SECOND * 5)))).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Err(LoadError::TimedOut))));
+    assert_eq!(began.elapsed().as_secs(), 1);
+    tokio::time::sleep(SECOND * 5).await;
+    assert_eq!(*cache.peek(key(1)).unwrap().value, 7);
+    assert_eq!(runs.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_never_ends_is_ended_by_its_limit() {
+    let cache =
+        Cache::<u64>::builder("test").hard_timeout(SECOND * 3).load_limit(SECOND * 3).build().unwrap();
+    let answer = cache.get_or_load(key(1), std::future::pending::<Result<u64, Broken>>).await;
+    assert!(matches!(answer, Err(LoadError::TimedOut)));
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(cache.statistics().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn running_loads_waiting_keys_and_waiters_are_bounded() {
+    let runs = Runs::default();
+    let cache = Cache::<u64>::builder("test").max_in_flight(2).max_queued(3).max_waiters(4).build().unwrap();
+    let began = tokio::time::Instant::now();
+    let answers = join_all((0..9).map(|n| cache.get_or_load(key(n), runs.load(n, SECOND)))).await;
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(LoadError::Overloaded))).count();
+    assert_eq!((refused, runs.count()), (4, 5));
+    assert_eq!(began.elapsed().as_secs(), 3, "two at a time");
+
+    let answers = join_all((0..9).map(|_| cache.get_or_load(key(100), runs.load(1, SECOND)))).await;
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(LoadError::Overloaded))).count();
+    assert_eq!(refused, 5);
+    assert_eq!(cache.statistics().overloaded, 9);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bypassing_loads_do_what_they_say() {
+    let (cache, runs) = (cache(), Runs::default());
+    let load = |n: u64| {
+        let load = runs.load(n, SECOND);
+        || async move { load().await.map(Loaded::new) }
+    };
+    cache.get_or_load(key(1), runs.load(1, SECOND)).await.unwrap();
+    let fresh = cache.get_or_load_with(key(1), Options::default().no_read(), load(2)).await.unwrap();
+    assert_eq!((*fresh.value, fresh.source), (2, Source::Bypass));
+    assert_eq!(*cache.peek(key(1)).unwrap().value, 2, "no_read still writes");
+    let options = Options::default().no_read().no_write();
+    assert_eq!(*cache.get_or_load_with(key(1), options, load(3)).await.unwrap().value, 3);
+    assert_eq!(*cache.peek(key(1)).unwrap().value, 2, "no_write keeps nothing");
+    let options = Options::default().no_write();
+    assert_eq!(cache.get_or_load_with(key(1), options.clone(), load(4)).await.unwrap().source, Source::L1);
+    assert_eq!(*cache.get_or_load_with(key(2), options, load(5)).await.unwrap().value, 5);
+    assert!(cache.peek(key(2)).is_none());
+    let no_store = || async { Ok::<_, Broken>(Loaded::new(6).no_store()) };
+    assert_eq!(*cache.get_or_load_with(key(3), Options::default(), no_store).await.unwrap().value, 6);
+    assert!(cache.peek(key(3)).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_memoised_function_runs_once_per_argument() {
+    let (cache, runs) = (cache(), Runs::default());
+    let counted = runs.clone();
+    let double = memoize(
+        cache,
+        |n: &u64| *key(*n),
+        move |n: u64| {
+            counted.one();
+            async move { Ok::<_, Broken>(n * 2) }
+        },
+    );
+    let doubles = join_all([1, 2, 1, 2, 1].map(&double)).await;
+    let values: Vec<u64> = doubles.into_iter().map(|answer| *answer.unwrap().value).collect();
+    assert_eq!(values, [2, 4, 2, 4, 2]);
+    assert_eq!(runs.count(), 2);
+}

@@ -1,0 +1,179 @@
+//! Two levels and several instances, with a second level that can be switched off.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use picarcade_cache::{Builder, Cache, Clock, InMemoryRemote, Remote, Source};
+
+use crate::support::{Runs, key};
+
+const SECOND: Duration = Duration::from_secs(1);
+const NOW: u64 = 1_700_000_000_000;
+
+fn builder(remote: &Arc<InMemoryRemote>, clock: &Clock) -> Builder<String> {
+    Cache::builder("test")
+        .ttl(SECOND * 100)
+        .stale_for(SECOND * 100)
+        .jitter(0.0)
+        .remote(Arc::clone(remote) as Arc<dyn Remote>)
+        .clock(clock.clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_instance_finds_the_value_with_its_age() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let (one, other) = (builder(&remote, &clock).build().unwrap(), builder(&remote, &clock).build().unwrap());
+    let runs = Runs::default();
+    one.get_or_load(key(1), runs.load("value".to_string(), SECOND)).await.unwrap();
+    tokio::time::sleep(SECOND * 40).await;
+    let found = other.get_or_load(key(1), runs.load(String::new(), SECOND)).await.unwrap();
+    assert_eq!((found.value.as_str(), found.source, found.age.as_secs()), ("value", Source::L2, 40));
+    assert_eq!(other.get_or_load(key(1), runs.load(String::new(), SECOND)).await.unwrap().source, Source::L1);
+    // The first level does not outlive the second.
+    tokio::time::sleep(SECOND * 61).await;
+    assert!(other.peek(key(1)).is_none());
+    assert_eq!(runs.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_loads_a_key_once() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let runs = Runs::default();
+    let fleet: Vec<_> = (0..4).map(|_| builder(&remote, &clock).build().unwrap()).collect();
+    let asks = (0..1000).map(|n| {
+        let (cache, load) = (fleet[n % 4].clone(), runs.load("v".to_string(), SECOND * 5));
+        tokio::spawn(async move { cache.get_or_load(key(1), load).await.unwrap() })
+    });
+    for answer in join_all(asks).await {
+        assert_eq!(answer.unwrap().value.as_str(), "v");
+    }
+    assert_eq!(runs.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_holder_of_the_lease_dies_another_loads() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let cache = builder(&remote, &clock).lease(SECOND * 3).build().unwrap();
+    assert!(remote.acquire("test", key(1), 99, SECOND * 3).await.unwrap());
+    let began = tokio::time::Instant::now();
+    cache.get_or_load(key(1), Runs::default().load("v".to_string(), SECOND)).await.unwrap();
+    let took = began.elapsed().as_secs_f64();
+    assert!((3.5..5.0).contains(&took), "{took}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_never_ends_is_not_waited_for_for_ever() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let cache = builder(&remote, &clock).lease_wait(SECOND * 2).build().unwrap();
+    assert!(remote.acquire("test", key(1), 99, SECOND * 3600).await.unwrap());
+    cache.get_or_load(key(1), Runs::default().load("v".to_string(), SECOND)).await.unwrap();
+    assert_eq!(cache.statistics().loads, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_load_keeps_its_lease() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let runs = Runs::default();
+    let build = || builder(&remote, &clock).lease(SECOND).lease_wait(SECOND * 60).build().unwrap();
+    let (one, other) = (build(), build());
+    let (a, b) = tokio::join!(
+        one.get_or_load(key(1), runs.load("v".to_string(), SECOND * 20)),
+        other.get_or_load(key(1), runs.load("v".to_string(), SECOND * 20)),
+    );
+    assert!(a.is_ok() && b.is_ok());
+    assert_eq!(runs.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_load_falls_back_to_a_stale_value_of_the_second_level() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let (one, other) = (builder(&remote, &clock).build().unwrap(), builder(&remote, &clock).build().unwrap());
+    let runs = Runs::default();
+    one.get_or_load(key(1), runs.load("old".to_string(), SECOND)).await.unwrap();
+    tokio::time::sleep(SECOND * 120).await;
+    for _ in 0..3 {
+        let stale = other.get_or_load(key(1), runs.fail(1, SECOND)).await.unwrap();
+        assert_eq!((stale.value.as_str(), stale.source), ("old", Source::Stale));
+    }
+    assert_eq!(runs.count(), 2, "and holds off");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_refreshes_ahead_once() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let runs = Runs::default();
+    let fleet: Vec<_> =
+        (0..4).map(|_| builder(&remote, &clock).refresh_ahead(100.0).build().unwrap()).collect();
+    for cache in &fleet {
+        cache.get_or_load(key(1), runs.load("one".to_string(), SECOND * 10)).await.unwrap();
+    }
+    tokio::time::sleep(SECOND * 85).await;
+    assert_eq!(runs.count(), 1);
+    let asks = fleet.iter().flat_map(|cache| [cache; 20]);
+    join_all(asks.map(|cache| cache.get_or_load(key(1), runs.load("two".to_string(), SECOND * 8)))).await;
+    tokio::time::sleep(SECOND * 10).await;
+    assert_eq!(runs.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_the_second_level_the_first_goes_on() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let (cache, runs) = (builder(&remote, &clock).build().unwrap(), Runs::default());
+    cache.get_or_load(key(1), runs.load("a".to_string(), SECOND)).await.unwrap();
+    remote.set_down(true);
+    assert_eq!(cache.get_or_load(key(1), runs.load(String::new(), SECOND)).await.unwrap().source, Source::L1);
+    let loaded = cache.get_or_load(key(2), runs.load("b".to_string(), SECOND)).await.unwrap();
+    assert_eq!((loaded.value.as_str(), loaded.source), ("b", Source::Loaded));
+    assert_eq!(cache.get_or_load(key(2), runs.load(String::new(), SECOND)).await.unwrap().source, Source::L1);
+    assert!(cache.statistics().remote_errors > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_decode_is_a_miss_counted_and_overwritten() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let (writer, runs) = (builder(&remote, &clock).build().unwrap(), Runs::default());
+    writer.get_or_load(key(0), runs.load("x".repeat(10_000), SECOND)).await.unwrap();
+    let good = remote.read("test", key(0)).await.unwrap().entry.unwrap();
+    assert!(good.len() < 1000, "compressed: {}", good.len());
+    let mut flipped = good.to_vec();
+    flipped[good.len() / 2] ^= 4;
+    let damaged = [
+        Bytes::new(),
+        Bytes::from_static(b"{}"),
+        good.slice(..good.len() - 1),
+        good.slice(1..),
+        flipped.into(),
+    ];
+    let reader = builder(&remote, &clock).build().unwrap();
+    for (n, bytes) in (1..).zip(damaged) {
+        remote.put_raw("test", key(n), bytes, SECOND * 100);
+        let loaded = reader.get_or_load(key(n), runs.load("new".to_string(), SECOND)).await.unwrap();
+        assert_eq!(loaded.source, Source::Loaded);
+        assert!(reader.statistics().undecodable >= n, "entry {n}");
+        let other = builder(&remote, &clock).build().unwrap();
+        assert_eq!(other.get(key(n)).await.unwrap().value.as_str(), "new", "entry {n} was overwritten");
+    }
+    // Of another schema, and larger than this cache takes.
+    let schema = builder(&remote, &clock).schema_version(2).build().unwrap();
+    assert!(schema.get(key(0)).await.is_none());
+    assert_eq!(schema.statistics().undecodable, 1);
+    let small = builder(&remote, &clock).max_entry_bytes(100).build().unwrap();
+    assert!(small.get(key(0)).await.is_none());
+    assert_eq!(small.statistics().undecodable, 1);
+    // From the future: written by a clock that is a day ahead.
+    let ahead = builder(&remote, &Clock::following(NOW + 86_400_000)).build().unwrap();
+    ahead.insert(key(50), "tomorrow".to_string()).await;
+    assert!(reader.get(key(50)).await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_that_are_too_large_are_returned_and_not_kept() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let cache = builder(&remote, &clock).max_entry_bytes(1000).build().unwrap();
+    let huge = cache.get_or_load(key(1), Runs::default().load("x".repeat(2000), SECOND)).await.unwrap();
+    assert_eq!(huge.value.len(), 2000);
+    assert!(cache.peek(key(1)).is_none());
+    assert!(remote.read("test", key(1)).await.unwrap().entry.is_none());
+    assert_eq!(cache.statistics().too_large, 1);
+}

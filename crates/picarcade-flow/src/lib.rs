@@ -1,1 +1,44 @@
-//! PicArcade flow.
+#![doc = include_str!("../README.md")]
+
+mod degraded;
+mod error;
+mod request;
+mod response;
+
+mod policy;
+mod rules;
+mod session;
+
+mod ai;
+mod caches;
+mod enhance;
+mod events;
+mod intent;
+mod outcome;
+mod route;
+
+mod builder;
+mod health;
+mod process;
+mod service;
+mod working;
+
+#[cfg(feature = "embedded")]
+mod embedded;
+
+pub use builder::FlowBuilder;
+pub use caches::CacheLevels;
+pub use degraded::Degraded;
+#[cfg(feature = "embedded")]
+pub use embedded::EmbeddedError;
+pub use error::{BuildError, FieldProblem, FlowError};
+pub use health::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
+pub use outcome::{ErrorKind, Generation, GenerationLog, OutcomeReport, Reported};
+pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
+pub use request::{CacheControl, Caller, FlowRequest};
+pub use response::{
+    CacheWords, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
+};
+pub use rules::Rules;
+pub use service::FlowService;
+pub use session::{MemorySessions, Session, SessionStore, SessionUpdate, StoreError};

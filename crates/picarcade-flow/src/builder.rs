@@ -1,0 +1,161 @@
+//! Puts a flow service together from parts that arrive through their traits.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use picarcade_analytics::{Recorder, Store};
+use picarcade_breaker::Registry;
+use picarcade_cache::Remote;
+use picarcade_intent::Provider;
+use picarcade_ratelimit::Limiter;
+
+use crate::ai::AiStep;
+use crate::caches::CacheLevels;
+use crate::error::BuildError;
+use crate::health::{self, Checked, RemoteWatch};
+use crate::outcome::{GenerationLog, Generations};
+use crate::policy::{Mode, Policy, default_limits};
+use crate::rules::Rules;
+use crate::service::{FlowService, Shared};
+use crate::session::{MemorySessions, SessionStore};
+
+/// Builds a [`FlowService`]. Only events and database are required; everything else has an in-process default.
+#[derive(Debug)]
+pub struct FlowBuilder {
+    recorder: Recorder,
+    store: Arc<dyn Store>,
+    policy: Policy,
+    rules: Rules,
+    provider: Option<Arc<dyn Provider>>,
+    limiter: Option<Limiter>,
+    breakers: Registry,
+    remote: Option<Arc<dyn Remote>>,
+    watch: Option<Arc<dyn RemoteWatch>>,
+    sessions: Arc<dyn SessionStore>,
+    generation_log: Option<Arc<dyn GenerationLog>>,
+}
+
+impl FlowBuilder {
+    pub(crate) fn new(recorder: Recorder, store: Arc<dyn Store>) -> Self {
+        Self {
+            recorder,
+            store,
+            policy: Policy::default(),
+            rules: Rules::embedded(),
+            provider: None,
+            limiter: None,
+            breakers: Registry::new(),
+            remote: None,
+            watch: None,
+            sessions: Arc::new(MemorySessions::default()),
+            generation_log: None,
+        }
+    }
+
+    /// Timeouts, TTLs, modes. Default: [`Policy::default`].
+    #[must_use]
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Matrix and catalogue. Default: the embedded ones.
+    #[must_use]
+    pub fn rules(mut self, rules: Rules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// The AI that classifies. Default: none, the local classifier decides.
+    #[must_use]
+    pub fn provider(mut self, provider: Arc<dyn Provider>) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// The limits. Default: [`default_limits`] in this process.
+    #[must_use]
+    pub fn limiter(mut self, limiter: Limiter) -> Self {
+        self.limiter = Some(limiter);
+        self
+    }
+
+    /// The breakers of the AI and of the model providers. Default: presets by name.
+    #[must_use]
+    pub fn breakers(mut self, breakers: Registry) -> Self {
+        self.breakers = breakers;
+        self
+    }
+
+    /// The second cache tier, and who tells whether it can be reached. Default: none.
+    #[must_use]
+    pub fn remote(mut self, remote: Arc<dyn Remote>, watch: Arc<dyn RemoteWatch>) -> Self {
+        self.remote = Some(remote);
+        self.watch = Some(watch);
+        self
+    }
+
+    /// Where sessions live. Default: in this process.
+    #[must_use]
+    pub fn sessions(mut self, sessions: Arc<dyn SessionStore>) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// Where generations of other processes are found when their outcome is reported. Default: nowhere.
+    #[must_use]
+    pub fn generation_log(mut self, log: Arc<dyn GenerationLog>) -> Self {
+        self.generation_log = Some(log);
+        self
+    }
+
+    /// The service. Call it inside a tokio runtime: the background health check starts here, and ends when the last clone
+    /// of the service is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] when a value of the policy cannot be: it names the part and the field.
+    pub fn build(self) -> Result<FlowService, BuildError> {
+        let limiter = match self.limiter {
+            Some(limiter) => limiter,
+            None => default_limits()
+                .into_iter()
+                .fold(Limiter::builder(), |builder, limit| builder.limit(limit))
+                .build()?,
+        };
+        let provider = self.provider.filter(|_| self.policy.mode != Mode::Local);
+        let classifier_id = provider
+            .as_ref()
+            .map_or_else(|| "local".to_owned(), |ai| format!("{}/{}", ai.name(), ai.model()));
+        let caches = CacheLevels::build(&self.policy, provider.is_some(), self.remote.as_ref())?;
+        let ai = match provider {
+            Some(provider) => {
+                let breaker = self.breakers.breaker(provider.name());
+                Some(AiStep::new(provider, breaker, limiter.clone(), self.recorder.clone(), &self.policy)?)
+            }
+            None => None,
+        };
+        for model in self.rules.catalogue.models() {
+            // So that every provider shows in the status from the start.
+            let _ = self.breakers.breaker(&model.provider);
+        }
+        let shared = Arc::new(Shared {
+            policy: self.policy,
+            rules: ArcSwap::from_pointee(self.rules),
+            caches,
+            watch: self.watch,
+            breakers: self.breakers,
+            ai,
+            classifier_id,
+            limiter,
+            recorder: self.recorder,
+            store: self.store,
+            sessions: self.sessions,
+            generation_log: self.generation_log,
+            generations: Generations::default(),
+            checked: ArcSwap::from_pointee(Checked::default()),
+        });
+        health::spawn_checks(&shared);
+        Ok(FlowService { shared })
+    }
+}

@@ -1,0 +1,47 @@
+//! Step 6, the words: the enhanced prompt from level 2, from the AI's answer, or from the offline strategy.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use picarcade_cache::{Loaded, Source as CacheSource};
+use picarcade_intent::{Request, enhance};
+
+use crate::caches::{Enhanced, enhancement_key};
+use crate::intent::{Decided, options};
+use crate::request::CacheControl;
+use crate::service::Shared;
+
+impl Shared {
+    /// The text and where it came from. Never fails: what cannot be cached is written anew.
+    pub(crate) async fn enhanced(
+        &self,
+        request: &Arc<Request>,
+        decided: &Decided,
+        control: CacheControl,
+    ) -> (String, CacheSource) {
+        let verdict = &decided.verdict;
+        let key = enhancement_key(request, verdict.prompt_type, verdict.audio, self.classifier_id());
+        if control == CacheControl::Use {
+            if let Some(hit) = self.caches.enhancement.peek(&key) {
+                return (hit.value.text.clone(), hit.source);
+            }
+        }
+        let keep = decided.failed.is_none();
+        let loader = {
+            let (request, verdict) = (Arc::clone(request), Arc::clone(verdict));
+            move || async move {
+                let text = match &verdict.enhancement {
+                    Some(text) => text.clone(),
+                    None => enhance(verdict.prompt_type, &request, verdict.audio),
+                };
+                let loaded = Loaded::new(Enhanced { text });
+                // A stand-in for an AI's prompt must not be what the next request gets.
+                Ok::<_, Infallible>(if keep { loaded } else { loaded.no_store() })
+            }
+        };
+        match self.caches.enhancement.get_or_load_with(&key, options(control), loader).await {
+            Ok(found) => (found.value.text.clone(), found.source),
+            Err(_) => (enhance(verdict.prompt_type, request, verdict.audio), CacheSource::Bypass),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The way of a request, from its limits to its answer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use picarcade_cache::Source as CacheSource;
+use picarcade_intent::{Request, Route, Row, Verdict};
+use picarcade_ratelimit::{Decision, Report, Reservation};
+use uuid::Uuid;
+
+use crate::ai::subjects;
+use crate::degraded::Degraded;
+use crate::error::FlowError;
+use crate::events::{self, ClassificationFacts};
+use crate::intent::Decided;
+use crate::request::{CacheControl, Caller, FlowRequest, Valid};
+use crate::response::{CacheWords, Classified, CsvDecision, Processed, Response, usd};
+use crate::rules::Rules;
+use crate::service::Shared;
+
+/// What an answer is made of, before it is put into the words of one route.
+#[derive(Debug)]
+struct Made {
+    request: Arc<Request>,
+    decided: Decided,
+    row: Row,
+    route: Route,
+    enhanced: (String, CacheSource),
+    degraded: Vec<Degraded>,
+    rules: Arc<Rules>,
+}
+
+impl Shared {
+    pub(crate) async fn process(
+        self: &Arc<Self>,
+        request: FlowRequest,
+        caller: &Caller,
+        control: CacheControl,
+    ) -> Result<Processed<Response>, FlowError> {
+        let started = Instant::now();
+        let valid = request.validate()?;
+        let limits = self.admit(&valid, caller, started).await?;
+        let reserve = valid.reserve;
+        let made = self.make(valid, caller, control, &limits).await?;
+        let Made { request, decided, route, enhanced: (enhanced_prompt, enhancement), rules, .. } = &made;
+        let verdict = &decided.verdict;
+        let reservation = if reserve { Some(self.reserve_generation(route, caller).await?) } else { None };
+        let (model_parameters, parameters) =
+            self.parameters(request, verdict, &route.model, enhanced_prompt, rules, control).await;
+        // From here on nothing waits, so the caller gets the id of what stays reserved. A generation that is reserved
+        // bears the reservation's id, by which any instance can settle it.
+        let generation_id = match reservation {
+            Some(reservation) if !reservation.is_empty() => reservation.detach(),
+            _ => Uuid::now_v7().to_string(),
+        };
+        self.generations.begin(&generation_id, caller, route);
+        self.recorder.record(events::selection(caller, &generation_id, verdict.prompt_type, route));
+        let elapsed = started.elapsed();
+        self.record(&made, caller, elapsed);
+        let answer = Response {
+            success: true,
+            prompt_type: verdict.prompt_type,
+            model_to_use: route.model.clone(),
+            fallback_models: route.fallback_models.clone(),
+            enhanced_prompt: enhanced_prompt.clone(),
+            original_prompt: request.prompt.as_str().to_owned(),
+            reasoning: verdict.reasoning.clone(),
+            confidence: verdict.confidence,
+            source: verdict.source,
+            corrected_from: verdict.corrected_from,
+            estimated_cost: usd(route.estimated_cost_micros),
+            estimated_time: route.estimated_time_seconds,
+            model_parameters,
+            classification_flags: request.facts,
+            cache_hit: decided.cache_hit(),
+            cache: CacheWords {
+                intent: decided.cache.as_str(),
+                enhancement: enhancement.as_str(),
+                parameters: parameters.as_str(),
+            },
+            used_fallback: decided.failed.is_some(),
+            circuit_breaker_state: self.provider_state(),
+            rate_limited: false,
+            degraded: made.degraded,
+            generation_id,
+            processing_time_ms: milliseconds(elapsed),
+            request_id: None,
+        };
+        Ok(Processed { answer, limits })
+    }
+
+    pub(crate) async fn classify_only(
+        self: &Arc<Self>,
+        request: FlowRequest,
+        caller: &Caller,
+        control: CacheControl,
+    ) -> Result<Processed<Classified>, FlowError> {
+        let started = Instant::now();
+        let valid = request.validate()?;
+        let limits = self.admit(&valid, caller, started).await?;
+        let made = self.make(valid, caller, control, &limits).await?;
+        let elapsed = started.elapsed();
+        self.record(&made, caller, elapsed);
+        let verdict: &Verdict = &made.decided.verdict;
+        let answer = Classified {
+            success: true,
+            prompt_type: verdict.prompt_type,
+            reasoning: verdict.reasoning.clone(),
+            confidence: verdict.confidence,
+            source: verdict.source,
+            corrected_from: verdict.corrected_from,
+            enhanced_prompt: made.enhanced.0,
+            original_prompt: made.request.prompt.as_str().to_owned(),
+            model_to_use: made.route.model,
+            fallback_models: made.route.fallback_models,
+            csv_decision: CsvDecision {
+                row: made.row,
+                feasible: made.rules.classifier.feasible(made.request.facts),
+            },
+            classification_flags: made.request.facts,
+            cache_hit: made.decided.cache_hit(),
+            used_fallback: made.decided.failed.is_some(),
+            degraded: made.degraded,
+            processing_time_ms: milliseconds(elapsed),
+            request_id: None,
+        };
+        Ok(Processed { answer, limits })
+    }
+
+    /// Step 1. A store that does not answer lets the request pass: limiters decide locally by themselves, and what is
+    /// left is an error of wiring that must not take the service down.
+    async fn admit(&self, valid: &Valid, caller: &Caller, started: Instant) -> Result<Report, FlowError> {
+        match self.limiter.acquire(&subjects(caller), 1, 0).await {
+            Ok(Decision::Admitted(admission)) => Ok(admission.report),
+            Ok(Decision::Denied(denial)) => {
+                self.recorder.record(events::classification(
+                    caller,
+                    &ClassificationFacts {
+                        prompt: valid.prompt.as_str(),
+                        prompt_type: None,
+                        source: None,
+                        model: "",
+                        confidence: 0.0,
+                        elapsed: started.elapsed(),
+                        used_fallback: false,
+                        cache_hit: false,
+                        breaker_state: self.provider_state(),
+                        saved_micros: 0,
+                    },
+                ));
+                Err(FlowError::Limited(Box::new(denial)))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the request limits did not answer");
+                Err(FlowError::Unavailable { retry_after: Duration::from_secs(1) })
+            }
+        }
+    }
+
+    /// Steps 2 to 6 but for the parameters, which only one route wants.
+    async fn make(
+        self: &Arc<Self>,
+        valid: Valid,
+        caller: &Caller,
+        control: CacheControl,
+        limits: &Report,
+    ) -> Result<Made, FlowError> {
+        let rules = self.rules.load_full();
+        let request = Arc::new(self.with_session(valid, caller).await);
+        let decided = self.decide(&request, caller, &rules, control).await?;
+        let (row, route) = self.route(&request, &decided.verdict, &rules);
+        let row = row.clone();
+        let enhanced = self.enhanced(&request, &decided, control).await;
+        let degraded = self.degraded(&decided, &route, limits);
+        Ok(Made { request, decided, row, route, enhanced, degraded, rules })
+    }
+
+    fn degraded(&self, decided: &Decided, route: &Route, limits: &Report) -> Vec<Degraded> {
+        let reasons = [
+            decided.failed,
+            (!self.remote_is_up()).then_some(Degraded::CacheUnavailable),
+            self.recorder.spooling().then_some(Degraded::AnalyticsSpooling),
+            limits.local.then_some(Degraded::LimitsLocal),
+            (route.replaced.is_some() || !route.available).then_some(Degraded::ModelUnavailable),
+        ];
+        reasons.into_iter().flatten().collect()
+    }
+
+    fn record(&self, made: &Made, caller: &Caller, elapsed: Duration) {
+        let Made { request, decided, route, .. } = made;
+        let cache_hit = decided.cache_hit();
+        let paid = decided.verdict.source == picarcade_intent::Source::Llm;
+        self.recorder.record(events::classification(
+            caller,
+            &ClassificationFacts {
+                prompt: request.prompt.as_str(),
+                prompt_type: Some(decided.verdict.prompt_type),
+                source: Some(decided.verdict.source),
+                model: &route.model,
+                confidence: decided.verdict.confidence,
+                elapsed,
+                used_fallback: decided.failed.is_some(),
+                cache_hit,
+                breaker_state: self.provider_state(),
+                saved_micros: if cache_hit && paid { self.saved_by_hit(request) } else { 0 },
+            },
+        ));
+    }
+
+    async fn reserve_generation(&self, route: &Route, caller: &Caller) -> Result<Reservation, FlowError> {
+        match self.limiter.acquire(&subjects(caller), 0, route.estimated_cost_micros).await {
+            Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
+            Ok(Decision::Denied(denial)) => Err(FlowError::Limited(Box::new(denial))),
+            Err(error) => {
+                tracing::warn!(%error, "the dollar limits did not answer");
+                Err(FlowError::Unavailable { retry_after: Duration::from_secs(1) })
+            }
+        }
+    }
+}
+
+/// Rounded to microseconds: finer digits say nothing.
+fn milliseconds(elapsed: Duration) -> f64 {
+    (elapsed.as_secs_f64() * 1e6).round() / 1e3
+}

@@ -1,0 +1,240 @@
+//! A request as its caller states it, and what makes it valid.
+//!
+//! Validation names every wrong field at once, by JSON pointer, so that a caller mends them in one round. A request that
+//! fails here has consumed nothing and touched no backend.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use picarcade_intent::{Facts, Media, Prompt};
+use serde::{Deserialize, Deserializer};
+use url::Url;
+
+use crate::error::{FieldProblem, FlowError};
+
+/// The longest `user_id` or `session_id`, in characters.
+const MAX_ID_CHARS: usize = 256;
+
+/// The longest URL of a medium, in bytes.
+const MAX_URL_BYTES: usize = 4096;
+
+/// One request, in the shape of the HTTP body. Unknown fields are ignored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct FlowRequest {
+    /// What the user wrote: 1 to 8,000 characters.
+    pub prompt: String,
+    /// A working image is open.
+    pub active_image: bool,
+    /// A working video is open.
+    pub active_video: bool,
+    /// The user uploaded one or more images with this request.
+    pub uploaded_image: bool,
+    /// The prompt names stored references (`@name`) or found images.
+    pub referenced_image: bool,
+    /// The end user, where the body names one. Identity is the caller's to decide: the flow itself reads [`Caller`].
+    pub user_id: Option<String>,
+    /// The session whose working medium may fill in for missing facts.
+    pub session_id: Option<String>,
+    /// The media themselves; the URLs are passed on and never fetched.
+    #[serde(deserialize_with = "null_is_default")]
+    pub context: Media,
+    /// Whether to reserve the estimated cost of the generation against the dollar limits.
+    pub reserve: bool,
+}
+
+impl FlowRequest {
+    /// A request with a prompt and nothing else.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self { prompt: prompt.into(), ..Self::default() }
+    }
+
+    /// The four facts of the request.
+    pub const fn facts(&self) -> Facts {
+        Facts {
+            active_image: self.active_image,
+            active_video: self.active_video,
+            uploaded_image: self.uploaded_image,
+            referenced_image: self.referenced_image,
+        }
+    }
+
+    /// Checks every field and gives the parts that the flow works with.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Invalid`] with one entry for each wrong field.
+    pub(crate) fn validate(self) -> Result<Valid, FlowError> {
+        let mut problems = Vec::new();
+        let facts = self.facts();
+        let prompt = match Prompt::new(self.prompt) {
+            Ok(prompt) => Some(prompt),
+            Err(error) => {
+                problems.push(FieldProblem::new("/prompt", error.to_string()));
+                None
+            }
+        };
+        check_id("/user_id", self.user_id.as_deref(), &mut problems);
+        check_id("/session_id", self.session_id.as_deref(), &mut problems);
+        check_media(&self.context, &mut problems);
+        match prompt {
+            Some(prompt) if problems.is_empty() => Ok(Valid {
+                prompt,
+                facts,
+                media: self.context,
+                session_id: self.session_id,
+                reserve: self.reserve,
+            }),
+            _ => Err(FlowError::Invalid(problems)),
+        }
+    }
+}
+
+/// A request whose fields have all been checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Valid {
+    pub(crate) prompt: Prompt,
+    pub(crate) facts: Facts,
+    pub(crate) media: Media,
+    pub(crate) session_id: Option<String>,
+    pub(crate) reserve: bool,
+}
+
+/// Who asks, as the surrounding program has established it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The end user: limits, the intent cache and every table are keyed by it.
+    pub user: Arc<str>,
+    /// The name (never the secret) of the API key that was presented.
+    pub api_key: Option<Arc<str>>,
+    /// The endpoint that is asked, for the limits of scope ENDPOINT.
+    pub endpoint: Cow<'static, str>,
+}
+
+impl Caller {
+    /// An end user without an API key, at the endpoint `process`.
+    pub fn user(user: impl Into<Arc<str>>) -> Self {
+        Self { user: user.into(), api_key: None, endpoint: Cow::Borrowed("process") }
+    }
+
+    /// The same caller at another endpoint.
+    #[must_use]
+    pub fn at(mut self, endpoint: impl Into<Cow<'static, str>>) -> Self {
+        self.endpoint = endpoint.into();
+        self
+    }
+}
+
+/// What a caller asks of the caches: RFC 9111's `no-cache` and `no-store`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheControl {
+    /// Read and write.
+    #[default]
+    Use,
+    /// Skip reads, keep what is found (`no-cache`).
+    NoCache,
+    /// Skip reads and writes (`no-store`).
+    NoStore,
+}
+
+fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+pub(crate) fn check_id(pointer: &str, id: Option<&str>, problems: &mut Vec<FieldProblem>) {
+    let Some(id) = id else { return };
+    if id.trim().is_empty() {
+        problems.push(FieldProblem::new(pointer, "must not be empty"));
+    } else if id.chars().count() > MAX_ID_CHARS {
+        problems.push(FieldProblem::new(pointer, format!("must have at most {MAX_ID_CHARS} characters")));
+    } else if id.chars().any(char::is_control) {
+        problems.push(FieldProblem::new(pointer, "must not contain control characters"));
+    }
+}
+
+pub(crate) fn check_url(pointer: impl FnOnce() -> String, url: &str, problems: &mut Vec<FieldProblem>) {
+    if url.len() > MAX_URL_BYTES {
+        problems.push(FieldProblem::new(pointer(), format!("must have at most {MAX_URL_BYTES} bytes")));
+        return;
+    }
+    match Url::parse(url) {
+        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => {}
+        Ok(_) => problems.push(FieldProblem::new(pointer(), "must be an http or https URL")),
+        Err(_) => problems.push(FieldProblem::new(pointer(), "is not a URL")),
+    }
+}
+
+fn check_media(media: &Media, problems: &mut Vec<FieldProblem>) {
+    for (index, url) in media.uploaded_images.iter().enumerate() {
+        check_url(|| format!("/context/uploaded_images/{index}"), url, problems);
+    }
+    for (index, reference) in media.reference_images.iter().enumerate() {
+        check_url(|| format!("/context/reference_images/{index}/url"), &reference.url, problems);
+        check_id(&format!("/context/reference_images/{index}/tag"), Some(&reference.tag), problems);
+    }
+    if let Some(url) = &media.working_image {
+        check_url(|| "/context/working_image".to_owned(), url, problems);
+    }
+    if let Some(url) = &media.working_video {
+        check_url(|| "/context/working_video".to_owned(), url, problems);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pointers(request: FlowRequest) -> Vec<String> {
+        match request.validate() {
+            Ok(_) => Vec::new(),
+            Err(FlowError::Invalid(problems)) => {
+                problems.into_iter().map(|problem| problem.pointer).collect()
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn every_wrong_field_is_named_at_once() {
+        let request: FlowRequest = serde_json::from_value(serde_json::json!({
+            "prompt": "   ",
+            "user_id": "",
+            "session_id": "a\u{7}b",
+            "context": {
+                "uploaded_images": ["https://ok.example/1.png", "ftp://x/2.png"],
+                "reference_images": [{"url": "nonsense", "tag": ""}],
+                "working_image": "http://",
+                "working_video": "javascript:alert(1)",
+            }
+        }))
+        .unwrap();
+        assert_eq!(
+            pointers(request),
+            [
+                "/prompt",
+                "/user_id",
+                "/session_id",
+                "/context/uploaded_images/1",
+                "/context/reference_images/0/url",
+                "/context/reference_images/0/tag",
+                "/context/working_image",
+                "/context/working_video",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_prompt_is_counted_in_characters() {
+        assert!(pointers(FlowRequest::new("é".repeat(8000))).is_empty());
+        assert_eq!(pointers(FlowRequest::new("é".repeat(8001))), ["/prompt"]);
+    }
+
+    #[test]
+    fn a_null_context_is_no_context() {
+        let request: FlowRequest =
+            serde_json::from_str(r#"{"prompt": "x", "context": null, "user_id": null}"#).unwrap();
+        assert_eq!(request, FlowRequest::new("x"));
+    }
+}

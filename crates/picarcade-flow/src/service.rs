@@ -1,0 +1,261 @@
+//! The flow service: what a program holds, and the parts behind it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use futures_util::StreamExt;
+use futures_util::stream;
+use picarcade_analytics::{Period, Recorder, Store};
+use picarcade_breaker::Registry;
+use picarcade_cache::{Loaded, Source as CacheSource};
+use picarcade_intent::Request;
+use picarcade_ratelimit::{Limiter, Report};
+
+use crate::ai::{AiStep, subjects};
+use crate::builder::FlowBuilder;
+use crate::caches::{CacheLevels, statistics_key};
+use crate::error::FlowError;
+use crate::health::{Checked, Health, RemoteWatch};
+use crate::outcome::{GenerationLog, Generations, OutcomeReport, Reported};
+use crate::policy::Policy;
+use crate::request::{CacheControl, Caller, FlowRequest};
+use crate::response::{Classified, ModelAvailability, Processed, Response, StatsAnswer};
+use crate::rules::Rules;
+use crate::session::{Session, SessionStore, SessionUpdate};
+
+/// How long a statistics query waits for events that are still in the queue.
+const STATISTICS_FLUSH: Duration = Duration::from_secs(1);
+
+/// What every request shares.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) policy: Policy,
+    pub(crate) rules: ArcSwap<Rules>,
+    pub(crate) caches: CacheLevels,
+    pub(crate) watch: Option<Arc<dyn RemoteWatch>>,
+    pub(crate) breakers: Registry,
+    pub(crate) ai: Option<AiStep>,
+    pub(crate) classifier_id: String,
+    pub(crate) limiter: Limiter,
+    pub(crate) recorder: Recorder,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) generation_log: Option<Arc<dyn GenerationLog>>,
+    pub(crate) generations: Generations,
+    pub(crate) checked: ArcSwap<Checked>,
+}
+
+/// Answers requests: limits, cache, rules, AI, correction, routing, analytics.
+///
+/// Cheap to clone; all clones are one service. Build it with [`FlowService::builder`], or with `FlowService::embedded`
+/// (feature `embedded`) when nothing but a directory is at hand.
+#[derive(Clone, Debug)]
+pub struct FlowService {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl FlowService {
+    /// A builder over these events' way to the database and the database itself.
+    pub fn builder(recorder: Recorder, store: Arc<dyn Store>) -> FlowBuilder {
+        FlowBuilder::new(recorder, store)
+    }
+
+    /// Classifies, routes and enhances one request.
+    ///
+    /// The future is safe to drop: a paid call that has begun goes on, is cached and settled.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Invalid`], [`FlowError::Limited`]; nothing that happens behind the service is an error.
+    pub async fn process(
+        &self,
+        request: FlowRequest,
+        caller: &Caller,
+        control: CacheControl,
+    ) -> Result<Processed<Response>, FlowError> {
+        self.shared.process(request, caller, control).await
+    }
+
+    /// Classifies one request and says how it was decided; no generation begins.
+    ///
+    /// # Errors
+    ///
+    /// As [`FlowService::process`].
+    pub async fn classify_only(
+        &self,
+        request: FlowRequest,
+        caller: &Caller,
+        control: CacheControl,
+    ) -> Result<Processed<Classified>, FlowError> {
+        self.shared.classify_only(request, caller, control).await
+    }
+
+    /// Processes many requests, some at a time, and gives their results in the order of the requests.
+    pub async fn process_batch(
+        &self,
+        requests: Vec<(FlowRequest, Caller)>,
+        control: CacheControl,
+    ) -> Vec<Result<Processed<Response>, FlowError>> {
+        let run = |(request, caller): (FlowRequest, Caller)| async move {
+            self.shared.process(request, &caller, control).await
+        };
+        stream::iter(requests).map(run).buffered(self.shared.policy.batch_concurrency.max(1)).collect().await
+    }
+
+    /// Takes in what became of a generation of this caller.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] for an unknown generation or somebody else's; [`FlowError::Invalid`] for numbers that cannot be.
+    pub async fn report_outcome(
+        &self,
+        generation_id: &str,
+        caller: &Caller,
+        report: OutcomeReport,
+    ) -> Result<Reported, FlowError> {
+        self.shared.report(generation_id, caller, report).await
+    }
+
+    /// The caller's session of this id.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::NotFound`] when there is none, or when it is somebody else's; [`FlowError::Unavailable`].
+    pub async fn session(&self, session_id: &str, caller: &Caller) -> Result<Session, FlowError> {
+        self.shared.own_session(session_id, caller).await
+    }
+
+    /// Creates the session or changes it; every instance sees the change at once.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Invalid`], [`FlowError::NotFound`] when the id is somebody else's, [`FlowError::Unavailable`].
+    pub async fn update_session(
+        &self,
+        session_id: &str,
+        caller: &Caller,
+        update: SessionUpdate,
+    ) -> Result<Session, FlowError> {
+        self.shared.update_session(session_id, caller, update).await
+    }
+
+    /// Removes the caller's session.
+    ///
+    /// # Errors
+    ///
+    /// As [`FlowService::session`].
+    pub async fn delete_session(&self, session_id: &str, caller: &Caller) -> Result<(), FlowError> {
+        self.shared.delete_session(session_id, caller).await
+    }
+
+    /// Statistics over a period, at most as old as their cache's TTL.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Unavailable`] when the database does not answer and nothing is cached.
+    pub async fn stats(&self, period: Period) -> Result<StatsAnswer, FlowError> {
+        let loader = {
+            let (recorder, store) = (self.shared.recorder.clone(), Arc::clone(&self.shared.store));
+            move || async move {
+                // What was recorded before the question belongs into the answer, unless the database is slow.
+                let _ = tokio::time::timeout(STATISTICS_FLUSH, recorder.flush()).await;
+                store.statistics(period, SystemTime::now()).await.map(Loaded::new)
+            }
+        };
+        let key = statistics_key(period);
+        match self
+            .shared
+            .caches
+            .statistics
+            .get_or_load_with(&key, picarcade_cache::Options::default(), loader)
+            .await
+        {
+            Ok(found) => Ok(StatsAnswer {
+                statistics: found.value.as_ref().clone(),
+                cached: !matches!(found.source, CacheSource::Loaded | CacheSource::Bypass),
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "statistics could not be read");
+                Err(FlowError::Unavailable { retry_after: Duration::from_secs(5) })
+            }
+        }
+    }
+
+    /// The caller's limits, without consuming anything.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Unavailable`] when the limits do not answer.
+    pub async fn usage(&self, caller: &Caller) -> Result<Report, FlowError> {
+        self.shared.limiter.usage(&subjects(caller)).await.map_err(|error| {
+            tracing::warn!(%error, "usage could not be read");
+            FlowError::Unavailable { retry_after: Duration::from_secs(1) }
+        })
+    }
+
+    /// The catalogue, each model with its availability.
+    pub fn models(&self) -> Vec<ModelAvailability> {
+        self.shared.models(&self.shared.rules.load())
+    }
+
+    /// The matrix and the catalogue in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.shared.rules.load_full()
+    }
+
+    /// Puts another matrix and catalogue in force, for every request that begins from now on.
+    pub fn replace_rules(&self, rules: Rules) {
+        self.shared.rules.store(Arc::new(rules));
+    }
+
+    /// The state of every part, as the last background check and the parts themselves tell it. Costs no call.
+    pub fn health(&self) -> Health {
+        self.shared.health()
+    }
+
+    /// The breakers, for status and manual override.
+    pub fn breakers(&self) -> &Registry {
+        &self.shared.breakers
+    }
+
+    /// The five cache levels.
+    pub fn caches(&self) -> &CacheLevels {
+        &self.shared.caches
+    }
+
+    /// The way of events to the database, for its counters.
+    pub fn recorder(&self) -> &Recorder {
+        &self.shared.recorder
+    }
+
+    /// The limits, for their counters.
+    pub fn limiter(&self) -> &Limiter {
+        &self.shared.limiter
+    }
+
+    /// Writes out what is queued, within `deadline`; what is left is spooled or counted as dropped.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let counters = self.shared.recorder.shutdown(deadline).await;
+        tracing::debug!(?counters, "analytics are written");
+    }
+}
+
+impl Shared {
+    /// What classifies, as part of the cache keys.
+    pub(crate) fn classifier_id(&self) -> &str {
+        &self.classifier_id
+    }
+
+    pub(crate) fn provider_state(&self) -> &'static str {
+        self.ai.as_ref().map_or("none", |ai| ai.breaker.state().as_str())
+    }
+
+    pub(crate) fn saved_by_hit(&self, request: &Request) -> u64 {
+        self.ai.as_ref().map_or(0, |ai| ai.provider.estimate_micros(request))
+    }
+
+    pub(crate) fn remote_is_up(&self) -> bool {
+        self.watch.as_ref().is_none_or(|watch| watch.is_up())
+    }
+}

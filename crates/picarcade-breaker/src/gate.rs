@@ -7,41 +7,52 @@
 //!
 //! Rejections need no lock either: `refuse_before` says until when there is no point in asking.
 //!
-//! The order of publishing is what makes the reads right: all other words first, then the word with the generation
+//! Whether a run of failures is under way is a bit of the same word, and not beside it: else a success could read the word
+//! from before an opening and the run from after it, find nothing to end, and be counted in a run that it did not end.
+//!
+//! The order of publishing is what makes the other reads right: first all other words, then the word with the generation
 //! (release). Who sees a generation (acquire) sees at least that generation's words. A word of a *later* generation may
 //! be seen beside an earlier one; then the state has already changed, and the answer given is the later state's.
 
 use super::sync::{AtomicU64, Mutex, Ordering};
 use crate::{
-    Recorded, State,
+    Recorded,
     clock::Tick,
     machine::{Admission, Change, Late, Machine, Mode, Report, Ticket},
 };
 
-/// A generation and the mode it began with (or, at the end of a ramp, changed to).
+/// A generation, the mode it began with (or, at the end of a ramp, changed to), and whether failures are in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
 impl Word {
+    const RUN: u64 = 0b1000;
+
     const fn of(machine: &Machine) -> Self {
-        Self(machine.generation() << 3 | machine.mode() as u64)
+        let run = if machine.consecutive() == 0 { 0 } else { Self::RUN };
+        Self(machine.generation() << 4 | run | machine.mode() as u64)
     }
 
     #[inline]
     pub(crate) const fn generation(self) -> u64 {
-        self.0 >> 3
+        self.0 >> 4
     }
 
     #[inline]
     pub(crate) const fn mode(self) -> Mode {
         Mode::from_bits(self.0)
     }
+
+    #[inline]
+    const fn has_run(self) -> bool {
+        self.0 & Self::RUN != 0
+    }
 }
 
 /// What can be read without a lock, of one generation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Glance {
-    pub(crate) state: State,
+    pub(crate) word: Word,
     pub(crate) refuse_before: Tick,
     pub(crate) consecutive: u64,
     pub(crate) since: Tick,
@@ -55,6 +66,8 @@ pub(crate) struct Gate {
     consecutive: AtomicU64,
     since: AtomicU64,
     opened: AtomicU64,
+    /// Odd while words are being published.
+    version: AtomicU64,
     machine: Mutex<Machine>,
 }
 
@@ -66,6 +79,7 @@ impl Gate {
             consecutive: AtomicU64::new(0),
             since: AtomicU64::new(machine.since()),
             opened: AtomicU64::new(0),
+            version: AtomicU64::new(0),
             machine: Mutex::new(machine),
         }
     }
@@ -83,13 +97,13 @@ impl Gate {
 
     /// Whether a success changes nothing but sums: its generation lasts and no run of failures is there to be ended.
     ///
-    /// A failure at the same moment may begin a run right after the read. Then the success came first.
+    /// One read of one word: a failure at the same moment comes before it or after it.
     #[inline]
     pub(crate) fn success_is_plain(&self, generation: u64) -> bool {
         let word = self.word();
         word.generation() == generation
+            && !word.has_run()
             && matches!(word.mode(), Mode::Closed | Mode::Ramping | Mode::ForcedClosed | Mode::MetricsOnly)
-            && self.consecutive.load(Ordering::Relaxed) == 0
     }
 
     /// Asks the machine to let a call pass.
@@ -115,33 +129,40 @@ impl Gate {
     pub(crate) fn change<R>(&self, f: impl FnOnce(&mut Machine) -> R) -> R {
         let mut machine = self.machine.lock();
         let result = f(&mut machine);
+        let version = self.version.load(Ordering::Relaxed);
+        self.version.store(version + 1, Ordering::Release);
         self.refuse_before.store(machine.refuse_before(), Ordering::Release);
-        self.consecutive.store(u64::from(machine.consecutive()), Ordering::Relaxed);
-        self.since.store(machine.since(), Ordering::Relaxed);
-        self.opened.store(machine.opened(), Ordering::Relaxed);
+        self.consecutive.store(u64::from(machine.consecutive()), Ordering::Release);
+        self.since.store(machine.since(), Ordering::Release);
+        self.opened.store(machine.opened(), Ordering::Release);
         self.word.store(Word::of(&machine).0, Ordering::Release);
+        self.version.store(version + 2, Ordering::Release);
         result
     }
 
-    /// The published words, without a lock. A reader that meets a change of state reads again; one that meets many in a
-    /// row gives up on a single moment and returns the last reading.
+    /// The published words, without a lock. A reader that meets a change reads again; one that meets many in a row gives
+    /// up on a single moment and returns the last reading.
     pub(crate) fn glance(&self) -> Glance {
-        let mut word = self.word();
-        let mut attempts = 0;
-        loop {
-            let glance = Glance {
-                state: word.mode().state(),
-                refuse_before: self.refuse_before(),
-                consecutive: self.consecutive.load(Ordering::Acquire),
-                since: self.since.load(Ordering::Acquire),
-                opened: self.opened.load(Ordering::Acquire),
-            };
-            let after = self.word();
-            attempts += 1;
-            if after == word || attempts == 8 {
-                return glance;
-            }
-            word = after;
+        (0..8).find_map(|_| self.glance_once().ok()).unwrap_or_else(|| self.read())
+    }
+
+    /// The words of one moment, or those of several as the error. Who reads a word that was published after an odd
+    /// version (release, acquire) reads that version or a later one afterwards.
+    pub(crate) fn glance_once(&self) -> Result<Glance, Glance> {
+        let before = self.version.load(Ordering::Acquire);
+        let glance = self.read();
+        let after = self.version.load(Ordering::Relaxed);
+        if before == after && before.is_multiple_of(2) { Ok(glance) } else { Err(glance) }
+    }
+
+    fn read(&self) -> Glance {
+        let word = self.word();
+        Glance {
+            word,
+            refuse_before: self.refuse_before(),
+            consecutive: self.consecutive.load(Ordering::Acquire),
+            since: self.since.load(Ordering::Acquire),
+            opened: self.opened.load(Ordering::Acquire),
         }
     }
 }

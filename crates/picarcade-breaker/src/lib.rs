@@ -33,6 +33,9 @@ mod retry;
 
 pub mod http;
 
+#[cfg(test)]
+mod races;
+
 pub use self::{
     breaker::CircuitBreaker,
     bulkhead::{Bulkhead, BulkheadFull, BulkheadPermit, FullReason},

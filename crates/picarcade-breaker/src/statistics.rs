@@ -49,14 +49,14 @@ impl CircuitBreaker {
         let inner = &*self.inner;
         let glance = inner.gate.glance();
         let now = inner.timer.now();
-        let state = match glance.state {
+        let state = match glance.word.mode().state() {
             State::Open if now >= glance.refuse_before => State::HalfOpen,
             state => state,
         };
         let total = |total| inner.totals.sum(total);
         let kind = inner.last_failure.load(Ordering::Relaxed);
         let waiting = now < glance.refuse_before && glance.refuse_before != Tick::MAX;
-        let generation = inner.gate.word().generation();
+        let generation = glance.word.generation();
         Statistics {
             name: inner.name.clone(),
             state,

@@ -5,7 +5,7 @@
 //! one, and who finds a newer tag is late and leaves the cell alone. No count is ever added to a moment it does not
 //! belong to, and reading needs no lock.
 
-use super::super::sync::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering};
 
 /// Bits of the count: up to 268 million per cell, where it stays.
 const COUNT_BITS: u32 = 28;

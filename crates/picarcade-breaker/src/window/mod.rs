@@ -11,6 +11,8 @@ pub(crate) mod lanes;
 use serde::Serialize;
 
 use self::{calls::CallWindow, lanes::LaneWindow};
+// For `cell.rs`, which looks for its primitives next door.
+use crate::sync;
 use crate::{Cause, Config, clock::Tick};
 
 /// One outcome, as the windows count it.

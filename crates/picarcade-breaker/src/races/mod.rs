@@ -1,0 +1,241 @@
+//! Every interleaving of the files that have atomics of ours, by [loom](https://docs.rs/loom).
+//!
+//! `gate.rs` and `window/cell.rs` take their primitives from `super::sync`. Here they are compiled once more, with loom's.
+//! So an ordinary `cargo test` explores them; no flag, no second build, and the code that is checked is the code that runs.
+
+use loom::{sync::Arc, thread};
+
+use self::gate::Gate;
+use crate::{
+    Config, Recorded,
+    machine::{Admission, Machine, Mode, Report, ReportKind, Ticket},
+};
+
+pub(super) mod sync {
+    //! Loom's primitives, with the interface that `gate.rs` expects.
+
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+
+    #[derive(Debug)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+            self.0.lock().expect("no thread panics with the lock")
+        }
+    }
+}
+
+#[path = "../gate.rs"]
+#[allow(dead_code, clippy::duplicate_mod, reason = "the same file, on purpose")]
+mod gate;
+
+#[path = "../window/cell.rs"]
+#[allow(dead_code, clippy::duplicate_mod, reason = "the same file, on purpose")]
+mod cell;
+
+const SECOND: u64 = 1_000_000_000;
+
+fn report(kind: ReportKind) -> Report {
+    Report { kind, tripped: None, slow: false, leave_alone: 0 }
+}
+
+/// A gate whose next call, at `now`, is a probe.
+fn ready(config: Config) -> (Gate, u64) {
+    let gate = Gate::new(Machine::new(&config.failure_threshold(1), 1));
+    let ticket = closed_ticket(&gate);
+    assert_eq!(gate.report(ticket, report(ReportKind::Failure), 1, 0.0).0, Recorded::Counted);
+    (gate, 61 * SECOND)
+}
+
+/// What the breaker does for a closed call: reads one word.
+fn closed_ticket(gate: &Gate) -> Ticket {
+    Ticket { generation: gate.word().generation(), probe: 0, started: 0 }
+}
+
+/// What the breaker does for a call that is not closed: the published time first, then the lock.
+fn admit(gate: &Gate, now: u64) -> Option<Ticket> {
+    let mode = gate.word().mode();
+    if matches!(mode, Mode::Closed) {
+        return Some(closed_ticket(gate));
+    }
+    if now < gate.refuse_before() {
+        return None;
+    }
+    match gate.admit(now).0 {
+        Admission::Admitted(ticket) => Some(ticket),
+        Admission::Refused { .. } => None,
+    }
+}
+
+/// What the breaker does with a success: the short way when it is plain.
+fn succeed(gate: &Gate, ticket: Ticket, now: u64) -> Recorded {
+    if ticket.probe == 0 && gate.success_is_plain(ticket.generation) {
+        return Recorded::Counted;
+    }
+    gate.report(ticket, report(ReportKind::Success), now, 0.0).0
+}
+
+#[test]
+fn callers_that_race_for_a_probe_get_exactly_one() {
+    loom::model(|| {
+        let (gate, now) = ready(Config::default());
+        let gate = Arc::new(gate);
+        let other = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || admit(&gate, now).is_some())
+        };
+        let here = admit(&gate, now).is_some();
+        let there = other.join().expect("no panic");
+        assert!(here != there, "{here} {there}");
+    });
+}
+
+#[test]
+fn a_probe_that_is_given_back_can_be_taken_by_whoever_knows() {
+    loom::model(|| {
+        let (gate, now) = ready(Config::default());
+        let gate = Arc::new(gate);
+        let probe = admit(&gate, now).expect("the first");
+        let other = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.report(probe, report(ReportKind::Neutral), now, 0.0).0)
+        };
+        let early = admit(&gate, now);
+        assert_eq!(other.join().expect("no panic"), Recorded::Counted);
+        // Whoever sees the report must see the slot; a stale published time would keep everybody out.
+        assert_ne!(early.is_some(), admit(&gate, now).is_some());
+    });
+}
+
+#[test]
+fn a_failure_of_the_closed_era_races_with_one_that_opens() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new(Machine::new(&Config::default().failure_threshold(1), 1)));
+        let (first, second) = (closed_ticket(&gate), closed_ticket(&gate));
+        let other = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.report(first, report(ReportKind::Failure), 2, 0.0).0)
+        };
+        let here = gate.report(second, report(ReportKind::Failure), 2, 0.0).0;
+        let there = other.join().expect("no panic");
+        assert!((here == Recorded::Late) != (there == Recorded::Late), "{here:?} {there:?}");
+        let glance = gate.glance();
+        assert_eq!((glance.word.mode(), glance.opened), (Mode::Open, 1));
+    });
+}
+
+#[test]
+fn a_late_success_never_closes_and_a_plain_one_never_hides_a_change() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new(Machine::new(&Config::default().failure_threshold(1), 1)));
+        let (good, bad) = (closed_ticket(&gate), closed_ticket(&gate));
+        let other = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.report(bad, report(ReportKind::Failure), 2, 0.0).0)
+        };
+        let _either = succeed(&gate, good, 2);
+        assert_eq!(other.join().expect("no panic"), Recorded::Counted);
+        assert_eq!(gate.word().mode(), Mode::Open);
+        assert_eq!(succeed(&gate, good, 2), Recorded::Late);
+    });
+}
+
+#[test]
+fn a_success_and_a_failure_leave_a_run_that_an_order_explains() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new(Machine::new(&Config::default().failure_threshold(2), 1)));
+        let (good, bad, more) = (closed_ticket(&gate), closed_ticket(&gate), closed_ticket(&gate));
+        gate.report(bad, report(ReportKind::Failure), 2, 0.0);
+        let other = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || succeed(&gate, good, 2))
+        };
+        gate.report(more, report(ReportKind::Failure), 2, 0.0);
+        let success = other.join().expect("no panic");
+        let glance = gate.glance();
+        // Either the success came between the failures, or after the second, which had opened.
+        match success {
+            Recorded::Counted => assert_eq!((glance.word.mode(), glance.consecutive), (Mode::Closed, 1)),
+            _ => assert_eq!(glance.word.mode(), Mode::Open),
+        }
+    });
+}
+
+#[test]
+fn whoever_sees_a_generation_sees_its_words() {
+    loom::model(|| {
+        let gate = Arc::new(Gate::new(Machine::new(&Config::default().failure_threshold(1), 1)));
+        let ticket = closed_ticket(&gate);
+        let other = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.report(ticket, report(ReportKind::Failure), 7, 0.0))
+        };
+        let word = gate.word();
+        if word.mode() == Mode::Open {
+            assert_eq!(gate.refuse_before(), 7 + 60 * SECOND, "open, but nobody is refused");
+        }
+        other.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_glance_is_of_one_moment() {
+    // Each load may return each store, so all interleavings are too many; three preemptions are enough to lie between any
+    // two stores of the one thread and any two loads of the other.
+    let mut bounded = loom::model::Builder::new();
+    bounded.preemption_bound = Some(3);
+    bounded.check(|| {
+        let gate = Arc::new(Gate::new(Machine::new(&Config::default().failure_threshold(1), 1)));
+        let ticket = closed_ticket(&gate);
+        let other = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || gate.report(ticket, report(ReportKind::Failure), 7, 0.0))
+        };
+        if let Ok(glance) = gate.glance_once() {
+            let expected = if glance.word.mode() == Mode::Open { (7, 1) } else { (1, 0) };
+            assert_eq!((glance.since, glance.opened), expected);
+        }
+        other.join().expect("no panic");
+    });
+}
+
+#[test]
+fn an_override_wins_over_a_verdict_or_comes_after_it() {
+    loom::model(|| {
+        let (gate, now) = ready(Config::default().success_threshold(1));
+        let gate = Arc::new(gate);
+        let probe = admit(&gate, now).expect("the first");
+        let other = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || succeed(&gate, probe, now))
+        };
+        gate.change(|machine| machine.override_with(Mode::ForcedOpen, now));
+        other.join().expect("no panic");
+        assert_eq!(gate.word().mode(), Mode::ForcedOpen);
+        assert!(gate.admit(now + 1000 * SECOND).1.is_none());
+    });
+}
+
+#[test]
+fn cells_lose_no_count_and_mix_no_moments() {
+    loom::model(|| {
+        let cell = Arc::new(cell::Cell::new());
+        let other = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || {
+                cell.add(5);
+                cell.add(6);
+            })
+        };
+        cell.add(6);
+        let seen = cell.read(6..=6);
+        assert!((1..=2).contains(&seen), "{seen}");
+        other.join().expect("no panic");
+        assert_eq!((cell.read(6..=6), cell.read(5..=5)), (2, 0));
+    });
+}

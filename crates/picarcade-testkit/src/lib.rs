@@ -11,4 +11,4 @@ pub use error::{Error, Result};
 pub use mock::{Answer, Answers, Dialect, MockProvider, OutputShape, PredictionEnd, Reply, Request};
 pub use postgres::{PgBouncer, PostgresBuilder, PostgresServer};
 pub use proxy::{Fault, FaultProxy};
-pub use redis::{RedisBuilder, RedisServer, Value};
+pub use redis::{RedisBuilder, RedisCluster, RedisClusterBuilder, RedisSentinel, RedisServer, Value};

@@ -1,6 +1,9 @@
 //! How a Redis server is to be: everything that is fixed when it starts.
 
+use std::path::Path;
+
 use super::server::RedisServer;
+use super::tls::Tls;
 use crate::error::{Error, Result};
 use crate::host::port::Port;
 use crate::host::process::{Process, Recipe};
@@ -17,6 +20,10 @@ pub struct RedisBuilder {
     pub(super) port: Option<u16>,
     pub(super) arguments: Vec<(String, String)>,
     pub(super) primary: Option<(u16, Option<String>)>,
+    pub(super) tls: bool,
+    pub(super) cluster: bool,
+    /// Watches the primary at this port instead of serving data.
+    pub(super) watches: Option<u16>,
 }
 
 impl RedisBuilder {
@@ -42,10 +49,18 @@ impl RedisBuilder {
         self
     }
 
-    /// Copies from `primary`, which must not use TLS. Ready when the first copy is complete.
+    /// Clients must use TLS, and trust [`RedisServer::ca_pem`], an authority that this server alone has: the one of any other
+    /// server is a wrong one.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Copies from `primary`. Ready when the first copy is complete.
     #[must_use]
     pub fn replica_of(mut self, primary: &RedisServer) -> Self {
-        self.primary = Some((primary.port(), primary.password().map(str::to_owned)));
+        self.primary = Some((primary.plain_port(), primary.password().map(str::to_owned)));
         self
     }
 
@@ -63,40 +78,99 @@ impl RedisBuilder {
         .await
     }
 
-    fn build(self) -> Result<RedisServer> {
+    pub(super) fn build(self) -> Result<RedisServer> {
         let port = self.port.map_or_else(Port::free, Port::take)?;
         let directory = Run::current()?.directory("redis", None)?;
-        let mut lines: Vec<(String, String)> = [
-            ("bind", "127.0.0.1"),
-            ("save", "\"\""),
-            ("appendonly", "no"),
-            ("daemonize", "no"),
-            ("enable-debug-command", "yes"),
-            ("repl-diskless-sync-delay", "0"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
-        lines.push(("port".to_owned(), port.number().to_string()));
+        let mut lines = Lines::default();
+        let mut extra_port = None;
+        lines.add("bind", "127.0.0.1").add("daemonize", "no");
+        let tls = if self.tls { Some(Tls::issue(directory.path())?) } else { None };
+        if let Some(tls) = &tls {
+            // The plain port beside it is ours, to look inside without speaking TLS.
+            let plain = Port::free()?;
+            lines.add("port", plain.number().to_string()).add("tls-port", port.number().to_string());
+            lines
+                .add("tls-cert-file", path(tls.certificate_path()))
+                .add("tls-key-file", path(tls.key_path()));
+            lines.add("tls-ca-cert-file", path(tls.ca_path())).add("tls-auth-clients", "no");
+            extra_port = Some(plain);
+        } else {
+            lines.add("port", port.number().to_string());
+        }
         if let Some(password) = &self.password {
-            lines.push(("requirepass".to_owned(), quoted(password)));
+            // A Sentinel asks nobody for a password; it gives this one to the servers that it watches.
+            let name = if self.watches.is_some() { "sentinel auth-pass mymaster" } else { "requirepass" };
+            lines.late(name, quoted(password));
+        }
+        if let Some(primary) = self.watches {
+            lines.add("sentinel monitor", format!("mymaster 127.0.0.1 {primary} 2"));
+            lines.add("sentinel down-after-milliseconds", "mymaster 500");
+            lines.add("sentinel failover-timeout", "mymaster 3000");
+        } else {
+            lines.add("save", "\"\"").add("appendonly", "no").add("enable-debug-command", "yes");
+            lines.add("repl-diskless-sync-delay", "0");
+        }
+        if self.cluster {
+            let bus = Port::free()?;
+            lines.add("cluster-enabled", "yes").add("cluster-config-file", "nodes.conf");
+            lines.add("cluster-port", bus.number().to_string()).add("cluster-node-timeout", "1500");
+            extra_port = Some(bus);
         }
         if let Some((primary, password)) = &self.primary {
-            lines.push(("replicaof".to_owned(), format!("127.0.0.1 {primary}")));
-            lines.extend(password.iter().map(|password| ("masterauth".to_owned(), quoted(password))));
+            lines.add("replicaof", format!("127.0.0.1 {primary}"));
+            if let Some(password) = password {
+                lines.add("masterauth", quoted(password));
+            }
         }
-        lines.extend(self.arguments);
-        let text: String = lines.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
-        // A file rather than arguments: no password in the process list, and `CONFIG REWRITE` works.
+        for (name, value) in self.arguments {
+            lines.late(&name, value);
+        }
+        // A file rather than arguments: no password in the process list, and the server can rewrite it.
         let file = directory.path().join("redis.conf");
-        std::fs::write(&file, text).map_err(Error::io("cannot write redis.conf"))?;
-        let args = vec![file.into_os_string()];
+        std::fs::write(&file, lines.text()).map_err(Error::io("cannot write redis.conf"))?;
+        let mut args = vec![file.into_os_string()];
+        if self.watches.is_some() {
+            args.push("--sentinel".into());
+        }
         let program = program::redis_server()?;
         let recipe = Recipe { name: "redis-server", program, args, account: None, directory, quits: false };
-        Ok(RedisServer::new(Process::new(recipe), port, self.password, self.primary.is_some()))
+        Ok(RedisServer {
+            process: Process::new(recipe),
+            port,
+            extra_port,
+            password: self.password.filter(|_| self.watches.is_none()),
+            tls,
+        })
     }
 }
 
+/// The configuration: lines, and those that come after them.
+#[derive(Default)]
+struct Lines {
+    first: String,
+    last: String,
+}
+
+impl Lines {
+    fn add(&mut self, name: &str, value: impl AsRef<str>) -> &mut Self {
+        self.first += &format!("{name} {}\n", value.as_ref());
+        self
+    }
+
+    fn late(&mut self, name: &str, value: impl AsRef<str>) {
+        self.last += &format!("{name} {}\n", value.as_ref());
+    }
+
+    fn text(self) -> String {
+        self.first + &self.last
+    }
+}
+
+fn path(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
 /// A value of the configuration that may hold blanks and quotes.
-fn quoted(value: &str) -> String {
+pub(super) fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }

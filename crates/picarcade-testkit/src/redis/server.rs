@@ -1,10 +1,12 @@
 //! One `redis-server` process.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use super::builder::RedisBuilder;
 use super::resp::Value;
+use super::tls::Tls;
 use super::wire::{COMMAND_TIMEOUT, ask};
 use crate::error::{Error, Result};
 use crate::host::port::Port;
@@ -16,10 +18,12 @@ use crate::host::runtime;
 /// Signals (`kill`, `pause`, `resume`) have taken effect when the call returns.
 #[derive(Debug)]
 pub struct RedisServer {
-    process: Process,
-    port: Port,
-    password: Option<String>,
-    replica: bool,
+    pub(super) process: Process,
+    pub(super) port: Port,
+    /// The plain port beside a TLS one, or the bus of a cluster's node.
+    pub(super) extra_port: Option<Port>,
+    pub(super) password: Option<String>,
+    pub(super) tls: Option<Tls>,
 }
 
 impl RedisServer {
@@ -37,18 +41,15 @@ impl RedisServer {
         RedisBuilder::default()
     }
 
-    pub(super) fn new(process: Process, port: Port, password: Option<String>, replica: bool) -> Self {
-        Self { process, port, password, replica }
-    }
-
-    /// What a client connects to, the password included.
+    /// What a client connects to, the password included; `rediss://` under TLS.
     pub fn url(&self) -> String {
+        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
         let secret = self
             .password
             .as_ref()
             .map(|password| format!(":{}@", percent_encoded(password)))
             .unwrap_or_default();
-        format!("redis://{secret}127.0.0.1:{}", self.port())
+        format!("{scheme}://{secret}{}", self.addr())
     }
 
     /// The port that clients use.
@@ -64,6 +65,16 @@ impl RedisServer {
     /// The password that clients must give.
     pub fn password(&self) -> Option<&str> {
         self.password.as_deref()
+    }
+
+    /// The certificate of the authority that a client must trust, in PEM form; none without TLS.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.tls.as_ref().map(Tls::ca_pem)
+    }
+
+    /// The file with that certificate.
+    pub fn ca_path(&self) -> Option<&Path> {
+        self.tls.as_ref().map(Tls::ca_path)
     }
 
     /// The id of the running process.
@@ -115,7 +126,7 @@ impl RedisServer {
     /// No connection; no answer within ten seconds.
     pub async fn query(&self, arguments: &[impl AsRef<[u8]>]) -> Result<Value> {
         let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.as_ref().to_vec()).collect();
-        let (address, password) = (self.addr(), self.password.clone());
+        let (address, password) = (self.plain_addr(), self.password.clone());
         runtime::run(async move { ask(address, password.as_deref(), &arguments, COMMAND_TIMEOUT).await })
             .await
     }
@@ -145,16 +156,33 @@ impl RedisServer {
         self.process.until_ready(|| self.is_ready()).await
     }
 
+    /// Answers, and is not waiting for its first copy of a primary.
     async fn is_ready(&self) -> Result<()> {
-        let question = if self.replica { ["INFO", "replication"] } else { ["PING", "ready"] };
-        let question = question.map(|word| word.as_bytes().to_vec());
-        match ask(self.addr(), self.password(), &question, Duration::from_secs(2)).await? {
+        let question = ["INFO", "replication"].map(|word| word.as_bytes().to_vec());
+        match ask(self.plain_addr(), self.password(), &question, Duration::from_secs(2)).await? {
             Value::Error(error) => Err(Error::Refused(error)),
-            value if self.replica && !value.to_string().contains("master_link_status:up") => {
-                Err(Error::Protocol("the first copy from the primary is not complete".to_owned()))
+            value => {
+                let report = value.to_string();
+                if report.contains("role:slave") && !report.contains("master_link_status:up") {
+                    return Err(Error::Protocol(
+                        "the first copy from the primary is not complete".to_owned(),
+                    ));
+                }
+                Ok(())
             }
-            _ => Ok(()),
         }
+    }
+
+    /// The port that does not speak TLS.
+    pub(super) fn plain_port(&self) -> u16 {
+        match (&self.tls, &self.extra_port) {
+            (Some(_), Some(plain)) => plain.number(),
+            _ => self.port(),
+        }
+    }
+
+    fn plain_addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.plain_port()).into()
     }
 }
 

@@ -3,6 +3,9 @@
 
 mod http;
 mod mock;
+mod orphans;
 mod postgres;
 mod proxy;
 mod redis;
+mod redis_sets;
+mod tls;

@@ -1,0 +1,96 @@
+//! The kit's servers by hand: starts one, prints how to reach it, and keeps it until Enter, the end of its input, or Ctrl-C.
+//!
+//! ```sh
+//! cargo run -p picarcade-testkit -- provider      # ANTHROPIC_BASE_URL=http://127.0.0.1:…
+//! cargo run -p picarcade-testkit -- redis postgres
+//! ```
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
+
+use std::any::Any;
+use std::process::ExitCode;
+
+use picarcade_testkit::{
+    MockProvider, PgBouncer, PostgresServer, RedisCluster, RedisSentinel, RedisServer, Result,
+};
+
+const HELP: &str = "\
+picarcade-testkit <server>…: starts each, prints its address, and keeps them until Enter or Ctrl-C
+
+  redis        one Redis                 redis-tls       the same with TLS
+  cluster      a Cluster of three        sentinel        a primary, a replica, three Sentinels
+  postgres     PostgreSQL                pgbouncer       the same behind pgbouncer
+  provider     the mock AI provider";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let names: Vec<String> = std::env::args().skip(1).collect();
+    if names.is_empty() || names.iter().any(|name| name == "help" || name == "--help") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
+    let mut servers = Vec::new();
+    for name in &names {
+        match start(name).await {
+            Ok(Some(server)) => servers.push(server),
+            Ok(None) => {
+                eprintln!("there is no server {name:?}\n\n{HELP}");
+                return ExitCode::from(2);
+            }
+            Err(error) => {
+                eprintln!("{error:?}");
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    println!("ready");
+    let mut line = String::new();
+    let _ = std::io::stdin().read_line(&mut line);
+    drop(servers);
+    ExitCode::SUCCESS
+}
+
+/// Starts the server of that name and prints what a client needs; none when there is no such server.
+async fn start(name: &str) -> Result<Option<Box<dyn Any>>> {
+    Ok(Some(match name {
+        "redis" => {
+            let server = RedisServer::start().await?;
+            println!("REDIS_URL={}", server.url());
+            Box::new(server)
+        }
+        "redis-tls" => {
+            let server = RedisServer::builder().tls().start().await?;
+            println!("REDIS_URL={}", server.url());
+            println!("# the authority: {}", server.ca_path().unwrap_or("none".as_ref()).display());
+            Box::new(server)
+        }
+        "cluster" => {
+            let server = RedisCluster::start(3).await?;
+            println!("REDIS_URL={}", server.url());
+            Box::new(server)
+        }
+        "sentinel" => {
+            let server = RedisSentinel::start().await?;
+            println!("REDIS_URL={}", server.url());
+            Box::new(server)
+        }
+        "postgres" => {
+            let server = PostgresServer::start().await?;
+            println!("DATABASE_URL={}", server.url());
+            Box::new(server)
+        }
+        "pgbouncer" => {
+            let server = PostgresServer::start().await?;
+            let bouncer = PgBouncer::start(&server).await?;
+            println!("DATABASE_URL={}", bouncer.url());
+            Box::new((bouncer, server))
+        }
+        "provider" => {
+            let provider = MockProvider::start().await?;
+            for vendor in ["ANTHROPIC", "OPENAI", "REPLICATE"] {
+                println!("{vendor}_BASE_URL={}", provider.url());
+            }
+            Box::new(provider)
+        }
+        _ => return Ok(None),
+    }))
+}

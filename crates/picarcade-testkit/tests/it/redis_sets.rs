@@ -1,0 +1,78 @@
+//! Several Redis servers that act together: a Cluster, and a primary with Sentinels.
+
+use picarcade_testkit::{RedisCluster, RedisSentinel};
+
+#[tokio::test]
+async fn a_cluster_shares_its_slots_and_sends_clients_on() {
+    let cluster = RedisCluster::start(3).await.unwrap();
+    assert_eq!(cluster.urls().len(), 3);
+    assert!(cluster.url().starts_with("redis-cluster://127.0.0.1:"), "{}", cluster.url());
+    assert_eq!(cluster.url().matches("node=").count(), 2);
+    let slot = cluster.slot_of("colour").await.unwrap();
+    let owner = cluster.owner_of(slot).await.unwrap();
+    cluster.node(owner).command(&["SET", "colour", "purple"]).await.unwrap();
+    let other = cluster.node((owner + 1) % 3).command(&["GET", "colour"]).await.unwrap_err().to_string();
+    assert!(other.contains(&format!("MOVED {slot} {}", cluster.node(owner).addr())), "{other}");
+}
+
+#[tokio::test]
+async fn a_slot_moves_with_its_keys() {
+    let cluster = RedisCluster::builder().password("secret").start().await.unwrap();
+    let slot = cluster.slot_of("{tag}").await.unwrap();
+    let from = cluster.owner_of(slot).await.unwrap();
+    let to = (from + 1) % 3;
+    for number in 0..25 {
+        cluster.node(from).command(&["SET", &format!("{{tag}}{number}"), "x"]).await.unwrap();
+    }
+    cluster.begin_move(slot, to).await.unwrap();
+    assert_eq!(cluster.node(from).command(&["GET", "{tag}3"]).await.unwrap(), "x");
+    let absent = cluster.node(from).command(&["GET", "{tag}absent"]).await.unwrap_err().to_string();
+    assert!(absent.contains(&format!("ASK {slot}")), "{absent}");
+    cluster.finish_move(slot, to).await.unwrap();
+    assert_eq!(cluster.owner_of(slot).await.unwrap(), to);
+    assert_eq!(cluster.node(to).command(&["GET", "{tag}24"]).await.unwrap(), "x");
+    let moved = cluster.node(from).command(&["GET", "{tag}3"]).await.unwrap_err().to_string();
+    assert!(moved.contains(&format!("MOVED {slot}")), "{moved}");
+}
+
+#[tokio::test]
+async fn a_replica_takes_over_from_a_lost_node() {
+    let cluster = RedisCluster::builder().replicas(1).start().await.unwrap();
+    let slot = cluster.slot_of("colour").await.unwrap();
+    let owner = cluster.owner_of(slot).await.unwrap();
+    cluster.node(owner).command(&["SET", "colour", "purple"]).await.unwrap();
+    cluster.node(owner).command(&["WAIT", "1", "5000"]).await.unwrap();
+    cluster.node(owner).kill();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    // Until the others notice, they still believe the dead one to be the owner.
+    while cluster.owner_of(slot).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "nobody took over");
+    }
+    cluster.whole().await.unwrap();
+    let heir = cluster.owner_of(slot).await.unwrap();
+    assert_ne!(heir, owner);
+    assert_eq!(cluster.node(heir).command(&["GET", "colour"]).await.unwrap(), "purple");
+}
+
+#[tokio::test]
+async fn sentinels_agree_on_who_leads_and_change_it_on_order() {
+    let set = RedisSentinel::start().await.unwrap();
+    let before = set.primary().await.unwrap().port();
+    assert_eq!(before, set.servers()[0].port());
+    set.failover().await.unwrap();
+    assert_eq!(set.primary().await.unwrap().port(), set.servers()[1].port());
+    assert_eq!(set.primary().await.unwrap().command(&["SET", "a", "1"]).await.unwrap(), "OK");
+}
+
+#[tokio::test]
+async fn sentinels_replace_a_killed_primary() {
+    let set = RedisSentinel::start_with_password("s e\"cret").await.unwrap();
+    assert!(set.url().starts_with("redis-sentinel://:s%20e%22cret@127.0.0.1:"), "{}", set.url());
+    assert!(set.url().contains("sentinelServiceName=mymaster&node="), "{}", set.url());
+    set.primary().await.unwrap().command(&["SET", "kept", "yes"]).await.unwrap();
+    set.primary().await.unwrap().command(&["WAIT", "1", "5000"]).await.unwrap();
+    set.lose_primary().await.unwrap();
+    let primary = set.primary().await.unwrap();
+    assert_eq!(primary.port(), set.servers()[1].port());
+    assert_eq!(primary.command(&["GET", "kept"]).await.unwrap(), "yes");
+}

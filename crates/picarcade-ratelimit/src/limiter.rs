@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::dollars::checked;
+use crate::fallback::Fallback;
 use crate::memory::MemoryStore;
 use crate::{
     Admission, Ask, ConfigError, Decision, Error, Limit, Mode, Plan, Report, Reservation, ReservationId,
@@ -261,6 +262,7 @@ pub struct LimiterBuilder {
     max_subjects: usize,
     max_reservations: usize,
     reservation_ttl: Duration,
+    instances: u32,
 }
 
 impl Default for LimiterBuilder {
@@ -271,6 +273,7 @@ impl Default for LimiterBuilder {
             max_subjects: 65_536,
             max_reservations: 65_536,
             reservation_ttl: Duration::from_mins(15),
+            instances: 1,
         }
     }
 }
@@ -288,9 +291,16 @@ impl LimiterBuilder {
         self
     }
 
-    /// Where the counts are kept. Without one, in this process.
+    /// Where the counts are kept. Without one, in this process. While the store cannot be asked, requests are decided by
+    /// this instance's share and money is closed: see [`Fallback`].
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Among how many instances the limits are divided while the store cannot be asked: 1 or more, default 1.
+    pub fn expected_instances(mut self, instances: u32) -> Self {
+        self.instances = instances;
         self
     }
 
@@ -331,9 +341,14 @@ impl LimiterBuilder {
         {
             return wrong("reservation_ttl", "is not from 1 ms to 30 days");
         }
+        if self.instances == 0 {
+            return wrong("expected_instances", "is zero");
+        }
         let plan = Plan::new(self.limits)?;
         let backend = match self.store {
-            Some(store) => Backend::External(store),
+            Some(store) => {
+                Backend::External(Arc::new(Fallback::new(store, &plan, self.instances, self.max_subjects)))
+            }
             None => Backend::Memory(Box::new(MemoryStore::new(self.max_subjects, self.max_reservations))),
         };
         let inner = Inner { plan, backend, ttl: self.reservation_ttl, tally: Tally::default() };

@@ -41,24 +41,32 @@ impl Plan {
     ///
     /// # Errors
     /// [`ConfigError`] naming the limit and the field.
-    pub fn new(mut limits: Vec<Limit>) -> Result<Self, ConfigError> {
+    pub fn new(limits: Vec<Limit>) -> Result<Self, ConfigError> {
         if limits.len() > MAX_LIMITS {
             return Err(ConfigError::Setting { field: "limits", reason: "are more than 64" });
         }
+        for (index, limit) in limits.iter().enumerate() {
+            limit.validate()?;
+            if limits.iter().take(index).any(|other| other.name() == limit.name()) {
+                return Err(ConfigError::Duplicate(limit.name().to_owned()));
+            }
+        }
+        Ok(Self::of_valid(limits))
+    }
+
+    /// The plan of limits that come from a plan: one that is not valid is left out.
+    pub(crate) fn of_valid(mut limits: Vec<Limit>) -> Self {
         limits.sort_by_key(Limit::scope);
         let mut rules: Vec<Rule> = Vec::with_capacity(limits.len());
         for limit in &limits {
-            let name = limit.validate()?;
-            if rules.iter().any(|rule| rule.name == name) {
-                return Err(ConfigError::Duplicate(limit.name().to_owned()));
-            }
+            let Ok(name) = limit.validate() else { continue };
             let (scope, unit, window) = (limit.scope(), limit.unit(), limit.window());
             let shape = window.shape(limit.limit());
             rules.push(Rule { name, scope, unit, limit: limit.limit(), window, shape });
         }
         let begin = |index: usize| rules.partition_point(|rule| (rule.scope as usize) < index);
         let bounds = [begin(0), begin(1), begin(2), begin(3), begin(4)];
-        Ok(Self { limits, rules, bounds })
+        Self { limits, rules, bounds }
     }
 
     /// The limits, by scope and then as configured.

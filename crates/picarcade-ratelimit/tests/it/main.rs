@@ -5,4 +5,6 @@ mod conformance;
 mod headers;
 mod memory;
 mod oracle;
+#[cfg(feature = "redis")]
+mod redis;
 mod setup;

@@ -73,7 +73,7 @@ impl Log {
     fn used(&self, limit: &Limit, user: u8, now: u64) -> u64 {
         let counts = |at: u64| match limit.window() {
             Window::Sliding(length) => {
-                let width = length.as_micros() as u64 / 60;
+                let width = (length.as_micros() as u64).div_ceil(60);
                 now / width - at / width <= 60
             }
             _ => now / 86_400_000_000 == at / 86_400_000_000,
@@ -210,7 +210,7 @@ async fn conclude(limiter: &Limiter, log: &mut Log, which: usize, actual: Option
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn memory_agrees_with_the_log(steps in steps()) {

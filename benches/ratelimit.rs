@@ -1,0 +1,95 @@
+//! One decision over four scopes and nine limits: ours in memory, and governor doing nine keyed checks.
+//!
+//! governor's checks are sequential: a request that the ninth denies has consumed eight. Ours is one decision, which
+//! also reports how every limit stands. Subjects are many in `subjects`, to see that the time does not grow with them.
+
+use std::hint::black_box;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use picarcade_ratelimit::{Limit, Limiter, Scope, Subjects, Window};
+use tokio::runtime::Runtime;
+
+/// So large that nothing is denied in the time of a bench.
+const PLENTY: u64 = 1 << 50;
+const WINDOWS: [u64; 3] = [60, 3600, 86_400];
+
+fn limits() -> Vec<Limit> {
+    let sliding = |seconds| Window::Sliding(Duration::from_secs(seconds));
+    let requests = |scope, seconds| Limit::requests(scope, PLENTY, sliding(seconds));
+    let cost = |scope, seconds| Limit::cost(scope, PLENTY, sliding(seconds));
+    let [minute, hour, day] = WINDOWS;
+    vec![
+        requests(Scope::User, minute),
+        requests(Scope::User, hour),
+        cost(Scope::User, hour),
+        requests(Scope::ApiKey, minute),
+        requests(Scope::ApiKey, hour),
+        requests(Scope::Endpoint, minute),
+        requests(Scope::Global, minute),
+        requests(Scope::Global, hour),
+        cost(Scope::Global, day),
+    ]
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+fn decision(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let mut group = criterion.benchmark_group("ratelimit/decision");
+
+    let limiter = Limiter::builder().limits(limits()).build().expect("limits");
+    group.bench_function("picarcade 4 scopes x 9 limits", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            let subjects = Subjects::default().user("user-0192f0").api_key("partner").endpoint("process");
+            black_box(limiter.acquire(&subjects, 1, 0).await.expect("a decision"))
+        });
+    });
+
+    let quota = Quota::per_second(NonZeroU32::MAX).allow_burst(NonZeroU32::MAX);
+    let governors: Vec<DefaultKeyedRateLimiter<String>> = (0..9).map(|_| RateLimiter::keyed(quota)).collect();
+    let keys: Vec<String> =
+        ["user-0192f0", "user-0192f0", "user-0192f0", "partner", "partner", "process", "*", "*", "*"]
+            .map(str::to_owned)
+            .to_vec();
+    group.bench_function("governor 9 keyed checks", |bencher| {
+        bencher.to_async(&runtime).iter(|| async {
+            for (governor, key) in governors.iter().zip(&keys) {
+                black_box(governor.check_key(key).expect("room"));
+            }
+        });
+    });
+    group.finish();
+}
+
+fn subjects(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let mut group = criterion.benchmark_group("ratelimit/subjects");
+    for count in [10_usize, 10_000, 1_000_000] {
+        let users: Vec<String> = (0..count).map(|user| format!("user-{user:07}")).collect();
+        let limiter = Limiter::builder().limits(limits()).max_subjects(1 << 20).build().expect("limits");
+        runtime.block_on(async {
+            for user in &users {
+                let _ = limiter.acquire(&Subjects::default().user(user), 1, 0).await.expect("a decision");
+            }
+        });
+        // A stride that is prime to all three, so that every decision meets another subject.
+        let mut next = 0;
+        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+            bencher.iter(|| {
+                next = (next + 7919) % count;
+                let user = users.get(next).map(String::as_str).unwrap_or_default();
+                let subjects = Subjects::default().user(user).api_key("partner").endpoint("process");
+                black_box(runtime.block_on(limiter.acquire(&subjects, 1, 0)).expect("a decision"))
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decision, subjects);
+criterion_main!(benches);

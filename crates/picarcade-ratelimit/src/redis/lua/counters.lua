@@ -1,0 +1,202 @@
+-- The arithmetic of src/counter, for scripts. Put before each of them.
+--
+-- All amounts and times are whole numbers below 2^53, which doubles hold exactly; nothing is ever turned into decimal
+-- text, which would keep 14 digits.
+--
+-- A scope's descriptor is a flat array: its time to live in ms (without that of reservations), then six numbers for
+-- each rule: unit (1 requests, 2 cost), limit, kind, and
+--   kind 0, buckets: width, span, 0
+--   kind 1, leaky:   unit, rate, burst
+-- A scope's state is a string of doubles: whether it was seeded, then six for each rule:
+--   kind 0: start of the newest bucket, its amount, total, reserved, number of past buckets, start of the last charge
+--   kind 1: time, level, 0, 0, 0, 0
+-- so that both begin rule r at 6r-5. Past buckets are pairs (start, amount), oldest first, in a hash beside it: they are
+-- read and written only when time enters a new bucket.
+local now, keep
+
+local function clock(given)
+  now = tonumber(given)
+  if now == 0 then
+    local time = redis.call('TIME')
+    now = time[1] * 1000000 + time[2]
+  end
+end
+
+local function format(s)
+  return '<' .. string.rep('d', 6 * s.n + 1)
+end
+
+local function open(hot, past, packed, raw)
+  local desc = cmsgpack.unpack(packed)
+  local s = { hot = hot, past = past, packed = packed, desc = desc, n = (#desc - 1) / 6, rings = {}, dirty = {} }
+  if raw and #raw == 8 * (6 * s.n + 1) then
+    s.t = { struct.unpack(format(s), raw) }
+    s.t[6 * s.n + 2] = nil
+  else
+    s.t = {}
+    for i = 1, 6 * s.n + 1 do s.t[i] = 0 end
+  end
+  return s
+end
+
+local function ring(s, r)
+  if not s.rings[r] then
+    local o, past = 6 * r - 5, false
+    if s.t[o + 5] > 0 then
+      past = redis.call('HGET', s.past, r)
+      if not past then s.t[o + 3] = s.t[o + 2] end
+    end
+    s.rings[r] = past or ''
+  end
+  return s.rings[r]
+end
+
+local function advance(s, r)
+  local d, t, o = s.desc, s.t, 6 * r - 5
+  if d[o + 3] == 1 then
+    if now > t[o + 1] then
+      t[o + 2] = math.max(0, t[o + 2] - (now - t[o + 1]) * d[o + 5])
+      t[o + 1] = now
+    end
+    return
+  end
+  local width = d[o + 4]
+  if now < t[o + 1] + width then return end
+  local start = now - now % width
+  if t[o + 2] > 0 or t[o + 5] > 0 then
+    local past = ring(s, r)
+    if t[o + 2] > 0 then past = past .. struct.pack('<dd', t[o + 1], t[o + 2]) end
+    local from = 1
+    while from < #past do
+      local at, amount = struct.unpack('<dd', past, from)
+      if at + width * d[o + 5] > start then break end
+      t[o + 3] = t[o + 3] - amount
+      from = from + 16
+    end
+    s.rings[r] = string.sub(past, from)
+    s.dirty[r] = true
+    t[o + 5] = #s.rings[r] / 16
+  end
+  t[o + 1] = start
+  t[o + 2] = 0
+end
+
+-- 0 when the amount fits, -1 when it never will, else the microseconds until it does.
+local function refusal(s, r, amount)
+  local d, t, o = s.desc, s.t, 6 * r - 5
+  if amount == 0 then return 0 end
+  if d[o + 3] == 1 then
+    local capacity = d[o + 4] * d[o + 6]
+    if amount > d[o + 6] then return -1 end
+    local missing = amount * d[o + 4] - (capacity - math.min(t[o + 2], capacity))
+    return missing > 0 and math.ceil(missing / d[o + 5]) or 0
+  end
+  local free = d[o + 2] - t[o + 3]
+  if amount <= free then return 0 end
+  if amount > d[o + 2] then return -1 end
+  local excess, past = amount - free, ring(s, r)
+  for i = 1, #past, 16 do
+    local at, held = struct.unpack('<dd', past, i)
+    excess = excess - held
+    if excess <= 0 then return at + d[o + 4] * d[o + 5] - now end
+  end
+  return t[o + 1] + d[o + 4] * d[o + 5] - now
+end
+
+local function charge(s, r, amount, reserved)
+  local d, t, o = s.desc, s.t, 6 * r - 5
+  if amount == 0 then return end
+  if d[o + 3] == 1 then
+    t[o + 2] = t[o + 2] + amount * d[o + 4]
+    return
+  end
+  t[o + 2] = t[o + 2] + amount
+  t[o + 3] = t[o + 3] + amount
+  t[o + 4] = t[o + 4] + reserved
+  t[o + 6] = t[o + 1]
+end
+
+-- Back to the bucket it came from, if that one still counts; never to another.
+local function refund(s, r, start, amount)
+  local t, o = s.t, 6 * r - 5
+  if t[o + 1] == start then
+    local back = math.min(amount, t[o + 2])
+    t[o + 2] = t[o + 2] - back
+    t[o + 3] = t[o + 3] - back
+    return
+  end
+  local past = ring(s, r)
+  for i = 1, #past, 16 do
+    local at, held = struct.unpack('<dd', past, i)
+    if at == start then
+      local back = math.min(amount, held)
+      s.rings[r] = string.sub(past, 1, i - 1) .. struct.pack('<dd', at, held - back) .. string.sub(past, i + 16)
+      s.dirty[r] = true
+      t[o + 3] = t[o + 3] - back
+      return
+    end
+  end
+end
+
+local function conclude(s, r, amount)
+  local o = 6 * r - 5
+  s.t[o + 4] = math.max(0, s.t[o + 4] - amount)
+end
+
+-- Used, reserved, and the microseconds until nothing counts any more.
+local function reading(s, r)
+  local d, t, o = s.desc, s.t, 6 * r - 5
+  if d[o + 3] == 1 then
+    return math.ceil(t[o + 2] / d[o + 4]), 0, math.ceil(t[o + 2] / d[o + 5])
+  end
+  local reset = 0
+  if t[o + 3] > 0 then reset = math.max(0, t[o + 6] + d[o + 4] * d[o + 5] - now) end
+  return t[o + 3], math.min(t[o + 4], t[o + 3]), reset
+end
+
+local function save(s)
+  local life = s.desc[1] + keep
+  redis.call('SET', s.hot, struct.pack(format(s), unpack(s.t)), 'PX', life)
+  local turned = false
+  for r in pairs(s.dirty) do
+    turned = true
+    if s.rings[r] == '' then
+      redis.call('HDEL', s.past, r)
+    else
+      redis.call('HSET', s.past, r, s.rings[r])
+    end
+  end
+  if turned then redis.call('PEXPIRE', s.past, life) end
+end
+
+-- Reservations. A record is {estimate, deadline, forgotten at, outcome, charged, parts}; outcome 0 is open, and a part
+-- is {state's key, past's key, descriptor, starts of its cost rules}. A record is in the deadlines while its dollars
+-- are shown as reserved.
+local function each_cost(part, visit)
+  local s = open(part[1], part[2], part[3], redis.call('GET', part[1]))
+  local cost = 0
+  for r = 1, s.n do
+    if s.desc[6 * r - 4] == 2 then
+      cost = cost + 1
+      advance(s, r)
+      visit(s, r, part[4][cost])
+    end
+  end
+  save(s)
+end
+
+-- Ends the reservations whose deadline has passed: what was charged for them stays charged.
+local function expire(deadlines)
+  local due = redis.call('ZRANGEBYSCORE', deadlines, '-inf', now, 'LIMIT', 0, 64)
+  for _, record in ipairs(due) do
+    local raw = redis.call('GET', record)
+    if raw then
+      local rec = cmsgpack.unpack(raw)
+      for _, part in ipairs(rec[6]) do
+        each_cost(part, function(s, r) conclude(s, r, rec[1]) end)
+      end
+    end
+    redis.call('ZREM', deadlines, record)
+  end
+  return #due > 0
+end

@@ -1,0 +1,30 @@
+//! The scripts: one round trip each, whatever the number of scopes and windows.
+
+use picarcade_redis::Script;
+
+/// The three scripts of the store.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    pub(super) acquire: Script,
+    pub(super) settle: Script,
+    pub(super) seed: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            acquire: Script::new(
+                "ratelimit.acquire",
+                concat!(include_str!("lua/counters.lua"), include_str!("lua/acquire.lua")),
+            ),
+            settle: Script::new(
+                "ratelimit.settle",
+                concat!(include_str!("lua/counters.lua"), include_str!("lua/settle.lua")),
+            ),
+            seed: Script::new(
+                "ratelimit.seed",
+                concat!(include_str!("lua/counters.lua"), include_str!("lua/seed.lua")),
+            ),
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What goes to the scripts and what comes back, in bytes.
+//!
+//! Descriptors are MessagePack arrays of whole numbers, which Redis unpacks in one call; answers are doubles, which one
+//! call packs. Every number on the way is below 2^53 and so the same on both sides. An answer of another length than the
+//! question implies is an error, never a guess.
+
+use std::time::Duration;
+
+use crate::counter::Reading;
+use crate::plan::Rule;
+use crate::window::Shape;
+use crate::{Denial, Error, Outcome, Plan, Report, Scope, Settled, Status, Subjects, Unit, Verdict};
+
+/// The descriptor of one scope's rules; see `lua/counters.lua`.
+pub(super) fn descriptor(rules: &[Rule]) -> Vec<u8> {
+    let life = rules.iter().map(|rule| life(rule).as_millis() as u64 + 1).max().unwrap_or(1);
+    let mut packed = Vec::with_capacity(4 + 9 * (1 + 6 * rules.len()));
+    packed.push(0xdc);
+    packed.extend_from_slice(&(1 + 6 * rules.len() as u16).to_be_bytes());
+    let mut put = |number: u64| {
+        packed.push(0xcf);
+        packed.extend_from_slice(&number.to_be_bytes());
+    };
+    put(life);
+    for rule in rules {
+        put(if rule.unit == Unit::Requests { 1 } else { 2 });
+        put(rule.limit);
+        let (kind, a, b, c) = match rule.shape {
+            Shape::Buckets(buckets) => (0, buckets.width, buckets.span, 0),
+            Shape::Leaky(leaky) => (1, leaky.unit, leaky.rate, leaky.burst),
+        };
+        for number in [kind, a, b, c] {
+            put(number);
+        }
+    }
+    packed
+}
+
+/// How long a counter matters after its last charge: its window, and two sub-buckets for the edges.
+fn life(rule: &Rule) -> Duration {
+    match rule.shape {
+        Shape::Buckets(buckets) => Duration::from_micros(buckets.width.saturating_mul(buckets.span + 2)),
+        Shape::Leaky(leaky) => Duration::from_micros(leaky.capacity() / leaky.rate + leaky.unit),
+    }
+}
+
+/// Tells apart what may not share a key: another unit, window or order of rules is another state. The amounts of the
+/// limits are not in it, so that they can be changed while counts go on.
+pub(super) fn fingerprint(rules: &[Rule]) -> String {
+    // FNV-1a: short, stable, and not a secret.
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for rule in rules {
+        for byte in format!("{}/{};", rule.unit, rule.window).bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("{:08x}", hash >> 32)
+}
+
+/// What the acquire script answered.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Decided(Verdict),
+    /// These scopes do not know what was spent before.
+    Seed(Vec<Scope>),
+}
+
+/// Reads the answer of the acquire script; `present` are the scopes that were asked, in order.
+pub(super) fn answer(bytes: &[u8], plan: &Plan, present: &[Scope]) -> Result<Answer, Error> {
+    let numbers = doubles(bytes)?;
+    match numbers.first().map(|status| *status as u64) {
+        Some(2) => {
+            let bits = numbers.get(2).copied().unwrap_or_default() as u64;
+            let missing = present.iter().enumerate().filter(|(index, _)| bits & (1 << index) != 0);
+            return Ok(Answer::Seed(missing.map(|(_, scope)| *scope).collect()));
+        }
+        Some(3) => return Err(Error::TooManyReservations),
+        Some(0 | 1) => {}
+        _ => return Err(nonsense()),
+    }
+    let rules: Vec<&Rule> = present.iter().flat_map(|scope| plan.of(*scope)).collect();
+    let readings = numbers.get(2..).unwrap_or_default();
+    if readings.len() != rules.len() * 4 {
+        return Err(nonsense());
+    }
+    let mut statuses = Vec::with_capacity(rules.len());
+    let (mut violated, mut retry_after, mut possible) = (Vec::new(), Duration::ZERO, true);
+    for (rule, four) in rules.iter().zip(readings.chunks_exact(4)) {
+        let &[used, reserved, reset, refusal] = four else { return Err(nonsense()) };
+        let remaining = match rule.shape {
+            Shape::Buckets(_) => rule.limit.saturating_sub(used as u64),
+            Shape::Leaky(leaky) => leaky.burst.saturating_sub(used as u64),
+        };
+        let reading =
+            Reading { used: used as u64, reserved: reserved as u64, remaining, reset: reset as u64 };
+        let status = Status::new(rule, reading);
+        statuses.push(status);
+        if refusal != 0.0 {
+            violated.push(status);
+            possible &= refusal > 0.0;
+            let wait =
+                if refusal > 0.0 { Duration::from_micros(refusal as u64) } else { rule.window.length() };
+            retry_after = retry_after.max(wait);
+        }
+    }
+    let report = Report::new(statuses, false);
+    Ok(Answer::Decided(if violated.is_empty() {
+        Verdict::Admitted(report)
+    } else {
+        Verdict::Denied(Denial::new(violated, retry_after, possible, report))
+    }))
+}
+
+/// Reads the answer of the settle script.
+pub(super) fn settled(bytes: &[u8]) -> Result<Settled, Error> {
+    let numbers = doubles(bytes)?;
+    let &[outcome, estimate, charged, repeated] = numbers.as_slice() else { return Err(nonsense()) };
+    let outcome = match outcome as u64 {
+        0 => return Ok(Settled::unknown()),
+        1 => Outcome::Settled,
+        2 => Outcome::Released,
+        3 => Outcome::Expired,
+        _ => return Err(nonsense()),
+    };
+    Ok(Settled::new(outcome, estimate as u64, charged as u64, repeated != 0.0))
+}
+
+/// The scopes that have both rules and a subject, in order.
+pub(super) fn present(plan: &Plan, subjects: &Subjects<'_>) -> Vec<Scope> {
+    let applies = |scope: &Scope| !plan.of(*scope).is_empty() && subjects.of(*scope).is_some();
+    Scope::ALL.into_iter().filter(applies).collect()
+}
+
+fn doubles(bytes: &[u8]) -> Result<Vec<f64>, Error> {
+    if !bytes.len().is_multiple_of(8) {
+        return Err(nonsense());
+    }
+    Ok(bytes.chunks_exact(8).filter_map(|eight| eight.try_into().ok()).map(f64::from_le_bytes).collect())
+}
+
+pub(super) fn nonsense() -> Error {
+    Error::Unavailable { reason: "the script answered something else".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limit, Window};
+
+    #[test]
+    fn keys_tell_windows_apart_but_not_amounts() {
+        let plan = |limit, window| Plan::new(vec![Limit::requests(Scope::User, limit, window)]).unwrap();
+        let print = |plan: Plan| fingerprint(plan.of(Scope::User));
+        let (day, minute) = (Window::UtcDay, Window::Sliding(Duration::from_mins(1)));
+        assert_eq!(print(plan(1, day)), print(plan(2, day)));
+        assert_ne!(print(plan(1, day)), print(plan(1, minute)));
+        assert_ne!(
+            print(plan(1, minute)),
+            print(Plan::new(vec![Limit::cost(Scope::User, 1, minute)]).unwrap())
+        );
+    }
+
+    #[test]
+    fn answers_of_a_wrong_length_are_errors() {
+        let plan = Plan::new(vec![Limit::requests(Scope::User, 5, Window::UtcDay)]).unwrap();
+        for bytes in [&[][..], &[0; 7], &[0; 16], &[0; 56]] {
+            assert!(answer(bytes, &plan, &[Scope::User]).is_err());
+        }
+        assert!(answer(&[0; 48], &plan, &[Scope::User]).is_ok());
+        assert!(settled(&[0; 24]).is_err());
+    }
+}

@@ -1,4 +1,10 @@
-//! PicArcade intent.
+#![doc = include_str!("../README.md")]
+//!
+//! # Reading order
+//!
+//! The words and the facts come in ([`Prompt`], [`Facts`], [`Media`], [`Request`]); a [`Goal`] is found; the [`Matrix`]
+//! turns goal and facts into a [`PromptType`]; the [`Classifier`] decides who is believed; the [`Catalogue`] chooses the
+//! model; [`enhance`] writes the prompt. Everything but the providers is pure: no IO, no clock, no randomness.
 
 mod answer;
 mod catalogue;

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::Error;
 
+/// Where the migrations that have been applied are written down; not sqlx's default, since a database may be shared.
+pub(crate) const MIGRATION_TABLE: &str = "picarcade_migrations";
+
 /// Limits that a store in a database keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {

@@ -12,6 +12,8 @@ mod ledger;
 mod memory;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod plan;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod privacy;
 #[cfg(feature = "metrics")]
 mod publish;
@@ -46,6 +48,8 @@ pub use event::{
 };
 pub use ledger::{Counters, DropReason, Dropped};
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use privacy::{HashKey, Privacy};
 pub use record::Record;
 pub use recorder::Recorder;

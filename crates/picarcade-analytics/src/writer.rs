@@ -211,9 +211,11 @@ impl Writer {
             Ok(read) => read,
             Err(error) => return self.note(Some(error)),
         };
-        if read.lost > 0 {
-            tracing::error!(rows = read.lost, "spooled analytics rows are unreadable");
-            self.shared.lock().ledger.drop_rows(Place::Spool, None, DropReason::Corrupt, read.lost);
+        // Rows that the ledger knows to be on disk and the spool does not find are as lost as damaged ones.
+        let lost = if read.records.is_empty() && read.lost == 0 { rows as u64 } else { read.lost };
+        if lost > 0 {
+            tracing::error!(rows = lost, "spooled analytics rows are unreadable");
+            self.shared.lock().ledger.drop_rows(Place::Spool, None, DropReason::Corrupt, lost);
         }
         let (delivered, error) = self.deliver(&read.records, Place::Spool).await;
         let advanced = blocking(move || {

@@ -50,6 +50,8 @@ struct Log {
     tail: Option<Tail>,
     next: u64,
     position: Position,
+    /// Segments of earlier processes that have not been counted yet.
+    inherited: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -94,9 +96,16 @@ impl Spool {
         let found = segment::list(&directory).map_err(|source| Error::directory(&directory, source))?;
         let next = found.last().map_or(0, |(number, _)| number + 1);
         let position = Position::load(&directory);
+        let inherited = found.iter().map(|(number, _)| *number).collect();
         let segments =
             found.into_iter().map(|(number, bytes)| (number, Segment { bytes, rows: 0 })).collect();
-        let log = Mutex::new(Log { segments, tail: None, next: next.max(position.segment), position });
+        let log = Mutex::new(Log {
+            segments,
+            tail: None,
+            next: next.max(position.segment + 1),
+            position,
+            inherited,
+        });
         Ok(Self { root: root.to_owned(), directory, max_bytes, segment_bytes, log, _lock: lock })
     }
 
@@ -108,17 +117,16 @@ impl Spool {
     /// Counts the rows that earlier processes left, cuts off torn ends and adopts abandoned slots; rows, and bytes used.
     pub(crate) fn recover(&self) -> Result<(u64, u64), Error> {
         let mut log = self.log.lock();
-        let adopted = slot::adopt(&self.root, &self.directory, log.next)?;
-        for (number, bytes) in adopted {
-            log.segments.insert(number, Segment { bytes, rows: 0 });
-            log.next = log.next.max(number + 1);
-        }
-        let tail = log.tail.as_ref().map(|tail| tail.number);
         // Reading stops at the segment that is appended to, which must therefore be the last.
         log.tail = None;
+        let mut numbers = std::mem::take(&mut log.inherited);
+        for (number, bytes) in slot::adopt(&self.root, &self.directory, log.next)? {
+            log.segments.insert(number, Segment { bytes, rows: 0 });
+            log.next = log.next.max(number + 1);
+            numbers.push(number);
+        }
         let position = log.position;
         let mut rows = 0;
-        let numbers: Vec<u64> = log.segments.keys().copied().filter(|number| Some(*number) != tail).collect();
         for number in numbers {
             let from = if number < position.segment { u64::MAX } else { position.offset_in(number) };
             match segment::survey(&self.directory, number, from) {

@@ -10,6 +10,7 @@ use sqlx::sqlite::{
 };
 
 use super::error;
+use crate::database::MIGRATION_TABLE;
 use crate::{Error, SchemaState};
 
 /// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
@@ -90,7 +91,9 @@ fn migrator() -> Migrator {
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
-    Migrator::with_migrations(migrations.to_vec())
+    let mut migrator = Migrator::with_migrations(migrations.to_vec());
+    migrator.dangerous_set_table_name(MIGRATION_TABLE);
+    migrator
 }
 
 pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), Error> {
@@ -105,8 +108,8 @@ pub(super) async fn schema(writer: &SqlitePool) -> Result<SchemaState, Error> {
     let failed = |source: MigrateError| Error::Migration { source: source.into() };
     let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
     let mut connection = writer.acquire().await.map_err(error)?;
-    connection.ensure_migrations_table("_sqlx_migrations").await.map_err(failed)?;
-    let applied = connection.list_applied_migrations("_sqlx_migrations").await.map_err(failed)?;
+    connection.ensure_migrations_table(MIGRATION_TABLE).await.map_err(failed)?;
+    let applied = connection.list_applied_migrations(MIGRATION_TABLE).await.map_err(failed)?;
     let applied = applied.iter().map(|migration| migration.version).max().unwrap_or(0);
     Ok(SchemaState::compare(applied, known))
 }

@@ -12,7 +12,7 @@ use crate::database::{money, unfit};
 use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent, Table};
 use crate::histogram::bucket_of_ms;
 use crate::record::{Record, paired_id};
-use crate::text::clean;
+use crate::text::{clean, clean_json};
 use crate::{ClassificationEvent, Error, Event, ModelSelectionEvent};
 
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
@@ -150,8 +150,7 @@ fn selection(row: &mut Row<'_>, id: Uuid, at: i64, event: &ModelSelectionEvent) 
     row.text(&event.generation_id)?;
     row.text(&event.workflow_type)?;
     row.text(&event.selected_model)?;
-    let models = serde_json::to_string(&event.fallback_models).map_err(|_| unfit("fallback models"))?;
-    row.text(&models)?;
+    row.add(clean_json(&event.fallback_models.iter().map(|model| &**model).collect()))?;
     row.money(event.estimated_cost_micros)?;
     row.maybe_money(event.actual_cost_micros)?;
     row.add(event.estimated_time)?;
@@ -167,7 +166,7 @@ fn performance(row: &mut Row<'_>, id: Uuid, at: i64, event: &SystemPerformanceEv
     row.text(&event.metric)?;
     row.add(event.value)?;
     row.text(&event.status)?;
-    row.text(&event.metrics.to_string())?;
+    row.add(clean_json(&event.metrics))?;
     row.add(at)
 }
 

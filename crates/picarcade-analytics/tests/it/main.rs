@@ -1,1 +1,15 @@
-//! Integration tests.
+//! Integration tests: the stores through one list of promises, and the recorder through faults.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod conformance;
+mod events;
+mod flaky;
+mod recorder;
+mod spool;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+#[tokio::test]
+async fn memory_keeps_the_promises() {
+    conformance::all(&conformance::Memory).await;
+}

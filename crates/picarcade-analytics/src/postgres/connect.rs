@@ -1,0 +1,194 @@
+//! Connections, transactions, migrations.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
+use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, Transaction};
+
+use super::{LOCK_CLASS, LOCK_MIGRATION, LOCK_WRITERS, column, error, query};
+use crate::database::{MIGRATION_TABLE, Retention};
+use crate::{Error, SchemaState};
+
+/// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
+const MIGRATIONS: [(i64, &str, &str); 3] = [
+    (1, "tables", include_str!("../../migrations/postgres/0001_tables.sql")),
+    (2, "outcomes and sessions", include_str!("../../migrations/postgres/0002_outcomes_and_sessions.sql")),
+    (3, "rollups", include_str!("../../migrations/postgres/0003_rollups.sql")),
+];
+
+/// How to reach a PostgreSQL database, and how long to wait for it. `Debug` shows neither user nor password.
+#[derive(Clone)]
+pub struct PostgresOptions {
+    connect: PgConnectOptions,
+    /// Most connections; each is opened when it is needed.
+    pub max_connections: u32,
+    /// The longest wait for a connection.
+    pub acquire_timeout: Duration,
+    /// The longest that one statement may take, here and on the server.
+    pub statement_timeout: Duration,
+    /// The longest wait for a lock, on the server.
+    pub lock_timeout: Duration,
+    /// How long rows are kept.
+    pub retention: Retention,
+}
+
+impl fmt::Debug for PostgresOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresOptions")
+            .field("host", &self.connect.get_host())
+            .field("port", &self.connect.get_port())
+            .field("database", &self.connect.get_database())
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresOptions {
+    /// Options for the database at `url`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the URL is not one of a PostgreSQL database. The message does not repeat it.
+    pub fn new(url: &str) -> Result<Self, Error> {
+        let unusable = |why: &str| Error::Config(format!("the database URL is not usable: {why}"));
+        if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+            return Err(unusable("it must begin with postgres://"));
+        }
+        let connect = PgConnectOptions::from_str(url).map_err(|failed| match failed {
+            // What the parser says names the flaw and not the URL.
+            sqlx::Error::Configuration(flaw) => unusable(&flaw.to_string()),
+            _ => unusable("it cannot be parsed"),
+        })?;
+        // Poolers refuse this start-up parameter; values are exchanged in binary anyway.
+        let connect = connect.extra_float_digits(None).application_name("picarcade-analytics");
+        Ok(Self {
+            connect,
+            max_connections: 4,
+            acquire_timeout: Duration::from_secs(3),
+            statement_timeout: Duration::from_secs(10),
+            lock_timeout: Duration::from_secs(3),
+            retention: Retention::default(),
+        })
+    }
+
+    fn settings(&self) -> String {
+        format!(
+            "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {};
+             SET LOCAL idle_in_transaction_session_timeout = {}",
+            self.statement_timeout.as_millis(),
+            self.lock_timeout.as_millis(),
+            self.statement_timeout.as_millis() * 2,
+        )
+    }
+}
+
+pub(super) fn pool(options: &PostgresOptions) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(options.max_connections)
+        .acquire_timeout(options.acquire_timeout)
+        .idle_timeout(Duration::from_secs(300))
+        .connect_lazy_with(options.connect.clone())
+}
+
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A transaction with bounded waits. One round trip, whatever is set.
+pub(super) async fn begin(
+    pool: &PgPool,
+    options: &PostgresOptions,
+) -> Result<Transaction<'static, Postgres>> {
+    begin_with(pool, format!("BEGIN; {}", options.settings())).await
+}
+
+/// A transaction that writes events: whoever waits for writers waits for it.
+pub(super) async fn begin_writing(
+    pool: &PgPool,
+    options: &PostgresOptions,
+) -> Result<Transaction<'static, Postgres>> {
+    let settings = options.settings();
+    let statement =
+        format!("BEGIN; {settings}; SELECT pg_advisory_xact_lock_shared({LOCK_CLASS}, {LOCK_WRITERS})");
+    begin_with(pool, statement).await
+}
+
+/// A transaction in which everything that is read is of one moment.
+pub(super) async fn begin_reading(
+    pool: &PgPool,
+    options: &PostgresOptions,
+) -> Result<Transaction<'static, Postgres>> {
+    let settings = options.settings();
+    begin_with(pool, format!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {settings}")).await
+}
+
+async fn begin_with(pool: &PgPool, statement: String) -> Result<Transaction<'static, Postgres>> {
+    // Made of literals and numbers.
+    pool.begin_with(AssertSqlSafe(statement)).await.map_err(error)
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.to_vec());
+    migrator.dangerous_set_table_name(MIGRATION_TABLE);
+    // Its own lock is one of the session, which a pooler does not keep.
+    migrator.set_locking(false);
+    migrator
+}
+
+/// Migrates on a connection of its own, in one transaction: all migrations are applied, or none.
+///
+/// The migrator names its statements, and a pooler would leave them behind on the server's connection, to collide with
+/// those of others: they are taken away before and after.
+pub(super) async fn migrate(options: &PostgresOptions) -> Result<()> {
+    let connected =
+        tokio::time::timeout(options.acquire_timeout, PgConnection::connect_with(&options.connect));
+    let mut connection = connected.await.map_err(|_| Error::Timeout)?.map_err(error)?;
+    let mut transaction = connection.begin().await.map_err(error)?;
+    let lock = format!("DEALLOCATE ALL; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_MIGRATION})");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(error)?;
+    let migrated = migrator().run_direct(None, &mut *transaction, false).await;
+    let ahead = matches!(migrated, Err(MigrateError::VersionMissing(_)));
+    if let Err(source) = migrated
+        && !ahead
+    {
+        return Err(failed(source));
+    }
+    sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *transaction).await.map_err(error)?;
+    let state = state(&mut transaction).await?;
+    transaction.commit().await.map_err(error)?;
+    connection.close().await.map_err(error)?;
+    if ahead { Err(Error::Schema(state)) } else { Ok(()) }
+}
+
+/// A migration that fails for the connection's sake can be tried again.
+fn failed(source: MigrateError) -> Error {
+    match source {
+        MigrateError::Execute(failed) | MigrateError::ExecuteMigration(failed, _) => match error(failed) {
+            transient if transient.is_transient() => transient,
+            other => Error::Migration { source: other.into() },
+        },
+        other => Error::Migration { source: other.into() },
+    }
+}
+
+pub(super) async fn schema(pool: &PgPool, options: &PostgresOptions) -> Result<SchemaState> {
+    let mut transaction = begin(pool, options).await?;
+    let state = state(&mut transaction).await?;
+    transaction.commit().await.map_err(error)?;
+    Ok(state)
+}
+
+async fn state(connection: &mut PgConnection) -> Result<SchemaState> {
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let exists = query("SELECT to_regclass($1) IS NOT NULL").bind(MIGRATION_TABLE);
+    let exists: bool = column(&exists.fetch_one(&mut *connection).await.map_err(error)?, 0)?;
+    if !exists {
+        return Ok(SchemaState::compare(0, known));
+    }
+    let applied = query("SELECT coalesce(max(version), 0) FROM picarcade_migrations WHERE success");
+    let applied: i64 = column(&applied.fetch_one(connection).await.map_err(error)?, 0)?;
+    Ok(SchemaState::compare(applied, known))
+}

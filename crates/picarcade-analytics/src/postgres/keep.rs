@@ -1,0 +1,238 @@
+//! Housekeeping: roll-ups, waiting outcomes, partitions, expired sessions, retention.
+//!
+//! Many transactions write at once here, and one that began before the watermark moved may commit after it. So the watermark
+//! moves in three steps: say where it is going (the frontier); wait until every writer that may not have seen that has
+//! ended; roll up. A writer notes the minutes below the frontier as late, whether or not they have been rolled up: that costs
+//! a little work and is never wrong. No step depends on anybody's clock.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::{PgConnection, PgPool};
+
+use super::connect::{PostgresOptions, begin, begin_writing};
+use super::{LOCK_CLASS, LOCK_KEEPER, LOCK_WRITERS, column, error, outcome, partition, query};
+use crate::record::Record;
+use crate::rollup::hours_of;
+use crate::store::Maintained;
+use crate::tally::Tally;
+use crate::timestamp::{HOUR, MINUTE, minute_of};
+use crate::{Error, Event};
+
+/// Minutes rolled up in one transaction.
+const CHUNK: i64 = 60 * MINUTE;
+
+/// Notes the minutes below the frontier into which rows of the batch fall. The transaction must hold the writers' lock.
+pub(super) async fn mark_late(connection: &mut PgConnection, batch: &[Record]) -> Result<(), Error> {
+    let minutes: BTreeSet<i64> = batch
+        .iter()
+        .filter(|record| matches!(record.event, Event::Classification(_) | Event::Cost(_)))
+        .map(|record| minute_of(record.created_at()))
+        .collect();
+    if minutes.is_empty() {
+        return Ok(());
+    }
+    query(
+        "INSERT INTO rollup_late (minute)
+         SELECT m FROM unnest($1::int8[]) AS m WHERE m < (SELECT frontier FROM rollup_state)",
+    )
+    .bind(minutes.into_iter().collect::<Vec<_>>())
+    .execute(connection)
+    .await
+    .map_err(error)?;
+    Ok(())
+}
+
+pub(super) async fn maintain(
+    pool: &PgPool,
+    options: &PostgresOptions,
+    now: i64,
+) -> Result<Maintained, Error> {
+    let mut done = Maintained::default();
+    let closed = minute_of(now);
+
+    let mut transaction = begin(pool, options).await?;
+    if !is_keeper(&mut transaction).await? {
+        done.elsewhere = true;
+        return Ok(done);
+    }
+    query(
+        "INSERT INTO rollup_state (one, frontier) VALUES (true, $1)
+         ON CONFLICT (one) DO UPDATE SET frontier = greatest(rollup_state.frontier, $1)",
+    )
+    .bind(closed)
+    .execute(&mut *transaction)
+    .await
+    .map_err(error)?;
+    transaction.commit().await.map_err(error)?;
+
+    let mut transaction = begin(pool, options).await?;
+    let wait = format!("SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_WRITERS})");
+    sqlx::raw_sql(AssertSqlSafe(wait)).execute(&mut *transaction).await.map_err(error)?;
+    transaction.commit().await.map_err(error)?;
+
+    loop {
+        let mut transaction = begin(pool, options).await?;
+        if !is_keeper(&mut transaction).await? {
+            done.elsewhere = true;
+            return Ok(done);
+        }
+        let rolled_up = roll_up(&mut transaction, closed).await?;
+        transaction.commit().await.map_err(error)?;
+        done.minutes_rolled_up += rolled_up.minutes;
+        if !rolled_up.more {
+            break;
+        }
+    }
+
+    let mut transaction = begin_writing(pool, options).await?;
+    done.outcomes_applied = outcome::apply(&mut transaction).await?;
+    transaction.commit().await.map_err(error)?;
+
+    let mut transaction = begin(pool, options).await?;
+    if !is_keeper(&mut transaction).await? {
+        done.elsewhere = true;
+        return Ok(done);
+    }
+    done.partitions_made = partition::make_ahead(&mut transaction, now).await?;
+    done.sessions_expired = query(
+        "DELETE FROM user_sessions WHERE expires_at <= timestamptz 'epoch' + $1 * interval '1 microsecond'",
+    )
+    .bind(now)
+    .execute(&mut *transaction)
+    .await
+    .map_err(error)?
+    .rows_affected();
+    done.retired = retire(&mut transaction, options, now).await?;
+    transaction.commit().await.map_err(error)?;
+    Ok(done)
+}
+
+/// Whether this transaction may keep house; only one can at a time.
+async fn is_keeper(connection: &mut PgConnection) -> Result<bool, Error> {
+    let row = query("SELECT pg_try_advisory_xact_lock($1, $2)")
+        .bind(LOCK_CLASS)
+        .bind(LOCK_KEEPER)
+        .fetch_one(connection)
+        .await
+        .map_err(error)?;
+    column(&row, 0)
+}
+
+struct RolledUp {
+    minutes: u64,
+    more: bool,
+}
+
+async fn roll_up(connection: &mut PgConnection, closed: i64) -> Result<RolledUp, Error> {
+    let from = match query::watermark(connection).await? {
+        Some(watermark) => watermark,
+        None => oldest(connection).await?.map_or(closed, |oldest| minute_of(oldest).min(closed)),
+    };
+    let until = closed.min(from + CHUNK).max(from);
+
+    let mut touched = BTreeSet::new();
+    // A late row that is committed after this statement brings its own note with it.
+    let late =
+        query("DELETE FROM rollup_late RETURNING minute").fetch_all(&mut *connection).await.map_err(error)?;
+    let late: BTreeSet<i64> = late.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
+    for &minute in late.range(..from) {
+        write(connection, &(minute..minute + MINUTE), &mut touched).await?;
+    }
+    // Minutes that this chunk does not reach stay noted; those that it does are read now.
+    let ahead: Vec<i64> = late.range(until..).copied().collect();
+    if !ahead.is_empty() {
+        query("INSERT INTO rollup_late (minute) SELECT m FROM unnest($1::int8[]) AS m")
+            .bind(ahead)
+            .execute(&mut *connection)
+            .await
+            .map_err(error)?;
+    }
+    write(connection, &(from..until), &mut touched).await?;
+    // The hour that the watermark has just left is complete, whether or not its last minutes held anything.
+    let ended = (from - from.rem_euclid(HOUR)..until).step_by(HOUR as usize);
+    for hour in hours_of(touched.iter().copied().chain(ended), until) {
+        roll_up_hour(connection, hour).await?;
+    }
+    query("UPDATE rollup_state SET watermark = $1").bind(until).execute(connection).await.map_err(error)?;
+    Ok(RolledUp { minutes: touched.len() as u64, more: until < closed })
+}
+
+/// Replaces the tallies of whole minutes by what the rows say now.
+async fn write(
+    connection: &mut PgConnection,
+    range: &Range<i64>,
+    touched: &mut BTreeSet<i64>,
+) -> Result<(), Error> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let (minutes, tallies): (Vec<i64>, Vec<Vec<u8>>) =
+        query::minutes(connection, range).await?.encoded()?.into_iter().unzip();
+    touched.extend(&minutes);
+    query(
+        "INSERT INTO rollup_minutes (minute, tally) SELECT r.m, r.t FROM unnest($1::int8[], $2::bytea[]) AS r (m, t)
+         ON CONFLICT (minute) DO UPDATE SET tally = excluded.tally",
+    )
+    .bind(minutes)
+    .bind(tallies)
+    .execute(connection)
+    .await
+    .map_err(error)?;
+    Ok(())
+}
+
+async fn roll_up_hour(connection: &mut PgConnection, hour: i64) -> Result<(), Error> {
+    let read = query("SELECT tally FROM rollup_minutes WHERE minute >= $1 AND minute < $2");
+    let mut tally = Tally::default();
+    for row in read.bind(hour).bind(hour + HOUR).fetch_all(&mut *connection).await.map_err(error)? {
+        tally.merge(&Tally::decode(column(&row, 0)?)?);
+    }
+    if !tally.is_empty() {
+        query(
+            "INSERT INTO rollup_hours (hour, tally) VALUES ($1, $2)
+             ON CONFLICT (hour) DO UPDATE SET tally = excluded.tally",
+        )
+        .bind(hour)
+        .bind(tally.encode()?)
+        .execute(connection)
+        .await
+        .map_err(error)?;
+    }
+    Ok(())
+}
+
+async fn oldest(connection: &mut PgConnection) -> Result<Option<i64>, Error> {
+    let oldest = query(
+        "SELECT (extract(epoch FROM least(
+             (SELECT min(created_at) FROM intent_classification_logs),
+             (SELECT min(created_at) FROM cost_tracking))) * 1000000)::int8",
+    );
+    column(&oldest.fetch_one(connection).await.map_err(error)?, 0)
+}
+
+/// Drops what is older than the retention: whole partitions, and rows of the tables that have none.
+async fn retire(connection: &mut PgConnection, options: &PostgresOptions, now: i64) -> Result<u64, Error> {
+    let before = |kept: Option<Duration>| {
+        kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
+    };
+    let mut retired = 0;
+    if let Some(before) = before(options.retention.events) {
+        retired += partition::drop_before(connection, before).await?;
+        query("DELETE FROM generation_outcomes WHERE created_at < timestamptz 'epoch' + $1 * interval '1 microsecond'")
+            .bind(before)
+            .execute(&mut *connection)
+            .await
+            .map_err(error)?;
+    }
+    if let Some(before) = before(options.retention.rollups) {
+        for statement in
+            ["DELETE FROM rollup_minutes WHERE minute < $1", "DELETE FROM rollup_hours WHERE hour < $1"]
+        {
+            query(statement).bind(before).execute(&mut *connection).await.map_err(error)?;
+        }
+    }
+    Ok(retired)
+}

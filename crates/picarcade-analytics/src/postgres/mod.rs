@@ -1,0 +1,211 @@
+//! Events, roll-ups and sessions in PostgreSQL: plain, on Supabase, or behind pgbouncer in transaction mode.
+//!
+//! Behind a pooler in transaction mode, the next statement may run on another server connection. Everything here therefore
+//! happens inside explicit transactions, with unnamed statements, settings made by `SET LOCAL`, and advisory locks that end
+//! with their transaction.
+//!
+//! Failure behaviour: a URL that cannot be used, wrong credentials or a missing database are an error at once. A server that
+//! cannot be reached is not: the store starts without it, writes fail as transient, and the recorder spools. Every wait is
+//! bounded: for a connection, for a lock, for a statement.
+
+mod connect;
+mod insert;
+mod keep;
+mod outcome;
+mod partition;
+mod query;
+mod session;
+
+use std::fmt;
+use std::time::{Duration, Instant, SystemTime};
+
+use async_trait::async_trait;
+use sqlx::postgres::{PgPool, PgRow};
+
+pub use self::connect::PostgresOptions;
+use crate::database::{self, Retention};
+use crate::record::Record;
+use crate::store::{Maintained, SchemaState, Store};
+use crate::timestamp::micros;
+use crate::{Error, Period, Statistics};
+
+/// Keys of the advisory locks: `pica` and a number.
+const LOCK_CLASS: i32 = 0x7069_6361;
+/// Held, shared, by every transaction that writes events; taken alone to wait until those have ended.
+const LOCK_WRITERS: i32 = 1;
+/// Held by the instance that keeps house.
+const LOCK_KEEPER: i32 = 2;
+/// Held while migrating.
+const LOCK_MIGRATION: i32 = 3;
+
+/// A PostgreSQL database.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    options: PostgresOptions,
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// Connects to the database at `url` (`postgres://user:password@host:port/database`) with default options.
+    ///
+    /// # Errors
+    /// As [`connect_with`](Self::connect_with).
+    pub async fn connect(url: &str) -> Result<Self, Error> {
+        Self::connect_with(PostgresOptions::new(url)?).await
+    }
+
+    /// Connects. Does not migrate: see [`Store::schema`] and [`Store::migrate`].
+    ///
+    /// A server that cannot be reached now is logged and no error: the store reaches it as soon as it is there.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for wrong credentials or a database that does not exist.
+    pub async fn connect_with(options: PostgresOptions) -> Result<Self, Error> {
+        let store = Self { pool: connect::pool(&options), options };
+        match store.ping().await {
+            Ok(_) => Ok(store),
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "the analytics database cannot be reached yet");
+                Ok(store)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Keeps rows for so long.
+    #[must_use]
+    pub const fn with_retention(mut self, retention: Retention) -> Self {
+        self.options.retention = retention;
+        self
+    }
+
+    /// Closes the connections; the store is of no use afterwards.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn write(&self, batch: &[Record]) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let rows = insert::Rows::new(batch)?;
+        let mut transaction = connect::begin_writing(&self.pool, &self.options).await?;
+        let outcomes = rows.insert(&mut transaction).await?;
+        if outcomes {
+            outcome::apply(&mut transaction).await?;
+        }
+        keep::mark_late(&mut transaction, batch).await?;
+        transaction.commit().await.map_err(error)
+    }
+
+    async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
+        let until = micros(now);
+        let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
+        let tally = query::tally(&mut transaction, until - period.micros(), until).await?;
+        transaction.commit().await.map_err(error)?;
+        Ok(tally.statistics(period, until))
+    }
+
+    async fn user_statistics(
+        &self,
+        user_id: &str,
+        period: Period,
+        now: SystemTime,
+    ) -> Result<Statistics, Error> {
+        let until = micros(now);
+        let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
+        let tally = query::raw(&mut transaction, Some(user_id), &(until - period.micros()..until)).await?;
+        transaction.commit().await.map_err(error)?;
+        Ok(tally.statistics(period, until))
+    }
+
+    async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error> {
+        let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
+        let tally = query::tally(&mut transaction, micros(from), micros(now)).await?;
+        transaction.commit().await.map_err(error)?;
+        Ok(tally.spent())
+    }
+
+    async fn ping(&self) -> Result<Duration, Error> {
+        let started = Instant::now();
+        let answered = tokio::time::timeout(self.options.statement_timeout, async {
+            sqlx::raw_sql("SELECT 1").execute(&self.pool).await.map_err(error)
+        });
+        answered.await.unwrap_or(Err(Error::Timeout))?;
+        Ok(started.elapsed())
+    }
+
+    async fn forget_user(&self, user_id: &str) -> Result<u64, Error> {
+        let mut transaction = connect::begin(&self.pool, &self.options).await?;
+        let mut rows = 0;
+        for statement in [
+            "DELETE FROM intent_classification_logs WHERE user_id = $1",
+            "DELETE FROM cost_tracking WHERE user_id = $1",
+            "DELETE FROM model_selection_logs WHERE user_id = $1",
+            "DELETE FROM generation_outcomes WHERE user_id = $1",
+            "DELETE FROM user_sessions WHERE user_id = $1",
+        ] {
+            let deleted = query(statement).bind(user_id).execute(&mut *transaction).await.map_err(error)?;
+            rows += deleted.rows_affected();
+        }
+        transaction.commit().await.map_err(error)?;
+        Ok(rows)
+    }
+
+    async fn migrate(&self) -> Result<(), Error> {
+        connect::migrate(&self.options).await?;
+        let mut transaction = connect::begin(&self.pool, &self.options).await?;
+        partition::make_ahead(&mut transaction, micros(SystemTime::now())).await?;
+        transaction.commit().await.map_err(error)
+    }
+
+    async fn schema(&self) -> Result<SchemaState, Error> {
+        connect::schema(&self.pool, &self.options).await
+    }
+
+    async fn maintain(&self, now: SystemTime) -> Result<Maintained, Error> {
+        keep::maintain(&self.pool, &self.options, micros(now)).await
+    }
+}
+
+/// A statement without a name on the server.
+fn query(sql: &'static str) -> sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments> {
+    sqlx::query(sql).persistent(false)
+}
+
+/// A column of a row.
+fn column<'r, T>(row: &'r PgRow, at: usize) -> Result<T, Error>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    sqlx::Row::try_get(row, at).map_err(error)
+}
+
+/// Tells PostgreSQL's answers apart by the class of the SQLSTATE
+/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+fn error(from: sqlx::Error) -> Error {
+    database::error(from, |answer| {
+        let code = answer.code().unwrap_or_default();
+        match code.get(..2).unwrap_or_default() {
+            // data exception, integrity constraint, program limit exceeded
+            "22" | "23" | "54" => database::rejected,
+            // invalid authorization, invalid catalog name
+            "28" | "3D" => database::refused,
+            // connection, transaction rollback (serialization, deadlock), resources, object in use, operator
+            // intervention, system error, internal error
+            "08" | "40" | "53" | "55" | "57" | "58" | "XX" => database::unavailable,
+            // 25006: read-only transaction, as on a standby or a full managed disk
+            "25" => database::unavailable,
+            _ => database::statement,
+        }
+    })
+}

@@ -1,0 +1,137 @@
+//! Partitions by week: made ahead, dropped when they are old.
+//!
+//! A partition's name ends in the day it begins with, in UTC: `cost_tracking_20260105`. Weeks begin on Monday. A week that has
+//! rows in the default partition already (nobody made its partition in time) stays there: moving rows would hold the table.
+//! Dropping a partition gives its space back to the file system at once, which deleting rows does not.
+
+use std::collections::BTreeSet;
+
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgConnection;
+
+use super::{column, error, query};
+use crate::Error;
+use crate::plan::floor;
+use crate::timestamp::{DAY, civil};
+
+/// The tables that are partitioned.
+const TABLES: [&str; 4] =
+    ["intent_classification_logs", "cost_tracking", "model_selection_logs", "system_performance_logs"];
+const WEEK: i64 = 7 * DAY;
+/// Monday, 1970-01-05.
+const FIRST_MONDAY: i64 = 4 * DAY;
+/// Weeks made ahead of the present one.
+const AHEAD: i64 = 4;
+
+/// Makes the partitions of this week and the next ones, as far as they are missing; how many.
+pub(super) async fn make_ahead(connection: &mut PgConnection, now: i64) -> Result<u64, Error> {
+    let mut made = 0;
+    for table in TABLES {
+        let existing = partitions(connection, table).await?;
+        for week in 0..=AHEAD {
+            let start = week_of(now) + week * WEEK;
+            let name = name(table, start);
+            if existing.contains(&name) || is_taken(connection, table, start).await? {
+                continue;
+            }
+            // Names and dates of our own making. Security is not inherited by a partition that is read directly.
+            let statement = format!(
+                "CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{}') TO ('{}');
+                 ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
+                date(start),
+                date(start + WEEK),
+            );
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await.map_err(error)?;
+            made += 1;
+        }
+    }
+    Ok(made)
+}
+
+/// Whether the default partition holds rows of the week.
+async fn is_taken(connection: &mut PgConnection, table: &str, start: i64) -> Result<bool, Error> {
+    let statement = format!(
+        "SELECT EXISTS (SELECT 1 FROM {table}_default WHERE created_at >= '{}' AND created_at < '{}')",
+        date(start),
+        date(start + WEEK),
+    );
+    let row =
+        sqlx::query(AssertSqlSafe(statement)).persistent(false).fetch_one(connection).await.map_err(error)?;
+    column(&row, 0)
+}
+
+/// Drops the partitions that end before `before`, and deletes as old rows of the default partition; how many partitions.
+pub(super) async fn drop_before(connection: &mut PgConnection, before: i64) -> Result<u64, Error> {
+    let mut dropped = 0;
+    for table in TABLES {
+        // Of equal length, the names sort by their dates.
+        let kept = name(table, week_of(before));
+        for old in partitions(connection, table).await?.range(..kept) {
+            sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {old}")))
+                .execute(&mut *connection)
+                .await
+                .map_err(error)?;
+            dropped += 1;
+        }
+        let statement = format!(
+            "DELETE FROM {table}_default WHERE created_at < timestamptz 'epoch' + $1 * interval '1 microsecond'"
+        );
+        sqlx::query(AssertSqlSafe(statement))
+            .persistent(false)
+            .bind(before)
+            .execute(&mut *connection)
+            .await
+            .map_err(error)?;
+    }
+    Ok(dropped)
+}
+
+/// The partitions of a table that were made here, by name.
+async fn partitions(connection: &mut PgConnection, table: &str) -> Result<BTreeSet<String>, Error> {
+    let rows = query(
+        "SELECT child.relname::text FROM pg_inherits
+         JOIN pg_class AS child ON child.oid = pg_inherits.inhrelid
+         WHERE pg_inherits.inhparent = to_regclass($1)",
+    )
+    .bind(table.to_owned())
+    .fetch_all(connection)
+    .await
+    .map_err(error)?;
+    let names: Vec<String> = rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
+    let is_ours = |name: &String| {
+        name.strip_prefix(table)
+            .and_then(|rest| rest.strip_prefix('_'))
+            .is_some_and(|day| day.len() == 8 && day.bytes().all(|digit| digit.is_ascii_digit()))
+    };
+    Ok(names.into_iter().filter(is_ours).collect())
+}
+
+fn name(table: &str, start: i64) -> String {
+    let (year, month, day) = civil(start.div_euclid(DAY));
+    format!("{table}_{year:04}{month:02}{day:02}")
+}
+
+fn date(start: i64) -> String {
+    let (year, month, day) = civil(start.div_euclid(DAY));
+    format!("{year:04}-{month:02}-{day:02} 00:00:00+00")
+}
+
+/// The Monday of the week that holds `at`.
+const fn week_of(at: i64) -> i64 {
+    floor(at - FIRST_MONDAY, WEEK) + FIRST_MONDAY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weeks_begin_on_monday() {
+        // 2026-01-02 was a Friday.
+        let friday = 1_767_323_070_000_000;
+        assert_eq!(name("cost_tracking", week_of(friday)), "cost_tracking_20251229");
+        assert_eq!(date(week_of(friday) + WEEK), "2026-01-05 00:00:00+00");
+        assert_eq!(week_of(week_of(friday)), week_of(friday));
+        assert_eq!(week_of(week_of(friday) + WEEK - 1), week_of(friday));
+    }
+}

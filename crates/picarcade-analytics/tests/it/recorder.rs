@@ -1,0 +1,295 @@
+//! The recorder over a store that fails: nothing is lost that need not be, and the counters always add up.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use picarcade_analytics::{
+    ClassificationEvent, Config, CostEvent, Counters, DropReason, Event, HashKey, MemoryStore, Privacy,
+    Recorder, Store, Table,
+};
+
+use crate::events::{classification, cost, mixed};
+use crate::flaky::Flaky;
+
+fn config() -> Config {
+    Config { batch_rows: 50, queue_rows: 1_000, maintain_interval: None, ..Config::default() }
+}
+
+/// Waits until the counters are as wanted. Paused time moves by itself while everybody waits.
+async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Counters {
+    for _ in 0..100_000 {
+        let counters = recorder.counters();
+        assert!(counters.is_balanced(), "{counters:?}");
+        if wanted(&counters) {
+            return counters;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never came true: {:?}", recorder.counters());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_are_committed_in_batches_and_in_order() {
+    let store = Flaky::new();
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
+    for n in 0..205 {
+        recorder.record(mixed(n));
+    }
+    assert_eq!(recorder.counters().queued, 205);
+    recorder.flush().await;
+    let counters = recorder.counters();
+    assert_eq!((counters.accepted, counters.committed, counters.queued), (205, 205, 0));
+    assert_eq!(store.writes.load(Ordering::SeqCst), 5);
+    assert_eq!(store.inner.rows().len(), 205);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_waits_no_longer_than_the_interval() {
+    let store = Arc::new(MemoryStore::new());
+    let interval = Duration::from_secs(2);
+    let recorder = Recorder::start(
+        Arc::clone(&store) as Arc<dyn Store>,
+        Config { flush_interval: interval, ..config() },
+    );
+    let started = tokio::time::Instant::now();
+    recorder.record(mixed(3));
+    until(&recorder, |counters| counters.committed == 1).await;
+    assert!(started.elapsed() <= interval + Duration::from_millis(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_is_tried_again_until_it_is_back() {
+    let store = Flaky::new();
+    store.set_down(true);
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
+    for n in 0..300 {
+        recorder.record(mixed(n));
+    }
+    let counters = until(&recorder, |counters| counters.retries >= 3).await;
+    assert_eq!((counters.committed, counters.queued), (0, 300));
+    assert_eq!(counters.last_error, Some("unavailable"));
+    assert!(recorder.spooling());
+    store.set_down(false);
+    let counters = until(&recorder, |counters| counters.committed == 300).await;
+    assert_eq!(counters.last_error, None);
+    assert!(!recorder.spooling());
+    assert_eq!(store.inner.rows().len(), 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_that_is_lost_does_not_double_rows() {
+    let store = Flaky::new();
+    store.forgetful.store(true, Ordering::SeqCst);
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
+    for n in 0..120 {
+        recorder.record(mixed(n));
+    }
+    until(&recorder, |counters| counters.retries >= 2).await;
+    store.forgetful.store(false, Ordering::SeqCst);
+    until(&recorder, |counters| counters.committed == 120).await;
+    assert_eq!(store.inner.rows().len(), 120);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_gives_up_the_least_valuable_rows_first() {
+    let store = Flaky::new();
+    store.set_down(true);
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
+    for _ in 0..2_000 {
+        recorder
+            .record(Event::Classification(ClassificationEvent { cache_hit: true, ..classification("u") }));
+    }
+    for n in 0..200 {
+        recorder.record(Event::Cost(cost("u", Some(n))));
+    }
+    let counters = recorder.counters();
+    assert!(counters.is_balanced());
+    assert_eq!((counters.accepted, counters.queued, counters.dropped), (2_200, 1_000, 1_200));
+    assert_eq!(counters.dropped_by.len(), 1);
+    assert_eq!(counters.dropped_by[0].table, Some(Table::Classification));
+    assert_eq!(counters.dropped_by[0].reason, DropReason::QueueFull);
+    store.set_down(false);
+    until(&recorder, |counters| counters.committed == 1_000).await;
+    let costs = store.inner.rows().iter().filter(|row| matches!(row.event, Event::Cost(_))).count();
+    assert_eq!(costs, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_offer_does_not_wait_for_a_store_that_hangs() {
+    let store = Flaky::gated();
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
+    for n in 0..5_000 {
+        // Not async: there is nothing it could wait with.
+        recorder.record(mixed(n));
+        if n % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    let counters = recorder.counters();
+    assert!(counters.is_balanced());
+    assert!(counters.queued <= 1_000 && counters.queued_bytes <= 32 << 20, "{counters:?}");
+    assert_eq!(counters.queued + counters.dropped, 5_000);
+    store.gate.as_ref().unwrap().add_permits(1_000_000);
+    until(&recorder, |counters| counters.queued == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poison_row_is_buried_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let recorder = Recorder::try_start(
+        Arc::clone(&store) as Arc<dyn Store>,
+        Config {
+            spool_dir: Some(directory.path().to_owned()),
+            batch_rows: 5_000,
+            queue_rows: 20_000,
+            ..config()
+        },
+    )
+    .unwrap();
+    for n in 0..5_000 {
+        recorder.record(if n == 3_333 {
+            Event::Classification(ClassificationEvent { confidence: f64::NAN, ..classification("u") })
+        } else {
+            Event::Classification(classification("u"))
+        });
+    }
+    recorder.flush().await;
+    let counters = recorder.counters();
+    assert!(counters.is_balanced());
+    assert_eq!((counters.committed, counters.dead_lettered), (4_999, 1), "{counters:?}");
+    let letters = std::fs::read_to_string(directory.path().join("0/dead-letter.jsonl")).unwrap();
+    assert_eq!(letters.lines().count(), 1);
+    let letter: serde_json::Value = serde_json::from_str(&letters).unwrap();
+    assert_eq!(letter["reason"], "a value is out of range");
+    assert_eq!(letter["record"]["event"]["classification"]["confidence"], "NaN");
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_without_a_file_to_put_it_in_is_counted_as_dropped() {
+    let store = Arc::new(MemoryStore::new());
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
+    for n in 0..100 {
+        let estimated = if n % 10 == 0 { u64::MAX } else { 5 };
+        recorder.record(Event::Cost(CostEvent { estimated_cost_micros: estimated, ..cost("u", None) }));
+    }
+    recorder.flush().await;
+    let counters = recorder.counters();
+    assert_eq!((counters.committed, counters.dropped), (90, 10), "{counters:?}");
+    assert_eq!(counters.dropped_by[0].reason, DropReason::Rejected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_writes_what_is_queued() {
+    let store = Flaky::new();
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
+    for n in 0..777 {
+        recorder.record(mixed(n));
+    }
+    let counters = recorder.shutdown(Duration::from_secs(5)).await;
+    assert_eq!((counters.committed, counters.queued), (777, 0));
+    recorder.record(mixed(0));
+    let counters = recorder.counters();
+    assert!(counters.is_balanced());
+    assert_eq!(counters.dropped_by[0].reason, DropReason::Closed);
+    // Again, and a flush after it: both return.
+    recorder.flush().await;
+    recorder.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_keeps_its_deadline_and_spools_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let with_spool = Config { spool_dir: Some(directory.path().to_owned()), ..config() };
+    let store = Flaky::gated();
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool.clone()).unwrap();
+    for n in 0..400 {
+        recorder.record(mixed(n));
+    }
+    let started = tokio::time::Instant::now();
+    let counters = recorder.shutdown(Duration::from_secs(3)).await;
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    assert_eq!((counters.spooled, counters.queued, counters.dropped), (400, 0, 0), "{counters:?}");
+    drop(recorder);
+
+    let store = Flaky::new();
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool).unwrap();
+    let counters = until(&recorder, |counters| counters.committed == 400).await;
+    assert_eq!((counters.recovered, counters.spooled), (400, 0));
+    assert_eq!(store.inner.rows().len(), 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_last_handle_drains() {
+    let store = Flaky::new();
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
+    let clone = recorder.clone();
+    clone.record(mixed(3));
+    drop(recorder);
+    clone.record(mixed(4));
+    drop(clone);
+    for _ in 0..1_000 {
+        if store.inner.rows().len() == 2 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("rows were left behind");
+}
+
+#[tokio::test(start_paused = true)]
+async fn privacy_is_applied_before_anything_is_written() {
+    let secret = "a prompt that must not be found";
+    for privacy in [Privacy::Hashed(HashKey::derive("key")), Privacy::None, Privacy::Truncated(4)] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Flaky::new();
+        store.set_down(true);
+        let recorder = Recorder::try_start(
+            Arc::clone(&store) as Arc<dyn Store>,
+            Config { spool_dir: Some(directory.path().to_owned()), privacy, ..config() },
+        )
+        .unwrap();
+        for _ in 0..60 {
+            recorder.record(Event::Classification(ClassificationEvent {
+                prompt: secret.into(),
+                ..classification("u")
+            }));
+        }
+        until(&recorder, |counters| counters.spooled == 60).await;
+        let slot = directory.path().join("0");
+        let mut found = 0;
+        for entry in std::fs::read_dir(&slot).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            found += bytes.len();
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(!text.contains("must not be found"), "{text}");
+        }
+        assert!(found > 1_000);
+        store.set_down(false);
+        until(&recorder, |counters| counters.committed == 60).await;
+        for row in store.inner.rows() {
+            let Event::Classification(event) = row.event else { panic!("{row:?}") };
+            assert!(!event.prompt.contains("must not"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_named() {
+    let store = Arc::new(MemoryStore::new()) as Arc<dyn Store>;
+    let zero = Config { batch_rows: 0, ..config() };
+    let error = Recorder::try_start(Arc::clone(&store), zero.clone()).unwrap_err();
+    assert!(error.to_string().contains("batch_rows"), "{error}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let unusable = Config { spool_dir: Some(file.path().to_owned()), ..config() };
+    let error = Recorder::try_start(Arc::clone(&store), unusable.clone()).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write to"), "{error}");
+    // The other way to start makes the best of both.
+    for config in [zero, unusable] {
+        let recorder = Recorder::start(Arc::clone(&store), config);
+        recorder.record(mixed(0));
+        recorder.flush().await;
+        assert_eq!(recorder.counters().committed, 1);
+    }
+}

@@ -22,7 +22,7 @@ use super::scratch::Run;
 use crate::error::{Error, Result};
 
 /// How long a server may take to be ready. Generous: a loaded build machine is slow, and only a failure waits it out.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks at a server that is not ready yet.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
 /// How much of a log is shown.
@@ -156,8 +156,8 @@ impl Process {
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(self.log_path()).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
+        let skipped = text.lines().count().saturating_sub(LOG_LINES);
+        text.lines().skip(skipped).collect::<Vec<_>>().join("\n")
     }
 
     /// Asks `probe` until it says yes. Fails at once when the process ends, and at last when patience does.

@@ -56,14 +56,15 @@ impl Script {
 
     /// Writes `request` down and decides about it.
     pub(super) fn respond(&mut self, request: Request) -> Response {
-        self.journal.push(request.clone());
-        match Route::of(&request.method, &request.path) {
+        let response = match Route::of(&request.method, &request.path) {
             Route::Call(dialect) => self.call(dialect, &request),
             Route::Poll(id) => self.prediction(&id, Prediction::poll),
             Route::Cancel(id) => self.prediction(&id, Prediction::cancel),
             Route::WrongMethod(_) => Response::json(405, &json!({"error": "method not allowed"})),
             Route::Unknown => Response::json(404, &json!({"error": "no such path in any of the three APIs"})),
-        }
+        };
+        self.journal.push(request);
+        response
     }
 
     fn call(&mut self, dialect: Dialect, request: &Request) -> Response {

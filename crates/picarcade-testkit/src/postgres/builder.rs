@@ -90,9 +90,10 @@ impl PostgresBuilder {
             ("logging_collector", "off"),
         ];
         let theirs = self.arguments.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        ours.into_iter()
-            .chain(theirs)
-            .map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''")))
-            .collect()
+        let mut text = String::new();
+        for (name, value) in ours.into_iter().chain(theirs) {
+            text.extend([name, " = '", &value.replace('\'', "''"), "'\n"]);
+        }
+        text
     }
 }

@@ -153,12 +153,12 @@ struct Lines {
 
 impl Lines {
     fn add(&mut self, name: &str, value: impl AsRef<str>) -> &mut Self {
-        self.first += &format!("{name} {}\n", value.as_ref());
+        self.first.extend([name, " ", value.as_ref(), "\n"]);
         self
     }
 
     fn late(&mut self, name: &str, value: impl AsRef<str>) {
-        self.last += &format!("{name} {}\n", value.as_ref());
+        self.last.extend([name, " ", value.as_ref(), "\n"]);
     }
 
     fn text(self) -> String {

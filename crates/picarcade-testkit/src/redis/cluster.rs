@@ -7,6 +7,7 @@ use super::resp::Value;
 use super::server::RedisServer;
 use super::settle::until;
 use crate::error::{Error, Result};
+use crate::host::port::Port;
 use crate::host::runtime;
 
 /// How many slots every cluster has.
@@ -247,7 +248,7 @@ impl RedisCluster {
             }
         }
         for node in self.nodes.iter().skip(1) {
-            let bus = node.extra_port.as_ref().map_or(0, |port| port.number()).to_string();
+            let bus = node.extra_port.as_ref().map_or(0, Port::number).to_string();
             let port = node.port().to_string();
             self.node(0).command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await?;
         }

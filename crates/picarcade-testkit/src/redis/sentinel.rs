@@ -68,10 +68,11 @@ impl RedisSentinel {
     pub fn url(&self) -> String {
         let secret =
             self.password.as_ref().map(|it| format!(":{}@", percent_encoded(it))).unwrap_or_default();
-        let mut addresses = self.sentinels.iter().map(RedisServer::addr);
-        let first = addresses.next().map(|address| address.to_string()).unwrap_or_default();
-        let others: String = addresses.map(|address| format!("&node={address}")).collect();
-        format!("redis-sentinel://{secret}{first}/0?sentinelServiceName={MASTER}{others}")
+        let addresses: Vec<_> = self.sentinels.iter().map(|sentinel| sentinel.addr().to_string()).collect();
+        // The first Sentinel is the host of the URL, the others are parameters.
+        let nodes = addresses.join("&node=");
+        let (first, others) = nodes.split_once('&').unwrap_or((&nodes, ""));
+        format!("redis-sentinel://{secret}{first}/0?sentinelServiceName={MASTER}&{others}")
     }
 
     /// The two data servers; at the start the first one leads.

@@ -18,6 +18,8 @@ mod report;
 mod reservation;
 mod scope;
 mod store;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod window;
 
 pub use clock::Clock;

@@ -8,3 +8,5 @@ mod oracle;
 #[cfg(feature = "redis")]
 mod redis;
 mod setup;
+#[cfg(feature = "tower")]
+mod tower;

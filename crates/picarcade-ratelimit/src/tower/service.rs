@@ -1,0 +1,64 @@
+//! The service.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use ::tower::Service;
+
+use super::{Policy, Refusal};
+use crate::{Decision, Limiter};
+
+/// A service behind a limiter; made by [`RateLimitLayer`](super::RateLimitLayer).
+#[derive(Debug, Clone)]
+pub struct RateLimit<S, P> {
+    inner: S,
+    limiter: Limiter,
+    policy: P,
+}
+
+impl<S, P> RateLimit<S, P> {
+    pub(super) fn new(inner: S, limiter: Limiter, policy: P) -> Self {
+        Self { inner, limiter, policy }
+    }
+}
+
+impl<S, P, Request> Service<Request> for RateLimit<S, P>
+where
+    S: Service<Request> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Response: Send,
+    S::Error: Send,
+    P: Policy<Request, S::Response, S::Error> + Clone + Send + Sync + 'static,
+    Request: Send + Sync + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    /// Boxed, because the limiter's decision is a future without a name.
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        // The clone stays here for the next call; the one that said it was ready answers this one.
+        let standby = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, standby);
+        let (limiter, policy) = (self.limiter.clone(), self.policy.clone());
+        Box::pin(async move {
+            let subjects = policy.subjects(&request);
+            let decision = limiter.acquire(&subjects, policy.requests(&request), 0).await;
+            drop(subjects);
+            match decision {
+                Ok(Decision::Admitted(admission)) => {
+                    let mut response = inner.call(request).await?;
+                    policy.admit(&admission.report, &mut response);
+                    Ok(response)
+                }
+                Ok(Decision::Denied(denial)) => policy.refuse(Refusal::Denied(denial)),
+                Err(error) => policy.refuse(Refusal::Failed(error)),
+            }
+        })
+    }
+}

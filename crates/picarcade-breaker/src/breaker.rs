@@ -386,6 +386,15 @@ impl CircuitBreaker {
         });
     }
 
+    /// The state, how often the breaker has opened, and how long until it may let a probe pass.
+    pub(crate) fn glance(&self) -> (State, u64, Duration) {
+        let glance = self.inner.gate.glance();
+        let now = self.inner.timer.now();
+        let state = glance.word.mode().state();
+        let wait = if state == State::ForcedOpen { 0 } else { glance.refuse_before.saturating_sub(now) };
+        (state, glance.opened, Duration::from_nanos(wait))
+    }
+
     fn steer(&self, f: impl FnOnce(&mut Machine, Tick) -> Option<Change>) -> bool {
         let now = self.inner.timer.now();
         let change = self.inner.gate.change(|machine| f(machine, now));

@@ -31,6 +31,11 @@ mod bulkhead;
 mod deadline;
 mod retry;
 
+#[cfg(feature = "tower")]
+mod layer;
+
+#[cfg(feature = "fleet")]
+pub mod fleet;
 pub mod http;
 
 #[cfg(test)]
@@ -55,3 +60,6 @@ pub use self::{
     statistics::Statistics,
     window::WindowStatistics,
 };
+
+#[cfg(feature = "tower")]
+pub use self::layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};

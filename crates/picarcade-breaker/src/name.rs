@@ -144,6 +144,6 @@ mod tests {
         let (a, b) = (Name::from(long), Name::from(long));
         assert_eq!(a, b);
         assert!(Name::from("a") < b);
-        assert!(a == long);
+        assert_eq!(a, *long);
     }
 }

@@ -225,6 +225,7 @@ impl Machine {
     }
 
     /// Opens a closed breaker on the word of others. `None` when it is not closed.
+    #[cfg(feature = "fleet")]
     pub(crate) fn open_by_quorum(&mut self, now: Tick, jitter: f64) -> Option<Change> {
         matches!(self.mode, Mode::Closed | Mode::Ramping).then(|| {
             self.open_time.restart();
@@ -233,11 +234,13 @@ impl Machine {
     }
 
     /// Lets an open breaker probe now, on the word of others. `None` when it is not open.
+    #[cfg(feature = "fleet")]
     pub(crate) fn probe_now(&mut self, now: Tick) -> Option<Change> {
         (self.mode == Mode::Open).then(|| self.enter(Mode::HalfOpen, Cause::FleetRecovered, now))
     }
 
     /// Keeps an open breaker from probing before `until`. Its own open time is never shortened.
+    #[cfg(feature = "fleet")]
     pub(crate) fn hold_open(&mut self, until: Tick) {
         if self.mode == Mode::Open {
             self.until = self.until.max(until);
@@ -271,6 +274,3 @@ impl Machine {
         Change::State { generation: self.generation, from, to: mode.state(), cause, open_for }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -129,3 +129,31 @@ impl Window {
         }
     }
 }
+
+/// Tests of `cell.rs` are here, because that file is compiled a second time for the model checker.
+#[cfg(test)]
+mod tests {
+    use super::cell::{Cell, MAX_TAG};
+
+    #[test]
+    fn a_cell_counts_per_tag_and_forgets_the_older() {
+        let cell = Cell::new();
+        cell.add(5);
+        cell.add(5);
+        assert_eq!((cell.read(5..=5), cell.read(0..=4), cell.read(6..=9)), (2, 0, 0));
+        cell.add(9);
+        assert_eq!((cell.read(5..=5), cell.read(9..=9)), (0, 1));
+        cell.add(5);
+        assert_eq!((cell.read(5..=5), cell.read(9..=9)), (0, 1), "a late count got into a newer moment");
+    }
+
+    #[test]
+    fn a_cell_stays_at_its_bounds() {
+        let cell = Cell::full(7);
+        let full = cell.read(7..=7);
+        cell.add(7);
+        assert_eq!((cell.read(7..=7), cell.read(8..=8)), (full, 0));
+        cell.add(MAX_TAG + 1);
+        assert_eq!(cell.read(7..=7), full);
+    }
+}

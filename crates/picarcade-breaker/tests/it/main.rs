@@ -1,12 +1,17 @@
 //! What the crate promises, through its public interface and under paused time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod allocation;
 mod bulkhead;
 mod calls;
 mod deadline;
 mod events;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod generations;
 mod half_open;
+#[cfg(feature = "tower")]
+mod layer;
 mod model;
 mod open_time;
 mod overrides;

@@ -102,7 +102,7 @@ async fn a_hint_of_never_ends_it_and_takes_nothing_from_the_budget() {
     let budget = RetryBudget::new(0.0, 5.0).unwrap();
     let retry = Retry::new(3).unwrap().budget(budget.clone());
     let _ =
-        retry.run(Deadline::after(secs(5)), |_: &()| RetryHint::Never, |_| async { Err::<(), _>(()) }).await;
+        retry.run(Deadline::after(secs(5)), |(): &()| RetryHint::Never, |_| async { Err::<(), _>(()) }).await;
     assert_eq!(budget.available(), 5);
 }
 

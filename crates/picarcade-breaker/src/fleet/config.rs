@@ -1,0 +1,62 @@
+//! How an instance takes part in the fleet.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::ConfigError;
+
+/// How an instance takes part in the fleet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FleetConfig {
+    /// The name of this instance, unique in the fleet.
+    pub instance: Arc<str>,
+    /// How often the member votes and looks. Default 1 s; from 10 ms to 1 min. A breaker's open time should be several
+    /// times longer, else it probes before the member has looked.
+    pub interval: Duration,
+    /// The part of the instances that must be open for the others to open. Default 0.5, in (0, 1].
+    pub quorum: f64,
+    /// The fewest open instances that are a quorum. Default 2, at least 2: one instance's trouble may be its own.
+    pub quorum_minimum: u64,
+    /// How long an elected instance has for its probing. Default 30 s; at least three intervals, at most 1 h.
+    pub lease: Duration,
+    /// The longest that a breaker is kept from probing beyond its own open time. Default 2 min, at most 1 h.
+    pub hold_max: Duration,
+}
+
+impl FleetConfig {
+    /// The defaults, for an instance of this name.
+    #[must_use]
+    pub fn new(instance: impl Into<Arc<str>>) -> Self {
+        Self {
+            instance: instance.into(),
+            interval: Duration::from_secs(1),
+            quorum: 0.5,
+            quorum_minimum: 2,
+            lease: Duration::from_secs(30),
+            hold_max: Duration::from_mins(2),
+        }
+    }
+
+    /// After how long a ballot that is not renewed is forgotten: three votes may be lost, not more.
+    pub(super) fn ballot_ttl(&self) -> Duration {
+        self.interval * 4
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let within = |field, holds, expected| {
+            if holds { Ok(()) } else { Err(ConfigError::OutOfRange { field, expected }) }
+        };
+        let hour = Duration::from_hours(1);
+        let intervals = Duration::from_millis(10)..=Duration::from_mins(1);
+        within("instance", !self.instance.is_empty(), "a name")?;
+        within("interval", intervals.contains(&self.interval), "between 10 milliseconds and 1 minute")?;
+        within("quorum", self.quorum > 0.0 && self.quorum <= 1.0, "above 0 and at most 1")?;
+        within("quorum_minimum", self.quorum_minimum >= 2, "at least 2")?;
+        within("hold_max", self.hold_max <= hour, "at most 1 hour")?;
+        within("lease", self.lease <= hour, "at most 1 hour")?;
+        if self.lease < self.interval * 3 {
+            let reason = "a lease would end before its holder has looked";
+            return Err(ConfigError::Contradiction { field: "lease", other: "interval", reason });
+        }
+        Ok(())
+    }
+}

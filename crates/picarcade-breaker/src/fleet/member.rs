@@ -1,0 +1,136 @@
+//! The task beside a breaker that votes, looks and steers.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::broadcast::{Receiver, error::TryRecvError},
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, timeout},
+};
+
+use super::{
+    FleetConfig, FleetError, FleetView,
+    mind::{Advice, Look, Mind},
+};
+use crate::{Cause, CircuitBreaker, ConfigError, Event, State};
+
+/// A breaker's membership in a fleet. Dropped, the membership ends: the breaker goes on by itself, and the others forget
+/// its ballot when it expires. [`leave`](Self::leave) tells them at once.
+#[derive(Debug)]
+pub struct FleetMember {
+    breaker: CircuitBreaker,
+    view: Arc<dyn FleetView>,
+    config: FleetConfig,
+    task: JoinHandle<()>,
+}
+
+impl FleetMember {
+    /// Joins the fleet, in a task on the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the field.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn join(
+        breaker: CircuitBreaker,
+        view: Arc<dyn FleetView>,
+        config: FleetConfig,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        let steering = Steering {
+            events: breaker.subscribe(),
+            breaker: breaker.clone(),
+            view: Arc::clone(&view),
+            mind: Mind::new(config.clone()),
+            config: config.clone(),
+        };
+        let task = tokio::spawn(steering.run());
+        Ok(Self { breaker, view, config, task })
+    }
+
+    /// Ends the membership, and tells the others.
+    ///
+    /// # Errors
+    /// [`FleetError`] when they could not be told. The membership has ended all the same.
+    pub async fn leave(self) -> Result<(), FleetError> {
+        self.task.abort();
+        self.view.leave(self.breaker.name(), &self.config.instance).await
+    }
+}
+
+impl Drop for FleetMember {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Steering {
+    breaker: CircuitBreaker,
+    view: Arc<dyn FleetView>,
+    config: FleetConfig,
+    mind: Mind,
+    events: Receiver<Event>,
+}
+
+impl Steering {
+    async fn run(mut self) {
+        let mut ticks = tokio::time::interval(self.config.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            // A view that fails or hangs is as good as absent. The next tick tries again.
+            let _absent = timeout(self.config.interval, self.step()).await;
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), FleetError> {
+        self.listen();
+        let look = self.look();
+        if !matches!(look.state, State::Open | State::HalfOpen) {
+            self.mind.let_go();
+        }
+        let (name, instance) = (self.breaker.name(), &*self.config.instance);
+        let ballot = self.mind.ballot(look);
+        let tally = self.view.vote(name, instance, ballot, self.config.ballot_ttl()).await?;
+        match self.mind.weigh(tally, look) {
+            Advice::Nothing => {}
+            Advice::Open => {
+                if self.breaker.open_by_quorum() {
+                    self.mind.followed(self.look().opened);
+                }
+            }
+            Advice::ProbeNow => {
+                self.breaker.probe_now();
+            }
+            Advice::StandForElection => {
+                if self.view.elect(name, instance, self.config.lease).await? {
+                    self.mind.let_go();
+                } else if let Some(until) = self.mind.hold_until(look) {
+                    self.breaker.hold_open(until.saturating_duration_since(Instant::now()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What happened to the breaker since the last look. Of events that were missed nothing is made up.
+    fn listen(&mut self) {
+        loop {
+            match self.events.try_recv() {
+                Ok(Event::StateChanged { cause: Cause::ProbesSucceeded, .. }) => {
+                    self.mind.recovered(Instant::now());
+                }
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn look(&self) -> Look {
+        let (state, opened, wait) = self.breaker.glance();
+        let now = Instant::now();
+        Look { now, state, opened, probe_at: now + wait }
+    }
+}

@@ -1,0 +1,181 @@
+//! What a member makes of what it sees: pure, without a clock or a store.
+
+use tokio::time::Instant;
+
+use super::{Ballot, FleetConfig, Tally};
+use crate::State;
+
+/// The breaker, as the member sees it at one look.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) now: Instant,
+    pub(super) state: State,
+    /// How often the breaker has opened.
+    pub(super) opened: u64,
+    /// When an open breaker would let a probe pass; `now` when it would at once.
+    pub(super) probe_at: Instant,
+}
+
+/// What to do with the breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Advice {
+    Nothing,
+    /// Open it: a quorum of others did.
+    Open,
+    /// Let it probe now: another found the service well.
+    ProbeNow,
+    /// Ask whether this instance is the one that probes; if it is not, hold.
+    StandForElection,
+}
+
+#[derive(Debug)]
+pub(super) struct Mind {
+    config: FleetConfig,
+    /// The opening that was made on the word of others, by its number.
+    followed: Option<u64>,
+    recovered_until: Option<Instant>,
+    /// Both act once, when they begin: after that the breaker's own probes are the better witness.
+    had_quorum: bool,
+    had_recovery: bool,
+    /// The moment from which the breaker is being held.
+    held_since: Option<Instant>,
+}
+
+impl Mind {
+    pub(super) const fn new(config: FleetConfig) -> Self {
+        Self {
+            config,
+            followed: None,
+            recovered_until: None,
+            had_quorum: false,
+            had_recovery: false,
+            held_since: None,
+        }
+    }
+
+    /// The breaker closed by its own probes.
+    pub(super) fn recovered(&mut self, now: Instant) {
+        self.recovered_until = Some(now + self.config.ballot_ttl());
+    }
+
+    /// The breaker opened on our advice; this is the number of the opening.
+    pub(super) const fn followed(&mut self, opened: u64) {
+        self.followed = Some(opened);
+    }
+
+    pub(super) fn ballot(&self, look: Look) -> Ballot {
+        match look.state {
+            State::Open | State::HalfOpen if self.followed == Some(look.opened) => Ballot::Abstain,
+            State::Open | State::HalfOpen => Ballot::Open,
+            State::Closed if self.recovered_until.is_some_and(|until| look.now < until) => Ballot::Recovered,
+            State::Closed => Ballot::Closed,
+            _ => Ballot::Abstain,
+        }
+    }
+
+    pub(super) fn weigh(&mut self, tally: Tally, look: Look) -> Advice {
+        let quorum = tally.open >= self.config.quorum_minimum
+            && tally.open as f64 >= self.config.quorum * tally.instances as f64;
+        let quorum_begins = quorum && !std::mem::replace(&mut self.had_quorum, quorum);
+        let recovery = tally.recovered > 0;
+        let recovery_begins = recovery && !std::mem::replace(&mut self.had_recovery, recovery);
+        (self.had_quorum, self.had_recovery) = (quorum, recovery);
+        match look.state {
+            // A recovery that is being told outweighs ballots that are about to change.
+            State::Closed if quorum_begins && !recovery => Advice::Open,
+            State::Open | State::HalfOpen if recovery_begins => Advice::ProbeNow,
+            // Before the open time is over, so that the hold is there when it is.
+            State::Open | State::HalfOpen if look.probe_at <= look.now + self.config.interval * 2 => {
+                Advice::StandForElection
+            }
+            _ => Advice::Nothing,
+        }
+    }
+
+    /// Not elected: until when to hold the breaker, if it may be held any longer.
+    pub(super) fn hold_until(&mut self, look: Look) -> Option<Instant> {
+        let since = *self.held_since.get_or_insert(look.now);
+        let end = since + self.config.hold_max;
+        (look.now < end).then(|| end.min(look.now + self.config.interval * 3))
+    }
+
+    /// Elected, or no longer open: the next hold begins anew.
+    pub(super) const fn let_go(&mut self) {
+        self.held_since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn look(state: State) -> Look {
+        let now = Instant::now();
+        Look { now, state, opened: 1, probe_at: now + Duration::from_mins(1) }
+    }
+
+    fn tally(instances: u64, open: u64, recovered: u64) -> Tally {
+        Tally { instances, open, recovered }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quorum_needs_its_part_and_its_minimum() {
+        for (instances, open, expected) in [
+            (2, 1, Advice::Nothing),
+            (1, 1, Advice::Nothing),
+            (4, 2, Advice::Open),
+            (5, 2, Advice::Nothing),
+            (5, 3, Advice::Open),
+        ] {
+            let mut mind = Mind::new(FleetConfig::new("a"));
+            assert_eq!(
+                mind.weigh(tally(instances, open, 0), look(State::Closed)),
+                expected,
+                "{open}/{instances}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quorum_and_a_recovery_act_when_they_begin() {
+        let mut mind = Mind::new(FleetConfig::new("a"));
+        assert_eq!(mind.weigh(tally(3, 2, 0), look(State::Closed)), Advice::Open);
+        assert_eq!(mind.weigh(tally(3, 2, 0), look(State::Closed)), Advice::Nothing);
+        assert_eq!(mind.weigh(tally(3, 0, 1), look(State::Open)), Advice::ProbeNow);
+        assert_eq!(mind.weigh(tally(3, 0, 1), look(State::Open)), Advice::Nothing);
+        assert_eq!(mind.weigh(tally(3, 2, 0), look(State::Closed)), Advice::Open, "a new outage");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_own_evidence_is_told() {
+        let mut mind = Mind::new(FleetConfig::new("a"));
+        assert_eq!(mind.ballot(look(State::Open)), Ballot::Open);
+        mind.followed(1);
+        assert_eq!(mind.ballot(look(State::Open)), Ballot::Abstain);
+        assert_eq!(
+            mind.ballot(Look { opened: 2, ..look(State::Open) }),
+            Ballot::Open,
+            "its own probe failed"
+        );
+        assert_eq!(mind.ballot(look(State::ForcedOpen)), Ballot::Abstain);
+        mind.recovered(Instant::now());
+        assert_eq!(mind.ballot(look(State::Closed)), Ballot::Recovered);
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert_eq!(mind.ballot(look(State::Closed)), Ballot::Closed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hold_ends() {
+        let mut mind = Mind::new(FleetConfig { hold_max: Duration::from_secs(5), ..FleetConfig::new("a") });
+        let start = Instant::now();
+        assert_eq!(mind.hold_until(look(State::Open)), Some(start + Duration::from_secs(3)));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(mind.hold_until(look(State::Open)), Some(start + Duration::from_secs(5)));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!(mind.hold_until(look(State::Open)), None);
+        mind.let_go();
+        assert!(mind.hold_until(look(State::Open)).is_some());
+    }
+}

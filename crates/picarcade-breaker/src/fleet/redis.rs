@@ -1,0 +1,1 @@
+//! The fleet's view in Redis: two keys per breaker, one script per method.

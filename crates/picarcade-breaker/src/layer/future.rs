@@ -1,0 +1,64 @@
+//! The response of a service behind a breaker.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use pin_project_lite::pin_project;
+
+use crate::{CallError, Classify, OwnedPermit, Rejected};
+
+pin_project! {
+    /// The response, or the rejection. Dropped half-way it counts as neutral.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F, C> {
+        #[pin]
+        kind: Kind<F, C>,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    #[derive(Debug)]
+    enum Kind<F, C> {
+        // `None` once it has answered.
+        Admitted { permit: Option<OwnedPermit>, #[pin] call: F, classifier: C },
+        Rejected { rejected: Option<Rejected> },
+    }
+}
+
+impl<F, C> ResponseFuture<F, C> {
+    pub(super) const fn admitted(permit: OwnedPermit, call: F, classifier: C) -> Self {
+        Self { kind: Kind::Admitted { permit: Some(permit), call, classifier } }
+    }
+
+    pub(super) const fn rejected(rejected: Rejected) -> Self {
+        Self { kind: Kind::Rejected { rejected: Some(rejected) } }
+    }
+}
+
+impl<F, C, T, E> Future for ResponseFuture<F, C>
+where
+    F: Future<Output = Result<T, E>>,
+    C: Classify<T, E>,
+{
+    type Output = Result<T, CallError<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().kind.project() {
+            KindProjection::Admitted { permit, call, classifier } => {
+                let result = ready!(call.poll(cx));
+                if let Some(permit) = permit.take() {
+                    permit.record(classifier.classify(&result));
+                }
+                Poll::Ready(result.map_err(CallError::Failed))
+            }
+            // Polled again after its answer, a future may do anything but unsoundness: this one waits for ever.
+            KindProjection::Rejected { rejected } => match rejected.take() {
+                Some(rejected) => Poll::Ready(Err(CallError::Rejected(rejected))),
+                None => Poll::Pending,
+            },
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Single steps of the machine. Long random runs against a naive model are in the integration tests.

@@ -194,6 +194,8 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(id) = self.id().filter(|_| self.recipe.quits) {
+            // One that is stopped could not hear it.
+            self.resume();
             signal(id, Signal::SIGQUIT);
             await_state(id, has_ended);
         }
@@ -211,6 +213,7 @@ fn signal(id: u32, signal: Signal) {
 fn await_state(id: u32, reached: impl Fn(u32) -> bool) {
     let start = Instant::now();
     while !reached(id) && start.elapsed() < Duration::from_secs(2) {
-        std::thread::yield_now();
+        // A nap of a known length on a test's thread, which a busy wait would take from the very process it waits for.
+        std::thread::park_timeout(Duration::from_millis(1));
     }
 }

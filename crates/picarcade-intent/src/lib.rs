@@ -40,9 +40,7 @@ pub use problem::{Problem, Severity};
 pub use prompt::Prompt;
 pub use prompt_type::PromptType;
 #[cfg(feature = "providers")]
-pub use provider::{
-    Anthropic, AnthropicBuilder, OpenAi, OpenAiBuilder, OutputLimit, Replicate, ReplicateBuilder, Structure, Terms,
-};
+pub use provider::{Anthropic, OpenAi, OutputLimit, ProviderBuilder, Replicate, Structure, Terms};
 pub use provider::{Provider, ProviderError, ProviderErrorKind};
 pub use request::{Media, ReferenceImage, Request};
 pub use type_set::TypeSet;

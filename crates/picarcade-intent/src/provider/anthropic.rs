@@ -11,6 +11,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use super::builder::{ProviderBuilder, Vendor};
 use super::error::{ProviderError, ProviderErrorKind};
 use super::http::{Http, Response, Version, kind_of, secret_header, within};
 use super::terms::{Structure, Terms, Usage};
@@ -21,7 +22,6 @@ use crate::request::Request;
 use crate::type_set::TypeSet;
 
 const NAME: &str = "anthropic";
-const BASE_URL: &str = "https://api.anthropic.com";
 const API_VERSION: &str = "2023-06-01";
 
 /// A Claude model behind Anthropic's API.
@@ -42,24 +42,10 @@ pub struct Anthropic {
     terms: Terms,
 }
 
-/// Settings of an [`Anthropic`] provider.
-#[derive(Debug, Clone)]
-pub struct AnthropicBuilder {
-    api_key: SecretString,
-    base_url: String,
-    model: String,
-    terms: Option<Terms>,
-}
-
 impl Anthropic {
     /// A provider with this key. Nothing is sent until it is asked.
-    pub fn builder(api_key: SecretString) -> AnthropicBuilder {
-        AnthropicBuilder {
-            api_key,
-            base_url: BASE_URL.to_owned(),
-            model: Terms::default_model(NAME).to_owned(),
-            terms: None,
-        }
+    pub fn builder(api_key: SecretString) -> ProviderBuilder<Self> {
+        ProviderBuilder::new(api_key)
     }
 
     fn body(&self, request: &Request, feasible: TypeSet) -> Value {
@@ -157,42 +143,20 @@ impl Provider for Anthropic {
     }
 }
 
-impl AnthropicBuilder {
-    /// Where the API is; default `https://api.anthropic.com`, with or without `/v1`.
-    #[must_use]
-    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
-        self.base_url = base_url.into();
-        self
-    }
+impl Vendor for Anthropic {
+    const NAME: &'static str = NAME;
+    const BASE_URL: &'static str = "https://api.anthropic.com";
+    const VERSION: Version = Version::Always;
 
-    /// The model to ask; default the first of Anthropic in the table of terms.
-    #[must_use]
-    pub fn model(mut self, model: impl Into<String>) -> Self {
-        self.model = model.into();
-        self
-    }
-
-    /// The model's prices and fields; default what the table of terms says of it.
-    #[must_use]
-    pub fn terms(mut self, terms: Terms) -> Self {
-        self.terms = Some(terms);
-        self
-    }
-
-    /// The provider.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when the key or the model is empty or cannot be sent, or the base URL is not one.
-    pub fn build(self) -> Result<Anthropic, ConfigError> {
-        super::check_model(&self.model)?;
-        let headers = HeaderMap::from_iter([
-            (HeaderName::from_static("x-api-key"), secret_header("", &self.api_key)?),
+    fn headers(api_key: &SecretString) -> Result<HeaderMap, ConfigError> {
+        Ok(HeaderMap::from_iter([
+            (HeaderName::from_static("x-api-key"), secret_header("", api_key)?),
             (HeaderName::from_static("anthropic-version"), HeaderValue::from_static(API_VERSION)),
-        ]);
-        let http = Http::new(&self.base_url, Version::Always, headers)?;
-        let terms = self.terms.unwrap_or_else(|| Terms::of(NAME, &self.model));
-        Ok(Anthropic { http, model: self.model, terms })
+        ]))
+    }
+
+    fn assemble(http: Http, model: String, terms: Terms) -> Self {
+        Self { http, model, terms }
     }
 }
 

@@ -16,12 +16,6 @@ use super::error::{ProviderError, ProviderErrorKind};
 use crate::answer::Unusable;
 use crate::error::ConfigError;
 
-/// How long connecting may take, name resolution and TLS included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a provider may be silent. Models think before the first byte, so this is long.
-const READ_TIMEOUT: Duration = Duration::from_mins(1);
-
 /// The largest response that is read. Answers have a few kilobytes; Replicate returns the input as well.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
@@ -30,7 +24,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// A client for one provider.
 #[derive(Debug, Clone)]
-pub(super) struct Http {
+pub struct Http {
     client: Client,
     base: Url,
 }
@@ -43,9 +37,19 @@ pub(super) struct Response {
     pub(super) body: Value,
 }
 
+/// What a client is made of.
+pub(super) struct Settings<'a> {
+    pub(super) base_url: &'a str,
+    pub(super) version: Version,
+    /// Sent with every call.
+    pub(super) headers: HeaderMap,
+    pub(super) connect_timeout: Duration,
+    pub(super) read_timeout: Duration,
+}
+
 /// How a base URL is completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub enum Version {
     /// `/v1` follows unless the URL ends in it.
     Always,
     /// `/v1` follows a URL without a path; one with a path is complete.
@@ -53,18 +57,17 @@ pub(super) enum Version {
 }
 
 impl Http {
-    /// A client that sends `headers` to what is below `base_url`.
-    pub(super) fn new(base_url: &str, version: Version, headers: HeaderMap) -> Result<Self, ConfigError> {
+    pub(super) fn new(settings: Settings<'_>) -> Result<Self, ConfigError> {
         let client = Client::builder()
-            .default_headers(headers)
+            .default_headers(settings.headers)
             .user_agent(concat!("picarcade/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
+            .connect_timeout(settings.connect_timeout)
+            .read_timeout(settings.read_timeout)
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .build()
             .map_err(|_| ConfigError::Client)?;
-        Ok(Self { client, base: base(base_url, version)? })
+        Ok(Self { client, base: base(settings.base_url, settings.version)? })
     }
 
     pub(super) fn post(&self, path: &str) -> RequestBuilder {

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "providers")]
 mod anthropic;
+#[cfg(feature = "providers")]
+mod builder;
 mod error;
 #[cfg(feature = "providers")]
 mod http;
@@ -24,12 +26,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 #[cfg(feature = "providers")]
-pub use anthropic::{Anthropic, AnthropicBuilder};
+pub use anthropic::Anthropic;
+#[cfg(feature = "providers")]
+pub use builder::ProviderBuilder;
 pub use error::{ProviderError, ProviderErrorKind};
 #[cfg(feature = "providers")]
-pub use openai::{OpenAi, OpenAiBuilder};
+pub use openai::OpenAi;
 #[cfg(feature = "providers")]
-pub use replicate::{Replicate, ReplicateBuilder};
+pub use replicate::Replicate;
 #[cfg(feature = "providers")]
 pub use terms::{OutputLimit, Structure, Terms};
 
@@ -76,11 +80,4 @@ pub trait Provider: Send + Sync + Debug {
 #[cfg(feature = "providers")]
 fn priced(answer: Result<Answer, Unusable>, cost_micros: u64, status: u16) -> Result<Answer, ProviderError> {
     answer.map_err(|reason| ProviderError::unusable(reason, Some(cost_micros)).with_status(status))
-}
-
-/// A model's name ends up in paths, logs and metrics: printable ASCII without spaces, and not without end.
-#[cfg(feature = "providers")]
-fn check_model(model: &str) -> Result<(), crate::error::ConfigError> {
-    let is_plain = (1..=200).contains(&model.len()) && model.bytes().all(|byte| byte.is_ascii_graphic());
-    if is_plain { Ok(()) } else { Err(crate::error::ConfigError::Model) }
 }

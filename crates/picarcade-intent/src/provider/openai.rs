@@ -10,6 +10,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
+use super::builder::{ProviderBuilder, Vendor};
 use super::error::{ProviderError, ProviderErrorKind};
 use super::http::{Http, Response, Version, kind_of, secret_header, within};
 use super::terms::{Structure, Terms, Usage};
@@ -20,7 +21,6 @@ use crate::request::Request;
 use crate::type_set::TypeSet;
 
 const NAME: &str = "openai";
-const BASE_URL: &str = "https://api.openai.com/v1";
 
 /// A model behind OpenAI's API or one that is compatible with it.
 ///
@@ -42,24 +42,10 @@ pub struct OpenAi {
     terms: Terms,
 }
 
-/// Settings of an [`OpenAi`] provider.
-#[derive(Debug, Clone)]
-pub struct OpenAiBuilder {
-    api_key: SecretString,
-    base_url: String,
-    model: String,
-    terms: Option<Terms>,
-}
-
 impl OpenAi {
     /// A provider with this key. Nothing is sent until it is asked.
-    pub fn builder(api_key: SecretString) -> OpenAiBuilder {
-        OpenAiBuilder {
-            api_key,
-            base_url: BASE_URL.to_owned(),
-            model: Terms::default_model(NAME).to_owned(),
-            terms: None,
-        }
+    pub fn builder(api_key: SecretString) -> ProviderBuilder<Self> {
+        ProviderBuilder::new(api_key)
     }
 
     fn body(&self, request: &Request, feasible: TypeSet) -> Value {
@@ -136,39 +122,17 @@ impl Provider for OpenAi {
     }
 }
 
-impl OpenAiBuilder {
-    /// Where the API is; default `https://api.openai.com/v1`. A URL without a path gets `/v1`.
-    #[must_use]
-    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
-        self.base_url = base_url.into();
-        self
+impl Vendor for OpenAi {
+    const NAME: &'static str = NAME;
+    const BASE_URL: &'static str = "https://api.openai.com/v1";
+    const VERSION: Version = Version::OnlyWithoutPath;
+
+    fn headers(api_key: &SecretString) -> Result<HeaderMap, ConfigError> {
+        Ok(HeaderMap::from_iter([(AUTHORIZATION, secret_header("Bearer ", api_key)?)]))
     }
 
-    /// The model to ask; default the first of OpenAI in the table of terms.
-    #[must_use]
-    pub fn model(mut self, model: impl Into<String>) -> Self {
-        self.model = model.into();
-        self
-    }
-
-    /// The model's prices and fields; default what the table of terms says of it.
-    #[must_use]
-    pub fn terms(mut self, terms: Terms) -> Self {
-        self.terms = Some(terms);
-        self
-    }
-
-    /// The provider.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when the key or the model is empty or cannot be sent, or the base URL is not one.
-    pub fn build(self) -> Result<OpenAi, ConfigError> {
-        super::check_model(&self.model)?;
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, secret_header("Bearer ", &self.api_key)?)]);
-        let http = Http::new(&self.base_url, Version::OnlyWithoutPath, headers)?;
-        let terms = self.terms.unwrap_or_else(|| Terms::of(NAME, &self.model));
-        Ok(OpenAi { http, model: self.model, terms })
+    fn assemble(http: Http, model: String, terms: Terms) -> Self {
+        Self { http, model, terms }
     }
 }
 

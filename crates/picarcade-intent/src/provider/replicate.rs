@@ -12,6 +12,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
+use super::builder::{ProviderBuilder, READ_TIMEOUT, Vendor};
 use super::error::{ProviderError, ProviderErrorKind};
 use super::http::{Http, Response, Version, kind_of, secret_header, within};
 use super::terms::{Terms, Usage};
@@ -22,10 +23,10 @@ use crate::request::Request;
 use crate::type_set::TypeSet;
 
 const NAME: &str = "replicate";
-const BASE_URL: &str = "https://api.replicate.com";
 
-/// How long Replicate holds a creating request at most, in seconds.
-const MAX_WAIT_SECONDS: u64 = 60;
+/// How long Replicate is asked to hold a creating request at most, in seconds: it is silent for that long, and must not be
+/// taken for dead. Its own maximum is 60.
+const MAX_WAIT_SECONDS: u64 = READ_TIMEOUT.as_secs() * 3 / 4;
 
 /// The shortest deadline that Replicate takes, in seconds.
 const MIN_CANCEL_SECONDS: u64 = 5;
@@ -53,24 +54,10 @@ pub struct Replicate {
     terms: Terms,
 }
 
-/// Settings of a [`Replicate`] provider.
-#[derive(Debug, Clone)]
-pub struct ReplicateBuilder {
-    api_token: SecretString,
-    base_url: String,
-    model: String,
-    terms: Option<Terms>,
-}
-
 impl Replicate {
     /// A provider with this token. Nothing is sent until it is asked.
-    pub fn builder(api_token: SecretString) -> ReplicateBuilder {
-        ReplicateBuilder {
-            api_token,
-            base_url: BASE_URL.to_owned(),
-            model: Terms::default_model(NAME).to_owned(),
-            terms: None,
-        }
+    pub fn builder(api_token: SecretString) -> ProviderBuilder<Self> {
+        ProviderBuilder::new(api_token)
     }
 
     fn body(&self, request: &Request, feasible: TypeSet) -> Value {
@@ -185,48 +172,26 @@ impl Provider for Replicate {
     }
 }
 
-impl ReplicateBuilder {
-    /// Where the API is; default `https://api.replicate.com`, with or without `/v1`.
-    #[must_use]
-    pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
-        self.base_url = base_url.into();
-        self
+impl Vendor for Replicate {
+    const NAME: &'static str = NAME;
+    const BASE_URL: &'static str = "https://api.replicate.com";
+    const VERSION: Version = Version::Always;
+
+    fn headers(api_key: &SecretString) -> Result<HeaderMap, ConfigError> {
+        Ok(HeaderMap::from_iter([(AUTHORIZATION, secret_header("Bearer ", api_key)?)]))
     }
 
-    /// The model to ask, as `owner/name` or `owner/name:version`; default the first of Replicate in the table of terms.
-    #[must_use]
-    pub fn model(mut self, model: impl Into<String>) -> Self {
-        self.model = model.into();
-        self
+    /// `owner/name` or `owner/name:version`, because they become parts of a path.
+    fn check_model(model: &str) -> Result<(), ConfigError> {
+        let (name, version) =
+            model.split_once(':').map_or((model, None), |(name, version)| (name, Some(version)));
+        let (owner, name) = name.split_once('/').ok_or(ConfigError::Model)?;
+        let is_named = [owner, name, version.unwrap_or("v")].into_iter().all(is_word);
+        if is_named { Ok(()) } else { Err(ConfigError::Model) }
     }
 
-    /// The model's prices and fields; default what the table of terms says of it.
-    #[must_use]
-    pub fn terms(mut self, terms: Terms) -> Self {
-        self.terms = Some(terms);
-        self
-    }
-
-    /// The provider.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] when the token is empty or cannot be sent, the model is not named `owner/name`, or the base URL is
-    /// not one.
-    pub fn build(self) -> Result<Replicate, ConfigError> {
-        let (name, version) = match self.model.split_once(':') {
-            Some((name, version)) => (name, Some(version)),
-            None => (self.model.as_str(), None),
-        };
-        let (owner, model) = name.split_once('/').ok_or(ConfigError::Model)?;
-        if ![owner, model, version.unwrap_or("v")].into_iter().all(is_word) {
-            return Err(ConfigError::Model);
-        }
-        super::check_model(&self.model)?;
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, secret_header("Bearer ", &self.api_token)?)]);
-        let http = Http::new(&self.base_url, Version::Always, headers)?;
-        let terms = self.terms.unwrap_or_else(|| Terms::of(NAME, &self.model));
-        Ok(Replicate { http, model: self.model, terms })
+    fn assemble(http: Http, model: String, terms: Terms) -> Self {
+        Self { http, model, terms }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use picarcade_intent::{Anthropic, Matrix, OpenAi, ProviderErrorKind, Replicate, Unusable};
 use picarcade_testkit::{MockProvider, Reply};
 
-use crate::support::{KEY, ask, key, providers, request};
+use crate::support::{KEY, LONG, ask, key, providers, request};
 
 #[tokio::test]
 async fn faults_have_the_same_meaning_everywhere() {
@@ -71,6 +71,36 @@ async fn silence_ends_at_the_deadline() {
                 provider.name()
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn a_silent_provider_is_left_before_the_deadline() {
+    let mock = MockProvider::start().await.unwrap();
+    let read_timeout = Duration::from_millis(150);
+    let provider = Anthropic::builder(key()).base_url(mock.url()).read_timeout(read_timeout).build().unwrap();
+    mock.push(Reply::Hang);
+    let error = ask(&provider, &request("a fox", "")).await.unwrap_err();
+    assert_eq!((error.kind, error.cost_micros), (ProviderErrorKind::Timeout, None));
+    assert!(error.to_string().contains("silent"), "{error}");
+}
+
+#[tokio::test]
+async fn a_caller_may_leave_at_any_time() {
+    let mock = MockProvider::start().await.unwrap();
+    for provider in providers(&mock) {
+        mock.push(Reply::Hang);
+        let asked = mock.count();
+        let call = tokio::spawn(async move { ask(&*provider, &request("a fox", "")).await });
+        mock.arrived(asked + 1).await;
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+        let gone = async {
+            while mock.in_flight() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(LONG, gone).await.expect("the connection is closed with the call");
     }
 }
 

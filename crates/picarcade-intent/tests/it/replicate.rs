@@ -28,7 +28,7 @@ async fn a_waiting_prediction_is_answered_at_once() {
     insta::assert_json_snapshot!(last_body(&mock));
     let sent = mock.requests().pop().unwrap();
     assert_eq!(sent.path, "/v1/models/anthropic/claude-4.5-haiku/predictions");
-    assert_eq!(sent.header("prefer"), Some("wait=30"));
+    assert_eq!(sent.header("prefer"), Some("wait=15"));
     assert_eq!(sent.header("cancel-after"), Some("31s"));
     assert_eq!(sent.header("authorization"), Some("Bearer sk-very-secret-key"));
 }

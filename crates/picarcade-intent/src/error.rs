@@ -67,8 +67,8 @@ pub enum Rejection {
     /// It names a medium that the request does not have.
     #[error("the enhanced prompt invents the tag @{0}")]
     InventedTag(String),
-    /// It rewrites a prompt that is detailed enough as it is.
-    #[error("the prompt is detailed and the enhanced prompt does not keep its words")]
+    /// It rewrites or swells a prompt that is detailed enough as it is.
+    #[error("the prompt is detailed and the enhanced prompt does more than add what stays")]
     Rewritten,
     /// The strategy leaves prompts as they are.
     #[error("this type of request keeps its prompt as given")]

@@ -15,6 +15,9 @@ use crate::{enhance::words, tags};
 /// The longest enhanced prompt that is accepted from an AI, in characters (Unicode scalar values).
 pub const MAX_ENHANCED_CHARS: usize = 2_000;
 
+/// How much may be added to a prompt that is detailed enough, in characters: a sentence or two about what stays.
+const MAX_ADDED_CHARS: usize = 400;
+
 /// An AI's enhanced prompt, trimmed, if it may be used for this type.
 ///
 /// # Errors
@@ -51,8 +54,11 @@ pub fn accept_enhancement_with(
         return Err(Rejection::TooLong { characters });
     }
     let given = request.prompt.normalized();
-    if words::is_detailed(&given) && !prompt::collapse(enhanced).contains(given.trim_end_matches('.')) {
-        return Err(Rejection::Rewritten);
+    if words::is_detailed(&given) {
+        let keeps_words = prompt::collapse(enhanced).contains(given.trim_end_matches('.'));
+        if !keeps_words || characters > given.chars().count() + MAX_ADDED_CHARS {
+            return Err(Rejection::Rewritten);
+        }
     }
     let present: HashSet<&str> = tags::all(enhanced).collect();
     if let Some(dropped) =
@@ -163,6 +169,8 @@ mod tests {
         assert_eq!(refused, Err(Rejection::Rewritten));
         let kept = format!("{}, and the rest stays.", request.prompt.normalized().trim_end_matches('.'));
         assert_eq!(accept_enhancement(PromptType::EditImage, &request, &kept), Ok(kept.clone()));
+        let padded = kept.clone() + &" And more.".repeat(50);
+        assert_eq!(accept_enhancement(PromptType::EditImage, &request, &padded), Err(Rejection::Rewritten));
         assert_eq!(accept_enhancement(PromptType::NewImage, &request, &kept), Err(Rejection::Unwanted));
     }
 }

@@ -112,7 +112,7 @@ impl Anthropic {
                 }
             }
         };
-        super::priced(answer, cost, response.status)
+        response.priced(answer, cost, request_id(response))
     }
 }
 
@@ -179,10 +179,13 @@ fn refused(response: &Response) -> ProviderError {
         Some("api_error") => ProviderErrorKind::Server,
         _ => kind_of(response.status),
     };
-    let id = response.header("request-id").or_else(|| response.text("/request_id"));
-    let error = response.error(means, &[kind, code], id);
+    let error = response.error(means, &[kind, code], request_id(response));
     // What is spent is not there again after a few seconds, whatever a gateway in between says.
     if is_spent { ProviderError { retry_after: None, ..error } } else { error }
+}
+
+fn request_id(response: &Response) -> Option<&str> {
+    response.header("request-id").or_else(|| response.text("/request_id"))
 }
 
 fn usage(body: &Value) -> Option<Usage> {

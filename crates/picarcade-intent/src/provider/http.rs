@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::error::{ProviderError, ProviderErrorKind};
-use crate::answer::Unusable;
+use crate::answer::{Answer, Unusable};
 use crate::error::ConfigError;
 
 /// The largest response that is read. Answers have a few kilobytes; Replicate returns the input as well.
@@ -141,6 +141,28 @@ impl Response {
         }
         let retry_after = self.retry_after();
         ProviderError { retry_after, ..ProviderError::new(kind, detail) }.with_status(self.status)
+    }
+
+    /// The answer in the response, or why it cannot be used with what it cost all the same.
+    ///
+    /// `id` is the provider's name for the call: with it the provider's support finds what happened.
+    pub(super) fn priced(
+        &self,
+        answer: Result<Answer, Unusable>,
+        cost_micros: u64,
+        id: Option<&str>,
+    ) -> Result<Answer, ProviderError> {
+        let id = id.filter(|id| is_code(id)).unwrap_or_default();
+        let outcome = answer.as_ref().map_or_else(|reason| reason.as_str(), |_| "answered");
+        tracing::debug!(request = id, cost_micros, outcome, "a provider was asked");
+        answer.map_err(|reason| {
+            let error = ProviderError::unusable(reason, Some(cost_micros)).with_status(self.status);
+            if id.is_empty() {
+                error
+            } else {
+                ProviderError { detail: format!("{}, request {id}", error.detail), ..error }
+            }
+        })
     }
 
     /// `retry-after-ms`, or `retry-after` in seconds. A date is not understood: it needs a clock that agrees.

@@ -38,8 +38,6 @@ pub use replicate::Replicate;
 pub use terms::{OutputLimit, Structure, Terms};
 
 use crate::answer::Answer;
-#[cfg(feature = "providers")]
-use crate::answer::Unusable;
 use crate::request::Request;
 use crate::type_set::TypeSet;
 
@@ -74,10 +72,4 @@ pub trait Provider: Send + Sync + Debug {
         feasible: TypeSet,
         timeout: Duration,
     ) -> Result<Answer, ProviderError>;
-}
-
-/// An answer, or why it cannot be used with what it cost all the same.
-#[cfg(feature = "providers")]
-fn priced(answer: Result<Answer, Unusable>, cost_micros: u64, status: u16) -> Result<Answer, ProviderError> {
-    answer.map_err(|reason| ProviderError::unusable(reason, Some(cost_micros)).with_status(status))
 }

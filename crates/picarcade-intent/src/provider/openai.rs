@@ -91,7 +91,7 @@ impl OpenAi {
                 text.map_or(Err(Unusable::Missing), |text| Answer::from_text(text, cost))
             }
         };
-        super::priced(answer, cost, response.status)
+        response.priced(answer, cost, response.header("x-request-id"))
     }
 }
 

@@ -131,17 +131,17 @@ impl Replicate {
                     Some(text) if !text.trim().is_empty() => Answer::from_text(&text, cost),
                     _ => Err(Unusable::Missing),
                 };
-                super::priced(answer, cost, response.status)
+                response.priced(answer, cost, response.text("/id"))
             }
             Some("failed") if is_refusal(response.text("/error").unwrap_or_default()) => {
-                super::priced(Err(Unusable::Refusal), cost, response.status)
+                response.priced(Err(Unusable::Refusal), cost, response.text("/id"))
             }
             Some("failed") => ended(ProviderErrorKind::Server, None),
             // Past its deadline while it was running: it is billed, and nobody says for how much.
             Some("canceled") => ended(ProviderErrorKind::Timeout, Some(estimate)),
             // Past its deadline before it began: there was no room for it.
             Some("aborted") => ended(ProviderErrorKind::Overloaded, Some(0)),
-            _ => super::priced(Err(Unusable::Malformed), cost, response.status),
+            _ => response.priced(Err(Unusable::Malformed), cost, response.text("/id")),
         }
     }
 }

@@ -89,6 +89,7 @@ async fn stop_reasons_are_not_answers() {
         mock.push(status(200, &body));
         let error = ask(&provider, &request("a fox", "")).await.unwrap_err();
         assert_eq!(error.kind, ProviderErrorKind::Unusable(reason), "{body}");
+        assert_eq!(error.detail, format!("{}, request req_test", reason.as_str()));
     }
 }
 

@@ -1,0 +1,55 @@
+//! Dollars: reserve what a call may cost before it is made, settle what it did cost, and see the budget hold.
+//!
+//! `cargo run --example limit_dollars`
+
+use std::time::Duration;
+
+use picarcade_ratelimit::{Decision, Dollars, Limit, Limiter, Scope, Subjects, Window};
+
+/// A provider that is cheaper than its estimate, fails before it bills, or is never heard of again.
+fn provider(call: u32) -> Option<Result<f64, &'static str>> {
+    match call % 4 {
+        0 | 1 => Some(Ok(0.012)),
+        2 => Some(Err("refused before it was billed")),
+        _ => None,
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let hour = Window::Sliding(Duration::from_hours(1));
+    let budget = Dollars::from_f64("budget", 0.10)?.micros();
+    let limiter = Limiter::builder()
+        .limit(Limit::cost(Scope::User, budget, hour))
+        .limit(Limit::cost(Scope::Global, 500 * budget, Window::UtcDay))
+        .build()?;
+    let ada = Subjects::default().user("ada");
+    let estimate = Dollars::from_f64("estimate", 0.02)?.micros();
+
+    for call in 0..20 {
+        let mut reservation = match limiter.acquire(&ada, 0, estimate).await? {
+            Decision::Admitted(admission) => admission.reservation,
+            Decision::Denied(denial) => {
+                println!("call {call}: over {}, come back in {:?}", denial.violated[0].name, denial.retry_after);
+                break;
+            }
+        };
+        // From here on the provider may bill, whatever becomes of us.
+        reservation.dispatched();
+        match provider(call) {
+            Some(Ok(dollars)) => {
+                let settled = reservation.settle(Dollars::from_f64("cost", dollars)?.micros()).await?;
+                println!("call {call}: settled at {} micro-dollars", settled.charged_micros);
+            }
+            Some(Err(reason)) => {
+                reservation.release().await?;
+                println!("call {call}: released, {reason}");
+            }
+            None => println!("call {call}: no answer, the estimate stays charged"),
+        }
+    }
+    for status in limiter.usage(&ada).await?.statuses {
+        println!("{}: {} of {} used, {} of it reserved", status.name, status.used, status.limit, status.reserved);
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! One limit in ten lines: so many requests a minute for each user, and when to come back.
+//!
+//! `cargo run --example limit_requests`
+
+use std::time::Duration;
+
+use picarcade_ratelimit::{Decision, Limit, Limiter, Scope, Subjects, Window, headers};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let minute = Window::Sliding(Duration::from_mins(1));
+    let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 3, minute)).build()?;
+    let ada = Subjects::default().user("ada");
+    for _ in 0..5 {
+        match limiter.acquire(&ada, 1, 0).await? {
+            Decision::Admitted(admission) => println!("200  RateLimit: {}", headers::limit(&admission.report)),
+            Decision::Denied(denial) => println!("429  Retry-After: {}", headers::retry_after(&denial)),
+        }
+    }
+    Ok(())
+}

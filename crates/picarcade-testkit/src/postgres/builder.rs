@@ -86,6 +86,7 @@ impl PostgresBuilder {
             // In the directory rather than in /dev/shm, where a killed server would leave it behind.
             ("dynamic_shared_memory_type", "mmap"),
             ("shared_buffers", "32MB"),
+            ("max_wal_size", "1GB"),
             ("timezone", "UTC"),
             ("logging_collector", "off"),
         ];

@@ -25,7 +25,7 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts a server; the first one of a process takes a second more, to make the files that the others copy.
+    /// Starts a server; the first one on a machine takes a few seconds more, to make the files that the others copy.
     ///
     /// # Errors
     ///

@@ -52,7 +52,7 @@ impl<V> Builder<V> {
         self
     }
 
-    /// How long a value is fresh. Default 1 h.
+    /// How long a value is fresh. Default 1 h, at most 30 days.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.policy.ttl = ttl;
         self

@@ -194,13 +194,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             Some(found) => Some(found),
             None => fallback.map(|entry| (entry, Source::Stale)),
         };
-        match found {
-            Some((entry, source)) => Some(inner.serve(key, &entry, source, false)),
-            None => {
-                inner.counters.misses.one();
-                None
-            }
-        }
+        let Some((entry, source)) = found else {
+            inner.counters.misses.one();
+            return None;
+        };
+        Some(inner.serve(key, &entry, source, false))
     }
 
     /// The fresh value of a key if this process's memory has it. Waits for nothing and allocates nothing.
@@ -424,13 +422,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             self.counters.overloaded.one();
         }
         // It may have died while its caller waited.
-        match fallback.filter(|entry| self.clock.now() < entry.stamps.stale_until()) {
-            Some(entry) => Ok(self.serve(key, &entry, Source::Stale, false)),
-            None => {
-                self.counters.misses.one();
-                Err(error)
-            }
-        }
+        let Some(entry) = fallback.filter(|entry| self.clock.now() < entry.stamps.stale_until()) else {
+            self.counters.misses.one();
+            return Err(error);
+        };
+        Ok(self.serve(key, &entry, Source::Stale, false))
     }
 
     /// Loads without reading the cache.

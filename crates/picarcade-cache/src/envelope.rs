@@ -9,6 +9,8 @@
 //! before it. Whatever does not decode (truncated, flipped, of another schema, from the future, longer than it may be) is a
 //! miss that the next load overwrites: [`decode`] never panics and never allocates more than the bound it is given.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::tags::Tag;
@@ -50,9 +52,9 @@ pub(crate) enum Undecodable {
 /// What the stamps of an envelope mean at a wall time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Remaining {
-    pub(crate) age_ms: u64,
-    pub(crate) fresh_ms: u64,
-    pub(crate) stale_ms: u64,
+    pub(crate) age: Duration,
+    pub(crate) fresh: Duration,
+    pub(crate) stale: Duration,
 }
 
 impl Envelope {
@@ -63,9 +65,9 @@ impl Envelope {
             && self.stored_ms <= self.fresh_until_ms
             && self.fresh_until_ms <= self.stale_until_ms;
         (sane && now_ms < self.stale_until_ms).then(|| Remaining {
-            age_ms: now_ms.saturating_sub(self.stored_ms),
-            fresh_ms: self.fresh_until_ms.saturating_sub(now_ms),
-            stale_ms: self.stale_until_ms - self.fresh_until_ms.max(now_ms),
+            age: Duration::from_millis(now_ms.saturating_sub(self.stored_ms)),
+            fresh: Duration::from_millis(self.fresh_until_ms.saturating_sub(now_ms)),
+            stale: Duration::from_millis(self.stale_until_ms - self.fresh_until_ms.max(now_ms)),
         })
     }
 }
@@ -244,7 +246,8 @@ mod tests {
         fn no_clock_makes_a_value_immortal(envelope in envelope(), now in any::<u64>()) {
             if let Some(left) = envelope.remaining(now) {
                 let given = envelope.stale_until_ms - envelope.stored_ms;
-                prop_assert!(left.fresh_ms + left.stale_ms <= given + super::CLOCK_SKEW_MS);
+                let limit = std::time::Duration::from_millis(given + super::CLOCK_SKEW_MS);
+                prop_assert!(left.fresh + left.stale <= limit);
                 prop_assert!(now < envelope.stale_until_ms);
                 prop_assert!(envelope.stored_ms <= now.saturating_add(super::CLOCK_SKEW_MS));
             }

@@ -42,8 +42,7 @@ impl Key {
 
     /// Eight of the bytes as a number: as good as any hash of the key.
     pub(crate) fn short(&self) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = self.0;
-        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+        self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// Another eight, independent of [`Key::short`], to spread counters and locks.
@@ -145,7 +144,7 @@ mod tests {
             b in proptest::collection::vec(proptest::collection::vec(0_u8..3, 0..4), 0..5),
         ) {
             let key = |parts: &[Vec<u8>]| {
-                parts.iter().fold(Key::builder("n", 1), |builder, part| builder.part(part)).finish()
+                parts.iter().fold(Key::builder("n", 1), super::KeyBuilder::part).finish()
             };
             prop_assert_eq!(key(&a) == key(&b), a == b);
         }

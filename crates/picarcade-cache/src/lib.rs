@@ -26,7 +26,7 @@ pub use clock::Clock;
 pub use error::{ConfigError, LoadError, RemoteError};
 pub use key::{Key, KeyBuilder};
 pub use lookup::{Loaded, Lookup, Options, Reach, Source};
-pub use memoize::memoize;
+pub use memoize::{Memoized, memoize};
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub use remote::RedisRemote;
 pub use remote::{Generation, InMemoryRemote, Mark, Record, Remote, RemoteEvent};

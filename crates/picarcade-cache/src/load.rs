@@ -150,15 +150,15 @@ where
         if let Some(second) = &inner.second {
             let (found, first) = inner.fetch(second, &key, &self.options.tags, self.born).await;
             if let Purpose::Check(entry) = self.purpose {
-                if !first.is_known() {
+                if first.is_known() {
+                    // What the second level does not confirm is not even good as a stale value.
+                    self.purpose = Purpose::Load(None);
+                } else {
                     // Nobody can tell. Memory goes on without the second level.
                     if entry.stamps.assess(inner.clock.now()) == Freshness::Fresh {
                         return self.landing.land(Outcome::Found(entry, Source::L1));
                     }
                     self.purpose = Purpose::Load(Some(entry));
-                } else {
-                    // What the second level does not confirm is not even good as a stale value.
-                    self.purpose = Purpose::Load(None);
                 }
             }
             match found {
@@ -181,12 +181,11 @@ where
         let outcome = {
             let renewing = renew(&inner, &key, lease.as_ref());
             let loading = async {
-                match timeout_at(limit, inner.loads.acquire()).await {
-                    Ok(Ok(_permit)) => self.load(loader, limit).await,
-                    _ => {
-                        inner.counters.overloaded.one();
-                        Err(Outcome::Overloaded)
-                    }
+                if let Ok(Ok(_permit)) = timeout_at(limit, inner.loads.acquire()).await {
+                    self.load(loader, limit).await
+                } else {
+                    inner.counters.overloaded.one();
+                    Err(Outcome::Overloaded)
                 }
             };
             tokio::select! {
@@ -195,7 +194,7 @@ where
             }
         };
         match outcome {
-            Ok((loaded, took)) => self.store(loaded, took, seen.as_ref()).await,
+            Ok((result, took)) => self.store(result, took, seen.as_ref()).await,
             Err(outcome) => self.fail(outcome),
         }
         if let Some(lease) = lease
@@ -220,7 +219,7 @@ where
         let took = began.elapsed();
         counters.load_nanos.add(nanos(took));
         let outcome = match ended {
-            Ok(Ok(Ok(loaded))) => return Ok((loaded, took)),
+            Ok(Ok(Ok(result))) => return Ok((result, took)),
             Ok(Ok(Err(error))) => Outcome::Failed(Arc::new(error)),
             Ok(Err(_panic)) => {
                 counters.load_panics.one();

@@ -1,10 +1,13 @@
 //! An async function with a cache around it.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Cache, Key, LoadError, Lookup};
+
+/// What a memoised function returns: its result, or the cached one.
+pub type Memoized<V, E> = Pin<Box<dyn Future<Output = Result<Lookup<V>, LoadError<E>>> + Send>>;
 
 /// Wraps an async function: the result asks `cache` first, under the key that `key_of` makes of the argument.
 ///
@@ -24,7 +27,7 @@ pub fn memoize<A, V, E, K, F, Fut>(
     cache: Cache<V>,
     key_of: K,
     function: F,
-) -> impl Fn(A) -> std::pin::Pin<Box<dyn Future<Output = Result<Lookup<V>, LoadError<E>>> + Send>> + Clone
+) -> impl Fn(A) -> Memoized<V, E> + Clone
 where
     A: Send + 'static,
     V: Serialize + DeserializeOwned + Send + Sync + 'static,

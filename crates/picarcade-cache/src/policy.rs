@@ -30,16 +30,16 @@ pub(crate) struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            ttl: Duration::from_secs(3600),
-            negative_ttl: Duration::from_secs(60),
-            stale_for: Duration::from_secs(3600),
+            ttl: Duration::from_hours(1),
+            negative_ttl: Duration::from_mins(1),
+            stale_for: Duration::from_hours(1),
             hold_off: Duration::from_secs(10),
             jitter: 0.05,
             max_bytes: 64 << 20,
             max_entry_bytes: 1 << 20,
             soft_timeout: Duration::from_millis(200),
             hard_timeout: Duration::from_secs(30),
-            load_limit: Duration::from_secs(60),
+            load_limit: Duration::from_mins(1),
             max_in_flight: 256,
             max_queued: 4096,
             max_waiters: 10_000,

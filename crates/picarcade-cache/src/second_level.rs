@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use crate::{
     Key, Remote,
     cache::Inner,
+    clock::nanos,
     entry::{Entry, Stamps},
     envelope::{self, Envelope},
     memory::OVERHEAD_BYTES,
@@ -32,8 +33,8 @@ use crate::{
 /// Writes to the second level under way at one time; more are not made.
 const MAX_WRITES: usize = 1024;
 /// No entry lives longer than this, whatever its loader says; marks live a little longer.
-pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
-pub(crate) const MARK_LIFETIME: Duration = Duration::from_secs(31 * 24 * 3600);
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_hours(720);
+pub(crate) const MARK_LIFETIME: Duration = Duration::from_hours(744);
 const UNKNOWN: u64 = u64::MAX;
 
 /// The second level of one cache.
@@ -122,13 +123,12 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
                 return (Found::Nothing, nothing);
             }
         };
-        let clear_mark = match known_mark {
-            Some(mark) => mark,
-            None => {
-                let mark = marks.last().copied().unwrap_or(0);
-                second.clear_mark.store(mark, Ordering::Release);
-                mark
-            }
+        let clear_mark = if let Some(mark) = known_mark {
+            mark
+        } else {
+            let mark = marks.last().copied().unwrap_or(0);
+            second.clear_mark.store(mark, Ordering::Release);
+            mark
         };
         let seen = Seen {
             generation: record.generation,
@@ -159,15 +159,12 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         };
         if seen.clear_mark != Some(envelope.clear_mark) {
             // Either the entry is from before a clear, or we have not heard of one yet.
-            match second.remote.marks(&second.space, &[Mark::Clear]).await.as_deref() {
-                Ok([mark]) => {
-                    second.clear_mark.store(*mark, Ordering::Release);
-                    seen.clear_mark = Some(*mark);
-                }
-                _ => {
-                    self.counters.remote_errors.one();
-                    seen.clear_mark = None;
-                }
+            if let Ok([mark]) = second.remote.marks(&second.space, &[Mark::Clear]).await.as_deref() {
+                second.clear_mark.store(*mark, Ordering::Release);
+                seen.clear_mark = Some(*mark);
+            } else {
+                self.counters.remote_errors.one();
+                seen.clear_mark = None;
             }
             if seen.clear_mark != Some(envelope.clear_mark) {
                 return (Found::Nothing, seen);
@@ -187,8 +184,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             return (Found::Nothing, seen);
         }
         let now = self.clock.now();
-        let ms = |ms: u64| ms.saturating_mul(1_000_000);
-        let (age, fresh, stale) = (ms(left.age_ms), ms(left.fresh_ms), ms(left.stale_ms));
+        let (age, fresh, stale) = (nanos(left.age), nanos(left.fresh), nanos(left.stale));
         let stored = now.saturating_sub(age);
         let tags: Vec<Tag> = envelope.tags.iter().map(|(tag, _)| *tag).collect();
         let entry = Entry {
@@ -199,7 +195,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             weight: u32::try_from(weight + OVERHEAD_BYTES).unwrap_or(u32::MAX),
             load_micros: envelope.load_micros,
         };
-        (if left.fresh_ms > 0 { Found::Fresh(entry) } else { Found::Stale(entry) }, seen)
+        (if fresh > 0 { Found::Fresh(entry) } else { Found::Stale(entry) }, seen)
     }
 
     /// Whether no tag of an entry was invalidated since its load began.
@@ -213,12 +209,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             .collect();
         let mut asked = Vec::new();
         if !unknown.is_empty() {
-            match second.remote.marks(&second.space, &unknown).await {
-                Ok(marks) => asked = unknown.into_iter().zip(marks).collect(),
-                Err(_) => {
-                    self.counters.remote_errors.one();
-                    return false;
-                }
+            if let Ok(marks) = second.remote.marks(&second.space, &unknown).await {
+                asked = unknown.into_iter().zip(marks).collect();
+            } else {
+                self.counters.remote_errors.one();
+                return false;
             }
         }
         envelope.tags.iter().all(|(tag, mark)| {

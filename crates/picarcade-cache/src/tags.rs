@@ -22,8 +22,7 @@ impl Tag {
     /// The tag of this name.
     pub fn new(name: &str) -> Self {
         let hash = blake3::hash(name.as_bytes());
-        let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
-        Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+        Self(hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
     }
 
     /// The number that stands for the tag on the wire.

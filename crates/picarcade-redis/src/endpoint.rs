@@ -8,7 +8,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -30,7 +30,7 @@ use crate::{
 /// Invalidations replayed at a time.
 const REPLAY_BATCH: usize = 256;
 /// A purge scans every key of a server: it may take long, but not for ever.
-const PURGE_TIMEOUT: Duration = Duration::from_secs(60);
+const PURGE_TIMEOUT: Duration = Duration::from_mins(1);
 const UNKNOWN: u64 = u64::MAX;
 
 /// A connection that serves.
@@ -46,6 +46,8 @@ pub(crate) struct Live {
 pub(crate) struct Endpoint {
     connector: Arc<dyn Connector>,
     live: ArcSwapOption<Live>,
+    /// Whether the first attempt to connect has ended, one way or the other.
+    tried: AtomicBool,
     failures: AtomicU32,
     threshold: u32,
     journal: Mutex<Journal>,
@@ -61,6 +63,7 @@ impl Endpoint {
         Self {
             connector,
             live: ArcSwapOption::empty(),
+            tried: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             threshold: config.failure_threshold,
             journal: Mutex::new(Journal::new(config.journal_capacity)),
@@ -78,6 +81,11 @@ impl Endpoint {
     /// Whether it serves and knows every invalidation.
     pub(crate) fn is_up(&self) -> bool {
         self.live.load().is_some() && self.journal.lock().is_empty()
+    }
+
+    /// Whether it failed at least once to come up, or is up: before that nobody knows.
+    pub(crate) fn was_tried(&self) -> bool {
+        self.tried.load(Ordering::Acquire)
     }
 
     pub(crate) fn missed(&self) -> usize {
@@ -144,25 +152,26 @@ impl Endpoint {
 
     /// Makes a connection, checks it, tells it what it missed, and lets it serve.
     pub(crate) async fn establish(&self, config: &Config, epoch: u64) -> Result<(), Error> {
-        let driver = timeout(config.connect_timeout, self.connector.connect())
-            .await
-            .unwrap_or(Err(Error::Timeout))
-            .inspect_err(|error| *self.last_error.lock() = Some(error.kind()))?;
-        let checked = async {
-            self.probe(&*driver, config, epoch).await?;
-            loop {
-                self.replay(&*driver, config).await?;
-                let journal = self.journal.lock();
-                if journal.is_empty() {
-                    self.failures.store(0, Ordering::Relaxed);
-                    self.live.store(Some(Arc::new(Live { driver: Arc::clone(&driver), epoch })));
-                    return Ok(());
-                }
+        let outcome = self.try_establish(config, epoch).await;
+        *self.last_error.lock() = outcome.as_ref().err().map(Error::kind);
+        self.tried.store(true, Ordering::Release);
+        outcome
+    }
+
+    async fn try_establish(&self, config: &Config, epoch: u64) -> Result<(), Error> {
+        let connect = timeout(config.connect_timeout, self.connector.connect());
+        let driver = connect.await.unwrap_or(Err(Error::Timeout))?;
+        self.probe(&*driver, config, epoch).await?;
+        loop {
+            self.replay(&*driver, config).await?;
+            // Under the journal's lock: what is invalidated from here on goes to the connection, not to the journal.
+            let journal = self.journal.lock();
+            if journal.is_empty() {
+                self.failures.store(0, Ordering::Relaxed);
+                self.live.store(Some(Arc::new(Live { driver, epoch })));
+                return Ok(());
             }
-        };
-        checked.await.inspect_err(|error: &Error| *self.last_error.lock() = Some(error.kind()))?;
-        *self.last_error.lock() = None;
-        Ok(())
+        }
     }
 
     /// Probes the connection that serves. Returns whether it went down by that.
@@ -180,7 +189,7 @@ impl Endpoint {
         // Different keys live on different nodes of a cluster.
         let key = format!("{}probe:{}", config.prefix, round % 64);
         let began = Instant::now();
-        let write = driver.set(key.as_bytes(), b"1", Some(Duration::from_secs(60)), Condition::Always);
+        let write = driver.set(key.as_bytes(), b"1", Some(Duration::from_mins(1)), Condition::Always);
         timeout(config.command_timeout, write).await.unwrap_or(Err(Error::Timeout))?;
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(UNKNOWN - 1);
         self.latency_micros.store(micros, Ordering::Relaxed);

@@ -95,7 +95,9 @@ impl Router {
         // The lock spans the decision and its publication, so that two of them cannot be published in the wrong order.
         let mut failover = self.failover.lock();
         let backup_up = self.backup.as_ref().is_some_and(Endpoint::is_up);
-        let role = failover.observe(Instant::now(), self.primary.is_up(), backup_up);
+        // At the start the backup may be connected first: that is no reason to begin there.
+        let primary_up = self.primary.is_up() || !self.primary.was_tried();
+        let role = failover.observe(Instant::now(), primary_up, backup_up);
         let epoch = self.endpoint(role).live().map_or(0, |live| live.epoch);
         self.serving.send_if_modified(|serving| {
             if serving.role == role && serving.epoch == epoch {
@@ -117,6 +119,7 @@ impl Router {
             let epoch = self.epochs.fetch_add(1, Ordering::Relaxed) + 1;
             if let Err(error) = endpoint.establish(&self.config, epoch).await {
                 tracing::debug!(endpoint = role.as_str(), error = error.kind(), "redis not connected");
+                self.reconsider();
                 // Jitter keeps a fleet from knocking in step on a server that just came back.
                 sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
                 pause = (pause * 2).min(BACKOFF.1);

@@ -2,7 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use picarcade_cache::{Cache, Clock, InMemoryRemote, Loaded, Options, Reach, Remote, RemoteEvent, Source};
+use bytes::Bytes;
+use picarcade_cache::{
+    Cache, Clock, Generation, InMemoryRemote, Key, Loaded, Mark, Options, Reach, Record, Remote, RemoteError,
+    RemoteEvent, Source,
+};
 
 use crate::support::{Broken, Runs, eventually, key};
 
@@ -159,88 +163,49 @@ async fn a_reconnect_checks_memory_and_keeps_what_is_still_good() {
 #[derive(Debug)]
 struct Lost(Arc<InMemoryRemote>);
 
+type Answer<T> = Result<T, RemoteError>;
+
 #[async_trait::async_trait]
 impl Remote for Lost {
-    async fn publish(&self, space: &str, message: bytes::Bytes) -> Result<(), picarcade_cache::RemoteError> {
+    async fn publish(&self, space: &str, message: Bytes) -> Answer<()> {
         // A sign of life is the shortest message, together with `clear`, which this test does not send.
         if message.len() > 18 { Ok(()) } else { self.0.publish(space, message).await }
     }
-    async fn read(
-        &self,
-        s: &str,
-        k: &picarcade_cache::Key,
-    ) -> Result<picarcade_cache::Record, picarcade_cache::RemoteError> {
-        self.0.read(s, k).await
+    async fn read(&self, space: &str, key: &Key) -> Answer<Record> {
+        self.0.read(space, key).await
     }
     async fn write(
         &self,
-        s: &str,
-        k: &picarcade_cache::Key,
-        e: bytes::Bytes,
-        l: Duration,
-        g: picarcade_cache::Generation,
-    ) -> Result<bool, picarcade_cache::RemoteError> {
-        self.0.write(s, k, e, l, g).await
+        space: &str,
+        key: &Key,
+        entry: Bytes,
+        ttl: Duration,
+        seen: Generation,
+    ) -> Answer<bool> {
+        self.0.write(space, key, entry, ttl, seen).await
     }
-    async fn replace(
-        &self,
-        s: &str,
-        k: &picarcade_cache::Key,
-        e: bytes::Bytes,
-        l: Duration,
-    ) -> Result<(), picarcade_cache::RemoteError> {
-        self.0.replace(s, k, e, l).await
+    async fn replace(&self, space: &str, key: &Key, entry: Bytes, ttl: Duration) -> Answer<()> {
+        self.0.replace(space, key, entry, ttl).await
     }
-    async fn remove(
-        &self,
-        s: &str,
-        k: &picarcade_cache::Key,
-        t: Duration,
-    ) -> Result<(), picarcade_cache::RemoteError> {
-        self.0.remove(s, k, t).await
+    async fn remove(&self, space: &str, key: &Key, ttl: Duration) -> Answer<()> {
+        self.0.remove(space, key, ttl).await
     }
-    async fn marks(
-        &self,
-        s: &str,
-        m: &[picarcade_cache::Mark],
-    ) -> Result<Vec<u64>, picarcade_cache::RemoteError> {
-        self.0.marks(s, m).await
+    async fn marks(&self, space: &str, marks: &[Mark]) -> Answer<Vec<u64>> {
+        self.0.marks(space, marks).await
     }
-    async fn raise(
-        &self,
-        s: &str,
-        m: picarcade_cache::Mark,
-        l: Duration,
-    ) -> Result<(), picarcade_cache::RemoteError> {
-        self.0.raise(s, m, l).await
+    async fn raise(&self, space: &str, mark: Mark, ttl: Duration) -> Answer<()> {
+        self.0.raise(space, mark, ttl).await
     }
-    async fn acquire(
-        &self,
-        s: &str,
-        k: &picarcade_cache::Key,
-        t: u64,
-        l: Duration,
-    ) -> Result<bool, picarcade_cache::RemoteError> {
-        self.0.acquire(s, k, t, l).await
+    async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answer<bool> {
+        self.0.acquire(space, key, token, ttl).await
     }
-    async fn renew(
-        &self,
-        s: &str,
-        k: &picarcade_cache::Key,
-        t: u64,
-        l: Duration,
-    ) -> Result<bool, picarcade_cache::RemoteError> {
-        self.0.renew(s, k, t, l).await
+    async fn renew(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answer<bool> {
+        self.0.renew(space, key, token, ttl).await
     }
-    async fn release(
-        &self,
-        s: &str,
-        k: &picarcade_cache::Key,
-        t: u64,
-    ) -> Result<(), picarcade_cache::RemoteError> {
-        self.0.release(s, k, t).await
+    async fn release(&self, space: &str, key: &Key, token: u64) -> Answer<()> {
+        self.0.release(space, key, token).await
     }
-    fn subscribe(&self, s: &str) -> tokio::sync::mpsc::Receiver<RemoteEvent> {
-        self.0.subscribe(s)
+    fn subscribe(&self, space: &str) -> tokio::sync::mpsc::Receiver<RemoteEvent> {
+        self.0.subscribe(space)
     }
 }

@@ -68,23 +68,22 @@ async fn a_failing_load_fails_all_who_wait_once() {
     assert_eq!(*cache.get_or_load(key(1), runs.load(9, SECOND)).await.unwrap().value, 9);
 }
 
+fn explode() -> u64 {
+    panic!("as the test wants it")
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_panicking_load_releases_all_who_wait() {
     let cache = cache();
     let in_future = || async {
         tokio::time::sleep(SECOND).await;
-        if true {
-            panic!("in the future")
-        }
-        Ok::<u64, Broken>(1)
+        Ok::<u64, Broken>(explode())
     };
     let asks = (0..100).map(|_| cache.get_or_load(key(1), in_future));
     assert!(join_all(asks).await.iter().all(|answer| matches!(answer, Err(LoadError::Panicked))));
     let in_closure = || {
-        if true {
-            panic!("before the future")
-        }
-        async { Ok::<u64, Broken>(1) }
+        let value = explode();
+        async move { Ok::<u64, Broken>(value) }
     };
     assert!(matches!(cache.get_or_load(key(2), in_closure).await, Err(LoadError::Panicked)));
     assert_eq!(cache.statistics().load_panics, 2);

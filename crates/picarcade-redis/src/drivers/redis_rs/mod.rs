@@ -1,0 +1,301 @@
+//! redis-rs behind the trait: the default.
+//!
+//! Plain multiplexed connections are used, not the library's connection manager: the manager does not replace a
+//! connection after timeouts or `READONLY`, and lets commands wait for a reconnection beyond any response timeout.
+//! Here a broken connection simply fails, and the handle's supervisor makes a new one. Cluster connections reconnect to
+//! single nodes by themselves.
+
+mod connect;
+mod reply;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, future::try_join_all};
+use redis::{
+    Client, Cmd, ErrorKind, RedisError, ServerErrorKind,
+    aio::MultiplexedConnection,
+    cluster_async::ClusterConnection,
+    cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+};
+use tokio::sync::mpsc;
+
+use self::reply::{bytes_of, classify, convert, count_of, masters};
+use crate::{
+    Condition, Driver, Error, Script, Value,
+    driver::{literal_prefix, milliseconds},
+};
+
+pub(crate) use self::connect::RedisRsConnector;
+
+/// How many undelivered messages a subscription may hold before the connection is given up as too slow.
+const SUBSCRIPTION_BUFFER: usize = 4096;
+
+/// A redis-rs connection as a [`Driver`].
+#[derive(Clone)]
+pub struct RedisRs {
+    link: Link,
+    /// Where subscriptions and node-wide commands connect to. Cluster nodes pass published messages on to each
+    /// other, so any of them will do.
+    nodes: Arc<[Client]>,
+}
+
+#[derive(Clone)]
+enum Link {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl fmt::Debug for RedisRs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let topology = match self.link {
+            Link::One(_) => "one",
+            Link::Cluster(_) => "cluster",
+        };
+        f.debug_struct("RedisRs").field("topology", &topology).finish_non_exhaustive()
+    }
+}
+
+impl RedisRs {
+    /// Uses a connection that you already have. `client` makes the connections for subscriptions; without it
+    /// [`Driver::subscribe`] is refused.
+    pub fn from_connection(connection: MultiplexedConnection, client: Option<Client>) -> Self {
+        Self { link: Link::One(connection), nodes: client.into_iter().collect() }
+    }
+
+    /// Uses a cluster connection that you already have. `nodes` are clients of some of its nodes, for
+    /// subscriptions.
+    pub fn from_cluster(connection: ClusterConnection, nodes: Vec<Client>) -> Self {
+        Self { link: Link::Cluster(connection), nodes: nodes.into() }
+    }
+
+    async fn query(&self, command: &Cmd) -> Result<redis::Value, Error> {
+        // Connections are handles: a clone shares the socket.
+        match self.link.clone() {
+            Link::One(mut connection) => connection.send_packed_command(command).await,
+            Link::Cluster(mut connection) => command.query_async(&mut connection).await,
+        }
+        .and_then(redis::Value::extract_error)
+        .map_err(|error| classify(&error))
+    }
+
+    async fn query_any_node(&self, command: Cmd) -> Result<redis::Value, Error> {
+        match self.link.clone() {
+            Link::One(_) => self.query(&command).await,
+            Link::Cluster(mut connection) => connection
+                .route_command(command, RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary))
+                .await
+                .map_err(|error| classify(&error)),
+        }
+    }
+
+    async fn eval_by(
+        &self,
+        verb: &str,
+        body: &str,
+        keys: &[Bytes],
+        args: &[Bytes],
+    ) -> Result<Value, EvalError> {
+        let mut command = redis::cmd(verb);
+        command.arg(body).arg(keys.len());
+        for part in keys.iter().chain(args) {
+            command.arg(part.as_ref());
+        }
+        let reply = match self.link.clone() {
+            Link::One(mut connection) => connection.send_packed_command(&command).await,
+            Link::Cluster(mut connection) => command.query_async(&mut connection).await,
+        }
+        .and_then(redis::Value::extract_error);
+        match reply {
+            Ok(value) => Ok(convert(value)),
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                Err(EvalError::NoScript)
+            }
+            Err(error) => Err(EvalError::Other(classify(&error))),
+        }
+    }
+
+    /// Deletes the keys with this prefix on the server behind one connection.
+    async fn purge_one(connection: &mut MultiplexedConnection, pattern: &[u8]) -> Result<u64, RedisError> {
+        let mut cursor = 0_u64;
+        let mut deleted = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
+            let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(connection).await?;
+            if !keys.is_empty() {
+                // One command per key: in a cluster the keys of one answer may belong to different slots.
+                let mut pipeline = redis::pipe();
+                for key in &keys {
+                    pipeline.cmd("UNLINK").arg(key);
+                }
+                let counts: Vec<u64> = pipeline.query_async(connection).await?;
+                deleted += counts.iter().sum::<u64>();
+            }
+            if next == 0 {
+                return Ok(deleted);
+            }
+            cursor = next;
+        }
+    }
+}
+
+enum EvalError {
+    NoScript,
+    Other(Error),
+}
+
+#[async_trait]
+impl Driver for RedisRs {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let mut command = redis::cmd("GET");
+        command.arg(key);
+        bytes_of(self.query(&command).await?)
+    }
+
+    async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
+        let (mut get, mut pttl) = (redis::cmd("GET"), redis::cmd("PTTL"));
+        get.arg(key);
+        pttl.arg(key);
+        let (value, left) = tokio::try_join!(self.query(&get), self.query(&pttl))?;
+        let Some(value) = bytes_of(value)? else { return Ok(None) };
+        // -1 is a key without expiry, -2 one that vanished between the two commands.
+        Ok(match convert(left).as_int()? {
+            -1 => Some((value, None)),
+            left => u64::try_from(left).ok().map(|left| (value, Some(Duration::from_millis(left)))),
+        })
+    }
+
+    async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
+        // Commands sent at once share a write and a round trip, and a cluster routes each by its slot.
+        try_join_all(keys.iter().map(|key| self.get(key))).await
+    }
+
+    async fn set(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        ttl: Option<Duration>,
+        condition: Condition,
+    ) -> Result<bool, Error> {
+        let mut command = redis::cmd("SET");
+        command.arg(key).arg(value);
+        if let Some(ttl) = ttl {
+            command.arg("PX").arg(milliseconds(ttl));
+        }
+        match condition {
+            Condition::Always => {}
+            Condition::Absent => drop(command.arg("NX")),
+            Condition::Present => drop(command.arg("XX")),
+        }
+        match self.query(&command).await? {
+            redis::Value::Okay => Ok(true),
+            redis::Value::Nil => Ok(false),
+            _ => Err(Error::unexpected("SET")),
+        }
+    }
+
+    async fn delete(&self, keys: &[Bytes]) -> Result<u64, Error> {
+        let counts = try_join_all(keys.iter().map(|key| async move {
+            let mut command = redis::cmd("DEL");
+            command.arg(key.as_ref());
+            count_of(self.query(&command).await?)
+        }))
+        .await?;
+        Ok(counts.into_iter().sum())
+    }
+
+    async fn eval(&self, script: &Script, keys: &[Bytes], args: &[Bytes]) -> Result<Value, Error> {
+        match self.eval_by("EVALSHA", script.sha1(), keys, args).await {
+            Err(EvalError::NoScript) => {
+                tracing::debug!(script = script.name(), "sending a script that the server does not know");
+                match self.eval_by("EVAL", script.source(), keys, args).await {
+                    Err(EvalError::NoScript) => Err(Error::unexpected("NOSCRIPT")),
+                    Err(EvalError::Other(error)) => Err(error),
+                    Ok(value) => Ok(value),
+                }
+            }
+            Err(EvalError::Other(error)) => Err(error),
+            Ok(value) => Ok(value),
+        }
+    }
+
+    async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {
+        // By the channel's slot, in a cluster: messages of one publisher stay in order only by way of one node.
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(channel).arg(message);
+        count_of(self.query(&command).await?)
+    }
+
+    async fn subscribe(&self, channel: &[u8]) -> Result<mpsc::Receiver<Bytes>, Error> {
+        let mut pubsub = first_reachable(&self.nodes).await?;
+        pubsub.subscribe(channel).await.map_err(|error| classify(&error))?;
+        let (sender, receiver) = mpsc::channel(SUBSCRIPTION_BUFFER);
+        tokio::spawn(async move {
+            let mut messages = pubsub.into_on_message();
+            loop {
+                let message = tokio::select! {
+                    message = messages.next() => message,
+                    () = sender.closed() => break,
+                };
+                let Some(message) = message else { break };
+                // A full buffer ends the subscription: its reader learns that messages were missed, which it
+                // would not if single messages were dropped.
+                if sender.try_send(Bytes::copy_from_slice(message.get_payload_bytes())).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(receiver)
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.query_any_node(redis::cmd("PING")).await.map(drop)
+    }
+
+    async fn info(&self, section: &str) -> Result<String, Error> {
+        let mut command = redis::cmd("INFO");
+        command.arg(section);
+        let reply: Result<String, RedisError> =
+            redis::from_redis_value(self.query_any_node(command).await?).map_err(RedisError::from);
+        reply.map_err(|error| classify(&error))
+    }
+
+    async fn purge(&self, prefix: &[u8]) -> Result<u64, Error> {
+        let pattern = literal_prefix(prefix);
+        let mut nodes = match self.link.clone() {
+            Link::One(connection) => vec![connection],
+            Link::Cluster(mut connection) => {
+                let mut slots = redis::cmd("CLUSTER");
+                slots.arg("SLOTS");
+                let table = connection
+                    .route_command(slots, RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random))
+                    .await
+                    .map_err(|error| classify(&error))?;
+                let mut nodes = Vec::new();
+                for client in masters(table, self.nodes.first()) {
+                    let connection = client.get_multiplexed_async_connection().await;
+                    nodes.push(connection.map_err(|error| classify(&error))?);
+                }
+                nodes
+            }
+        };
+        let mut deleted = 0;
+        for connection in &mut nodes {
+            deleted += Self::purge_one(connection, &pattern).await.map_err(|error| classify(&error))?;
+        }
+        Ok(deleted)
+    }
+}
+
+async fn first_reachable(clients: &[Client]) -> Result<redis::aio::PubSub, Error> {
+    let mut last = Error::unexpected("no client for subscriptions was given");
+    for client in clients {
+        match client.get_async_pubsub().await {
+            Ok(pubsub) => return Ok(pubsub),
+            Err(error) => last = classify(&error),
+        }
+    }
+    Err(last)
+}

@@ -1,0 +1,202 @@
+//! What every driver promises on every topology. One list: a driver or a topology that is added gets every test.
+
+use std::{any::Any, time::Duration};
+
+use picarcade_redis::{Condition, Config, Error, Event, RedisHandle, Script};
+use picarcade_testkit::{RedisCluster, RedisSentinel, RedisServer};
+
+use crate::support::{SECOND, config, eventually, ready};
+
+macro_rules! against {
+    ($name:ident, $driver:ident, $place:ident, [$($test:ident),* $(,)?]) => {
+        mod $name {
+            $(#[tokio::test]
+            async fn $test() {
+                let place = super::$place().await;
+                let driver = picarcade_redis::DriverKind::$driver;
+                let handle = super::ready(super::Config { driver, ..place.config() }).await;
+                super::$test(handle).await;
+            })*
+        }
+    };
+}
+
+macro_rules! everywhere {
+    ($($test:ident),* $(,)?) => {
+        #[cfg(feature = "redis")]
+        mod redis_rs {
+            use super::*;
+            against!(standalone, Redis, standalone, [$($test),*]);
+            against!(tls, Redis, tls, [$($test),*]);
+            against!(cluster, Redis, cluster, [$($test),*]);
+            against!(sentinel, Redis, sentinel, [$($test),*]);
+        }
+
+        #[cfg(feature = "fred")]
+        mod fred {
+            use super::*;
+            against!(standalone, Fred, standalone, [$($test),*]);
+            against!(tls, Fred, tls, [$($test),*]);
+            against!(cluster, Fred, cluster, [$($test),*]);
+            against!(sentinel, Fred, sentinel, [$($test),*]);
+        }
+    };
+}
+
+everywhere!(
+    values_live_as_long_as_they_are_given,
+    conditions_hold,
+    deletions_and_marks_take_effect,
+    scripts_run_by_hash_and_are_sent_when_unknown,
+    replies_keep_their_shape,
+    server_errors_are_told_by_their_code,
+    messages_reach_subscribers_and_only_theirs,
+    the_status_tells_what_there_is,
+);
+
+/// A Redis of some kind, alive as long as this.
+struct Place {
+    url: String,
+    ca: Option<Vec<u8>>,
+    _servers: Box<dyn Any + Send>,
+}
+
+impl Place {
+    fn config(&self) -> Config {
+        // Real names are resolved and real certificates checked: give a busy machine its time.
+        Config {
+            ca: self.ca.clone(),
+            connect_timeout: SECOND * 5,
+            command_timeout: SECOND * 5,
+            ..config(&self.url)
+        }
+    }
+}
+
+async fn standalone() -> Place {
+    let server = RedisServer::builder().password("p@ss word/%").start().await.unwrap();
+    Place { url: server.url(), ca: None, _servers: Box::new(server) }
+}
+
+async fn tls() -> Place {
+    let server = RedisServer::builder().tls().password("secret").start().await.unwrap();
+    let ca = server.ca_pem().map(|pem| pem.as_bytes().to_vec());
+    Place { url: server.url(), ca, _servers: Box::new(server) }
+}
+
+async fn cluster() -> Place {
+    let cluster = RedisCluster::start(3).await.unwrap();
+    Place { url: cluster.url(), ca: None, _servers: Box::new(cluster) }
+}
+
+async fn sentinel() -> Place {
+    let sentinel = RedisSentinel::start_with_password("secret").await.unwrap();
+    Place { url: sentinel.url(), ca: None, _servers: Box::new(sentinel) }
+}
+
+async fn values_live_as_long_as_they_are_given(redis: RedisHandle) {
+    assert_eq!(redis.get(b"k").await.unwrap(), None);
+    assert_eq!(redis.get_with_ttl(b"k").await.unwrap(), None);
+    redis.set(b"k", b"\0binary\xff", Some(SECOND * 100)).await.unwrap();
+    let (value, left) = redis.get_with_ttl(b"k").await.unwrap().unwrap();
+    assert_eq!(&value[..], b"\0binary\xff");
+    assert!(left.is_some_and(|left| left <= SECOND * 100 && left > SECOND * 60), "{left:?}");
+    redis.set(b"k", b"", None).await.unwrap();
+    assert_eq!(redis.get_with_ttl(b"k").await.unwrap(), Some((bytes::Bytes::new(), None)));
+    redis.set(b"short", b"v", Some(Duration::from_micros(1))).await.unwrap();
+    eventually("it ends", async || redis.get(b"short").await.unwrap().is_none()).await;
+    let large = vec![7; 1 << 20];
+    redis.set(b"large", &large, Some(SECOND * 100)).await.unwrap();
+    assert_eq!(redis.get(b"large").await.unwrap().unwrap(), large);
+
+    let names: Vec<String> = (0..50).map(|n| format!("many:{n}")).collect();
+    for name in names.iter().step_by(2) {
+        redis.set(name.as_bytes(), name.as_bytes(), Some(SECOND * 100)).await.unwrap();
+    }
+    let values = redis.get_many(&names).await.unwrap();
+    for (n, (name, value)) in names.iter().zip(values).enumerate() {
+        assert_eq!(value.as_deref(), (n % 2 == 0).then_some(name.as_bytes()));
+    }
+}
+
+async fn conditions_hold(redis: RedisHandle) {
+    let set = async |condition| redis.set_if(b"k", b"v", Some(SECOND * 100), condition).await.unwrap();
+    assert!(!set(Condition::Present).await);
+    assert!(set(Condition::Absent).await);
+    assert!(!set(Condition::Absent).await);
+    assert!(set(Condition::Present).await);
+    assert!(set(Condition::Always).await);
+}
+
+async fn deletions_and_marks_take_effect(redis: RedisHandle) {
+    for n in 0..10 {
+        let key = format!("k{n}");
+        redis.set(key.as_bytes(), b"v", Some(SECOND * 100)).await.unwrap();
+        if n % 2 == 0 {
+            redis.delete(key.as_bytes()).await.unwrap();
+            assert_eq!(redis.get(key.as_bytes()).await.unwrap(), None);
+        } else {
+            redis.bury(key.as_bytes(), b"gone", SECOND * 100).await.unwrap();
+            assert_eq!(redis.get(key.as_bytes()).await.unwrap().as_deref(), Some(&b"gone"[..]));
+        }
+    }
+    redis.delete(b"never there").await.unwrap();
+}
+
+async fn scripts_run_by_hash_and_are_sent_when_unknown(redis: RedisHandle) {
+    let add = Script::new("add", "redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[2])");
+    for round in 1..=3 {
+        // On a cluster each key may meet a node that does not know the script.
+        for key in ["{a}", "{b}", "{c}", "{d}", "{e}"] {
+            let sum = redis.eval(&add, &[key, key], &["5"]).await.unwrap();
+            assert_eq!(sum.as_int().unwrap(), round * 5);
+        }
+    }
+}
+
+async fn replies_keep_their_shape(redis: RedisHandle) {
+    let script = Script::new("shapes", "return {1, 'two', {3, false}, redis.status_reply('fine'), ARGV[1]}");
+    let reply = redis.eval(&script, &["k"], &[b"\xff\0".as_slice()]).await.unwrap();
+    let parts = reply.as_array().unwrap();
+    assert_eq!(parts[0].as_int().unwrap(), 1);
+    assert_eq!(parts[1].as_bytes().unwrap().unwrap(), "two");
+    assert_eq!(parts[2].as_array().unwrap()[0].as_int().unwrap(), 3);
+    assert_eq!(parts[2].as_array().unwrap()[1].as_bytes().unwrap(), None);
+    assert_eq!(parts[3].as_bytes().unwrap().unwrap(), "fine");
+    assert_eq!(parts[4].as_bytes().unwrap().unwrap().as_ref(), b"\xff\0");
+}
+
+async fn server_errors_are_told_by_their_code(redis: RedisHandle) {
+    redis.set(b"k", b"not a number", None).await.unwrap();
+    let push = Script::new("push", "return redis.call('LPUSH', KEYS[1], 'x')");
+    let error = redis.eval(&push, &["k"], &[] as &[&str]).await.unwrap_err();
+    assert!(matches!(&error, Error::Protocol { code } if code == "WRONGTYPE" || code == "ERR"), "{error:?}");
+    assert!(!error.is_transient() && !error.to_string().contains("LPUSH"));
+    let fails = Script::new("fails", "return redis.error_reply('MYERR secret words')");
+    let error = redis.eval(&fails, &["k"], &[] as &[&str]).await.unwrap_err();
+    assert_eq!(error, Error::Protocol { code: "MYERR".into() });
+    assert!(redis.status().connected, "a command's error does not speak against the server");
+}
+
+async fn messages_reach_subscribers_and_only_theirs(redis: RedisHandle) {
+    let (mut one, mut other) = (redis.subscribe("one"), redis.subscribe("other"));
+    assert_eq!(one.next().await, Some(Event::Connected { epoch: 1 }));
+    assert_eq!(other.next().await, Some(Event::Connected { epoch: 1 }));
+    for n in 0..100_u8 {
+        redis.publish("one", &[n, 0xff]).await.unwrap();
+    }
+    redis.publish("other", b"o").await.unwrap();
+    for n in 0..100_u8 {
+        assert_eq!(one.next().await, Some(Event::Message(vec![n, 0xff].into())), "in order");
+    }
+    assert_eq!(other.next().await, Some(Event::Message("o".into())));
+}
+
+async fn the_status_tells_what_there_is(redis: RedisHandle) {
+    redis.ping().await.unwrap();
+    eventually("memory is known", async || redis.status().used_memory_bytes.is_some()).await;
+    let status = redis.status();
+    assert!(status.connected && status.generation > 0 && status.latency_ms.is_some());
+    assert_eq!((status.active.as_str(), status.pending_invalidations), ("primary", 0));
+    assert!(redis.info("memory").await.unwrap().contains("used_memory:"));
+}

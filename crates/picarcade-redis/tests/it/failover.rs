@@ -1,0 +1,185 @@
+//! A primary and a backup: two independent servers, one of which is ill.
+
+use std::time::Duration;
+
+use picarcade_redis::{Config, RedisHandle, Role};
+use picarcade_testkit::{Fault, FaultProxy, RedisServer};
+
+use crate::support::{SECOND, config, eventually, ready};
+
+struct Pair {
+    primary: RedisServer,
+    backup: RedisServer,
+    proxy: FaultProxy,
+    redis: RedisHandle,
+}
+
+async fn pair(change: impl FnOnce(Config) -> Config) -> Pair {
+    let (primary, backup) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
+    let proxy = FaultProxy::start(primary.addr()).await.unwrap();
+    let settings = Config { backup_url: Some(backup.url()), ..config(proxy.url_for("redis")) };
+    let redis = ready(change(settings)).await;
+    eventually("the primary serves", async || {
+        redis.status().active == Role::Primary && redis.status().connected
+    })
+    .await;
+    // The backup connects behind; it cannot take over before.
+    eventually("the backup is there", async || {
+        backup.command(&["KEYS", "picarcade:probe:*"]).await.unwrap().contains("probe")
+    })
+    .await;
+    Pair { primary, backup, proxy, redis }
+}
+
+impl Pair {
+    async fn moves_to(&self, role: Role) {
+        eventually("traffic moves", async || {
+            let status = self.redis.status();
+            status.active == role && status.connected && self.redis.get(b"any").await.is_ok()
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_killed_primary_is_replaced_by_the_backup_and_comes_back() {
+    let pair = pair(|config| config).await;
+    pair.primary.kill();
+    pair.moves_to(Role::Backup).await;
+    pair.redis.set(b"k", b"v", None).await.unwrap();
+    assert_eq!(pair.backup.command(&["GET", "picarcade:k"]).await.unwrap(), "v");
+    pair.primary.restart().await.unwrap();
+    pair.moves_to(Role::Primary).await;
+}
+
+#[tokio::test]
+async fn a_black_hole_moves_traffic() {
+    let pair = pair(|config| config).await;
+    pair.primary.pause();
+    pair.moves_to(Role::Backup).await;
+    pair.primary.resume();
+    pair.moves_to(Role::Primary).await;
+}
+
+#[tokio::test]
+async fn a_primary_that_is_too_slow_moves_traffic() {
+    let pair = pair(|config| config).await;
+    pair.proxy.set(Fault::Delay(SECOND * 2)).await;
+    pair.moves_to(Role::Backup).await;
+    pair.proxy.set(Fault::Pass).await;
+    pair.moves_to(Role::Primary).await;
+}
+
+#[tokio::test]
+async fn a_primary_turned_read_only_moves_traffic() {
+    let pair = pair(|config| config).await;
+    pair.primary.command(&["REPLICAOF", "127.0.0.1", &pair.backup.port().to_string()]).await.unwrap();
+    pair.moves_to(Role::Backup).await;
+    pair.primary.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    pair.moves_to(Role::Primary).await;
+}
+
+#[tokio::test]
+async fn a_flapping_primary_does_not_take_traffic_back() {
+    let pair = pair(|config| Config { failback_grace: SECOND * 60, ..config }).await;
+    pair.proxy.set(Fault::Cut).await;
+    pair.moves_to(Role::Backup).await;
+    let generation = pair.redis.generation();
+    for _ in 0..5 {
+        let seen = pair.proxy.accepted();
+        pair.proxy.set(Fault::Pass).await;
+        eventually("it is connected again", async || pair.proxy.accepted() > seen).await;
+        pair.redis.set(b"k", b"v", None).await.unwrap();
+        pair.proxy.set(Fault::Cut).await;
+    }
+    assert_eq!((pair.redis.status().active, pair.redis.generation()), (Role::Backup, generation));
+}
+
+#[tokio::test]
+async fn no_deleted_value_comes_back() {
+    let pair = pair(|config| config).await;
+    for key in [b"deleted", b"buried_"] {
+        pair.redis.set(key, b"old", None).await.unwrap();
+    }
+    // The backup has old values too, from an earlier time.
+    pair.backup.command(&["MSET", "picarcade:deleted", "old", "picarcade:stale", "old"]).await.unwrap();
+    pair.redis.delete(b"stale").await.unwrap();
+    pair.proxy.set(Fault::Cut).await;
+    pair.moves_to(Role::Backup).await;
+    assert_eq!(pair.redis.get(b"stale").await.unwrap(), None, "deleted while the backup stood by");
+    pair.redis.delete(b"deleted").await.unwrap();
+    pair.redis.bury(b"buried_", b"gone", SECOND * 100).await.unwrap();
+    assert_eq!(pair.primary.command(&["GET", "picarcade:deleted"]).await.unwrap(), "old", "not told yet");
+    assert_eq!(pair.redis.status().pending_invalidations, 2);
+    pair.proxy.set(Fault::Pass).await;
+    // From the first moment on which the primary serves, the values are gone: no `eventually` after this one.
+    eventually("the primary serves", async || pair.redis.status().active == Role::Primary).await;
+    assert_eq!(pair.redis.get(b"deleted").await.unwrap(), None);
+    assert_eq!(pair.redis.get(b"buried_").await.unwrap().as_deref(), Some(&b"gone"[..]));
+    assert_eq!(pair.redis.status().pending_invalidations, 0);
+}
+
+#[tokio::test]
+async fn when_too_much_was_deleted_to_remember_everything_of_ours_goes() {
+    let pair = pair(|config| Config { journal_capacity: 3, ..config }).await;
+    for n in 0..10 {
+        pair.redis.set(format!("k{n}").as_bytes(), b"old", None).await.unwrap();
+    }
+    pair.primary.command(&["SET", "not ours", "stays"]).await.unwrap();
+    pair.proxy.set(Fault::Cut).await;
+    pair.moves_to(Role::Backup).await;
+    for n in 0..9 {
+        pair.redis.delete(format!("k{n}").as_bytes()).await.unwrap();
+    }
+    pair.proxy.set(Fault::Pass).await;
+    eventually("the primary serves", async || pair.redis.status().active == Role::Primary).await;
+    for n in 0..10 {
+        assert_eq!(pair.redis.get(format!("k{n}").as_bytes()).await.unwrap(), None);
+    }
+    assert_eq!(pair.primary.command(&["GET", "not ours"]).await.unwrap(), "stays");
+}
+
+#[tokio::test]
+async fn a_deletion_during_a_total_outage_is_made_up_for() {
+    let pair = pair(|config| config).await;
+    pair.redis.set(b"k", b"old", None).await.unwrap();
+    pair.backup.kill();
+    pair.proxy.set(Fault::Cut).await;
+    eventually("nobody serves", async || pair.redis.get(b"k").await.is_err()).await;
+    pair.redis.delete(b"k").await.unwrap_err();
+    pair.proxy.set(Fault::Pass).await;
+    eventually("the primary serves", async || pair.redis.status().connected).await;
+    assert_eq!(pair.redis.get(b"k").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn hardly_anybody_notices_a_failover() {
+    let pair = pair(|config| config).await;
+    let until = tokio::time::Instant::now() + Duration::from_millis(1500);
+    let workers: Vec<_> = (0..16)
+        .map(|_| {
+            let redis = pair.redis.clone();
+            tokio::spawn(async move {
+                let (mut good, mut bad) = (0_u32, 0_u32);
+                while tokio::time::Instant::now() < until {
+                    match redis.set(b"k", b"v", None).await {
+                        Ok(()) => good += 1,
+                        Err(_) => bad += 1,
+                    }
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                (good, bad)
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    pair.primary.kill();
+    let (mut good, mut bad) = (0, 0);
+    for worker in workers {
+        let (g, b) = worker.await.unwrap();
+        (good, bad) = (good + g, bad + b);
+    }
+    // Whatever was on the wire is lost, once per worker and a little; nothing waits for a reconnect.
+    assert!(bad <= 16 * 3 && good > bad, "{good} good, {bad} bad");
+    assert_eq!(pair.redis.status().active, Role::Backup);
+}

@@ -1,0 +1,33 @@
+//! What the tests share: impatient settings, and waiting for a condition.
+
+use std::time::Duration;
+
+use picarcade_redis::{Config, RedisHandle};
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// Settings that find faults quickly.
+pub fn config(url: impl Into<String>) -> Config {
+    Config {
+        connect_timeout: SECOND,
+        command_timeout: Duration::from_millis(300),
+        probe_interval: Duration::from_millis(50),
+        failback_grace: Duration::from_millis(500),
+        ..Config::new(url)
+    }
+}
+
+pub async fn ready(config: Config) -> RedisHandle {
+    let handle = RedisHandle::connect(config).unwrap();
+    handle.ready(SECOND * 20).await.unwrap();
+    handle
+}
+
+/// Waits until a condition holds; fails loudly when it does not for half a minute.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + SECOND * 30;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "not within 30 s: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -74,8 +74,9 @@ impl LocalClassifier {
         let mut words = [0_i32; Sense::COUNT];
         let mut places = [0_i32; Sense::COUNT];
         extract(&text, regime, |group, hash, value| {
+            let Some(row) = self.model.row(hash) else { return };
             let sums = if group == Group::Words { &mut words } else { &mut places };
-            for (sum, weight) in sums.iter_mut().zip(self.model.row(hash)) {
+            for (sum, weight) in sums.iter_mut().zip(row) {
                 *sum += i32::from(weight) * value;
             }
         });

@@ -1,10 +1,14 @@
 //! The weights, as they lie in their file.
 //!
 //! The file is little-endian: the magic `PCLOCAL\0`, a version, the number of senses and the base-two logarithm of the
-//! number of buckets (one `u32` each), then one `f32` scale for each sense, one `f32` inverse temperature for each
-//! regime, one `i8` weight for each bucket and sense, and the BLAKE3 hash of all that. Weights stay where they are in
-//! the binary: nothing is copied or converted at the start. A file that is not exactly that is an error; it is never
-//! guessed at.
+//! number of rows (one `u32` each), then one `f32` scale for each sense, one `f32` inverse temperature for each
+//! regime, one check byte for each row, one `i8` weight for each row and sense, and the BLAKE3 hash of all that. Weights
+//! stay where they are in the binary: nothing is copied or converted at the start. A file that is not exactly that is an
+//! error; it is never guessed at.
+//!
+//! A feature lives in one of two neighbouring rows, under a check byte from its hash. Plain feature hashing has no such
+//! byte and lets every unknown feature borrow the weights of a known one; here 99 in 100 of them find nothing and say
+//! nothing, which matters more for words that training never saw than any other choice in this file.
 
 use thiserror::Error;
 
@@ -14,8 +18,8 @@ use crate::local::sense::{Regime, Sense};
 pub(crate) const MAGIC: &[u8; 8] = b"PCLOCAL\0";
 /// The layout and the features that this code understands. Changing either needs a new number and a new training.
 pub(crate) const VERSION: u32 = 1;
-/// Base-two logarithm of the number of buckets.
-pub(crate) const LOG_BUCKETS: u32 = 17;
+/// Base-two logarithm of the number of rows.
+pub(crate) const LOG_ROWS: u32 = 17;
 
 const HEADER: usize = MAGIC.len() + 3 * 4;
 const HASH: usize = 32;
@@ -44,13 +48,15 @@ pub(crate) struct Model<'a> {
     scales: [f32; Sense::COUNT],
     /// What scores are multiplied with before they become probabilities, for each regime.
     sharpness: [f32; Regime::COUNT],
+    /// Check bytes in pairs: a pair for each two rows that share their features.
+    checks: &'a [[u8; 2]],
     weights: &'a [[u8; Sense::COUNT]],
 }
 
 impl<'a> Model<'a> {
     /// A model that knows nothing: every sense is as likely as any other.
     pub(crate) const EMPTY: Model<'static> =
-        Model { scales: [0.0; Sense::COUNT], sharpness: [0.0; Regime::COUNT], weights: &[] };
+        Model { scales: [0.0; Sense::COUNT], sharpness: [0.0; Regime::COUNT], checks: &[], weights: &[] };
 
     /// Checks a file and takes the weights where they lie.
     pub(crate) fn parse(file: &'a [u8]) -> Result<Self, ModelError> {
@@ -61,7 +67,7 @@ impl<'a> Model<'a> {
         if version != VERSION {
             return Err(ModelError::Version { found: version });
         }
-        if u32::from_le_bytes(next()?) as usize != Sense::COUNT || u32::from_le_bytes(next()?) != LOG_BUCKETS {
+        if u32::from_le_bytes(next()?) as usize != Sense::COUNT || u32::from_le_bytes(next()?) != LOG_ROWS {
             return Err(ModelError::Damaged);
         }
         let mut scales = [0.0; Sense::COUNT];
@@ -77,17 +83,29 @@ impl<'a> Model<'a> {
         }
         let (content, stated) = file.split_last_chunk::<HASH>().ok_or(ModelError::Damaged)?;
         let start = HEADER + 4 * (Sense::COUNT + Regime::COUNT);
-        let (weights, excess) = content.get(start..).ok_or(ModelError::Damaged)?.as_chunks::<{ Sense::COUNT }>();
-        if weights.len() != 1 << LOG_BUCKETS || !excess.is_empty() || blake3::hash(content).as_bytes() != stated {
+        let rows = content.get(start..).ok_or(ModelError::Damaged)?;
+        let (checks, weights) = rows.split_at_checked(1 << LOG_ROWS).ok_or(ModelError::Damaged)?;
+        let (checks, _) = checks.as_chunks();
+        let (weights, excess) = weights.as_chunks();
+        if weights.len() != 1 << LOG_ROWS || !excess.is_empty() || blake3::hash(content).as_bytes() != stated {
             return Err(ModelError::Damaged);
         }
-        Ok(Self { scales, sharpness, weights })
+        Ok(Self { scales, sharpness, checks, weights })
     }
 
-    /// The weights of a hashed feature, one for each sense.
-    pub(crate) fn row(&self, hash: u32) -> [i8; Sense::COUNT] {
-        let row = self.weights.get((hash >> (32 - LOG_BUCKETS)) as usize);
-        row.copied().unwrap_or_default().map(u8::cast_signed)
+    /// The weights of a hashed feature, one for each sense, if the model knows it.
+    pub(crate) fn row(&self, hash: u32) -> Option<[i8; Sense::COUNT]> {
+        let pair = pair_of(hash);
+        let [even, odd] = self.checks.get(pair)?;
+        let check = check_of(hash);
+        let row = if *even == check {
+            2 * pair
+        } else if *odd == check {
+            2 * pair + 1
+        } else {
+            return None;
+        };
+        self.weights.get(row).map(|row| row.map(u8::cast_signed))
     }
 
     /// The factor that turns a sense's sum of weights into a score.
@@ -101,22 +119,36 @@ impl<'a> Model<'a> {
     }
 }
 
+/// The pair of rows in which a feature may live.
+pub(crate) const fn pair_of(hash: u32) -> usize {
+    (hash >> (33 - LOG_ROWS)) as usize
+}
+
+/// The check byte of a feature. Zero marks an empty row.
+pub(crate) const fn check_of(hash: u32) -> u8 {
+    match hash as u8 {
+        0 => 1,
+        check => check,
+    }
+}
+
 /// Writes a model file.
 #[cfg(feature = "train")]
 pub(crate) fn write(
     scales: [f32; Sense::COUNT],
     sharpness: [f32; Regime::COUNT],
-    weights: impl Iterator<Item = i8>,
+    rows: &[(u8, [i8; Sense::COUNT])],
 ) -> Vec<u8> {
-    let mut file = Vec::with_capacity(HEADER + (Sense::COUNT << LOG_BUCKETS) + HASH + 64);
+    let mut file = Vec::with_capacity(HEADER + ((Sense::COUNT + 1) << LOG_ROWS) + HASH + 64);
     file.extend_from_slice(MAGIC);
-    for word in [VERSION, Sense::COUNT as u32, LOG_BUCKETS] {
+    for word in [VERSION, Sense::COUNT as u32, LOG_ROWS] {
         file.extend_from_slice(&word.to_le_bytes());
     }
     for value in scales.into_iter().chain(sharpness) {
         file.extend_from_slice(&value.to_le_bytes());
     }
-    file.extend(weights.map(i8::cast_unsigned));
+    file.extend(rows.iter().map(|(check, _)| *check));
+    file.extend(rows.iter().flat_map(|(_, weights)| weights.map(i8::cast_unsigned)));
     let hash = blake3::hash(&file);
     file.extend_from_slice(hash.as_bytes());
     file

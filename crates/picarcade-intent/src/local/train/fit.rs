@@ -1,25 +1,31 @@
 //! Fitting the weights.
 //!
 //! Multinomial logistic regression on the hashed features by AdaGrad (Duchi, Hazan, Singer 2011), with a few percent of
-//! label smoothing and with random features left out, both against believing the templates too much. Then the weights
-//! are rounded to bytes, and one temperature for each regime is fitted on templates that the weights never saw (Guo et
-//! al. 2017), with the very code that classifies.
+//! label smoothing and with random features left out, both against believing the templates too much. Features that are
+//! rare in the examples are left out for good. The weights are rounded to bytes. One temperature for each regime is
+//! fitted on templates that the weights never saw (Guo et al. 2017), with the very code that classifies; then the
+//! weights are fitted once more to all templates, and keep that temperature.
+
+use std::collections::HashMap;
 
 use crate::local::classifier::{LocalClassifier, softmax};
 use crate::local::feature::{Group, extract, length, scale};
-use crate::local::model::{self, LOG_BUCKETS};
+use crate::local::model::{self, LOG_ROWS, check_of, pair_of};
 use crate::local::sense::{Regime, Sense};
 use crate::local::token::Text;
 use crate::local::train::corpus::Corpus;
 use crate::local::train::generate::{Example, generate};
 use crate::local::train::random::Random;
 
+/// Examples for each language and sense.
 const EACH: usize = 900;
 const EPOCHS: usize = 6;
 const RATE: f32 = 0.15;
 const SMOOTHING: f32 = 0.04;
 const DROPOUT: f64 = 0.2;
 const DECAY: f32 = 1e-6;
+/// In how many examples a feature must be to count.
+const SEEN: u32 = 3;
 const SEED: u64 = 7;
 
 /// A trained model.
@@ -29,53 +35,127 @@ pub struct Trained {
     pub file: Vec<u8>,
     /// How many examples the weights were fitted to.
     pub examples: usize,
-    /// The share of examples from held-out templates whose sense it finds.
+    /// How many features were worth a row, and how many of them found one.
+    pub features: (usize, usize),
+    /// The share of examples from held-out templates whose sense the model that never saw them finds.
     pub held_out_accuracy: f64,
-}
-
-struct Prepared {
-    features: Vec<(u32, f32)>,
-    sense: Sense,
 }
 
 /// Trains a model on a corpus. Deterministic; takes a minute or two.
 pub fn train(corpus: &Corpus) -> Trained {
     let examples = generate(corpus, EACH, SEED);
-    let fitted: Vec<Prepared> = examples.iter().filter(|example| !example.held_out).map(prepare).collect();
-    let weights = fit(&fitted);
-    let highest = weights.iter().flatten().fold(0.0_f32, |highest, weight| highest.max(weight.abs()));
-    // A handful of extreme weights must not cost all others their precision.
-    let step = (highest / 127.0).min(0.02);
-    let rounded = || weights.iter().flatten().map(move |weight| (weight / step).round().clamp(-127.0, 127.0) as i8);
-    let scales = [step * VALUE; Sense::COUNT];
-    let draft: &'static [u8] = model::write(scales, [1.0; Regime::COUNT], rounded()).leak();
-    let held_out: Vec<&Example> = examples.iter().filter(|example| example.held_out).collect();
+    let (held_out, seen): (Vec<&Example>, Vec<&Example>) = examples.iter().partition(|example| example.held_out);
+    let draft: &'static [u8] = Fitted::to(&seen).file([1.0; Regime::COUNT]).leak();
     let (sharpness, held_out_accuracy) = match LocalClassifier::parse(draft) {
         Ok(classifier) => calibrate(&classifier, &held_out),
         Err(_) => ([1.0; Regime::COUNT], 0.0),
     };
-    Trained { file: model::write(scales, sharpness, rounded()), examples: fitted.len(), held_out_accuracy }
+    let all: Vec<&Example> = examples.iter().collect();
+    let fitted = Fitted::to(&all);
+    Trained {
+        file: fitted.file(sharpness),
+        examples: all.len(),
+        features: (fitted.weights.len(), fitted.placed()),
+        held_out_accuracy,
+    }
 }
 
 /// What one unit of a feature's integer weight is worth.
 const VALUE: f32 = 0.1;
 
-fn prepare(example: &Example) -> Prepared {
+type Row = [f32; Sense::COUNT];
+
+struct Prepared {
+    /// Indices of known features, and their values.
+    features: Vec<(u32, f32)>,
+    sense: Sense,
+}
+
+/// Weights by feature.
+struct Fitted {
+    hashes: Vec<u32>,
+    counts: Vec<u32>,
+    weights: Vec<Row>,
+}
+
+impl Fitted {
+    fn to(examples: &[&Example]) -> Self {
+        let mut counts: HashMap<u32, u32> = HashMap::new();
+        let raw: Vec<Vec<(u32, f32)>> = examples
+            .iter()
+            .map(|example| {
+                let features = features(example);
+                for (hash, _) in &features {
+                    *counts.entry(*hash).or_default() += 1;
+                }
+                features
+            })
+            .collect();
+        let mut hashes: Vec<u32> = counts.iter().filter(|(_, count)| **count >= SEEN).map(|(hash, _)| *hash).collect();
+        hashes.sort_unstable();
+        let index: HashMap<u32, u32> = hashes.iter().zip(0..).map(|(hash, at)| (*hash, at)).collect();
+        let known = |features: Vec<(u32, f32)>| {
+            features.into_iter().filter_map(|(hash, value)| index.get(&hash).map(|at| (*at, value))).collect()
+        };
+        let prepared: Vec<Prepared> = raw
+            .into_iter()
+            .zip(examples)
+            .map(|(features, example)| Prepared { features: known(features), sense: example.sense })
+            .collect();
+        let counts = hashes.iter().map(|hash| counts.get(hash).copied().unwrap_or_default()).collect();
+        let weights = fit(&prepared, hashes.len());
+        Self { hashes, counts, weights }
+    }
+
+    /// The rows of the model file: the features that matter most are placed first.
+    fn rows(&self, step: f32) -> Vec<(u8, [i8; Sense::COUNT])> {
+        let mut rows = vec![(0, [0; Sense::COUNT]); 1 << LOG_ROWS];
+        let weight = |at: usize| {
+            let (count, row) = self.counts.get(at).zip(self.weights.get(at))?;
+            let spread = row.iter().map(|weight| weight * weight).sum::<f32>();
+            Some(spread * (*count as f32).sqrt())
+        };
+        let mut order: Vec<usize> = (0..self.weights.len()).collect();
+        order.sort_by(|a, b| weight(*b).unwrap_or(0.0).total_cmp(&weight(*a).unwrap_or(0.0)));
+        for at in order {
+            let (Some(&hash), Some(weights)) = (self.hashes.get(at), self.weights.get(at)) else { continue };
+            let check = check_of(hash);
+            let pair = rows.get_mut(2 * pair_of(hash)..2 * pair_of(hash) + 2).unwrap_or_default();
+            if pair.iter().any(|(taken, _)| *taken == check) {
+                continue;
+            }
+            if let Some(free) = pair.iter_mut().find(|(taken, _)| *taken == 0) {
+                *free = (check, weights.map(|weight| (weight / step).round().clamp(-127.0, 127.0) as i8));
+            }
+        }
+        rows
+    }
+
+    fn placed(&self) -> usize {
+        self.rows(1.0).iter().filter(|(check, _)| *check != 0).count()
+    }
+
+    fn file(&self, sharpness: [f32; Regime::COUNT]) -> Vec<u8> {
+        let highest = self.weights.iter().flatten().fold(0.0_f32, |highest, weight| highest.max(weight.abs()));
+        // A handful of extreme weights must not cost all others their precision.
+        let step = (highest / 127.0).min(0.02);
+        model::write([step * VALUE; Sense::COUNT], sharpness, &self.rows(step))
+    }
+}
+
+fn features(example: &Example) -> Vec<(u32, f32)> {
     let text = Text::read(&example.prompt);
     let shrink = scale(length(&text));
     let mut features = Vec::new();
     extract(&text, example.regime, |group, hash, value| {
-        let scaled = value as f32 * VALUE * if group == Group::Words { shrink } else { 1.0 };
-        features.push((hash >> (32 - LOG_BUCKETS), scaled));
+        features.push((hash, value as f32 * VALUE * if group == Group::Words { shrink } else { 1.0 }));
     });
-    Prepared { features, sense: example.sense }
+    features
 }
 
-type Row = [f32; Sense::COUNT];
-
-fn fit(examples: &[Prepared]) -> Vec<Row> {
-    let mut weights: Vec<Row> = vec![[0.0; Sense::COUNT]; 1 << LOG_BUCKETS];
-    let mut squares: Vec<Row> = vec![[1e-2; Sense::COUNT]; 1 << LOG_BUCKETS];
+fn fit(examples: &[Prepared], features: usize) -> Vec<Row> {
+    let mut weights: Vec<Row> = vec![[0.0; Sense::COUNT]; features];
+    let mut squares: Vec<Row> = vec![[1e-2; Sense::COUNT]; features];
     let mut order: Vec<usize> = (0..examples.len()).collect();
     let mut random = Random::new(SEED + 1);
     let mut kept = Vec::new();
@@ -85,8 +165,8 @@ fn fit(examples: &[Prepared]) -> Vec<Row> {
             kept.clear();
             kept.extend(example.features.iter().filter(|_| !random.chance(DROPOUT)));
             let mut scores = [0.0; Sense::COUNT];
-            for &(bucket, value) in &kept {
-                for (score, weight) in scores.iter_mut().zip(weights.get(bucket as usize).into_iter().flatten()) {
+            for &(feature, value) in &kept {
+                for (score, weight) in scores.iter_mut().zip(weights.get(feature as usize).into_iter().flatten()) {
                     *score += weight * value;
                 }
             }
@@ -95,11 +175,9 @@ fn fit(examples: &[Prepared]) -> Vec<Row> {
                 let wanted = if at == example.sense as usize { 1.0 - SMOOTHING } else { 0.0 };
                 *slope -= wanted + SMOOTHING / Sense::COUNT as f32;
             }
-            for &(bucket, value) in &kept {
-                let Some((row, squares)) = weights.get_mut(bucket as usize).zip(squares.get_mut(bucket as usize))
-                else {
-                    continue;
-                };
+            for &(feature, value) in &kept {
+                let at = feature as usize;
+                let Some((row, squares)) = weights.get_mut(at).zip(squares.get_mut(at)) else { continue };
                 for ((weight, square), slope) in row.iter_mut().zip(squares).zip(gradient) {
                     let step = slope * value + DECAY * *weight;
                     *square += step * step;
@@ -125,7 +203,7 @@ fn calibrate(classifier: &LocalClassifier, held_out: &[&Example]) -> ([f32; Regi
             });
             each.sum()
         };
-        let candidates = (4..60).map(|tenths| tenths as f32 * 0.05);
+        let candidates = (4..60).map(|steps| steps as f32 * 0.05);
         *best = candidates.min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(1.0);
     }
     let right = scored.iter().filter(|(scores, example)| {

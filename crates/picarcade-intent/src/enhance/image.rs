@@ -24,6 +24,10 @@ pub(super) fn clarify_keep_identity(frame: &Frame<'_>) -> String {
 
 /// A change to the working image that takes something from references.
 pub(super) fn rewrite_tags(frame: &Frame<'_>) -> String {
+    // A matrix may ask for this where no working image takes part: then there is no target to name.
+    if !frame.prompt_type.uses_working_image() {
+        return clarify_keep_identity(frame);
+    }
     let (sources, adds) = (frame.sources.list(), frame.prompt_type == PromptType::EditImageAddNew);
     let (opening, take, keep) = if adds {
         (

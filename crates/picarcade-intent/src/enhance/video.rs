@@ -35,7 +35,7 @@ pub(super) fn motion(frame: &Frame<'_>) -> String {
     frame.detailed(KEEP).unwrap_or_else(|| {
         let sound = sound(frame);
         format!(
-            "{} Move smoothly and naturally, and only what the words ask for. {KEEP}{sound}",
+            "{} Animate smoothly and naturally, moving only what is asked for. {KEEP}{sound}",
             frame.sentence()
         )
     })

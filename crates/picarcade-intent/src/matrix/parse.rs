@@ -16,6 +16,10 @@ const COLUMNS: [&str; 8] =
 /// The only column that may be missing.
 const NUMBER: &str = "#";
 
+/// The most rows that are read: five goals and eight kinds of media need no more than forty, and every row is compared
+/// with those above it.
+const MAX_ROWS: u32 = 1_000;
+
 /// A row and the line it stands on.
 pub(super) struct Placed {
     pub(super) line: u64,
@@ -45,6 +49,10 @@ pub(super) fn rows(csv: &[u8]) -> (Parsed, Vec<Problem>) {
         let line = line_of(csv, from);
         match reader.read_record(&mut record) {
             Ok(false) => return (parsed, problems),
+            Ok(true) if place == MAX_ROWS => {
+                problems.push(Problem::error(line, None, format!("more than {MAX_ROWS} rows")));
+                return (parsed, problems);
+            }
             Ok(true) => {
                 place += 1;
                 let mut cells = Cells { line, columns: &columns, record: &record, problems: &mut problems };

@@ -138,6 +138,13 @@ fn broken_rows_and_bytes_keep_their_lines() {
 }
 
 #[test]
+fn a_file_without_end_is_not_read_to_its_end() {
+    let row = "edit,-,-,-,VIDEO,x,none\n";
+    let problems = problems(format!("{HEADER}\n{}", row.repeat(5_000)));
+    assert_eq!(problems.last().unwrap(), "line 1002: more than 1000 rows");
+}
+
+#[test]
 fn another_matrix_has_another_version_and_decides_by_it() {
     let csv = format!("{HEADER}\n{ANY}\n");
     let matrix = Matrix::parse(csv.as_bytes(), &Catalogue::embedded()).unwrap();

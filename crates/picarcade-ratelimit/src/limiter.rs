@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use crate::dollars::checked;
 use crate::fallback::Fallback;
+use crate::lease::Leased;
 use crate::memory::MemoryStore;
 use crate::{
-    Admission, Ask, ConfigError, Decision, Error, Limit, Mode, Plan, Report, Reservation, ReservationId,
-    Settled, Store, Subjects, Verdict,
+    Admission, Ask, ConfigError, Decision, Error, Leases, Limit, Mode, Plan, Report, Reservation,
+    ReservationId, Settled, Store, Subjects, Verdict,
 };
 
 /// One decision over all limits. Cheap to clone; clones share everything.
@@ -263,6 +264,7 @@ pub struct LimiterBuilder {
     max_reservations: usize,
     reservation_ttl: Duration,
     instances: u32,
+    leases: Option<Leases>,
 }
 
 impl Default for LimiterBuilder {
@@ -274,6 +276,7 @@ impl Default for LimiterBuilder {
             max_reservations: 65_536,
             reservation_ttl: Duration::from_mins(15),
             instances: 1,
+            leases: None,
         }
     }
 }
@@ -295,6 +298,12 @@ impl LimiterBuilder {
     /// this instance's share and money is closed: see [`Fallback`].
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Which request limits are leased from the store in chunks. Without a store, nothing is.
+    pub fn leases(mut self, leases: Leases) -> Self {
+        self.leases = Some(leases);
         self
     }
 
@@ -346,7 +355,11 @@ impl LimiterBuilder {
         }
         let plan = Plan::new(self.limits)?;
         let backend = match self.store {
-            Some(store) => {
+            Some(mut store) => {
+                if let Some(leases) = &self.leases {
+                    leases.validate(&plan)?;
+                    store = Arc::new(Leased::new(store, &plan, leases, self.instances, self.max_subjects));
+                }
                 Backend::External(Arc::new(Fallback::new(store, &plan, self.instances, self.max_subjects)))
             }
             None => Backend::Memory(Box::new(MemoryStore::new(self.max_subjects, self.max_reservations))),

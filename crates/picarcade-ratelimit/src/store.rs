@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::{Denial, Error, Plan, Report, Subjects};
+use crate::{Denial, Error, Plan, Report, Subjects, Unit};
 
 /// The name of a reservation: opaque, unique in the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -53,7 +53,8 @@ pub struct Ask<'a> {
     pub requests: u64,
     /// How many micro-dollars to reserve.
     pub cost_micros: u64,
-    /// The reservation to make; present exactly when `cost_micros` is not 0.
+    /// The reservation to make: of the dollars, if any are asked for, else of the requests (which is a lease). Present
+    /// whenever `cost_micros` is not 0.
     pub reservation: Option<ReservationId>,
     /// How long the reservation waits to be settled.
     pub ttl: Duration,
@@ -70,6 +71,17 @@ impl<'a> Ask<'a> {
     #[must_use]
     pub fn requests(self, requests: u64) -> Self {
         Self { requests, ..self }
+    }
+
+    /// Reserves the requests under an id, so that what is not used can be given back; see [`Leases`](crate::Leases).
+    #[must_use]
+    pub fn lease(self, id: ReservationId, ttl: Duration) -> Self {
+        Self { reservation: Some(id), ttl, ..self }
+    }
+
+    /// What a reservation holds.
+    pub(crate) fn held(&self) -> (Unit, u64) {
+        if self.cost_micros > 0 { (Unit::Cost, self.cost_micros) } else { (Unit::Requests, self.requests) }
     }
 
     /// Which dollars to reserve, under which id, and for how long.

@@ -1,8 +1,8 @@
 //! The arithmetic of one limit for one subject: pure, given the time in microseconds since the epoch.
 //!
 //! A counter is asked in two steps, so that a decision over many limits can look at all of them before it changes any:
-//! [`Counter::refusal`] says whether (and when) an amount would fit, [`Counter::charge`] takes it. Time that steps
-//! back is taken as standing still.
+//! [`Counter::refusal`] moves it to the present and says whether (and when) an amount would fit, [`Counter::charge`]
+//! takes it. Whoever does not ask first calls [`Counter::advance`]. Time that steps back is taken as standing still.
 
 mod leaky;
 mod ring;
@@ -46,31 +46,31 @@ impl Counter {
         }
     }
 
+    /// Moves to `now`, forgetting what no longer counts.
+    pub(crate) fn advance(&mut self, shape: Shape, now: u64) {
+        match (self, shape) {
+            (Self::Ring(ring), Shape::Buckets(buckets)) => ring.advance(buckets, now),
+            (Self::Level(level), Shape::Leaky(leaky)) => level.advance(leaky, now),
+            // A counter is made from its shape, and both live in one cell.
+            _ => {}
+        }
+    }
+
     /// Why `amount` does not fit into `limit`, if it does not. Moves the counter to `now`; charges nothing.
     pub(crate) fn refusal(&mut self, shape: Shape, limit: u64, now: u64, amount: u64) -> Option<Refusal> {
+        self.advance(shape, now);
         match (self, shape) {
-            (Self::Ring(ring), Shape::Buckets(buckets)) => {
-                ring.advance(buckets, now);
-                ring.refusal(buckets, limit, now, amount)
-            }
-            (Self::Level(level), Shape::Leaky(leaky)) => {
-                level.advance(leaky, now);
-                level.refusal(leaky, amount)
-            }
-            // A counter is made from its shape, and both live in one cell.
+            (Self::Ring(ring), Shape::Buckets(buckets)) => ring.refusal(buckets, limit, now, amount),
+            (Self::Level(level), Shape::Leaky(leaky)) => level.refusal(leaky, amount),
             _ => Some(Refusal::Never),
         }
     }
 
-    /// Takes `amount`; answers where it went, for [`Counter::refund`].
-    pub(crate) fn charge(&mut self, shape: Shape, now: u64, amount: u64, reserved: u64) -> u64 {
+    /// Takes `amount` where the counter stands; answers where it went, for [`Counter::refund`].
+    pub(crate) fn charge(&mut self, shape: Shape, amount: u64, reserved: u64) -> u64 {
         match (self, shape) {
-            (Self::Ring(ring), Shape::Buckets(buckets)) => {
-                ring.advance(buckets, now);
-                ring.charge(amount, reserved)
-            }
+            (Self::Ring(ring), Shape::Buckets(_)) => ring.charge(amount, reserved),
             (Self::Level(level), Shape::Leaky(leaky)) => {
-                level.advance(leaky, now);
                 level.charge(leaky, amount);
                 0
             }
@@ -93,32 +93,21 @@ impl Counter {
         }
     }
 
-    pub(crate) fn reading(&mut self, shape: Shape, limit: u64, now: u64) -> Reading {
+    /// How it stands, where it stands.
+    pub(crate) fn reading(&self, shape: Shape, limit: u64, now: u64) -> Reading {
         match (self, shape) {
-            (Self::Ring(ring), Shape::Buckets(buckets)) => {
-                ring.advance(buckets, now);
-                ring.reading(buckets, limit, now)
-            }
-            (Self::Level(level), Shape::Leaky(leaky)) => {
-                level.advance(leaky, now);
-                level.reading(leaky)
-            }
+            (Self::Ring(ring), Shape::Buckets(buckets)) => ring.reading(buckets, limit, now),
+            (Self::Level(level), Shape::Leaky(leaky)) => level.reading(leaky),
             _ => Reading::default(),
         }
     }
 
     /// Whether it holds nothing that a new counter would not hold.
     pub(crate) fn is_idle(&mut self, shape: Shape, now: u64) -> bool {
-        match (self, shape) {
-            (Self::Ring(ring), Shape::Buckets(buckets)) => {
-                ring.advance(buckets, now);
-                ring.is_empty()
-            }
-            (Self::Level(level), Shape::Leaky(leaky)) => {
-                level.advance(leaky, now);
-                level.is_empty()
-            }
-            _ => true,
+        self.advance(shape, now);
+        match self {
+            Self::Ring(ring) => ring.is_empty(),
+            Self::Level(level) => level.is_empty(),
         }
     }
 }

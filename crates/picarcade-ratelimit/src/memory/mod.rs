@@ -86,7 +86,7 @@ impl MemoryStore {
         if let Some(id) = ask.reservation {
             let (charges, ttl) = (charges.into_boxed_slice(), ask.ttl.as_micros() as u64);
             let mut book = self.book.lock();
-            book.add(id, ask.cost_micros, charges, now, ttl);
+            book.add(id, ask.held(), charges, now, ttl);
             self.due.store(book.due(), Ordering::Relaxed);
         }
         Ok(Verdict::Admitted(report))
@@ -143,11 +143,10 @@ impl MemoryStore {
             let rules = plan.of(scope);
             let mut held = self.table(scope).and_then(|table| table.find(subject));
             if let Some(cell) = held.as_mut().and_then(Held::cell) {
-                statuses.extend(
-                    cell.each(rules).map(|(rule, counter)| {
-                        Status::new(rule, counter.reading(rule.shape, rule.limit, now))
-                    }),
-                );
+                statuses.extend(cell.each(rules).map(|(rule, counter)| {
+                    counter.advance(rule.shape, now);
+                    Status::new(rule, counter.reading(rule.shape, rule.limit, now))
+                }));
             } else {
                 statuses.extend(rules.iter().map(|rule| {
                     Status::new(rule, Counter::new(rule.shape).reading(rule.shape, rule.limit, now))
@@ -180,14 +179,15 @@ impl MemoryStore {
             let Some(mut held) = held else { continue };
             let Some(cell) = held.cell() else { continue };
             let same = cell.born == charge.born;
-            let costs = cell.each(rules).filter(|(rule, _)| rule.unit == Unit::Cost);
-            for ((rule, counter), &start) in costs.zip(&charge.starts) {
+            let held = cell.each(rules).filter(|(rule, _)| rule.unit == change.unit);
+            for ((rule, counter), &start) in held.zip(&charge.starts) {
                 if same {
                     counter.conclude(change.conclude);
                     counter.refund(rule.shape, now, start, change.refund);
                 }
                 if change.overage > 0 {
-                    counter.charge(rule.shape, now, change.overage, 0);
+                    counter.advance(rule.shape, now);
+                    counter.charge(rule.shape, change.overage, 0);
                 }
             }
         }
@@ -214,6 +214,7 @@ fn refusals(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> Vec<(usize, Refu
 fn charge(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> (Report, Vec<Charge>) {
     let mut statuses = Vec::with_capacity(ask.plan.rules().len());
     let mut charges = Vec::new();
+    let (unit, _) = ask.held();
     for (scope, held) in Scope::ALL.into_iter().zip(cells) {
         let Some(held) = held else { continue };
         let rules = ask.plan.of(scope);
@@ -222,15 +223,17 @@ fn charge(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> (Report, Vec<Charg
         let mut starts = Vec::new();
         for (rule, counter) in cell.each(rules) {
             let amount = rule.ask(ask.requests, ask.cost_micros);
-            let reserved = if rule.unit == Unit::Cost { amount } else { 0 };
-            let start = counter.charge(rule.shape, now, amount, reserved);
+            let reserved = if ask.reservation.is_some() && rule.unit == unit { amount } else { 0 };
+            let start = counter.charge(rule.shape, amount, reserved);
             if reserved > 0 {
                 starts.push(start);
             }
             statuses.push(Status::new(rule, counter.reading(rule.shape, rule.limit, now)));
         }
         if !starts.is_empty() {
-            held.keep();
+            if unit == Unit::Cost {
+                held.keep();
+            }
             let subject = ask.subjects.of(scope).unwrap_or_default().into();
             charges.push(Charge { scope, subject, born, starts: starts.into_boxed_slice() });
         }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::{Outcome, ReservationId, Scope, Settled};
+use crate::{Outcome, ReservationId, Scope, Settled, Unit};
 
 /// What was charged in one scope.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub(super) struct Charge {
     pub(super) scope: Scope,
     pub(super) subject: Box<str>,
     pub(super) born: u64,
-    /// Where each cost rule of the scope was charged, in their order.
+    /// Where each rule of the held unit was charged, in their order.
     pub(super) starts: Box<[u64]>,
 }
 
@@ -27,6 +27,7 @@ enum State {
 
 #[derive(Debug)]
 struct Record {
+    unit: Unit,
     estimate: u64,
     state: State,
     charges: Box<[Charge]>,
@@ -37,6 +38,8 @@ struct Record {
 /// What is to be done to the counters after a reservation changed.
 #[derive(Debug)]
 pub(super) struct Change {
+    /// Which rules are concerned.
+    pub(super) unit: Unit,
     pub(super) charges: Box<[Charge]>,
     /// To be taken out of what is shown as reserved.
     pub(super) conclude: u64,
@@ -77,13 +80,13 @@ impl Reservations {
     pub(super) fn add(
         &mut self,
         id: ReservationId,
-        estimate: u64,
+        (unit, estimate): (Unit, u64),
         charges: Box<[Charge]>,
         now: u64,
         ttl: u64,
     ) {
         let deadline = now.saturating_add(ttl);
-        self.records.insert(id, Record { estimate, state: State::Open, charges, deadline, ttl });
+        self.records.insert(id, Record { unit, estimate, state: State::Open, charges, deadline, ttl });
         self.deadlines.insert((deadline, id));
     }
 
@@ -110,6 +113,7 @@ impl Reservations {
             record.state = State::Expired;
             self.forgets.insert((deadline.saturating_add(record.ttl), id));
             return Some(Change {
+                unit: record.unit,
                 charges: record.charges.clone(),
                 conclude: record.estimate,
                 refund: 0,
@@ -128,7 +132,8 @@ impl Reservations {
     ) -> (Settled, Option<Change>) {
         let Some(record) = self.records.get_mut(&id) else { return (Settled::unknown(), None) };
         let estimate = record.estimate;
-        let mut change = Change { charges: Box::default(), conclude: 0, refund: 0, overage: 0 };
+        let mut change =
+            Change { unit: record.unit, charges: Box::default(), conclude: 0, refund: 0, overage: 0 };
         let answer = match record.state {
             State::Concluded(answer) => return (Settled { repeated: true, ..answer }, None),
             State::Open => {
@@ -160,7 +165,7 @@ mod tests {
     fn book() -> (Reservations, ReservationId) {
         let mut book = Reservations::new(3);
         let id = ReservationId::random();
-        book.add(id, 10, Box::default(), 0, 100);
+        book.add(id, (Unit::Cost, 10), Box::default(), 0, 100);
         (book, id)
     }
 
@@ -194,8 +199,8 @@ mod tests {
     #[test]
     fn the_remembered_make_room_and_the_open_do_not() {
         let (mut book, first) = book();
-        book.add(ReservationId::random(), 1, Box::default(), 1, 100);
-        book.add(ReservationId::random(), 1, Box::default(), 1, 100);
+        book.add(ReservationId::random(), (Unit::Cost, 1), Box::default(), 1, 100);
+        book.add(ReservationId::random(), (Unit::Cost, 1), Box::default(), 1, 100);
         assert!(!book.has_room());
         let _ = book.conclude(first, None, 2);
         assert!(book.has_room());

@@ -188,7 +188,8 @@ mod tests {
         let rules = plan.of(Scope::User);
         let place = shard.enter(subject, &subject.to_string(), rules, now, || 0);
         for (rule, counter) in shard.cell(place).unwrap().each(rules) {
-            counter.charge(rule.shape, now, 1, 0);
+            counter.advance(rule.shape, now);
+            counter.charge(rule.shape, 1, 0);
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod conformance;
 mod headers;
+mod lease;
 mod memory;
 mod oracle;
 #[cfg(feature = "redis")]

@@ -22,10 +22,15 @@ async fn server() -> &'static RedisServer {
     SERVER.get_or_init(|| async { RedisServer::start().await.unwrap() }).await
 }
 
+/// Patient, so that a loaded machine is not taken for a lost server.
 async fn connect(url: &str, prefix: &str) -> RedisHandle {
+    connect_within(url, prefix, secs(30)).await
+}
+
+async fn connect_within(url: &str, prefix: &str, command_timeout: Duration) -> RedisHandle {
     let config = Config {
         prefix: prefix.to_owned(),
-        command_timeout: Duration::from_millis(500),
+        command_timeout,
         probe_interval: Duration::from_millis(50),
         ..Config::new(url)
     };
@@ -59,8 +64,12 @@ proptest! {
 
 /// A server of the test's own, and a limiter on it.
 async fn alone(limits: impl IntoIterator<Item = Limit>) -> (RedisServer, Limiter) {
+    alone_within(limits, secs(30)).await
+}
+
+async fn alone_within(limits: impl IntoIterator<Item = Limit>, timeout: Duration) -> (RedisServer, Limiter) {
     let server = RedisServer::start().await.unwrap();
-    let store = RedisStore::new(connect(&server.url(), "own:").await);
+    let store = RedisStore::new(connect_within(&server.url(), "own:", timeout).await);
     let limiter =
         Limiter::builder().limits(limits).store(Arc::new(store)).expected_instances(4).build().unwrap();
     (server, limiter)
@@ -164,7 +173,7 @@ async fn a_killed_server_means_the_local_share_and_no_money() {
 
 #[tokio::test]
 async fn a_stopped_server_is_as_a_killed_one() {
-    let (server, limiter) = alone([Limit::requests(Scope::User, 8, sliding(3600))]).await;
+    let (server, limiter) = alone_within([Limit::requests(Scope::User, 8, sliding(3600))], secs(1)).await;
     assert!(passes(&limiter, &ada(), 1).await);
     server.pause();
     assert!(passes(&limiter, &ada(), 2).await);
@@ -195,7 +204,7 @@ async fn a_server_that_may_not_write_decides_nothing() {
 async fn a_lost_reply_is_asked_for_again_and_charged_once() {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
-    let redis = connect(&proxy.through(&server.url()), "own:").await;
+    let redis = connect_within(&proxy.through(&server.url()), "own:", secs(1)).await;
     let store = RedisStore::new(redis.clone());
     let plan = Plan::new(vec![Limit::cost(Scope::User, 1000, sliding(3600))]).unwrap();
     let (subjects, id) = (ada(), ReservationId::random());

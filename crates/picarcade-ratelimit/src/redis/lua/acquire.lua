@@ -9,8 +9,8 @@ clock(ARGV[1])
 local ask, n, dry = { tonumber(ARGV[2]), tonumber(ARGV[3]) }, tonumber(ARGV[4]), ARGV[5] == '1'
 keep = tonumber(ARGV[6])
 local deadlines, record = KEYS[2 * n + 1], KEYS[2 * n + 2]
-local paid = ask[2] > 0
-local replay = paid and redis.call('EXISTS', record) == 1
+local held = ask[2] > 0 and 2 or 1
+local replay = record and redis.call('EXISTS', record) == 1
 
 local scopes, outstanding
 local function read()
@@ -28,7 +28,7 @@ end
 read()
 if outstanding and expire(deadlines) then read() end
 
-if paid and ARGV[8] == '1' and not replay then
+if ask[2] > 0 and ARGV[8] == '1' and not replay then
   local bits = 0
   for i, s in ipairs(scopes) do
     if s.t[1] == 0 then bits = bits + 2 ^ (i - 1) end
@@ -47,7 +47,7 @@ for _, s in ipairs(scopes) do
 end
 
 if status == 0 and not dry and not replay then
-  if paid and redis.call('ZCARD', deadlines) >= tonumber(ARGV[7]) then return struct.pack('<dd', 3, now) end
+  if record and redis.call('ZCARD', deadlines) >= tonumber(ARGV[7]) then return struct.pack('<dd', 3, now) end
   local parts = {}
   for _, s in ipairs(scopes) do
     local starts, touched = {}, false
@@ -55,16 +55,17 @@ if status == 0 and not dry and not replay then
       local unit = s.desc[6 * r - 4]
       if ask[unit] > 0 then
         touched = true
-        charge(s, r, ask[unit], unit == 2 and ask[2] or 0)
-        if unit == 2 then starts[#starts + 1] = s.t[6 * r - 4] end
+        local reserve = record and unit == held
+        charge(s, r, ask[unit], reserve and ask[unit] or 0)
+        if reserve then starts[#starts + 1] = s.t[6 * r - 4] end
       end
     end
     if touched then save(s) end
     if #starts > 0 then parts[#parts + 1] = { s.hot, s.past, s.packed, starts } end
   end
-  if paid then
+  if record then
     local deadline = now + keep * 1000
-    local rec = { ask[2], deadline, deadline + keep * 1000, 0, 0, parts }
+    local rec = { ask[held], deadline, deadline + keep * 1000, 0, 0, parts, held }
     redis.call('SET', record, cmsgpack.pack(rec), 'PX', 2 * keep)
     redis.call('ZADD', deadlines, deadline, record)
     redis.call('PEXPIRE', deadlines, 4 * keep)

@@ -169,17 +169,17 @@ local function save(s)
   if turned then redis.call('PEXPIRE', s.past, life) end
 end
 
--- Reservations. A record is {estimate, deadline, forgotten at, outcome, charged, parts}; outcome 0 is open, and a part
--- is {state's key, past's key, descriptor, starts of its cost rules}. A record is in the deadlines while its dollars
--- are shown as reserved.
-local function each_cost(part, visit)
+-- Reservations. A record is {estimate, deadline, forgotten at, outcome, charged, parts, unit}; outcome 0 is open, and a
+-- part is {state's key, past's key, descriptor, starts of its rules of that unit}. A record is in the deadlines while what
+-- it holds is shown as reserved.
+local function each_held(part, unit, visit)
   local s = open(part[1], part[2], part[3], redis.call('GET', part[1]))
-  local cost = 0
+  local held = 0
   for r = 1, s.n do
-    if s.desc[6 * r - 4] == 2 then
-      cost = cost + 1
+    if s.desc[6 * r - 4] == unit then
+      held = held + 1
       advance(s, r)
-      visit(s, r, part[4][cost])
+      visit(s, r, part[4][held])
     end
   end
   save(s)
@@ -193,7 +193,7 @@ local function expire(deadlines)
     if raw then
       local rec = cmsgpack.unpack(raw)
       for _, part in ipairs(rec[6]) do
-        each_cost(part, function(s, r) conclude(s, r, rec[1]) end)
+        each_held(part, rec[7], function(s, r) conclude(s, r, rec[1]) end)
       end
     end
     redis.call('ZREM', deadlines, record)

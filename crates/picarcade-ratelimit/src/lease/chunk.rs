@@ -1,0 +1,83 @@
+//! One chunk, and how large the next one should be: pure, given the time.
+
+use tokio::time::Instant;
+
+use crate::{ReservationId, Status};
+
+/// What was debited in advance.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunk {
+    pub(super) id: ReservationId,
+    granted: u64,
+    used: u64,
+    until: Instant,
+    status: Status,
+}
+
+impl Chunk {
+    pub(super) fn new(id: ReservationId, granted: u64, until: Instant, status: Status) -> Self {
+        Self { id, granted, used: 0, until, status }
+    }
+
+    /// Takes `amount`, if there is as much and it may still be spent.
+    pub(super) fn take(&mut self, amount: u64, now: Instant) -> bool {
+        let fits = now < self.until && amount <= self.granted - self.used;
+        if fits {
+            self.used += amount;
+        }
+        fits
+    }
+
+    /// Gives back what was just taken: the request was denied elsewhere.
+    pub(super) fn put_back(&mut self, amount: u64) {
+        self.used = self.used.saturating_sub(amount);
+    }
+
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        now >= self.until
+    }
+
+    pub(super) fn used(&self) -> u64 {
+        self.used
+    }
+
+    /// How the limit stands as far as this instance knows: what it holds unspent counts as remaining.
+    pub(super) fn status(&self, now: Instant, debited: Instant) -> Status {
+        let unspent = self.granted - self.used;
+        Status {
+            used: self.status.used.saturating_sub(unspent),
+            reserved: self.status.reserved.saturating_sub(unspent),
+            remaining: self.status.remaining.saturating_add(unspent),
+            reset_after: self.status.reset_after.saturating_sub(now.saturating_duration_since(debited)),
+            ..self.status
+        }
+    }
+}
+
+/// The size of the next chunk: twice what was used of the last one, at most `largest` and this instance's share of half
+/// of what remains; at least `asked`.
+pub(super) fn next_size(
+    asked: u64,
+    last_used: u64,
+    remaining: Option<u64>,
+    largest: u64,
+    instances: u64,
+) -> u64 {
+    let fair = remaining.map_or(asked, |remaining| remaining / (2 * instances.max(1)));
+    last_used.saturating_mul(2).min(largest).min(fair).max(asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_grow_with_use_and_shrink_with_what_remains() {
+        assert_eq!(next_size(1, 0, None, 100, 4), 1, "nothing is known yet");
+        assert_eq!(next_size(1, 8, Some(1000), 100, 4), 16);
+        assert_eq!(next_size(1, 80, Some(1000), 100, 4), 100, "the largest");
+        assert_eq!(next_size(1, 80, Some(80), 100, 4), 10, "its share of half of the rest");
+        assert_eq!(next_size(1, 80, Some(7), 100, 4), 1, "single requests at the end");
+        assert_eq!(next_size(20, 1, Some(7), 10, 4), 20, "never less than asked");
+    }
+}

@@ -29,12 +29,13 @@ const MAY_KNOW: [(&str, &[&str]); 8] = [
 /// The features that bring a network backend.
 const BACKENDS: [&str; 3] = ["redis", "fred", "postgres"];
 
-/// The drivers of backends, and the only crates that may name them.
+/// The drivers of backends, and the only crates that may name them, under a feature. (The breakers' view of a fleet is three
+/// scripts on a connection that the caller has; a crate of ours between them and the driver would add nothing.)
 const DRIVERS: [(&str, &[&str]); 4] = [
-    ("redis", &["picarcade-redis"]),
+    ("redis", &["picarcade-redis", "picarcade-breaker"]),
     ("fred", &["picarcade-redis"]),
     ("sqlx", &["picarcade-analytics"]),
-    ("reqwest", &["picarcade-intent", "picarcade"]),
+    ("reqwest", &["picarcade-intent"]),
 ];
 
 /// Who assembles, and so may switch backends on.
@@ -61,9 +62,12 @@ fn faults(package: &Package) -> Vec<String> {
     let mut faults: Vec<String> =
         package.dependencies.iter().filter_map(|it| fault_of(it, allowed)).collect();
     for (driver, users) in DRIVERS {
-        let uses = package.dependencies.iter().any(|it| it.name == driver && !it.is_dev());
-        if uses && !users.contains(&name.as_str()) {
-            faults.push(format!("names the driver {driver}"));
+        for it in package.dependencies.iter().filter(|it| it.name == driver && !it.is_dev()) {
+            if !users.contains(&name.as_str()) {
+                faults.push(format!("names the driver {driver}"));
+            } else if !it.optional {
+                faults.push(format!("names the driver {driver} without a feature"));
+            }
         }
     }
     // The Redis crate is a backend itself, and has to have one driver.

@@ -8,10 +8,14 @@ mod deadline;
 mod events;
 #[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "redis")]
+mod fleet_redis;
 mod generations;
 mod half_open;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod model;
 mod open_time;
 mod overrides;

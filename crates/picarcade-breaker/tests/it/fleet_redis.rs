@@ -1,0 +1,73 @@
+//! The fleet's view on a real Redis: the same contract as in memory, and what happens when the server goes away.
+
+use std::sync::Arc;
+
+use picarcade_breaker::{
+    Config, State,
+    fleet::{Ballot, FleetConfig, FleetMember, FleetView, RedisFleetView, conformance},
+};
+use picarcade_testkit::RedisServer;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use tokio::time::Instant;
+
+use crate::support::{breaker, fail, millis, secs};
+
+async fn connect(server: &RedisServer) -> ConnectionManager {
+    let client = redis::Client::open(server.url()).unwrap();
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(millis(500)))
+        .set_response_timeout(Some(millis(500)));
+    client.get_connection_manager_with_config(config).await.unwrap()
+}
+
+#[tokio::test]
+async fn redis_keeps_the_contract() {
+    let server = RedisServer::start().await.unwrap();
+    let view = RedisFleetView::new(connect(&server).await, "test");
+    conformance::check(&view, "redis").await;
+}
+
+#[tokio::test]
+async fn prefixes_and_strange_names_are_kept_apart() {
+    let server = RedisServer::start().await.unwrap();
+    let connection = connect(&server).await;
+    let (one, other) =
+        (RedisFleetView::new(connection.clone(), "one"), RedisFleetView::new(connection, "other"));
+    for name in ["a b", "a:b", "日本", "{x}", "*"] {
+        assert_eq!(one.vote(name, "i:1", Ballot::Open, secs(60)).await.unwrap().open, 1, "{name}");
+        assert_eq!(other.vote(name, "i:2", Ballot::Closed, secs(60)).await.unwrap().open, 0, "{name}");
+    }
+    assert!(!format!("{one:?}").contains("127.0.0.1"));
+}
+
+/// Polls with a deadline; what happens on the wire cannot be awaited otherwise.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < secs(30), "{what}");
+        tokio::time::sleep(millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_fleet_over_redis_and_without_it() {
+    let server = RedisServer::start().await.unwrap();
+    let mut fleet = Vec::new();
+    for number in 0..3 {
+        let breaker = breaker(Config::default().failure_threshold(1));
+        let view = Arc::new(RedisFleetView::new(connect(&server).await, "test"));
+        let config = FleetConfig { interval: millis(20), ..FleetConfig::new(format!("instance-{number}")) };
+        let member = FleetMember::join(breaker.clone(), view, config).unwrap();
+        fleet.push((breaker, member));
+    }
+    fail(&fleet[0].0);
+    fail(&fleet[1].0);
+    until("a quorum of two opens the third", || fleet[2].0.state() == State::Open).await;
+
+    // Without Redis each is right by itself, and calls never notice.
+    server.kill();
+    fleet[2].0.reset();
+    assert!(fleet[2].0.try_acquire().unwrap().success().is_counted());
+    fail(&fleet[2].0);
+    assert_eq!(fleet[2].0.state(), State::Open);
+}

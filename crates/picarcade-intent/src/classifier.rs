@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::answer::Answer;
-use crate::enhance::accept_enhancement_with;
+use crate::enhance::{accept_enhancement_with, enhance_with};
 use crate::facts::Facts;
 use crate::goal::Goal;
 use crate::local::{Goals, LocalClassifier};
@@ -123,6 +123,15 @@ impl Classifier {
             enhancement,
             audio: goal == Goal::CreateVideoWithAudio,
         }
+    }
+
+    /// The enhanced prompt for a verdict: the AI's where one was accepted, otherwise the offline form by the strategy that
+    /// the matrix names for the row that decided.
+    pub fn enhanced(&self, request: &Request, verdict: &Verdict) -> String {
+        verdict.enhancement.clone().unwrap_or_else(|| {
+            let strategy = self.matrix.decide(verdict.goal, request.facts).enhancement;
+            enhance_with(strategy, verdict.prompt_type, request, verdict.audio)
+        })
     }
 
     fn likely(&self, request: &Request) -> Likely<'_> {

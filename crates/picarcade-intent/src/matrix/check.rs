@@ -77,10 +77,8 @@ fn doubles(parsed: &Parsed, problems: &mut Vec<Problem>) {
     }
 }
 
-fn conditions(row: &Row) -> (Vec<Goal>, [Option<bool>; 3]) {
-    let mut goals = row.goals.clone();
-    goals.sort_unstable();
-    (goals, [row.active_image, row.active_video, row.references])
+fn conditions(row: &Row) -> (&[Goal], [Option<bool>; 3]) {
+    (&row.goals, [row.active_image, row.active_video, row.references])
 }
 
 /// A row that nothing reaches, or whose type cannot be made of the media that its facts promise.

@@ -212,6 +212,7 @@ impl Cells<'_> {
                 Err(_) => self.problem("goal", format!("unknown word {}", shown(word))),
             }
         }
+        goals.sort_unstable();
         (self.problems.len() == before).then_some(goals)
     }
 

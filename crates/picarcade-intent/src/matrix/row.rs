@@ -97,7 +97,7 @@ impl FromStr for Strategy {
 pub struct Row {
     /// What the file calls it: its `#`, or its place from 1 when the file has no such column.
     pub number: u32,
-    /// The goals it applies to; all five stand for any.
+    /// The goals it applies to, in the order of [`Goal::ALL`]; all five stand for any.
     pub goals: Vec<Goal>,
     /// Whether a working image must be open; `None` for either.
     pub active_image: Option<bool>,

@@ -141,6 +141,24 @@ fn rules_decide_alone_where_one_type_is_feasible() {
 }
 
 #[test]
+fn the_matrix_names_the_strategy() {
+    let plain = Matrix::embedded().to_csv().replace(",clarify\n", ",none\n");
+    let matrix = Matrix::parse(plain.as_bytes(), &picarcade_intent::Catalogue::embedded()).unwrap();
+    let (plain, usual) = (Classifier::new(matrix.into()), Classifier::new(Matrix::embedded()));
+    let request = request("make the sky purple", "i");
+    let said =
+        Answer { enhanced_prompt: "Purple sky. Keep the rest.".to_owned(), ..answer(PromptType::EditImage) };
+    for (classifier, by_ai, offline) in [
+        (&plain, "make the sky purple", "make the sky purple".to_owned()),
+        (&usual, "Purple sky. Keep the rest.", enhance(PromptType::EditImage, &request, false)),
+    ] {
+        let verdict = classifier.corrected(&request, said.clone());
+        assert_eq!(classifier.enhanced(&request, &verdict), by_ai);
+        assert_eq!(classifier.enhanced(&request, &Verdict { enhancement: None, ..verdict }), offline);
+    }
+}
+
+#[test]
 fn a_verdict_survives_a_cache() {
     let classifier = Classifier::new(Matrix::embedded());
     let request = request("make the sky purple", "i");

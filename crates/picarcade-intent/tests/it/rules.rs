@@ -1,6 +1,9 @@
 //! Files with mistakes: each of them is named with its line and column.
 
+use std::fmt::Write;
+
 use picarcade_intent::{Catalogue, Facts, Goal, Matrix, PromptType, Severity};
+use proptest::prelude::*;
 
 const HEADER: &str = "goal,active_image,active_video,references,prompt_type,model,enhancement";
 const ANY: &str = "-,-,-,-,NEW_IMAGE,black-forest-labs/flux-1.1-pro,none";
@@ -159,4 +162,58 @@ fn another_matrix_has_another_version_and_decides_by_it() {
 fn rows_are_shown_in_the_words_of_the_file() {
     insta::assert_json_snapshot!(Matrix::embedded().rows()[0]);
     insta::assert_json_snapshot!(Catalogue::embedded().models()[2]);
+}
+
+/// A row as a person writes it: some goals, three facts, and one of four types with its model.
+fn row() -> impl Strategy<Value = (Vec<Goal>, [u8; 3], usize)> {
+    let goals = proptest::sample::subsequence(Goal::ALL.to_vec(), 1..=Goal::COUNT).prop_shuffle();
+    (goals, [0_u8..3, 0..3, 0..3], 0..MADE.len())
+}
+
+const MADE: [(PromptType, &str); 4] = [
+    (PromptType::NewImage, "black-forest-labs/flux-1.1-pro"),
+    (PromptType::EditImage, "black-forest-labs/flux-kontext-max"),
+    (PromptType::NewVideo, "minimax/hailuo-02"),
+    (PromptType::VideoEdit, "runwayml/gen4-aleph"),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// The first row that fits decides, as a reader of the file would find it.
+    #[test]
+    fn any_file_decides_as_it_reads(rows in proptest::collection::vec(row(), 0..12)) {
+        let words = ["-", "YES", "NO"];
+        let mut csv = format!("{HEADER}\n");
+        for (goals, facts, made) in &rows {
+            let goals: Vec<&str> = goals.iter().map(|goal| goal.as_str()).collect();
+            let [image, video, references] = facts.map(|fact| words[usize::from(fact)]);
+            let (prompt_type, model) = MADE[*made];
+            let goals = goals.join(", ");
+            writeln!(csv, "\"{goals}\",{image},{video},{references},{prompt_type},{model},none").unwrap();
+        }
+        csv.push_str(ANY);
+        let Ok(matrix) = Matrix::parse(csv.as_bytes(), &Catalogue::embedded()) else {
+            // Rows that ask for the same are refused, whatever else is in the file.
+            let messages = problems(&csv);
+            prop_assert!(messages.iter().any(|message| message.contains("duplicate of the row")), "{:?}", messages);
+            return Ok(());
+        };
+        for goal in Goal::ALL {
+            for facts in Facts::all() {
+                let fits = |word: u8, given: bool| word == 0 || (word == 1) == given;
+                let first = rows.iter().find(|(goals, [image, video, references], _)| {
+                    goals.contains(&goal)
+                        && fits(*image, facts.active_image)
+                        && fits(*video, facts.active_video)
+                        && fits(*references, facts.references())
+                });
+                let expected = first.map_or(PromptType::NewImage, |(_, _, made)| MADE[*made].0);
+                prop_assert_eq!(matrix.decide(goal, facts).prompt_type, expected);
+                prop_assert!(matrix.feasible(facts).contains(expected));
+            }
+        }
+        let again = Matrix::parse(matrix.to_csv().as_bytes(), &Catalogue::embedded()).unwrap();
+        prop_assert_eq!(again.rows(), matrix.rows());
+    }
 }

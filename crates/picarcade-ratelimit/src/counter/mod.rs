@@ -110,4 +110,13 @@ impl Counter {
             Self::Level(level) => level.is_empty(),
         }
     }
+
+    /// Bytes on the heap.
+    #[cfg(test)]
+    pub(crate) fn allocated(&self) -> usize {
+        match self {
+            Self::Ring(ring) => ring.allocated(),
+            Self::Level(_) => 0,
+        }
+    }
 }

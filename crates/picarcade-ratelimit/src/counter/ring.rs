@@ -107,6 +107,11 @@ impl Ring {
     pub(super) fn is_empty(&self) -> bool {
         self.total == 0 && self.reserved == 0
     }
+
+    #[cfg(test)]
+    pub(super) fn allocated(&self) -> usize {
+        self.past.capacity() * size_of::<Slot>()
+    }
 }
 
 #[cfg(test)]

@@ -69,9 +69,9 @@ impl Leased {
         subjects: usize,
     ) -> Self {
         let is_leased = |name: &str| leases.names.iter().any(|leased| leased == name);
-        let (leased, rest): (Vec<_>, Vec<_>) =
+        let (ours, rest): (Vec<_>, Vec<_>) =
             plan.limits().iter().cloned().partition(|limit| is_leased(limit.name()));
-        let rules = leased.into_iter().map(|limit| {
+        let rules = ours.into_iter().map(|limit| {
             let tail = match limit.window().shape(limit.limit()) {
                 Shape::Buckets(buckets) => Duration::from_micros(buckets.width * (buckets.span - 1)),
                 Shape::Leaky(_) => Duration::ZERO,

@@ -224,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn a_subject_costs_what_the_readme_says() {
+        assert!(size_of::<Option<Entry>>() + size_of::<u32>() * 4 <= 150);
+        assert!(size_of::<crate::counter::Counter>() <= 88);
+        let plan = plan();
+        let mut shard = Shard::new(4);
+        let rules = plan.of(Scope::User);
+        for second in 0..1000 {
+            visit(&mut shard, &plan, 0, second * 1_000_000);
+        }
+        let place = shard.enter(0, "0", rules, 0, || 0);
+        let (_, counter) = shard.cell(place).unwrap().each(rules).next().unwrap();
+        assert!(counter.allocated() <= 1024, "{}", counter.allocated());
+    }
+
+    #[test]
     fn the_idle_leave_as_others_come() {
         let plan = plan();
         let mut shard = Shard::new(1000);

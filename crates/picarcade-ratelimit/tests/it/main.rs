@@ -1,6 +1,8 @@
 //! The crate from outside: one list of what every store promises, and what each store promises beyond it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[cfg(feature = "redis")]
+mod cluster;
 mod conformance;
 mod headers;
 mod lease;

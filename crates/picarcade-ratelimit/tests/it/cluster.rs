@@ -1,0 +1,135 @@
+//! The Redis store on a cluster of three real nodes: exact, in one slot, while slots move and nodes are lost.
+
+use std::sync::Arc;
+
+use picarcade_ratelimit::{Limit, Limiter, Mode, Outcome, RedisStore, Scope, Window};
+use picarcade_redis::{Config, RedisHandle};
+use picarcade_testkit::{RedisCluster, RedisServer};
+
+use crate::setup::{ada, passes, secs, sliding, spends, used};
+
+fn limits() -> [Limit; 4] {
+    [
+        Limit::requests(Scope::User, 100, sliding(3600)),
+        Limit::cost(Scope::User, 1000, sliding(3600)),
+        Limit::requests(Scope::Endpoint, 500, sliding(60)),
+        Limit::cost(Scope::Global, 5000, Window::UtcDay),
+    ]
+}
+
+async fn limiter(cluster: &RedisCluster) -> Limiter {
+    let config = Config { prefix: "own:".to_owned(), command_timeout: secs(5), ..Config::new(cluster.url()) };
+    let redis = RedisHandle::connect(config).unwrap();
+    redis.ready(secs(30)).await.unwrap();
+    Limiter::builder().limits(limits()).store(Arc::new(RedisStore::new(redis))).build().unwrap()
+}
+
+/// Errors of nodes that say a script or a command left its slot.
+async fn crossed(cluster: &RedisCluster) -> bool {
+    for node in cluster.nodes() {
+        if node.command(&["INFO", "errorstats"]).await.is_ok_and(|stats| stats.contains("CROSSSLOT")) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Waits until the replica of `node` has all that `node` has.
+async fn replicated(node: &RedisServer) {
+    let same = async {
+        loop {
+            let info = node.command(&["INFO", "replication"]).await.unwrap();
+            let ours = info
+                .lines()
+                .find_map(|line| line.strip_prefix("master_repl_offset:"))
+                .unwrap()
+                .trim()
+                .to_owned();
+            if info
+                .lines()
+                .any(|line| line.starts_with("slave0:") && line.contains(&format!("offset={ours},")))
+            {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(secs(30), same).await.expect("the replica lags");
+}
+
+#[tokio::test]
+async fn decisions_are_exact_and_never_cross_slots() {
+    let cluster = RedisCluster::start(3).await.unwrap();
+    let limiters = [limiter(&cluster).await, limiter(&cluster).await];
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..400 {
+        let limiter = limiters[index % 2].clone();
+        tasks.spawn(async move { passes(&limiter, &ada().endpoint("process").api_key("k"), 1).await });
+    }
+    let admitted = tasks.join_all().await.into_iter().filter(|admitted| *admitted).count();
+    assert_eq!(admitted, 100);
+    let id = limiters[0].acquire(&ada(), 0, 700).await.unwrap().admitted().unwrap().reservation.detach();
+    assert!(!spends(&limiters[1], &ada(), 301).await);
+    assert_eq!(limiters[1].settle(&id, 200).await.unwrap().outcome, Outcome::Settled);
+    assert_eq!(used(&limiters[0], &ada(), "user-cost-3600s").await, (200, 0));
+    assert!(!crossed(&cluster).await);
+    assert!(limiters.iter().all(|limiter| limiter.statistics().mode_changes == 0));
+}
+
+#[tokio::test]
+async fn counts_go_with_their_slot() {
+    let cluster = RedisCluster::start(3).await.unwrap();
+    let limiter = limiter(&cluster).await;
+    assert!(passes(&limiter, &ada(), 10).await);
+    let id = limiter.acquire(&ada(), 0, 300).await.unwrap().admitted().unwrap().reservation.detach();
+    let slot = cluster.slot_of("own:{ratelimit}:deadlines").await.unwrap();
+    let owner = cluster.owner_of(slot).await.unwrap();
+    cluster.begin_move(slot, (owner + 1) % 3).await.unwrap();
+    // Under way: a decision is exact, or local and said to be; never half.
+    let during = limiter.acquire(&ada(), 1, 0).await.unwrap();
+    let counted = 10 + u64::from(!during.report().local);
+    cluster.finish_move(slot, (owner + 1) % 3).await.unwrap();
+    let settled = async {
+        while used(&limiter, &ada(), "user-requests-3600s").await.0 < 10 || limiter.mode() != Mode::Exact {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(secs(30), settled).await.expect("the counts did not arrive");
+    assert_eq!(used(&limiter, &ada(), "user-requests-3600s").await, (counted, 0));
+    assert_eq!(used(&limiter, &ada(), "user-cost-3600s").await, (300, 300));
+    assert_eq!(limiter.settle(&id, 100).await.unwrap().outcome, Outcome::Settled);
+    assert_eq!(cluster.owner_of(slot).await.unwrap(), (owner + 1) % 3);
+    assert!(!crossed(&cluster).await);
+}
+
+#[tokio::test]
+async fn a_lost_node_means_the_local_share_until_its_replica_took_over() {
+    let cluster = RedisCluster::builder()
+        .primaries(3)
+        .replicas(1)
+        .arg("cluster-node-timeout", "1000")
+        .start()
+        .await
+        .unwrap();
+    let limiter = limiter(&cluster).await;
+    assert!(passes(&limiter, &ada(), 10).await);
+    let slot = cluster.slot_of("own:{ratelimit}:deadlines").await.unwrap();
+    let owner = cluster.node(cluster.owner_of(slot).await.unwrap());
+    replicated(owner).await;
+    owner.kill();
+    let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+    assert!(decision.is_admitted(), "useful, whoever decided");
+    let back = async {
+        loop {
+            let report = limiter.usage(&ada()).await.unwrap();
+            if !report.local {
+                break report;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let report = tokio::time::timeout(secs(60), back).await.expect("no replica took over");
+    // Replication is asynchronous: what was charged in the last moments may be gone, what was there before is not.
+    assert!(report.statuses[0].used >= 10, "{report:?}");
+    assert!(!crossed(&cluster).await);
+}

@@ -156,13 +156,16 @@ impl RedisServer {
         self.process.until_ready(|| self.is_ready()).await
     }
 
-    /// Answers, and is not waiting for its first copy of a primary.
+    /// Answers, has read its files, and is not waiting for its first copy of a primary.
     async fn is_ready(&self) -> Result<()> {
-        let question = ["INFO", "replication"].map(|word| word.as_bytes().to_vec());
-        match ask(self.plain_addr(), self.password(), &question, Duration::from_secs(2)).await? {
+        match ask(self.plain_addr(), self.password(), &[b"INFO".to_vec()], Duration::from_secs(2)).await? {
             Value::Error(error) => Err(Error::Refused(error)),
             value => {
                 let report = value.to_string();
+                // It says so while it refuses everything else.
+                if report.contains("loading:1") {
+                    return Err(Error::Protocol("it is still reading its files".to_owned()));
+                }
                 if report.contains("role:slave") && !report.contains("master_link_status:up") {
                     return Err(Error::Protocol(
                         "the first copy from the primary is not complete".to_owned(),

@@ -144,7 +144,7 @@ fn migrator() -> Migrator {
 /// those of others: they are taken away before and after.
 pub(super) async fn migrate(options: &PostgresOptions) -> Result<()> {
     let connected =
-        tokio::time::timeout(options.acquire_timeout, PgConnection::connect_with(&options.connect));
+        tokio::time::timeout(options.statement_timeout, PgConnection::connect_with(&options.connect));
     let mut connection = connected.await.map_err(|_| Error::Timeout)?.map_err(error)?;
     let mut transaction = connection.begin().await.map_err(error)?;
     let lock = format!("DEALLOCATE ALL; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_MIGRATION})");

@@ -91,22 +91,33 @@ pub(super) async fn maintain(
     done.outcomes_applied = outcome::apply(&mut transaction).await?;
     transaction.commit().await.map_err(error)?;
 
-    let mut transaction = begin(pool, options).await?;
-    if !is_keeper(&mut transaction).await? {
-        done.elsewhere = true;
-        return Ok(done);
+    let before = |kept: Option<Duration>| {
+        kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
+    };
+    done.partitions_made = partition::make_ahead(pool, options, now).await?;
+    if let Some(before) = before(options.retention.events) {
+        done.retired = partition::drop_before(pool, options, before).await?;
     }
-    done.partitions_made = partition::make_ahead(&mut transaction, now).await?;
-    done.sessions_expired = query(
-        "DELETE FROM user_sessions WHERE expires_at <= timestamptz 'epoch' + $1 * interval '1 microsecond'",
-    )
-    .bind(now)
-    .execute(&mut *transaction)
-    .await
-    .map_err(error)?
-    .rows_affected();
-    done.retired = retire(&mut transaction, options, now).await?;
-    transaction.commit().await.map_err(error)?;
+    for (statement, before) in [
+        (
+            "DELETE FROM user_sessions WHERE expires_at <= timestamptz 'epoch' + $1 * interval '1 microsecond'",
+            Some(now),
+        ),
+        (
+            "DELETE FROM generation_outcomes WHERE created_at < timestamptz 'epoch' + $1 * interval '1 microsecond'",
+            before(options.retention.events),
+        ),
+        ("DELETE FROM rollup_minutes WHERE minute < $1", before(options.retention.rollups)),
+        ("DELETE FROM rollup_hours WHERE hour < $1", before(options.retention.rollups)),
+    ] {
+        let Some(before) = before else { continue };
+        let mut transaction = begin(pool, options).await?;
+        let deleted = query(statement).bind(before).execute(&mut *transaction).await.map_err(error)?;
+        transaction.commit().await.map_err(error)?;
+        if statement.contains("user_sessions") {
+            done.sessions_expired = deleted.rows_affected();
+        }
+    }
     Ok(done)
 }
 
@@ -138,9 +149,9 @@ async fn roll_up(connection: &mut PgConnection, closed: i64) -> Result<RolledUp,
     let late =
         query("DELETE FROM rollup_late RETURNING minute").fetch_all(&mut *connection).await.map_err(error)?;
     let late: BTreeSet<i64> = late.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
-    for &minute in late.range(..from) {
-        write(connection, &(minute..minute + MINUTE), &mut touched).await?;
-    }
+    let mut ranges: Vec<Range<i64>> = late.range(..from).map(|&minute| minute..minute + MINUTE).collect();
+    ranges.push(from..until);
+    ranges.retain(|range| !range.is_empty());
     // Minutes that this chunk does not reach stay noted; those that it does are read now.
     let ahead: Vec<i64> = late.range(until..).copied().collect();
     if !ahead.is_empty() {
@@ -150,7 +161,7 @@ async fn roll_up(connection: &mut PgConnection, closed: i64) -> Result<RolledUp,
             .await
             .map_err(error)?;
     }
-    write(connection, &(from..until), &mut touched).await?;
+    write(connection, &ranges, &mut touched).await?;
     // The hour that the watermark has just left is complete, whether or not its last minutes held anything.
     let ended = (from - from.rem_euclid(HOUR)..until).step_by(HOUR as usize);
     for hour in hours_of(touched.iter().copied().chain(ended), until) {
@@ -163,14 +174,11 @@ async fn roll_up(connection: &mut PgConnection, closed: i64) -> Result<RolledUp,
 /// Replaces the tallies of whole minutes by what the rows say now.
 async fn write(
     connection: &mut PgConnection,
-    range: &Range<i64>,
+    ranges: &[Range<i64>],
     touched: &mut BTreeSet<i64>,
 ) -> Result<(), Error> {
-    if range.is_empty() {
-        return Ok(());
-    }
     let (minutes, tallies): (Vec<i64>, Vec<Vec<u8>>) =
-        query::minutes(connection, range).await?.encoded()?.into_iter().unzip();
+        query::minutes(connection, ranges).await?.encoded()?.into_iter().unzip();
     touched.extend(&minutes);
     query(
         "INSERT INTO rollup_minutes (minute, tally) SELECT r.m, r.t FROM unnest($1::int8[], $2::bytea[]) AS r (m, t)
@@ -211,28 +219,4 @@ async fn oldest(connection: &mut PgConnection) -> Result<Option<i64>, Error> {
              (SELECT min(created_at) FROM cost_tracking))) * 1000000)::int8",
     );
     column(&oldest.fetch_one(connection).await.map_err(error)?, 0)
-}
-
-/// Drops what is older than the retention: whole partitions, and rows of the tables that have none.
-async fn retire(connection: &mut PgConnection, options: &PostgresOptions, now: i64) -> Result<u64, Error> {
-    let before = |kept: Option<Duration>| {
-        kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
-    };
-    let mut retired = 0;
-    if let Some(before) = before(options.retention.events) {
-        retired += partition::drop_before(connection, before).await?;
-        query("DELETE FROM generation_outcomes WHERE created_at < timestamptz 'epoch' + $1 * interval '1 microsecond'")
-            .bind(before)
-            .execute(&mut *connection)
-            .await
-            .map_err(error)?;
-    }
-    if let Some(before) = before(options.retention.rollups) {
-        for statement in
-            ["DELETE FROM rollup_minutes WHERE minute < $1", "DELETE FROM rollup_hours WHERE hour < $1"]
-        {
-            query(statement).bind(before).execute(&mut *connection).await.map_err(error)?;
-        }
-    }
-    Ok(retired)
 }

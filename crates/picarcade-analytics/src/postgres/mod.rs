@@ -37,6 +37,8 @@ const LOCK_WRITERS: i32 = 1;
 const LOCK_KEEPER: i32 = 2;
 /// Held while migrating.
 const LOCK_MIGRATION: i32 = 3;
+/// Held while making or dropping partitions.
+const LOCK_PARTITIONS: i32 = 4;
 
 /// A PostgreSQL database.
 #[derive(Clone)]
@@ -123,7 +125,7 @@ impl Store for PostgresStore {
     ) -> Result<Statistics, Error> {
         let until = micros(now);
         let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
-        let tally = query::raw(&mut transaction, Some(user_id), &(until - period.micros()..until)).await?;
+        let tally = query::raw(&mut transaction, Some(user_id), &[until - period.micros()..until]).await?;
         transaction.commit().await.map_err(error)?;
         Ok(tally.statistics(period, until))
     }
@@ -163,9 +165,8 @@ impl Store for PostgresStore {
 
     async fn migrate(&self) -> Result<(), Error> {
         connect::migrate(&self.options).await?;
-        let mut transaction = connect::begin(&self.pool, &self.options).await?;
-        partition::make_ahead(&mut transaction, micros(SystemTime::now())).await?;
-        transaction.commit().await.map_err(error)
+        partition::make_ahead(&self.pool, &self.options, micros(SystemTime::now())).await?;
+        Ok(())
     }
 
     async fn schema(&self) -> Result<SchemaState, Error> {

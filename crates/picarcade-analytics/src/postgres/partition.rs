@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 
 use sqlx::AssertSqlSafe;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgPool};
 
-use super::{column, error, query};
+use super::connect::{PostgresOptions, begin};
+use super::{LOCK_CLASS, LOCK_PARTITIONS, column, error, query};
 use crate::Error;
 use crate::plan::floor;
 use crate::timestamp::{DAY, civil};
@@ -24,28 +25,45 @@ const FIRST_MONDAY: i64 = 4 * DAY;
 const AHEAD: i64 = 4;
 
 /// Makes the partitions of this week and the next ones, as far as they are missing; how many.
-pub(super) async fn make_ahead(connection: &mut PgConnection, now: i64) -> Result<u64, Error> {
+///
+/// A table at a time, each in a transaction of its own: making a partition excludes writers, and whoever holds one table
+/// while waiting for another may wait in a circle.
+pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<u64, Error> {
     let mut made = 0;
     for table in TABLES {
-        let existing = partitions(connection, table).await?;
+        let mut transaction = begin(pool, options).await?;
+        lock(&mut transaction).await?;
+        let existing = partitions(&mut transaction, table).await?;
         for week in 0..=AHEAD {
             let start = week_of(now) + week * WEEK;
             let name = name(table, start);
-            if existing.contains(&name) || is_taken(connection, table, start).await? {
+            if existing.contains(&name) || is_taken(&mut transaction, table, start).await? {
                 continue;
             }
             // Names and dates of our own making. Security is not inherited by a partition that is read directly.
             let statement = format!(
-                "CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{}') TO ('{}');
+                "CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{}') TO ('{}');
                  ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
                 date(start),
                 date(start + WEEK),
             );
-            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *connection).await.map_err(error)?;
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await.map_err(error)?;
             made += 1;
         }
+        transaction.commit().await.map_err(error)?;
     }
     Ok(made)
+}
+
+/// Instances make and drop partitions one after the other.
+async fn lock(connection: &mut PgConnection) -> Result<(), Error> {
+    query("SELECT pg_advisory_xact_lock($1, $2)")
+        .bind(LOCK_CLASS)
+        .bind(LOCK_PARTITIONS)
+        .execute(connection)
+        .await
+        .map_err(error)?;
+    Ok(())
 }
 
 /// Whether the default partition holds rows of the week.
@@ -61,14 +79,16 @@ async fn is_taken(connection: &mut PgConnection, table: &str, start: i64) -> Res
 }
 
 /// Drops the partitions that end before `before`, and deletes as old rows of the default partition; how many partitions.
-pub(super) async fn drop_before(connection: &mut PgConnection, before: i64) -> Result<u64, Error> {
+pub(super) async fn drop_before(pool: &PgPool, options: &PostgresOptions, before: i64) -> Result<u64, Error> {
     let mut dropped = 0;
     for table in TABLES {
+        let mut transaction = begin(pool, options).await?;
+        lock(&mut transaction).await?;
         // Of equal length, the names sort by their dates.
         let kept = name(table, week_of(before));
-        for old in partitions(connection, table).await?.range(..kept) {
+        for old in partitions(&mut transaction, table).await?.range(..kept) {
             sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {old}")))
-                .execute(&mut *connection)
+                .execute(&mut *transaction)
                 .await
                 .map_err(error)?;
             dropped += 1;
@@ -79,9 +99,10 @@ pub(super) async fn drop_before(connection: &mut PgConnection, before: i64) -> R
         sqlx::query(AssertSqlSafe(statement))
             .persistent(false)
             .bind(before)
-            .execute(&mut *connection)
+            .execute(&mut *transaction)
             .await
             .map_err(error)?;
+        transaction.commit().await.map_err(error)?;
     }
     Ok(dropped)
 }

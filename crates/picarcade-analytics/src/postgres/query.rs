@@ -20,20 +20,32 @@ pub(super) async fn tally(connection: &mut PgConnection, from: i64, until: i64) 
     let plan = Plan::new(from, until, watermark.unwrap_or(i64::MIN), &late);
     let mut tally = Tally::default();
     for (ranges, statement) in [
-        (&plan.hours, "SELECT tally FROM rollup_hours WHERE hour >= $1 AND hour < $2"),
-        (&plan.minutes, "SELECT tally FROM rollup_minutes WHERE minute >= $1 AND minute < $2"),
+        (
+            &plan.hours,
+            "SELECT tally FROM unnest($1::int8[], $2::int8[]) AS r (a, b) JOIN rollup_hours ON hour >= r.a AND hour < r.b",
+        ),
+        (
+            &plan.minutes,
+            "SELECT tally FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
+             JOIN rollup_minutes ON minute >= r.a AND minute < r.b",
+        ),
     ] {
-        for range in ranges {
-            let read = query(statement).bind(range.start).bind(range.end);
-            for row in read.fetch_all(&mut *connection).await.map_err(error)? {
-                tally.merge(&Tally::decode(column(&row, 0)?)?);
-            }
+        if ranges.is_empty() {
+            continue;
+        }
+        let (starts, ends) = bounds(ranges);
+        let read = query(statement).bind(starts).bind(ends);
+        for row in read.fetch_all(&mut *connection).await.map_err(error)? {
+            tally.merge(&Tally::decode(column(&row, 0)?)?);
         }
     }
-    for range in &plan.raw {
-        tally.merge(&raw(connection, None, range).await?);
-    }
+    tally.merge(&raw(connection, None, &plan.raw).await?);
     Ok(tally)
+}
+
+/// Ranges as the arrays that `unnest` makes rows of: one statement reads them all, however many minutes are late.
+fn bounds(ranges: &[Range<i64>]) -> (Vec<i64>, Vec<i64>) {
+    ranges.iter().map(|range| (range.start, range.end)).unzip()
 }
 
 /// How far rows are rolled up; `None` before the first time.
@@ -55,56 +67,68 @@ async fn late(connection: &mut PgConnection) -> Result<BTreeSet<i64>, Error> {
 pub(super) async fn raw(
     connection: &mut PgConnection,
     user: Option<&str>,
-    range: &Range<i64>,
+    ranges: &[Range<i64>],
 ) -> Result<Tally, Error> {
-    const ALL: &str = "SELECT 0::int8, classified_workflow, source, model, duration_bucket::int8, count(*),
-             sum(confidence), sum(processing_time_ms), count(*) FILTER (WHERE used_fallback),
-             count(*) FILTER (WHERE cache_hit), count(*) FILTER (WHERE rate_limited), sum(saved_micros)::int8
-         FROM intent_classification_logs
-         WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond'
-           AND created_at < timestamptz 'epoch' + $2 * interval '1 microsecond'
-         GROUP BY 2, 3, 4, 5";
-    const ONE: &str = "SELECT 0::int8, classified_workflow, source, model, duration_bucket::int8, count(*),
-             sum(confidence), sum(processing_time_ms), count(*) FILTER (WHERE used_fallback),
-             count(*) FILTER (WHERE cache_hit), count(*) FILTER (WHERE rate_limited), sum(saved_micros)::int8
-         FROM intent_classification_logs
-         WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond'
-           AND created_at < timestamptz 'epoch' + $2 * interval '1 microsecond' AND user_id = $3
-         GROUP BY 2, 3, 4, 5";
-    const SPENT: &str = "SELECT coalesce(sum(actual_cost_micros), 0)::int8 FROM cost_tracking
-         WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond'
-           AND created_at < timestamptz 'epoch' + $2 * interval '1 microsecond'";
-    const SPENT_BY_ONE: &str = "SELECT coalesce(sum(actual_cost_micros), 0)::int8 FROM cost_tracking
-         WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond'
-           AND created_at < timestamptz 'epoch' + $2 * interval '1 microsecond' AND user_id = $3";
-    let read = |all, one| match user {
-        None => query(all).bind(range.start).bind(range.end),
-        Some(user) => query(one).bind(range.start).bind(range.end).bind(user.to_owned()),
-    };
     let mut tally = Tally::default();
-    for row in read(ALL, ONE).fetch_all(&mut *connection).await.map_err(error)? {
+    if ranges.is_empty() {
+        return Ok(tally);
+    }
+    let (starts, ends) = bounds(ranges);
+    let rows = query(
+        "SELECT 0::int8, classified_workflow, source, model, duration_bucket::int8, count(*), sum(confidence),
+             sum(processing_time_ms), count(*) FILTER (WHERE used_fallback), count(*) FILTER (WHERE cache_hit),
+             count(*) FILTER (WHERE rate_limited), sum(saved_micros)::int8
+         FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
+         JOIN intent_classification_logs ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
+              AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
+         WHERE $3::text IS NULL OR user_id = $3
+         GROUP BY 2, 3, 4, 5",
+    )
+    .bind(starts.clone())
+    .bind(ends.clone())
+    .bind(user.map(str::to_owned))
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(error)?;
+    for row in rows {
         tally.add(group(&row)?);
     }
-    let spent = read(SPENT, SPENT_BY_ONE).fetch_one(connection).await.map_err(error)?;
+    let spent = query(
+        "SELECT coalesce(sum(actual_cost_micros), 0)::int8
+         FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
+         JOIN cost_tracking ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
+              AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
+         WHERE $3::text IS NULL OR user_id = $3",
+    )
+    .bind(starts)
+    .bind(ends)
+    .bind(user.map(str::to_owned))
+    .fetch_one(connection)
+    .await
+    .map_err(error)?;
     tally.spend(count(column(&spent, 0)?));
     Ok(tally)
 }
 
 /// The sums of whole minutes, minute by minute.
-pub(super) async fn minutes(connection: &mut PgConnection, range: &Range<i64>) -> Result<Minutes, Error> {
+pub(super) async fn minutes(connection: &mut PgConnection, ranges: &[Range<i64>]) -> Result<Minutes, Error> {
     let mut minutes = Minutes::default();
+    if ranges.is_empty() {
+        return Ok(minutes);
+    }
+    let (starts, ends) = bounds(ranges);
     let rows = query(
         "SELECT (extract(epoch FROM date_trunc('minute', created_at, 'UTC')) * 1000000)::int8, classified_workflow,
              source, model, duration_bucket::int8, count(*), sum(confidence), sum(processing_time_ms),
              count(*) FILTER (WHERE used_fallback), count(*) FILTER (WHERE cache_hit),
              count(*) FILTER (WHERE rate_limited), sum(saved_micros)::int8
-         FROM intent_classification_logs
-         WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond'
-           AND created_at < timestamptz 'epoch' + $2 * interval '1 microsecond'
+         FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
+         JOIN intent_classification_logs ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
+              AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
          GROUP BY 1, 2, 3, 4, 5",
     )
-    .bind(range.start)
-    .bind(range.end)
+    .bind(starts.clone())
+    .bind(ends.clone())
     .fetch_all(&mut *connection)
     .await
     .map_err(error)?;
@@ -114,13 +138,13 @@ pub(super) async fn minutes(connection: &mut PgConnection, range: &Range<i64>) -
     let rows = query(
         "SELECT (extract(epoch FROM date_trunc('minute', created_at, 'UTC')) * 1000000)::int8,
              coalesce(sum(actual_cost_micros), 0)::int8
-         FROM cost_tracking
-         WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond'
-           AND created_at < timestamptz 'epoch' + $2 * interval '1 microsecond'
+         FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
+         JOIN cost_tracking ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
+              AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
          GROUP BY 1",
     )
-    .bind(range.start)
-    .bind(range.end)
+    .bind(starts)
+    .bind(ends)
     .fetch_all(connection)
     .await
     .map_err(error)?;

@@ -4,6 +4,10 @@
 mod conformance;
 mod events;
 mod flaky;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod process;
 mod recorder;
 mod spool;
 #[cfg(feature = "sqlite")]

@@ -1,0 +1,245 @@
+//! The recording process itself is killed, or its disk is full. Each test runs itself again as that process.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use picarcade_analytics::{ClassificationEvent, Config, Counters, Event, Recorder, SqliteStore, Store};
+
+use crate::events::{classification, cost};
+use crate::flaky::Flaky;
+
+const DIRECTORY: &str = "PICARCADE_ANALYTICS_TEST_DIRECTORY";
+
+/// The directory to work in, when this process is the one started by the test.
+fn directory() -> Option<PathBuf> {
+    std::env::var_os(DIRECTORY).map(PathBuf::from)
+}
+
+/// This test again, in a process of its own, through a shell that first does `prepare`.
+fn again(test: &str, directory: &Path, prepare: &str) -> Child {
+    let binary = std::env::current_exe().unwrap();
+    Command::new("sh")
+        .args(["-c", &format!("{prepare} exec \"$0\" --exact {test} --nocapture"), binary.to_str().unwrap()])
+        .env(DIRECTORY, directory)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+fn config(directory: &Path) -> Config {
+    Config {
+        spool_dir: Some(directory.join("spool")),
+        spool_segment_bytes: 64 << 10,
+        batch_rows: 100,
+        flush_interval: Duration::from_millis(5),
+        retry_min: Duration::from_millis(5),
+        retry_max: Duration::from_millis(20),
+        ..Config::default()
+    }
+}
+
+/// A count that another process may read at any time.
+fn report(directory: &Path, kept: u64) {
+    let temporary = directory.join("report.new");
+    std::fs::write(&temporary, kept.to_string()).unwrap();
+    std::fs::rename(temporary, directory.join("report")).unwrap();
+}
+
+fn reported(directory: &Path) -> u64 {
+    std::fs::read_to_string(directory.join("report")).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Counters {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let counters = recorder.counters();
+        assert!(counters.is_balanced(), "{counters:?}");
+        if wanted(&counters) {
+            return counters;
+        }
+        assert!(Instant::now() < deadline, "{counters:?}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A store in SQLite that is away every other moment, so that there are always rows on both ways.
+mod unsteady {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::{Duration, SystemTime};
+
+    use async_trait::async_trait;
+    use picarcade_analytics::{
+        Error, Maintained, Period, Record, SchemaState, SqliteStore, Statistics, Store,
+    };
+
+    #[derive(Debug)]
+    pub(super) struct Unsteady(pub(super) SqliteStore, pub(super) AtomicU64);
+
+    #[async_trait]
+    impl Store for Unsteady {
+        async fn write(&self, batch: &[Record]) -> Result<(), Error> {
+            if self.1.fetch_add(1, Ordering::Relaxed) % 8 < 4 {
+                return Err(Error::Unavailable { source: "away".into() });
+            }
+            self.0.write(batch).await
+        }
+        async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
+            self.0.statistics(period, now).await
+        }
+        async fn user_statistics(
+            &self,
+            user: &str,
+            period: Period,
+            now: SystemTime,
+        ) -> Result<Statistics, Error> {
+            self.0.user_statistics(user, period, now).await
+        }
+        async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error> {
+            self.0.spent_since(from, now).await
+        }
+        async fn ping(&self) -> Result<Duration, Error> {
+            self.0.ping().await
+        }
+        async fn forget_user(&self, user_id: &str) -> Result<u64, Error> {
+            self.0.forget_user(user_id).await
+        }
+        async fn migrate(&self) -> Result<(), Error> {
+            self.0.migrate().await
+        }
+        async fn schema(&self) -> Result<SchemaState, Error> {
+            self.0.schema().await
+        }
+        async fn maintain(&self, now: SystemTime) -> Result<Maintained, Error> {
+            self.0.maintain(now).await
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_or_spooled_survives_kill_9() {
+    if let Some(directory) = directory() {
+        record_until_killed(&directory).await;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path();
+    let mut kept = 0;
+    for round in 1..=3 {
+        let mut child = again("process::what_was_committed_or_spooled_survives_kill_9", directory, "");
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while reported(directory) < kept + 3_000 {
+            assert!(Instant::now() < deadline, "round {round}: {}", reported(directory));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // SIGKILL, in the middle of whatever it is doing.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kept = reported(directory);
+    }
+    let store = SqliteStore::open(&directory.join("data")).await.unwrap();
+    let recorder = Recorder::try_start(Arc::new(store), config(directory)).unwrap();
+    recorder.record(Event::Cost(cost("sentinel", None)));
+    recorder.flush().await;
+    until(&recorder, |counters| counters.spooled == 0).await;
+    recorder.shutdown(Duration::from_secs(10)).await;
+
+    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.join("data/picarcade.db"));
+    let pool = sqlx::SqlitePool::connect_with(file).await.unwrap();
+    let (rows, distinct): (i64, i64) =
+        sqlx::query_as("SELECT count(*), count(DISTINCT prompt) FROM intent_classification_logs")
+            .fetch_one(&pool)
+            .await
+            .unwrap();
+    assert_eq!(rows, distinct, "some came twice");
+    assert!(rows as u64 >= kept, "{rows} of at least {kept}");
+}
+
+async fn record_until_killed(directory: &Path) -> ! {
+    let before = reported(directory);
+    let run = fastrand::u64(..);
+    let store = SqliteStore::open(&directory.join("data")).await.unwrap();
+    let store = unsteady::Unsteady(store, 0.into());
+    let recorder = Recorder::try_start(Arc::new(store) as Arc<dyn Store>, config(directory)).unwrap();
+    let mut n = 0;
+    loop {
+        for _ in 0..50 {
+            recorder.record(Event::Classification(ClassificationEvent {
+                prompt: format!("{run} {n}").into(),
+                ..classification("u")
+            }));
+            n += 1;
+        }
+        until(&recorder, |counters| counters.queued < 2_000).await;
+        // What was found in the spool has been reported by the one who put it there.
+        let counters = recorder.counters();
+        report(
+            directory,
+            before + (counters.committed + counters.spooled).saturating_sub(counters.recovered),
+        );
+    }
+}
+
+/// A limit on the size of files makes the operating system refuse to write on, in the middle of a frame.
+#[tokio::test]
+async fn a_disk_that_is_full_costs_observations_and_no_money() {
+    if let Some(directory) = directory() {
+        fill_the_disk(&directory).await;
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    // In blocks of 512 bytes, or of 1024 in some shells.
+    let prepare = "trap '' XFSZ; ulimit -f 128;";
+    let mut child =
+        again("process::a_disk_that_is_full_costs_observations_and_no_money", home.path(), prepare);
+    assert!(child.wait().unwrap().success());
+    // Without the limit, what is there comes back whole.
+    let store = Flaky::new();
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(home.path())).unwrap();
+    recorder.record(Event::Cost(cost("sentinel", None)));
+    recorder.flush().await;
+    let counters = until(&recorder, |counters| counters.spooled == 0).await;
+    assert_eq!(counters.recovered, reported(home.path()), "{counters:?}");
+    assert_eq!(store.inner.rows().len() as u64, counters.recovered + 1);
+}
+
+async fn fill_the_disk(directory: &Path) {
+    let store = Flaky::new();
+    store.set_down(true);
+    // One segment, so that the limit on a file is one on all.
+    let config = Config { spool_segment_bytes: 64 << 20, queue_rows: 20_000, ..config(directory) };
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config).unwrap();
+    for n in 0..2_000 {
+        recorder.record(Event::Classification(classification("u")));
+        if n % 10 == 0 {
+            recorder.record(Event::Cost(cost("u", Some(n))));
+        }
+        if n % 100 == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    let counters = until(&recorder, |counters| counters.dropped > 0 && counters.queued < 1_000).await;
+    assert!(counters.spooled > 0, "{counters:?}");
+    assert!(
+        counters
+            .dropped_by
+            .iter()
+            .all(|dropped| dropped.table.unwrap().as_str() == "intent_classification_logs")
+    );
+    // The rows about money that found no room on disk wait in memory, and arrive.
+    store.set_down(false);
+    let counters = until(&recorder, |counters| counters.queued == 0 && counters.spooled == 0).await;
+    let money = store.inner.rows().iter().filter(|row| matches!(row.event, Event::Cost(_))).count();
+    assert_eq!(money, 200, "{counters:?}");
+    assert!(store.writes.load(Ordering::Relaxed) > 0);
+
+    // And now with rows left behind.
+    store.set_down(true);
+    for _ in 0..2_000 {
+        recorder.record(Event::Classification(classification("u")));
+    }
+    let counters = recorder.shutdown(Duration::from_millis(100)).await;
+    assert!(counters.is_balanced() && counters.spooled > 0 && counters.queued == 0, "{counters:?}");
+    report(directory, counters.spooled);
+}

@@ -1,2 +1,47 @@
-//! PicArcade.
-fn main() {}
+//! `picarcade`: the service and the command line. Thin: it configures, wires and serves; the work is in the crates.
+//!
+//! Exit codes: 0 good, 1 the work failed, 2 the call or the configuration was wrong.
+
+mod cli;
+mod command;
+mod config;
+mod http;
+mod telemetry;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command, RulesCommand};
+use crate::command::Failure;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::explain(&error),
+    };
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(arguments) => runtime()?.block_on(command::serve::run(arguments)),
+        Command::Classify(arguments) => runtime()?.block_on(command::classify::run(arguments)),
+        Command::Rules(RulesCommand::Check { file }) => command::rules::check(&file),
+        Command::Rules(RulesCommand::Show { csv }) => command::rules::show(csv),
+        Command::Migrate(arguments) => runtime()?.block_on(command::migrate::run(&arguments)),
+        Command::Config(arguments) => command::config::run(&arguments),
+        Command::Health { url } => runtime()?.block_on(command::health::run(&url)),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::work(error.to_string()))
+}

@@ -1,0 +1,138 @@
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Understands, routes and enhances requests for images and videos.
+#[derive(Debug, Parser)]
+#[command(name = "picarcade", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the service
+    Serve(ServeArguments),
+    /// Classify one prompt, or a file of requests
+    Classify(ClassifyArguments),
+    /// Check or show the decision matrix
+    #[command(subcommand)]
+    Rules(RulesCommand),
+    /// Apply database migrations
+    Migrate(ConfigArguments),
+    /// Print the effective configuration and where each value comes from
+    Config(ConfigArguments),
+    /// Exit 0 when the service is ready: for container probes
+    Health {
+        /// Where the service listens
+        #[arg(long, default_value = "http://127.0.0.1:8080")]
+        url: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArguments {
+    /// A TOML file with settings; the environment wins over it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// The address to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<String>,
+    /// Listen beyond loopback although nobody has to say who they are
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClassifyArguments {
+    /// What the user wrote
+    #[arg(required_unless_present = "batch", conflicts_with = "batch")]
+    pub(crate) prompt: Option<String>,
+    /// A working image is open
+    #[arg(long, conflicts_with = "batch")]
+    pub(crate) active_image: bool,
+    /// A working video is open
+    #[arg(long, conflicts_with = "batch")]
+    pub(crate) active_video: bool,
+    /// The user uploaded an image
+    #[arg(long, conflicts_with = "batch")]
+    pub(crate) uploaded_image: bool,
+    /// The prompt names stored references
+    #[arg(long, conflicts_with = "batch")]
+    pub(crate) referenced_image: bool,
+    /// The end user
+    #[arg(long, value_name = "ID")]
+    pub(crate) user: Option<String>,
+    /// Print the response as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Requests, one per line as JSON, or CSV with a header; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) batch: Option<PathBuf>,
+    /// Where the results go; standard output otherwise
+    #[arg(long, value_name = "FILE", requires = "batch")]
+    pub(crate) output: Option<PathBuf>,
+    /// The format of the results
+    #[arg(long, value_enum, default_value_t = Format::Jsonl, requires = "batch")]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Jsonl,
+    Csv,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    /// Validate a decision matrix; every problem with line and column
+    Check {
+        /// The CSV file
+        file: PathBuf,
+    },
+    /// Print the matrix in force
+    Show {
+        /// As CSV
+        #[arg(long)]
+        csv: bool,
+    },
+}
+
+/// Help and version go to standard output and are good; anything else is one line on standard error.
+#[expect(clippy::print_stderr, reason = "this is the command line's answer")]
+pub(crate) fn explain(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = error.to_string();
+            let lines: Vec<_> = text
+                .lines()
+                .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .collect();
+            eprintln!("{}", lines.join(" "));
+            ExitCode::from(2)
+        }
+    }
+}

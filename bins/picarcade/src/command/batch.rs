@@ -1,0 +1,305 @@
+//! `picarcade classify --batch`: many requests in, their results out in the same order, one row each.
+//!
+//! A bad row costs itself alone: it yields an error row, and the command ends with 1 after all the others are answered.
+//! Rows are read, answered and written as a stream, so a file may be larger than memory.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use indicatif::{ProgressBar, ProgressStyle};
+use picarcade_flow::{CacheControl, Caller, FieldProblem, FlowRequest, FlowService};
+use serde_json::{Map, Value, json};
+
+use crate::cli::{ClassifyArguments, Format};
+use crate::command::Failure;
+use crate::config::Config;
+use crate::http::{Problem, request_from_value};
+use crate::wiring;
+
+/// The longest row, in bytes: far above 8,000 characters in any spelling.
+const MAX_ROW: u64 = 1 << 20;
+
+/// Rows that are answered at the same time.
+const CONCURRENCY: usize = 16;
+
+/// How long the events of the command may take to be written.
+const FLUSH: Duration = Duration::from_secs(30);
+
+/// The columns of CSV results.
+const COLUMNS: [&str; 17] = [
+    "id",
+    "success",
+    "prompt_type",
+    "model_to_use",
+    "fallback_models",
+    "enhanced_prompt",
+    "reasoning",
+    "confidence",
+    "source",
+    "corrected_from",
+    "estimated_cost",
+    "estimated_time",
+    "cache_hit",
+    "used_fallback",
+    "degraded",
+    "generation_id",
+    "error",
+];
+
+/// One row of the input: what to answer, and the id to answer it under.
+#[derive(Debug)]
+struct Input {
+    id: Option<Value>,
+    request: Result<FlowRequest, Problem>,
+}
+
+pub(crate) async fn run(
+    config: &Config,
+    file: &Path,
+    arguments: &ClassifyArguments,
+) -> Result<ExitCode, Failure> {
+    let reader = open(file)?;
+    let mut writer = Writer::open(arguments)?;
+    let wired = wiring::wire(config, wiring::Purpose::Command).await?;
+    let inputs = if is_csv(file) { csv_rows(reader)? } else { json_rows(reader) };
+    let progress = progress();
+    let user = arguments.user.as_deref().unwrap_or("anonymous");
+    let mut results = std::pin::pin!(answers(&wired.flow, inputs, user));
+    let mut failed = 0_u64;
+    while let Some(result) = results.next().await {
+        failed += u64::from(result.get("success") != Some(&Value::Bool(true)));
+        writer.write(&result)?;
+        progress.inc(1);
+    }
+    writer.finish()?;
+    progress.finish_and_clear();
+    wired.flow.shutdown(FLUSH).await;
+    if failed > 0 {
+        Err(Failure::work(format!("{failed} of {} rows failed", progress.position())))
+    } else {
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn answers<'a>(
+    flow: &'a FlowService,
+    inputs: impl Iterator<Item = Input> + 'a,
+    user: &'a str,
+) -> impl Stream<Item = Map<String, Value>> + 'a {
+    stream::iter(inputs).map(move |input| answer(flow, input, user)).buffered(CONCURRENCY)
+}
+
+async fn answer(flow: &FlowService, input: Input, user: &str) -> Map<String, Value> {
+    let mut row = Map::new();
+    if let Some(id) = input.id {
+        row.insert("id".to_owned(), id);
+    }
+    let result = match input.request {
+        Ok(request) => {
+            let caller = Caller::user(request.user_id.as_deref().unwrap_or(user)).at("classify");
+            flow.process(request, &caller, CacheControl::Use).await.map_err(Problem::from)
+        }
+        Err(problem) => Err(problem),
+    };
+    match result.map(|processed| serde_json::to_value(processed.answer)) {
+        Ok(Ok(Value::Object(fields))) => row.extend(fields),
+        Ok(_) => row.extend(failure(json!({ "title": "the answer could not be written" }))),
+        Err(problem) => row.extend(failure(problem.to_value())),
+    }
+    row
+}
+
+fn failure(problem: Value) -> Map<String, Value> {
+    Map::from_iter([("success".to_owned(), Value::Bool(false)), ("error".to_owned(), problem)])
+}
+
+fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    match File::open(file) {
+        Ok(opened) => Ok(Box::new(BufReader::new(opened))),
+        Err(error) => Err(Failure::usage(format!("{}: {error}", file.display()))),
+    }
+}
+
+fn is_csv(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+}
+
+fn json_rows(reader: Box<dyn BufRead>) -> Box<dyn Iterator<Item = Input>> {
+    Box::new(Lines { reader }.filter_map(|line| match line {
+        Ok(line) if line.trim_ascii().is_empty() => None,
+        Ok(line) => Some(json_row(&line)),
+        Err(problem) => Some(Input { id: None, request: Err(problem) }),
+    }))
+}
+
+fn json_row(line: &[u8]) -> Input {
+    match serde_json::from_slice::<Value>(line) {
+        Ok(value) => {
+            let id = value.get("id").filter(|id| !id.is_null()).cloned();
+            Input { id, request: request_from_value(value).map_err(Problem::fields) }
+        }
+        Err(error) => {
+            let detail = format!("the row is not JSON (column {})", error.column());
+            Input { id: None, request: Err(Problem::fields(vec![FieldProblem::new("", detail)])) }
+        }
+    }
+}
+
+/// Lines of bytes, each bounded; the rest of a longer one is skipped.
+struct Lines {
+    reader: Box<dyn BufRead>,
+}
+
+impl Iterator for Lines {
+    type Item = Result<Vec<u8>, Problem>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let problem = |detail: String| Some(Err(Problem::fields(vec![FieldProblem::new("", detail)])));
+        let mut line = Vec::new();
+        match (&mut self.reader).take(MAX_ROW).read_until(b'\n', &mut line) {
+            Ok(0) => None,
+            Ok(_) if line.len() as u64 == MAX_ROW && !line.ends_with(b"\n") => {
+                match self.reader.skip_until(b'\n') {
+                    Ok(_) => problem(format!("the row has more than {MAX_ROW} bytes")),
+                    Err(_) => None,
+                }
+            }
+            Ok(_) => Some(Ok(line)),
+            Err(error) => problem(format!("the row cannot be read: {error}")),
+        }
+    }
+}
+
+fn csv_rows(reader: Box<dyn BufRead>) -> Result<Box<dyn Iterator<Item = Input>>, Failure> {
+    let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+    let headers = rows
+        .byte_headers()
+        .map_err(|error| Failure::usage(format!("the CSV header cannot be read: {error}")))?;
+    let headers: Vec<String> = headers
+        .iter()
+        .map(|name| String::from_utf8_lossy(name).trim_start_matches('\u{feff}').trim().to_ascii_lowercase())
+        .collect();
+    if !headers.iter().any(|name| name == "prompt") {
+        return Err(Failure::usage("the CSV header has no column \"prompt\""));
+    }
+    Ok(Box::new(rows.into_byte_records().map(move |record| match record {
+        Ok(record) => csv_row(&headers, &record),
+        Err(error) => {
+            let detail = format!("the row cannot be read: {error}");
+            Input { id: None, request: Err(Problem::fields(vec![FieldProblem::new("", detail)])) }
+        }
+    })))
+}
+
+fn csv_row(headers: &[String], record: &csv::ByteRecord) -> Input {
+    let mut fields = Map::new();
+    let mut problems = Vec::new();
+    for (name, bytes) in headers.iter().zip(record) {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            problems.push(FieldProblem::new(format!("/{name}"), "is not UTF-8"));
+            continue;
+        };
+        if let Some(value) = csv_value(name, text) {
+            fields.insert(name.clone(), value);
+        }
+    }
+    let id = fields.get("id").cloned();
+    let request = match request_from_value(Value::Object(fields)) {
+        Ok(request) if problems.is_empty() => Ok(request),
+        Ok(_) => Err(Problem::fields(problems)),
+        Err(more) => Err(Problem::fields(problems.into_iter().chain(more).collect())),
+    };
+    Input { id, request }
+}
+
+/// A cell as JSON. Empty means "not given"; a cell that is no boolean stays text, which the request's check then names.
+fn csv_value(name: &str, text: &str) -> Option<Value> {
+    let trimmed = text.trim();
+    if trimmed.is_empty() && name != "prompt" {
+        return None;
+    }
+    Some(match name {
+        "active_image" | "active_video" | "uploaded_image" | "referenced_image" | "reserve" => {
+            match trimmed.to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" => Value::Bool(true),
+                "false" | "0" | "no" => Value::Bool(false),
+                _ => Value::String(text.to_owned()),
+            }
+        }
+        "context" => serde_json::from_str(trimmed).unwrap_or_else(|_| Value::String(text.to_owned())),
+        _ => Value::String(text.to_owned()),
+    })
+}
+
+/// Where results go, in the chosen format.
+enum Writer {
+    Jsonl(Box<dyn Write>),
+    Csv(Box<csv::Writer<Box<dyn Write>>>),
+}
+
+impl Writer {
+    fn open(arguments: &ClassifyArguments) -> Result<Self, Failure> {
+        let out: Box<dyn Write> = match &arguments.output {
+            Some(path) => Box::new(BufWriter::new(
+                File::create(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
+            )),
+            None => Box::new(BufWriter::new(std::io::stdout())),
+        };
+        Ok(match arguments.format {
+            Format::Jsonl => Self::Jsonl(out),
+            Format::Csv => {
+                let mut writer = csv::Writer::from_writer(out);
+                writer.write_record(COLUMNS).map_err(|error| Failure::work(error.to_string()))?;
+                Self::Csv(Box::new(writer))
+            }
+        })
+    }
+
+    fn write(&mut self, row: &Map<String, Value>) -> Result<(), Failure> {
+        match self {
+            Self::Jsonl(out) => serde_json::to_writer(&mut *out, row)
+                .map_err(|error| Failure::work(error.to_string()))
+                .and_then(|()| out.write_all(b"\n").map_err(|error| Failure::work(error.to_string()))),
+            Self::Csv(writer) => writer
+                .write_record(COLUMNS.map(|name| cell(row.get(name))))
+                .map_err(|error| Failure::work(error.to_string())),
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Jsonl(mut out) => out.flush(),
+            Self::Csv(mut writer) => writer.flush(),
+        }
+        .map_err(|error| Failure::work(error.to_string()))
+    }
+}
+
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(" "),
+        Some(Value::Object(fields)) => match fields.get("detail") {
+            Some(detail) => cell(Some(detail)),
+            None => Value::Object(fields.clone()).to_string(),
+        },
+        Some(other) => other.to_string(),
+    }
+}
+
+fn progress() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{pos} rows, {per_sec}, {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new_spinner().with_style(style)
+}

@@ -1,0 +1,82 @@
+//! `picarcade classify`: one request through the same flow as the service, for a person or as JSON.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use picarcade_flow::{CacheControl, Caller, FlowError, FlowRequest, Response};
+
+use crate::cli::ClassifyArguments;
+use crate::command::{Failure, batch, chain};
+use crate::config::Config;
+use crate::{telemetry, wiring};
+
+/// The user when `--user` is not given.
+const LOCAL_USER: &str = "anonymous";
+
+/// How long the events of the command may take to be written.
+const FLUSH: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failure> {
+    telemetry::start_quiet();
+    let config = Config::parse(&Config::layers(arguments.config.config.as_deref())?)?;
+    if let Some(file) = &arguments.batch {
+        return batch::run(&config, file, &arguments).await;
+    }
+    let wired = wiring::wire(&config, wiring::Purpose::Command).await?;
+    let request = FlowRequest {
+        prompt: arguments.prompt.unwrap_or_default(),
+        active_image: arguments.active_image,
+        active_video: arguments.active_video,
+        uploaded_image: arguments.uploaded_image,
+        referenced_image: arguments.referenced_image,
+        ..FlowRequest::default()
+    };
+    let caller = Caller::user(arguments.user.as_deref().unwrap_or(LOCAL_USER)).at("classify");
+    let result = wired.flow.process(request, &caller, CacheControl::Use).await;
+    wired.flow.shutdown(FLUSH).await;
+    let response = result.map_err(|error| refused(&error))?.answer;
+    let text = if arguments.json {
+        serde_json::to_string(&response).map_err(|error| Failure::work(chain(&error)))? + "\n"
+    } else {
+        readable(&response)
+    };
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| Failure::work(error.to_string()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A request that the caller got wrong is a wrong call; a limit is failed work.
+fn refused(error: &FlowError) -> Failure {
+    match error {
+        FlowError::Invalid(_) => Failure::usage(error.to_string()),
+        FlowError::Limited(denial) => {
+            let names: Vec<_> = denial.violated.iter().map(|status| status.name.to_string()).collect();
+            let seconds = denial.retry_after.as_secs_f64().ceil();
+            Failure::work(format!("a limit is reached ({}): try again in {seconds} s", names.join(", ")))
+        }
+        other => Failure::work(other.to_string()),
+    }
+}
+
+fn readable(response: &Response) -> String {
+    let percent = (response.confidence * 100.0).round();
+    let mut lines = vec![
+        format!("type        {}  ({percent} %, {})", response.prompt_type, response.source.as_str()),
+        format!("model       {}", response.model_to_use),
+    ];
+    if !response.fallback_models.is_empty() {
+        lines.push(format!("fallback    {}", response.fallback_models.join(", ")));
+    }
+    lines.push(format!("prompt      {}", response.enhanced_prompt.replace('\n', "\n            ")));
+    lines.push(format!("reasoning   {}", response.reasoning));
+    lines.push(format!("estimate    ${:.2}, {} s", response.estimated_cost, response.estimated_time));
+    if let Some(from) = response.corrected_from {
+        lines.push(format!("corrected   from {from}"));
+    }
+    if !response.degraded.is_empty() {
+        let words: Vec<_> = response.degraded.iter().map(|reason| reason.as_str()).collect();
+        lines.push(format!("degraded    {}", words.join(", ")));
+    }
+    lines.push(format!("took        {:.3} ms ({})", response.processing_time_ms, response.cache.intent));
+    lines.join("\n") + "\n"
+}

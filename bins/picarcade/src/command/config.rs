@@ -1,0 +1,23 @@
+//! `picarcade config`: every setting, its value, and where it comes from.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::cli::ConfigArguments;
+use crate::command::Failure;
+use crate::config::Config;
+
+pub(crate) fn run(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
+    let layers = Config::layers(arguments.config.as_deref())?;
+    Config::parse(&layers)?;
+    let shown = layers.shown();
+    let width = shown.iter().map(|(key, _, _)| key.len()).max().unwrap_or(0);
+    let mut out = std::io::stdout().lock();
+    for (key, value, origin) in shown {
+        // A reader that has gone (`| head`) is no failure.
+        if writeln!(out, "{key:width$} = {value}  ({origin})").is_err() {
+            break;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

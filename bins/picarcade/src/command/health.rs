@@ -1,0 +1,42 @@
+//! `picarcade health`: one request to `/health/ready`, for container probes whose image has no curl.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::command::Failure;
+
+/// How long the whole probe may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) async fn run(url: &str) -> Result<ExitCode, Failure> {
+    let parsed = url::Url::parse(url).map_err(|_| Failure::usage(format!("{url:?} is not a URL")))?;
+    let host = match (parsed.scheme(), parsed.host_str()) {
+        ("http", Some(host)) => host.to_owned(),
+        _ => return Err(Failure::usage(format!("{url:?} is not an http URL"))),
+    };
+    let port = parsed.port_or_known_default().unwrap_or(80);
+    let status = tokio::time::timeout(PATIENCE, probe(&host, port)).await;
+    match status {
+        Ok(Ok(200)) => Ok(ExitCode::SUCCESS),
+        Ok(Ok(status)) => Err(Failure::work(format!("{url} is not ready: status {status}"))),
+        Ok(Err(error)) => Err(Failure::work(format!("{url} does not answer: {error}"))),
+        Err(_) => Err(Failure::work(format!("{url} does not answer in time"))),
+    }
+}
+
+/// The status of `/health/ready`. HTTP/1.0 and one read loop: a probe needs no client library.
+async fn probe(host: &str, port: u16) -> std::io::Result<u16> {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    let mut stream = TcpStream::connect((address, port)).await?;
+    stream.write_all(format!("GET /health/ready HTTP/1.0\r\nhost: {host}\r\n\r\n").as_bytes()).await?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await?;
+    std::str::from_utf8(&head)
+        .ok()
+        .and_then(|line| line.split(' ').nth(1))
+        .and_then(|status| status.parse().ok())
+        .ok_or_else(|| std::io::Error::other("that is not HTTP"))
+}

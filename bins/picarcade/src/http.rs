@@ -1,0 +1,27 @@
+//! The HTTP side: connections, identity, routes and the words of errors.
+
+mod accept;
+mod admin;
+mod app;
+mod batch;
+mod body;
+mod connection;
+mod health;
+mod identity;
+mod limits;
+mod metrics;
+mod outcome;
+mod problem;
+mod process;
+mod read;
+mod request_id;
+mod router;
+mod sessions;
+
+pub(crate) use accept::{Limits, run};
+pub(crate) use app::App;
+pub(crate) use body::from_value as request_from_value;
+pub(crate) use identity::Identities;
+pub(crate) use metrics::install as install_metrics;
+pub(crate) use problem::Problem;
+pub(crate) use router::router;

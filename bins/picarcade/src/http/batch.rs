@@ -1,0 +1,90 @@
+//! `POST /api/v2/batch`: up to 256 requests at once, each with its own result or problem, in order.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use hyper::{HeaderMap, StatusCode};
+use picarcade_flow::{Caller, FieldProblem, FlowRequest};
+use serde_json::{Value, json};
+
+use crate::http::app::App;
+use crate::http::body;
+use crate::http::identity::Presented;
+use crate::http::problem::Problem;
+use crate::http::process::cache_control;
+use crate::http::request_id::RequestId;
+
+/// The most requests of one batch.
+const MAX_REQUESTS: usize = 256;
+
+/// The largest body of a batch, in bytes: 256 prompts of 8,000 four-byte characters.
+const MAX_BATCH_BODY: usize = 8 << 20;
+
+pub(crate) async fn batch(
+    State(app): State<App>,
+    Extension(id): Extension<RequestId>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let presented = app.identities.check(&headers).await?;
+    let bytes = body::read(&headers, body, MAX_BATCH_BODY).await?;
+    let items = items(body::parse_as(&bytes)?)?;
+    let parsed: Vec<_> = items.into_iter().map(|item| parse(item, &presented, &headers)).collect();
+    let mut requests = Vec::new();
+    let mut slots = Vec::new();
+    for item in parsed {
+        slots.push(item.map(|request| requests.push(request)));
+    }
+    let mut answers = app.flow.process_batch(requests, cache_control(&headers)).await.into_iter();
+    let results: Vec<Value> = slots
+        .into_iter()
+        .map(|slot| match slot.and_then(|()| answers.next().transpose().map_err(Problem::from)) {
+            Ok(Some(mut processed)) => {
+                processed.answer.request_id = Some(id.as_str().to_owned());
+                serde_json::to_value(processed.answer).unwrap_or_default()
+            }
+            Ok(None) => {
+                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request got no answer").to_value()
+            }
+            Err(problem) => problem.to_value(),
+        })
+        .collect();
+    let succeeded = results.iter().filter(|result| result.get("success") == Some(&Value::Bool(true))).count();
+    let body = json!({
+        "total": results.len(),
+        "succeeded": succeeded,
+        "failed": results.len() - succeeded,
+        "results": results,
+        "request_id": id.as_str(),
+    });
+    Ok(Json(body).into_response())
+}
+
+/// The requests: a list, or an object with a list `requests`.
+fn items(body: Value) -> Result<Vec<Value>, Problem> {
+    let problem =
+        |pointer: &str, detail: String| Err(Problem::fields(vec![FieldProblem::new(pointer, detail)]));
+    let (pointer, list) = match body {
+        Value::Array(items) => ("", Some(items)),
+        Value::Object(mut fields) => match fields.remove("requests") {
+            Some(Value::Array(items)) => ("/requests", Some(items)),
+            _ => ("/requests", None),
+        },
+        _ => ("", None),
+    };
+    match list {
+        None => problem(pointer, "must be a list of requests".to_owned()),
+        Some(items) if items.is_empty() => problem(pointer, "must not be empty".to_owned()),
+        Some(items) if items.len() > MAX_REQUESTS => {
+            problem(pointer, format!("must have at most {MAX_REQUESTS} requests"))
+        }
+        Some(items) => Ok(items),
+    }
+}
+
+fn parse(item: Value, presented: &Presented, headers: &HeaderMap) -> Result<(FlowRequest, Caller), Problem> {
+    let request = body::from_value(item).map_err(Problem::fields)?;
+    let caller = presented.caller(headers, request.user_id.as_deref(), "batch")?;
+    Ok((request, caller))
+}

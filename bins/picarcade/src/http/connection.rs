@@ -1,0 +1,228 @@
+//! The patience with one connection: how long it may be idle, and how long it may take to say what it wants.
+//!
+//! hyper's own header timeout counts from the end of the last response, so it would cut every idle keep-alive connection
+//! after ten seconds. Here the two are told apart: an idle connection has its 75 s, and the first byte of a request starts
+//! the 10 s in which its head must be complete. A client that stops reading is cut by the same clock.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use tokio::time::Instant;
+
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(10);
+
+/// How long a connection may be idle between requests.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// A deadline that never comes: a request is being answered, which has its own deadlines.
+const NEVER: u64 = u64::MAX;
+
+/// What the watchdog, the socket and the service share about one connection.
+///
+/// The deadline is the single value that the watchdog believes. Relaxed ordering is enough: a wake-up that reads an old
+/// deadline only looks again.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    begun: Instant,
+    deadline_ms: AtomicU64,
+    /// Requests that are being answered; HTTP/2 has several.
+    answering: AtomicU32,
+    /// 1 while the next byte begins a new request.
+    between: AtomicU32,
+}
+
+impl Patience {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            begun: Instant::now(),
+            deadline_ms: AtomicU64::new(HEAD.as_millis() as u64),
+            answering: AtomicU32::new(0),
+            between: AtomicU32::new(0),
+        })
+    }
+
+    /// A request's head is complete. The guard ends when its answer is handed over.
+    pub(crate) fn answering(self: &Arc<Self>, multiplexed: bool) -> Answering {
+        self.answering.fetch_add(1, Ordering::Relaxed);
+        self.deadline_ms.store(NEVER, Ordering::Relaxed);
+        Answering { patience: Arc::clone(self), multiplexed }
+    }
+
+    /// Waits until the connection has used up its patience.
+    pub(crate) async fn exhausted(&self) {
+        loop {
+            let deadline = self.deadline_ms.load(Ordering::Relaxed);
+            // While a request is answered, look again after the shortest time in which the state can become due.
+            let wake = if deadline == NEVER { self.now_ms() + HEAD.as_millis() as u64 } else { deadline };
+            tokio::time::sleep_until(self.begun + Duration::from_millis(wake)).await;
+            if self.deadline_ms.load(Ordering::Relaxed) <= self.now_ms() {
+                return;
+            }
+        }
+    }
+
+    fn received(&self) {
+        if self.between.load(Ordering::Relaxed) == 1 && self.between.swap(0, Ordering::Relaxed) == 1 {
+            self.deadline_ms.store(self.now_ms() + HEAD.as_millis() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn answered(&self, multiplexed: bool) {
+        if self.answering.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.deadline_ms.store(self.now_ms() + IDLE.as_millis() as u64, Ordering::Relaxed);
+            // On HTTP/2 any frame may come at any time; it is not the beginning of a head.
+            self.between.store(u32::from(!multiplexed), Ordering::Relaxed);
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.begun.elapsed().as_millis() as u64
+    }
+}
+
+/// One request is being answered for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Answering {
+    patience: Arc<Patience>,
+    multiplexed: bool,
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.patience.answered(self.multiplexed);
+    }
+}
+
+/// A response body that keeps its request being answered until it is handed over whole. A stream of events is answered
+/// for as long as it runs; a short body is in hyper's buffer at once.
+#[derive(Debug)]
+pub(crate) struct AnsweringBody {
+    inner: axum::body::Body,
+    _answering: Answering,
+}
+
+impl AnsweringBody {
+    pub(crate) fn new(inner: axum::body::Body, answering: Answering) -> Self {
+        Self { inner, _answering: answering }
+    }
+}
+
+impl Body for AnsweringBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// A socket that tells [`Patience`] when bytes come in.
+#[derive(Debug)]
+pub(crate) struct WatchedIo<T> {
+    inner: T,
+    patience: Arc<Patience>,
+}
+
+impl<T> WatchedIo<T> {
+    pub(crate) fn new(inner: T, patience: Arc<Patience>) -> Self {
+        Self { inner, patience }
+    }
+}
+
+impl<T: Read + Unpin> Read for WatchedIo<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if let Poll::Ready(Ok(())) = polled {
+            self.patience.received();
+        }
+        polled
+    }
+}
+
+impl<T: Write + Unpin> Write for WatchedIo<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn waited(patience: &Patience) -> Duration {
+        let begun = Instant::now();
+        patience.exhausted().await;
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_connection_has_the_time_of_a_head() {
+        assert_eq!(waited(&Patience::new()).await, HEAD);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_has_its_own_time_and_the_first_byte_starts_the_heads() {
+        let patience = Patience::new();
+        drop(patience.answering(false));
+        tokio::time::advance(IDLE - Duration::from_secs(1)).await;
+        patience.received();
+        tokio::time::advance(Duration::from_secs(4)).await;
+        patience.received();
+        assert_eq!(waited(&patience).await, HEAD - Duration::from_secs(4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_answered_is_not_cut() {
+        let patience = Patience::new();
+        let answering = patience.answering(false);
+        assert!(tokio::time::timeout(Duration::from_secs(3600), patience.exhausted()).await.is_err());
+        drop(answering);
+        assert!(waited(&patience).await >= IDLE);
+    }
+}

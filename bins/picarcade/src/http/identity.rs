@@ -1,0 +1,188 @@
+//! Who asks: an API key, an end user's token, or anybody where the service is open.
+//!
+//! Keys are compared as BLAKE3 hashes in constant time, all of them each time, so that neither the content nor the number
+//! of the matching key shows in the time. Identity headers count only from callers with a key, or where there are no keys.
+
+mod jwks;
+mod jwt;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use hyper::header::{AUTHORIZATION, HeaderName};
+use hyper::{HeaderMap, StatusCode};
+use picarcade_flow::{Caller, FieldProblem};
+use secrecy::ExposeSecret;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use crate::config::Identity;
+use crate::http::identity::jwt::Tokens;
+use crate::http::problem::Problem;
+
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
+
+/// The user when nobody says who it is.
+const ANONYMOUS: &str = "anonymous";
+
+/// The longest user id that a header may carry, in bytes.
+const MAX_USER: usize = 1024;
+
+/// The keys, hashed.
+#[derive(Debug)]
+pub(crate) struct Identities {
+    keys: Vec<(Arc<str>, [u8; 32])>,
+    admin: Option<[u8; 32]>,
+    tokens: Option<Tokens>,
+}
+
+/// Who presented which credentials.
+#[derive(Clone, Debug)]
+pub(crate) enum Presented {
+    /// Nobody has to say who they are here.
+    Open,
+    /// The holder of the API key of this name.
+    Key(Arc<str>),
+    /// The end user of a token.
+    Token(Arc<str>),
+}
+
+impl Identities {
+    pub(crate) fn new(identity: &Identity) -> Result<Self, reqwest::Error> {
+        let hash = |secret: &str| *blake3::hash(secret.as_bytes()).as_bytes();
+        Ok(Self {
+            keys: identity
+                .api_keys
+                .iter()
+                .map(|key| (Arc::from(key.name.as_str()), hash(key.key.expose_secret())))
+                .collect(),
+            admin: identity.admin_token.as_ref().map(|token| hash(token.expose_secret())),
+            tokens: identity.jwt.as_ref().map(Tokens::new).transpose()?,
+        })
+    }
+
+    /// Checks the credentials of a request.
+    pub(crate) async fn check(&self, headers: &HeaderMap) -> Result<Presented, Problem> {
+        if self.keys.is_empty() && self.tokens.is_none() {
+            return Ok(Presented::Open);
+        }
+        if let (Some(tokens), Some(bearer)) = (&self.tokens, bearer(headers)) {
+            // An API key is no token unless somebody chose one with two dots in it.
+            if self.keys.is_empty() || bearer.iter().filter(|byte| **byte == b'.').count() == 2 {
+                return tokens.user(bearer).await.map(Presented::Token);
+            }
+        }
+        let Some(secret) = api_key(headers) else {
+            return Err(Problem::unauthorized("credentials are needed"));
+        };
+        let presented = *blake3::hash(secret).as_bytes();
+        let mut found = Choice::from(0);
+        let mut index = 0_u32;
+        for (position, (_, hash)) in self.keys.iter().enumerate() {
+            let equal = hash.ct_eq(&presented);
+            index.conditional_assign(&(position as u32), equal);
+            found |= equal;
+        }
+        match self.keys.get(index as usize) {
+            Some((name, _)) if bool::from(found) => Ok(Presented::Key(Arc::clone(name))),
+            _ => Err(Problem::unauthorized("the API key is not known")),
+        }
+    }
+
+    /// Whether the admin token was presented; `None` when there is none to present.
+    pub(crate) fn is_admin(&self, headers: &HeaderMap) -> Option<bool> {
+        let admin = self.admin.as_ref()?;
+        let presented = bearer(headers).map(|secret| *blake3::hash(secret).as_bytes());
+        Some(presented.is_some_and(|hash| bool::from(admin.ct_eq(&hash))))
+    }
+}
+
+impl Presented {
+    /// The caller: the user from the header, else from the body or the query, else the key's own name.
+    pub(crate) fn caller(
+        &self,
+        headers: &HeaderMap,
+        named: Option<&str>,
+        endpoint: impl Into<Cow<'static, str>>,
+    ) -> Result<Caller, Problem> {
+        if let Self::Token(user) = self {
+            if named.is_some_and(|named| named != &**user) {
+                return Err(Problem::new(StatusCode::FORBIDDEN, "the token is another user's"));
+            }
+            return Ok(Caller { user: Arc::clone(user), api_key: None, endpoint: endpoint.into() });
+        }
+        let header = headers.get(&X_USER_ID).map(|value| {
+            let text = std::str::from_utf8(value.as_bytes()).ok().map(str::trim);
+            text.filter(|text| {
+                !text.is_empty() && text.len() <= MAX_USER && !text.chars().any(char::is_control)
+            })
+        });
+        if header == Some(None) {
+            return Err(Problem::fields(vec![FieldProblem::new(
+                "/x-user-id",
+                "the header is not a usable user id",
+            )]));
+        }
+        let (default, api_key) = match self {
+            Self::Open => (ANONYMOUS, None),
+            Self::Key(name) => (&**name, Some(Arc::clone(name))),
+            Self::Token(user) => (&**user, None),
+        };
+        let user = header.flatten().or(named).unwrap_or(default);
+        Ok(Caller { user: Arc::from(user), api_key, endpoint: endpoint.into() })
+    }
+}
+
+fn api_key(headers: &HeaderMap) -> Option<&[u8]> {
+    bearer(headers).or_else(|| headers.get(&X_API_KEY).map(|value| value.as_bytes().trim_ascii()))
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ApiKey;
+    use secrecy::SecretString;
+
+    fn identities() -> Identities {
+        let key =
+            |name: &str, key: &str| ApiKey { name: name.to_owned(), key: SecretString::from(key.to_owned()) };
+        Identities::new(&Identity {
+            api_keys: vec![key("web", "k1"), key("batch", "k2")],
+            admin_token: Some(SecretString::from("root".to_owned())),
+            jwt: None,
+        })
+        .unwrap()
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    #[tokio::test]
+    async fn a_key_names_its_holder_and_may_name_a_user() {
+        let identities = identities();
+        let sent = headers(&[("x-api-key", "k2"), ("x-user-id", "ann")]);
+        let caller = identities.check(&sent).await.unwrap().caller(&sent, Some("bob"), "process").unwrap();
+        assert_eq!((&*caller.user, caller.api_key.as_deref()), ("ann", Some("batch")));
+        let sent = headers(&[("authorization", "bearer k1")]);
+        let caller = identities.check(&sent).await.unwrap().caller(&sent, None, "process").unwrap();
+        assert_eq!((&*caller.user, caller.api_key.as_deref()), ("web", Some("web")));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_key_is_refused() {
+        let identities = identities();
+        for sent in [headers(&[]), headers(&[("x-api-key", "k3")]), headers(&[("authorization", "Basic k1")])]
+        {
+            assert!(identities.check(&sent).await.is_err());
+        }
+        assert_eq!(identities.is_admin(&headers(&[("authorization", "Bearer root")])), Some(true));
+        assert_eq!(identities.is_admin(&headers(&[("authorization", "Bearer k1")])), Some(false));
+    }
+}

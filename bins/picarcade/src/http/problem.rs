@@ -1,0 +1,138 @@
+//! Errors as `application/problem+json` (RFC 9457).
+//!
+//! A problem never repeats what the caller sent and never tells what happened behind the service.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{HeaderMap, StatusCode};
+use picarcade_flow::{FieldProblem, FlowError};
+use serde::Serialize;
+
+use crate::http::limits;
+
+/// The media type of every error.
+pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// One error on its way out.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    detail: String,
+    errors: Vec<FieldProblem>,
+    violated: Vec<serde_json::Value>,
+    headers: HeaderMap,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldProblem],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    violated: &'a [serde_json::Value],
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            status,
+            detail: detail.into(),
+            errors: Vec::new(),
+            violated: Vec::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    pub(crate) fn fields(errors: Vec<FieldProblem>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => format!("{}: {}", only.pointer, only.detail),
+            more => format!("{} fields are wrong", more.len()),
+        };
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+    }
+
+    pub(crate) fn unauthorized(detail: &'static str) -> Self {
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, detail);
+        problem.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        problem
+    }
+
+    pub(crate) fn unavailable(detail: &'static str, retry_after: Duration) -> Self {
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
+        problem.headers.insert(RETRY_AFTER, HeaderValue::from(limits::whole_seconds(retry_after)));
+        problem
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "there is nothing here")
+    }
+
+    /// The JSON of the problem, for places that speak without a response: one row of a batch.
+    pub(crate) fn to_value(&self) -> serde_json::Value {
+        serde_json::to_value(self.body()).unwrap_or_default()
+    }
+
+    fn body(&self) -> Body<'_> {
+        let title = self.status.canonical_reason().unwrap_or("Error");
+        Body {
+            kind: "about:blank",
+            title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+            violated: &self.violated,
+        }
+    }
+}
+
+impl From<FlowError> for Problem {
+    fn from(error: FlowError) -> Self {
+        match error {
+            FlowError::Invalid(errors) => Self::fields(errors),
+            FlowError::Limited(denial) => {
+                let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "a limit is reached");
+                problem.violated = denial.violated.iter().map(limits::status_json).collect();
+                limits::write_denial(&mut problem.headers, &denial);
+                problem
+            }
+            FlowError::NotFound => Self::not_found(),
+            FlowError::Unavailable { retry_after } => {
+                Self::unavailable("the service cannot take the request now", retry_after)
+            }
+            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be answered"),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.body()).unwrap_or_default();
+        let mut response = (self.status, Bytes::from(body)).into_response();
+        let headers = response.headers_mut();
+        headers.extend(self.headers);
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        response
+    }
+}
+
+/// What axum answers by itself (405, a panic, a path that does not parse) in the words of a problem.
+pub(crate) fn dress(response: Response) -> Response {
+    let status = response.status();
+    let plain = status.is_client_error() || status.is_server_error();
+    if !plain || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM_JSON) {
+        return response;
+    }
+    let mut problem =
+        Problem::new(status, status.canonical_reason().unwrap_or("the request could not be answered"));
+    if let Some(allow) = response.headers().get(ALLOW) {
+        problem.headers.insert(ALLOW, allow.clone());
+    }
+    problem.into_response()
+}

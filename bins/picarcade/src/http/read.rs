@@ -1,0 +1,89 @@
+//! The routes that only tell: models, matrix, statistics, usage.
+
+use axum::Json;
+use axum::extract::{Query, RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use hyper::HeaderMap;
+use picarcade_analytics::Period;
+use picarcade_flow::FieldProblem;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::http::app::App;
+use crate::http::limits;
+use crate::http::problem::Problem;
+
+pub(crate) async fn models(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    app.identities.check(&headers).await?;
+    let models = app.flow.models();
+    let available = models.iter().filter(|model| model.available).count();
+    Ok(Json(json!({ "models": models, "total": models.len(), "available": available })).into_response())
+}
+
+pub(crate) async fn matrix(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
+    app.identities.check(&headers).await?;
+    let rules = app.flow.rules();
+    let body = json!({
+        "version": rules.matrix.version(),
+        "rows": rules.matrix.rows(),
+        "catalogue_version": rules.catalogue.version(),
+    });
+    Ok(Json(body).into_response())
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct StatsQuery {
+    period: Option<String>,
+}
+
+pub(crate) async fn stats(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    app.identities.check(&headers).await?;
+    let period = parse_query::<StatsQuery>(query.as_deref())?.period;
+    let period: Period = match period.as_deref() {
+        None => Period::Day,
+        Some(word) => word.parse().map_err(|_| field("period", "must be 1h, 24h or 7d"))?,
+    };
+    Ok(Json(app.flow.stats(period).await?).into_response())
+}
+
+pub(crate) async fn usage(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let presented = app.identities.check(&headers).await?;
+    let caller = presented.caller(&headers, named_user(query.as_deref())?.as_deref(), "process")?;
+    let report = app.flow.usage(&caller).await?;
+    let body = json!({
+        "user_id": &*caller.user,
+        "limits": report.statuses.iter().map(limits::status_json).collect::<Vec<_>>(),
+        "local": report.local,
+    });
+    let mut response = Json(body).into_response();
+    limits::write(response.headers_mut(), &report);
+    Ok(response)
+}
+
+/// The end user that the query names, if it does.
+pub(crate) fn named_user(query: Option<&str>) -> Result<Option<String>, Problem> {
+    #[derive(Default, Deserialize)]
+    struct UserQuery {
+        user_id: Option<String>,
+    }
+    let named = parse_query::<UserQuery>(query)?.user_id;
+    Ok(named.filter(|name| !name.is_empty()))
+}
+
+fn parse_query<T: Default + for<'de> Deserialize<'de>>(query: Option<&str>) -> Result<T, Problem> {
+    let Some(query) = query else { return Ok(T::default()) };
+    let uri = format!("/?{query}").parse().map_err(|_| field("", "the query is not valid"))?;
+    Query::try_from_uri(&uri).map(|Query(parsed)| parsed).map_err(|_| field("", "the query is not valid"))
+}
+
+fn field(name: &str, detail: &str) -> Problem {
+    Problem::fields(vec![FieldProblem::new(format!("/{name}"), detail)])
+}

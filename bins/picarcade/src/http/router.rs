@@ -1,0 +1,76 @@
+//! The routes.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use hyper::Method;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+
+use crate::http::app::App;
+use crate::http::problem::Problem;
+use crate::http::{admin, batch, health, metrics, outcome, process, read, request_id, sessions};
+
+/// How long a browser may remember what it is allowed to.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// Every route of the service over this state, for pages of these origins.
+pub(crate) fn router(app: App, origins: &[HeaderValue]) -> Router {
+    let router = routes(app);
+    if origins.is_empty() { router } else { router.layer(cors(origins)) }
+}
+
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    let header = HeaderName::from_static;
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
+        .allow_headers([
+            AUTHORIZATION,
+            CACHE_CONTROL,
+            CONTENT_TYPE,
+            header("x-api-key"),
+            header("x-user-id"),
+            header("x-request-id"),
+            header("traceparent"),
+        ])
+        .expose_headers([
+            RETRY_AFTER,
+            header("ratelimit"),
+            header("ratelimit-policy"),
+            header("x-request-id"),
+        ])
+        .max_age(MAX_AGE)
+}
+
+fn routes(app: App) -> Router {
+    Router::new()
+        .route("/api/v2/process", post(process::process))
+        .route("/api/v2/classify-only", post(process::classify_only))
+        .route("/api/v2/models/available", get(read::models))
+        .route("/api/v2/decision-matrix", get(read::matrix))
+        .route("/api/v2/stats", get(read::stats))
+        .route("/api/v2/usage", get(read::usage))
+        .route("/api/v2/batch", post(batch::batch))
+        .route("/api/v2/generations/{generation_id}/outcome", post(outcome::report))
+        .route("/api/v2/sessions/{id}", get(sessions::show).put(sessions::put).delete(sessions::delete))
+        .route("/admin/breakers", get(admin::breakers))
+        .route("/admin/breakers/{name}/{action}", post(admin::override_breaker))
+        .route("/admin/cache/invalidate", post(admin::invalidate))
+        .route("/admin/config", get(admin::config))
+        .route("/health", get(health::health))
+        .route("/health/", get(health::health))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/health/detailed", get(health::detailed))
+        .route("/health/cache", get(health::cache))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(async || Problem::not_found())
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn(metrics::layer))
+        .layer(from_fn(request_id::layer))
+        .with_state(app)
+}

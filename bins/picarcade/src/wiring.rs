@@ -1,0 +1,278 @@
+//! Wiring: the only file that names a backend. Everything else sees traits.
+//!
+//! What the service can live without (a Redis or a PostgreSQL that is down at start) is a warning and a degraded mode;
+//! what it cannot (a directory that cannot be written, a rules file that is wrong) is one clear line.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use picarcade_analytics::{PostgresStore, Recorder, SessionRow, SessionRows, SqliteStore, Store};
+use picarcade_breaker::Registry;
+use picarcade_cache::RedisRemote;
+use picarcade_flow::{FlowService, Policy, RemoteWatch, Rules, Session, SessionStore, StoreError};
+use picarcade_intent::{Anthropic, Catalogue, Matrix, OpenAi, Problem, Provider, Replicate, Severity};
+use picarcade_ratelimit::{Limiter, Unit};
+use picarcade_redis::{DriverKind, RedisHandle};
+use thiserror::Error;
+
+use crate::config::{BreakerSettings, Config, Database, Llm, LlmProvider, RedisSettings};
+
+/// The life of a session that somebody else stored without an end: a year.
+const FOREVER: Duration = Duration::from_secs(31_536_000);
+
+/// What the parts are put together for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Many users: every limit holds.
+    Service,
+    /// One operator at a terminal: money is limited, the number of requests is not.
+    Command,
+}
+
+/// The parts that a command works with.
+#[derive(Debug)]
+pub(crate) struct Wired {
+    pub(crate) flow: FlowService,
+    pub(crate) redis: Option<RedisHandle>,
+}
+
+/// Why the parts cannot be put together.
+#[derive(Debug, Error)]
+pub(crate) enum WiringError {
+    #[error("{file}: {reason}")]
+    File { file: String, reason: String },
+    #[error("the database cannot be used")]
+    Database(#[source] picarcade_analytics::Error),
+    #[error("redis cannot be used")]
+    Redis(#[source] picarcade_redis::ConfigError),
+    #[error("the AI provider cannot be used")]
+    Provider(#[source] picarcade_intent::ConfigError),
+    #[error("a limit is wrong")]
+    Limits(#[source] picarcade_ratelimit::ConfigError),
+    #[error("a circuit breaker is wrong")]
+    Breaker(#[source] picarcade_breaker::ConfigError),
+    #[error(transparent)]
+    Flow(#[from] picarcade_flow::BuildError),
+}
+
+/// Puts everything together.
+pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, WiringError> {
+    let rules = rules(config)?;
+    let databases = databases(config).await?;
+    let recorder = Recorder::start(Arc::clone(&databases.events), analytics(config));
+    let mut builder = FlowService::builder(recorder, databases.events)
+        .sessions(Arc::new(Sessions(databases.sessions)))
+        .policy(policy(config))
+        .rules(rules)
+        .limiter(limiter(config, purpose)?)
+        .breakers(breakers(config)?);
+    if let Some(llm) = &config.llm {
+        builder = builder.provider(provider(llm)?);
+    }
+    let redis = config.redis.as_ref().map(redis).transpose()?;
+    if let Some(handle) = &redis {
+        builder = builder.remote(RedisRemote::new(handle.clone()), Arc::new(Watch(handle.clone())));
+    }
+    Ok(Wired { flow: builder.build()?, redis })
+}
+
+/// The database as the two things that it is: where events go, and where sessions live.
+pub(crate) struct Databases {
+    pub(crate) events: Arc<dyn Store>,
+    sessions: Arc<dyn SessionRows>,
+}
+
+/// The database that is configured, migrated where it is embedded.
+pub(crate) async fn databases(config: &Config) -> Result<Databases, WiringError> {
+    fn both<T: Store + SessionRows + 'static>(store: T) -> Databases {
+        let store = Arc::new(store);
+        Databases { events: Arc::clone(&store) as _, sessions: store }
+    }
+    Ok(match &config.database {
+        Database::Sqlite(path) => both(SqliteStore::open(path).await.map_err(WiringError::Database)?),
+        Database::Postgres(url) => {
+            let store = PostgresStore::connect(url).await.map_err(WiringError::Database)?;
+            match store.schema().await {
+                Ok(state) if state.is_current() => {}
+                Ok(state) => tracing::warn!(%state, "run `picarcade migrate`; until then events are spooled"),
+                Err(error) => tracing::warn!(%error, "the database does not answer; events are spooled"),
+            }
+            both(store)
+        }
+    })
+}
+
+/// The matrix and the catalogue that are configured, else the embedded ones.
+pub(crate) fn rules(config: &Config) -> Result<Rules, WiringError> {
+    let catalogue = catalogue(config)?;
+    let matrix = match &config.rules {
+        None => Matrix::embedded(),
+        Some(file) => Arc::new(
+            Matrix::parse(&read(file)?, &catalogue).map_err(|problems| first_problem(file, &problems))?,
+        ),
+    };
+    Ok(Rules::new(matrix, catalogue))
+}
+
+/// The catalogue that is configured, else the embedded one.
+pub(crate) fn catalogue(config: &Config) -> Result<Arc<Catalogue>, WiringError> {
+    let Some(file) = &config.models else { return Ok(Catalogue::embedded()) };
+    let bytes = read(file)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| WiringError::File {
+        file: file.display().to_string(),
+        reason: "is not UTF-8".to_owned(),
+    })?;
+    Ok(Arc::new(Catalogue::parse(text).map_err(|problems| first_problem(file, &problems))?))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, WiringError> {
+    std::fs::read(file)
+        .map_err(|error| WiringError::File { file: file.display().to_string(), reason: error.to_string() })
+}
+
+/// The first error names the place; `rules check` lists the others.
+fn first_problem(file: &Path, problems: &[Problem]) -> WiringError {
+    let first = problems.iter().find(|problem| problem.severity == Severity::Error).or(problems.first());
+    let reason = first.map_or_else(|| "is not usable".to_owned(), ToString::to_string);
+    WiringError::File { file: file.display().to_string(), reason }
+}
+
+fn policy(config: &Config) -> Policy {
+    let mut policy = Policy::default();
+    policy.mode = config.mode;
+    policy.cost_action = config.cost_action;
+    policy.classification_timeout = config.classification_timeout;
+    policy.max_concurrent_classifications = config.max_concurrent_classifications;
+    policy.ttls = config.ttls;
+    policy
+}
+
+fn analytics(config: &Config) -> picarcade_analytics::Config {
+    picarcade_analytics::Config {
+        spool_dir: Some(config.data_dir.join("spool")),
+        privacy: config.privacy.clone(),
+        ..picarcade_analytics::Config::default()
+    }
+}
+
+fn limiter(config: &Config, purpose: Purpose) -> Result<Limiter, WiringError> {
+    let limits = config
+        .limits
+        .iter()
+        .filter(|limit| purpose == Purpose::Service || limit.unit() == Unit::Cost)
+        .cloned();
+    Limiter::builder().limits(limits).build().map_err(WiringError::Limits)
+}
+
+fn breakers(config: &Config) -> Result<Registry, WiringError> {
+    let registry = Registry::new();
+    for (name, settings) in &config.breakers {
+        registry.with_config(*name, breaker(name, settings)).map_err(WiringError::Breaker)?;
+    }
+    Ok(registry)
+}
+
+fn breaker(name: &str, settings: &BreakerSettings) -> picarcade_breaker::Config {
+    let mut config = picarcade_breaker::Config::preset(name);
+    if let Some(threshold) = settings.failure_threshold {
+        config = config.failure_threshold(threshold);
+    }
+    if let Some(timeout) = settings.timeout {
+        config = config.open_for(timeout);
+    }
+    if let Some(threshold) = settings.success_threshold {
+        config = config.success_threshold(threshold);
+    }
+    config
+}
+
+fn provider(llm: &Llm) -> Result<Arc<dyn Provider>, WiringError> {
+    /// The builders are alike, but of three types.
+    macro_rules! build {
+        ($provider:ident) => {{
+            let mut builder = $provider::builder(llm.key.clone());
+            if let Some(url) = &llm.base_url {
+                builder = builder.base_url(url);
+            }
+            if let Some(model) = &llm.model {
+                builder = builder.model(model);
+            }
+            Arc::new(builder.build().map_err(WiringError::Provider)?)
+        }};
+    }
+    Ok(match llm.provider {
+        LlmProvider::Anthropic => build!(Anthropic),
+        LlmProvider::OpenAi => build!(OpenAi),
+        LlmProvider::Replicate => build!(Replicate),
+    })
+}
+
+/// Sessions in the database of the events.
+#[derive(Debug)]
+struct Sessions(Arc<dyn SessionRows>);
+
+#[async_trait]
+impl SessionStore for Sessions {
+    async fn load(&self, session_id: &str, now: SystemTime) -> Result<Option<Session>, StoreError> {
+        let row = self.0.session(session_id).await.map_err(unavailable)?;
+        Ok(row.filter(|row| !row.is_expired(now)).map(|row| Session {
+            session_id: row.session_id,
+            user_id: row.user_id,
+            working_image: row.current_working_image,
+            working_video: row.current_working_video,
+            metadata: row.metadata,
+            expires_at: row.expires_at.unwrap_or(now + FOREVER),
+        }))
+    }
+
+    async fn store(&self, session: Session, now: SystemTime) -> Result<bool, StoreError> {
+        let row = SessionRow {
+            session_id: session.session_id,
+            user_id: session.user_id,
+            current_working_image: session.working_image,
+            current_working_video: session.working_video,
+            metadata: session.metadata,
+            expires_at: Some(session.expires_at),
+            updated_at: now,
+        };
+        self.0.put_session(&row).await.map_err(unavailable)
+    }
+
+    async fn delete(&self, session_id: &str, user_id: &str) -> Result<bool, StoreError> {
+        self.0.delete_session(session_id, user_id).await.map_err(unavailable)
+    }
+}
+
+fn unavailable(error: picarcade_analytics::Error) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}
+
+/// Tells the flow whether Redis can be reached.
+#[derive(Debug)]
+struct Watch(RedisHandle);
+
+impl RemoteWatch for Watch {
+    fn is_up(&self) -> bool {
+        self.0.status().connected
+    }
+
+    fn latency(&self) -> Option<Duration> {
+        self.0.status().latency_ms.map(|latency| Duration::from_secs_f64(latency / 1e3))
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.0.status().last_error.map(str::to_owned)
+    }
+}
+
+fn redis(settings: &RedisSettings) -> Result<RedisHandle, WiringError> {
+    let config = picarcade_redis::Config {
+        backup_url: settings.backup_url.clone(),
+        prefix: settings.prefix.clone(),
+        driver: if settings.fred { DriverKind::Fred } else { DriverKind::Redis },
+        ..picarcade_redis::Config::new(&settings.url)
+    };
+    RedisHandle::connect(config).map_err(WiringError::Redis)
+}

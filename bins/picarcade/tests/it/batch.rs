@@ -1,0 +1,100 @@
+//! A file of requests: in order, each bad row costing itself alone.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::command_line::run;
+
+/// A thousand rows of every kind, and for each whether it is good.
+fn mixed() -> (String, Vec<bool>) {
+    let (mut text, mut good) = (String::new(), Vec::new());
+    for row in 0..1000 {
+        let (line, is_good) = match row % 10 {
+            0 => (
+                json!({"id": row, "prompt": format!("make cloud {row} purple"), "active_image": true})
+                    .to_string(),
+                true,
+            ),
+            1 => (
+                json!({"id": row, "prompt": format!("Füge einen Hund hinzu 🐕 {row}"), "active_image": true})
+                    .to_string(),
+                true,
+            ),
+            2 => (json!({"id": row, "prompt": "x".repeat(8000)}).to_string(), true),
+            3 => (json!({"id": row, "prompt": "é".repeat(8001)}).to_string(), false),
+            4 => (format!("{{\"id\": {row}, \"prompt\": "), false),
+            5 => (json!({"id": row, "prompt": "   "}).to_string(), false),
+            6 => (json!({"id": row, "prompt": format!("夕焼けの海 {row}")}).to_string(), true),
+            7 => (
+                json!({"id": format!("text-{row}"), "prompt": "a red fox", "unknown": [1]}).to_string(),
+                true,
+            ),
+            8 => (json!({"id": row, "prompt": 5}).to_string(), false),
+            _ => (json!({"prompt": format!("bring {row} to life"), "active_image": true}).to_string(), true),
+        };
+        writeln!(text, "{line}").unwrap();
+        good.push(is_good);
+    }
+    (text, good)
+}
+
+#[tokio::test]
+async fn a_thousand_mixed_rows_come_back_in_order() {
+    let directory = TempDir::new().unwrap();
+    let (text, good) = mixed();
+    let (input, output) = (directory.path().join("in.jsonl"), directory.path().join("out.jsonl"));
+    std::fs::write(&input, text).unwrap();
+    let run = run(
+        &directory,
+        &[],
+        &["classify", "--batch", input.to_str().unwrap(), "--output", output.to_str().unwrap()],
+    )
+    .await;
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.err.contains("400 of 1000 rows failed"), "{}", run.err);
+    let results: Vec<Value> = std::fs::read_to_string(&output)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(results.len(), 1000);
+    for (row, (result, good)) in results.iter().zip(good).enumerate() {
+        assert_eq!(result["success"], good, "{row}: {result}");
+        match row % 10 {
+            4 | 9 => assert!(result.get("id").is_none()),
+            7 => assert_eq!(result["id"], format!("text-{row}")),
+            _ => assert_eq!(result["id"], row),
+        }
+    }
+}
+
+#[tokio::test]
+async fn csv_in_and_csv_out() {
+    let directory = TempDir::new().unwrap();
+    let input = directory.path().join("in.csv");
+    let rows = "id,prompt,active_image\na,\"make the sky, the sea and the \"\"moon\"\" purple\",yes\nb,,\nc,a red fox,maybe\n";
+    std::fs::write(&input, rows).unwrap();
+    let run =
+        run(&directory, &[], &["classify", "--batch", input.to_str().unwrap(), "--format", "csv"]).await;
+    assert_eq!(run.code, 1, "{}", run.err);
+    let mut reader = csv::Reader::from_reader(run.out.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let ids: Vec<_> = rows.iter().map(|row| (row[0].to_owned(), row[1].to_owned())).collect();
+    let expect = |id: &str, success: &str| (id.to_owned(), success.to_owned());
+    assert_eq!(ids, [expect("a", "true"), expect("b", "false"), expect("c", "false")]);
+    assert_eq!(&rows[0][2], "EDIT_IMAGE");
+    assert!(rows[2][16].contains("/active_image"), "{:?}", rows[2]);
+}
+
+#[tokio::test]
+async fn a_row_that_is_not_utf8_costs_itself() {
+    let directory = TempDir::new().unwrap();
+    let input = directory.path().join("in.jsonl");
+    std::fs::write(&input, b"{\"prompt\": \"\xff\"}\n{\"prompt\": \"a red fox\"}\n").unwrap();
+    let run = run(&directory, &[], &["classify", "--batch", input.to_str().unwrap()]).await;
+    let successes: Vec<_> =
+        run.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["success"].clone()).collect();
+    assert_eq!((run.code, successes), (1, vec![json!(false), json!(true)]));
+}

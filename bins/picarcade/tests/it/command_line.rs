@@ -1,0 +1,93 @@
+//! The commands for people: exit codes, one clear line, no backtrace.
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::service::{Service, picarcade};
+
+pub struct Run {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+pub async fn run(directory: &TempDir, environment: &[(&str, &str)], arguments: &[&str]) -> Run {
+    let output = picarcade(directory, environment).args(arguments).output().await.unwrap();
+    Run {
+        code: output.status.code().unwrap(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A wrong call: exit code 2 and one line that contains this.
+async fn wrong(environment: &[(&str, &str)], arguments: &[&str], contains: &str) {
+    let directory = TempDir::new().unwrap();
+    let run = run(&directory, environment, arguments).await;
+    assert_eq!(run.code, 2, "{arguments:?}: {}", run.err);
+    assert_eq!(run.err.lines().count(), 1, "{arguments:?}: {}", run.err);
+    assert!(run.err.contains(contains), "{arguments:?}: {}", run.err);
+}
+
+#[tokio::test]
+async fn one_prompt_for_a_person_and_as_json() {
+    let directory = TempDir::new().unwrap();
+    let arguments = ["classify", "make the sky purple", "--active-image"];
+    let readable = run(&directory, &[], &arguments).await;
+    assert_eq!(readable.code, 0, "{}", readable.err);
+    assert!(
+        readable.out.contains("EDIT_IMAGE") && readable.out.contains("flux-kontext-max"),
+        "{}",
+        readable.out
+    );
+    let json = run(&directory, &[], &["classify", "make the sky purple", "--active-image", "--json"]).await;
+    let answer: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((&answer["prompt_type"], json.code), (&Value::from("EDIT_IMAGE"), 0));
+}
+
+#[tokio::test]
+async fn a_wrong_call_is_one_line() {
+    wrong(&[], &["classify"], "PROMPT").await;
+    wrong(&[], &["classify", "  "], "/prompt").await;
+    wrong(&[], &["classify", &"x".repeat(8001)], "8000").await;
+    wrong(&[], &["clasify", "x"], "clasify").await;
+    wrong(&[], &["classify", "x", "--active-imagee"], "--active-imagee").await;
+    wrong(&[], &["classify", "--batch", "/nowhere/in.jsonl"], "/nowhere/in.jsonl").await;
+    wrong(&[], &["rules", "check", "/nowhere/matrix.csv"], "/nowhere/matrix.csv").await;
+    wrong(&[], &["serve", "--config", "/nowhere/picarcade.toml"], "/nowhere/picarcade.toml").await;
+    wrong(&[], &["serve", "--listen", "nonsense"], "nonsense").await;
+}
+
+#[tokio::test]
+async fn rules_are_shown_and_checked() {
+    let directory = TempDir::new().unwrap();
+    let shown = run(&directory, &[], &["rules", "show", "--csv"]).await;
+    assert_eq!(shown.code, 0);
+    let file = directory.path().join("matrix.csv");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, &shown.out).unwrap();
+    let good = run(&directory, &[], &["rules", "check", path]).await;
+    assert_eq!(good.code, 0, "{}", good.out);
+    std::fs::write(&file, shown.out.replacen("EDIT_IMAGE", "EDIT_IMAG", 1)).unwrap();
+    let bad = run(&directory, &[], &["rules", "check", path]).await;
+    assert_eq!(bad.code, 1, "{}", bad.out);
+    assert!(bad.out.contains("line") && bad.out.contains("column"), "{}", bad.out);
+    let table = run(&directory, &[], &["rules", "show"]).await;
+    assert!(table.out.contains("VIDEO_EDIT_REF") && table.out.lines().count() >= 14, "{}", table.out);
+}
+
+#[tokio::test]
+async fn health_is_an_exit_code() {
+    let service = Service::start(&[]).await;
+    let directory = TempDir::new().unwrap();
+    assert_eq!(run(&directory, &[], &["health", "--url", &service.url]).await.code, 0);
+    let gone = run(&directory, &[], &["health", "--url", "http://127.0.0.1:1"]).await;
+    assert_eq!((gone.code, gone.err.lines().count()), (1, 1));
+    wrong(&[], &["health", "--url", "ftp://x"], "ftp://x").await;
+}
+
+#[tokio::test]
+async fn migrate_says_that_it_is_done() {
+    let directory = TempDir::new().unwrap();
+    assert_eq!(run(&directory, &[], &["migrate"]).await.code, 0);
+}

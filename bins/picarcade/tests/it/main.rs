@@ -1,0 +1,14 @@
+//! The binary, started as a process and used from outside.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+mod batch;
+mod command_line;
+mod configuration;
+mod connections;
+mod fleet;
+mod http;
+mod identity;
+mod operators;
+mod service;
+mod with_ai;

@@ -75,10 +75,11 @@ impl Anthropic {
                 ),
             ],
             Structure::Schema => {
-                vec![(
-                    "output_config",
-                    json!({"format": {"type": "json_schema", "schema": question::schema()}}),
-                )]
+                let mut output = json!({"format": {"type": "json_schema", "schema": question::schema()}});
+                if let Some(effort) = &self.terms.effort {
+                    output["effort"] = effort.as_str().into();
+                }
+                vec![("output_config", output)]
             }
             Structure::Text => Vec::new(),
         };
@@ -97,7 +98,8 @@ impl Anthropic {
         }
         let cost = usage(&response.body).map_or(estimate, |usage| self.terms.cost(usage));
         let blocks = response.body["content"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let tool = blocks.iter().find(|block| block["type"] == "tool_use" && block["name"] == question::NAME);
+        // Only one tool was offered, so its name says nothing.
+        let tool = blocks.iter().find(|block| block["type"] == "tool_use");
         let answer = match response.text("/stop_reason") {
             Some("refusal") => Err(Unusable::Refusal),
             Some("max_tokens" | "model_context_window_exceeded") => Err(Unusable::Truncated),
@@ -144,6 +146,7 @@ impl Provider for Anthropic {
 }
 
 impl Vendor for Anthropic {
+    const MODEL: &'static str = "claude-haiku-5-5";
     const NAME: &'static str = NAME;
     const BASE_URL: &'static str = "https://api.anthropic.com";
     const VERSION: Version = Version::Always;

@@ -24,6 +24,8 @@ pub trait Vendor: Sized {
     const NAME: &'static str;
     /// Its public base URL.
     const BASE_URL: &'static str;
+    /// The model that is asked unless another is named: quick and cheap, for classification is no riddle.
+    const MODEL: &'static str;
     /// How a base URL is completed.
     const VERSION: Version;
 
@@ -57,7 +59,7 @@ impl<P: Vendor> ProviderBuilder<P> {
         Self {
             api_key,
             base_url: P::BASE_URL.to_owned(),
-            model: Terms::default_model(P::NAME).to_owned(),
+            model: P::MODEL.to_owned(),
             connect_timeout: CONNECT_TIMEOUT,
             read_timeout: READ_TIMEOUT,
             terms: None,
@@ -75,7 +77,7 @@ impl<P: Vendor> ProviderBuilder<P> {
         self
     }
 
-    /// The model to ask; default the vendor's first in the table of [`Terms`]. At Replicate `owner/name` or
+    /// The model to ask; default a quick and cheap one. At Replicate `owner/name` or
     /// `owner/name:version`.
     #[must_use]
     pub fn model(mut self, model: impl Into<String>) -> Self {

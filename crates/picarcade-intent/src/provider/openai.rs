@@ -66,7 +66,7 @@ impl OpenAi {
         if self.terms.temperature {
             fields.insert("temperature".to_owned(), 0.into());
         }
-        if let Some(effort) = &self.terms.reasoning_effort {
+        if let Some(effort) = &self.terms.effort {
             fields.insert("reasoning_effort".to_owned(), effort.as_str().into());
         }
         body
@@ -123,6 +123,7 @@ impl Provider for OpenAi {
 }
 
 impl Vendor for OpenAi {
+    const MODEL: &'static str = "gpt-5.6-luna";
     const NAME: &'static str = NAME;
     const BASE_URL: &'static str = "https://api.openai.com/v1";
     const VERSION: Version = Version::OnlyWithoutPath;

@@ -173,6 +173,7 @@ impl Provider for Replicate {
 }
 
 impl Vendor for Replicate {
+    const MODEL: &'static str = "anthropic/claude-4.5-haiku";
     const NAME: &'static str = NAME;
     const BASE_URL: &'static str = "https://api.replicate.com";
     const VERSION: Version = Version::Always;

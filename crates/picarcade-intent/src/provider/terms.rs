@@ -37,9 +37,9 @@ pub struct Terms {
     /// Whether the model takes a temperature.
     #[serde(default)]
     pub temperature: bool,
-    /// The reasoning effort that the model takes, if it takes one.
+    /// How much the model shall think, in its own word, if it takes one.
     #[serde(default)]
-    pub reasoning_effort: Option<String>,
+    pub effort: Option<String>,
 }
 
 /// How a model is held to the form of the answer.
@@ -90,8 +90,7 @@ impl Terms {
     /// The terms of a model; see the module's documentation for one that is unknown.
     pub fn of(provider: &str, model: &str) -> Self {
         let ours = || table().iter().filter(|terms| terms.provider == provider);
-        let known =
-            ours().filter(|terms| model.starts_with(&terms.name)).max_by_key(|terms| terms.name.len());
+        let known = ours().filter(|terms| terms.are_of(model)).max_by_key(|terms| terms.name.len());
         known.cloned().unwrap_or_else(|| {
             let highest = |price: fn(&Self) -> u64| ours().map(price).max().unwrap_or_default();
             Self {
@@ -105,14 +104,17 @@ impl Terms {
                 structure: Structure::Schema,
                 output_limit: OutputLimit::MaxTokens,
                 temperature: false,
-                reasoning_effort: None,
+                effort: None,
             }
         })
     }
 
-    /// The name of a provider's default model.
-    pub(crate) fn default_model(provider: &str) -> &'static str {
-        table().iter().find(|terms| terms.provider == provider).map_or("", |terms| &terms.name)
+    /// Whether these are the terms of a model: of the name itself, or with a version behind it.
+    fn are_of(&self, model: &str) -> bool {
+        let version = model.strip_prefix(&*self.name);
+        version.is_some_and(|version| {
+            self.name.ends_with('-') || version.is_empty() || version.starts_with(['-', ':'])
+        })
     }
 
     /// What a call cost, in micro-dollars, rounded up.
@@ -159,11 +161,11 @@ mod tests {
     #[test]
     fn names_match_by_their_longest_beginning() {
         assert_eq!(Terms::of("anthropic", "claude-haiku-4-5-20251001").input_micros, 1_000_000);
-        assert_eq!(Terms::of("openai", "gpt-5.6-luna").reasoning_effort.as_deref(), Some("none"));
-        assert_eq!(Terms::of("openai", "gpt-9").output_micros, 50_000_000);
-        for provider in ["anthropic", "openai", "replicate"] {
-            assert_eq!(Terms::of(provider, Terms::default_model(provider)).provider, provider);
-        }
+        assert_eq!(Terms::of("anthropic", "claude-opus-5-5").input_micros, 4_000_000);
+        assert_eq!(Terms::of("openai", "gpt-5.6-luna").effort.as_deref(), Some("none"));
+        assert_eq!(Terms::of("openai", "gpt-4o-2024-08-06").input_micros, 2_500_000);
+        assert_eq!(Terms::of("openai", "gpt-4.15").output_micros, 50_000_000, "no version of gpt-4.1");
+        assert_eq!(Terms::of("replicate", "openai/gpt-4.1-mini:0123abcd").output_micros, 1_600_000);
     }
 
     #[test]

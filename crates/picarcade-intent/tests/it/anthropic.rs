@@ -9,7 +9,7 @@ use crate::support::{ask, key, last_body, request};
 async fn mock() -> (MockProvider, Anthropic) {
     let mock = MockProvider::start().await.unwrap();
     mock.answer_with(Answer::of("EDIT_IMAGE").enhanced("Make the sky purple. Keep the rest."));
-    let provider = Anthropic::builder(key()).base_url(mock.url()).build().unwrap();
+    let provider = Anthropic::builder(key()).base_url(mock.url()).model("claude-haiku-4-5").build().unwrap();
     (mock, provider)
 }
 
@@ -34,7 +34,7 @@ async fn a_forced_tool_is_asked_for_and_read() {
 #[tokio::test]
 async fn models_that_think_get_a_schema_and_no_temperature() {
     let (mock, _) = mock().await;
-    let provider = Anthropic::builder(key()).base_url(mock.url()).model("claude-sonnet-5-5").build().unwrap();
+    let provider = Anthropic::builder(key()).base_url(mock.url()).build().unwrap();
     let answer = ask(&provider, &request("give her @hat", "iur")).await.unwrap();
     assert_eq!(answer.prompt_type.as_str(), "EDIT_IMAGE");
     insta::assert_json_snapshot!(last_body(&mock));

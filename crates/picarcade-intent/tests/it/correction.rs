@@ -171,7 +171,7 @@ fn a_verdict_survives_a_cache() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// Whatever the words are and whatever an AI says of them.
     #[test]

@@ -26,7 +26,7 @@ async fn faults_have_the_same_meaning_everywhere() {
         (Reply::Truncated, K::Unusable(Unusable::Truncated), false),
         (Reply::Prose("No JSON here.".to_owned()), K::Unusable(Unusable::Malformed), false),
         (Reply::Json(serde_json::json!({"prompt_type": 7})), K::Unusable(Unusable::Malformed), false),
-        (Reply::Huge(8 << 20), K::Unusable(Unusable::TooLarge), false),
+        (Reply::Huge(1 << 20), K::Unusable(Unusable::TooLarge), false),
     ];
     for provider in providers(&mock) {
         for (reply, kind, is_transient) in faults.clone() {

@@ -178,7 +178,7 @@ const MADE: [(PromptType, &str); 4] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// The first row that fits decides, as a reader of the file would find it.
     #[test]

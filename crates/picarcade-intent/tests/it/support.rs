@@ -50,10 +50,13 @@ mod with_providers {
         SecretString::from(KEY)
     }
 
-    /// One provider of each kind, all at the mock.
+    /// One provider of each kind, and of each way to hold it to the form of the answer; all at the mock.
     pub fn providers(mock: &MockProvider) -> Vec<Box<dyn Provider>> {
         vec![
             Box::new(Anthropic::builder(key()).base_url(mock.url()).build().unwrap()),
+            Box::new(
+                Anthropic::builder(key()).base_url(mock.url()).model("claude-haiku-4-5").build().unwrap(),
+            ),
             Box::new(OpenAi::builder(key()).base_url(mock.url()).build().unwrap()),
             Box::new(Replicate::builder(key()).base_url(mock.url()).build().unwrap()),
         ]

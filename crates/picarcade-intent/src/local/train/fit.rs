@@ -18,7 +18,7 @@ use crate::local::train::generate::{Example, generate};
 use crate::local::train::random::Random;
 
 /// Examples for each language and sense.
-const EACH: usize = 900;
+const EACH: usize = 1_200;
 const EPOCHS: usize = 6;
 const RATE: f32 = 0.15;
 const SMOOTHING: f32 = 0.04;

@@ -13,6 +13,9 @@ pub(crate) fn disturb(prompt: &str, random: &mut Random) -> String {
     if random.chance(0.08) {
         text = without_a_word(&text, random);
     }
+    if random.chance(0.3) {
+        text = with_unknown_words(&text, random);
+    }
     if random.chance(0.15) {
         text = with_typos(&text, random);
     }
@@ -30,6 +33,25 @@ fn without_a_word(text: &str, random: &mut Random) -> String {
     let lost = random.below(words.len());
     let kept = words.iter().enumerate().filter(|(at, _)| *at != lost).map(|(_, word)| *word);
     kept.collect::<Vec<_>>().join(" ")
+}
+
+/// One word in five becomes one that no corpus has, so that the frame of a request must carry it, as it must when a
+/// user names what nobody thought of.
+fn with_unknown_words(text: &str, random: &mut Random) -> String {
+    let words = text.split(' ').map(|word| {
+        if !random.chance(0.2) || word.contains('@') {
+            return word.to_owned();
+        }
+        let mut letters: Vec<char> = word.chars().collect();
+        if letters.len() > 3 && letters.iter().all(char::is_ascii) {
+            let unknown = |_| char::from(b'a' + random.below(26) as u8);
+            return letters.iter().map(unknown).collect();
+        }
+        // Elsewhere the letters of the same script, in another order, are as unknown.
+        random.shuffle(&mut letters);
+        letters.into_iter().collect()
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// About one error in a dozen letters: swapped, lost, doubled or replaced.

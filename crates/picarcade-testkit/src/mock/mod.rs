@@ -104,7 +104,8 @@ impl MockProvider {
         self.address
     }
 
-    /// The usual answer: an [`Answer`], or a function of the request.
+    /// The usual answer: an [`Answer`], or a function of the request, which is called while the mock is locked and so must not
+    /// call it.
     pub fn answer_with(&self, answers: impl Answers) {
         self.shared.script.lock().answers = Arc::new(answers);
     }

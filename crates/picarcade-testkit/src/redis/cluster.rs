@@ -99,9 +99,11 @@ impl RedisCluster {
 
     /// All nodes in one URL: `redis-cluster://` with the first, the others as `node=`.
     pub fn url(&self) -> String {
-        let first = self.nodes.first().map(RedisServer::url).unwrap_or_default();
-        let others: Vec<_> = self.nodes.iter().skip(1).map(|node| format!("node={}", node.addr())).collect();
-        format!("{}?{}", first.replacen("redis://", "redis-cluster://", 1), others.join("&"))
+        let mut url = self.nodes.first().map(RedisServer::url).unwrap_or_default();
+        for (index, node) in self.nodes.iter().enumerate().skip(1) {
+            url.extend([if index == 1 { "?node=" } else { "&node=" }, &node.addr().to_string()]);
+        }
+        url.replacen("redis://", "redis-cluster://", 1)
     }
 
     /// Each node by itself.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Cause, Name, State, machine::Change};
 
@@ -24,7 +24,8 @@ pub enum Event {
         to: State,
         /// Why.
         cause: Cause,
-        /// How long the breaker stays open at least, if it opened.
+        /// How long the breaker stays open at least, if it opened. On the wire `open_for_seconds`.
+        #[serde(rename = "open_for_seconds", serialize_with = "seconds")]
         open_for: Option<Duration>,
     },
     /// A breaker that is set to [`State::MetricsOnly`] would have opened. Once per run of bad outcomes.
@@ -47,4 +48,9 @@ impl Event {
             Change::WouldOpen { cause } => Self::WouldOpen { name, cause },
         }
     }
+}
+
+#[allow(clippy::ref_option, reason = "the signature is serde's")]
+fn seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
 }

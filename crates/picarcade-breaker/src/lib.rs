@@ -1,7 +1,9 @@
-//! Circuit breakers that cannot get stuck, with bulkhead, retry and deadline.
+#![doc = include_str!("../README.md")]
 //!
-//! A circuit breaker watches the calls to a service. When they fail it opens: for a while nothing is called, callers hear
-//! so at once, and the service is left to recover. Then a few probes decide whether it closes.
+//! # Reading order
+//!
+//! `machine` is the state machine, pure. `gate` puts a lock around it and publishes what everybody else reads. `window` holds
+//! the recent calls, in `lane`s. `breaker`, `permit` and `call` are what users meet. The rest stands by itself.
 
 mod cause;
 mod clock;

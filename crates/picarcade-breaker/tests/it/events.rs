@@ -50,7 +50,7 @@ async fn events_have_a_wire_form() {
     let json = serde_json::to_value(events.try_recv().unwrap()).unwrap();
     let expected = serde_json::json!({
         "event": "state_changed", "name": "test", "generation": 2,
-        "from": "closed", "to": "forced_open", "cause": "manual", "open_for": null,
+        "from": "closed", "to": "forced_open", "cause": "manual", "open_for_seconds": null,
     });
     assert_eq!(json, expected);
 }

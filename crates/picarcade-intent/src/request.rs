@@ -4,6 +4,8 @@
 //! disagree: an application can state `uploaded_image` and send no URL. Then the facts decide the type, and the media
 //! only what is passed on. URLs are never fetched, parsed or shown to an AI.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::facts::Facts;
@@ -11,7 +13,7 @@ use crate::prompt::Prompt;
 use crate::tags;
 
 /// A stored or found image that the prompt refers to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReferenceImage {
     /// Where it is.
     pub url: String,
@@ -27,7 +29,7 @@ impl ReferenceImage {
 }
 
 /// Where the media of a request are. Missing fields deserialise as absent.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Media {
     /// What the user uploaded with this request, in upload order: `@reference_1` is the first.
@@ -38,6 +40,25 @@ pub struct Media {
     pub working_image: Option<String>,
     /// The video that is open.
     pub working_video: Option<String>,
+}
+
+/// Shows the tag only: URLs of users' media are often signed, and then whoever has one has the picture.
+impl fmt::Debug for ReferenceImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "@{}", self.name())
+    }
+}
+
+/// Shows what there is, and no URL.
+impl fmt::Debug for Media {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Media")
+            .field("uploaded_images", &self.uploaded_images.len())
+            .field("reference_images", &self.reference_images)
+            .field("working_image", &self.working_image.is_some())
+            .field("working_video", &self.working_video.is_some())
+            .finish()
+    }
 }
 
 /// Everything that a decision depends on.
@@ -124,6 +145,15 @@ mod tests {
     fn a_thousand_tags_are_just_counted() {
         let prompt = (0..1_000).map(|number| format!("@t{number}")).collect::<Vec<_>>().join(" ");
         assert_eq!(request(&prompt, true, 0, 0).reference_count(), 1_000);
+    }
+
+    #[test]
+    fn debug_shows_neither_words_nor_urls() {
+        let shown = format!("{:?}", request("my words about @r", true, 1, 1));
+        assert!(
+            shown.contains("@r") && !shown.contains("words") && !shown.contains("example.com"),
+            "{shown}"
+        );
     }
 
     #[test]

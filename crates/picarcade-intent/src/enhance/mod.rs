@@ -31,7 +31,7 @@ use crate::request::Request;
 ///     media: Media::default(),
 /// };
 /// let better = enhance(PromptType::EditImage, &request, false);
-/// assert!(better.starts_with("Make the sky purple. Keep "));
+/// assert!(better.starts_with("make the sky purple. Keep "));
 /// # Ok::<(), picarcade_intent::PromptError>(())
 /// ```
 pub fn enhance(prompt_type: PromptType, request: &Request, audio: bool) -> String {
@@ -70,8 +70,8 @@ impl Frame<'_> {
         words::is_detailed(prompt).then(|| format!("{} {preservation}", words::as_sentence(prompt)))
     }
 
-    /// The prompt as a tidy sentence: the light edit for clarity.
+    /// The prompt as a tidy sentence, in the user's own words: the light edit for clarity.
     fn sentence(&self) -> String {
-        words::capitalised(&words::as_sentence(&self.request.prompt.normalized()))
+        words::as_sentence(&self.request.prompt.normalized())
     }
 }

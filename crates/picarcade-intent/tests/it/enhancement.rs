@@ -103,6 +103,6 @@ fn lone_and_unpaired_tags_are_text() {
         let mut request = request(prompt, "ir");
         request.media.reference_images.clear();
         let text = enhance(PromptType::EditImageRef, &request, false);
-        assert!(text.to_lowercase().contains(prompt), "{text}");
+        assert!(text.contains(prompt), "{text}");
     }
 }

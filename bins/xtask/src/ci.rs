@@ -21,17 +21,26 @@ const CHECKS: [Check; 7] = [
     ("docs", docs),
 ];
 
-/// All of them, or those that are named; the first failure ends it.
+/// All of them, or those that are named; the last line names those that failed.
 pub(crate) fn run(names: &[String]) -> Result<()> {
     if let Some(unknown) = names.iter().find(|name| CHECKS.iter().all(|(check, _)| check != name)) {
         let known: Vec<_> = CHECKS.iter().map(|(name, _)| *name).collect();
         bail!("there is no check {unknown:?}; there are {}", known.join(", "));
     }
     step("components", setup::components)?;
+    let mut failed = Vec::new();
     for (name, check) in CHECKS {
-        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
-            step(name, check)?;
+        if !(names.is_empty() || names.iter().any(|wanted| wanted == name)) {
+            continue;
         }
+        // One run shows everything that is wrong.
+        if let Err(error) = step(name, check) {
+            eprintln!("{error:#}");
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed at: {}", failed.join(", "));
     }
     println!("All checks passed.");
     Ok(())

@@ -1,7 +1,7 @@
 //! The project's own commands: everything that would take two commands otherwise.
 //!
-//! A command is a list of steps. Each prints its name and then its seconds; the first that fails ends the run, its
-//! name is on the last line, and the exit code is 1.
+//! A command is a list of steps. Each prints its name and then its seconds; what failed is named on the last line, and the
+//! exit code is 1 (2 for a wrong call).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 mod bench;

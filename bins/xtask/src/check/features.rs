@@ -6,17 +6,18 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::metadata::{Metadata, Package};
 use crate::step::{cargo, execute};
 
-/// Fails at the first combination that does not build.
+/// Fails with a line for each combination that does not build, after all were tried.
 pub(crate) fn check(metadata: &Metadata) -> Result<()> {
     let published: Vec<&Package> = metadata.ours().filter(|package| package.is_published()).collect();
     if published.is_empty() {
         bail!("no crate is published, which cannot be");
     }
+    let mut faults = Vec::new();
     for package in published {
         if !package.manifest_path.with_file_name("src").join("lib.rs").exists() {
             continue;
@@ -27,8 +28,13 @@ pub(crate) fn check(metadata: &Metadata) -> Result<()> {
             let mut command = cargo();
             command.args(["clippy", "--lib", "--no-default-features", "--quiet", "--package"]);
             command.args([package.name.as_str(), "--features", features.as_str(), "--", "-D", "warnings"]);
-            execute(&mut command).with_context(|| format!("{} with [{features}]", package.name))?;
+            if let Err(error) = execute(&mut command) {
+                faults.push(format!("{} with [{features}]: {error:#}", package.name));
+            }
         }
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
     }
     Ok(())
 }

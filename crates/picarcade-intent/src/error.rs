@@ -89,7 +89,7 @@ pub enum ConfigError {
     /// The model's name is empty, too long, or not plain ASCII; at Replicate, not `owner/name` or `owner/name:version`.
     #[error("the name of the model cannot be used")]
     Model,
-    /// The HTTP client cannot be set up, for want of certificates for example.
-    #[error("the HTTP client cannot be set up")]
+    /// The HTTP client cannot be set up; nearly always because the system has no root certificates.
+    #[error("the HTTP client cannot be set up: are root certificates installed?")]
     Client,
 }

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{Client, RequestBuilder, Url, redirect, retry};
+use reqwest::{Certificate, Client, RequestBuilder, Url, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -58,16 +58,19 @@ pub enum Version {
 
 impl Http {
     pub(super) fn new(settings: Settings<'_>) -> Result<Self, ConfigError> {
-        let client = Client::builder()
+        let base = base(settings.base_url, settings.version)?;
+        let mut client = Client::builder()
             .default_headers(settings.headers)
             .user_agent(concat!("picarcade/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
             .read_timeout(settings.read_timeout)
             .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .build()
-            .map_err(|_| ConfigError::Client)?;
-        Ok(Self { client, base: base(settings.base_url, settings.version)? })
+            .retry(retry::never());
+        if base.scheme() == "http" {
+            // A gateway without TLS must not fail for want of root certificates, which small containers do not have.
+            client = client.tls_certs_only(std::iter::empty::<Certificate>());
+        }
+        Ok(Self { client: client.build().map_err(|_| ConfigError::Client)?, base })
     }
 
     pub(super) fn post(&self, path: &str) -> RequestBuilder {

@@ -162,10 +162,7 @@ fn cost_of(result: &Result<Answer, ProviderError>, estimate: u64) -> u64 {
 /// What the breaker should think of a call. A caller's mistake and a spent budget say nothing of the provider's health,
 /// and an answer that breaks the contract is a failure: a provider that only talks nonsense is as good as down.
 fn outcome(result: &Result<Answer, ProviderError>) -> Outcome {
-    let error = match result {
-        Ok(_) => return Outcome::Success,
-        Err(error) => error,
-    };
+    let Err(error) = result else { return Outcome::Success };
     let kind = match error.kind {
         ProviderErrorKind::Connect => FailureKind::Connect,
         ProviderErrorKind::Timeout => FailureKind::Timeout,

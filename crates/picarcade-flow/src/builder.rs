@@ -120,7 +120,7 @@ impl FlowBuilder {
             Some(limiter) => limiter,
             None => default_limits()
                 .into_iter()
-                .fold(Limiter::builder(), |builder, limit| builder.limit(limit))
+                .fold(Limiter::builder(), picarcade_ratelimit::LimiterBuilder::limit)
                 .build()?,
         };
         let provider = self.provider.filter(|_| self.policy.mode != Mode::Local);

@@ -21,10 +21,10 @@ impl Shared {
     ) -> (String, CacheSource) {
         let verdict = &decided.verdict;
         let key = enhancement_key(request, verdict.prompt_type, verdict.audio, self.classifier_id());
-        if control == CacheControl::Use {
-            if let Some(hit) = self.caches.enhancement.peek(&key) {
-                return (hit.value.text.clone(), hit.source);
-            }
+        if control == CacheControl::Use
+            && let Some(hit) = self.caches.enhancement.peek(&key)
+        {
+            return (hit.value.text.clone(), hit.source);
         }
         let keep = decided.failed.is_none();
         let loader = {

@@ -43,10 +43,10 @@ impl Shared {
         control: CacheControl,
     ) -> Result<Decided, FlowError> {
         let key = intent_key(request, &caller.user, rules, self.classifier_id(), self.policy.mode);
-        if control == CacheControl::Use {
-            if let Some(hit) = self.caches.intent.peek(&key) {
-                return Ok(Decided { verdict: hit.value, cache: hit.source, failed: None });
-            }
+        if control == CacheControl::Use
+            && let Some(hit) = self.caches.intent.peek(&key)
+        {
+            return Ok(Decided { verdict: hit.value, cache: hit.source, failed: None });
         }
         let loader = {
             let (shared, request, rules) = (Arc::clone(self), Arc::clone(request), Arc::clone(rules));

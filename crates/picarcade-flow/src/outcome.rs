@@ -126,10 +126,10 @@ impl Generations {
         if recent.by_id.insert(Arc::clone(&id), generation).is_none() {
             recent.order.push_back(id);
         }
-        if recent.order.len() > REMEMBERED {
-            if let Some(oldest) = recent.order.pop_front() {
-                recent.by_id.remove(&oldest);
-            }
+        if recent.order.len() > REMEMBERED
+            && let Some(oldest) = recent.order.pop_front()
+        {
+            recent.by_id.remove(&oldest);
         }
     }
 
@@ -154,13 +154,12 @@ impl Shared {
         report: OutcomeReport,
     ) -> Result<Reported, FlowError> {
         check(&report)?;
-        let generation = match self.generations.find(generation_id) {
-            Some(generation) => generation,
-            None => {
-                let found = self.logged(generation_id).await.ok_or(FlowError::NotFound)?;
-                self.generations.insert(generation_id, found.clone());
-                found
-            }
+        let generation = if let Some(generation) = self.generations.find(generation_id) {
+            generation
+        } else {
+            let found = self.logged(generation_id).await.ok_or(FlowError::NotFound)?;
+            self.generations.insert(generation_id, found.clone());
+            found
         };
         if *generation.user_id != *caller.user {
             return Err(FlowError::NotFound);

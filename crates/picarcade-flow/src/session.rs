@@ -16,6 +16,7 @@ const MAX_SESSIONS: usize = 100_000;
 
 /// One session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the contract's word for its name")]
 pub struct Session {
     /// Its name, chosen by the caller.
     pub session_id: String,

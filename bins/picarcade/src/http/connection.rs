@@ -210,11 +210,11 @@ mod tests {
     async fn an_idle_connection_has_its_own_time_and_the_first_byte_starts_the_heads() {
         let patience = Patience::new();
         drop(patience.answering(false));
-        tokio::time::advance(IDLE - Duration::from_secs(1)).await;
+        tokio::time::advance(IDLE.checked_sub(Duration::from_secs(1)).unwrap()).await;
         patience.received();
         tokio::time::advance(Duration::from_secs(4)).await;
         patience.received();
-        assert_eq!(waited(&patience).await, HEAD - Duration::from_secs(4));
+        assert_eq!(waited(&patience).await, HEAD.checked_sub(Duration::from_secs(4)).unwrap());
     }
 
     #[tokio::test(start_paused = true)]

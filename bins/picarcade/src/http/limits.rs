@@ -18,10 +18,10 @@ pub(crate) fn whole_seconds(duration: Duration) -> u64 {
 /// Adds the caller's limits to a response.
 pub(crate) fn write(headers: &mut HeaderMap, report: &Report) {
     for (name, value) in [(POLICY, headers::policy(report)), (LIMIT, headers::limit(report))] {
-        if let Ok(value) = HeaderValue::try_from(value) {
-            if !value.is_empty() {
-                headers.insert(name, value);
-            }
+        if let Ok(value) = HeaderValue::try_from(value)
+            && !value.is_empty()
+        {
+            headers.insert(name, value);
         }
     }
 }

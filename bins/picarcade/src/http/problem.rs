@@ -16,9 +16,12 @@ use crate::http::limits;
 /// The media type of every error.
 pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// One error on its way out.
+/// One error on its way out; boxed, so that the good results beside it stay small.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub(crate) struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldProblem>,
@@ -41,13 +44,13 @@ struct Body<'a> {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Parts {
             status,
             detail: detail.into(),
             errors: Vec::new(),
             violated: Vec::new(),
             headers: HeaderMap::new(),
-        }
+        }))
     }
 
     pub(crate) fn fields(errors: Vec<FieldProblem>) -> Self {
@@ -55,18 +58,20 @@ impl Problem {
             [only] => format!("{}: {}", only.pointer, only.detail),
             more => format!("{} fields are wrong", more.len()),
         };
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+        let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        problem.0.errors = errors;
+        problem
     }
 
     pub(crate) fn unauthorized(detail: &'static str) -> Self {
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, detail);
-        problem.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        problem.0.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         problem
     }
 
     pub(crate) fn unavailable(detail: &'static str, retry_after: Duration) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        problem.headers.insert(RETRY_AFTER, HeaderValue::from(limits::whole_seconds(retry_after)));
+        problem.0.headers.insert(RETRY_AFTER, HeaderValue::from(limits::whole_seconds(retry_after)));
         problem
     }
 
@@ -80,14 +85,14 @@ impl Problem {
     }
 
     fn body(&self) -> Body<'_> {
-        let title = self.status.canonical_reason().unwrap_or("Error");
+        let title = self.0.status.canonical_reason().unwrap_or("Error");
         Body {
             kind: "about:blank",
             title,
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            errors: &self.errors,
-            violated: &self.violated,
+            status: self.0.status.as_u16(),
+            detail: &self.0.detail,
+            errors: &self.0.errors,
+            violated: &self.0.violated,
         }
     }
 }
@@ -98,8 +103,8 @@ impl From<FlowError> for Problem {
             FlowError::Invalid(errors) => Self::fields(errors),
             FlowError::Limited(denial) => {
                 let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "a limit is reached");
-                problem.violated = denial.violated.iter().map(limits::status_json).collect();
-                limits::write_denial(&mut problem.headers, &denial);
+                problem.0.violated = denial.violated.iter().map(limits::status_json).collect();
+                limits::write_denial(&mut problem.0.headers, &denial);
                 problem
             }
             FlowError::NotFound => Self::not_found(),
@@ -114,9 +119,9 @@ impl From<FlowError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self.body()).unwrap_or_default();
-        let mut response = (self.status, Bytes::from(body)).into_response();
+        let mut response = (self.0.status, Bytes::from(body)).into_response();
         let headers = response.headers_mut();
-        headers.extend(self.headers);
+        headers.extend(self.0.headers);
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         response
     }
@@ -132,7 +137,7 @@ pub(crate) fn dress(response: Response) -> Response {
     let mut problem =
         Problem::new(status, status.canonical_reason().unwrap_or("the request could not be answered"));
     if let Some(allow) = response.headers().get(ALLOW) {
-        problem.headers.insert(ALLOW, allow.clone());
+        problem.0.headers.insert(ALLOW, allow.clone());
     }
     problem.into_response()
 }

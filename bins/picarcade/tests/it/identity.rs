@@ -38,7 +38,7 @@ async fn keys_are_needed_where_they_are_configured() {
     assert_eq!(service.request(Method::GET, "/health/ready").send().await.unwrap().status(), 200);
 }
 
-fn token(algorithm: Algorithm, secret: &str, changes: Value) -> String {
+fn token(algorithm: Algorithm, secret: &str, changes: &Value) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut claims: BTreeMap<String, Value> = serde_json::from_value(
         json!({"sub": "ann", "role": "authenticated", "aud": "authenticated", "exp": now + 600}),
@@ -62,7 +62,7 @@ async fn a_token_is_its_user_and_nobody_else() {
     let sent = async |token: &str, body: &Value| {
         status(&service, &[("authorization", &format!("Bearer {token}"))], body).await
     };
-    let good = token(Algorithm::HS256, SECRET, json!({}));
+    let good = token(Algorithm::HS256, SECRET, &json!({}));
     assert_eq!(sent(&good, &body).await, 200);
     assert_eq!(sent(&good, &json!({"prompt": "a red fox", "user_id": "ann"})).await, 200);
     assert_eq!(sent(&good, &json!({"prompt": "a red fox", "user_id": "bob"})).await, 403);
@@ -80,16 +80,16 @@ async fn a_token_is_its_user_and_nobody_else() {
         parts.join(".")
     };
     for bad in [
-        token(Algorithm::HS256, "another secret", json!({})),
-        token(Algorithm::HS512, SECRET, json!({})),
-        token(Algorithm::HS256, SECRET, json!({"exp": 1_000_000})),
-        token(Algorithm::HS256, SECRET, json!({"exp": null})),
-        token(Algorithm::HS256, SECRET, json!({"aud": "else"})),
-        token(Algorithm::HS256, SECRET, json!({"aud": null})),
-        token(Algorithm::HS256, SECRET, json!({"sub": ""})),
-        token(Algorithm::HS256, SECRET, json!({"sub": null})),
-        token(Algorithm::HS256, SECRET, json!({"role": "anon"})),
-        token(Algorithm::HS256, SECRET, json!({"role": "service_role"})),
+        token(Algorithm::HS256, "another secret", &json!({})),
+        token(Algorithm::HS512, SECRET, &json!({})),
+        token(Algorithm::HS256, SECRET, &json!({"exp": 1_000_000})),
+        token(Algorithm::HS256, SECRET, &json!({"exp": null})),
+        token(Algorithm::HS256, SECRET, &json!({"aud": "else"})),
+        token(Algorithm::HS256, SECRET, &json!({"aud": null})),
+        token(Algorithm::HS256, SECRET, &json!({"sub": ""})),
+        token(Algorithm::HS256, SECRET, &json!({"sub": null})),
+        token(Algorithm::HS256, SECRET, &json!({"role": "anon"})),
+        token(Algorithm::HS256, SECRET, &json!({"role": "service_role"})),
         unsigned,
         "nonsense".to_owned(),
     ] {

@@ -79,7 +79,7 @@ async fn a_batch_comes_back_in_order_and_a_bad_one_costs_itself() {
     for (index, result) in results.into_iter().enumerate() {
         match result {
             Ok(processed) => {
-                assert_eq!(processed.answer.original_prompt, format!("make number {index} blue"))
+                assert_eq!(processed.answer.original_prompt, format!("make number {index} blue"));
             }
             Err(FlowError::Invalid(_)) => assert_eq!(index % 7, 3),
             Err(other) => panic!("{other}"),

@@ -33,7 +33,7 @@ async fn an_infeasible_answer_is_corrected_and_says_so() {
     house.mock().push(Reply::Answer(Answer::of("VIDEO_EDIT").enhanced("Edit the video.")));
     let answer = house.ask(edit("make the sky purple")).await;
     assert_eq!(answer.prompt_type.as_str(), "EDIT_IMAGE");
-    assert_eq!(answer.corrected_from.map(|from| from.as_str()), Some("VIDEO_EDIT"));
+    assert_eq!(answer.corrected_from.map(picarcade_intent::PromptType::as_str), Some("VIDEO_EDIT"));
     assert_eq!(answer.source.as_str(), "llm");
     assert_ne!(answer.enhanced_prompt, "Edit the video.");
 }

@@ -71,9 +71,9 @@ impl Jwks {
     /// The key of this id; without an id the only key there is. Fetches when it must, one fetch at a time.
     pub(crate) async fn key(&self, id: Option<&str>) -> Lookup {
         let mut state = self.state.lock().await;
-        let stale = state.fetched.is_none_or(|at| at.elapsed() > FRESH);
+        let old = state.fetched.is_none_or(|at| at.elapsed() > FRESH);
         let rested = state.tried.is_none_or(|at| at.elapsed() > COOL_DOWN);
-        if rested && (stale || state.find(id).is_none()) {
+        if rested && (old || state.find(id).is_none()) {
             state.tried = Some(Instant::now());
             match self.fetch().await {
                 Ok(keys) => {

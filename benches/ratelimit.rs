@@ -1,15 +1,19 @@
-//! One decision over four scopes and nine limits: ours in memory, and governor doing nine keyed checks.
+//! One decision over four scopes and nine limits: ours in memory, and governor doing nine keyed checks; ours in Redis,
+//! and a script that increments one counter; and the same with leases.
 //!
 //! governor's checks are sequential: a request that the ninth denies has consumed eight. Ours is one decision, which
 //! also reports how every limit stands. Subjects are many in `subjects`, to see that the time does not grow with them.
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
-use picarcade_ratelimit::{Limit, Limiter, Scope, Subjects, Window};
+use picarcade_ratelimit::{Leases, Limit, Limiter, RedisStore, Scope, Subjects, Window};
+use picarcade_redis::{Config, RedisHandle, Script};
+use picarcade_testkit::RedisServer;
 use tokio::runtime::Runtime;
 
 /// So large that nothing is denied in the time of a bench.
@@ -91,5 +95,75 @@ fn subjects(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decision, subjects);
+/// `tasks` tasks share the iterations; the time is of all of them together.
+async fn shared<F>(tasks: u64, iterations: u64, call: impl Fn() -> F + Clone + Send + 'static) -> Duration
+where
+    F: Future<Output = ()> + Send,
+{
+    let began = Instant::now();
+    let mut set = tokio::task::JoinSet::new();
+    for task in 0..tasks {
+        let call = call.clone();
+        let share = iterations / tasks + u64::from(task < iterations % tasks);
+        set.spawn(async move {
+            for _ in 0..share {
+                call().await;
+            }
+        });
+    }
+    set.join_all().await;
+    began.elapsed()
+}
+
+fn redis(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let server = runtime.block_on(RedisServer::start()).expect("a redis-server");
+    let handle = runtime.block_on(async {
+        let config = Config { prefix: "bench:".to_owned(), ..Config::new(server.url()) };
+        let handle = RedisHandle::connect(config).expect("a usable configuration");
+        handle.ready(Duration::from_secs(10)).await.expect("a connection");
+        handle
+    });
+    let store = Arc::new(RedisStore::new(handle.clone()));
+    let exact = Limiter::builder().limits(limits()).store(store).build().expect("limits");
+    let requests = limits().into_iter().filter(|limit| limit.unit() == picarcade_ratelimit::Unit::Requests);
+    let leases = Leases::of(requests.clone().map(|limit| limit.name().to_owned())).largest(100_000);
+    let store = Arc::new(RedisStore::new(handle.clone()).tag("leased"));
+    let leased = Limiter::builder().limits(requests).store(store).leases(leases).build().expect("limits");
+    let script = Arc::new(Script::new("bench.one_counter", "return redis.call('INCR', KEYS[1])"));
+
+    let mut group = criterion.benchmark_group("ratelimit/redis");
+    for tasks in [1, 64] {
+        group.bench_function(BenchmarkId::new("one counter script", tasks), |bencher| {
+            bencher.to_async(&runtime).iter_custom(|iterations| {
+                let (handle, script) = (handle.clone(), Arc::clone(&script));
+                shared(tasks, iterations, move || {
+                    let (handle, script) = (handle.clone(), Arc::clone(&script));
+                    async move {
+                        black_box(handle.eval(&script, &[b"counter"], &[b"1"]).await.expect("an answer"));
+                    }
+                })
+            });
+        });
+        for (name, limiter) in [("picarcade 9 limits", &exact), ("picarcade 7 limits leased", &leased)] {
+            group.bench_function(BenchmarkId::new(name, tasks), |bencher| {
+                bencher.to_async(&runtime).iter_custom(|iterations| {
+                    let limiter = limiter.clone();
+                    shared(tasks, iterations, move || {
+                        let limiter = limiter.clone();
+                        async move {
+                            let subjects = Subjects::default().user("user-0192f0").api_key("partner").endpoint("process");
+                            let decision = limiter.acquire(&subjects, 1, 0).await.expect("a decision");
+                            assert!(!decision.report().local, "the store is away");
+                            black_box(decision);
+                        }
+                    })
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decision, redis, subjects);
 criterion_main!(benches);

@@ -4,14 +4,14 @@
 //! expected, counted in memory. Money is closed: a dollar that nobody counts is a dollar too many. The mode and how often
 //! it changed can be seen; nothing is ever silently open.
 //!
-//! The share begins empty when the store is lost and is forgotten when it is back. Around each change a subject can
-//! therefore be admitted up to its share more than its limit by each instance.
+//! The share begins empty when the store is first lost, knows nothing of what the store counted, and is kept when the store
+//! is back, so that a store that comes and goes does not make it anew. Around an outage a subject can therefore be
+//! admitted, by all instances together, up to its limit once more within one window.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 
 use crate::memory::MemoryStore;
 use crate::{
@@ -23,8 +23,7 @@ use crate::{
 pub struct Fallback {
     store: Arc<dyn Store>,
     share: Plan,
-    local: Mutex<Arc<MemoryStore>>,
-    max_subjects: usize,
+    local: MemoryStore,
     is_local: AtomicBool,
     changes: AtomicU64,
 }
@@ -39,8 +38,7 @@ impl Fallback {
         Self {
             store,
             share,
-            local: Mutex::new(Arc::new(MemoryStore::new(max_subjects, 1))),
-            max_subjects,
+            local: MemoryStore::new(max_subjects, 1),
             is_local: AtomicBool::new(false),
             changes: AtomicU64::new(0),
         }
@@ -54,7 +52,6 @@ impl Fallback {
         if local {
             tracing::warn!("the limit store is away: requests by this instance's share, money closed");
         } else {
-            *self.local.lock() = Arc::new(MemoryStore::new(self.max_subjects, 1));
             tracing::info!("the limit store is back: exact again");
         }
     }
@@ -94,8 +91,7 @@ impl Store for Fallback {
         if ask.cost_micros > 0 {
             return Err(failure);
         }
-        let local = Arc::clone(&*self.local.lock());
-        let mut verdict = local.try_acquire(Ask { plan: &self.share, ..ask })?;
+        let mut verdict = self.local.try_acquire(Ask { plan: &self.share, ..ask })?;
         match &mut verdict {
             Verdict::Admitted(report) => report.local = true,
             Verdict::Denied(denial) => denial.report.local = true,
@@ -114,11 +110,14 @@ impl Store for Fallback {
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
         match self.learn(self.store.usage(plan, subjects).await) {
             Err(Error::Unavailable { .. } | Error::Interrupted { .. }) => {
-                let local = Arc::clone(&*self.local.lock());
-                Ok(Report { local: true, ..local.usage_now(&self.share, subjects) })
+                Ok(Report { local: true, ..self.local.usage_now(&self.share, subjects) })
             }
             answer => answer,
         }
+    }
+
+    fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
+        self.store.reservation_for(subjects)
     }
 
     fn mode(&self) -> Mode {

@@ -18,6 +18,7 @@ mod redis;
 mod report;
 mod reservation;
 mod scope;
+mod sharded;
 mod store;
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -39,5 +40,6 @@ pub use redis::RedisStore;
 pub use report::{Admission, Decision, Denial, Report, Status};
 pub use reservation::Reservation;
 pub use scope::{MAX_SUBJECT_BYTES, Scope, Subjects};
+pub use sharded::{MAX_SHARDS, Shards};
 pub use store::{Ask, Mode, Outcome, ReservationId, Settled, Store, Verdict};
 pub use window::Window;

@@ -10,6 +10,7 @@ use crate::dollars::checked;
 use crate::fallback::Fallback;
 use crate::lease::Leased;
 use crate::memory::MemoryStore;
+use crate::sharded::{MAX_SHARDS, Shards, Split};
 use crate::{
     Admission, Ask, ConfigError, Decision, Error, Leases, Limit, Mode, Plan, Report, Reservation,
     ReservationId, Settled, Store, Subjects, Verdict,
@@ -90,6 +91,10 @@ impl Limiter {
         LimiterBuilder::default()
     }
 
+    fn new(plan: Plan, backend: Backend, ttl: Duration) -> Self {
+        Self { inner: Arc::new(Inner { plan, backend, ttl, tally: Tally::default() }) }
+    }
+
     /// Decides: every limit of the subjects is checked, then every one is charged `requests` and `cost_micros`, each
     /// 0 to 2^53. Costs are reserved, to be settled through the admission's reservation. Zero of a unit asks nothing
     /// of that unit's limits; they are reported all the same.
@@ -107,7 +112,10 @@ impl Limiter {
         checked("requests", requests)?;
         checked("cost_micros", cost_micros)?;
         let inner = &*self.inner;
-        let reservation = (cost_micros > 0).then(ReservationId::random);
+        let reservation = (cost_micros > 0).then(|| match &inner.backend {
+            Backend::Memory(_) => ReservationId::random(),
+            Backend::External(store) => store.reservation_for(subjects),
+        });
         let ask = Ask { plan: &inner.plan, subjects, requests, cost_micros, reservation, ttl: inner.ttl };
         let verdict = match &inner.backend {
             Backend::Memory(memory) => memory.try_acquire(ask),
@@ -207,7 +215,7 @@ impl Limiter {
         checked("actual_micros", actual_micros)?;
         let plan = &self.inner.plan;
         match &self.inner.backend {
-            Backend::Memory(memory) => Ok(memory.conclude(plan, id, Some(actual_micros))),
+            Backend::Memory(memory) => Ok(memory.conclude(id, Some(actual_micros))),
             Backend::External(store) => store.settle(plan, id, actual_micros).await,
         }
     }
@@ -215,7 +223,7 @@ impl Limiter {
     pub(crate) async fn release_id(&self, id: ReservationId) -> Result<Settled, Error> {
         let plan = &self.inner.plan;
         match &self.inner.backend {
-            Backend::Memory(memory) => Ok(memory.conclude(plan, id, None)),
+            Backend::Memory(memory) => Ok(memory.conclude(id, None)),
             Backend::External(store) => store.release(plan, id).await,
         }
     }
@@ -223,7 +231,7 @@ impl Limiter {
     /// Releases without waiting: in place where that is possible, else by a task of its own.
     pub(crate) fn release_in_background(&self, id: ReservationId) {
         if let Backend::Memory(memory) = &self.inner.backend {
-            memory.conclude(&self.inner.plan, id, None);
+            memory.conclude(id, None);
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
@@ -265,6 +273,7 @@ pub struct LimiterBuilder {
     reservation_ttl: Duration,
     instances: u32,
     leases: Option<Leases>,
+    shards: Option<Shards>,
 }
 
 impl Default for LimiterBuilder {
@@ -277,6 +286,7 @@ impl Default for LimiterBuilder {
             reservation_ttl: Duration::from_mins(15),
             instances: 1,
             leases: None,
+            shards: None,
         }
     }
 }
@@ -298,6 +308,15 @@ impl LimiterBuilder {
     /// this instance's share and money is closed: see [`Fallback`].
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Where the counts are kept when they are spread over a cluster: users in shards, everything shared leased. In the
+    /// place of [`LimiterBuilder::store`].
+    ///
+    /// Every shared limit on requests is leased then, as [`LimiterBuilder::leases`] says or by its defaults.
+    pub fn shards(mut self, shards: Shards) -> Self {
+        self.shards = Some(shards);
         self
     }
 
@@ -354,17 +373,33 @@ impl LimiterBuilder {
             return wrong("expected_instances", "is zero");
         }
         let plan = Plan::new(self.limits)?;
-        let backend = match self.store {
-            Some(mut store) => {
-                if let Some(leases) = &self.leases {
-                    leases.validate(&plan)?;
-                    store = Arc::new(Leased::new(store, &plan, leases, self.instances, self.max_subjects));
+        let (lender, store, leases) = match (self.shards, self.store) {
+            (Some(_), Some(_)) => return wrong("shards", "and a store cannot both be given"),
+            (Some(shards), None) => {
+                if shards.users.is_empty() || shards.users.len() > MAX_SHARDS {
+                    return wrong("shards", "are not from 1 to 255");
                 }
-                Backend::External(Arc::new(Fallback::new(store, &plan, self.instances, self.max_subjects)))
+                let mut leases = self.leases.unwrap_or_else(|| Leases::of::<String>([]));
+                leases.names.extend(Split::leased(&plan));
+                let lender = Arc::clone(&shards.shared);
+                (lender, Arc::new(Split::new(shards, &plan)) as Arc<dyn Store>, Some(leases))
             }
-            None => Backend::Memory(Box::new(MemoryStore::new(self.max_subjects, self.max_reservations))),
+            (None, Some(store)) => (Arc::clone(&store), store, self.leases),
+            (None, None) => {
+                let backend =
+                    Backend::Memory(Box::new(MemoryStore::new(self.max_subjects, self.max_reservations)));
+                return Ok(Limiter::new(plan, backend, self.reservation_ttl));
+            }
         };
-        let inner = Inner { plan, backend, ttl: self.reservation_ttl, tally: Tally::default() };
-        Ok(Limiter { inner: Arc::new(inner) })
+        let store = match leases {
+            Some(leases) => {
+                leases.validate(&plan)?;
+                let leased = Leased::new((lender, store), &plan, &leases, self.instances, self.max_subjects);
+                Arc::new(leased) as Arc<dyn Store>
+            }
+            None => store,
+        };
+        let store = Fallback::new(store, &plan, self.instances, self.max_subjects);
+        Ok(Limiter::new(plan, Backend::External(Arc::new(store)), self.reservation_ttl))
     }
 }

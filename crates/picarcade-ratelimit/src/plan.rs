@@ -1,5 +1,7 @@
 //! The limits of one limiter, checked and put in the order in which they are counted: by scope, then as configured.
 
+use std::sync::Arc;
+
 use crate::window::Shape;
 use crate::{ConfigError, Limit, Name, Scope, Unit, Window};
 
@@ -27,13 +29,33 @@ impl Rule {
     }
 }
 
+/// The rules of one scope, which are counted in one cell.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) rules: Arc<[Rule]>,
+    /// Tells apart what may not share a cell or a key: another unit, window or order of rules is another state. The amounts
+    /// of the limits are not in it, so that they can be changed while counts go on.
+    pub(crate) print: u32,
+}
+
+impl Group {
+    fn new(rules: Vec<Rule>) -> Self {
+        // FNV-1a, folded: short, the same in every process, and not a secret.
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for rule in &rules {
+            for byte in format!("{}/{};", rule.unit, rule.window).bytes() {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        Self { rules: rules.into(), print: (hash ^ (hash >> 32)) as u32 }
+    }
+}
+
 /// The limits of one limiter.
 #[derive(Debug, Clone)]
 pub struct Plan {
     limits: Vec<Limit>,
-    rules: Vec<Rule>,
-    /// Where the rules of each scope begin; the last one is where they all end.
-    bounds: [usize; 5],
+    groups: [Group; 4],
 }
 
 impl Plan {
@@ -47,8 +69,18 @@ impl Plan {
         }
         for (index, limit) in limits.iter().enumerate() {
             limit.validate()?;
-            if limits.iter().take(index).any(|other| other.name() == limit.name()) {
-                return Err(ConfigError::Duplicate(limit.name().to_owned()));
+            for other in limits.iter().take(index) {
+                if other.name() == limit.name() {
+                    return Err(ConfigError::Duplicate(limit.name().to_owned()));
+                }
+                let kind = |limit: &Limit| (limit.scope(), limit.unit(), limit.window().to_string());
+                if kind(other) == kind(limit) {
+                    return Err(ConfigError::Limit {
+                        limit: limit.name().to_owned(),
+                        field: "window",
+                        reason: "is that of another limit of the same scope and unit",
+                    });
+                }
             }
         }
         Ok(Self::of_valid(limits))
@@ -57,16 +89,16 @@ impl Plan {
     /// The plan of limits that come from a plan: one that is not valid is left out.
     pub(crate) fn of_valid(mut limits: Vec<Limit>) -> Self {
         limits.sort_by_key(Limit::scope);
-        let mut rules: Vec<Rule> = Vec::with_capacity(limits.len());
+        let mut rules: [Vec<Rule>; 4] = Default::default();
         for limit in &limits {
             let Ok(name) = limit.validate() else { continue };
             let (scope, unit, window) = (limit.scope(), limit.unit(), limit.window());
             let shape = window.shape(limit.limit());
-            rules.push(Rule { name, scope, unit, limit: limit.limit(), window, shape });
+            if let Some(rules) = rules.get_mut(scope as usize) {
+                rules.push(Rule { name, scope, unit, limit: limit.limit(), window, shape });
+            }
         }
-        let begin = |index: usize| rules.partition_point(|rule| (rule.scope as usize) < index);
-        let bounds = [begin(0), begin(1), begin(2), begin(3), begin(4)];
-        Self { limits, rules, bounds }
+        Self { limits, groups: rules.map(Group::new) }
     }
 
     /// The limits, by scope and then as configured.
@@ -75,17 +107,18 @@ impl Plan {
         &self.limits
     }
 
-    pub(crate) fn rules(&self) -> &[Rule] {
-        &self.rules
+    /// The rules of each scope that has any.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (Scope, &Group)> {
+        Scope::ALL.into_iter().zip(&self.groups).filter(|(_, group)| !group.rules.is_empty())
     }
 
     /// The rules of one scope.
     pub(crate) fn of(&self, scope: Scope) -> &[Rule] {
-        let index = scope as usize;
-        match (self.bounds.get(index), self.bounds.get(index + 1)) {
-            (Some(&from), Some(&to)) => self.rules.get(from..to).unwrap_or_default(),
-            _ => &[],
-        }
+        self.group(scope).map(|group| &*group.rules).unwrap_or_default()
+    }
+
+    pub(crate) fn group(&self, scope: Scope) -> Option<&Group> {
+        self.groups.get(scope as usize)
     }
 }
 
@@ -119,5 +152,26 @@ mod tests {
         let error = Plan::new(vec![limit.clone(), limit]).unwrap_err();
         assert_eq!(error, ConfigError::Duplicate("user-requests-utc-day".to_owned()));
         assert!(Plan::new(Vec::new()).unwrap().of(Scope::Global).is_empty());
+    }
+
+    #[test]
+    fn two_limits_do_not_count_one_thing() {
+        let limit =
+            |most| Limit::requests(Scope::User, most, Window::UtcDay).named(format!("at-most-{most}"));
+        let error = Plan::new(vec![limit(1), limit(2)]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "limit at-most-2: window is that of another limit of the same scope and unit"
+        );
+    }
+
+    #[test]
+    fn prints_tell_windows_apart_but_not_amounts() {
+        let print = |limit| Plan::new(vec![limit]).unwrap().group(Scope::User).unwrap().print;
+        let minute = Window::Sliding(Duration::from_secs(60));
+        let day = print(Limit::requests(Scope::User, 1, Window::UtcDay));
+        assert_eq!(day, print(Limit::requests(Scope::User, 2, Window::UtcDay)));
+        assert_ne!(day, print(Limit::requests(Scope::User, 1, minute)));
+        assert_ne!(day, print(Limit::cost(Scope::User, 1, Window::UtcDay)));
     }
 }

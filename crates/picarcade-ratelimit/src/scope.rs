@@ -25,7 +25,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// All four, in the order of [`Scope::index`].
+    /// All four, in the order in which reports name them.
     pub const ALL: [Self; 4] = [Self::User, Self::ApiKey, Self::Endpoint, Self::Global];
 
     /// `USER`, `API_KEY`, `ENDPOINT` or `GLOBAL`.

@@ -33,6 +33,19 @@ impl ReservationId {
     pub fn parse(text: &str) -> Option<Self> {
         uuid::Uuid::try_parse(text).ok().map(Self)
     }
+
+    /// The same id, saying where its user's counts are. The last byte is random in every version of UUID in use.
+    pub(crate) fn in_shard(self, shard: u8) -> Self {
+        let mut bytes = self.0.into_bytes();
+        if let Some(last) = bytes.last_mut() {
+            *last = shard;
+        }
+        Self(uuid::Uuid::from_bytes(bytes))
+    }
+
+    pub(crate) fn shard(self) -> u8 {
+        self.0.into_bytes().last().copied().unwrap_or_default()
+    }
 }
 
 impl fmt::Display for ReservationId {
@@ -193,6 +206,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the store cannot be asked.
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error>;
+
+    /// The id under which to reserve for these subjects: any, unless the store wants to find its way back by it.
+    fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
+        let _ = subjects;
+        ReservationId::random()
+    }
 
     /// How it decides at present.
     fn mode(&self) -> Mode {

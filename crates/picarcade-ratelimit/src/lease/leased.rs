@@ -48,6 +48,9 @@ struct Held {
 /// See the module's text.
 #[derive(Debug)]
 pub(crate) struct Leased {
+    /// Where chunks are debited.
+    lender: Arc<dyn Store>,
+    /// Where all else is decided.
     store: Arc<dyn Store>,
     rest: Plan,
     rules: Vec<Rule>,
@@ -62,7 +65,7 @@ type Taken = Vec<(Arc<Place>, Status)>;
 
 impl Leased {
     pub(crate) fn new(
-        store: Arc<dyn Store>,
+        (lender, store): (Arc<dyn Store>, Arc<dyn Store>),
         plan: &Plan,
         leases: &Leases,
         instances: u32,
@@ -79,6 +82,7 @@ impl Leased {
             Rule { scope: limit.scope(), plan: Plan::of_valid(vec![limit]), tail, places: Mutex::default() }
         });
         Self {
+            lender,
             store,
             rest: Plan::of_valid(rest),
             rules: rules.collect(),
@@ -176,7 +180,7 @@ impl Leased {
         let lease = Ask::new(&rule.plan, ask.subjects)
             .requests(size)
             .lease(id, self.hold * 2 + Duration::from_secs(5));
-        match self.store.acquire(lease).await? {
+        match self.lender.acquire(lease).await? {
             Verdict::Denied(denial) => Ok(Err(denial)),
             Verdict::Admitted(report) => {
                 let Some(status) = report.statuses.first().copied() else {
@@ -194,7 +198,7 @@ impl Leased {
     /// A settlement that fails leaves the chunk charged, which is the strict side.
     fn settle_in_background(&self, plan: &Plan, id: ReservationId, used: u64) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (store, plan) = (Arc::clone(&self.store), plan.clone());
+        let (store, plan) = (Arc::clone(&self.lender), plan.clone());
         runtime.spawn(async move {
             if let Err(error) = store.settle(&plan, id, used).await {
                 tracing::debug!(%error, "the rest of a lease could not be given back");
@@ -209,7 +213,7 @@ impl Leased {
             statuses = self.store.usage(&self.rest, subjects).await?.statuses;
         }
         for rule in self.rules.iter().filter(|rule| subjects.of(rule.scope).is_some()) {
-            statuses.extend(self.store.usage(&rule.plan, subjects).await?.statuses);
+            statuses.extend(self.lender.usage(&rule.plan, subjects).await?.statuses);
         }
         Ok(Report::new(ordered(plan, statuses), false))
     }
@@ -260,7 +264,7 @@ impl Store for Leased {
             return self.refuse(&ask, denials).await.map(Verdict::Denied);
         }
         let leased = taken.iter().map(|(_, status)| *status);
-        let concerned = ask.cost_micros > 0
+        let concerned = ask.reservation.is_some()
             || self.rest.limits().iter().any(|limit| ask.subjects.of(limit.scope()).is_some());
         if !concerned {
             return Ok(Verdict::Admitted(Report::new(leased.collect(), false)));
@@ -294,6 +298,10 @@ impl Store for Leased {
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
         self.survey(plan, subjects).await
+    }
+
+    fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
+        self.store.reservation_for(subjects)
     }
 
     fn mode(&self) -> Mode {

@@ -26,6 +26,9 @@ use crate::{
     Ask, Denial, Error, Plan, Report, ReservationId, Scope, Settled, Status, Store, Subjects, Unit, Verdict,
 };
 
+/// The global scope has one subject, and one cell for each plan that is asked about.
+const GLOBAL_CELLS: usize = 127;
+
 /// Counts in this process.
 #[derive(Debug)]
 pub struct MemoryStore {
@@ -45,7 +48,7 @@ impl MemoryStore {
     pub fn new(max_subjects: usize, max_reservations: usize) -> Self {
         let table = || Table::new(max_subjects);
         Self {
-            tables: [table(), table(), table(), Table::new(1)],
+            tables: [table(), table(), table(), Table::new(GLOBAL_CELLS)],
             book: Mutex::new(Reservations::new(max_reservations)),
             due: AtomicU64::new(u64::MAX),
             clock: Clock::system(),
@@ -65,7 +68,7 @@ impl MemoryStore {
 
     /// The decision itself.
     pub(crate) fn acquire_at(&self, ask: Ask<'_>, now: u64) -> Result<Verdict, Error> {
-        self.expire(ask.plan, now);
+        self.expire(now);
         if let Some(id) = ask.reservation {
             let mut book = self.book.lock();
             if book.estimate(id).is_some() {
@@ -92,22 +95,22 @@ impl MemoryStore {
         Ok(Verdict::Admitted(report))
     }
 
-    pub(crate) fn conclude(&self, plan: &Plan, id: ReservationId, actual: Option<u64>) -> Settled {
+    pub(crate) fn conclude(&self, id: ReservationId, actual: Option<u64>) -> Settled {
         let now = self.clock.now();
-        self.expire(plan, now);
+        self.expire(now);
         let mut book = self.book.lock();
         let (answer, change) = book.conclude(id, actual, now);
         self.due.store(book.due(), Ordering::Relaxed);
         drop(book);
         if let Some(change) = change {
-            self.apply(plan, &change, now);
+            self.apply(&change, now);
         }
         answer
     }
 
     pub(crate) fn usage_now(&self, plan: &Plan, subjects: &Subjects<'_>) -> Report {
         let now = self.clock.now();
-        self.expire(plan, now);
+        self.expire(now);
         self.report(plan, subjects, now)
     }
 
@@ -128,20 +131,17 @@ impl MemoryStore {
 
     fn lock<'a>(&'a self, ask: &Ask<'_>, now: u64) -> Locked<'a> {
         Scope::ALL.map(|scope| {
-            let rules = ask.plan.of(scope);
-            if rules.is_empty() {
-                return None;
-            }
-            self.table(scope)?.enter(ask.subjects.of(scope)?, rules, now)
+            let group = ask.plan.group(scope).filter(|group| !group.rules.is_empty())?;
+            self.table(scope)?.enter(ask.subjects.of(scope)?, group, now)
         })
     }
 
     fn report(&self, plan: &Plan, subjects: &Subjects<'_>, now: u64) -> Report {
-        let mut statuses = Vec::with_capacity(plan.rules().len());
-        for scope in Scope::ALL {
+        let mut statuses = Vec::with_capacity(plan.limits().len());
+        for (scope, group) in plan.groups() {
             let Some(subject) = subjects.of(scope) else { continue };
-            let rules = plan.of(scope);
-            let mut held = self.table(scope).and_then(|table| table.find(subject));
+            let rules = &group.rules;
+            let mut held = self.table(scope).and_then(|table| table.find(subject, group.print));
             if let Some(cell) = held.as_mut().and_then(Held::cell) {
                 statuses.extend(cell.each(rules).map(|(rule, counter)| {
                     counter.advance(rule.shape, now);
@@ -156,30 +156,29 @@ impl MemoryStore {
         Report::new(statuses, false)
     }
 
-    fn expire(&self, plan: &Plan, now: u64) {
+    fn expire(&self, now: u64) {
         while now >= self.due.load(Ordering::Relaxed) {
             let mut book = self.book.lock();
             let change = book.expire_one(now);
             self.due.store(book.due(), Ordering::Relaxed);
             drop(book);
             let Some(change) = change else { return };
-            self.apply(plan, &change, now);
+            self.apply(&change, now);
         }
     }
 
-    fn apply(&self, plan: &Plan, change: &Change, now: u64) {
+    fn apply(&self, change: &Change, now: u64) {
         for charge in &change.charges {
-            let rules = plan.of(charge.scope);
             let Some(table) = self.table(charge.scope) else { continue };
             let held = if change.overage > 0 {
-                table.enter(&charge.subject, rules, now)
+                table.enter(&charge.subject, &charge.group, now)
             } else {
-                table.find(&charge.subject)
+                table.find(&charge.subject, charge.group.print)
             };
             let Some(mut held) = held else { continue };
             let Some(cell) = held.cell() else { continue };
             let same = cell.born == charge.born;
-            let held = cell.each(rules).filter(|(rule, _)| rule.unit == change.unit);
+            let held = cell.each(&charge.group.rules).filter(|(rule, _)| rule.unit == change.unit);
             for ((rule, counter), &start) in held.zip(&charge.starts) {
                 if same {
                     counter.conclude(change.conclude);
@@ -212,16 +211,15 @@ fn refusals(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> Vec<(usize, Refu
 }
 
 fn charge(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> (Report, Vec<Charge>) {
-    let mut statuses = Vec::with_capacity(ask.plan.rules().len());
+    let mut statuses = Vec::with_capacity(ask.plan.limits().len());
     let mut charges = Vec::new();
     let (unit, _) = ask.held();
     for (scope, held) in Scope::ALL.into_iter().zip(cells) {
-        let Some(held) = held else { continue };
-        let rules = ask.plan.of(scope);
+        let (Some(held), Some(group)) = (held, ask.plan.group(scope)) else { continue };
         let Some(cell) = held.cell() else { continue };
         let born = cell.born;
         let mut starts = Vec::new();
-        for (rule, counter) in cell.each(rules) {
+        for (rule, counter) in cell.each(&group.rules) {
             let amount = rule.ask(ask.requests, ask.cost_micros);
             let reserved = if ask.reservation.is_some() && rule.unit == unit { amount } else { 0 };
             let start = counter.charge(rule.shape, amount, reserved);
@@ -235,14 +233,20 @@ fn charge(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> (Report, Vec<Charg
                 held.keep();
             }
             let subject = ask.subjects.of(scope).unwrap_or_default().into();
-            charges.push(Charge { scope, subject, born, starts: starts.into_boxed_slice() });
+            charges.push(Charge {
+                scope,
+                group: group.clone(),
+                subject,
+                born,
+                starts: starts.into_boxed_slice(),
+            });
         }
     }
     (Report::new(statuses, false), charges)
 }
 
 fn denial(cells: &mut Locked<'_>, ask: &Ask<'_>, refusals: &[(usize, Refusal)], now: u64) -> Denial {
-    let mut statuses = Vec::with_capacity(ask.plan.rules().len());
+    let mut statuses = Vec::with_capacity(ask.plan.limits().len());
     for (scope, held) in Scope::ALL.into_iter().zip(cells) {
         let Some(cell) = held.as_mut().and_then(Held::cell) else { continue };
         for (rule, counter) in cell.each(ask.plan.of(scope)) {
@@ -265,12 +269,12 @@ impl Store for MemoryStore {
         self.try_acquire(ask)
     }
 
-    async fn settle(&self, plan: &Plan, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        Ok(self.conclude(plan, id, Some(actual_micros)))
+    async fn settle(&self, _: &Plan, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
+        Ok(self.conclude(id, Some(actual_micros)))
     }
 
-    async fn release(&self, plan: &Plan, id: ReservationId) -> Result<Settled, Error> {
-        Ok(self.conclude(plan, id, None))
+    async fn release(&self, _: &Plan, id: ReservationId) -> Result<Settled, Error> {
+        Ok(self.conclude(id, None))
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {

@@ -6,12 +6,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::plan::Group;
 use crate::{Outcome, ReservationId, Scope, Settled, Unit};
 
 /// What was charged in one scope.
 #[derive(Debug, Clone)]
 pub(super) struct Charge {
     pub(super) scope: Scope,
+    pub(super) group: Group,
     pub(super) subject: Box<str>,
     pub(super) born: u64,
     /// Where each rule of the held unit was charged, in their order.

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use hashbrown::HashTable;
 
 use super::cell::Cell;
-use crate::plan::Rule;
+use crate::plan::Group;
 
 /// Visits that still count when a subject's turn to be evicted comes.
 const MOST_VISITS: u8 = 3;
@@ -21,6 +21,7 @@ const MOST_VISITS: u8 = 3;
 #[derive(Debug)]
 struct Entry {
     hash: u64,
+    print: u32,
     visits: u8,
     subject: Box<str>,
     cell: Cell,
@@ -61,11 +62,10 @@ impl Shard {
         self.evicted
     }
 
-    /// The place of `subject`, if it has one.
-    pub(super) fn find(&self, hash: u64, subject: &str) -> Option<u32> {
-        self.index
-            .find(hash, |&place| self.entry(place).is_some_and(|entry| &*entry.subject == subject))
-            .copied()
+    /// The place of `subject` for the rules of that print, if it has one.
+    pub(super) fn find(&self, hash: u64, subject: &str, print: u32) -> Option<u32> {
+        let same = |entry: &Entry| entry.print == print && &*entry.subject == subject;
+        self.index.find(hash, |&place| self.entry(place).is_some_and(same)).copied()
     }
 
     /// The place of `subject`, which gets one if it has none.
@@ -73,19 +73,20 @@ impl Shard {
         &mut self,
         hash: u64,
         subject: &str,
-        rules: &[Rule],
+        group: &Group,
         now: u64,
         born: impl FnOnce() -> u64,
     ) -> u32 {
-        if let Some(place) = self.find(hash, subject) {
+        if let Some(place) = self.find(hash, subject, group.print) {
             if let Some(entry) = self.entry_mut(place) {
                 entry.visits = (entry.visits + 1).min(MOST_VISITS);
             }
             return place;
         }
-        self.drop_idle(rules, now);
+        self.drop_idle(group, now);
         while self.index.len() >= self.capacity && self.evict_one() {}
-        let entry = Entry { hash, visits: 0, subject: subject.into(), cell: Cell::new(rules, born()) };
+        let cell = Cell::new(&group.rules, born());
+        let entry = Entry { hash, print: group.print, visits: 0, subject: subject.into(), cell };
         let place = if let Some(place) = self.vacant.pop() {
             if let Some(free) = self.entries.get_mut(place as usize) {
                 *free = Some(entry);
@@ -123,11 +124,14 @@ impl Shard {
     }
 
     /// Looks at the head of each queue, so that arrivals pay for the departure of the idle.
-    fn drop_idle(&mut self, rules: &[Rule], now: u64) {
+    fn drop_idle(&mut self, group: &Group, now: u64) {
         for main in [false, true] {
             let queue = if main { &self.main } else { &self.small };
             let Some(&place) = queue.front() else { continue };
-            if self.cell(place).is_none_or(|cell| cell.is_idle(rules, now)) {
+            // A cell of other rules is left to its own kind.
+            let idle =
+                |entry: &mut Entry| entry.print == group.print && entry.cell.is_idle(&group.rules, now);
+            if self.entry_mut(place).is_none_or(idle) {
                 let queue = if main { &mut self.main } else { &mut self.small };
                 queue.pop_front();
                 self.remove(place);
@@ -185,9 +189,9 @@ mod tests {
     }
 
     fn visit(shard: &mut Shard, plan: &Plan, subject: u64, now: u64) {
-        let rules = plan.of(Scope::User);
-        let place = shard.enter(subject, &subject.to_string(), rules, now, || 0);
-        for (rule, counter) in shard.cell(place).unwrap().each(rules) {
+        let group = plan.group(Scope::User).unwrap();
+        let place = shard.enter(subject, &subject.to_string(), group, now, || 0);
+        for (rule, counter) in shard.cell(place).unwrap().each(&group.rules) {
             counter.advance(rule.shape, now);
             counter.charge(rule.shape, 1, 0);
         }
@@ -205,8 +209,9 @@ mod tests {
         }
         assert_eq!(shard.len(), 100);
         assert!(shard.entries.len() <= 100);
+        let print = plan.group(Scope::User).unwrap().print;
         for subject in 0..80 {
-            assert!(shard.find(subject, &subject.to_string()).is_some(), "{subject} was pushed out");
+            assert!(shard.find(subject, &subject.to_string(), print).is_some(), "{subject} was pushed out");
         }
         assert_eq!(shard.evicted(), 10_000 - 20);
     }
@@ -229,12 +234,12 @@ mod tests {
         assert!(size_of::<crate::counter::Counter>() <= 88);
         let plan = plan();
         let mut shard = Shard::new(4);
-        let rules = plan.of(Scope::User);
+        let group = plan.group(Scope::User).unwrap();
         for second in 0..1000 {
             visit(&mut shard, &plan, 0, second * 1_000_000);
         }
-        let place = shard.enter(0, "0", rules, 0, || 0);
-        let (_, counter) = shard.cell(place).unwrap().each(rules).next().unwrap();
+        let place = shard.enter(0, "0", group, 0, || 0);
+        let (_, counter) = shard.cell(place).unwrap().each(&group.rules).next().unwrap();
         assert!(counter.allocated() <= 1024, "{}", counter.allocated());
     }
 

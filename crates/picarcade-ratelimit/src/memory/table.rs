@@ -7,7 +7,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::cell::Cell;
 use super::shard::Shard;
-use crate::plan::Rule;
+use crate::plan::Group;
 
 /// Fewer subjects than this to a shard would make its tenth too small a door.
 const LEAST_PER_SHARD: usize = 64;
@@ -52,18 +52,18 @@ impl Table {
     }
 
     /// Locks the cell of `subject`, which gets one if it has none.
-    pub(super) fn enter(&self, subject: &str, rules: &[Rule], now: u64) -> Option<Held<'_>> {
-        let (hash, shard) = self.place(subject)?;
+    pub(super) fn enter(&self, subject: &str, group: &Group, now: u64) -> Option<Held<'_>> {
+        let (hash, shard) = self.place(subject, group.print)?;
         let mut shard = shard.lock();
-        let place = shard.enter(hash, subject, rules, now, || self.born.fetch_add(1, Ordering::Relaxed));
+        let place = shard.enter(hash, subject, group, now, || self.born.fetch_add(1, Ordering::Relaxed));
         Some(Held { shard, place })
     }
 
     /// Locks the cell of `subject`, if it has one.
-    pub(super) fn find(&self, subject: &str) -> Option<Held<'_>> {
-        let (hash, shard) = self.place(subject)?;
+    pub(super) fn find(&self, subject: &str, print: u32) -> Option<Held<'_>> {
+        let (hash, shard) = self.place(subject, print)?;
         let shard = shard.lock();
-        let place = shard.find(hash, subject)?;
+        let place = shard.find(hash, subject, print)?;
         Some(Held { shard, place })
     }
 
@@ -75,9 +75,9 @@ impl Table {
         })
     }
 
-    fn place(&self, subject: &str) -> Option<(u64, &Mutex<Shard>)> {
+    fn place(&self, subject: &str, print: u32) -> Option<(u64, &Mutex<Shard>)> {
         // The global scope has one subject and needs no hash.
-        let hash = if subject.is_empty() { 0 } else { self.hasher.hash_one(subject) };
+        let hash = if subject.is_empty() { u64::from(print) } else { self.hasher.hash_one((print, subject)) };
         // The map inside takes the lowest and the highest bits; these are from between.
         let shard = (hash >> 32) as usize & (self.shards.len() - 1);
         Some((hash, self.shards.get(shard)?))

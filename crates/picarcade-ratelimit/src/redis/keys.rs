@@ -2,8 +2,6 @@
 
 use crate::{Plan, ReservationId, Scope, Subjects};
 
-use super::wire;
-
 /// The names of a store's keys.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
@@ -15,10 +13,16 @@ impl Keys {
         Self { tag: tag.to_owned() }
     }
 
+    /// The names of a part, in a slot of its own.
+    pub(super) fn part(&self, name: &str) -> Self {
+        Self { tag: format!("{}:{name}", self.tag) }
+    }
+
     /// The state of one subject; the key of its past buckets is the same with `:p`.
     pub(super) fn state(&self, plan: &Plan, scope: Scope, subjects: &Subjects<'_>) -> String {
         let subject = subjects.of(scope).unwrap_or_default();
-        format!("{{{}}}:{}:{}:{subject}", self.tag, wire::fingerprint(plan.of(scope)), scope.word())
+        let print = plan.group(scope).map_or(0, |group| group.print);
+        format!("{{{}}}:{print:08x}:{}:{subject}", self.tag, scope.word())
     }
 
     pub(super) fn deadlines(&self) -> String {

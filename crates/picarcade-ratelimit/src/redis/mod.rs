@@ -25,14 +25,17 @@ use self::keys::Keys;
 use self::scripts::Scripts;
 use self::wire::Answer;
 use crate::{
-    Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Store, Subjects, Unit, Verdict,
+    Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Unit,
+    Verdict,
 };
 
+const DEFAULT_TAG: &str = "ratelimit";
+
 /// Counts in Redis.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RedisStore {
     redis: RedisHandle,
-    scripts: Scripts,
+    scripts: Arc<Scripts>,
     keys: Keys,
     clock: Option<Clock>,
     ledger: Option<Arc<dyn Ledger>>,
@@ -45,8 +48,8 @@ impl RedisStore {
     pub fn new(redis: RedisHandle) -> Self {
         Self {
             redis,
-            scripts: Scripts::new(),
-            keys: Keys::new("ratelimit"),
+            scripts: Arc::new(Scripts::new()),
+            keys: Keys::new(DEFAULT_TAG),
             clock: None,
             ledger: None,
             max_reservations: 1_000_000,
@@ -80,6 +83,15 @@ impl RedisStore {
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
         self
+    }
+
+    /// The same store, spread over `users` (1 to 255) shards and one more, each with a hash tag of its own: `tag:0` and so
+    /// on, and `tag:shared`.
+    #[must_use]
+    pub fn sharded(self, users: usize) -> Shards {
+        let part =
+            |name: &str| -> Arc<dyn Store> { Arc::new(Self { keys: self.keys.part(name), ..self.clone() }) };
+        Shards::new(part("shared"), (0..users).map(|shard| part(&shard.to_string())).collect())
     }
 
     /// The server's own time is asked for with 0.

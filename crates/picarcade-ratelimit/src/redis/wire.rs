@@ -44,19 +44,6 @@ fn life(rule: &Rule) -> Duration {
     }
 }
 
-/// Tells apart what may not share a key: another unit, window or order of rules is another state. The amounts of the
-/// limits are not in it, so that they can be changed while counts go on.
-pub(super) fn fingerprint(rules: &[Rule]) -> String {
-    // FNV-1a: short, stable, and not a secret.
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for rule in rules {
-        for byte in format!("{}/{};", rule.unit, rule.window).bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    format!("{:08x}", hash >> 32)
-}
-
 /// What the acquire script answered.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -146,19 +133,6 @@ pub(super) fn nonsense() -> Error {
 mod tests {
     use super::*;
     use crate::{Limit, Window};
-
-    #[test]
-    fn keys_tell_windows_apart_but_not_amounts() {
-        let plan = |limit, window| Plan::new(vec![Limit::requests(Scope::User, limit, window)]).unwrap();
-        let print = |plan: Plan| fingerprint(plan.of(Scope::User));
-        let (day, minute) = (Window::UtcDay, Window::Sliding(Duration::from_mins(1)));
-        assert_eq!(print(plan(1, day)), print(plan(2, day)));
-        assert_ne!(print(plan(1, day)), print(plan(1, minute)));
-        assert_ne!(
-            print(plan(1, minute)),
-            print(Plan::new(vec![Limit::cost(Scope::User, 1, minute)]).unwrap())
-        );
-    }
 
     #[test]
     fn answers_of_a_wrong_length_are_errors() {

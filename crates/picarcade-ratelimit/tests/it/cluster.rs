@@ -133,3 +133,18 @@ async fn a_lost_node_means_the_local_share_until_its_replica_took_over() {
     assert!(report.statuses[0].used >= 10, "{report:?}");
     assert!(!crossed(&cluster).await);
 }
+
+#[tokio::test]
+async fn sharded_limits_hold_their_promises_over_all_nodes() {
+    let cluster = RedisCluster::start(3).await.unwrap();
+    let config =
+        Config { prefix: "own:".to_owned(), command_timeout: secs(30), ..Config::new(cluster.url()) };
+    let redis = RedisHandle::connect(config).unwrap();
+    redis.ready(secs(30)).await.unwrap();
+    crate::sharded::holds_its_promises(RedisStore::new(redis).sharded(16)).await;
+    for node in cluster.nodes() {
+        let keys = node.command(&["KEYS", "own:{ratelimit:*"]).await.unwrap();
+        assert!(keys.contains("user:user-"), "a node without users: {keys}");
+    }
+    assert!(!crossed(&cluster).await);
+}

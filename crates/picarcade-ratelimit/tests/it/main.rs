@@ -11,5 +11,6 @@ mod oracle;
 #[cfg(feature = "redis")]
 mod redis;
 mod setup;
+mod sharded;
 #[cfg(feature = "tower")]
 mod tower;

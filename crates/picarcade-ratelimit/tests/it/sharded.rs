@@ -1,0 +1,112 @@
+//! Limits spread over shards: the same promises, and no question over two slots.
+
+use std::sync::Arc;
+
+use picarcade_ratelimit::{
+    Leases, Limit, Limiter, MemoryStore, Outcome, Scope, Shards, Store, Subjects, Window,
+};
+
+use crate::setup::{ada, denied, passes, secs, sliding, spends, used};
+
+pub fn limits() -> [Limit; 5] {
+    [
+        Limit::requests(Scope::User, 20, Window::UtcDay),
+        Limit::cost(Scope::User, 1000, Window::UtcDay),
+        Limit::requests(Scope::Endpoint, 5000, Window::UtcDay),
+        Limit::requests(Scope::Global, 300, Window::UtcDay),
+        Limit::cost(Scope::Global, 1500, Window::UtcDay),
+    ]
+}
+
+/// Two instances on the same shards.
+pub async fn holds_its_promises(shards: Shards) {
+    let build = || {
+        let leases = Leases::of::<String>([]).largest(20);
+        Limiter::builder()
+            .limits(limits())
+            .shards(shards.clone())
+            .leases(leases)
+            .expected_instances(2)
+            .build()
+            .unwrap()
+    };
+    let (here, there) = (build(), build());
+
+    // Dollars: the user's limit, everybody's limit, and what a denial by one gives back to the other.
+    assert!(spends(&here, &ada(), 900).await);
+    assert_eq!(denied(&there, &ada(), 0, 101).await.violated[0].name, "user-cost-utc-day");
+    assert_eq!(used(&there, &ada(), "global-cost-utc-day").await, (900, 0), "the half was given back");
+    let bob = Subjects::default().user("bob");
+    let both = denied(&there, &bob, 0, 1001).await;
+    let names: Vec<_> = both.violated.iter().map(|status| status.name.to_string()).collect();
+    assert_eq!(names, ["user-cost-utc-day", "global-cost-utc-day"]);
+    assert_eq!(denied(&there, &bob, 0, 601).await.violated[0].name, "global-cost-utc-day");
+    let id = there.acquire(&bob, 0, 600).await.unwrap().admitted().unwrap().reservation.detach();
+    assert_eq!(used(&here, &bob, "global-cost-utc-day").await, (1500, 600));
+    assert!(!spends(&here, &Subjects::default(), 1).await, "without a user too");
+    let settled = here.settle(&id, 100).await.unwrap();
+    assert_eq!((settled.outcome, settled.charged_micros), (Outcome::Settled, 100));
+    assert!(there.settle(&id, 100).await.unwrap().repeated);
+    assert_eq!(used(&there, &bob, "global-cost-utc-day").await, (1000, 0));
+    assert_eq!(used(&there, &bob, "user-cost-utc-day").await, (100, 0));
+
+    // Requests: from both instances at once, by users in all shards.
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..1000 {
+        let limiter = if index % 2 == 0 { here.clone() } else { there.clone() };
+        let user = format!("user-{}", index % 25);
+        tasks.spawn(async move { passes(&limiter, &Subjects::default().user(user).endpoint("e"), 1).await });
+    }
+    let admitted = tasks.join_all().await.into_iter().filter(|admitted| *admitted).count();
+    assert!((300 - 2 * 20..=300).contains(&admitted), "{admitted}");
+    assert!(used(&here, &ada(), "global-requests-utc-day").await.0 <= 300);
+    assert!(here.mode() == there.mode() && here.statistics().mode_changes == 0);
+}
+
+fn in_memory(users: usize) -> Shards {
+    let store = || Arc::new(MemoryStore::new(1000, 1000)) as Arc<dyn Store>;
+    Shards::new(store(), (0..users).map(|_| store()).collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_memory_it_holds_its_promises() {
+    holds_its_promises(in_memory(7)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_user_at_the_limit_takes_nothing_from_all() {
+    let limiter = Limiter::builder().limits(limits()).shards(in_memory(3)).build().unwrap();
+    let mut admitted = 0;
+    for _ in 0..100 {
+        admitted += u64::from(passes(&limiter, &ada(), 1).await);
+    }
+    assert_eq!(admitted, 20);
+    tokio::time::advance(secs(11)).await;
+    let mut others = 0;
+    for index in 0..1000 {
+        let user = format!("user-{}", index % 50);
+        others += u64::from(passes(&limiter, &Subjects::default().user(user), 1).await);
+    }
+    assert_eq!(others, 280);
+}
+
+#[test]
+fn what_cannot_be_sharded_is_named() {
+    let message = |builder: picarcade_ratelimit::LimiterBuilder| builder.build().unwrap_err().to_string();
+    let builder = || Limiter::builder().limits(limits());
+    assert_eq!(message(builder().shards(in_memory(0))), "shards are not from 1 to 255");
+    let both = builder().shards(in_memory(1)).store(Arc::new(MemoryStore::new(1, 1)));
+    assert_eq!(message(both), "shards and a store cannot both be given");
+    let smooth = Limit::requests(Scope::Global, 9, Window::Smooth { period: secs(9), burst: 2 });
+    assert_eq!(
+        message(builder().limit(smooth).shards(in_memory(1))),
+        "limit global-requests-9s-smooth: lease is of a smooth window"
+    );
+    assert!(
+        builder()
+            .limit(Limit::requests(Scope::ApiKey, 9, sliding(60)))
+            .shards(in_memory(255))
+            .build()
+            .is_ok()
+    );
+}

@@ -56,6 +56,36 @@ async fn faults_have_the_same_meaning_everywhere() {
 }
 
 #[tokio::test]
+async fn bodies_of_any_shape_are_errors() {
+    let mock = MockProvider::start().await.unwrap();
+    let bodies = [
+        "",
+        "null",
+        "[]",
+        "7",
+        "\"text\"",
+        "{}",
+        "{\"content\": 7, \"choices\": 7, \"status\": 7, \"error\": 7, \"usage\": 7}",
+        "{\"content\": [7, null], \"choices\": [7], \"status\": \"?\", \"stop_reason\": \"end_turn\"}",
+        "{\"error\": {\"type\": [], \"code\": {}, \"message\": null}, \"usage\": {\"input_tokens\": -1}}",
+        "{\"status\": \"succeeded\", \"metrics\": [], \"choices\": [{\"message\": []}], \"stop_reason\": \"tool_use\"}",
+        &"[".repeat(100_000),
+        "{\"content\": \"\\ud800\"}",
+    ];
+    for provider in providers(&mock) {
+        for body in bodies {
+            for code in [200, 204, 400, 429, 500] {
+                let headers = vec![("request-id".to_owned(), "not a code, \u{e9}".to_owned())];
+                mock.push(Reply::Status { code, headers, body: body.to_owned() });
+                let error = ask(&*provider, &request("a fox", "")).await.unwrap_err();
+                assert_eq!(error.status, Some(code), "{} {code} {body:.60}", provider.name());
+                assert!(error.detail.is_ascii());
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn silence_ends_at_the_deadline() {
     let mock = MockProvider::start().await.unwrap();
     for provider in providers(&mock) {

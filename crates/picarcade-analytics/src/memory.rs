@@ -131,7 +131,7 @@ impl Store for MemoryStore {
         for (id, outcome) in outcomes {
             outcomes_applied += u64::from(inner.apply(id, &outcome));
         }
-        Ok(Maintained { sessions_expired, outcomes_applied, ..Maintained::default() })
+        Ok(Maintained { outcomes_applied, sessions_expired, ..Maintained::default() })
     }
 }
 

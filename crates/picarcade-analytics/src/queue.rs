@@ -58,6 +58,7 @@ impl Queue {
     }
 
     /// Takes the row in, or gives it back when there is no room for a row of its worth.
+    #[allow(clippy::result_large_err, reason = "the caller frees the row outside the lock")]
     pub(crate) fn offer(&mut self, record: Record) -> Result<(), Record> {
         let worth = Worth::of(&record.event);
         let bytes = record.bytes();

@@ -28,7 +28,7 @@ impl Spiller {
                 if self.shared.is_down() {
                     tokio::time::sleep(self.shared.config.flush_interval).await;
                 } else {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             };
             tokio::select! {

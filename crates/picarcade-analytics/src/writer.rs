@@ -207,10 +207,6 @@ impl Writer {
         let bytes = config.batch_bytes;
         let reader = Arc::clone(&spool);
         let Some(read) = blocking(move || reader.read(rows, bytes)).await else { return };
-        let read = match read {
-            Ok(read) => read,
-            Err(error) => return self.note(Some(error)),
-        };
         // Rows that the ledger knows to be on disk and the spool does not find are as lost as damaged ones.
         let lost = if read.records.is_empty() && read.lost == 0 { rows as u64 } else { read.lost };
         if lost > 0 {
@@ -218,12 +214,7 @@ impl Writer {
             self.shared.lock().ledger.drop_rows(Place::Spool, None, DropReason::Corrupt, lost);
         }
         let (delivered, error) = self.deliver(&read.records, Place::Spool).await;
-        let advanced = blocking(move || {
-            let bytes = spool.advance(&read, delivered)?;
-            Ok::<_, Error>(bytes)
-        })
-        .await;
-        match advanced {
+        match blocking(move || spool.advance(&read, delivered)).await {
             Some(Ok(bytes)) => self.shared.lock().spooled_bytes = bytes,
             // The rows will be written again after a restart, and recognised by their ids.
             Some(Err(error)) => tracing::warn!(%error, "the spool's position could not be saved"),
@@ -320,17 +311,12 @@ impl Writer {
             return;
         }
         let Some(spool) = self.disk.spool.clone() else { return };
-        match blocking(move || spool.recover()).await {
-            Some(Ok((rows, bytes))) => {
-                let mut state = self.shared.lock();
-                state.ledger.recover(rows);
-                state.spooled_bytes = bytes;
-                if rows > 0 {
-                    tracing::info!(rows, "analytics rows found in the spool");
-                }
-            }
-            Some(Err(error)) => tracing::error!(%error, "the spool cannot be read"),
-            None => {}
+        let Some((rows, bytes)) = blocking(move || spool.recover()).await else { return };
+        let mut state = self.shared.lock();
+        state.ledger.recover(rows);
+        state.spooled_bytes = bytes;
+        if rows > 0 {
+            tracing::info!(rows, "analytics rows found in the spool");
         }
     }
 

@@ -66,7 +66,7 @@ impl PostgresOptions {
         Ok(Self {
             connect,
             max_connections: 4,
-            acquire_timeout: Duration::from_secs(3),
+            acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(3),
             retention: Retention::default(),
@@ -88,7 +88,7 @@ pub(super) fn pool(options: &PostgresOptions) -> PgPool {
     PgPoolOptions::new()
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
-        .idle_timeout(Duration::from_secs(300))
+        .idle_timeout(Duration::from_mins(5))
         .connect_lazy_with(options.connect.clone())
 }
 

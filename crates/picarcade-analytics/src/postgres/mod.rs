@@ -124,8 +124,9 @@ impl Store for PostgresStore {
         now: SystemTime,
     ) -> Result<Statistics, Error> {
         let until = micros(now);
+        let range = until - period.micros()..until;
         let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
-        let tally = query::raw(&mut transaction, Some(user_id), &[until - period.micros()..until]).await?;
+        let tally = query::raw(&mut transaction, Some(user_id), std::slice::from_ref(&range)).await?;
         transaction.commit().await.map_err(error)?;
         Ok(tally.statistics(period, until))
     }
@@ -201,11 +202,9 @@ fn error(from: sqlx::Error) -> Error {
             "22" | "23" | "54" => database::rejected,
             // invalid authorization, invalid catalog name
             "28" | "3D" => database::refused,
-            // connection, transaction rollback (serialization, deadlock), resources, object in use, operator
-            // intervention, system error, internal error
-            "08" | "40" | "53" | "55" | "57" | "58" | "XX" => database::unavailable,
-            // 25006: read-only transaction, as on a standby or a full managed disk
-            "25" => database::unavailable,
+            // connection, transaction state (read-only, as on a standby or a full managed disk), transaction rollback
+            // (serialization, deadlock), resources, object in use, operator intervention, system error, internal error
+            "08" | "25" | "40" | "53" | "55" | "57" | "58" | "XX" => database::unavailable,
             _ => database::statement,
         }
     })

@@ -115,12 +115,17 @@ impl Spool {
     }
 
     /// Counts the rows that earlier processes left, cuts off torn ends and adopts abandoned slots; rows, and bytes used.
-    pub(crate) fn recover(&self) -> Result<(u64, u64), Error> {
+    pub(crate) fn recover(&self) -> (u64, u64) {
         let mut log = self.log.lock();
         // Reading stops at the segment that is appended to, which must therefore be the last.
         log.tail = None;
         let mut numbers = std::mem::take(&mut log.inherited);
-        for (number, bytes) in slot::adopt(&self.root, &self.directory, log.next)? {
+        let adopted = slot::adopt(&self.root, &self.directory, log.next).unwrap_or_else(|error| {
+            // What was left where it is will be found by the next process.
+            tracing::warn!(%error, "an abandoned spool could not be adopted");
+            Vec::new()
+        });
+        for (number, bytes) in adopted {
             log.segments.insert(number, Segment { bytes, rows: 0 });
             log.next = log.next.max(number + 1);
             numbers.push(number);
@@ -140,7 +145,7 @@ impl Spool {
                 }
             }
         }
-        Ok((rows, log.used()))
+        (rows, log.used())
     }
 
     /// Appends the records for which there is room.
@@ -232,7 +237,7 @@ impl Spool {
     }
 
     /// Reads at most `rows` rows and about `bytes` bytes, without moving on: that is [`advance`](Self::advance)'s.
-    pub(crate) fn read(&self, rows: usize, bytes: usize) -> Result<Read, Error> {
+    pub(crate) fn read(&self, rows: usize, bytes: usize) -> Read {
         let mut log = self.log.lock();
         let mut read = Read { records: Vec::new(), after: Vec::new(), lost: 0, end: log.position };
         let mut taken = 0;
@@ -273,7 +278,7 @@ impl Spool {
             }
             read.end = Position { segment: number + 1, offset: 0 };
         }
-        Ok(read)
+        read
     }
 
     /// Moves on behind the first `delivered` of the rows read, and deletes the segments that are done with; bytes used then.
@@ -289,6 +294,12 @@ impl Spool {
         } else {
             delivered.checked_sub(1).and_then(|last| read.after.get(last)).copied().unwrap_or(log.position)
         };
+        let mut position = position;
+        if log.segments.values().all(|segment| segment.rows == 0) {
+            // Empty: even the segment being appended to goes, so that a full disk has its space back.
+            log.tail = None;
+            position = Position { segment: log.next, offset: 0 };
+        }
         let done: Vec<u64> = log.segments.range(..position.segment).map(|(number, _)| *number).collect();
         if position != log.position {
             position.save(&self.directory, !done.is_empty()).map_err(|source| self.failure(source))?;

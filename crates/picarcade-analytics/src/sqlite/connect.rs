@@ -49,7 +49,7 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error
         .await
         .map_err(|failed| unusable(&file, failed))?;
     let readers = pool(2)
-        .idle_timeout(Duration::from_secs(60))
+        .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
     Ok((writer, readers))
 }

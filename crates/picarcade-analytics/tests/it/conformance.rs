@@ -326,9 +326,9 @@ fn assert_same(found: &Statistics, expected: &Statistics) {
 /// Random rows in random batches with housekeeping in between, so that each row may be rolled up, late, or still raw.
 async fn statistics_are_those_of_the_rows(subject: &impl Subject) {
     let mut runner = TestRunner::new(Config::default());
-    for round in 0..6 {
+    for round in 0..3 {
         let store = subject.fresh().await;
-        let rows = rows(400).new_tree(&mut runner).unwrap().current();
+        let rows = rows(250).new_tree(&mut runner).unwrap().current();
         let mut now = NOW;
         for (turn, batch) in rows.chunks(rows.len().div_ceil(5)).enumerate() {
             store.write(batch).await.unwrap();

@@ -90,7 +90,7 @@ pub fn mixed(n: usize) -> Event {
         2 => performance(n as f64),
         _ => Event::Classification(ClassificationEvent {
             prompt: format!("prompt number {n}").into(),
-            cache_hit: n % 3 == 0,
+            cache_hit: n.is_multiple_of(3),
             ..classification(&user)
         }),
     }

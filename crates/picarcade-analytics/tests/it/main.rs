@@ -1,5 +1,10 @@
 //! Integration tests: the stores through one list of promises, and the recorder through faults.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::cast_possible_wrap,
+    clippy::similar_names,
+    reason = "small numbers, told apart by their use"
+)]
 
 mod conformance;
 mod events;

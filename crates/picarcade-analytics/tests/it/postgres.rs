@@ -33,9 +33,7 @@ impl Subject for Postgres {
             None => direct.clone(),
         };
         *self.newest.lock().unwrap() = direct;
-        let store = PostgresStore::connect(&url).await.unwrap();
-        store.migrate().await.unwrap();
-        Arc::new(store)
+        Arc::new(migrated(&url).await)
     }
 
     async fn count(&self, _: &dyn Both, table: &str) -> Option<u64> {
@@ -48,8 +46,16 @@ async fn count(server: &PostgresServer, url: &str, table: &str) -> u64 {
     server.psql_at(url, &format!("SELECT count(*) FROM {table}")).await.unwrap().parse().unwrap()
 }
 
-async fn migrated(server: &PostgresServer) -> PostgresStore {
-    let store = PostgresStore::connect(&server.url()).await.unwrap();
+/// A store with patience: the machine may have much else to do.
+async fn patient(url: &str) -> PostgresStore {
+    let mut options = PostgresOptions::new(url).unwrap();
+    options.acquire_timeout = Duration::from_secs(60);
+    options.statement_timeout = Duration::from_secs(60);
+    PostgresStore::connect_with(options).await.unwrap()
+}
+
+async fn migrated(url: &str) -> PostgresStore {
+    let store = patient(url).await;
     store.migrate().await.unwrap();
     store
 }
@@ -97,7 +103,7 @@ async fn every_earlier_version_is_migrated() {
         earlier.run(&pool).await.unwrap();
         pool.close().await;
 
-        let store = PostgresStore::connect(&url).await.unwrap();
+        let store = patient(&url).await;
         let expected = match applied {
             3 => SchemaState::Current { version: 3 },
             applied => SchemaState::Behind { applied: applied as i64, known: 3 },
@@ -117,7 +123,7 @@ async fn every_earlier_version_is_migrated() {
 #[tokio::test]
 async fn a_newer_schema_is_said_to_be_newer() {
     let server = PostgresServer::start().await.unwrap();
-    let store = migrated(&server).await;
+    let store = migrated(&server.url()).await;
     server
         .psql("INSERT INTO picarcade_migrations VALUES (99, 'from the future', now(), true, '\\x00', 0)")
         .await
@@ -135,8 +141,7 @@ async fn instances_migrate_and_keep_house_at_once() {
     for n in 0..4 {
         let url = if n % 2 == 0 { server.url() } else { bouncer.url() };
         tasks.push(tokio::spawn(async move {
-            let store = PostgresStore::connect(&url).await.unwrap();
-            store.migrate().await.unwrap();
+            let store = migrated(&url).await;
             for round in 0..5 {
                 let rows: Vec<_> =
                     (0..50).map(|n| at(NOW - n * 3_000_000 - round, mixed(n as usize))).collect();
@@ -168,6 +173,7 @@ async fn instances_migrate_and_keep_house_at_once() {
 async fn the_watermark_waits_for_writers_that_began_before_it() {
     let server = PostgresServer::start().await.unwrap();
     let mut options = PostgresOptions::new(&server.url()).unwrap();
+    options.acquire_timeout = Duration::from_secs(60);
     options.lock_timeout = Duration::from_millis(200);
     let store = PostgresStore::connect_with(options).await.unwrap();
     store.migrate().await.unwrap();
@@ -200,7 +206,7 @@ async fn the_watermark_waits_for_writers_that_began_before_it() {
 #[tokio::test]
 async fn partitions_are_made_ahead_and_dropped_when_old() {
     let server = PostgresServer::start().await.unwrap();
-    let store = migrated(&server).await;
+    let store = migrated(&server.url()).await;
     let day = Duration::from_secs(86_400);
     let store = store.with_retention(Retention { events: Some(30 * day), rollups: None });
     let partitions = async || {
@@ -232,7 +238,7 @@ async fn partitions_are_made_ahead_and_dropped_when_old() {
 #[tokio::test]
 async fn row_level_security_is_on_everywhere() {
     let server = PostgresServer::start().await.unwrap();
-    let store = migrated(&server).await;
+    let store = migrated(&server.url()).await;
     store.write(&(0..20).map(|n| at(NOW - 1, mixed(n))).collect::<Vec<_>>()).await.unwrap();
     let open = server
         .psql(
@@ -271,7 +277,7 @@ async fn what_cannot_be_reached_is_said_or_waited_for() {
     let error = PostgresStore::connect(&format!("{scheme}://picarcade:wrong@{host}")).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
     assert!(!error.is_transient());
-    let error = PostgresStore::connect(&format!("{}x", good)).await.unwrap_err();
+    let error = PostgresStore::connect(&format!("{good}x")).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
     let store = PostgresStore::connect(&good).await.unwrap();
     let (_, rest) = rest.split_once(':').unwrap();
@@ -424,7 +430,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
 async fn a_poison_row_is_buried_alone() {
     let directory = tempfile::tempdir().unwrap();
     let server = PostgresServer::start().await.unwrap();
-    let store = migrated(&server).await;
+    let store = migrated(&server.url()).await;
     let config = Config { batch_rows: 5_000, queue_rows: 20_000, ..recording(directory.path()) };
     let recorder = Recorder::try_start(Arc::new(store), config).unwrap();
     for n in 0..5_000 {
@@ -445,7 +451,7 @@ async fn a_poison_row_is_buried_alone() {
 #[tokio::test]
 async fn a_deadlock_is_tried_again() {
     let server = PostgresServer::builder().arg("deadlock_timeout", "50ms").start().await.unwrap();
-    let store = migrated(&server).await;
+    let store = migrated(&server.url()).await;
     let directory = tempfile::tempdir().unwrap();
     let rows = [at(NOW - 2, mixed(3)), at(NOW - 1, mixed(0))];
     // Another session holds the second table and then wants the first, while the store holds the first and wants the second.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use picarcade_analytics::{PostgresStore, Recorder, SessionRow, SessionRows, SqliteStore, Store};
+use picarcade_analytics::{Period, PostgresStore, Recorder, SessionRow, SessionRows, SqliteStore, Store};
 use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
 use picarcade_flow::{FlowService, Policy, RemoteWatch, Rules, Session, SessionStore, StoreError};
 use picarcade_intent::{Anthropic, Catalogue, Matrix, OpenAi, Problem, Provider, Replicate, Severity};
-use picarcade_ratelimit::{Limiter, Unit};
+use picarcade_ratelimit::{Ledger, Limiter, RedisStore, Scope, Unit, Window};
 use picarcade_redis::{DriverKind, RedisHandle};
 use thiserror::Error;
 
@@ -21,6 +21,9 @@ use crate::config::{BreakerSettings, Config, Database, Llm, LlmProvider, RedisSe
 
 /// The life of a session that somebody else stored without an end: a year.
 const FOREVER: Duration = Duration::from_secs(31_536_000);
+
+/// The window of the dollar limit of a user.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What the parts are put together for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,17 +64,18 @@ pub(crate) enum WiringError {
 pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, WiringError> {
     let rules = rules(config)?;
     let databases = databases(config).await?;
+    let redis = config.redis.as_ref().map(redis).transpose()?;
+    let limiter = limiter(config, purpose, redis.as_ref(), &databases.events)?;
     let recorder = Recorder::start(Arc::clone(&databases.events), analytics(config));
     let mut builder = FlowService::builder(recorder, databases.events)
         .sessions(Arc::new(Sessions(databases.sessions)))
         .policy(policy(config))
         .rules(rules)
-        .limiter(limiter(config, purpose)?)
+        .limiter(limiter)
         .breakers(breakers(config)?);
     if let Some(llm) = &config.llm {
         builder = builder.provider(provider(llm)?);
     }
-    let redis = config.redis.as_ref().map(redis).transpose()?;
     if let Some(handle) = &redis {
         builder = builder.remote(RedisRemote::new(handle.clone()), Arc::new(Watch(handle.clone())));
     }
@@ -157,13 +161,24 @@ fn analytics(config: &Config) -> picarcade_analytics::Config {
     }
 }
 
-fn limiter(config: &Config, purpose: Purpose) -> Result<Limiter, WiringError> {
+/// The limits: in Redis where there is one, so that a fleet shares them, with the database as the ledger of what was spent.
+fn limiter(
+    config: &Config,
+    purpose: Purpose,
+    redis: Option<&RedisHandle>,
+    events: &Arc<dyn Store>,
+) -> Result<Limiter, WiringError> {
     let limits = config
         .limits
         .iter()
         .filter(|limit| purpose == Purpose::Service || limit.unit() == Unit::Cost)
         .cloned();
-    Limiter::builder().limits(limits).build().map_err(WiringError::Limits)
+    let mut builder = Limiter::builder().limits(limits);
+    if let Some(handle) = redis {
+        let ledger = Arc::new(Spent(Arc::clone(events)));
+        builder = builder.store(Arc::new(RedisStore::new(handle.clone()).ledger(ledger)));
+    }
+    builder.build().map_err(WiringError::Limits)
 }
 
 fn breakers(config: &Config) -> Result<Registry, WiringError> {
@@ -247,6 +262,31 @@ impl SessionStore for Sessions {
 
 fn unavailable(error: picarcade_analytics::Error) -> StoreError {
     StoreError::Unavailable(Box::new(error))
+}
+
+/// What was spent, as the table of costs tells it: from there a Redis that lost its counters learns the budgets anew.
+#[derive(Debug)]
+struct Spent(Arc<dyn Store>);
+
+#[async_trait]
+impl Ledger for Spent {
+    async fn spent_micros(&self, scope: Scope, subject: &str, window: Window) -> Result<u64, String> {
+        let now = SystemTime::now();
+        let spent = match (scope, window) {
+            (Scope::Global, Window::Sliding(length)) => self.0.spent_since(now - length, now).await,
+            (Scope::Global, Window::UtcDay) => {
+                let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+                let today = Duration::from_secs(since_epoch % 86_400);
+                self.0.spent_since(now - today, now).await
+            }
+            (Scope::User, Window::Sliding(length)) if length == HOUR => {
+                let statistics = self.0.user_statistics(subject, Period::Hour, now).await;
+                statistics.map(|statistics| (statistics.cost_spent * 1e6).ceil() as u64)
+            }
+            _ => return Err("the ledger does not know this window".to_owned()),
+        };
+        spent.map_err(|error| error.kind().to_owned())
+    }
 }
 
 /// Tells the flow whether Redis can be reached.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use picarcade_analytics::Recorder;
 use picarcade_breaker::{Bulkhead, CircuitBreaker, FailureKind, Outcome};
-use picarcade_intent::{Answer, Provider, ProviderError, ProviderErrorKind, Request, TypeSet};
+use picarcade_intent::{Answer, Provider, ProviderError, ProviderErrorKind, Request, TypeSet, Unusable};
 use picarcade_ratelimit::{Decision, Denial, Limiter, Reservation, Subjects};
 use thiserror::Error;
 use tokio::time::Instant;
@@ -169,6 +169,10 @@ fn outcome(result: &Result<Answer, ProviderError>) -> Outcome {
         ProviderErrorKind::RateLimited => FailureKind::RateLimited,
         ProviderErrorKind::Overloaded => FailureKind::Overloaded,
         ProviderErrorKind::Server => FailureKind::Server,
+        // A model that declines has worked, and an answer that is cut off may be the prompt's doing: nobody's words shall
+        // be able to open the breaker for everybody.
+        ProviderErrorKind::Unusable(Unusable::Refusal) => return Outcome::Success,
+        ProviderErrorKind::Unusable(Unusable::Truncated | Unusable::TooLarge) => return Outcome::Neutral,
         ProviderErrorKind::Unusable(_) => FailureKind::Unusable,
         ProviderErrorKind::Rejected => return Outcome::Neutral,
         _ => FailureKind::Other,

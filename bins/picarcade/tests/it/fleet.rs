@@ -1,9 +1,25 @@
 //! Two instances over one Redis, and what happens when it goes.
 
+use std::sync::LazyLock;
+
 use picarcade_testkit::{Answer, MockProvider, RedisServer};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::service::{PATIENCE, Service};
+
+static FOX: LazyLock<Value> = LazyLock::new(|| json!({"prompt": "a red fox", "user_id": "ann"}));
+
+/// Waits until the instance has its Redis.
+async fn connected(service: &Service) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let caches = service.get("/health/cache").await;
+        if caches["redis"]["connected"] == true {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{caches}");
+    }
+}
 
 #[tokio::test]
 async fn two_instances_pay_once() {
@@ -13,20 +29,35 @@ async fn two_instances_pay_once() {
     let environment =
         [("REDIS_URL", &*redis_url), ("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", &*mock_url)];
     let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
+    connected(&one).await;
+    connected(&two).await;
     let body = json!({"prompt": "make the sky purple", "active_image": true});
     assert_eq!(one.process(body.clone()).await["cache"]["intent"], "miss");
-    let deadline = tokio::time::Instant::now() + PATIENCE;
     // The write to Redis is behind the answer.
-    loop {
-        let caches = one.get("/health/cache").await;
-        if caches["redis"]["connected"] == true {
-            break;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{caches}");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !redis.command(&["KEYS", "*intent*:e:*"]).await.unwrap().contains("intent") {
+        assert!(tokio::time::Instant::now() < deadline, "nothing was written");
     }
     let second = two.process(body.clone()).await;
     assert_eq!((&second["source"], mock.count()), (&json!("llm"), 1), "{second}");
     assert_eq!(two.process(body).await["cache"]["intent"], "l1");
+}
+
+#[tokio::test]
+async fn two_instances_share_the_limits() {
+    let redis = RedisServer::start().await.unwrap();
+    let url = redis.url();
+    let environment = [("REDIS_URL", &*url), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "10")];
+    let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
+    connected(&one).await;
+    connected(&two).await;
+    let asks = (0..40).map(|index| {
+        let service = if index % 2 == 0 { &one } else { &two };
+        service.post("/api/v2/process", &FOX)
+    });
+    let statuses: Vec<_> = futures_util::future::join_all(asks).await.into_iter().map(|(status, _)| status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 30, "{statuses:?}");
 }
 
 #[tokio::test]

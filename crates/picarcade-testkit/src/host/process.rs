@@ -44,7 +44,29 @@ pub(crate) struct Recipe {
 #[derive(Debug)]
 pub(crate) struct Process {
     recipe: Recipe,
-    child: Mutex<Option<Child>>,
+    child: Mutex<Option<Started>>,
+}
+
+/// A started process. Once it is reaped its number may be another's, so from then on nothing is sent to it.
+#[derive(Debug)]
+struct Started {
+    child: Child,
+    ended: Option<ExitStatus>,
+}
+
+impl Started {
+    /// How it ended, if it has; looks only until it knows.
+    fn look(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            self.ended = Some(status);
+            if let Ok(run) = Run::current() {
+                run.watchdog().release(self.child.id());
+            }
+        }
+        self.ended
+    }
 }
 
 impl Process {
@@ -60,11 +82,8 @@ impl Process {
     /// Starts it, unless it runs.
     pub(crate) fn spawn(&self) -> Result<()> {
         let mut child = self.child.lock();
-        if let Some(running) = child.as_mut() {
-            if matches!(running.try_wait(), Ok(None)) {
-                return Ok(());
-            }
-            Run::current()?.watchdog().release(running.id());
+        if child.as_mut().is_some_and(|started| started.look().is_none()) {
+            return Ok(());
         }
         let log = File::options()
             .create(true)
@@ -91,23 +110,29 @@ impl Process {
         } else {
             watchdog.watch(started.id());
         }
-        *child = Some(started);
+        *child = Some(Started { child: started, ended: None });
         Ok(())
     }
 
-    /// The id of the process, while it is not reaped.
+    /// The id of the process, while it runs.
     pub(crate) fn id(&self) -> Option<u32> {
-        self.child.lock().as_ref().map(Child::id)
+        let mut child = self.child.lock();
+        let started = child.as_mut()?;
+        started.look().is_none().then(|| started.child.id())
     }
 
     /// How it ended, if it has.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
-        self.child.lock().as_mut().and_then(|child| child.try_wait().ok().flatten())
+        self.child.lock().as_mut().and_then(Started::look)
     }
 
     /// SIGKILL to the whole family, and waits for the end. No effect on a process that is not running.
     pub(crate) fn kill(&self) {
-        let Some(mut child) = self.child.lock().take() else { return };
+        let Some(mut started) = self.child.lock().take() else { return };
+        if started.look().is_some() {
+            return;
+        }
+        let mut child = started.child;
         let id = child.id();
         // Stopped first, so that no child is born between the look and the blow.
         signal(id, Signal::SIGSTOP);

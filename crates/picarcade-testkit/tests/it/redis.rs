@@ -74,6 +74,23 @@ async fn a_server_that_cannot_start_shows_its_log() {
 }
 
 #[tokio::test]
+async fn a_server_that_ends_by_itself_is_seen_and_can_come_back() {
+    let redis = RedisServer::start().await.unwrap();
+    // It ends instead of answering.
+    assert!(redis.command(&["SHUTDOWN", "NOSAVE"]).await.is_err());
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while redis.pid().is_some() {
+        assert!(std::time::Instant::now() < deadline, "it still runs");
+        tokio::task::yield_now().await;
+    }
+    // Nobody is there to be signalled, least of all whoever has the number now.
+    redis.pause();
+    redis.kill();
+    redis.restart().await.unwrap();
+    assert_eq!(redis.command(&["PING"]).await.unwrap(), "PONG");
+}
+
+#[tokio::test]
 async fn commands_are_counted() {
     let redis = RedisServer::start().await.unwrap();
     redis.command(&["SET", "a", "1"]).await.unwrap();

@@ -11,10 +11,10 @@ use tokio::{
 use crate::{
     Builder, Clock, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics,
     builder::Weigher,
-    clock::nanos,
+    clock::{Nanos, nanos},
     entry::{Entry, Freshness},
     flight::{Flight, Flights, Outcome, Seat},
-    load::{self, Purpose},
+    load::{Load, Purpose},
     memory::Memory,
     policy::Policy,
     second_level::SecondLevel,
@@ -73,8 +73,8 @@ pub(crate) struct Inner<V> {
 
 /// What memory says of a key.
 enum Look<V> {
-    /// Answer with this.
-    Hit(Entry<V>, Source),
+    /// Answer with this, as of the time that was looked at.
+    Hit(Entry<V>, Source, Nanos),
     /// Answer with this, and load anew behind.
     Ahead(Entry<V>),
     /// Load, with this at hand.
@@ -133,9 +133,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         E: Send + Sync + 'static,
     {
         if self.inner.policy.beta <= 0.0
-            && let Look::Hit(entry, source) = self.inner.look(key)
+            && let Look::Hit(entry, source, now) = self.inner.look(key)
         {
-            return Ok(self.inner.serve(key, &entry, source, false));
+            return Ok(self.inner.hit(key, entry, source, now));
         }
         let loader = || async move { loader().await.map(Loaded::new) };
         self.get_or_load_with(key, Options::default(), loader).await
@@ -161,15 +161,15 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     {
         let inner = &self.inner;
         if options.no_read {
-            return inner.bypass(key, options, loader).await;
+            return Box::pin(inner.bypass(key, options, loader)).await;
         }
         let at = match inner.look(key) {
-            Look::Hit(entry, source) => return Ok(inner.serve(key, &entry, source, false)),
+            Look::Hit(entry, source, now) => return Ok(inner.hit(key, entry, source, now)),
             Look::Ahead(entry) => {
                 if let Seat::Lead(flight) = inner.flights.board(key) {
                     inner.counters.refreshes.one();
                     let purpose = Purpose::Refresh(entry.clone());
-                    load::spawn(inner, *key, flight, options, purpose, Some(loader));
+                    Load::new(inner, *key, flight, options, purpose).spawn(loader);
                 }
                 return Ok(inner.serve(key, &entry, Source::L1, true));
             }
@@ -177,14 +177,15 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             Look::Suspect(entry) => At::Doubt(entry),
             Look::Miss => At::Nothing,
         };
-        inner.through_flight(key, options, at, loader).await
+        // Boxed: a hit is not to carry the size of everything that a miss may wait for.
+        Box::pin(inner.through_flight(key, options, at, loader)).await
     }
 
     /// The value of a key if either level has it. Never loads.
     pub async fn get(&self, key: &Key) -> Option<Lookup<V>> {
         let inner = &self.inner;
         let (fallback, doubt) = match inner.look(key) {
-            Look::Hit(entry, source) => return Some(inner.serve(key, &entry, source, false)),
+            Look::Hit(entry, source, now) => return Some(inner.hit(key, entry, source, now)),
             Look::Ahead(entry) => return Some(inner.serve(key, &entry, Source::L1, false)),
             Look::Stale(entry) => (Some(entry), None),
             Look::Suspect(entry) => (None, Some(entry)),
@@ -205,9 +206,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     #[inline]
     pub fn peek(&self, key: &Key) -> Option<Lookup<V>> {
         match self.inner.look(key) {
-            Look::Hit(entry, Source::L1) | Look::Ahead(entry) => {
-                Some(self.inner.serve(key, &entry, Source::L1, false))
-            }
+            Look::Hit(entry, Source::L1, now) => Some(self.inner.hit(key, entry, Source::L1, now)),
+            Look::Ahead(entry) => Some(self.inner.serve(key, &entry, Source::L1, false)),
             _ => None,
         }
     }
@@ -275,16 +275,16 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             Standing::Good => {
                 let Policy { beta, .. } = self.policy;
                 match entry.stamps.assess_ahead(now, entry.load_micros, beta, fastrand::f64) {
-                    Freshness::Fresh => Look::Hit(entry, Source::L1),
+                    Freshness::Fresh => Look::Hit(entry, Source::L1, now),
                     Freshness::RefreshAhead => Look::Ahead(entry),
-                    Freshness::Held => Look::Hit(entry, Source::Stale),
+                    Freshness::Held => Look::Hit(entry, Source::Stale, now),
                     Freshness::Stale => Look::Stale(entry),
                     Freshness::Dead => self.forget(key, &entry),
                 }
             }
             Standing::Suspect => match entry.stamps.assess(now) {
                 Freshness::Dead => self.forget(key, &entry),
-                Freshness::Held => Look::Hit(entry, Source::Stale),
+                Freshness::Held => Look::Hit(entry, Source::Stale, now),
                 _ => Look::Suspect(entry),
             },
             Standing::Invalidated => self.forget(key, &entry),
@@ -297,14 +297,18 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         Look::Miss
     }
 
-    /// The answer to a caller, counted.
+    /// The answer from memory, counted. Takes the entry and the time as they were looked at: a hit reads the clock
+    /// once and counts one reference.
     #[inline]
-    fn serve(&self, key: &Key, entry: &Entry<V>, source: Source, refreshing: bool) -> Lookup<V> {
+    fn hit(&self, key: &Key, entry: Entry<V>, source: Source, now: Nanos) -> Lookup<V> {
         self.counters.served(key, source);
-        self.lookup(entry, source, refreshing)
+        let age = Duration::from_nanos(now.saturating_sub(entry.stamps.stored));
+        Lookup { value: entry.value, source, age, refreshing: false }
     }
 
-    fn lookup(&self, entry: &Entry<V>, source: Source, refreshing: bool) -> Lookup<V> {
+    /// The answer to a caller, counted.
+    fn serve(&self, key: &Key, entry: &Entry<V>, source: Source, refreshing: bool) -> Lookup<V> {
+        self.counters.served(key, source);
         let age = self.clock.now().saturating_sub(entry.stamps.stored);
         Lookup { value: Arc::clone(&entry.value), source, age: Duration::from_nanos(age), refreshing }
     }
@@ -312,20 +316,27 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     /// Reads a key from the second level, or waits for the load of it that is under way.
     async fn read(self: &Arc<Self>, key: &Key, doubt: Option<Entry<V>>) -> Option<(Entry<V>, Source)> {
         self.second.as_ref()?;
-        let flight = match self.flights.board(key) {
-            Seat::Lead(flight) => {
-                let purpose = doubt.map_or(Purpose::Read, Purpose::Check);
-                load::spawn(self, *key, Arc::clone(&flight), Options::default(), purpose, load::none::<V>());
-                flight
-            }
-            Seat::Wait(flight) => flight,
-            Seat::Full => return None,
-        };
         // A read has the second level's deadline; a load that is joined has the hard timeout.
         let deadline = Instant::now() + self.policy.hard_timeout;
-        match timeout_at(deadline, flight.wait()).await {
-            Ok(Outcome::Found(entry, source)) => Some((entry, source)),
-            _ => None,
+        loop {
+            let outcome = match self.flights.board(key) {
+                Seat::Lead(flight) => {
+                    let purpose = doubt.map_or(Purpose::Read, Purpose::Check);
+                    let mut load = Load::new(self, *key, flight, Options::default(), purpose);
+                    let outcome = load.read().await;
+                    load.end();
+                    outcome
+                }
+                Seat::Wait(flight) => match timeout_at(deadline, flight.wait()).await {
+                    Ok(Outcome::Abandoned) => continue,
+                    outcome => outcome.ok(),
+                },
+                Seat::Full => None,
+            };
+            return match outcome {
+                Some(Outcome::Found(entry, source)) => Some((entry, source)),
+                _ => None,
+            };
         }
     }
 
@@ -354,23 +365,23 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         loop {
             let (flight, leads) = match self.flights.board(key) {
                 Seat::Lead(flight) => {
-                    let no_write = options.as_ref().is_some_and(|options| options.no_write);
+                    let (Some(loader), Some(options)) = (loader.take(), options.take()) else {
+                        return self.without_load(key, fallback, LoadError::Panicked);
+                    };
+                    if options.no_write {
+                        // Nobody who wants a kept value is to wait for one that is not.
+                        self.flights.finish(key, &flight, || ());
+                    }
                     let purpose = match doubt.take() {
                         Some(entry) => Purpose::Check(entry),
                         None => Purpose::Load(fallback.clone()),
                     };
-                    if no_write {
-                        // Nobody who wants a kept value is to wait for one that is not.
-                        self.flights.finish(key, &flight, || ());
+                    let mut load = Load::new(self, *key, Arc::clone(&flight), options, purpose);
+                    if let Ok(Some(Outcome::Found(entry, source))) = timeout_at(wait_until, load.read()).await
+                    {
+                        return Ok(self.serve(key, &entry, source, false));
                     }
-                    load::spawn(
-                        self,
-                        *key,
-                        Arc::clone(&flight),
-                        options.take().unwrap_or_default(),
-                        purpose,
-                        loader.take(),
-                    );
+                    load.spawn(loader);
                     (flight, true)
                 }
                 Seat::Wait(flight) => (flight, false),
@@ -395,15 +406,15 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
                     }
                     return Ok(self.serve(key, &entry, source, false));
                 }
-                // A reader was there first and found nothing: take the lead.
-                Outcome::Absent if loader.is_some() => continue,
+                // A reader was there first and found nothing, or has left: take the lead.
+                Outcome::Absent | Outcome::Abandoned if loader.is_some() => continue,
                 Outcome::Failed(error) => match Arc::downcast::<E>(error as Arc<dyn Any + Send + Sync>) {
                     Ok(error) => LoadError::Failed(error),
                     // Another caller's loader has another type of error: its failure cannot be told here, so load.
                     Err(_) if loader.is_some() => continue,
                     Err(_) => LoadError::Panicked,
                 },
-                Outcome::Panicked | Outcome::Absent => LoadError::Panicked,
+                Outcome::Panicked | Outcome::Absent | Outcome::Abandoned => LoadError::Panicked,
                 Outcome::TimedOut => LoadError::TimedOut,
                 Outcome::Overloaded => LoadError::Overloaded,
             };
@@ -444,14 +455,14 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         let flight = if options.no_write { Some(Flight::new()) } else { self.flights.displace(key) };
         let Some(flight) = flight else { return self.without_load(key, None, LoadError::Overloaded) };
         let deadline = Instant::now() + self.policy.hard_timeout;
-        load::spawn(self, *key, Arc::clone(&flight), options, Purpose::Bypass, Some(loader));
+        Load::new(self, *key, Arc::clone(&flight), options, Purpose::Bypass).spawn(loader);
         let error = match timeout_at(deadline, flight.wait()).await {
             Ok(Outcome::Found(entry, _)) => return Ok(self.serve(key, &entry, Source::Bypass, false)),
             Ok(Outcome::Failed(error)) => match Arc::downcast::<E>(error) {
                 Ok(error) => LoadError::Failed(error),
                 Err(_) => LoadError::Panicked,
             },
-            Ok(Outcome::Panicked | Outcome::Absent) => LoadError::Panicked,
+            Ok(Outcome::Panicked | Outcome::Absent | Outcome::Abandoned) => LoadError::Panicked,
             Ok(Outcome::Overloaded) => LoadError::Overloaded,
             Ok(Outcome::TimedOut) => LoadError::TimedOut,
             Err(_) => {

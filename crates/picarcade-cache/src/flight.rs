@@ -35,6 +35,8 @@ pub(crate) enum Outcome<V> {
     Overloaded,
     /// There is no value, and nothing to load one with.
     Absent,
+    /// Whoever led has left before the load began: somebody else has to lead.
+    Abandoned,
 }
 
 impl<V> Clone for Outcome<V> {
@@ -46,6 +48,7 @@ impl<V> Clone for Outcome<V> {
             Self::TimedOut => Self::TimedOut,
             Self::Overloaded => Self::Overloaded,
             Self::Absent => Self::Absent,
+            Self::Abandoned => Self::Abandoned,
         }
     }
 }

@@ -14,6 +14,8 @@ mod load;
 mod lookup;
 mod memoize;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod policy;
 mod remote;
 mod second_level;

@@ -1,11 +1,12 @@
 //! The load of one key, from the second level or by its loader, as a task of its own.
 //!
 //! It is a task because its callers may leave: a disconnect or a `select!` ends them, not it, and what was paid for is
-//! kept. Its steps: read the second level; take the key's lease so that the fleet loads it once; wait for a place among the
+//! kept. Only its first step, reading the second level, is made by the caller that leads, because it costs nothing to
+//! repeat and a task of its own would lengthen every hit there. The steps: read the second level; take the key's lease so that the fleet loads it once; wait for a place among the
 //! running loaders; load; store in memory under the flight's lock; let the callers go; write the second level; give the
 //! lease back. Whatever ends it early (a panic, the runtime) releases those who wait.
 
-use std::{future::Ready, marker::PhantomData, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
@@ -36,34 +37,6 @@ pub(crate) enum Purpose<V> {
     Bypass,
 }
 
-/// The loader of a flight that only reads.
-pub(crate) type NoLoader<V> = fn() -> Ready<Result<Loaded<V>, std::convert::Infallible>>;
-
-/// No loader.
-pub(crate) fn none<V>() -> Option<NoLoader<V>> {
-    None
-}
-
-/// Begins the flight's task.
-pub(crate) fn spawn<V, F, Fut, E>(
-    inner: &Arc<Inner<V>>,
-    key: Key,
-    flight: Arc<Flight<V>>,
-    options: Options,
-    purpose: Purpose<V>,
-    loader: Option<F>,
-) where
-    V: Serialize + DeserializeOwned + Send + Sync + 'static,
-    F: FnOnce() -> Fut + Send + 'static,
-    Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-    E: Send + Sync + 'static,
-{
-    let born = inner.invalidations.count();
-    let landing = Landing { inner: Arc::clone(inner), key, flight, keeps_nothing: options.no_write };
-    let load = Load { landing, options, born, purpose, error: PhantomData };
-    tokio::spawn(load.run(loader));
-}
-
 /// The flight's end, whatever brings it: dropped early, it releases those who wait.
 struct Landing<V> {
     inner: Arc<Inner<V>>,
@@ -71,6 +44,8 @@ struct Landing<V> {
     flight: Arc<Flight<V>>,
     /// The caller asked for that: the flight was never registered.
     keeps_nothing: bool,
+    /// Whether it is a task. Until then its caller may leave, and somebody else has to take the lead.
+    is_task: bool,
 }
 
 impl<V> Landing<V> {
@@ -103,16 +78,18 @@ impl<V> Landing<V> {
 impl<V> Drop for Landing<V> {
     fn drop(&mut self) {
         // Nothing happens when it has landed already.
-        self.land(Outcome::Panicked);
+        self.land(if self.is_task { Outcome::Panicked } else { Outcome::Abandoned });
     }
 }
 
-struct Load<V, E> {
+/// The load of one key under way.
+pub(crate) struct Load<V> {
     landing: Landing<V>,
     options: Options,
     born: u64,
     purpose: Purpose<V>,
-    error: PhantomData<fn() -> E>,
+    /// What the second level said, once it was asked.
+    seen: Option<Seen>,
 }
 
 /// A lease that we hold on a key.
@@ -131,52 +108,92 @@ enum Claim<'a, V> {
     Leave,
 }
 
-impl<V, E> Load<V, E>
-where
-    V: Serialize + DeserializeOwned + Send + Sync + 'static,
-    E: Send + Sync + 'static,
-{
-    async fn run<F, Fut>(mut self, loader: Option<F>)
+impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
+    /// The load that a flight is for.
+    pub(crate) fn new(
+        inner: &Arc<Inner<V>>,
+        key: Key,
+        flight: Arc<Flight<V>>,
+        options: Options,
+        purpose: Purpose<V>,
+    ) -> Self {
+        let born = inner.invalidations.count();
+        let keeps_nothing = options.no_write;
+        let landing = Landing { inner: Arc::clone(inner), key, flight, keeps_nothing, is_task: false };
+        Self { landing, options, born, purpose, seen: None }
+    }
+
+    /// Asks the second level. Returns the outcome when that ended the flight.
+    ///
+    /// May be dropped and called again, or dropped with the load: another caller then takes the lead.
+    pub(crate) async fn read(&mut self) -> Option<Outcome<V>> {
+        let inner = Arc::clone(&self.landing.inner);
+        let second = inner.second.as_ref().filter(|_| self.seen.is_none())?;
+        let (found, seen) = inner.fetch(second, &self.landing.key, &self.options.tags, self.born).await;
+        let is_known = seen.is_known();
+        self.seen = Some(seen);
+        if let Purpose::Check(entry) = &self.purpose {
+            let entry = entry.clone();
+            if !is_known && entry.stamps.assess(inner.clock.now()) == Freshness::Fresh {
+                // Nobody can tell. Memory goes on without the second level.
+                let outcome = Outcome::Found(entry, Source::L1);
+                self.landing.land(outcome.clone());
+                return Some(outcome);
+            }
+            // What the second level does not confirm is not even good as a stale value.
+            self.purpose = Purpose::Load((!is_known).then_some(entry));
+        }
+        match found {
+            Found::Fresh(entry) if self.accepts(&entry) => {
+                self.found(&entry);
+                Some(Outcome::Found(entry, Source::L2))
+            }
+            Found::Stale(entry) | Found::Fresh(entry) => {
+                self.keep_newer(entry);
+                None
+            }
+            Found::Nothing => None,
+        }
+    }
+
+    /// Ends a flight that was only to read, and found nothing.
+    pub(crate) fn end(self) {
+        self.landing.land(Outcome::Absent);
+    }
+
+    /// Goes on as a task of its own, which nothing that its callers do can end.
+    pub(crate) fn spawn<F, Fut, E>(mut self, loader: F)
     where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        self.landing.is_task = true;
+        tokio::spawn(self.run(loader));
+    }
+
+    async fn run<F, Fut, E>(mut self, loader: F)
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Send + Sync + 'static,
     {
         let inner = Arc::clone(&self.landing.inner);
         let key = self.landing.key;
         let limit = Instant::now() + inner.policy.load_limit;
-
-        let mut seen = None;
+        if self.read().await.is_some() {
+            return;
+        }
         let mut lease = None;
-        if let Some(second) = &inner.second {
-            let (found, first) = inner.fetch(second, &key, &self.options.tags, self.born).await;
-            if let Purpose::Check(entry) = self.purpose {
-                if first.is_known() {
-                    // What the second level does not confirm is not even good as a stale value.
-                    self.purpose = Purpose::Load(None);
-                } else {
-                    // Nobody can tell. Memory goes on without the second level.
-                    if entry.stamps.assess(inner.clock.now()) == Freshness::Fresh {
-                        return self.landing.land(Outcome::Found(entry, Source::L1));
-                    }
-                    self.purpose = Purpose::Load(Some(entry));
-                }
-            }
-            match found {
-                Found::Fresh(entry) if self.accepts(&entry) => return self.found(&entry),
-                Found::Stale(entry) | Found::Fresh(entry) => self.keep_newer(entry),
-                Found::Nothing => {}
-            }
-            if loader.is_some() && !matches!(self.purpose, Purpose::Bypass) {
-                match self.claim(second, first).await {
-                    Claim::Found(entry) => return self.found(&entry),
-                    Claim::Leave => return self.landing.land(self.as_it_was()),
-                    Claim::Load(held, latest) => (lease, seen) = (held, Some(latest)),
-                }
-            } else {
-                seen = Some(first);
+        if let (Some(second), Some(seen)) = (&inner.second, self.seen.clone())
+            && !matches!(self.purpose, Purpose::Bypass)
+        {
+            match self.claim(second, seen).await {
+                Claim::Found(entry) => return self.found(&entry),
+                Claim::Leave => return self.landing.land(self.as_it_was()),
+                Claim::Load(held, latest) => (lease, self.seen) = (held, Some(latest)),
             }
         }
-        let Some(loader) = loader else { return self.landing.land(self.as_it_was()) };
 
         let outcome = {
             let renewing = renew(&inner, &key, lease.as_ref());
@@ -194,7 +211,7 @@ where
             }
         };
         match outcome {
-            Ok((result, took)) => self.store(result, took, seen.as_ref()).await,
+            Ok((result, took)) => self.store(result, took).await,
             Err(outcome) => self.fail(outcome),
         }
         if let Some(lease) = lease
@@ -205,10 +222,11 @@ where
     }
 
     /// Runs the loader, and tells how it ended.
-    async fn load<F, Fut>(&self, loader: F, limit: Instant) -> Result<(Loaded<V>, Duration), Outcome<V>>
+    async fn load<F, Fut, E>(&self, loader: F, limit: Instant) -> Result<(Loaded<V>, Duration), Outcome<V>>
     where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Send + Sync + 'static,
     {
         let counters = &self.landing.inner.counters;
         counters.loads.one();
@@ -327,7 +345,7 @@ where
     }
 
     /// The load succeeded.
-    async fn store(&self, loaded: Loaded<V>, took: Duration, seen: Option<&Seen>) {
+    async fn store(&self, loaded: Loaded<V>, took: Duration) {
         let Landing { inner, key, .. } = &self.landing;
         let Loaded { value, ttl, mut tags, store, negative } = loaded;
         let negative = negative || inner.negative_when.is_some_and(|test| test(&value));
@@ -348,7 +366,7 @@ where
             return self.landing.land(Outcome::Found(entry, Source::Loaded));
         }
         let stored = self.landing.land_with(&entry, Source::Loaded);
-        if let (true, Some(second), Some(Ok(json)), Some(seen)) = (stored, &inner.second, json, seen) {
+        if let (true, Some(second), Some(Ok(json)), Some(seen)) = (stored, &inner.second, json, &self.seen) {
             inner.write_back(second, key, &entry, &json, seen).await;
         }
     }

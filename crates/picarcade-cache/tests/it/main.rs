@@ -6,6 +6,8 @@
 mod conformance;
 mod invalidation;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod single_flight;
 mod staleness;
 mod support;

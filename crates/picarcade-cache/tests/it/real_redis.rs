@@ -116,3 +116,47 @@ async fn nothing_in_redis_shows_what_was_asked_or_lives_for_ever() {
         assert!(ttl > 0, "{name} lives for ever");
     }
 }
+
+/// A process of its own that asks for one key (see `examples/fleet_member.rs`).
+fn member(url: &str, callers: u32, load_ms: u32) -> tokio::process::Child {
+    let mut program = std::env::current_exe().unwrap();
+    // target/…/deps/it-… beside target/…/examples/fleet_member
+    program.pop();
+    program.pop();
+    program.push("examples/fleet_member");
+    tokio::process::Command::new(program)
+        .args([url, &callers.to_string(), &load_ms.to_string()])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn served(member: tokio::process::Child) -> u32 {
+    let output = member.wait_with_output().await.unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_thousand_misses_of_four_processes_make_one_load() {
+    let server = RedisServer::start().await.unwrap();
+    let members: Vec<_> = (0..4).map(|_| member(&server.url(), 250, 300)).collect();
+    let mut all = 0;
+    for member in members {
+        all += served(member).await;
+    }
+    assert_eq!(all, 1000);
+    assert_eq!(server.command(&["GET", "picarcade:loads"]).await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn when_the_loading_process_is_killed_another_one_loads() {
+    let server = RedisServer::start().await.unwrap();
+    let mut first = member(&server.url(), 1, 600_000);
+    let loads = async || server.command(&["GET", "picarcade:loads"]).await.unwrap();
+    eventually("the first one loads", async || loads().await == "1").await;
+    let second = member(&server.url(), 10, 10);
+    first.kill().await.unwrap();
+    assert_eq!(served(second).await, 10);
+    assert_eq!(loads().await, "2");
+}

@@ -7,6 +7,7 @@
 mod bench;
 mod check;
 mod ci;
+mod eval;
 mod house;
 mod metadata;
 mod setup;
@@ -22,6 +23,7 @@ cargo xtask <command>
   test [ARGS]      setup, then all tests; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
   ci [CHECK…]      every check beside the tests: house, layers, licences, format, clippy, features, docs
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
+  eval [train]     judges the local classifier, or makes its model anew
   help             this";
 
 fn main() -> ExitCode {
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
         "bench" => bench::run(rest),
+        "eval" => eval::run(rest),
         "help" | "-h" | "--help" => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

@@ -1,13 +1,18 @@
 //! Who may ask, and as whom.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::service::Service;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::service::{PATIENCE, Service};
 
 const SECRET: &str = "a-secret-of-the-issuer-with-some-length";
 
@@ -38,7 +43,7 @@ async fn keys_are_needed_where_they_are_configured() {
     assert_eq!(service.request(Method::GET, "/health/ready").send().await.unwrap().status(), 200);
 }
 
-fn token(algorithm: Algorithm, secret: &str, changes: &Value) -> String {
+fn claims(changes: &Value) -> BTreeMap<String, Value> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut claims: BTreeMap<String, Value> = serde_json::from_value(
         json!({"sub": "ann", "role": "authenticated", "aud": "authenticated", "exp": now + 600}),
@@ -51,7 +56,11 @@ fn token(algorithm: Algorithm, secret: &str, changes: &Value) -> String {
             claims.insert(name.clone(), value.clone())
         };
     }
-    encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(secret.as_bytes())).unwrap()
+    claims
+}
+
+fn token(algorithm: Algorithm, secret: &str, changes: &Value) -> String {
+    encode(&Header::new(algorithm), &claims(changes), &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
 #[tokio::test]
@@ -96,4 +105,76 @@ async fn a_token_is_its_user_and_nobody_else() {
         assert_eq!(sent(&bad, &body).await, 401, "{bad}");
     }
     assert_eq!(status(&service, &[], &body).await, 401);
+}
+
+/// An issuer with one key at a time.
+struct Issuer {
+    url: String,
+    keys: Arc<Mutex<Value>>,
+}
+
+impl Issuer {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        let keys = Arc::new(Mutex::new(json!({"keys": []})));
+        let served = Arc::clone(&keys);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let body = served.lock().unwrap().to_string();
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                let _ = stream.write_all((head + &body).as_bytes()).await;
+            }
+        });
+        Self { url, keys }
+    }
+
+    /// Puts a new key of this id in the place of the old one.
+    fn rotate(&self, id: &str) -> EncodingKey {
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+        let key = EncodingKey::from_ec_der(&pair.serialize_der());
+        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+        jwk.common.key_id = Some(id.to_owned());
+        *self.keys.lock().unwrap() = json!({"keys": [jwk]});
+        key
+    }
+}
+
+fn signed(key: &EncodingKey, id: &str, changes: &Value) -> String {
+    let header = Header { kid: Some(id.to_owned()), ..Header::new(Algorithm::ES256) };
+    encode(&header, &claims(changes), key).unwrap()
+}
+
+#[tokio::test]
+async fn keys_of_an_issuer_may_rotate() {
+    let issuer = Issuer::start().await;
+    let first = issuer.rotate("first");
+    let service = Service::start(&[("PICARCADE_JWKS_URL", &issuer.url)]).await;
+    let body = json!({"prompt": "a red fox"});
+    let sent = async |token: &str| status(&service, &[("authorization", &format!("Bearer {token}"))], &body).await;
+    assert_eq!(sent(&signed(&first, "first", &json!({}))).await, 200);
+    assert_eq!(sent(&signed(&first, "unknown", &json!({}))).await, 401);
+    assert_eq!(sent(&signed(&first, "first", &json!({"exp": 1_000_000}))).await, 401);
+    // The public key as the secret of a symmetric token: the oldest trick there is.
+    let public = issuer.keys.lock().unwrap()["keys"][0].to_string();
+    assert_eq!(sent(&token(Algorithm::HS256, &public, &json!({}))).await, 401);
+
+    let second = issuer.rotate("second");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut tick = tokio::time::interval(Duration::from_millis(200));
+    while sent(&signed(&second, "second", &json!({}))).await != 200 {
+        assert!(tokio::time::Instant::now() < deadline, "the new key was never fetched");
+        tick.tick().await;
+    }
+    assert_eq!(sent(&signed(&first, "first", &json!({}))).await, 401);
+}
+
+#[tokio::test]
+async fn tokens_that_cannot_be_checked_are_no_reason_to_let_anybody_in() {
+    let service = Service::start(&[("PICARCADE_JWKS_URL", "http://127.0.0.1:1/keys")]).await;
+    let key = Issuer::start().await.rotate("first");
+    let bearer = format!("Bearer {}", signed(&key, "first", &json!({})));
+    assert_eq!(status(&service, &[("authorization", &bearer)], &json!({"prompt": "x"})).await, 503);
 }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 const FRESH: Duration = Duration::from_secs(600);
 
 /// The pause between two fetches.
-const COOL_DOWN: Duration = Duration::from_secs(10);
+const COOL_DOWN: Duration = Duration::from_secs(5);
 
 /// How long a fetch may take.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -394,8 +394,8 @@ impl LimiterBuilder {
         let store = match leases {
             Some(leases) => {
                 leases.validate(&plan)?;
-                let leased = Leased::new((lender, store), &plan, &leases, self.instances, self.max_subjects);
-                Arc::new(leased) as Arc<dyn Store>
+                let (stores, subjects) = ((lender, store), self.max_subjects);
+                Arc::new(Leased::new(stores, &plan, &leases, self.instances, subjects)) as Arc<dyn Store>
             }
             None => store,
         };

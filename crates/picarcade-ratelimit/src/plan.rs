@@ -36,6 +36,9 @@ pub(crate) struct Group {
     /// Tells apart what may not share a cell or a key: another unit, window or order of rules is another state. The amounts
     /// of the limits are not in it, so that they can be changed while counts go on.
     pub(crate) print: u32,
+    /// The rules as scripts read them.
+    #[cfg(feature = "redis")]
+    pub(crate) packed: Arc<[u8]>,
 }
 
 impl Group {
@@ -47,7 +50,12 @@ impl Group {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }
         }
-        Self { rules: rules.into(), print: (hash ^ (hash >> 32)) as u32 }
+        Self {
+            #[cfg(feature = "redis")]
+            packed: crate::redis::wire::descriptor(&rules).into(),
+            rules: rules.into(),
+            print: (hash ^ (hash >> 32)) as u32,
+        }
     }
 }
 

@@ -13,7 +13,7 @@
 
 mod keys;
 mod scripts;
-mod wire;
+pub(crate) mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,43 +95,41 @@ impl RedisStore {
     }
 
     /// The server's own time is asked for with 0.
-    fn time(&self) -> String {
-        self.clock.as_ref().and_then(Clock::dictated).unwrap_or(0).to_string()
+    fn time(&self) -> u64 {
+        self.clock.as_ref().and_then(Clock::dictated).unwrap_or(0)
     }
 
     async fn decide(&self, ask: Ask<'_>, dry: bool) -> Result<Answer, Error> {
         let present = wire::present(ask.plan, ask.subjects);
-        let states: Vec<String> =
-            present.iter().map(|scope| self.keys.state(ask.plan, *scope, ask.subjects)).collect();
-        let mut keys = states.clone();
-        keys.extend(states.iter().map(|state| format!("{state}:p")));
+        let mut keys = Vec::with_capacity(present.len() + 2);
+        keys.extend(present.iter().map(|scope| self.keys.state(ask.plan, *scope, ask.subjects)));
         keys.push(self.keys.deadlines());
         keys.extend(ask.reservation.map(|id| self.keys.record(id)));
-
-        let mut args: Vec<Vec<u8>> = Vec::with_capacity(8 + present.len());
-        let ledger = u8::from(self.ledger.is_some());
-        for text in [
+        let numbers = [
             self.time(),
-            ask.requests.to_string(),
-            ask.cost_micros.to_string(),
-            present.len().to_string(),
-            u8::from(dry).to_string(),
-            millis(ask.ttl).to_string(),
-            self.max_reservations.to_string(),
-            ledger.to_string(),
-        ] {
-            args.push(text.into_bytes());
-        }
-        args.extend(present.iter().map(|scope| wire::descriptor(ask.plan.of(*scope))));
+            ask.requests,
+            ask.cost_micros,
+            present.len() as u64,
+            u64::from(dry),
+            millis(ask.ttl),
+            self.max_reservations as u64,
+            u64::from(self.ledger.is_some()),
+        ];
+        let groups = present.iter().filter_map(|scope| ask.plan.group(*scope));
+        let descriptors = groups.flat_map(|group| group.packed.iter().copied()).collect();
+        let args = [numbers.iter().flat_map(|number| (*number as f64).to_le_bytes()).collect(), descriptors];
         wire::answer(&self.eval(&self.scripts.acquire, &keys, &args).await?, ask.plan, &present)
     }
 
     async fn seed(&self, ask: Ask<'_>, scope: Scope) -> Result<(), Error> {
         let Some(ledger) = &self.ledger else { return Err(Error::Rebuilding) };
-        let rules = ask.plan.of(scope);
-        let mut args =
-            vec![self.time().into_bytes(), millis(ask.ttl).to_string().into_bytes(), wire::descriptor(rules)];
-        for rule in rules.iter().filter(|rule| rule.unit == Unit::Cost) {
+        let Some(group) = ask.plan.group(scope) else { return Err(Error::Rebuilding) };
+        let mut args = vec![
+            self.time().to_string().into_bytes(),
+            millis(ask.ttl).to_string().into_bytes(),
+            group.packed.to_vec(),
+        ];
+        for rule in group.rules.iter().filter(|rule| rule.unit == Unit::Cost) {
             let spent =
                 ledger.spent_micros(scope, ask.subjects.of(scope).unwrap_or_default(), rule.window).await;
             let spent = spent.map_err(|error| {
@@ -141,13 +139,12 @@ impl RedisStore {
             args.push(spent.min(crate::MAX_AMOUNT).to_string().into_bytes());
         }
         let state = self.keys.state(ask.plan, scope, ask.subjects);
-        let past = format!("{state}:p");
-        self.call(&self.scripts.seed, &[state, past], &args).await.map(drop)
+        self.call(&self.scripts.seed, &[state], &args).await.map(drop)
     }
 
     async fn conclude(&self, id: ReservationId, actual: &str) -> Result<Settled, Error> {
         let keys = [self.keys.record(id), self.keys.deadlines()];
-        let args = [self.time().into_bytes(), actual.as_bytes().to_vec()];
+        let args = [self.time().to_string().into_bytes(), actual.as_bytes().to_vec()];
         wire::settled(&self.eval(&self.scripts.settle, &keys, &args).await?)
     }
 

@@ -12,7 +12,7 @@ use crate::window::Shape;
 use crate::{Denial, Error, Outcome, Plan, Report, Scope, Settled, Status, Subjects, Unit, Verdict};
 
 /// The descriptor of one scope's rules; see `lua/counters.lua`.
-pub(super) fn descriptor(rules: &[Rule]) -> Vec<u8> {
+pub(crate) fn descriptor(rules: &[Rule]) -> Vec<u8> {
     let life = rules.iter().map(|rule| life(rule).as_millis() as u64 + 1).max().unwrap_or(1);
     let mut packed = Vec::with_capacity(4 + 9 * (1 + 6 * rules.len()));
     packed.push(0xdc);

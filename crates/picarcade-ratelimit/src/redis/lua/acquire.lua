@@ -1,15 +1,18 @@
 -- Checks every limit, then charges every limit: all or none. The order is validate, read, check, write; after the first
 -- write nothing can fail.
 --
--- KEYS: n states, n pasts, the deadlines, [the reservation's record]
--- ARGV: time (0: ours), requests, cost, n, dry, reservation's life in ms, most reservations, ledger, n descriptors
+-- KEYS: n states, the deadlines, [the reservation's record]
+-- ARGV: eight doubles (time, 0: ours; requests; cost; n; dry; reservation's life in ms; most reservations; ledger),
+--   n packed descriptors
 -- Answers doubles: status (0 admitted, 1 denied, 2 to be seeded first, 3 too many reservations), time, then for each rule
 -- used, reserved, reset, refusal; with status 2 only the bits of the scopes to be seeded.
-clock(ARGV[1])
-local ask, n, dry = { tonumber(ARGV[2]), tonumber(ARGV[3]) }, tonumber(ARGV[4]), ARGV[5] == '1'
-keep = tonumber(ARGV[6])
-local deadlines, record = KEYS[2 * n + 1], KEYS[2 * n + 2]
-local held = ask[2] > 0 and 2 or 1
+local given, requests, cost, n, dry, life, most, ledger = struct.unpack('<dddddddd', ARGV[1])
+clock(given)
+keep = life
+dry = dry == 1
+local ask, descs = { requests, cost }, { cmsgpack.unpack(ARGV[2]) }
+local deadlines, record = KEYS[n + 1], KEYS[n + 2]
+local held = cost > 0 and 2 or 1
 local replay = record and redis.call('EXISTS', record) == 1
 
 local scopes, outstanding
@@ -18,7 +21,7 @@ local function read()
   if n == 0 then return end
   local raw = redis.call('MGET', unpack(KEYS, 1, n))
   for i = 1, n do
-    local s = open(KEYS[i], KEYS[n + i], ARGV[8 + i], raw[i])
+    local s = open(KEYS[i], descs[i], raw[i])
     for r = 1, s.n do
       if s.t[6 * r - 1] > 0 then outstanding = true end
     end
@@ -28,7 +31,7 @@ end
 read()
 if outstanding and expire(deadlines) then read() end
 
-if ask[2] > 0 and ARGV[8] == '1' and not replay then
+if cost > 0 and ledger == 1 and not replay then
   local bits = 0
   for i, s in ipairs(scopes) do
     if s.t[1] == 0 then bits = bits + 2 ^ (i - 1) end
@@ -47,7 +50,7 @@ for _, s in ipairs(scopes) do
 end
 
 if status == 0 and not dry and not replay then
-  if record and redis.call('ZCARD', deadlines) >= tonumber(ARGV[7]) then return struct.pack('<dd', 3, now) end
+  if record and redis.call('ZCARD', deadlines) >= most then return struct.pack('<dd', 3, now) end
   local parts = {}
   for _, s in ipairs(scopes) do
     local starts, touched = {}, false
@@ -61,7 +64,7 @@ if status == 0 and not dry and not replay then
       end
     end
     if touched then save(s) end
-    if #starts > 0 then parts[#parts + 1] = { s.hot, s.past, s.packed, starts } end
+    if #starts > 0 then parts[#parts + 1] = { s.hot, s.desc, starts } end
   end
   if record then
     local deadline = now + keep * 1000

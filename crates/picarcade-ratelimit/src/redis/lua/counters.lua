@@ -7,43 +7,36 @@
 -- each rule: unit (1 requests, 2 cost), limit, kind, and
 --   kind 0, buckets: width, span, 0
 --   kind 1, leaky:   unit, rate, burst
--- A scope's state is a string of doubles: whether it was seeded, then six for each rule:
+-- A scope's state is a packed array too: whether it was seeded, then six numbers for each rule:
 --   kind 0: start of the newest bucket, its amount, total, reserved, number of past buckets, start of the last charge
 --   kind 1: time, level, 0, 0, 0, 0
--- so that both begin rule r at 6r-5. Past buckets are pairs (start, amount), oldest first, in a hash beside it: they are
--- read and written only when time enters a new bucket.
+-- so that both begin rule r at 6r-5. Past buckets are pairs (start, amount) of doubles, oldest first, in a hash beside it (the
+-- same key with :p, in the same slot): they are read and written only when time enters a new bucket.
 local now, keep
 
 local function clock(given)
-  now = tonumber(given)
+  now = given
   if now == 0 then
     local time = redis.call('TIME')
     now = time[1] * 1000000 + time[2]
   end
 end
 
-local function format(s)
-  return '<' .. string.rep('d', 6 * s.n + 1)
-end
-
-local function open(hot, past, packed, raw)
-  local desc = cmsgpack.unpack(packed)
-  local s = { hot = hot, past = past, packed = packed, desc = desc, n = (#desc - 1) / 6, rings = {}, dirty = {} }
-  if raw and #raw == 8 * (6 * s.n + 1) then
-    s.t = { struct.unpack(format(s), raw) }
-    s.t[6 * s.n + 2] = nil
-  else
-    s.t = {}
-    for i = 1, 6 * s.n + 1 do s.t[i] = 0 end
+local function open(hot, desc, raw)
+  local n = (#desc - 1) / 6
+  local t = raw and cmsgpack.unpack(raw)
+  if not t or #t ~= 6 * n + 1 then
+    t = {}
+    for i = 1, 6 * n + 1 do t[i] = 0 end
   end
-  return s
+  return { hot = hot, desc = desc, n = n, t = t, rings = {}, dirty = {} }
 end
 
 local function ring(s, r)
   if not s.rings[r] then
     local o, past = 6 * r - 5, false
     if s.t[o + 5] > 0 then
-      past = redis.call('HGET', s.past, r)
+      past = redis.call('HGET', s.hot .. ':p', r)
       if not past then s.t[o + 3] = s.t[o + 2] end
     end
     s.rings[r] = past or ''
@@ -156,30 +149,30 @@ end
 
 local function save(s)
   local life = s.desc[1] + keep
-  redis.call('SET', s.hot, struct.pack(format(s), unpack(s.t)), 'PX', life)
+  redis.call('SET', s.hot, cmsgpack.pack(s.t), 'PX', life)
   local turned = false
   for r in pairs(s.dirty) do
     turned = true
     if s.rings[r] == '' then
-      redis.call('HDEL', s.past, r)
+      redis.call('HDEL', s.hot .. ':p', r)
     else
-      redis.call('HSET', s.past, r, s.rings[r])
+      redis.call('HSET', s.hot .. ':p', r, s.rings[r])
     end
   end
-  if turned then redis.call('PEXPIRE', s.past, life) end
+  if turned then redis.call('PEXPIRE', s.hot .. ':p', life) end
 end
 
 -- Reservations. A record is {estimate, deadline, forgotten at, outcome, charged, parts, unit}; outcome 0 is open, and a
--- part is {state's key, past's key, descriptor, starts of its rules of that unit}. A record is in the deadlines while what
+-- part is {state's key, descriptor, starts of its rules of that unit}. A record is in the deadlines while what
 -- it holds is shown as reserved.
 local function each_held(part, unit, visit)
-  local s = open(part[1], part[2], part[3], redis.call('GET', part[1]))
+  local s = open(part[1], part[2], redis.call('GET', part[1]))
   local held = 0
   for r = 1, s.n do
     if s.desc[6 * r - 4] == unit then
       held = held + 1
       advance(s, r)
-      visit(s, r, part[4][held])
+      visit(s, r, part[3][held])
     end
   end
   save(s)

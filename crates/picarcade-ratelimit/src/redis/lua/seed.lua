@@ -1,10 +1,10 @@
 -- Charges what the cost ledger knows to have been spent, once, to a scope that does not know it.
 --
--- KEYS: the state, the past
+-- KEYS: the state
 -- ARGV: time (0: ours), reservation's life in ms, descriptor, then the spent amount of each cost rule
-clock(ARGV[1])
+clock(tonumber(ARGV[1]))
 keep = tonumber(ARGV[2])
-local s = open(KEYS[1], KEYS[2], ARGV[3], redis.call('GET', KEYS[1]))
+local s = open(KEYS[1], cmsgpack.unpack(ARGV[3]), redis.call('GET', KEYS[1]))
 if s.t[1] == 1 then return 0 end
 s.t[1] = 1
 local cost = 0

@@ -3,7 +3,7 @@
 -- KEYS: the record, the deadlines. The states are named by the record and share its slot.
 -- ARGV: time (0: ours), actual cost (-1: release)
 -- Answers doubles: outcome (0 unknown, 1 settled, 2 released, 3 expired), estimate, charged, whether it was repeated.
-clock(ARGV[1])
+clock(tonumber(ARGV[1]))
 local raw = redis.call('GET', KEYS[1])
 if not raw then return struct.pack('<dddd', 0, 0, 0, 0) end
 local rec = cmsgpack.unpack(raw)

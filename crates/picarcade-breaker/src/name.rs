@@ -143,7 +143,8 @@ mod tests {
         let long = "a-name-that-is-longer-than-the-inline-space";
         let (a, b) = (Name::from(long), Name::from(long));
         assert_eq!(a, b);
-        assert!(Name::from("a") < b);
-        assert_eq!(a, *long);
+        let short = Name::from("a");
+        assert!(short < b);
+        assert_eq!(&*a, long);
     }
 }

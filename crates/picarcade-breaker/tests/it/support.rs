@@ -10,7 +10,7 @@ pub fn breaker(config: Config) -> CircuitBreaker {
 
 /// A breaker that one failure opened.
 pub fn open(config: Config) -> CircuitBreaker {
-    let breaker = breaker(Config { failure_threshold: 1, ..config });
+    let breaker = breaker(config.failure_threshold(1));
     assert_eq!(fail(&breaker), Recorded::Counted);
     assert_eq!(breaker.state(), State::Open);
     breaker

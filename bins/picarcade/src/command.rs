@@ -5,6 +5,7 @@ pub(crate) mod classify;
 pub(crate) mod config;
 pub(crate) mod health;
 pub(crate) mod migrate;
+mod reload;
 pub(crate) mod rules;
 pub(crate) mod serve;
 

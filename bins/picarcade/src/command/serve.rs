@@ -4,13 +4,14 @@
 //! all within the configured deadline. A second signal ends it at once.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArguments;
-use crate::command::{Failure, chain};
+use crate::command::{Failure, chain, reload};
 use crate::config::{Config, ConfigError, Origin};
 use crate::http::{self, App, Limits};
 use crate::{telemetry, wiring};
@@ -28,6 +29,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     config.check_exposure(address, arguments.insecure)?;
     let mut stop = Signals::new()?;
     let wired = wiring::wire(&config, wiring::Purpose::Service).await?;
+    let config = Arc::new(config);
+    reload::spawn(Arc::clone(&config), wired.flow.clone());
     let public_operations = config.public_operations || address.ip().is_loopback();
     let identities = http::Identities::new(&config.identity).map_err(|error| Failure::work(chain(&error)))?;
     let metrics = http::install_metrics().map_err(|error| Failure::work(chain(&error)))?;

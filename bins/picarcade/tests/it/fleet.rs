@@ -55,7 +55,8 @@ async fn two_instances_share_the_limits() {
         let service = if index % 2 == 0 { &one } else { &two };
         service.post("/api/v2/process", &FOX)
     });
-    let statuses: Vec<_> = futures_util::future::join_all(asks).await.into_iter().map(|(status, _)| status).collect();
+    let statuses: Vec<_> =
+        futures_util::future::join_all(asks).await.into_iter().map(|(status, _)| status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 30, "{statuses:?}");
 }

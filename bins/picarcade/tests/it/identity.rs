@@ -124,7 +124,8 @@ impl Issuer {
                 let body = served.lock().unwrap().to_string();
                 let mut request = [0; 4096];
                 let _ = stream.read(&mut request).await;
-                let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
                 let _ = stream.write_all((head + &body).as_bytes()).await;
             }
         });
@@ -153,7 +154,8 @@ async fn keys_of_an_issuer_may_rotate() {
     let first = issuer.rotate("first");
     let service = Service::start(&[("PICARCADE_JWKS_URL", &issuer.url)]).await;
     let body = json!({"prompt": "a red fox"});
-    let sent = async |token: &str| status(&service, &[("authorization", &format!("Bearer {token}"))], &body).await;
+    let sent =
+        async |token: &str| status(&service, &[("authorization", &format!("Bearer {token}"))], &body).await;
     assert_eq!(sent(&signed(&first, "first", &json!({}))).await, 200);
     assert_eq!(sent(&signed(&first, "unknown", &json!({}))).await, 401);
     assert_eq!(sent(&signed(&first, "first", &json!({"exp": 1_000_000}))).await, 401);

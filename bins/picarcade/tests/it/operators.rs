@@ -1,9 +1,11 @@
 //! What only operators may do.
 
+use picarcade_intent::Matrix;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::service::Service;
+use crate::service::{PATIENCE, Service};
 
 #[tokio::test]
 async fn the_admin_token_opens_the_admin_routes() {
@@ -68,4 +70,38 @@ async fn an_invalidated_answer_is_gone() {
     assert_eq!((ask("ann").await, ask("bob").await), (json!("miss"), json!("miss")));
     assert_eq!(invalidate(json!({})).await, 422);
     assert_eq!(invalidate(json!({"all": true, "tag": "x"})).await, 422);
+}
+
+#[tokio::test]
+async fn changed_rules_are_put_in_force_and_wrong_ones_are_not() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("matrix.csv");
+    let original = Matrix::embedded().to_csv();
+    std::fs::write(&file, &original).unwrap();
+    let service = Service::start_in(directory, &[("PICARCADE_RULES", file.to_str().unwrap())], &[]).await;
+    let version = async || service.get("/api/v2/decision-matrix").await["version"].clone();
+    let first = version().await;
+    let ask = async || service.process(json!({"prompt": "a red fox"})).await;
+    assert_eq!(ask().await["prompt_type"], "NEW_IMAGE");
+    assert_eq!(ask().await["cache_hit"], true);
+
+    std::fs::write(&file, "nonsense").unwrap();
+    service.signal("HUP");
+    assert_eq!((version().await, &ask().await["cache_hit"]), (first.clone(), &json!(true)));
+
+    std::fs::write(
+        &file,
+        original.replace("black-forest-labs/flux-1.1-pro", "black-forest-labs/flux-kontext-max"),
+    )
+    .unwrap();
+    service.signal("HUP");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while version().await == first {
+        assert!(tokio::time::Instant::now() < deadline, "the new rules never came");
+    }
+    let answer = ask().await;
+    assert_eq!(
+        (&answer["cache_hit"], &answer["model_to_use"]),
+        (&json!(false), &json!("black-forest-labs/flux-kontext-max"))
+    );
 }

@@ -1,49 +1,76 @@
 //! What only shows when the rows are seen together: models that do not fit, doubles, gaps, and rows without effect.
 
-use super::parse::{Parsed, Placed};
-use super::row::Row;
 use super::QUESTIONS;
+use super::draft::{Applies, Draft};
+use super::row::Row;
 use crate::catalogue::Catalogue;
 use crate::facts::Facts;
 use crate::goal::Goal;
 use crate::problem::Problem;
 
 /// Whether each row's model is known and makes what the row promises.
-pub(super) fn models(parsed: &Parsed, catalogue: &Catalogue, problems: &mut Vec<Problem>) {
-    for Placed { line, row } in &parsed.rows {
-        match catalogue.model(&row.model) {
-            None => problems.push(Problem::error(*line, "model", format!("unknown model {:?}", row.model))),
-            Some(model) if !model.types.contains(&row.prompt_type) => {
-                let message = format!("model {:?} does not make {}", row.model, row.prompt_type);
-                problems.push(Problem::error(*line, "model", message));
+pub(super) fn models(drafts: &[Draft], catalogue: &Catalogue, problems: &mut Vec<Problem>) {
+    for draft in drafts {
+        let Some(name) = &draft.model else { continue };
+        match (catalogue.model(name), draft.prompt_type) {
+            (None, _) => {
+                problems.push(Problem::error(draft.line, "model", format!("unknown model {name:?}")))
             }
-            Some(_) => {}
+            (Some(model), Some(prompt_type)) if !model.types.contains(&prompt_type) => {
+                let message = format!("model {name:?} does not make {prompt_type}");
+                problems.push(Problem::error(draft.line, "model", message));
+            }
+            (Some(_), _) => {}
         }
     }
 }
 
-/// The answer to every question, goal by goal and facts by facts; `None` when there are errors.
+/// Rows that ask for the same again, and numbers that are given twice.
+pub(super) fn doubles(drafts: &[Draft], problems: &mut Vec<Problem>) {
+    for (index, draft) in drafts.iter().enumerate() {
+        let earlier = || drafts.iter().take(index);
+        if let Some(number) = draft.number
+            && let Some(first) = earlier().find(|earlier| earlier.number == Some(number))
+        {
+            let message = format!("duplicate number {number}, as on line {}", first.line);
+            problems.push(Problem::error(draft.line, "#", message));
+        }
+        if let Some(conditions) = draft.conditions()
+            && let Some(first) = earlier().find(|earlier| earlier.conditions() == Some(conditions))
+        {
+            let message = format!("duplicate of the row on line {}", first.line);
+            problems.push(Problem::error(draft.line, "goal", message));
+        }
+    }
+}
+
+/// The answer to every question, goal by goal and facts by facts; `None` when there are errors, now or before.
 ///
 /// `end` is the line where a missing row could be added.
 pub(super) fn decisions(
-    parsed: &Parsed,
+    drafts: &[Draft],
     end: u64,
     problems: &mut Vec<Problem>,
 ) -> Option<Box<[Row; QUESTIONS]>> {
-    let before = problems.len();
-    doubles(parsed, problems);
     let mut answers = Vec::with_capacity(QUESTIONS);
-    let mut reached = vec![Vec::new(); parsed.rows.len()];
+    let mut reached = vec![Vec::new(); drafts.len()];
     for goal in Goal::ALL {
         for facts in Facts::all() {
-            let first = parsed.rows.iter().enumerate().find(|(_, placed)| placed.row.matches(goal, facts));
-            if let Some((index, placed)) = first {
-                answers.push(placed.row.clone());
-                if let Some(facts_of_row) = reached.get_mut(index) {
-                    facts_of_row.push(facts);
+            let mut is_open = true;
+            for (draft, reached) in drafts.iter().zip(&mut reached) {
+                let applies = draft.applies(goal, facts);
+                if applies == Applies::Never {
+                    continue;
                 }
-            } else if !facts.referenced_image {
-                // An upload and a stored reference ask the same question: name it once.
+                is_open = false;
+                reached.push(facts);
+                if applies == Applies::Surely {
+                    answers.extend(draft.row());
+                    break;
+                }
+            }
+            // An upload and a stored reference ask the same question: name it once.
+            if is_open && !facts.referenced_image {
                 problems.push(Problem::error(
                     end,
                     None,
@@ -52,48 +79,28 @@ pub(super) fn decisions(
             }
         }
     }
-    if problems.iter().skip(before).any(Problem::is_error) {
-        return None;
+    for (draft, facts) in drafts.iter().zip(reached) {
+        effects(draft, &facts, problems);
     }
-    for (placed, facts) in parsed.rows.iter().zip(reached) {
-        effects(placed, &facts, problems);
+    if problems.iter().any(Problem::is_error) {
+        return None;
     }
     answers.try_into().ok().map(Box::new)
 }
 
-/// Rows that ask for the same again, and numbers that are given twice.
-fn doubles(parsed: &Parsed, problems: &mut Vec<Problem>) {
-    for (index, Placed { line, row }) in parsed.rows.iter().enumerate() {
-        for earlier in parsed.rows.iter().take(index) {
-            if earlier.row.number == row.number {
-                let message = format!("duplicate number {}, as on line {}", row.number, earlier.line);
-                problems.push(Problem::error(*line, "#", message));
-            }
-            if conditions(&earlier.row) == conditions(row) {
-                let message = format!("duplicate of the row on line {}", earlier.line);
-                problems.push(Problem::error(*line, "goal", message));
-            }
-        }
-    }
-}
-
-fn conditions(row: &Row) -> (&[Goal], [Option<bool>; 3]) {
-    (&row.goals, [row.active_image, row.active_video, row.references])
-}
-
 /// A row that nothing reaches, or whose type cannot be made of the media that its facts promise.
-fn effects(placed: &Placed, facts: &[Facts], problems: &mut Vec<Problem>) {
-    let Placed { line, row } = placed;
-    if facts.is_empty() {
-        problems.push(Problem::warning(
-            *line,
-            None,
-            "unreachable row: the rows above it match all that it matches",
-        ));
-    } else if let Some(facts) = facts.iter().find(|facts| !row.prompt_type.is_possible_with(**facts)) {
-        let message =
-            format!("{} is reached with {}, which lacks its media", row.prompt_type, described(*facts));
-        problems.push(Problem::warning(*line, "prompt_type", message));
+fn effects(draft: &Draft, facts: &[Facts], problems: &mut Vec<Problem>) {
+    // A double is unreachable too, and has been named as what it is.
+    let is_double = problems.iter().any(|problem| problem.line == draft.line && problem.is_error());
+    if facts.is_empty() && !is_double {
+        let message = "unreachable row: the rows above it match all that it matches";
+        problems.push(Problem::warning(draft.line, None, message));
+    }
+    if let (Some(prompt_type), Some(_)) = (draft.prompt_type, draft.conditions())
+        && let Some(facts) = facts.iter().find(|facts| !prompt_type.is_possible_with(**facts))
+    {
+        let message = format!("{prompt_type} is reached with {}, which lacks its media", described(*facts));
+        problems.push(Problem::warning(draft.line, "prompt_type", message));
     }
 }
 

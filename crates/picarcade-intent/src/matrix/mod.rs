@@ -5,6 +5,7 @@
 //! the file is read. A matrix that leaves one unanswered is refused then, so deciding cannot fail later.
 
 mod check;
+mod draft;
 mod parse;
 mod row;
 
@@ -12,6 +13,7 @@ use std::sync::{Arc, LazyLock};
 
 pub use row::{Row, Strategy};
 
+use self::draft::Draft;
 use crate::catalogue::Catalogue;
 use crate::facts::Facts;
 use crate::goal::Goal;
@@ -87,12 +89,14 @@ impl Matrix {
     }
 
     fn read(csv: &[u8], catalogue: &Catalogue) -> (Option<Self>, Vec<Problem>) {
-        let (parsed, mut problems) = parse::rows(csv);
-        check::models(&parsed, catalogue, &mut problems);
-        let is_complete = !problems.iter().any(Problem::is_error);
-        // Rows that could not be read would show as gaps, and gaps as unreachable rows: mend those first.
-        let decisions =
-            if is_complete { check::decisions(&parsed, parse::end(csv), &mut problems) } else { None };
+        let (drafts, mut problems) = parse::rows(csv);
+        // Without a header there are no rows, which is not the reader's to mend one by one.
+        if drafts.is_empty() && !problems.is_empty() {
+            return (None, problems);
+        }
+        check::models(&drafts, catalogue, &mut problems);
+        check::doubles(&drafts, &mut problems);
+        let decisions = check::decisions(&drafts, parse::end(csv), &mut problems);
         problems.sort_by_key(|problem| problem.line);
         let matrix = decisions.map(|decisions| {
             let mut feasible = [TypeSet::default(); Facts::COUNT];
@@ -105,7 +109,7 @@ impl Matrix {
                     }
                 }
             }
-            let rows = parsed.rows.into_iter().map(|placed| placed.row).collect();
+            let rows = drafts.iter().filter_map(Draft::row).collect();
             Self { rows, decisions, feasible, version: crate::version_of(csv), warnings: Vec::new() }
         });
         (matrix, problems)

@@ -1,13 +1,12 @@
 //! From CSV bytes to rows, with every cell that is wrong named by line and column.
 //!
-//! Reading goes on after a problem: a cell that cannot be read costs its own row only.
+//! Reading goes on after a problem: a cell that cannot be read is missing in its own row only.
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use super::row::{Row, Strategy};
+use super::draft::{Condition, Draft};
 use crate::goal::Goal;
 use crate::problem::Problem;
-use crate::prompt_type::PromptType;
 
 /// The columns, as `rules show --csv` writes them; the first may be missing.
 const COLUMNS: [&str; 8] =
@@ -20,55 +19,46 @@ const NUMBER: &str = "#";
 /// with those above it.
 const MAX_ROWS: u32 = 1_000;
 
-/// A row and the line it stands on.
-pub(super) struct Placed {
-    pub(super) line: u64,
-    pub(super) row: Row,
-}
-
-/// What could be read.
-pub(super) struct Parsed {
-    pub(super) rows: Vec<Placed>,
-}
-
-/// Reads all rows that can be read, and what is wrong with the others.
-pub(super) fn rows(csv: &[u8]) -> (Parsed, Vec<Problem>) {
-    let mut problems = Vec::new();
-    let mut parsed = Parsed { rows: Vec::new() };
+/// Reads all rows as far as they can be read, and what is wrong with them.
+pub(super) fn rows(csv: &[u8]) -> (Vec<Draft>, Vec<Problem>) {
+    let (mut drafts, mut problems) = (Vec::new(), Vec::new());
     let csv = csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv);
     let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(csv);
     let Ok(header) = reader.headers().cloned() else {
         problems.push(Problem::error(1, None, "the header is not UTF-8"));
-        return (parsed, problems);
+        return (drafts, problems);
     };
-    let Some(columns) = Columns::read(&header, &mut problems) else { return (parsed, problems) };
+    let Some(columns) = Columns::read(&header, &mut problems) else { return (drafts, problems) };
     let mut place = 0;
     let mut record = StringRecord::new();
     loop {
         let from = usize::try_from(reader.position().byte()).unwrap_or(csv.len());
         let line = line_of(csv, from);
-        match reader.read_record(&mut record) {
-            Ok(false) => return (parsed, problems),
-            Ok(true) if place == MAX_ROWS => {
-                problems.push(Problem::error(line, None, format!("more than {MAX_ROWS} rows")));
-                return (parsed, problems);
-            }
-            Ok(true) => {
-                place += 1;
+        let read = reader.read_record(&mut record);
+        if matches!(read, Ok(false)) {
+            return (drafts, problems);
+        }
+        if place == MAX_ROWS {
+            problems.push(Problem::error(line, None, format!("more than {MAX_ROWS} rows")));
+            // Whatever is missing may be in the rest.
+            drafts.push(Draft { line, ..Draft::default() });
+            return (drafts, problems);
+        }
+        place += 1;
+        match read {
+            Ok(_) => {
                 let mut cells = Cells { line, columns: &columns, record: &record, problems: &mut problems };
-                if let Some(row) = cells.row(place) {
-                    parsed.rows.push(Placed { line, row });
-                }
+                drafts.push(cells.draft(place));
             }
             Err(error) => {
-                place += 1;
                 let column = match error.kind() {
                     csv::ErrorKind::Utf8 { err, .. } => columns.name(err.field()),
                     _ => None,
                 };
                 problems.push(Problem::error(line, column, "the row is not UTF-8"));
+                drafts.push(Draft { line, ..Draft::default() });
                 if reader.is_done() {
-                    return (parsed, problems);
+                    return (drafts, problems);
                 }
             }
         }
@@ -131,9 +121,6 @@ impl Columns {
     }
 }
 
-/// A cell that says yes, no, or either.
-struct Fact(Option<bool>);
-
 /// One record with the places of its cells.
 struct Cells<'a> {
     line: u64,
@@ -143,31 +130,22 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// The row, if every cell of it can be read.
-    fn row(&mut self, place: u32) -> Option<Row> {
+    /// The row as far as it can be read. Every cell is, so that all its problems are named.
+    fn draft(&mut self, place: u32) -> Draft {
         if self.record.len() != self.columns.width {
             let message = format!("{} cells where the header has {}", self.record.len(), self.columns.width);
             self.problems.push(Problem::error(self.line, None, message));
-            return None;
+            return Draft { line: self.line, ..Draft::default() };
         }
-        // Each cell is read before any of them ends the row, so that all its problems are named.
-        let number = self.number(place);
-        let goals = self.goals();
-        let (active_image, active_video) = (self.fact("active_image"), self.fact("active_video"));
-        let references = self.fact("references");
-        let prompt_type = self.word::<PromptType>("prompt_type");
-        let model = self.filled("model").map(ToOwned::to_owned);
-        let enhancement = self.word::<Strategy>("enhancement");
-        Some(Row {
-            number: number?,
-            goals: goals?,
-            active_image: active_image?.0,
-            active_video: active_video?.0,
-            references: references?.0,
-            prompt_type: prompt_type?,
-            model: model?,
-            enhancement: enhancement?,
-        })
+        Draft {
+            line: self.line,
+            number: self.number(place),
+            goals: self.goals(),
+            facts: ["active_image", "active_video", "references"].map(|column| self.fact(column)),
+            prompt_type: self.word("prompt_type"),
+            model: self.filled("model").map(ToOwned::to_owned),
+            enhancement: self.word("enhancement"),
+        }
     }
 
     fn problem(&mut self, column: &'static str, message: impl Into<String>) {
@@ -216,11 +194,11 @@ impl Cells<'_> {
         (self.problems.len() == before).then_some(goals)
     }
 
-    fn fact(&mut self, column: &'static str) -> Option<Fact> {
+    fn fact(&mut self, column: &'static str) -> Option<Condition> {
         match self.filled(column)?.to_ascii_uppercase().as_str() {
-            "YES" => Some(Fact(Some(true))),
-            "NO" => Some(Fact(Some(false))),
-            "-" => Some(Fact(None)),
+            "YES" => Some(Condition(Some(true))),
+            "NO" => Some(Condition(Some(false))),
+            "-" => Some(Condition(None)),
             _ => {
                 let message = format!("unknown word {}: write YES, NO or -", shown(self.cell(column)));
                 self.problem(column, message);

@@ -1,0 +1,77 @@
+//! A row as far as it could be read.
+//!
+//! A file with mistakes is checked as a whole, so rows with mistakes take part: what could not be read of their conditions
+//! may be anything. So a gap is only reported where no row could fill it once it is mended, and a row is only called
+//! unreachable where the rows above it surely match.
+
+use super::row::{Row, Strategy};
+use crate::facts::Facts;
+use crate::goal::Goal;
+use crate::prompt_type::PromptType;
+
+/// A cell that says yes, no, or either.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Condition(pub(super) Option<bool>);
+
+impl Condition {
+    fn admits(self, fact: bool) -> bool {
+        self.0.is_none_or(|wanted| wanted == fact)
+    }
+}
+
+/// A row with the line it stands on; `None` where a cell could not be read.
+#[derive(Default)]
+pub(super) struct Draft {
+    pub(super) line: u64,
+    pub(super) number: Option<u32>,
+    pub(super) goals: Option<Vec<Goal>>,
+    /// `active_image`, `active_video`, `references`.
+    pub(super) facts: [Option<Condition>; 3],
+    pub(super) prompt_type: Option<PromptType>,
+    pub(super) model: Option<String>,
+    pub(super) enhancement: Option<Strategy>,
+}
+
+/// Whether a row applies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Applies {
+    Surely,
+    Perhaps,
+    Never,
+}
+
+impl Draft {
+    /// The row, if all of it could be read.
+    pub(super) fn row(&self) -> Option<Row> {
+        let [active_image, active_video, references] = self.facts;
+        Some(Row {
+            number: self.number?,
+            goals: self.goals.clone()?,
+            active_image: active_image?.0,
+            active_video: active_video?.0,
+            references: references?.0,
+            prompt_type: self.prompt_type?,
+            model: self.model.clone()?,
+            enhancement: self.enhancement?,
+        })
+    }
+
+    /// When it applies, if all of that could be read.
+    pub(super) fn conditions(&self) -> Option<(&[Goal], [Condition; 3])> {
+        let [active_image, active_video, references] = self.facts;
+        Some((self.goals.as_deref()?, [active_image?, active_video?, references?]))
+    }
+
+    /// Whether it applies to a goal under some facts.
+    pub(super) fn applies(&self, goal: Goal, facts: Facts) -> Applies {
+        let given = [facts.active_image, facts.active_video, facts.references()];
+        let goal = self.goals.as_ref().map(|goals| goals.contains(&goal));
+        let facts =
+            self.facts.iter().zip(given).map(|(wanted, given)| wanted.map(|wanted| wanted.admits(given)));
+        facts.chain([goal]).fold(Applies::Surely, |applies, fits| match (applies, fits) {
+            (Applies::Never, _) | (_, Some(false)) => Applies::Never,
+            (Applies::Perhaps, _) | (_, None) => Applies::Perhaps,
+            (Applies::Surely, Some(true)) => Applies::Surely,
+        })
+    }
+}

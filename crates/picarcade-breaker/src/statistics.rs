@@ -28,7 +28,7 @@ pub struct Statistics {
     pub slow: u64,
     /// Outcomes that came too late to be counted.
     pub late: u64,
-    /// Failures in a row, now.
+    /// Failures in a row: now, or when the breaker opened.
     pub consecutive_failures: u64,
     /// The window, when a policy looks at one.
     pub window: Option<WindowStatistics>,

@@ -262,7 +262,10 @@ impl Machine {
         self.mode = mode;
         self.generation += 1;
         self.since = now;
-        self.consecutive = 0;
+        if !matches!(mode, Mode::Open | Mode::HalfOpen) {
+            // Who looks at an open breaker wants to see the run that opened it.
+            self.consecutive = 0;
+        }
         self.successes = 0;
         self.leave_alone_until = 0;
         self.announced = false;

@@ -1,8 +1,8 @@
 //! One deadline over waiting, retries and calls.
 
 use picarcade_breaker::{
-    Bulkhead, CallError, CircuitBreaker, Config, Deadline, DeadlineExceeded, Retry, RetryBudget, RetryError,
-    RetryHint,
+    Bulkhead, CallError, CircuitBreaker, Config, Deadline, DeadlineExceeded, Outcome, Retry, RetryBudget,
+    RetryError, RetryHint,
 };
 use tokio::time::Instant;
 
@@ -66,4 +66,38 @@ async fn one_deadline_over_queue_attempts_and_pauses() {
     assert!((secs(9)..=secs(10)).contains(&start.elapsed()), "{:?}", start.elapsed());
     assert!(breaker.statistics().failure >= 2);
     assert_eq!(bulkhead.in_use(), 0);
+}
+
+/// The same composition, dropped after every possible time: in the queue, in an attempt, in a pause.
+#[tokio::test(start_paused = true)]
+async fn the_whole_dropped_at_any_point_leaves_nothing_behind() {
+    for cut in (0..60).map(|tenth| millis(tenth * 100)) {
+        let bulkhead = Bulkhead::new(1, 1).unwrap();
+        let breaker =
+            CircuitBreaker::new("all", Config::default().failure_threshold(1).success_threshold(1)).unwrap();
+        breaker.try_acquire().unwrap().failure();
+        advance(secs(60)).await;
+        let retry = Retry::new(5).unwrap().budget(RetryBudget::new(1.0, 100.0).unwrap());
+        let busy = bulkhead.try_acquire().unwrap();
+        let deadline = Deadline::after(secs(100));
+        let work = async {
+            let _room = bulkhead.acquire(deadline.instant()).await.unwrap();
+            let attempt = |number: u32| {
+                let classify = |_: &Result<u32, &str>| Outcome::Neutral;
+                breaker.call_with(classify, async move {
+                    tokio::time::sleep(secs(1)).await;
+                    if number == 1 { Ok(number) } else { Err("again") }
+                })
+            };
+            retry.run(deadline, |_: &CallError<&str>| RetryHint::After(secs(1)), attempt).await
+        };
+        let free = async {
+            tokio::time::sleep(secs(1)).await;
+            drop(busy);
+        };
+        let _cut_or_done = tokio::time::timeout(cut, async { tokio::join!(work, free) }).await;
+        assert_eq!(bulkhead.queued(), 0, "after {cut:?}");
+        assert_eq!(bulkhead.in_use(), 0, "after {cut:?}");
+        assert!(breaker.is_available(), "the probe's slot is lost after {cut:?}");
+    }
 }

@@ -23,3 +23,5 @@ mod policies;
 mod registry;
 mod retry;
 mod support;
+#[cfg(feature = "tracing")]
+mod tracing;

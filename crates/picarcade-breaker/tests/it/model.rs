@@ -99,7 +99,10 @@ impl Model {
     fn enter(&mut self, state: State) {
         self.state = state;
         self.era += 1;
-        (self.run, self.probe_successes, self.retry_after) = (0, 0, 0);
+        (self.probe_successes, self.retry_after) = (0, 0);
+        if !matches!(state, State::Open | State::HalfOpen) {
+            self.run = 0;
+        }
     }
 
     fn open(&mut self) {

@@ -133,6 +133,18 @@ async fn an_old_failure_does_not_open_with_new_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_longer_than_the_window_counts_when_it_ends() {
+    let breaker = breaker(rates().failure_rate(0.5).window(Window::Time(secs(16))));
+    let long: Vec<_> = (0..4).map(|_| breaker.try_acquire().unwrap()).collect();
+    advance(secs(100)).await;
+    for permit in long {
+        assert_eq!(breaker.state(), State::Closed);
+        assert!(permit.failure().is_counted(), "its permit was forgotten with the window");
+    }
+    assert_eq!(breaker.state(), State::Open);
+}
+
+#[tokio::test(start_paused = true)]
 async fn slow_successes_open() {
     let slow = SlowCalls { longer_than: secs(2), rate: 0.5 };
     for window in [Window::Calls(10), Window::Time(secs(600))] {
@@ -246,5 +258,6 @@ async fn statistics_tell_what_happened() {
     let statistics = breaker.statistics();
     assert_eq!((statistics.state, statistics.rejected, statistics.opened_count), (State::Open, 1, 1));
     assert_eq!(statistics.retry_after_seconds, Some(40.0));
+    assert_eq!(statistics.consecutive_failures, 5, "the run that opened it can be seen");
     assert_eq!(statistics.last_failure, Some(FailureKind::Other));
 }

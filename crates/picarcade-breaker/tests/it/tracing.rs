@@ -1,0 +1,50 @@
+//! What a subscriber of `tracing` reads: each change of state once, and nothing about calls.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use picarcade_breaker::Config;
+
+use crate::support::{breaker, fail, succeed};
+
+#[derive(Clone, Debug, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn changes_of_state_are_told_and_calls_are_not() {
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let breaker = breaker(Config::default().failure_threshold(2));
+    ::tracing::subscriber::with_default(subscriber, || {
+        for _ in 0..10 {
+            succeed(&breaker);
+        }
+        fail(&breaker);
+        fail(&breaker);
+        assert!(breaker.try_acquire().is_err());
+    });
+    let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    for part in
+        ["WARN", "breaker=test", "from=closed", "to=open", "cause=consecutive_failures", "open_seconds=60"]
+    {
+        assert!(text.contains(part), "{part} is missing: {text}");
+    }
+}

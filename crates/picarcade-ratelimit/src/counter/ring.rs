@@ -33,16 +33,17 @@ impl Ring {
             return;
         }
         let start = buckets.start(now);
-        if self.head.amount > 0 {
+        if buckets.end(self.head.start) <= start {
+            // All that is older than the newest is gone with it.
+            self.past = VecDeque::new();
+            self.total = 0;
+        } else if self.head.amount > 0 {
             self.past.push_back(self.head);
         }
         self.head = Slot { start, amount: 0 };
         while let Some(oldest) = self.past.front().filter(|slot| buckets.end(slot.start) <= start) {
             self.total = self.total.saturating_sub(oldest.amount);
             self.past.pop_front();
-        }
-        if self.past.is_empty() && self.past.capacity() > 0 {
-            self.past = VecDeque::new();
         }
     }
 

@@ -191,13 +191,22 @@ async fn a_server_that_may_not_write_decides_nothing() {
     ])
     .await;
     assert!(passes(&limiter, &ada(), 1).await);
-    server.command(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await.unwrap();
-    let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
-    assert!(decision.report().local);
-    assert!(limiter.acquire(&ada(), 0, 1).await.is_err());
-    server.command(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await.unwrap();
-    until(&limiter, Mode::Exact).await;
+    // Too few replicas to accept a write; and a replica itself, which keeps its counts.
+    for (begin, end) in [
+        (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
+        (["REPLICAOF", "127.0.0.1", "1", ""], ["REPLICAOF", "NO", "ONE", ""]),
+    ] {
+        let words =
+            |words: [&'static str; 4]| words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
+        server.command(&words(begin)).await.unwrap();
+        let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+        assert!(decision.report().local, "{begin:?}");
+        assert!(limiter.acquire(&ada(), 0, 1).await.is_err());
+        server.command(&words(end)).await.unwrap();
+        until(&limiter, Mode::Exact).await;
+    }
     assert_eq!(used(&limiter, &ada(), "user-cost-3600s").await, (0, 0));
+    assert_eq!(used(&limiter, &ada(), "user-requests-3600s").await, (1, 0));
 }
 
 #[tokio::test]

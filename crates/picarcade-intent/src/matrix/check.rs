@@ -14,7 +14,7 @@ pub(super) fn models(drafts: &[Draft], catalogue: &Catalogue, problems: &mut Vec
         let Some(name) = &draft.model else { continue };
         match (catalogue.model(name), draft.prompt_type) {
             (None, _) => {
-                problems.push(Problem::error(draft.line, "model", format!("unknown model {name:?}")))
+                problems.push(Problem::error(draft.line, "model", format!("unknown model {name:?}")));
             }
             (Some(model), Some(prompt_type)) if !model.types.contains(&prompt_type) => {
                 let message = format!("model {name:?} does not make {prompt_type}");

@@ -78,9 +78,10 @@ impl Exchange<'_> {
 
 /// Whether a 429 is about the account's money and not about its pace. The words are those of the providers: OpenAI's
 /// `insufficient_quota` and "exceeded your current quota", Anthropic's "usage limits" and "credit balance", and what
-/// others call it. Only the first four kilobytes are looked at.
+/// others call it. Not "billing": a message about pace may end with where to pay for more. Only the first four kilobytes
+/// are looked at.
 fn speaks_of_money(error: &str) -> bool {
-    const WORDS: [&str; 10] = [
+    const WORDS: [&str; 9] = [
         "insufficient_quota",
         "current quota",
         "usage limit",
@@ -90,7 +91,6 @@ fn speaks_of_money(error: &str) -> bool {
         "credit balance",
         "insufficient credit",
         "insufficient_credit",
-        "billing",
     ];
     let head = error.as_bytes().get(..4096).unwrap_or(error.as_bytes());
     WORDS
@@ -146,6 +146,8 @@ mod tests {
         assert_eq!(of("You have reached your specified API Usage Limits."), Some(FailureKind::SpendLimit));
         assert_eq!(of("Your credit balance is too low"), Some(FailureKind::SpendLimit));
         assert_eq!(of(r#"{"error":{"type":"rate_limit_error"}}"#), Some(FailureKind::RateLimited));
+        let pace = "Rate limit reached. You can increase it by adding a payment method at /account/billing.";
+        assert_eq!(of(pace), Some(FailureKind::RateLimited));
         assert_eq!(of(&"é".repeat(5000)), Some(FailureKind::RateLimited));
     }
 

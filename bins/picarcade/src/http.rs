@@ -10,6 +10,7 @@ mod health;
 mod identity;
 mod limits;
 mod metrics;
+mod openapi;
 mod outcome;
 mod problem;
 mod process;

@@ -7,6 +7,7 @@
 mod bench;
 mod check;
 mod ci;
+mod classifier;
 mod eval;
 mod house;
 mod metadata;
@@ -24,6 +25,8 @@ cargo xtask <command>
   ci [CHECK…]      every check beside the tests: house, layers, licences, format, clippy, features, docs
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
   eval [train]     judges the local classifier, or makes its model anew
+  train [FILE]     the local classifier's model from its corpus
+  eval             the local classifier judged; prints the page, and writes it to docs/evaluation.md
   help             this";
 
 fn main() -> ExitCode {
@@ -37,6 +40,8 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
         "bench" => bench::run(rest),
+        "train" => classifier::train(rest),
+        "eval" => classifier::eval(),
         "eval" => eval::run(rest),
         "help" | "-h" | "--help" => {
             println!("{HELP}");

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use hyper::{HeaderMap, StatusCode};
 use jiff::Timestamp;
+use picarcade_cache::Statistics;
 use serde_json::{Value, json};
 
 use crate::http::app::App;
@@ -46,7 +47,17 @@ pub(crate) async fn cache(State(app): State<App>, headers: HeaderMap) -> Result<
         Some(handle) => json!(handle.status()),
         None => json!({ "connected": false, "configured": false }),
     };
-    Ok(Json(json!({ "levels": app.flow.caches().statistics(), "redis": redis })).into_response())
+    let levels: Vec<_> = app.flow.caches().statistics().iter().map(level).collect();
+    Ok(Json(json!({ "levels": levels, "redis": redis })).into_response())
+}
+
+/// A level's counters, with the hits of both tiers together beside them.
+fn level(statistics: &Statistics) -> Value {
+    let mut level = json!(statistics);
+    if let Value::Object(fields) = &mut level {
+        fields.insert("hits".to_owned(), json!(statistics.hits_l1 + statistics.hits_l2));
+    }
+    level
 }
 
 /// Lets operators in: with the admin token, or anybody where the service is not open to the network.

@@ -32,7 +32,8 @@ pub(crate) fn write_denial(headers: &mut HeaderMap, denial: &Denial) {
     headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(denial.retry_after).max(1)));
 }
 
-/// One limit as it stands in `/usage` and in a denial: dollars for money, plain counts for requests.
+/// One limit as it stands in `/usage` and in a denial: dollars for money, plain counts for requests, seconds until all of it
+/// is free again.
 pub(crate) fn status_json(status: &Status) -> Value {
     let dollars = matches!(status.unit, picarcade_ratelimit::Unit::Cost);
     let amount = |value: u64| if dollars { json!(value as f64 / 1e6) } else { json!(value) };
@@ -44,6 +45,6 @@ pub(crate) fn status_json(status: &Status) -> Value {
         "limit": amount(status.limit),
         "used": amount(status.used),
         "remaining": amount(status.remaining),
-        "reset_seconds": whole_seconds(status.reset_after),
+        "reset": whole_seconds(status.reset_after),
     })
 }

@@ -12,7 +12,7 @@ use tower_http::cors::CorsLayer;
 
 use crate::http::app::App;
 use crate::http::problem::Problem;
-use crate::http::{admin, batch, health, metrics, outcome, process, read, request_id, sessions};
+use crate::http::{admin, batch, health, metrics, openapi, outcome, process, read, request_id, sessions};
 
 /// How long a browser may remember what it is allowed to.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -68,6 +68,7 @@ fn routes(app: App) -> Router {
         .route("/health/detailed", get(health::detailed))
         .route("/health/cache", get(health::cache))
         .route("/metrics", get(metrics::metrics))
+        .route("/openapi.json", get(openapi::openapi))
         .fallback(async || Problem::not_found())
         .layer(CatchPanicLayer::new())
         .layer(from_fn(metrics::layer))

@@ -146,7 +146,12 @@ async fn the_probes_and_the_reading_routes_answer() {
     for part in ["cache", "database", "circuit_breakers", "rate_limiter", "flow"] {
         assert_eq!(detailed["components"][part]["status"], "healthy", "{part}");
     }
-    assert_eq!(service.get("/health/cache").await["levels"].as_array().unwrap().len(), 5);
+    let caches = service.get("/health/cache").await;
+    let levels = caches["levels"].as_array().unwrap();
+    assert_eq!(levels.len(), 5);
+    for field in ["entries", "bytes", "hits", "misses", "stale", "loads", "coalesced", "evictions"] {
+        assert!(levels.iter().all(|level| level[field].is_u64()), "{field}");
+    }
     let models = service.get("/api/v2/models/available").await;
     assert!(models["models"].as_array().unwrap().iter().all(|model| model["available"] == true));
     assert_eq!(service.get("/api/v2/decision-matrix").await["rows"].as_array().unwrap().len(), 13);

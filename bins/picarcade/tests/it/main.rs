@@ -6,6 +6,7 @@ mod batch;
 mod command_line;
 mod configuration;
 mod connections;
+mod document;
 mod fleet;
 mod http;
 mod identity;

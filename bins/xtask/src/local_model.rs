@@ -1,0 +1,113 @@
+//! Makes the local classifier's model, and judges it: `cargo xtask train` and `cargo xtask eval` run this.
+//!
+//! It is a program of its own, behind a feature, because it needs `picarcade-intent` and an optimised build, and the
+//! other commands need neither. `train` reads the corpus and writes the model file. `eval` judges the model that is part
+//! of the binary and prints the page that `docs/evaluation.md` holds. `try FILE SET…` judges a model file on sets of
+//! prompts and lists what it got wrong: for work on the corpus, with sets that no figure is quoted from.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
+
+use std::error::Error;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use picarcade_intent::local::train::{Corpus, evaluate, read_judged, report, train};
+use picarcade_intent::{Facts, LocalClassifier};
+
+/// The sets that are reported, with what there is to know about them.
+const SETS: [(&str, &str); 2] = [
+    (
+        "judge-test.csv",
+        "Written apart from the corpus, by the same hand. Its totals were looked at while the corpus grew, its single \
+         errors were not.",
+    ),
+    (
+        "judge-dev.csv",
+        "Written before the corpus of twelve of the thirteen languages, by the same hand. Its errors guided the corpus, \
+         so its figures flatter.",
+    ),
+];
+
+/// Prompts of about a hundred characters, to measure the speed by.
+const TIMED: [(&str, &str); 3] = [
+    ("English", "remove the moving truck and the people behind her, then brighten up the sky a little and crop it, ok"),
+    ("Russian", "убери грузовик и людей на заднем плане, потом сделай небо чуть светлее и обрежь фото до квадрата, ок"),
+    (
+        "Chinese",
+        "请把背景里的卡车和路人都去掉，然后让天空变得更亮一些，再把照片裁成正方形，最后给她换一件红色的外套，头发也要\
+         长一点，其他地方都不要动，谢谢你，今天晚上之前给我就可以了，我要发给客户看看效果怎么样",
+    ),
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../crates/picarcade-intent");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["train"] => write_model(&home, &home.join("data/local-1.bin")),
+        ["train", file] => write_model(&home, &PathBuf::from(file)),
+        ["eval"] => print_evaluation(&home),
+        ["try", file, sets @ ..] => list_errors(Path::new(file), sets),
+        _ => Err("expected train [FILE], eval, or try FILE SET…".into()),
+    }
+}
+
+fn write_model(home: &Path, file: &Path) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let corpus = Corpus::read(&home.join("corpus"))?;
+    eprintln!("{} templates and prompts", corpus.templates());
+    let trained = train(&corpus);
+    std::fs::write(file, &trained.file)?;
+    eprintln!(
+        "{} examples; {} features, {} of them kept; {:.1} % of the senses right on held-out templates; {} bytes in {:?}",
+        trained.examples,
+        trained.features.0,
+        trained.features.1,
+        trained.held_out_accuracy * 100.0,
+        trained.file.len(),
+        start.elapsed(),
+    );
+    Ok(())
+}
+
+fn print_evaluation(home: &Path) -> Result<(), Box<dyn Error>> {
+    let start = Instant::now();
+    let classifier = LocalClassifier::embedded();
+    let loaded = start.elapsed();
+    println!("# The local classifier, evaluated\n\nPrinted by `cargo xtask eval`. Shares are of right prompt types.");
+    for (name, note) in SETS {
+        let judged = read_judged(&home.join("corpus").join(name))?;
+        println!("\n## {name}\n\n{note}\n\n{}", report(&evaluate(classifier, &judged)));
+    }
+    println!("## Speed\n\nFirst use, with the check of the model: {loaded:.1?}.\n");
+    println!("| prompt | characters | best of 200 rounds |\n| --- | ---: | ---: |");
+    for (language, prompt) in TIMED {
+        println!("| {language} | {} | {:.1?} |", prompt.chars().count(), fastest(classifier, prompt));
+    }
+    Ok(())
+}
+
+/// The best of many rounds: what the code costs when nothing else runs.
+fn fastest(classifier: &LocalClassifier, prompt: &str) -> Duration {
+    const CALLS: u32 = 50;
+    let round = || {
+        let start = Instant::now();
+        for _ in 0..CALLS {
+            black_box(classifier.goals(black_box(prompt), Facts::default()));
+        }
+        start.elapsed() / CALLS
+    };
+    (0..200).map(|_| round()).min().unwrap_or_default()
+}
+
+fn list_errors(file: &Path, sets: &[&str]) -> Result<(), Box<dyn Error>> {
+    let classifier = LocalClassifier::parse(std::fs::read(file)?.leak())?;
+    for set in sets {
+        let evaluation = evaluate(&classifier, &read_judged(Path::new(set))?);
+        println!("{}", report(&evaluation));
+        for verdict in evaluation.verdicts.iter().filter(|verdict| !verdict.right()) {
+            println!("{:.2} {} not {}: {:?}", verdict.confidence, verdict.found, verdict.wanted, verdict.judged);
+        }
+    }
+    Ok(())
+}

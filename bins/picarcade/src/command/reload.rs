@@ -49,7 +49,7 @@ fn reload(config: &Config, flow: &FlowService) {
             flow.replace_rules(rules);
         }
         Err(error) => {
-            tracing::warn!(error = chain(&error), "the rules are wrong; the old ones stay in force")
+            tracing::warn!(error = chain(&error), "the rules are wrong; the old ones stay in force");
         }
     }
 }

@@ -1,14 +1,21 @@
 //! `x-request-id`: echoed when the caller sent a sane one, made otherwise, on every response.
+//!
+//! Here is also the one line that a request may leave in the log (at level `debug`), with the trace it belongs to (W3C Trace
+//! Context): no path parameter, no user, no prompt.
 
-use axum::extract::Request;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::header::{HeaderName, HeaderValue};
+use hyper::{Method, StatusCode};
 use uuid::Uuid;
 
 use crate::http::problem;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The longest id that is echoed.
 const MAX_LENGTH: usize = 128;
@@ -30,9 +37,56 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
         _ => fresh(),
     };
     request.extensions_mut().insert(RequestId(id.clone()));
+    let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| (Instant::now(), Line::of(&request)));
     let mut response = problem::dress(next.run(request).await);
+    if let Some((started, line)) = logged {
+        line.write(&id, response.status(), started);
+    }
     response.headers_mut().insert(X_REQUEST_ID, id);
     response
+}
+
+/// What is kept of a request for its line in the log.
+struct Line {
+    method: Method,
+    route: Option<MatchedPath>,
+    trace: Option<String>,
+}
+
+impl Line {
+    fn of(request: &Request) -> Self {
+        let trace = request.headers().get(&TRACEPARENT).and_then(trace_id).map(str::to_owned);
+        Self {
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            trace,
+        }
+    }
+
+    fn write(self, id: &HeaderValue, status: StatusCode, started: Instant) {
+        tracing::debug!(
+            method = %self.method,
+            route = self.route.as_ref().map(MatchedPath::as_str),
+            status = status.as_u16(),
+            micros = started.elapsed().as_micros() as u64,
+            request_id = id.to_str().unwrap_or_default(),
+            trace_id = self.trace,
+            "answered"
+        );
+    }
+}
+
+/// The trace of a `traceparent`: 32 lower-case hexadecimal digits, not all of them 0.
+fn trace_id(value: &HeaderValue) -> Option<&str> {
+    let mut parts = value.to_str().ok()?.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let sane = version.len() == 2
+        && version != "ff"
+        && trace.len() == 32
+        && hexadecimal(version)
+        && hexadecimal(trace);
+    (sane && trace.bytes().any(|byte| byte != b'0')).then_some(trace)
 }
 
 /// Visible ASCII without quotes and backslashes: safe in every log and every header.
@@ -51,6 +105,16 @@ fn fresh() -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_valid_trace_is_taken() {
+        let trace = |text: &'static str| trace_id(&HeaderValue::from_static(text)).map(str::to_owned);
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").as_deref(), Some(id));
+        assert_eq!(trace("00-00000000000000000000000000000000-00f067aa0ba902b7-01"), None);
+        assert_eq!(trace("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01"), None);
+        assert_eq!(trace("nonsense"), None);
+    }
 
     #[test]
     fn only_sane_ids_are_echoed() {

@@ -115,6 +115,18 @@ async fn a_silent_provider_is_left_before_the_deadline() {
     assert!(error.to_string().contains("silent"), "{error}");
 }
 
+/// The kernel takes the connection and nobody ever speaks TLS on it.
+#[tokio::test]
+async fn a_handshake_that_hangs_is_a_failure_to_connect() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("https://{}", listener.local_addr().unwrap());
+    let connect_timeout = Duration::from_millis(150);
+    let provider =
+        Anthropic::builder(key()).base_url(base_url).connect_timeout(connect_timeout).build().unwrap();
+    let error = ask(&provider, &request("a fox", "")).await.unwrap_err();
+    assert_eq!((error.kind, error.cost_micros), (ProviderErrorKind::Connect, None), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_caller_may_leave_at_any_time() {
     let mock = MockProvider::start().await.unwrap();

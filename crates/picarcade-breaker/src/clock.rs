@@ -89,13 +89,17 @@ impl Cached {
         static THREAD: OnceLock<()> = OnceLock::new();
         let shared = SHARED.get_or_init(|| Self { epoch: Instant::now(), now: AtomicU64::new(0) });
         THREAD.get_or_init(|| {
-            // A failure to start leaves `now` at zero, and reads at the system's clock.
-            drop(std::thread::Builder::new().name("breaker-clock".into()).spawn(move || {
+            // Stored before the thread stores, so no reader falls back to a later time and then sees an earlier one.
+            shared.now.store(shared.read(), Ordering::Relaxed);
+            let keep = move || {
                 loop {
                     shared.now.store(shared.read(), Ordering::Relaxed);
                     std::thread::park_timeout(PERIOD);
                 }
-            }));
+            };
+            if std::thread::Builder::new().name("breaker-clock".into()).spawn(keep).is_err() {
+                shared.now.store(0, Ordering::Relaxed);
+            }
         });
         shared
     }

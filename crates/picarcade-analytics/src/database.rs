@@ -71,6 +71,7 @@ pub(crate) fn rejected(code: String, error: sqlx::Error) -> Error {
     Error::Rejected { code, source: error.into() }
 }
 
+#[cfg(feature = "postgres")]
 pub(crate) fn refused(code: String, error: sqlx::Error) -> Error {
     Error::Refused { code, source: error.into() }
 }

@@ -7,6 +7,10 @@ mod dead_letter;
 mod error;
 mod event;
 mod float;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "the databases merge and store what the memory store adds up")
+)]
 mod histogram;
 mod ledger;
 mod memory;
@@ -18,6 +22,10 @@ mod privacy;
 #[cfg(feature = "metrics")]
 mod publish;
 mod queue;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "the databases merge and store what the memory store adds up")
+)]
 mod record;
 mod recorder;
 mod retry;
@@ -30,10 +38,22 @@ mod spool;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod statistics;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "the databases merge and store what the memory store adds up")
+)]
 mod store;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "the databases merge and store what the memory store adds up")
+)]
 mod tally;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod text;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "the databases merge and store what the memory store adds up")
+)]
 mod timestamp;
 mod worth;
 mod writer;

@@ -74,7 +74,7 @@ pub(crate) const fn paired_id(id: Uuid) -> Uuid {
 }
 
 /// The smallest id of a time: ids sort by `created_at`, so that a range of time is a range of ids.
-#[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
+#[cfg(any(test, feature = "sqlite"))]
 pub(crate) fn first_id_at(created_at: i64) -> Uuid {
     id_at(created_at, 0)
 }

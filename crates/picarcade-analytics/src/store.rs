@@ -98,7 +98,6 @@ pub enum SchemaState {
 }
 
 impl SchemaState {
-    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
     pub(crate) const fn compare(applied: i64, known: i64) -> Self {
         if applied < known {
             Self::Behind { applied, known }

@@ -126,7 +126,6 @@ impl Tally {
         self.durations.merge(&other.durations);
     }
 
-    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
     pub(crate) const fn is_empty(&self) -> bool {
         self.rows == 0 && self.spent_micros == 0
     }
@@ -154,7 +153,6 @@ impl Tally {
         }
     }
 
-    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
     pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = vec![VERSION];
         let stored = Stored {
@@ -175,7 +173,6 @@ impl Tally {
         Ok(bytes)
     }
 
-    #[cfg_attr(not(any(feature = "sqlite", feature = "postgres")), allow(dead_code))]
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let corrupt = Error::Corrupt { what: "roll-up" };
         let Some((&VERSION, json)) = bytes.split_first() else { return Err(corrupt) };

@@ -19,6 +19,9 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
     (3, "rollups", include_str!("../../migrations/postgres/0003_rollups.sql")),
 ];
 
+/// How long a connection that is given back may take to answer.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How to reach a PostgreSQL database, and how long to wait for it. `Debug` shows neither user nor password.
 #[derive(Clone)]
 pub struct PostgresOptions {
@@ -89,7 +92,26 @@ pub(super) fn pool(options: &PostgresOptions) -> PgPool {
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
         .idle_timeout(Duration::from_mins(5))
+        // A connection comes back after its statement was given up, too: one that does not answer must not stay in the
+        // pool's count until the network notices.
+        .after_release(move |connection, _| {
+            Box::pin(async move {
+                match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
+                    Ok(answered) => answered.map(|()| true),
+                    Err(_) => Err(sqlx::Error::PoolTimedOut),
+                }
+            })
+        })
         .connect_lazy_with(options.connect.clone())
+}
+
+/// Bounds what the server's own timeouts cannot: a network that has gone silent.
+pub(super) async fn bounded<T>(
+    options: &PostgresOptions,
+    work: impl Future<Output = Result<T>> + Send,
+) -> Result<T> {
+    let longest = options.acquire_timeout + options.statement_timeout;
+    tokio::time::timeout(longest, work).await.unwrap_or(Err(Error::Timeout))
 }
 
 type Result<T, E = Error> = std::result::Result<T, E>;

@@ -138,11 +138,13 @@ struct RolledUp {
 }
 
 async fn roll_up(connection: &mut PgConnection, closed: i64) -> Result<RolledUp, Error> {
-    let from = match query::watermark(connection).await? {
-        Some(watermark) => watermark,
-        None => oldest(connection).await?.map_or(closed, |oldest| minute_of(oldest).min(closed)),
-    };
-    let until = closed.min(from + CHUNK).max(from);
+    let watermark = query::watermark(connection).await?;
+    let next =
+        oldest(connection, watermark.unwrap_or(0)).await?.map_or(closed, |at| minute_of(at).min(closed));
+    let from = watermark.unwrap_or(next);
+    // Time without rows is passed over in one step, however long it is.
+    let first = next.max(from);
+    let until = closed.min(first + CHUNK).max(from);
 
     let mut touched = BTreeSet::new();
     // A late row that is committed after this statement brings its own note with it.
@@ -150,7 +152,7 @@ async fn roll_up(connection: &mut PgConnection, closed: i64) -> Result<RolledUp,
         query("DELETE FROM rollup_late RETURNING minute").fetch_all(&mut *connection).await.map_err(error)?;
     let late: BTreeSet<i64> = late.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
     let mut ranges: Vec<Range<i64>> = late.range(..from).map(|&minute| minute..minute + MINUTE).collect();
-    ranges.push(from..until);
+    ranges.push(first..until);
     ranges.retain(|range| !range.is_empty());
     // Minutes that this chunk does not reach stay noted; those that it does are read now.
     let ahead: Vec<i64> = late.range(until..).copied().collect();
@@ -162,9 +164,8 @@ async fn roll_up(connection: &mut PgConnection, closed: i64) -> Result<RolledUp,
             .map_err(error)?;
     }
     write(connection, &ranges, &mut touched).await?;
-    // The hour that the watermark has just left is complete, whether or not its last minutes held anything.
-    let ended = (from - from.rem_euclid(HOUR)..until).step_by(HOUR as usize);
-    for hour in hours_of(touched.iter().copied().chain(ended), until) {
+    // The hour in which the watermark was is complete when the watermark has left it, with or without more rows.
+    for hour in hours_of(touched.iter().copied().chain([from]), until) {
         roll_up_hour(connection, hour).await?;
     }
     query("UPDATE rollup_state SET watermark = $1").bind(until).execute(connection).await.map_err(error)?;
@@ -212,11 +213,14 @@ async fn roll_up_hour(connection: &mut PgConnection, hour: i64) -> Result<(), Er
     Ok(())
 }
 
-async fn oldest(connection: &mut PgConnection) -> Result<Option<i64>, Error> {
+/// When the first row at or after `from` was created.
+async fn oldest(connection: &mut PgConnection, from: i64) -> Result<Option<i64>, Error> {
     let oldest = query(
         "SELECT (extract(epoch FROM least(
-             (SELECT min(created_at) FROM intent_classification_logs),
-             (SELECT min(created_at) FROM cost_tracking))) * 1000000)::int8",
+             (SELECT min(created_at) FROM intent_classification_logs
+              WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond'),
+             (SELECT min(created_at) FROM cost_tracking
+              WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond'))) * 1000000)::int8",
     );
-    column(&oldest.fetch_one(connection).await.map_err(error)?, 0)
+    column(&oldest.bind(from).fetch_one(connection).await.map_err(error)?, 0)
 }

@@ -40,6 +40,9 @@ const LOCK_MIGRATION: i32 = 3;
 /// Held while making or dropping partitions.
 const LOCK_PARTITIONS: i32 = 4;
 
+/// The longest that housekeeping may take; the first roll-up of many rows takes minutes.
+const HOUSEKEEPING_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// A PostgreSQL database.
 #[derive(Clone)]
 pub struct PostgresStore {
@@ -110,11 +113,14 @@ impl Store for PostgresStore {
     }
 
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
-        let until = micros(now);
-        let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
-        let tally = query::tally(&mut transaction, until - period.micros(), until).await?;
-        transaction.commit().await.map_err(error)?;
-        Ok(tally.statistics(period, until))
+        connect::bounded(&self.options, async {
+            let until = micros(now);
+            let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
+            let tally = query::tally(&mut transaction, until - period.micros(), until).await?;
+            transaction.commit().await.map_err(error)?;
+            Ok(tally.statistics(period, until))
+        })
+        .await
     }
 
     async fn user_statistics(
@@ -123,19 +129,25 @@ impl Store for PostgresStore {
         period: Period,
         now: SystemTime,
     ) -> Result<Statistics, Error> {
-        let until = micros(now);
-        let range = until - period.micros()..until;
-        let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
-        let tally = query::raw(&mut transaction, Some(user_id), std::slice::from_ref(&range)).await?;
-        transaction.commit().await.map_err(error)?;
-        Ok(tally.statistics(period, until))
+        connect::bounded(&self.options, async {
+            let until = micros(now);
+            let range = until - period.micros()..until;
+            let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
+            let tally = query::raw(&mut transaction, Some(user_id), std::slice::from_ref(&range)).await?;
+            transaction.commit().await.map_err(error)?;
+            Ok(tally.statistics(period, until))
+        })
+        .await
     }
 
     async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error> {
-        let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
-        let tally = query::tally(&mut transaction, micros(from), micros(now)).await?;
-        transaction.commit().await.map_err(error)?;
-        Ok(tally.spent())
+        connect::bounded(&self.options, async {
+            let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
+            let tally = query::tally(&mut transaction, micros(from), micros(now)).await?;
+            transaction.commit().await.map_err(error)?;
+            Ok(tally.spent())
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<Duration, Error> {
@@ -171,11 +183,12 @@ impl Store for PostgresStore {
     }
 
     async fn schema(&self) -> Result<SchemaState, Error> {
-        connect::schema(&self.pool, &self.options).await
+        connect::bounded(&self.options, async { connect::schema(&self.pool, &self.options).await }).await
     }
 
     async fn maintain(&self, now: SystemTime) -> Result<Maintained, Error> {
-        keep::maintain(&self.pool, &self.options, micros(now)).await
+        let kept = keep::maintain(&self.pool, &self.options, micros(now));
+        tokio::time::timeout(HOUSEKEEPING_TIMEOUT, kept).await.unwrap_or(Err(Error::Timeout))
     }
 }
 

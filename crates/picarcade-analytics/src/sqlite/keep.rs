@@ -85,21 +85,21 @@ struct RolledUp {
 async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp, Error> {
     let (watermark, late) = query::watermark(connection).await?;
     let closed = minute_of(now);
-    let from = match watermark {
-        Some(watermark) => watermark,
-        None => oldest(connection).await?.map_or(closed, |oldest| minute_of(oldest).min(closed)),
-    };
-    let until = closed.min(from + CHUNK).max(from);
+    let next =
+        oldest(connection, watermark.unwrap_or(0)).await?.map_or(closed, |at| minute_of(at).min(closed));
+    let from = watermark.unwrap_or(next);
+    // Time without rows is passed over in one step, however long it is.
+    let first = next.max(from);
+    let until = closed.min(first + CHUNK).max(from);
 
     let mut touched = BTreeSet::new();
     for minute in &late {
         write(connection, &(*minute..minute + MINUTE), &mut touched).await?;
     }
     sqlx::query("DELETE FROM rollup_late").execute(&mut *connection).await.map_err(error)?;
-    write(connection, &(from..until), &mut touched).await?;
-    // The hour that the watermark has just left is complete, whether or not its last minutes held anything.
-    let ended = (from - from.rem_euclid(HOUR)..until).step_by(HOUR as usize);
-    for hour in hours_of(touched.iter().copied().chain(ended), until) {
+    write(connection, &(first..until), &mut touched).await?;
+    // The hour in which the watermark was is complete when the watermark has left it, with or without more rows.
+    for hour in hours_of(touched.iter().copied().chain([from]), until) {
         roll_up_hour(connection, hour).await?;
     }
     sqlx::query("INSERT INTO rollup_state VALUES (1, ?1) ON CONFLICT DO UPDATE SET watermark = ?1")
@@ -154,12 +154,14 @@ async fn roll_up_hour(connection: &mut SqliteConnection, hour: i64) -> Result<()
     Ok(())
 }
 
-async fn oldest(connection: &mut SqliteConnection) -> Result<Option<i64>, Error> {
+/// When the first row at or after `from` was created.
+async fn oldest(connection: &mut SqliteConnection, from: i64) -> Result<Option<i64>, Error> {
     sqlx::query_scalar(
         "SELECT min(created_at) FROM (
-             SELECT created_at FROM (SELECT created_at FROM intent_classification_logs ORDER BY id LIMIT 1)
-             UNION ALL SELECT created_at FROM (SELECT created_at FROM cost_tracking ORDER BY id LIMIT 1))",
+             SELECT * FROM (SELECT created_at FROM intent_classification_logs WHERE id >= ?1 ORDER BY id LIMIT 1)
+             UNION ALL SELECT * FROM (SELECT created_at FROM cost_tracking WHERE id >= ?1 ORDER BY id LIMIT 1))",
     )
+    .bind(query::bound(from))
     .fetch_one(connection)
     .await
     .map_err(error)

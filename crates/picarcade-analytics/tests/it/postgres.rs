@@ -302,7 +302,7 @@ fn recording(directory: &std::path::Path) -> Config {
         batch_rows: 500,
         queue_rows: 5_000,
         flush_interval: Duration::from_millis(50),
-        write_timeout: Duration::from_millis(700),
+        write_timeout: Duration::from_secs(4),
         retry_min: Duration::from_millis(20),
         retry_max: Duration::from_millis(200),
         ..Config::default()
@@ -311,7 +311,7 @@ fn recording(directory: &std::path::Path) -> Config {
 
 /// Waits, looking at the counters all the time: they must always add up.
 async fn until(recorder: &Recorder, what: &str, wanted: impl Fn(&Counters) -> bool) -> Counters {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(180);
     loop {
         let counters = recorder.counters();
         assert!(counters.is_balanced(), "{counters:?}");
@@ -331,9 +331,9 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     let server = PostgresServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let mut options = PostgresOptions::new(&proxy.through(&server.url())).unwrap();
-    options.acquire_timeout = Duration::from_millis(300);
-    options.statement_timeout = Duration::from_millis(600);
-    options.lock_timeout = Duration::from_millis(200);
+    options.acquire_timeout = Duration::from_secs(2);
+    options.statement_timeout = Duration::from_secs(3);
+    options.lock_timeout = Duration::from_millis(300);
     let store = Arc::new(PostgresStore::connect_with(options).await.unwrap());
     store.migrate().await.unwrap();
     let recorder = Recorder::try_start(store, recording(directory.path())).unwrap();
@@ -431,7 +431,12 @@ async fn a_poison_row_is_buried_alone() {
     let directory = tempfile::tempdir().unwrap();
     let server = PostgresServer::start().await.unwrap();
     let store = migrated(&server.url()).await;
-    let config = Config { batch_rows: 5_000, queue_rows: 20_000, ..recording(directory.path()) };
+    let config = Config {
+        batch_rows: 5_000,
+        queue_rows: 20_000,
+        write_timeout: Duration::from_secs(60),
+        ..recording(directory.path())
+    };
     let recorder = Recorder::try_start(Arc::new(store), config).unwrap();
     for n in 0..5_000 {
         let confidence = if n == 1_234 { 7.0 } else { 0.5 };

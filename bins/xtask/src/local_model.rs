@@ -30,8 +30,14 @@ const SETS: [(&str, &str); 2] = [
 
 /// Prompts of about a hundred characters, to measure the speed by.
 const TIMED: [(&str, &str); 3] = [
-    ("English", "remove the moving truck and the people behind her, then brighten up the sky a little and crop it, ok"),
-    ("Russian", "убери грузовик и людей на заднем плане, потом сделай небо чуть светлее и обрежь фото до квадрата, ок"),
+    (
+        "English",
+        "remove the moving truck and the people behind her, then brighten up the sky a little and crop it, ok",
+    ),
+    (
+        "Russian",
+        "убери грузовик и людей на заднем плане, потом сделай небо чуть светлее и обрежь фото до квадрата, ок",
+    ),
     (
         "Chinese",
         "请把背景里的卡车和路人都去掉，然后让天空变得更亮一些，再把照片裁成正方形，最后给她换一件红色的外套，头发也要\
@@ -74,7 +80,9 @@ fn print_evaluation(home: &Path) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let classifier = LocalClassifier::embedded();
     let loaded = start.elapsed();
-    println!("# The local classifier, evaluated\n\nPrinted by `cargo xtask eval`. Shares are of right prompt types.");
+    println!(
+        "# The local classifier, evaluated\n\nPrinted by `cargo xtask eval`. Shares are of right prompt types."
+    );
     for (name, note) in SETS {
         let judged = read_judged(&home.join("corpus").join(name))?;
         println!("\n## {name}\n\n{note}\n\n{}", report(&evaluate(classifier, &judged)));
@@ -106,7 +114,10 @@ fn list_errors(file: &Path, sets: &[&str]) -> Result<(), Box<dyn Error>> {
         let evaluation = evaluate(&classifier, &read_judged(Path::new(set))?);
         println!("{}", report(&evaluation));
         for verdict in evaluation.verdicts.iter().filter(|verdict| !verdict.right()) {
-            println!("{:.2} {} not {}: {:?}", verdict.confidence, verdict.found, verdict.wanted, verdict.judged);
+            println!(
+                "{:.2} {} not {}: {:?}",
+                verdict.confidence, verdict.found, verdict.wanted, verdict.judged
+            );
         }
     }
     Ok(())

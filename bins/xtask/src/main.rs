@@ -8,7 +8,6 @@ mod bench;
 mod check;
 mod ci;
 mod classifier;
-mod eval;
 mod house;
 mod metadata;
 mod setup;
@@ -24,7 +23,6 @@ cargo xtask <command>
   test [ARGS]      setup, then all tests; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
   ci [CHECK…]      every check beside the tests: house, layers, licences, format, clippy, features, docs
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
-  eval [train]     judges the local classifier, or makes its model anew
   train [FILE]     the local classifier's model from its corpus
   eval             the local classifier judged; prints the page, and writes it to docs/evaluation.md
   help             this";
@@ -42,7 +40,6 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "train" => classifier::train(rest),
         "eval" => classifier::eval(),
-        "eval" => eval::run(rest),
         "help" | "-h" | "--help" => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

@@ -123,7 +123,10 @@ mod tests {
         }
         assert_eq!(LocalClassifier::parse(file.leak()).unwrap_err(), ModelError::Damaged);
         assert_eq!(LocalClassifier::parse(b"").unwrap_err(), ModelError::NotAModel);
-        assert_eq!(LocalClassifier::parse(b"PCLOCAL\0\x63\0\0\0").unwrap_err(), ModelError::Version { found: 99 });
+        assert_eq!(
+            LocalClassifier::parse(b"PCLOCAL\0\x63\0\0\0").unwrap_err(),
+            ModelError::Version { found: 99 }
+        );
         let truncated = EMBEDDED.get(..5_000).unwrap_or_default();
         assert_eq!(LocalClassifier::parse(truncated).unwrap_err(), ModelError::Damaged);
     }

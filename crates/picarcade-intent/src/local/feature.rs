@@ -155,7 +155,11 @@ fn places(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
         let chars = text.chars.get(token.range.clone()).unwrap_or_default();
         for length in [2, 3, 4] {
             if let Some(ending) = chars.len().checked_sub(length).and_then(|from| chars.get(from..)) {
-                sink(Group::Places, finish(seed ^ 0x80, token.marks, crate::local::token::hash(ending)), PLACE / 2);
+                sink(
+                    Group::Places,
+                    finish(seed ^ 0x80, token.marks, crate::local::token::hash(ending)),
+                    PLACE / 2,
+                );
             }
         }
     }

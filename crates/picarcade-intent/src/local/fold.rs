@@ -97,7 +97,11 @@ fn devanagari_without_nukta(c: char) -> char {
 const SIMPLIFIED: &[(char, char)] = &include!("simplified.in");
 
 fn simplified(c: char) -> char {
-    SIMPLIFIED.binary_search_by_key(&c, |pair| pair.0).ok().and_then(|at| SIMPLIFIED.get(at)).map_or(c, |pair| pair.1)
+    SIMPLIFIED
+        .binary_search_by_key(&c, |pair| pair.0)
+        .ok()
+        .and_then(|at| SIMPLIFIED.get(at))
+        .map_or(c, |pair| pair.1)
 }
 
 #[cfg(test)]

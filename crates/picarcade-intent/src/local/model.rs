@@ -1,7 +1,7 @@
 //! The weights, as they lie in their file.
 //!
-//! The file is little-endian: the magic `PCLOCAL\0`, a version, the number of senses and the base-two logarithm of the
-//! number of rows (one `u32` each), then one `f32` scale for each sense, one `f32` inverse temperature for each
+//! The file is little-endian: the magic `PCLOCAL\0`, a version, the number of senses and the number of rows (one `u32`
+//! each), then one `f32` scale for each sense, one `f32` inverse temperature for each
 //! regime, one check byte for each row, one `i8` weight for each row and sense, and the BLAKE3 hash of all that. Weights
 //! stay where they are in the binary: nothing is copied or converted at the start. A file that is not exactly that is an
 //! error; it is never guessed at.
@@ -18,8 +18,8 @@ use crate::local::sense::{Regime, Sense};
 pub(crate) const MAGIC: &[u8; 8] = b"PCLOCAL\0";
 /// The layout and the features that this code understands. Changing either needs a new number and a new training.
 pub(crate) const VERSION: u32 = 1;
-/// Base-two logarithm of the number of rows.
-pub(crate) const LOG_ROWS: u32 = 17;
+/// How many rows there are: as many as keep the file below two megabytes, with some room for its growth.
+pub(crate) const ROWS: usize = 200_000;
 
 const HEADER: usize = MAGIC.len() + 3 * 4;
 const HASH: usize = 32;
@@ -67,7 +67,9 @@ impl<'a> Model<'a> {
         if version != VERSION {
             return Err(ModelError::Version { found: version });
         }
-        if u32::from_le_bytes(next()?) as usize != Sense::COUNT || u32::from_le_bytes(next()?) != LOG_ROWS {
+        if u32::from_le_bytes(next()?) as usize != Sense::COUNT
+            || u32::from_le_bytes(next()?) as usize != ROWS
+        {
             return Err(ModelError::Damaged);
         }
         let mut scales = [0.0; Sense::COUNT];
@@ -84,10 +86,10 @@ impl<'a> Model<'a> {
         let (content, stated) = file.split_last_chunk::<HASH>().ok_or(ModelError::Damaged)?;
         let start = HEADER + 4 * (Sense::COUNT + Regime::COUNT);
         let rows = content.get(start..).ok_or(ModelError::Damaged)?;
-        let (checks, weights) = rows.split_at_checked(1 << LOG_ROWS).ok_or(ModelError::Damaged)?;
+        let (checks, weights) = rows.split_at_checked(ROWS).ok_or(ModelError::Damaged)?;
         let (checks, _) = checks.as_chunks();
         let (weights, excess) = weights.as_chunks();
-        if weights.len() != 1 << LOG_ROWS || !excess.is_empty() || blake3::hash(content).as_bytes() != stated {
+        if weights.len() != ROWS || !excess.is_empty() || blake3::hash(content).as_bytes() != stated {
             return Err(ModelError::Damaged);
         }
         Ok(Self { scales, sharpness, checks, weights })
@@ -121,7 +123,8 @@ impl<'a> Model<'a> {
 
 /// The pair of rows in which a feature may live.
 pub(crate) const fn pair_of(hash: u32) -> usize {
-    (hash >> (33 - LOG_ROWS)) as usize
+    // The high half of a product spreads hashes over any number of pairs, as a remainder would, without a division.
+    ((hash as u64 * (ROWS as u64 / 2)) >> 32) as usize
 }
 
 /// The check byte of a feature. Zero marks an empty row.
@@ -139,9 +142,9 @@ pub(crate) fn write(
     sharpness: [f32; Regime::COUNT],
     rows: &[(u8, [i8; Sense::COUNT])],
 ) -> Vec<u8> {
-    let mut file = Vec::with_capacity(HEADER + ((Sense::COUNT + 1) << LOG_ROWS) + HASH + 64);
+    let mut file = Vec::with_capacity(HEADER + (Sense::COUNT + 1) * ROWS + HASH + 64);
     file.extend_from_slice(MAGIC);
-    for word in [VERSION, Sense::COUNT as u32, LOG_ROWS] {
+    for word in [VERSION, Sense::COUNT as u32, ROWS as u32] {
         file.extend_from_slice(&word.to_le_bytes());
     }
     for value in scales.into_iter().chain(sharpness) {

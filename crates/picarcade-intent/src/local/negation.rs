@@ -97,7 +97,9 @@ const UNSPACED_ENDS: &[char] = &['只', '但', '而', '就'];
 pub(crate) fn mark_unspaced(chars: &[char], marks: &mut [u8], negation: &mut bool) {
     for at in 0..chars.len() {
         let rest = chars.get(at..).unwrap_or_default();
-        if !rest.first().is_some_and(|c| matches!(c, '不' | '别' | '没' | '无' | '而' | 'な' | 'せ' | 'ず' | 'じ' | 'で'))
+        if !rest
+            .first()
+            .is_some_and(|c| matches!(c, '不' | '别' | '没' | '无' | '而' | 'な' | 'せ' | 'ず' | 'じ' | 'で'))
         {
             continue;
         }

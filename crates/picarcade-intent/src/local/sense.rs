@@ -105,7 +105,10 @@ impl FromStr for Sense {
     type Err = UnknownWord;
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|sense| sense.as_str() == word).ok_or_else(|| UnknownWord::new("sense", word))
+        Self::ALL
+            .into_iter()
+            .find(|sense| sense.as_str() == word)
+            .ok_or_else(|| UnknownWord::new("sense", word))
     }
 }
 

@@ -194,7 +194,8 @@ impl Cutter {
             '?' | '؟' | '？' => self.text.signs.question = true,
             '!' => self.text.signs.exclamation = true,
             ',' | '、' | '،' => self.text.signs.commas += 1,
-            '.' | ';' | ':' | '\n' | '。' | '।' | '؛' | '…' | '—' | '–' | '(' | ')' | '|' | '/' => {}
+            '.' | ';' | ':' | '\n' | '。' | '।' | '؛' | '…' | '—' | '–' | '(' | ')' | '|' | '/' => {
+            }
             _ => return,
         }
         self.clause = true;
@@ -326,7 +327,9 @@ fn script(c: char) -> Option<Script> {
         '\0'..='\u{7f}' => return None,
         '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7af}' => Script::Hangul,
         '\u{3041}'..='\u{30fa}' | '\u{30fc}'..='\u{30ff}' | '\u{ff66}'..='\u{ff9f}' => Script::Kana,
-        '\u{3005}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' => Script::Han,
+        '\u{3005}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' => {
+            Script::Han
+        }
         '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}' => Script::Symbol,
         // Devanagari vowel signs and the virama are marks, not letters, and belong to the word.
         '\u{900}'..='\u{963}' | '\u{966}'..='\u{97f}' => Script::Letters,
@@ -374,7 +377,10 @@ mod tests {
 
     #[test]
     fn words_are_cut_where_their_script_says() {
-        assert_eq!(words("Don't move l'image, 10s @anna_2 🎬"), ["dont", "move", "l", "image", "0s", "@", "🎬"]);
+        assert_eq!(
+            words("Don't move l'image, 10s @anna_2 🎬"),
+            ["dont", "move", "l", "image", "0s", "@", "🎬"]
+        );
         assert_eq!(words("動画を作って"), ["动画", "を", "作", "って"]);
         assert_eq!(words("हिंदी में"), ["हिंदी", "में"]);
         assert_eq!(words("sooooo cool"), ["soo", "cool"]);

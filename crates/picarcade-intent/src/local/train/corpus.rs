@@ -57,8 +57,6 @@ pub struct Corpus {
 /// The templates of one language.
 #[derive(Debug)]
 pub(crate) struct Language {
-    /// Its code, such as `en`.
-    pub(crate) name: String,
     pub(crate) slots: BTreeMap<String, Vec<Pattern>>,
     pub(crate) templates: Vec<Template>,
 }
@@ -94,15 +92,17 @@ impl Corpus {
         paths.sort();
         let mut languages = Vec::new();
         for path in paths {
-            let name = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.strip_prefix("train-"));
-            if let Some(name) = name {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with("train-") {
                 let text = std::fs::read_to_string(&path)
                     .map_err(|source| CorpusError::Read { path: path.clone(), source })?;
-                languages.push(Language::parse(name, &text).map_err(|(line, problem)| CorpusError::Line {
-                    path: path.clone(),
-                    line,
-                    problem,
-                })?);
+                languages.push(
+                    Language::parse(&text).map_err(|(line, problem)| CorpusError::Line {
+                        path: path.clone(),
+                        line,
+                        problem,
+                    })?,
+                );
             }
         }
         Ok(Self { languages })
@@ -115,8 +115,8 @@ impl Corpus {
 }
 
 impl Language {
-    fn parse(name: &str, text: &str) -> Result<Self, (u64, String)> {
-        let mut language = Self { name: name.to_owned(), slots: BTreeMap::new(), templates: Vec::new() };
+    fn parse(text: &str) -> Result<Self, (u64, String)> {
+        let mut language = Self { slots: BTreeMap::new(), templates: Vec::new() };
         let mut section = None;
         let mut used = Vec::new();
         for (number, line) in (1_u64..).zip(text.lines()) {
@@ -125,8 +125,11 @@ impl Language {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            if let Some(definition) = line.strip_prefix('@').filter(|rest| rest.starts_with(char::is_alphabetic)) {
-                let (slot, values) = definition.split_once('=').ok_or_else(|| fail("a slot without =".to_owned()))?;
+            if let Some(definition) =
+                line.strip_prefix('@').filter(|rest| rest.starts_with(char::is_alphabetic))
+            {
+                let (slot, values) =
+                    definition.split_once('=').ok_or_else(|| fail("a slot without =".to_owned()))?;
                 let Piece::Either(values) = Pattern::parse_choice(values, &mut used).map_err(fail)? else {
                     return Err(fail("a slot without values".to_owned()));
                 };
@@ -138,10 +141,11 @@ impl Language {
                 };
                 section = Some((sense.parse::<Sense>().map_err(|error| fail(error.to_string()))?, bare));
             } else {
-                let (sense, bare) = section.ok_or_else(|| fail("a template before the first section".to_owned()))?;
+                let (sense, bare) =
+                    section.ok_or_else(|| fail("a template before the first section".to_owned()))?;
                 let pattern = Pattern::parse(line, &mut used).map_err(fail)?;
                 // The hash, not the place, so that adding a line moves no other between the two parts.
-                let held_out = blake3::hash(line.as_bytes()).as_bytes()[0] % 10 == 0;
+                let held_out = blake3::hash(line.as_bytes()).as_bytes()[0].is_multiple_of(10);
                 language.templates.push(Template { sense, bare, held_out, pattern });
             }
             if let Some(unknown) = used.iter().find(|slot| !language.slots.contains_key(*slot)) {
@@ -243,7 +247,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<String> {
-        let language = Language::parse("en", text).unwrap();
+        let language = Language::parse(text).unwrap();
         let mut random = Random::new(1);
         let mut prompts: Vec<String> = (0..200)
             .map(|_| {
@@ -266,8 +270,10 @@ mod tests {
 
     #[test]
     fn a_faulty_line_is_named() {
-        for (text, line) in [("[edit]\nmake {x}", 2), ("\nhello", 2), ("[shout]", 1), ("[edit]\na (b", 2), ("@x", 1)] {
-            assert_eq!(Language::parse("en", text).unwrap_err().0, line, "{text}");
+        for (text, line) in
+            [("[edit]\nmake {x}", 2), ("\nhello", 2), ("[shout]", 1), ("[edit]\na (b", 2), ("@x", 1)]
+        {
+            assert_eq!(Language::parse(text).unwrap_err().0, line, "{text}");
         }
     }
 }

@@ -1,13 +1,14 @@
 //! How often the classifier is right, and how well it knows it.
 //!
 //! What counts is the prompt type, since that is what a user gets: the probability of a type is the sum over the goals
-//! that decide to it under the request's facts.
+//! that decide to it under the request's facts, by the default decision matrix. Orders to the classifier are left out of
+//! the words first, as they are when a request is classified.
 
 use std::collections::BTreeMap;
 
 use crate::local::LocalClassifier;
 use crate::local::train::judged::Judged;
-use crate::{Facts, Goal};
+use crate::{Goal, Matrix, PromptType, order};
 
 /// How many answers were right, of how many.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -24,11 +25,13 @@ pub struct Verdict {
     /// The prompt.
     pub judged: Judged,
     /// The type that its goal decides to.
-    pub wanted: &'static str,
+    pub wanted: PromptType,
     /// The type that was found.
-    pub found: &'static str,
+    pub found: PromptType,
     /// Its probability.
     pub confidence: f32,
+    /// Whether the facts alone leave more than one type.
+    pub open: bool,
 }
 
 /// The answers to a whole set.
@@ -40,15 +43,22 @@ pub struct Evaluation {
 
 /// Classifies every prompt of a set.
 pub fn evaluate(classifier: &LocalClassifier, judged: &[Judged]) -> Evaluation {
+    let matrix = Matrix::embedded();
     let verdicts = judged.iter().map(|judged| {
-        let goals = classifier.goals(&judged.prompt, judged.facts);
-        let mut types: BTreeMap<&'static str, f32> = BTreeMap::new();
+        let goals = classifier.goals(&order::without(&judged.prompt), judged.facts);
+        let decide = |goal| matrix.decide(goal, judged.facts).prompt_type;
+        let mut types: Vec<(PromptType, f32)> = Vec::new();
         for goal in Goal::ALL {
-            *types.entry(decide(goal, judged.facts)).or_default() += goals.get(goal);
+            let decided = decide(goal);
+            match types.iter_mut().find(|(known, _)| *known == decided) {
+                Some((_, probability)) => *probability += goals.get(goal),
+                None => types.push((decided, goals.get(goal))),
+            }
         }
+        let open = types.len() > 1;
         let best = types.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        let (found, confidence) = best.unwrap_or(("NEW_IMAGE", 0.0));
-        Verdict { judged: judged.clone(), wanted: decide(judged.goal, judged.facts), found, confidence }
+        let (found, confidence) = best.unwrap_or((PromptType::NewImage, 0.0));
+        Verdict { judged: judged.clone(), wanted: decide(judged.goal), found, confidence, open }
     });
     Evaluation { verdicts: verdicts.collect() }
 }
@@ -69,12 +79,6 @@ impl Verdict {
     /// Whether the type is the wanted one.
     pub fn right(&self) -> bool {
         self.wanted == self.found
-    }
-
-    /// Whether the facts alone leave more than one type.
-    pub fn open(&self) -> bool {
-        let first = decide(Goal::CreateImage, self.judged.facts);
-        Goal::ALL.into_iter().any(|goal| decide(goal, self.judged.facts) != first)
     }
 }
 
@@ -98,7 +102,7 @@ impl Evaluation {
     }
 
     /// How often each wanted type was answered with each found type.
-    pub fn confusion(&self) -> BTreeMap<(&'static str, &'static str), usize> {
+    pub fn confusion(&self) -> BTreeMap<(PromptType, PromptType), usize> {
         let mut counts = BTreeMap::new();
         for verdict in &self.verdicts {
             *counts.entry((verdict.wanted, verdict.found)).or_default() += 1;
@@ -119,25 +123,5 @@ impl Evaluation {
         }
         let error: f64 = bins.iter().map(|(confidence, tally)| (confidence - tally.right as f64).abs()).sum();
         error / self.verdicts.len().max(1) as f64
-    }
-}
-
-/// The type that a goal decides to.
-fn decide(goal: Goal, facts: Facts) -> &'static str {
-    use Goal::{AddElement, CreateImage, CreateVideo, CreateVideoWithAudio, Edit};
-    let (image, video, references) = (facts.active_image, facts.active_video, facts.references());
-    match goal {
-        Edit | AddElement if video && references => "VIDEO_EDIT_REF",
-        Edit | AddElement if video => "VIDEO_EDIT",
-        CreateVideo | CreateVideoWithAudio if references => "EDIT_IMAGE_REF_TO_VIDEO",
-        CreateVideoWithAudio if image => "IMAGE_TO_VIDEO_WITH_AUDIO",
-        CreateVideo if image => "IMAGE_TO_VIDEO",
-        CreateVideoWithAudio => "NEW_VIDEO_WITH_AUDIO",
-        CreateVideo => "NEW_VIDEO",
-        AddElement if image && references => "EDIT_IMAGE_ADD_NEW",
-        CreateImage | Edit if image && !video && references => "EDIT_IMAGE_REF",
-        Edit | AddElement if image => "EDIT_IMAGE",
-        _ if references => "NEW_IMAGE_REF",
-        _ => "NEW_IMAGE",
     }
 }

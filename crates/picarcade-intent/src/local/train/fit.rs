@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use crate::local::classifier::{LocalClassifier, softmax};
 use crate::local::feature::{Group, extract, length, scale};
-use crate::local::model::{self, LOG_ROWS, check_of, pair_of};
+use crate::local::model::{self, ROWS, check_of, pair_of};
 use crate::local::sense::{Regime, Sense};
 use crate::local::token::Text;
 use crate::local::train::corpus::Corpus;
@@ -18,14 +18,14 @@ use crate::local::train::generate::{Example, generate};
 use crate::local::train::random::Random;
 
 /// Examples for each language and sense.
-const EACH: usize = 1_200;
+const EACH: usize = 1_000;
 const EPOCHS: usize = 6;
 const RATE: f32 = 0.15;
 const SMOOTHING: f32 = 0.04;
 const DROPOUT: f64 = 0.2;
 const DECAY: f32 = 1e-6;
 /// In how many examples a feature must be to count.
-const SEEN: u32 = 3;
+const SEEN: u32 = 5;
 const SEED: u64 = 7;
 
 /// A trained model.
@@ -44,7 +44,8 @@ pub struct Trained {
 /// Trains a model on a corpus. Deterministic; takes a minute or two.
 pub fn train(corpus: &Corpus) -> Trained {
     let examples = generate(corpus, EACH, SEED);
-    let (held_out, seen): (Vec<&Example>, Vec<&Example>) = examples.iter().partition(|example| example.held_out);
+    let (held_out, seen): (Vec<&Example>, Vec<&Example>) =
+        examples.iter().partition(|example| example.held_out);
     let draft: &'static [u8] = Fitted::to(&seen).file([1.0; Regime::COUNT]).leak();
     let (sharpness, held_out_accuracy) = match LocalClassifier::parse(draft) {
         Ok(classifier) => calibrate(&classifier, &held_out),
@@ -91,7 +92,8 @@ impl Fitted {
                 features
             })
             .collect();
-        let mut hashes: Vec<u32> = counts.iter().filter(|(_, count)| **count >= SEEN).map(|(hash, _)| *hash).collect();
+        let mut hashes: Vec<u32> =
+            counts.iter().filter(|(_, count)| **count >= SEEN).map(|(hash, _)| *hash).collect();
         hashes.sort_unstable();
         let index: HashMap<u32, u32> = hashes.iter().zip(0..).map(|(hash, at)| (*hash, at)).collect();
         let known = |features: Vec<(u32, f32)>| {
@@ -109,7 +111,7 @@ impl Fitted {
 
     /// The rows of the model file: the features that matter most are placed first.
     fn rows(&self, step: f32) -> Vec<(u8, [i8; Sense::COUNT])> {
-        let mut rows = vec![(0, [0; Sense::COUNT]); 1 << LOG_ROWS];
+        let mut rows = vec![(0, [0; Sense::COUNT]); ROWS];
         let weight = |at: usize| {
             let (count, row) = self.counts.get(at).zip(self.weights.get(at))?;
             let spread = row.iter().map(|weight| weight * weight).sum::<f32>();
@@ -136,7 +138,8 @@ impl Fitted {
     }
 
     fn file(&self, sharpness: [f32; Regime::COUNT]) -> Vec<u8> {
-        let highest = self.weights.iter().flatten().fold(0.0_f32, |highest, weight| highest.max(weight.abs()));
+        let highest =
+            self.weights.iter().flatten().fold(0.0_f32, |highest, weight| highest.max(weight.abs()));
         // A handful of extreme weights must not cost all others their precision.
         let step = (highest / 127.0).min(0.02);
         model::write([step * VALUE; Sense::COUNT], sharpness, &self.rows(step))
@@ -166,7 +169,9 @@ fn fit(examples: &[Prepared], features: usize) -> Vec<Row> {
             kept.extend(example.features.iter().filter(|_| !random.chance(DROPOUT)));
             let mut scores = [0.0; Sense::COUNT];
             for &(feature, value) in &kept {
-                for (score, weight) in scores.iter_mut().zip(weights.get(feature as usize).into_iter().flatten()) {
+                for (score, weight) in
+                    scores.iter_mut().zip(weights.get(feature as usize).into_iter().flatten())
+                {
                     *score += weight * value;
                 }
             }
@@ -191,14 +196,17 @@ fn fit(examples: &[Prepared], features: usize) -> Vec<Row> {
 
 /// The sharpness of each regime with the least loss, and the accuracy over all.
 fn calibrate(classifier: &LocalClassifier, held_out: &[&Example]) -> ([f32; Regime::COUNT], f64) {
-    let scored: Vec<(Row, &Example)> =
-        held_out.iter().map(|example| (classifier.scores(&example.prompt, example.regime), *example)).collect();
+    let scored: Vec<(Row, &Example)> = held_out
+        .iter()
+        .map(|example| (classifier.scores(&example.prompt, example.regime), *example))
+        .collect();
     let mut sharpness = [1.0; Regime::COUNT];
     for (regime, best) in sharpness.iter_mut().enumerate() {
         let of: Vec<_> = scored.iter().filter(|(_, example)| example.regime as usize == regime).collect();
         let loss = |sharpness: f32| -> f64 {
             let each = of.iter().map(|(scores, example)| {
-                let probability = softmax(*scores, sharpness).get(example.sense as usize).copied().unwrap_or(0.0);
+                let probability =
+                    softmax(*scores, sharpness).get(example.sense as usize).copied().unwrap_or(0.0);
                 -f64::from(probability.max(1e-9)).ln()
             });
             each.sum()

@@ -65,7 +65,9 @@ fn example(language: &Language, template: &Template, random: &mut Random) -> Exa
         }
     } else if random.chance(0.12) {
         let later = |other: &&Template| {
-            !other.bare && other.held_out == template.held_out && joined(template.sense, other.sense).is_some()
+            !other.bare
+                && other.held_out == template.held_out
+                && joined(template.sense, other.sense).is_some()
         };
         let others: Vec<&Template> = language.templates.iter().filter(later).collect();
         if let Some(other) = random.choose(&others) {
@@ -85,7 +87,19 @@ fn example(language: &Language, template: &Template, random: &mut Random) -> Exa
             language.write_slot("post", random, &mut prompt);
         }
     }
-    Example { prompt: disturb(&prompt, random), sense, regime: regime(sense, random), held_out: template.held_out }
+    // A few bare words describe a picture when nothing is open, and change what is open otherwise.
+    let fragment = sense == Sense::Picture && template.bare && is_short(&prompt);
+    let regime = match regime(sense, random) {
+        Regime::Image | Regime::Video if fragment => Regime::Nothing,
+        regime => regime,
+    };
+    Example { prompt: disturb(&prompt, random), sense, regime, held_out: template.held_out }
+}
+
+/// Whether a prompt is no longer than about three words.
+fn is_short(prompt: &str) -> bool {
+    prompt.split_whitespace().count() <= 3
+        && prompt.chars().count() <= if prompt.is_ascii() { 24 } else { 18 }
 }
 
 fn read(language: &Language, template: &Template, random: &mut Random) -> String {

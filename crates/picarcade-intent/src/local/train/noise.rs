@@ -8,7 +8,10 @@ use crate::local::train::random::Random;
 pub(crate) fn disturb(prompt: &str, random: &mut Random) -> String {
     let mut text = prompt.to_owned();
     if random.chance(0.25) {
-        text = text.chars().filter(|c| !matches!(c, ',' | '.' | '!' | '?' | '。' | '、' | '，' | '¿' | '¡')).collect();
+        text = text
+            .chars()
+            .filter(|c| !matches!(c, ',' | '.' | '!' | '?' | '。' | '、' | '，' | '¿' | '¡'))
+            .collect();
     }
     if random.chance(0.08) {
         text = without_a_word(&text, random);

@@ -1,11 +1,15 @@
-//! The evaluation as a page of Markdown.
+//! An evaluation as Markdown.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
-use crate::local::train::evaluate::{Evaluation, Tally, Verdict};
+use crate::local::train::evaluate::{Evaluation, Tally};
 
-/// Writes every table of an evaluation: overall, by type, language, tag and facts, the confusion matrix, calibration
-/// and the cascade.
+/// The thresholds of the cascade's table.
+const THRESHOLDS: [f32; 9] = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98];
+
+/// Every table of an evaluation: overall, by type, goal, language and tag, the confusion matrix, calibration and the
+/// cascade.
 pub fn report(evaluation: &Evaluation) -> String {
     let mut page = String::new();
     // Writing to a String cannot fail.
@@ -14,39 +18,60 @@ pub fn report(evaluation: &Evaluation) -> String {
 }
 
 fn write_report(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
-    let all = evaluation.tally(|_| true);
-    let open = evaluation.tally(Verdict::open);
-    writeln!(page, "| set | prompts | right types |\n| --- | ---: | ---: |")?;
-    row(page, "all", all)?;
-    row(page, "facts leave several types open", open)?;
-    let goals = evaluation.tally(|_| true);
-    let _ = goals;
-    writeln!(page, "\nExpected calibration error: {:.3}\n", evaluation.calibration_error())?;
-    table(page, "type", evaluation.by(|verdict| verdict.wanted.to_owned()))?;
+    heading(page, "prompts")?;
+    row(page, "all", evaluation.tally(|_| true))?;
+    row(page, "facts leave several types open", evaluation.tally(|verdict| verdict.open))?;
+    writeln!(page, "\nExpected calibration error, ten bins: {:.3}\n", evaluation.calibration_error())?;
+    table(page, "type", evaluation.by(|verdict| verdict.wanted.as_str().to_owned()))?;
     table(page, "goal", evaluation.by(|verdict| verdict.judged.goal.to_string()))?;
     table(page, "language", evaluation.by(|verdict| verdict.judged.language.clone()))?;
     table(page, "tag", evaluation.by(|verdict| verdict.judged.tag.clone()))?;
-    writeln!(page, "| wanted | found | prompts |\n| --- | --- | ---: |")?;
-    for ((wanted, found), count) in evaluation.confusion() {
-        if wanted != found {
-            writeln!(page, "| {wanted} | {found} | {count} |")?;
+    confusion(evaluation, page)?;
+    cascade(evaluation, page)
+}
+
+/// What was wanted, down, against what was found, across. Columns are numbered as the rows are.
+fn confusion(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
+    let counts = evaluation.confusion();
+    let types: BTreeSet<_> = counts.keys().flat_map(|(wanted, found)| [*wanted, *found]).collect();
+    write!(page, "| wanted \\ found |")?;
+    for number in 1..=types.len() {
+        write!(page, " {number} |")?;
+    }
+    write!(page, "\n| --- |{}", " ---: |".repeat(types.len()))?;
+    for (number, wanted) in types.iter().enumerate() {
+        write!(page, "\n| {} {wanted} |", number + 1)?;
+        for found in &types {
+            match counts.get(&(*wanted, *found)) {
+                Some(count) => write!(page, " {count} |")?,
+                None => write!(page, " |")?,
+            }
         }
     }
-    writeln!(page, "\n| threshold | AI calls saved | right among the kept | \n| ---: | ---: | ---: |")?;
-    for threshold in [0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98] {
+    writeln!(page, "\n")
+}
+
+fn cascade(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
+    let all = evaluation.verdicts.len().max(1) as f64;
+    writeln!(page, "| threshold | AI calls saved | right among those |\n| ---: | ---: | ---: |")?;
+    for threshold in THRESHOLDS {
         let kept = evaluation.tally(|verdict| verdict.confidence >= threshold);
-        let saved = kept.all as f64 / all.all.max(1) as f64;
+        let saved = kept.all as f64 / all;
         writeln!(page, "| {threshold:.2} | {:.1} % | {:.1} % |", saved * 100.0, kept.share() * 100.0)?;
     }
     Ok(())
 }
 
 fn table(page: &mut String, name: &str, tallies: impl IntoIterator<Item = (String, Tally)>) -> fmt::Result {
-    writeln!(page, "| {name} | prompts | right types |\n| --- | ---: | ---: |")?;
+    heading(page, name)?;
     for (key, tally) in tallies {
         row(page, &key, tally)?;
     }
     writeln!(page)
+}
+
+fn heading(page: &mut String, name: &str) -> fmt::Result {
+    writeln!(page, "| {name} | number | right types |\n| --- | ---: | ---: |")
 }
 
 fn row(page: &mut String, name: &str, tally: Tally) -> fmt::Result {

@@ -91,7 +91,7 @@ impl Store for Fallback {
         if ask.cost_micros > 0 {
             return Err(failure);
         }
-        let mut verdict = self.local.try_acquire(Ask { plan: &self.share, ..ask })?;
+        let mut verdict = self.local.decide(Ask { plan: &self.share, ..ask }).await?;
         match &mut verdict {
             Verdict::Admitted(report) => report.local = true,
             Verdict::Denied(denial) => denial.report.local = true,

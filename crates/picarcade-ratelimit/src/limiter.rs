@@ -12,7 +12,7 @@ use crate::lease::Leased;
 use crate::memory::MemoryStore;
 use crate::sharded::{MAX_SHARDS, Shards, Split};
 use crate::{
-    Admission, Ask, ConfigError, Decision, Error, Leases, Limit, Mode, Plan, Report, Reservation,
+    Admission, Ask, ConfigError, Decision, Error, Leases, Ledger, Limit, Mode, Plan, Report, Reservation,
     ReservationId, Settled, Store, Subjects, Verdict,
 };
 
@@ -118,7 +118,7 @@ impl Limiter {
         });
         let ask = Ask { plan: &inner.plan, subjects, requests, cost_micros, reservation, ttl: inner.ttl };
         let verdict = match &inner.backend {
-            Backend::Memory(memory) => memory.try_acquire(ask),
+            Backend::Memory(memory) => memory.decide(ask).await,
             Backend::External(store) => store.acquire(ask).await,
         };
         inner.tally.count(&verdict);
@@ -274,6 +274,7 @@ pub struct LimiterBuilder {
     instances: u32,
     leases: Option<Leases>,
     shards: Option<Shards>,
+    ledger: Option<Arc<dyn Ledger>>,
 }
 
 impl Default for LimiterBuilder {
@@ -287,6 +288,7 @@ impl Default for LimiterBuilder {
             instances: 1,
             leases: None,
             shards: None,
+            ledger: None,
         }
     }
 }
@@ -308,6 +310,13 @@ impl LimiterBuilder {
     /// this instance's share and money is closed: see [`Fallback`].
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
+        self
+    }
+
+    /// Where the memory store looks up what a subject had spent before it was met: see [`MemoryStore::ledger`]. A store of
+    /// its own has its own.
+    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+        self.ledger = Some(ledger);
         self
     }
 
@@ -386,8 +395,11 @@ impl LimiterBuilder {
             }
             (None, Some(store)) => (Arc::clone(&store), store, self.leases),
             (None, None) => {
-                let backend =
-                    Backend::Memory(Box::new(MemoryStore::new(self.max_subjects, self.max_reservations)));
+                let mut memory = MemoryStore::new(self.max_subjects, self.max_reservations);
+                if let Some(ledger) = self.ledger {
+                    memory = memory.ledger(ledger);
+                }
+                let backend = Backend::Memory(Box::new(memory));
                 return Ok(Limiter::new(plan, backend, self.reservation_ttl));
             }
         };

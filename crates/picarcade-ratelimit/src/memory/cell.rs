@@ -8,12 +8,14 @@ use crate::plan::Rule;
 pub(super) struct Cell {
     /// Tells a cell from an earlier one of the same subject that was evicted: a refund must not reach its successor.
     pub(super) born: u64,
+    /// Whether it has learned what was spent before; nobody asks without a ledger.
+    pub(super) seeded: bool,
     counters: Box<[Counter]>,
 }
 
 impl Cell {
     pub(super) fn new(rules: &[Rule], born: u64) -> Self {
-        Self { born, counters: rules.iter().map(|rule| Counter::new(rule.shape)).collect() }
+        Self { born, seeded: false, counters: rules.iter().map(|rule| Counter::new(rule.shape)).collect() }
     }
 
     /// Each rule with its counter.

@@ -4,26 +4,30 @@
 //! that decisions cannot wait for each other in a circle), looks at every limit, and then charges every limit. The
 //! book of reservations has its own lock, never held together with a cell's.
 //!
-//! Nothing here fails with the network. State is gone with the process; what it bounds, it bounds by forgetting the
+//! Nothing here fails with the network. State is gone with the process, and comes back from a [`Ledger`] as far as that
+//! knows it; what it bounds, it bounds by forgetting the
 //! least: see the shard's text for subjects. At the bound of open reservations money is closed.
 
 mod cell;
+mod decision;
 mod reservations;
 mod shard;
 mod table;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use self::reservations::{Change, Charge, Reservations};
+use self::decision::{Locked, charge, denial, refusals, unseeded};
+use self::reservations::{Change, Reservations};
 use self::table::{Held, Table};
 use crate::clock::Clock;
-use crate::counter::{Counter, Refusal};
+use crate::counter::Counter;
+use crate::ledger::spent;
 use crate::{
-    Ask, Denial, Error, Plan, Report, ReservationId, Scope, Settled, Status, Store, Subjects, Unit, Verdict,
+    Ask, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Status, Store, Subjects, Unit, Verdict,
 };
 
 /// The global scope has one subject, and one cell for each plan that is asked about.
@@ -37,9 +41,15 @@ pub struct MemoryStore {
     /// When the book next has something to expire, so that a decision without dollars need not open it.
     due: AtomicU64,
     clock: Clock,
+    ledger: Option<Arc<dyn Ledger>>,
 }
 
-type Locked<'a> = [Option<Held<'a>>; 4];
+/// What a question comes to.
+enum Step {
+    Decided(Verdict),
+    /// These scopes do not know what was spent before.
+    Seed(Vec<Scope>),
+}
 
 impl MemoryStore {
     /// A store of at most `max_subjects` in each scope and `max_reservations` in all. A reservation is remembered
@@ -52,6 +62,7 @@ impl MemoryStore {
             book: Mutex::new(Reservations::new(max_reservations)),
             due: AtomicU64::new(u64::MAX),
             clock: Clock::system(),
+            ledger: None,
         }
     }
 
@@ -62,27 +73,75 @@ impl MemoryStore {
         self
     }
 
-    pub(crate) fn try_acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
-        self.acquire_at(ask, self.clock.now())
+    /// Where to look up what a subject had spent before it was met: in an earlier process, or before it was forgotten at
+    /// the bound. Asked once for each scope of a subject, before its first dollar.
+    #[must_use]
+    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    pub(crate) async fn decide(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+        match self.step(ask, self.clock.now())? {
+            Step::Decided(verdict) => Ok(verdict),
+            // Boxed, so that the way without a ledger stays small.
+            Step::Seed(scopes) => Box::pin(self.seed_and_decide(ask, scopes)).await,
+        }
+    }
+
+    async fn seed_and_decide(&self, ask: Ask<'_>, scopes: Vec<Scope>) -> Result<Verdict, Error> {
+        for scope in scopes {
+            self.seed(ask, scope).await?;
+        }
+        match self.step(ask, self.clock.now())? {
+            Step::Decided(verdict) => Ok(verdict),
+            // Forgotten again in between, by a flood.
+            Step::Seed(_) => Err(Error::Rebuilding),
+        }
+    }
+
+    async fn seed(&self, ask: Ask<'_>, scope: Scope) -> Result<(), Error> {
+        let (Some(ledger), Some(group)) = (&self.ledger, ask.plan.group(scope)) else { return Ok(()) };
+        let subject = ask.subjects.of(scope).unwrap_or_default();
+        let spent = spent(&**ledger, scope, subject, group).await?;
+        let now = self.clock.now();
+        let Some(mut held) = self.table(scope).and_then(|table| table.enter(subject, group, now)) else {
+            return Ok(());
+        };
+        held.keep();
+        let Some(cell) = held.cell().filter(|cell| !cell.seeded) else { return Ok(()) };
+        cell.seeded = true;
+        let costs = cell.each(&group.rules).filter(|(rule, _)| rule.unit == Unit::Cost);
+        for ((rule, counter), micros) in costs.zip(spent) {
+            counter.advance(rule.shape, now);
+            counter.charge(rule.shape, micros, 0);
+        }
+        Ok(())
     }
 
     /// The decision itself.
-    pub(crate) fn acquire_at(&self, ask: Ask<'_>, now: u64) -> Result<Verdict, Error> {
+    fn step(&self, ask: Ask<'_>, now: u64) -> Result<Step, Error> {
         self.expire(now);
         if let Some(id) = ask.reservation {
             let mut book = self.book.lock();
             if book.estimate(id).is_some() {
                 drop(book);
-                return Ok(Verdict::Admitted(self.report(ask.plan, ask.subjects, now)));
+                return Ok(Step::Decided(Verdict::Admitted(self.report(ask.plan, ask.subjects, now))));
             }
             if !book.has_room() {
                 return Err(Error::TooManyReservations);
             }
         }
         let mut cells = self.lock(&ask, now);
+        if ask.cost_micros > 0 && self.ledger.is_some() {
+            let scopes = unseeded(&mut cells, &ask);
+            if !scopes.is_empty() {
+                return Ok(Step::Seed(scopes));
+            }
+        }
         let refusals = refusals(&mut cells, &ask, now);
         if !refusals.is_empty() {
-            return Ok(Verdict::Denied(denial(&mut cells, &ask, &refusals, now)));
+            return Ok(Step::Decided(Verdict::Denied(denial(&mut cells, &ask, &refusals, now))));
         }
         let (report, charges) = charge(&mut cells, &ask, now);
         drop(cells);
@@ -92,7 +151,7 @@ impl MemoryStore {
             book.add(id, ask.held(), charges, now, ttl);
             self.due.store(book.due(), Ordering::Relaxed);
         }
-        Ok(Verdict::Admitted(report))
+        Ok(Step::Decided(Verdict::Admitted(report)))
     }
 
     pub(crate) fn conclude(&self, id: ReservationId, actual: Option<u64>) -> Settled {
@@ -193,80 +252,10 @@ impl MemoryStore {
     }
 }
 
-/// Every limit that has no room, with when it has, by its place in the plan's order of what is held.
-fn refusals(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> Vec<(usize, Refusal)> {
-    let mut refusals = Vec::new();
-    let mut index = 0;
-    for (scope, held) in Scope::ALL.into_iter().zip(cells) {
-        let Some(cell) = held.as_mut().and_then(Held::cell) else { continue };
-        for (rule, counter) in cell.each(ask.plan.of(scope)) {
-            let amount = rule.ask(ask.requests, ask.cost_micros);
-            if let Some(refusal) = counter.refusal(rule.shape, rule.limit, now, amount) {
-                refusals.push((index, refusal));
-            }
-            index += 1;
-        }
-    }
-    refusals
-}
-
-fn charge(cells: &mut Locked<'_>, ask: &Ask<'_>, now: u64) -> (Report, Vec<Charge>) {
-    let mut statuses = Vec::with_capacity(ask.plan.limits().len());
-    let mut charges = Vec::new();
-    let (unit, _) = ask.held();
-    for (scope, held) in Scope::ALL.into_iter().zip(cells) {
-        let (Some(held), Some(group)) = (held, ask.plan.group(scope)) else { continue };
-        let Some(cell) = held.cell() else { continue };
-        let born = cell.born;
-        let mut starts = Vec::new();
-        for (rule, counter) in cell.each(&group.rules) {
-            let amount = rule.ask(ask.requests, ask.cost_micros);
-            let reserved = if ask.reservation.is_some() && rule.unit == unit { amount } else { 0 };
-            let start = counter.charge(rule.shape, amount, reserved);
-            if reserved > 0 {
-                starts.push(start);
-            }
-            statuses.push(Status::new(rule, counter.reading(rule.shape, rule.limit, now)));
-        }
-        if !starts.is_empty() {
-            if unit == Unit::Cost {
-                held.keep();
-            }
-            let subject = ask.subjects.of(scope).unwrap_or_default().into();
-            charges.push(Charge {
-                scope,
-                group: group.clone(),
-                subject,
-                born,
-                starts: starts.into_boxed_slice(),
-            });
-        }
-    }
-    (Report::new(statuses, false), charges)
-}
-
-fn denial(cells: &mut Locked<'_>, ask: &Ask<'_>, refusals: &[(usize, Refusal)], now: u64) -> Denial {
-    let mut statuses = Vec::with_capacity(ask.plan.limits().len());
-    for (scope, held) in Scope::ALL.into_iter().zip(cells) {
-        let Some(cell) = held.as_mut().and_then(Held::cell) else { continue };
-        for (rule, counter) in cell.each(ask.plan.of(scope)) {
-            statuses.push(Status::new(rule, counter.reading(rule.shape, rule.limit, now)));
-        }
-    }
-    let violated = refusals.iter().filter_map(|(index, _)| statuses.get(*index).copied()).collect();
-    let waits = refusals.iter().map(|(index, refusal)| match refusal {
-        Refusal::For(wait) => Duration::from_micros(*wait),
-        Refusal::Never => statuses.get(*index).map(|status| status.window.length()).unwrap_or_default(),
-    });
-    let retry_after = waits.max().unwrap_or_default();
-    let possible = refusals.iter().all(|(_, refusal)| *refusal != Refusal::Never);
-    Denial::new(violated, retry_after, possible, Report::new(statuses, false))
-}
-
 #[async_trait]
 impl Store for MemoryStore {
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
-        self.try_acquire(ask)
+        self.decide(ask).await
     }
 
     async fn settle(&self, _: &Plan, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {

@@ -24,9 +24,9 @@ use picarcade_redis::{RedisHandle, Script, Value};
 use self::keys::Keys;
 use self::scripts::Scripts;
 use self::wire::Answer;
+use crate::ledger::spent;
 use crate::{
-    Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Unit,
-    Verdict,
+    Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Verdict,
 };
 
 const DEFAULT_TAG: &str = "ratelimit";
@@ -129,15 +129,9 @@ impl RedisStore {
             millis(ask.ttl).to_string().into_bytes(),
             group.packed.to_vec(),
         ];
-        for rule in group.rules.iter().filter(|rule| rule.unit == Unit::Cost) {
-            let spent =
-                ledger.spent_micros(scope, ask.subjects.of(scope).unwrap_or_default(), rule.window).await;
-            let spent = spent.map_err(|error| {
-                tracing::warn!(%scope, error, "the cost ledger could not be read; money is closed");
-                Error::Rebuilding
-            })?;
-            args.push(spent.min(crate::MAX_AMOUNT).to_string().into_bytes());
-        }
+        let subject = ask.subjects.of(scope).unwrap_or_default();
+        let spent = spent(&**ledger, scope, subject, group).await?;
+        args.extend(spent.into_iter().map(|micros| micros.to_string().into_bytes()));
         let state = self.keys.state(ask.plan, scope, ask.subjects);
         self.call(&self.scripts.seed, &[state], &args).await.map(drop)
     }

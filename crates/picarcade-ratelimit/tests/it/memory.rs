@@ -1,12 +1,13 @@
 //! The memory store: the common promises, and its own.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use picarcade_ratelimit::{ConfigError, Error, Limit, Limiter, Mode, Outcome, Scope, Subjects, Window};
 
 use crate::conformance::conformance;
-use crate::setup::{Setup, ada, contract, passes, secs, sliding, spends, used};
+use crate::setup::{Book, Setup, ada, contract, passes, secs, sliding, spends, used};
 
 conformance!(async { Setup::memory() });
 
@@ -61,13 +62,13 @@ fn many_threads_admit_exactly_the_limit() {
                 let subjects = Subjects::default().user(&user).endpoint("process");
                 for _ in 0..125 {
                     if runtime.block_on(passes(&limiter, &subjects, 1)) {
-                        admitted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        admitted.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             });
         }
     });
-    assert_eq!(admitted.load(std::sync::atomic::Ordering::Relaxed), 100);
+    assert_eq!(admitted.load(Ordering::Relaxed), 100);
 }
 
 #[tokio::test]
@@ -142,4 +143,40 @@ fn statistics_are_data() {
     let value = serde_json::to_value(limiter.statistics()).unwrap();
     assert_eq!(value["mode"], "exact");
     assert_eq!(value["admitted"], 0);
+}
+
+#[tokio::test]
+async fn a_ledger_tells_a_new_process_what_was_spent() {
+    let book = Arc::new(Book::default());
+    let build = || {
+        Limiter::builder()
+            .limit(Limit::cost(Scope::User, 1000, sliding(3600)))
+            .limit(Limit::requests(Scope::User, 9, sliding(3600)))
+            .limit(Limit::cost(Scope::Global, 5000, Window::UtcDay))
+            .max_subjects(4)
+            .ledger(Arc::<Book>::clone(&book))
+            .build()
+            .unwrap()
+    };
+    let limiter = build();
+    assert!(spends(&limiter, &ada(), 700).await);
+    assert_eq!(book.asked.load(Ordering::Relaxed), 2);
+    book.spent.store(700, Ordering::Relaxed);
+    assert!(spends(&limiter, &ada(), 1).await);
+    assert_eq!(book.asked.load(Ordering::Relaxed), 2, "once for each scope");
+
+    let limiter = build();
+    book.closed.store(true, Ordering::Relaxed);
+    assert!(passes(&limiter, &ada(), 1).await, "requests go on");
+    assert_eq!(limiter.acquire(&ada(), 0, 1).await.unwrap_err(), Error::Rebuilding);
+    book.closed.store(false, Ordering::Relaxed);
+    assert!(!spends(&limiter, &ada(), 301).await);
+    assert!(spends(&limiter, &ada(), 300).await);
+
+    // Forgotten at the bound, and back.
+    book.spent.store(1000, Ordering::Relaxed);
+    for user in 0..100 {
+        let _ = limiter.acquire(&Subjects::default().user(user.to_string()), 0, 1).await.unwrap();
+    }
+    assert!(!spends(&limiter, &ada(), 1).await);
 }

@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use tokio::sync::OnceCell;
 
 use crate::conformance::conformance;
-use crate::setup::{Setup, TTL, ada, contract, passes, secs, sliding, spends, used};
+use crate::setup::{Book, Setup, TTL, ada, contract, passes, secs, sliding, spends, used};
 
 static SERVER: OnceCell<RedisServer> = OnceCell::const_new();
 
@@ -382,25 +382,6 @@ async fn the_bound_of_reservations_closes_money() {
     assert_eq!(limiter.mode(), Mode::Exact, "full is not away");
     limiter.release(&held[0]).await.unwrap();
     assert!(spends(&limiter, &ada(), 1).await);
-}
-
-/// A ledger that knows one sum, or does not answer.
-#[derive(Debug, Default)]
-struct Book {
-    spent: AtomicU64,
-    closed: std::sync::atomic::AtomicBool,
-    asked: AtomicU64,
-}
-
-#[async_trait::async_trait]
-impl Ledger for Book {
-    async fn spent_micros(&self, _: Scope, _: &str, _: Window) -> Result<u64, String> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        if self.closed.load(Ordering::Relaxed) {
-            return Err("the database is away".to_owned());
-        }
-        Ok(self.spent.load(Ordering::Relaxed))
-    }
 }
 
 #[tokio::test]

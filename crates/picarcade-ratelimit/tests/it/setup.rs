@@ -1,9 +1,12 @@
 //! What the tests of all stores start from.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use picarcade_ratelimit::{Clock, Denial, Limit, Limiter, MemoryStore, Scope, Store, Subjects, Window};
+use picarcade_ratelimit::{
+    Clock, Denial, Ledger, Limit, Limiter, MemoryStore, Scope, Store, Subjects, Window,
+};
 
 /// 2023-11-14 22:13:20 UTC: not at the edge of a minute, an hour or a day.
 pub const START: Duration = Duration::from_secs(1_700_000_000);
@@ -92,4 +95,23 @@ pub async fn used(limiter: &Limiter, subjects: &Subjects<'_>, name: &str) -> (u6
     let report = limiter.usage(subjects).await.unwrap();
     let status = report.statuses.iter().find(|status| status.name == name).expect("no such limit");
     (status.used, status.reserved)
+}
+
+/// A ledger that knows one sum, or does not answer.
+#[derive(Debug, Default)]
+pub struct Book {
+    pub spent: AtomicU64,
+    pub closed: AtomicBool,
+    pub asked: AtomicU64,
+}
+
+#[async_trait::async_trait]
+impl Ledger for Book {
+    async fn spent_micros(&self, _: Scope, _: &str, _: Window) -> Result<u64, String> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if self.closed.load(Ordering::Relaxed) {
+            return Err("the database is away".to_owned());
+        }
+        Ok(self.spent.load(Ordering::Relaxed))
+    }
 }

@@ -155,7 +155,7 @@ fn redis(criterion: &mut Criterion) {
                             let subjects = Subjects::default().user("user-0192f0").api_key("partner").endpoint("process");
                             let decision = limiter.acquire(&subjects, 1, 0).await.expect("a decision");
                             assert!(!decision.report().local, "the store is away");
-                            black_box(decision);
+                            let _ = black_box(decision);
                         }
                     })
                 });

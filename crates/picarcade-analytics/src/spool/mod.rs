@@ -158,12 +158,12 @@ impl Spool {
         while at < records.len() && error.is_none() {
             let mut buffer = Vec::with_capacity(records.len().min(1_024) * 512);
             let mut places = Vec::new();
+            let used = log.used();
             let room = self.segment_bytes.saturating_sub(log.tail_bytes()).max(1);
             while let Some(record) = records.get(at)
                 && (buffer.len() as u64) < room
             {
                 let before = buffer.len();
-                let used = log.used();
                 let cap = Worth::of(&record.event).share(self.max_bytes);
                 if frame::write(&mut buffer, record).is_err() || used + buffer.len() as u64 > cap {
                     buffer.truncate(before);

@@ -131,3 +131,37 @@ async fn old_rows_are_retired() {
     assert_eq!(count(&directory.path().join("picarcade.db"), "intent_classification_logs").await, 70);
     assert_eq!(store.statistics(Period::Week, time(NOW)).await.unwrap().total_classifications, 70);
 }
+
+#[tokio::test]
+async fn every_earlier_version_is_migrated() {
+    let migrations = [
+        include_str!("../../migrations/sqlite/0001_tables.sql"),
+        include_str!("../../migrations/sqlite/0002_outcomes_and_sessions.sql"),
+        include_str!("../../migrations/sqlite/0003_rollups.sql"),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    for applied in 0..=migrations.len() {
+        let file = directory.path().join(format!("{applied}.db"));
+        let known = (1..).zip(migrations).take(applied).map(|(version, sql)| {
+            let kind = sqlx::migrate::MigrationType::Simple;
+            sqlx::migrate::Migration::new(
+                version,
+                "".into(),
+                kind,
+                sqlx::SqlSafeStr::into_sql_str(sql),
+                false,
+            )
+        });
+        let mut earlier = sqlx::migrate::Migrator::with_migrations(known.collect());
+        earlier.dangerous_set_table_name("picarcade_migrations");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        earlier.run(&pool).await.unwrap();
+        pool.close().await;
+
+        let store = SqliteStore::open(&file).await.unwrap();
+        assert_eq!(store.schema().await.unwrap(), SchemaState::Current { version: 3 });
+        store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
+        assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 1);
+    }
+}

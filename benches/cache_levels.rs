@@ -222,7 +222,7 @@ fn levels(c: &mut Criterion) {
     let keys: Vec<Key> = (0..KEYS).map(key).collect();
     let asked = zipf(100_000);
     let mut group = c.benchmark_group("levels");
-    let mut walk = |name: &str, group: &mut BenchmarkGroup<'_, WallTime>, cache: Option<&Cache<String>>| {
+    let walk = |name: &str, group: &mut BenchmarkGroup<'_, WallTime>, cache: Option<&Cache<String>>| {
         let mut at = 0;
         group.bench_function(name, |b| {
             b.iter_custom(|count| {

@@ -219,7 +219,8 @@ async fn fill_the_disk(directory: &Path) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    let counters = until(&recorder, |counters| counters.dropped > 0 && counters.queued < 1_000).await;
+    // How many rows are still queued then depends on the batch that the writer holds.
+    let counters = until(&recorder, |counters| counters.dropped > 0).await;
     assert!(counters.spooled > 0, "{counters:?}");
     assert!(
         counters

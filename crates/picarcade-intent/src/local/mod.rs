@@ -6,7 +6,7 @@
 //! the [`Facts`](crate::Facts). The reading order is the order of the work:
 //!
 //! 1. `fold` makes one spelling of many (case, accents, width, traditional characters);
-//! 2. `token` cuts the folded text into words and clauses and marks what is quoted or negated;
+//! 2. `token` cuts the folded text into words and clauses and marks what is quoted or, by `negation`, negated;
 //! 3. `feature` hashes them into buckets;
 //! 4. `model` holds the weights, read from one checked file that is part of the binary;
 //! 5. `sense` and `goals` turn the scores into calibrated probabilities of goals.

@@ -96,16 +96,20 @@ impl Corpus {
             if name.starts_with("train-") {
                 let text = std::fs::read_to_string(&path)
                     .map_err(|source| CorpusError::Read { path: path.clone(), source })?;
-                languages.push(
-                    Language::parse(&text).map_err(|(line, problem)| CorpusError::Line {
-                        path: path.clone(),
-                        line,
-                        problem,
-                    })?,
-                );
+                languages.push(Language::parse(&text).map_err(|(line, problem)| CorpusError::Line {
+                    path: path.clone(),
+                    line,
+                    problem,
+                })?);
             }
         }
         Ok(Self { languages })
+    }
+
+    /// The corpus of some languages, each in one text. A fault is its line and what is wrong there.
+    #[cfg(test)]
+    pub(crate) fn parse(texts: &[&str]) -> Result<Self, (u64, String)> {
+        Ok(Self { languages: texts.iter().map(|text| Language::parse(text)).collect::<Result<_, _>>()? })
     }
 
     /// How many templates and free prompts there are.

@@ -125,3 +125,39 @@ impl Evaluation {
         error / self.verdicts.len().max(1) as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::local::train::read_judged;
+
+    /// The embedded model on a set of the corpus.
+    fn embedded_on(set: &str) -> Evaluation {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(set);
+        evaluate(LocalClassifier::embedded(), &read_judged(&path).unwrap())
+    }
+
+    #[test]
+    fn the_embedded_model_is_no_worse_than_its_report() {
+        for (set, least) in [("judge-dev.csv", 0.96), ("judge-test.csv", 0.92)] {
+            let evaluation = embedded_on(set);
+            let share = evaluation.tally(|_| true).share();
+            assert!(share >= least, "{set}: {share}");
+            for (language, tally) in evaluation.by(|verdict| verdict.judged.language.clone()) {
+                assert!(tally.share() >= 0.8, "{set}, {language}: {tally:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_of_calibration_is_the_distance_from_what_was_right() {
+        let mut evaluation = embedded_on("judge-dev.csv");
+        for verdict in &mut evaluation.verdicts {
+            verdict.confidence = 0.75;
+            verdict.found = verdict.wanted;
+        }
+        assert!((evaluation.calibration_error() - 0.25).abs() < 1e-6);
+    }
+}

@@ -68,3 +68,16 @@ fn facts(letters: &str) -> Option<Facts> {
     }
     Some(facts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_read_from_their_letters() {
+        let expected = Facts { active_image: true, uploaded_image: true, ..Facts::default() };
+        assert_eq!(facts("iu"), Some(expected));
+        assert_eq!(facts("-"), Some(Facts::default()));
+        assert_eq!(facts("x"), None);
+    }
+}

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod builder;
 mod clock;
 mod counter;
 mod dollars;
@@ -24,6 +25,7 @@ mod store;
 pub mod tower;
 mod window;
 
+pub use builder::LimiterBuilder;
 pub use clock::Clock;
 pub use dollars::{Dollars, MAX_AMOUNT, micros};
 pub use error::{ConfigError, Error};
@@ -31,7 +33,7 @@ pub use fallback::Fallback;
 pub use lease::Leases;
 pub use ledger::Ledger;
 pub use limit::{Limit, Unit};
-pub use limiter::{Limiter, LimiterBuilder, Statistics};
+pub use limiter::{Limiter, Statistics};
 pub use memory::MemoryStore;
 pub use name::Name;
 pub use plan::{MAX_LIMITS, Plan};

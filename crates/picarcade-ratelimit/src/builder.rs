@@ -1,0 +1,165 @@
+//! Building a limiter: what is wrong is said here, by name, before anything runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::fallback::Fallback;
+use crate::lease::Leased;
+use crate::limiter::Backend;
+use crate::memory::MemoryStore;
+use crate::sharded::{MAX_SHARDS, Shards, Split};
+use crate::{ConfigError, Leases, Ledger, Limit, Limiter, Plan, Store};
+
+/// Builds a [`Limiter`].
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct LimiterBuilder {
+    limits: Vec<Limit>,
+    store: Option<Arc<dyn Store>>,
+    max_subjects: usize,
+    max_reservations: usize,
+    reservation_ttl: Duration,
+    instances: u32,
+    leases: Option<Leases>,
+    shards: Option<Shards>,
+    ledger: Option<Arc<dyn Ledger>>,
+}
+
+impl Default for LimiterBuilder {
+    fn default() -> Self {
+        Self {
+            limits: Vec::new(),
+            store: None,
+            max_subjects: 65_536,
+            max_reservations: 65_536,
+            reservation_ttl: Duration::from_mins(15),
+            instances: 1,
+            leases: None,
+            shards: None,
+            ledger: None,
+        }
+    }
+}
+
+impl LimiterBuilder {
+    /// One more limit.
+    pub fn limit(mut self, limit: Limit) -> Self {
+        self.limits.push(limit);
+        self
+    }
+
+    /// More limits.
+    pub fn limits(mut self, limits: impl IntoIterator<Item = Limit>) -> Self {
+        self.limits.extend(limits);
+        self
+    }
+
+    /// Where the counts are kept. Without one, in this process. While the store cannot be asked, requests are decided by
+    /// this instance's share and money is closed: see [`Fallback`].
+    pub fn store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Where the memory store looks up what a subject had spent before it was met: see [`MemoryStore::ledger`]. A store of
+    /// its own has its own.
+    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    /// Where the counts are kept when they are spread over a cluster: users in shards, everything shared leased. In the
+    /// place of [`LimiterBuilder::store`].
+    ///
+    /// Every shared limit on requests is leased then, as [`LimiterBuilder::leases`] says or by its defaults.
+    pub fn shards(mut self, shards: Shards) -> Self {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// Which request limits are leased from the store in chunks. Without a store, nothing is.
+    pub fn leases(mut self, leases: Leases) -> Self {
+        self.leases = Some(leases);
+        self
+    }
+
+    /// Among how many instances the limits are divided while the store cannot be asked: 1 or more, default 1.
+    pub fn expected_instances(mut self, instances: u32) -> Self {
+        self.instances = instances;
+        self
+    }
+
+    /// How many subjects the memory store keeps in each scope: 1 to 2^31, default 65,536. A flood beyond it forgets
+    /// those seen once, first.
+    pub fn max_subjects(mut self, subjects: usize) -> Self {
+        self.max_subjects = subjects;
+        self
+    }
+
+    /// How many reservations the memory store keeps, open and remembered: 1 or more, default 65,536. With that many
+    /// open, asking for more dollars is [`Error::TooManyReservations`].
+    pub fn max_reservations(mut self, reservations: usize) -> Self {
+        self.max_reservations = reservations;
+        self
+    }
+
+    /// How long a reservation waits to be settled before its estimate is charged for good: 1 ms to 30 days, default
+    /// 15 minutes.
+    pub fn reservation_ttl(mut self, ttl: Duration) -> Self {
+        self.reservation_ttl = ttl;
+        self
+    }
+
+    /// The limiter.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the limit or the setting that is wrong.
+    pub fn build(self) -> Result<Limiter, ConfigError> {
+        let wrong = |field, reason| Err(ConfigError::Setting { field, reason });
+        if self.max_subjects == 0 || self.max_subjects > 1 << 31 {
+            return wrong("max_subjects", "is not from 1 to 2^31");
+        }
+        if self.max_reservations == 0 {
+            return wrong("max_reservations", "is zero");
+        }
+        if self.reservation_ttl < Duration::from_millis(1) || self.reservation_ttl > Duration::from_hours(720)
+        {
+            return wrong("reservation_ttl", "is not from 1 ms to 30 days");
+        }
+        if self.instances == 0 {
+            return wrong("expected_instances", "is zero");
+        }
+        let plan = Plan::new(self.limits)?;
+        let (lender, store, leases) = match (self.shards, self.store) {
+            (Some(_), Some(_)) => return wrong("shards", "and a store cannot both be given"),
+            (Some(shards), None) => {
+                if shards.users.is_empty() || shards.users.len() > MAX_SHARDS {
+                    return wrong("shards", "are not from 1 to 255");
+                }
+                let mut leases = self.leases.unwrap_or_else(|| Leases::of::<String>([]));
+                leases.names.extend(Split::leased(&plan));
+                let lender = Arc::clone(&shards.shared);
+                (lender, Arc::new(Split::new(shards, &plan)) as Arc<dyn Store>, Some(leases))
+            }
+            (None, Some(store)) => (Arc::clone(&store), store, self.leases),
+            (None, None) => {
+                let mut memory = MemoryStore::new(self.max_subjects, self.max_reservations);
+                if let Some(ledger) = self.ledger {
+                    memory = memory.ledger(ledger);
+                }
+                let backend = Backend::Memory(Box::new(memory));
+                return Ok(Limiter::new(plan, backend, self.reservation_ttl));
+            }
+        };
+        let store = match leases {
+            Some(leases) => {
+                leases.validate(&plan)?;
+                let (stores, subjects) = ((lender, store), self.max_subjects);
+                Arc::new(Leased::new(stores, &plan, &leases, self.instances, subjects)) as Arc<dyn Store>
+            }
+            None => store,
+        };
+        let store = Fallback::new(store, &plan, self.instances, self.max_subjects);
+        Ok(Limiter::new(plan, Backend::External(Arc::new(store)), self.reservation_ttl))
+    }
+}

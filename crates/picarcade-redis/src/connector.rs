@@ -33,6 +33,8 @@ pub(crate) fn for_address(config: &Config, address: Address) -> Result<Arc<dyn C
     match config.driver {
         #[cfg(feature = "redis")]
         DriverKind::Redis => Ok(Arc::new(crate::drivers::redis_rs::RedisRsConnector::new(config, address)?)),
+        #[cfg(feature = "fred")]
+        DriverKind::Fred => Ok(Arc::new(crate::drivers::fred::FredConnector::new(config, address)?)),
         #[allow(unreachable_patterns)]
         other => {
             let _ = address;

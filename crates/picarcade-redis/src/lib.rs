@@ -20,6 +20,8 @@ pub use address::{Address, Credentials, Node, Topology};
 pub use config::{Config, DriverKind};
 pub use connector::Connector;
 pub use driver::{Condition, Driver};
+#[cfg(feature = "fred")]
+pub use drivers::fred::Fred;
 #[cfg(feature = "redis")]
 pub use drivers::redis_rs::RedisRs;
 pub use error::{ConfigError, Error};

@@ -1,4 +1,6 @@
 //! The libraries behind the trait, one file each.
 
+#[cfg(feature = "fred")]
+pub(crate) mod fred;
 #[cfg(feature = "redis")]
 pub(crate) mod redis_rs;

@@ -5,7 +5,7 @@ use std::{any::Any, time::Duration};
 use picarcade_redis::{Condition, Config, Error, Event, RedisHandle, Script};
 use picarcade_testkit::{RedisCluster, RedisSentinel, RedisServer};
 
-use crate::support::{SECOND, config, eventually, ready};
+use crate::support::{SECOND, config, eventually, ready, within};
 
 macro_rules! against {
     ($name:ident, $driver:ident, $place:ident, [$($test:ident),* $(,)?]) => {
@@ -180,16 +180,16 @@ async fn server_errors_are_told_by_their_code(redis: RedisHandle) {
 
 async fn messages_reach_subscribers_and_only_theirs(redis: RedisHandle) {
     let (mut one, mut other) = (redis.subscribe("one"), redis.subscribe("other"));
-    assert_eq!(one.next().await, Some(Event::Connected { epoch: 1 }));
-    assert_eq!(other.next().await, Some(Event::Connected { epoch: 1 }));
+    assert_eq!(within(one.next()).await, Some(Event::Connected { epoch: 1 }));
+    assert_eq!(within(other.next()).await, Some(Event::Connected { epoch: 1 }));
     for n in 0..100_u8 {
         redis.publish("one", &[n, 0xff]).await.unwrap();
     }
     redis.publish("other", b"o").await.unwrap();
     for n in 0..100_u8 {
-        assert_eq!(one.next().await, Some(Event::Message(vec![n, 0xff].into())), "in order");
+        assert_eq!(within(one.next()).await, Some(Event::Message(vec![n, 0xff].into())), "in order");
     }
-    assert_eq!(other.next().await, Some(Event::Message("o".into())));
+    assert_eq!(within(other.next()).await, Some(Event::Message("o".into())));
 }
 
 async fn the_status_tells_what_there_is(redis: RedisHandle) {

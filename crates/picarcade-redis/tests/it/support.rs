@@ -31,3 +31,8 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// What comes, or a loud failure when nothing does for half a minute.
+pub async fn within<T>(coming: impl Future<Output = T>) -> T {
+    tokio::time::timeout(SECOND * 30, coming).await.expect("nothing came within 30 s")
+}

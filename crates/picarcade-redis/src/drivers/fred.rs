@@ -1,0 +1,423 @@
+//! fred behind the trait.
+//!
+//! fred's defaults are made safe here: one attempt per command (it would resend silently, up to three times), no
+//! reconnection of its own (the handle's supervisor replaces the whole client, so that missed invalidations are replayed first),
+//! a bounded queue, `TCP_NODELAY`, and a deadline for connections that stop answering. Every command goes through
+//! `custom`, so that both drivers send the same words.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fred::{
+    clients::Client,
+    error::{Error as FredError, ErrorKind},
+    interfaces::{ClientLike, EventInterface, PubsubInterface},
+    types::{
+        ClusterHash, ConnectHandle, CustomCommand, Value as FredValue,
+        config::{
+            Config as FredConfig, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig,
+            UnresponsiveConfig,
+        },
+        scan::Scanner,
+    },
+    util::redis_keyslot,
+};
+use futures_util::{StreamExt, future::try_join_all};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+use crate::{
+    Condition, Config, ConfigError, Connector, Driver, Error, Script, Value,
+    address::{Address, Credentials, Topology},
+    driver::{literal_prefix, milliseconds},
+};
+
+/// Commands that fred holds before it refuses more; the handle's own bound is reached first.
+const QUEUE: usize = 65_536;
+const SUBSCRIPTION_BUFFER: usize = 4096;
+
+/// A fred client as a [`Driver`].
+pub struct Fred {
+    client: Client,
+    /// Ends the client when this is dropped; a client handed in lives on.
+    owned: Option<ConnectHandle>,
+    /// Where subscriptions connect to, each alone: cluster nodes pass published messages on to each other. Empty for
+    /// a client that was handed in, which is copied instead.
+    subscribers: Vec<Client>,
+}
+
+impl fmt::Debug for Fred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fred").field("owned", &self.owned.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Fred {
+    fn drop(&mut self) {
+        if let Some(task) = &self.owned {
+            task.abort();
+        }
+    }
+}
+
+impl Fred {
+    /// Uses a client that you already have, which must be connected and should have a reconnect policy.
+    pub fn from_client(client: Client) -> Self {
+        Self { client, owned: None, subscribers: Vec::new() }
+    }
+
+    async fn query(
+        &self,
+        name: &'static str,
+        hash: ClusterHash,
+        args: Vec<FredValue>,
+    ) -> Result<FredValue, Error> {
+        self.ask(name, hash, args).await.map_err(|error| classify(&error))
+    }
+
+    async fn ask(
+        &self,
+        name: &'static str,
+        hash: ClusterHash,
+        args: Vec<FredValue>,
+    ) -> Result<FredValue, FredError> {
+        self.client.custom(CustomCommand::new_static(name, hash, false), args).await
+    }
+
+    async fn eval_by(
+        &self,
+        name: &'static str,
+        body: &str,
+        keys: &[Bytes],
+        args: &[Bytes],
+    ) -> Result<FredValue, FredError> {
+        let mut all = vec![FredValue::from(body), FredValue::from(keys.len().to_string())];
+        all.extend(keys.iter().chain(args).cloned().map(FredValue::Bytes));
+        // The first key comes after the script and the count; of custom commands fred heeds no other way to say so.
+        let hash = keys.first().map_or(ClusterHash::Random, |key| ClusterHash::Custom(redis_keyslot(key)));
+        self.ask(name, hash, all).await
+    }
+}
+
+#[async_trait]
+impl Driver for Fred {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        bytes_of(self.query("GET", ClusterHash::FirstKey, vec![word(key)]).await?)
+    }
+
+    async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
+        let (value, left) = tokio::try_join!(
+            self.query("GET", ClusterHash::FirstKey, vec![word(key)]),
+            self.query("PTTL", ClusterHash::FirstKey, vec![word(key)]),
+        )?;
+        let Some(value) = bytes_of(value)? else { return Ok(None) };
+        // -1 is a key without expiry, -2 one that vanished between the two commands.
+        Ok(match convert(left).as_int()? {
+            -1 => Some((value, None)),
+            left => u64::try_from(left).ok().map(|left| (value, Some(Duration::from_millis(left)))),
+        })
+    }
+
+    async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
+        try_join_all(keys.iter().map(|key| self.get(key))).await
+    }
+
+    async fn set(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        ttl: Option<Duration>,
+        condition: Condition,
+    ) -> Result<bool, Error> {
+        let mut args = vec![word(key), word(value)];
+        if let Some(ttl) = ttl {
+            args.extend([FredValue::from_static_str("PX"), FredValue::from(milliseconds(ttl).to_string())]);
+        }
+        match condition {
+            Condition::Always => {}
+            Condition::Absent => args.push(FredValue::from_static_str("NX")),
+            Condition::Present => args.push(FredValue::from_static_str("XX")),
+        }
+        match self.query("SET", ClusterHash::FirstKey, args).await? {
+            FredValue::Null => Ok(false),
+            FredValue::String(_) | FredValue::Bytes(_) => Ok(true),
+            _ => Err(Error::unexpected("SET")),
+        }
+    }
+
+    async fn delete(&self, keys: &[Bytes]) -> Result<u64, Error> {
+        let counts = try_join_all(keys.iter().map(|key| async move {
+            count_of(self.query("DEL", ClusterHash::FirstKey, vec![word(key)]).await?)
+        }))
+        .await?;
+        Ok(counts.into_iter().sum())
+    }
+
+    async fn eval(&self, script: &Script, keys: &[Bytes], args: &[Bytes]) -> Result<Value, Error> {
+        match self.eval_by("EVALSHA", script.sha1(), keys, args).await {
+            Err(error) if code(&error) == Some("NOSCRIPT") => {
+                tracing::debug!(script = script.name(), "sending a script that the server does not know");
+                self.eval_by("EVAL", script.source(), keys, args).await
+            }
+            answer => answer,
+        }
+        .map(convert)
+        .map_err(|error| classify(&error))
+    }
+
+    async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {
+        // By the channel's slot, in a cluster: messages of one publisher stay in order only by way of one node.
+        count_of(self.query("PUBLISH", ClusterHash::FirstKey, vec![word(channel), word(message)]).await?)
+    }
+
+    async fn subscribe(&self, channel: &[u8]) -> Result<mpsc::Receiver<Bytes>, Error> {
+        let channel = std::str::from_utf8(channel).map_err(|_| Error::unexpected("channel"))?;
+        // A client of its own, without reconnection: its end is the end of the subscription.
+        let mut candidates: Vec<Client> = self.subscribers.iter().map(Client::clone_new).collect();
+        if candidates.is_empty() {
+            candidates.push(self.client.clone_new());
+        }
+        let mut connected = Err(Error::Refused);
+        for client in candidates {
+            let messages = client.message_rx();
+            match client.init().await {
+                Ok(task) => {
+                    connected = Ok((client, messages, task));
+                    break;
+                }
+                Err(error) => connected = Err(classify(&error)),
+            }
+        }
+        let (client, mut messages, mut task) = connected?;
+        client.subscribe(channel).await.map_err(|error| classify(&error))?;
+        let (sender, receiver) = mpsc::channel(SUBSCRIPTION_BUFFER);
+        tokio::spawn(async move {
+            loop {
+                let message = tokio::select! {
+                    message = messages.recv() => message,
+                    _ = &mut task => break,
+                    () = sender.closed() => break,
+                };
+                match message {
+                    // A full buffer ends the subscription: its reader learns that messages were missed.
+                    Ok(message) => match bytes_of(message.value) {
+                        Ok(Some(bytes)) if sender.try_send(bytes.clone()).is_ok() => {}
+                        _ => break,
+                    },
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => break,
+                }
+            }
+            let _ = client.quit().await;
+            task.abort();
+        });
+        Ok(receiver)
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.query("PING", ClusterHash::Random, Vec::new()).await.map(drop)
+    }
+
+    async fn info(&self, section: &str) -> Result<String, Error> {
+        match self.query("INFO", ClusterHash::Random, vec![FredValue::from(section)]).await? {
+            FredValue::String(text) => Ok(text.to_string()),
+            FredValue::Bytes(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            _ => Err(Error::unexpected("INFO")),
+        }
+    }
+
+    async fn purge(&self, prefix: &[u8]) -> Result<u64, Error> {
+        let pattern = String::from_utf8_lossy(&literal_prefix(prefix)).into_owned();
+        let mut deleted = 0;
+        if self.client.is_clustered() {
+            let mut pages = self.client.scan_cluster(pattern, Some(1000), None).boxed();
+            while let Some(page) = pages.next().await {
+                let mut page = page.map_err(|error| classify(&error))?;
+                deleted += self.delete_page(page.take_results()).await?;
+                page.next();
+            }
+        } else {
+            let mut pages = self.client.scan(pattern, Some(1000), None).boxed();
+            while let Some(page) = pages.next().await {
+                let mut page = page.map_err(|error| classify(&error))?;
+                deleted += self.delete_page(page.take_results()).await?;
+                page.next();
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+impl Fred {
+    async fn delete_page(&self, keys: Option<Vec<fred::types::Key>>) -> Result<u64, Error> {
+        let keys: Vec<Bytes> =
+            keys.unwrap_or_default().iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
+        self.delete(&keys).await
+    }
+}
+
+fn word(bytes: &[u8]) -> FredValue {
+    FredValue::Bytes(Bytes::copy_from_slice(bytes))
+}
+
+fn bytes_of(value: FredValue) -> Result<Option<Bytes>, Error> {
+    match value {
+        FredValue::Bytes(bytes) => Ok(Some(bytes)),
+        FredValue::String(text) => Ok(Some(text.into_inner())),
+        FredValue::Null => Ok(None),
+        _ => Err(Error::unexpected("GET")),
+    }
+}
+
+fn count_of(value: FredValue) -> Result<u64, Error> {
+    convert(value).as_int().map(i64::unsigned_abs)
+}
+
+fn convert(value: FredValue) -> Value {
+    match value {
+        FredValue::Integer(number) => Value::Int(number),
+        FredValue::Boolean(truth) => Value::Int(truth.into()),
+        FredValue::Double(number) => Value::Bytes(number.to_string().into()),
+        FredValue::String(text) => Value::Bytes(text.into_inner()),
+        FredValue::Bytes(bytes) => Value::Bytes(bytes),
+        FredValue::Array(values) => Value::Array(values.into_iter().map(convert).collect()),
+        _ => Value::Nil,
+    }
+}
+
+/// The first word of what a server said, when it is one of its codes.
+fn code(error: &FredError) -> Option<&str> {
+    let first = error.details().split_whitespace().next()?;
+    let is_code = first.len() >= 2 && first.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    is_code.then_some(first)
+}
+
+/// The kind of a fred error, without its text.
+fn classify(error: &FredError) -> Error {
+    match error.kind() {
+        ErrorKind::Timeout => Error::Timeout,
+        ErrorKind::Tls => Error::Tls,
+        ErrorKind::Auth => Error::Auth,
+        ErrorKind::Backpressure => Error::Overloaded,
+        // fred reports a failed handshake as an I/O error of rustls.
+        ErrorKind::IO if error.details().contains("certificate") => Error::Tls,
+        ErrorKind::IO if error.details().contains("refused") => Error::Refused,
+        ErrorKind::IO | ErrorKind::Canceled => Error::Lost,
+        ErrorKind::Routing | ErrorKind::Sentinel => Error::Refused,
+        _ => match code(error) {
+            Some(code) => Error::from_code(code),
+            None => Error::unexpected("client"),
+        },
+    }
+}
+
+/// Connects fred to an address.
+pub(crate) struct FredConnector {
+    config: FredConfig,
+    connection: ConnectionConfig,
+    performance: PerformanceConfig,
+}
+
+impl fmt::Debug for FredConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // fred's own Debug may show credentials.
+        f.write_str("FredConnector")
+    }
+}
+
+impl FredConnector {
+    pub(crate) fn new(config: &Config, address: Address) -> Result<Self, ConfigError> {
+        let tls = address.tls.then(|| client_tls(config.ca.as_deref())).transpose()?;
+        let Credentials { username, password } = address.credentials;
+        let mut servers = address.nodes.into_iter().map(|node| Server::new(node.host, node.port));
+        let server = match address.topology {
+            Topology::Standalone => ServerConfig::Centralized {
+                server: servers
+                    .next()
+                    .ok_or(ConfigError::Url { setting: "url", problem: "no host".into() })?,
+            },
+            Topology::Cluster => ServerConfig::Clustered {
+                hosts: servers.collect(),
+                policy: fred::types::config::ClusterDiscoveryPolicy::default(),
+            },
+            Topology::Sentinel { master, credentials } => ServerConfig::Sentinel {
+                hosts: servers.collect(),
+                service_name: master,
+                username: credentials.username,
+                password: credentials.password,
+            },
+        };
+        let connection = ConnectionConfig {
+            connection_timeout: config.connect_timeout,
+            internal_command_timeout: config.connect_timeout,
+            max_command_attempts: 1,
+            max_command_buffer_len: QUEUE,
+            unresponsive: UnresponsiveConfig {
+                max_timeout: Some(config.command_timeout.saturating_mul(config.failure_threshold)),
+                interval: config.command_timeout,
+            },
+            tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
+            ..ConnectionConfig::default()
+        };
+        Ok(Self {
+            config: FredConfig {
+                username,
+                password,
+                server,
+                database: (address.database != 0).then_some(address.database),
+                tls: tls.map(Into::into),
+                ..FredConfig::default()
+            },
+            connection,
+            performance: PerformanceConfig {
+                broadcast_channel_capacity: SUBSCRIPTION_BUFFER,
+                ..PerformanceConfig::default()
+            },
+        })
+    }
+}
+
+impl FredConnector {
+    fn client(&self, config: FredConfig) -> Client {
+        Client::new(config, Some(self.performance.clone()), Some(self.connection.clone()), None)
+    }
+
+    /// Clients of the single nodes of a cluster; none for the other topologies, whose client can be copied.
+    fn subscribers(&self) -> Vec<Client> {
+        let ServerConfig::Clustered { hosts, .. } = &self.config.server else { return Vec::new() };
+        let single = |server: &Server| ServerConfig::Centralized { server: server.clone() };
+        hosts
+            .iter()
+            .map(|host| self.client(FredConfig { server: single(host), ..self.config.clone() }))
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Connector for FredConnector {
+    async fn connect(&self) -> Result<Arc<dyn Driver>, Error> {
+        let client = self.client(self.config.clone());
+        let task = client.init().await.map_err(|error| classify(&error))?;
+        Ok(Arc::new(Fred { client, owned: Some(task), subscribers: self.subscribers() }))
+    }
+}
+
+fn client_tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, ConfigError> {
+    let mut roots = rustls::RootCertStore::empty();
+    match ca {
+        Some(pem) => {
+            let unusable = |_| ConfigError::Ca { problem: "not PEM".into() };
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let added = roots.add(certificate.map_err(unusable)?);
+                added.map_err(|_| ConfigError::Ca { problem: "not a CA certificate".into() })?;
+            }
+        }
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    }
+    // The provider is named: a process-wide default may be missing, or another one.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| ConfigError::Ca { problem: "the TLS settings were refused".into() })?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}

@@ -18,13 +18,12 @@ use picarcade_intent::{Facts, LocalClassifier};
 const SETS: [(&str, &str); 2] = [
     (
         "judge-test.csv",
-        "Written apart from the corpus, by the same hand. Its totals were looked at while the corpus grew, its single \
-         errors were not.",
+        "Written by the hand that wrote the corpus, which grew after it: its totals were looked at, its single errors \
+         were not. It is not blind.",
     ),
     (
         "judge-dev.csv",
-        "Written before the corpus of twelve of the thirteen languages, by the same hand. Its errors guided the corpus, \
-         so its figures flatter.",
+        "Written by the same hand before most of the corpus. Its single errors guided the corpus, so its figures flatter.",
     ),
 ];
 

@@ -7,6 +7,8 @@
 //! - `drain/postgres`, `drain/sqlite`: a batch of 1,000 through the store, beside the same rows in the barest statement.
 //! - `statistics`: 24 hours, over ten thousand rows and over a million (`PICARCADE_BENCH_ROWS` for more).
 
+#![allow(missing_docs, clippy::expect_used, reason = "criterion's macros; a bench that cannot be set up should stop")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};

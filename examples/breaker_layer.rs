@@ -34,7 +34,8 @@ fn classify(result: &Result<Reply, Infallible>) -> Outcome {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let config = Config::default().failure_threshold(2).success_threshold(1).open_for(Duration::from_millis(50));
+    let config =
+        Config::default().failure_threshold(2).success_threshold(1).open_for(Duration::from_millis(50));
     let breaker = CircuitBreaker::new("painter", config)?;
     let mut events = breaker.subscribe();
 
@@ -70,7 +71,7 @@ async fn main() -> anyhow::Result<()> {
     tokio::time::sleep(rejected.retry_after).await;
     match service.ready().await?.call("a lighthouse").await? {
         Reply::Fine(picture) => println!("{picture}"),
-        busy => println!("{busy:?}"),
+        busy @ Reply::Overloaded { .. } => println!("{busy:?}"),
     }
     while let Ok(event) = events.try_recv() {
         println!("{}", serde_json::to_string(&event)?);

@@ -8,7 +8,10 @@ use std::time::Duration;
 use picarcade_breaker::{Config, FailureKind, Outcome, Registry, SlowCalls, Window, http::Exchange};
 
 fn print_status(registry: &Registry) {
-    println!("{:<12} {:<12} {:>7} {:>7} {:>8}  last failure", "breaker", "state", "success", "failure", "rejected");
+    println!(
+        "{:<12} {:<12} {:>7} {:>7} {:>8}  last failure",
+        "breaker", "state", "success", "failure", "rejected"
+    );
     for reading in registry.statistics() {
         println!(
             "{:<12} {:<12} {:>7} {:>7} {:>8}  {}",

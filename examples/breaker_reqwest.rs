@@ -54,7 +54,8 @@ async fn get(client: &reqwest::Client, url: &str) -> Result<String, Failure> {
 async fn main() -> anyhow::Result<()> {
     let url = flaky_server().await?;
     let client = reqwest::Client::new();
-    let config = Config::default().failure_threshold(3).success_threshold(2).open_for(Duration::from_millis(300));
+    let config =
+        Config::default().failure_threshold(3).success_threshold(2).open_for(Duration::from_millis(300));
     let breaker = CircuitBreaker::new("weather", config)?;
 
     for number in 1..=12 {
@@ -66,12 +67,20 @@ async fn main() -> anyhow::Result<()> {
                 println!("{number:2}: not called                   {rejected}");
                 tokio::time::sleep(rejected.retry_after).await;
             }
-            Err(CallError::Failed(failure)) => println!("{number:2}: {failure:?}  breaker: {}", breaker.state()),
+            Err(CallError::Failed(failure)) => {
+                println!("{number:2}: {failure:?}  breaker: {}", breaker.state())
+            }
         }
     }
     let statistics = breaker.statistics();
-    println!("{} succeeded, {} failed, {} rejected", statistics.success, statistics.failure, statistics.rejected);
-    anyhow::ensure!(statistics.success > 0 && statistics.rejected > 0, "the server neither failed nor recovered");
+    println!(
+        "{} succeeded, {} failed, {} rejected",
+        statistics.success, statistics.failure, statistics.rejected
+    );
+    anyhow::ensure!(
+        statistics.success > 0 && statistics.rejected > 0,
+        "the server neither failed nor recovered"
+    );
     Ok(())
 }
 

@@ -68,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
                 tokio::time::sleep(rejected.retry_after).await;
             }
             Err(CallError::Failed(failure)) => {
-                println!("{number:2}: {failure:?}  breaker: {}", breaker.state())
+                println!("{number:2}: {failure:?}  breaker: {}", breaker.state());
             }
         }
     }

@@ -43,11 +43,11 @@ async fn two_instances_pay_once() {
     assert_eq!(two.process(body).await["cache"]["intent"], "l1");
 }
 
-#[tokio::test]
-async fn two_instances_share_the_limits() {
+async fn share_the_limits(driver: &str) {
     let redis = RedisServer::start().await.unwrap();
     let url = redis.url();
-    let environment = [("REDIS_URL", &*url), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "10")];
+    let environment =
+        [("REDIS_URL", &*url), ("PICARCADE_REDIS_DRIVER", driver), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "10")];
     let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
     connected(&one).await;
     connected(&two).await;
@@ -59,6 +59,12 @@ async fn two_instances_share_the_limits() {
         futures_util::future::join_all(asks).await.into_iter().map(|(status, _)| status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 10, "{statuses:?}");
     assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 30, "{statuses:?}");
+}
+
+#[tokio::test]
+async fn two_instances_share_the_limits_by_either_driver() {
+    share_the_limits("redis").await;
+    share_the_limits("fred").await;
 }
 
 #[tokio::test]

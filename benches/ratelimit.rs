@@ -3,6 +3,7 @@
 //!
 //! governor's checks are sequential: a request that the ninth denies has consumed eight. Ours is one decision, which
 //! also reports how every limit stands. Subjects are many in `subjects`, to see that the time does not grow with them.
+#![allow(missing_docs, clippy::expect_used, reason = "a bench that cannot begin has nothing to measure")]
 
 use std::hint::black_box;
 use std::num::NonZeroU32;
@@ -152,7 +153,10 @@ fn redis(criterion: &mut Criterion) {
                     shared(tasks, iterations, move || {
                         let limiter = limiter.clone();
                         async move {
-                            let subjects = Subjects::default().user("user-0192f0").api_key("partner").endpoint("process");
+                            let subjects = Subjects::default()
+                                .user("user-0192f0")
+                                .api_key("partner")
+                                .endpoint("process");
                             let decision = limiter.acquire(&subjects, 1, 0).await.expect("a decision");
                             assert!(!decision.report().local, "the store is away");
                             let _ = black_box(decision);

@@ -1,6 +1,7 @@
 //! Dollars: reserve what a call may cost before it is made, settle what it did cost, and see the budget hold.
 //!
 //! `cargo run --example limit_dollars`
+#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::time::Duration;
 
@@ -30,7 +31,10 @@ async fn main() -> anyhow::Result<()> {
         let mut reservation = match limiter.acquire(&ada, 0, estimate).await? {
             Decision::Admitted(admission) => admission.reservation,
             Decision::Denied(denial) => {
-                println!("call {call}: over {}, come back in {:?}", denial.violated[0].name, denial.retry_after);
+                println!(
+                    "call {call}: over {}, come back in {:?}",
+                    denial.violated[0].name, denial.retry_after
+                );
                 break;
             }
         };
@@ -49,7 +53,10 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     for status in limiter.usage(&ada).await?.statuses {
-        println!("{}: {} of {} used, {} of it reserved", status.name, status.used, status.limit, status.reserved);
+        println!(
+            "{}: {} of {} used, {} of it reserved",
+            status.name, status.used, status.limit, status.reserved
+        );
     }
     Ok(())
 }

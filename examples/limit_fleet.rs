@@ -2,6 +2,7 @@
 //! goes on with its share.
 //!
 //! `REDIS_URL=redis://localhost cargo run --example limit_fleet`
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,9 @@ async fn main() -> anyhow::Result<()> {
         admitted += u32::from(passed);
         mode = Some(decided);
     }
-    println!("{admitted} of {asked} requests of one user passed; decided {}", mode.map_or("nowhere", |mode| mode.as_str()));
+    println!(
+        "{admitted} of {asked} requests of one user passed; decided {}",
+        mode.map_or("nowhere", |mode| mode.as_str())
+    );
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One limit in ten lines: so many requests a minute for each user, and when to come back.
 //!
 //! `cargo run --example limit_requests`
+#![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ async fn main() -> anyhow::Result<()> {
     let ada = Subjects::default().user("ada");
     for _ in 0..5 {
         match limiter.acquire(&ada, 1, 0).await? {
-            Decision::Admitted(admission) => println!("200  RateLimit: {}", headers::limit(&admission.report)),
+            Decision::Admitted(admission) => {
+                println!("200  RateLimit: {}", headers::limit(&admission.report))
+            }
             Decision::Denied(denial) => println!("429  Retry-After: {}", headers::retry_after(&denial)),
         }
     }

@@ -24,7 +24,7 @@ use crate::verdict::{Source, Verdict};
 ///
 /// let classifier = Classifier::new(Matrix::embedded());
 /// let request = Request {
-///     prompt: Prompt::new("make the sky purple")?,
+///     prompt: Prompt::new("remove the moving truck")?,
 ///     facts: Facts { active_image: true, ..Facts::default() },
 ///     media: Media::default(),
 /// };

@@ -4,13 +4,13 @@ use picarcade_intent::{Answer, Catalogue, Classifier, Matrix, PromptType, RouteN
 
 use crate::support::request;
 
-/// What is really asked for, with the facts it is asked under and the type that it is.
-const ASKS: [(&str, &str, PromptType); 5] = [
-    ("make the sky purple", "i", PromptType::EditImage),
-    ("a watercolor painting of a lighthouse on a cliff", "", PromptType::NewImage),
-    ("make a video of waves rolling onto the beach", "", PromptType::NewVideo),
-    ("make it black and white", "v", PromptType::VideoEdit),
-    ("wear this jacket", "iu", PromptType::EditImageRef),
+/// What is really asked for, with the facts it is asked under.
+const ASKS: [(&str, &str); 5] = [
+    ("make the sky purple", "i"),
+    ("a watercolor painting of a lighthouse on a cliff", ""),
+    ("make a video of waves rolling onto the beach", ""),
+    ("make it black and white", "v"),
+    ("wear this jacket", "iu"),
 ];
 
 /// Orders to put behind or before it. None of them names what a picture or a video shows.
@@ -41,7 +41,9 @@ const ORDERS: [&str; 20] = [
 fn orders_do_not_change_the_type() {
     let classifier = Classifier::new(Matrix::embedded());
     let mut wrong = Vec::new();
-    for (ask, letters, prompt_type) in ASKS {
+    for (ask, letters) in ASKS {
+        // What the words alone are taken for is the classifier's business; here an order must not change it.
+        let prompt_type = classifier.locally(&request(ask, letters)).prompt_type;
         for order in ORDERS {
             for prompt in [format!("{ask}. {order}"), format!("{order}\n{ask}"), format!("{ask}\n\n{order}")]
             {
@@ -61,7 +63,7 @@ fn orders_do_not_change_the_type() {
 fn an_ai_that_obeys_stays_within_the_facts_and_never_sets_model_or_price() {
     let (matrix, catalogue) = (Matrix::embedded(), Catalogue::embedded());
     let classifier = Classifier::new(Matrix::embedded());
-    for (ask, letters, _) in ASKS {
+    for (ask, letters) in ASKS {
         for obeyed in PromptType::ALL {
             let object = serde_json::json!({
                 "prompt_type": obeyed, "enhanced_prompt": "x", "confidence": 1.0, "reasoning": "obeyed",

@@ -7,7 +7,11 @@
 //! - `drain/postgres`, `drain/sqlite`: a batch of 1,000 through the store, beside the same rows in the barest statement.
 //! - `statistics`: 24 hours, over ten thousand rows and over a million (`PICARCADE_BENCH_ROWS` for more).
 
-#![allow(missing_docs, clippy::expect_used, reason = "criterion's macros; a bench that cannot be set up should stop")]
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    reason = "criterion's macros; a bench that cannot be set up should stop"
+)]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -15,8 +19,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use picarcade_analytics::{
-    ClassificationEvent, Config, Error, Event, Maintained, Period, PostgresStore, Record, Recorder, SchemaState,
-    SqliteStore, Statistics, Store,
+    ClassificationEvent, Config, Error, Event, Maintained, Period, PostgresStore, Record, Recorder,
+    SchemaState, SqliteStore, Statistics, Store,
 };
 use picarcade_testkit::PostgresServer;
 use tokio::runtime::Runtime;
@@ -27,7 +31,11 @@ fn event(n: usize) -> ClassificationEvent {
     ClassificationEvent {
         user_id: format!("user-{}", n % 1_000).into(),
         prompt: format!("make the sky purple and put a small boat on the lake, version {n}").into(),
-        classified_workflow: ["EDIT_IMAGE", "NEW_IMAGE", "NEW_VIDEO"].get(n % 3).copied().unwrap_or_default().into(),
+        classified_workflow: ["EDIT_IMAGE", "NEW_IMAGE", "NEW_VIDEO"]
+            .get(n % 3)
+            .copied()
+            .unwrap_or_default()
+            .into(),
         confidence: 0.93,
         processing_time_ms: (n % 977) as f64 / 3.0,
         used_fallback: n.is_multiple_of(50),
@@ -102,7 +110,8 @@ fn offer(criterion: &mut Criterion) {
             let mut left = usize::try_from(iterations).unwrap_or(usize::MAX);
             while left > 0 {
                 let round = left.min(ROWS);
-                let ready: Vec<Event> = events.iter().take(round).cloned().map(Event::Classification).collect();
+                let ready: Vec<Event> =
+                    events.iter().take(round).cloned().map(Event::Classification).collect();
                 let started = Instant::now();
                 for event in ready {
                     recorder.record(black_box(event));
@@ -236,8 +245,9 @@ fn drain_postgres(criterion: &mut Criterion) {
     let (store, mut connection) = runtime.block_on(async {
         let store = PostgresStore::connect(&server.url()).await.expect("a store");
         store.migrate().await.expect("migrated");
-        let connection =
-            <sqlx::PgConnection as sqlx::Connection>::connect(&server.superuser_url()).await.expect("a connection");
+        let connection = <sqlx::PgConnection as sqlx::Connection>::connect(&server.superuser_url())
+            .await
+            .expect("a connection");
         (store, connection)
     });
     let mut group = criterion.benchmark_group("drain/postgres");
@@ -254,7 +264,9 @@ fn drain_postgres(criterion: &mut Criterion) {
                 .sum()
         });
     });
-    group.bench_function("store", |bencher| bencher.iter_custom(|iterations| written(&runtime, &store, iterations)));
+    group.bench_function("store", |bencher| {
+        bencher.iter_custom(|iterations| written(&runtime, &store, iterations))
+    });
     group.finish();
 }
 
@@ -297,7 +309,9 @@ fn drain_sqlite(criterion: &mut Criterion) {
                 .sum()
         });
     });
-    group.bench_function("store", |bencher| bencher.iter_custom(|iterations| written(&runtime, &store, iterations)));
+    group.bench_function("store", |bencher| {
+        bencher.iter_custom(|iterations| written(&runtime, &store, iterations))
+    });
     group.finish();
 }
 
@@ -334,14 +348,16 @@ async fn raw_multi_row(pool: &sqlx::SqlitePool, records: &[Record]) {
 }
 
 fn statistics(criterion: &mut Criterion) {
-    let most = std::env::var("PICARCADE_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
+    let most =
+        std::env::var("PICARCADE_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
     let runtime = Runtime::new().expect("a runtime");
     let server = runtime.block_on(PostgresServer::start()).expect("postgres");
     let directory = tempfile::tempdir().expect("a directory");
     let mut group = criterion.benchmark_group("statistics/24h");
     for rows in [10_000, most] {
         let sqlite = runtime.block_on(async {
-            let store = SqliteStore::open(&directory.path().join(format!("{rows}.db"))).await.expect("a store");
+            let store =
+                SqliteStore::open(&directory.path().join(format!("{rows}.db"))).await.expect("a store");
             fill(&store, rows).await;
             store
         });

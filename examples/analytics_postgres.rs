@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use picarcade_analytics::{Config, Event, HashKey, PostgresStore, Privacy, Recorder, Store, SystemPerformanceEvent};
+use picarcade_analytics::{
+    Config, Event, HashKey, PostgresStore, Privacy, Recorder, Store, SystemPerformanceEvent,
+};
 
 #[tokio::main]
 #[allow(clippy::print_stdout)]

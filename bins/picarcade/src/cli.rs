@@ -28,9 +28,9 @@ pub(crate) enum Command {
     Config(ConfigArguments),
     /// Exit 0 when the service is ready: for container probes
     Health {
-        /// Where the service listens
-        #[arg(long, default_value = "http://127.0.0.1:8080")]
-        url: String,
+        /// Where the service listens; by default where PICARCADE_LISTEN says
+        #[arg(long)]
+        url: Option<String>,
     },
 }
 

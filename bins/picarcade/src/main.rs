@@ -35,7 +35,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Rules(RulesCommand::Show { csv }) => command::rules::show(csv),
         Command::Migrate(arguments) => runtime()?.block_on(command::migrate::run(&arguments)),
         Command::Config(arguments) => command::config::run(&arguments),
-        Command::Health { url } => runtime()?.block_on(command::health::run(&url)),
+        Command::Health { url } => runtime()?.block_on(command::health::run(url)),
     }
 }
 

@@ -46,13 +46,13 @@ pub(crate) struct Wired {
 pub(crate) enum WiringError {
     #[error("{file}: {reason}")]
     File { file: String, reason: String },
-    #[error("the database cannot be used")]
+    #[error("DATABASE_URL or PICARCADE_DATA_DIR: the database cannot be used")]
     Database(#[source] picarcade_analytics::Error),
-    #[error("redis cannot be used")]
+    #[error("REDIS_URL or REDIS_BACKUP_URL: redis cannot be used")]
     Redis(#[source] picarcade_redis::ConfigError),
-    #[error("the AI provider cannot be used")]
+    #[error("LLM_*: the AI provider cannot be used")]
     Provider(#[source] picarcade_intent::ConfigError),
-    #[error("a limit is wrong")]
+    #[error("RATE_LIMIT_* or COST_LIMIT_*: a limit is wrong")]
     Limits(#[source] picarcade_ratelimit::ConfigError),
     #[error("a circuit breaker is wrong")]
     Breaker(#[source] picarcade_breaker::ConfigError),
@@ -173,9 +173,9 @@ fn limiter(
         .iter()
         .filter(|limit| purpose == Purpose::Service || limit.unit() == Unit::Cost)
         .cloned();
-    let mut builder = Limiter::builder().limits(limits);
+    let ledger: Arc<dyn Ledger> = Arc::new(Spent(Arc::clone(events)));
+    let mut builder = Limiter::builder().limits(limits).ledger(Arc::clone(&ledger));
     if let Some(handle) = redis {
-        let ledger = Arc::new(Spent(Arc::clone(events)));
         builder = builder.store(Arc::new(RedisStore::new(handle.clone()).ledger(ledger)));
     }
     builder.build().map_err(WiringError::Limits)

@@ -24,6 +24,10 @@ use crate::request::Caller;
 /// The shortest time in which a provider can answer anything; with less left, a try is not begun.
 const MIN_ATTEMPT: Duration = Duration::from_millis(50);
 
+/// A bill of more than so many times the estimate, itself an upper bound, is a mistake of the provider's. Believed, one
+/// such answer would use up everybody's budget.
+const IMPLAUSIBLE: u64 = 20;
+
 /// The pause before a second try, doubled for each further one.
 const BACKOFF: Duration = Duration::from_millis(200);
 
@@ -151,7 +155,7 @@ pub(crate) fn subjects(caller: &Caller) -> Subjects<'_> {
 /// What a call has cost: as billed where the provider said so, nothing where it surely did not run, else the estimate.
 fn cost_of(result: &Result<Answer, ProviderError>, estimate: u64) -> u64 {
     match result {
-        Ok(answer) => answer.cost_micros,
+        Ok(answer) => answer.cost_micros.min(estimate.saturating_mul(IMPLAUSIBLE)),
         Err(error) => error.cost_micros.unwrap_or(match error.kind {
             ProviderErrorKind::Timeout | ProviderErrorKind::Unusable(_) => estimate,
             _ => 0,

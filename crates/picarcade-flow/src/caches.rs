@@ -131,12 +131,14 @@ pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &s
     shape(builder, &request.media).finish()
 }
 
-/// Level 2: the same words as the same type, about media of the same shape, by the same model.
-pub(crate) fn enhancement_key(request: &Request, prompt_type: PromptType, audio: bool, model: &str) -> Key {
+/// Level 2: the same words as the same type, about media of the same shape, by the same rules and the same model.
+pub(crate) fn enhancement_key(request: &Request, verdict: &Verdict, rules: &Rules, model: &str) -> Key {
     let builder = Key::builder("enhancement", SCHEMA)
         .part(request.prompt.as_str())
-        .part(prompt_type.as_str())
-        .part([request.facts.bits(), u8::from(audio)])
+        .part(verdict.prompt_type.as_str())
+        .part(verdict.goal.as_str())
+        .part([request.facts.bits(), u8::from(verdict.audio)])
+        .part(rules.matrix.version())
         .part(model);
     shape(builder, &request.media).finish()
 }

@@ -4,11 +4,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use picarcade_cache::{Loaded, Source as CacheSource};
-use picarcade_intent::{Request, enhance};
+use picarcade_intent::Request;
 
 use crate::caches::{Enhanced, enhancement_key};
 use crate::intent::{Decided, options};
 use crate::request::CacheControl;
+use crate::rules::Rules;
 use crate::service::Shared;
 
 impl Shared {
@@ -17,10 +18,11 @@ impl Shared {
         &self,
         request: &Arc<Request>,
         decided: &Decided,
+        rules: &Arc<Rules>,
         control: CacheControl,
     ) -> (String, CacheSource) {
         let verdict = &decided.verdict;
-        let key = enhancement_key(request, verdict.prompt_type, verdict.audio, self.classifier_id());
+        let key = enhancement_key(request, verdict, rules, self.classifier_id());
         if control == CacheControl::Use
             && let Some(hit) = self.caches.enhancement.peek(&key)
         {
@@ -28,12 +30,9 @@ impl Shared {
         }
         let keep = decided.failed.is_none();
         let loader = {
-            let (request, verdict) = (Arc::clone(request), Arc::clone(verdict));
+            let (request, verdict, rules) = (Arc::clone(request), Arc::clone(verdict), Arc::clone(rules));
             move || async move {
-                let text = match &verdict.enhancement {
-                    Some(text) => text.clone(),
-                    None => enhance(verdict.prompt_type, &request, verdict.audio),
-                };
+                let text = rules.classifier.enhanced(&request, &verdict);
                 let loaded = Loaded::new(Enhanced { text });
                 // A stand-in for an AI's prompt must not be what the next request gets.
                 Ok::<_, Infallible>(if keep { loaded } else { loaded.no_store() })
@@ -41,7 +40,7 @@ impl Shared {
         };
         match self.caches.enhancement.get_or_load_with(&key, options(control), loader).await {
             Ok(found) => (found.value.text.clone(), found.source),
-            Err(_) => (enhance(verdict.prompt_type, request, verdict.audio), CacheSource::Bypass),
+            Err(_) => (rules.classifier.enhanced(request, verdict), CacheSource::Bypass),
         }
     }
 }

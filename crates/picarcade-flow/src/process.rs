@@ -38,7 +38,7 @@ impl Shared {
         control: CacheControl,
     ) -> Result<Processed<Response>, FlowError> {
         let started = Instant::now();
-        let valid = request.validate()?;
+        let valid = request.validate(caller)?;
         let limits = self.admit(&valid, caller, started).await?;
         let reserve = valid.reserve;
         let made = self.make(valid, caller, control, &limits).await?;
@@ -96,7 +96,7 @@ impl Shared {
         control: CacheControl,
     ) -> Result<Processed<Classified>, FlowError> {
         let started = Instant::now();
-        let valid = request.validate()?;
+        let valid = request.validate(caller)?;
         let limits = self.admit(&valid, caller, started).await?;
         let made = self.make(valid, caller, control, &limits).await?;
         let elapsed = started.elapsed();
@@ -170,7 +170,7 @@ impl Shared {
         let decided = self.decide(&request, caller, &rules, control).await?;
         let (row, route) = self.route(&request, &decided.verdict, &rules);
         let row = row.clone();
-        let enhanced = self.enhanced(&request, &decided, control).await;
+        let enhanced = self.enhanced(&request, &decided, &rules, control).await;
         let degraded = self.degraded(&decided, &route, limits);
         Ok(Made { request, decided, row, route, enhanced, degraded, rules })
     }

@@ -12,8 +12,8 @@ use url::Url;
 
 use crate::error::{FieldProblem, FlowError};
 
-/// The longest `user_id` or `session_id`, in characters.
-const MAX_ID_CHARS: usize = 256;
+/// The longest `user_id` or `session_id`, in bytes: what the limits can count under.
+const MAX_ID_BYTES: usize = picarcade_ratelimit::MAX_SUBJECT_BYTES;
 
 /// The longest URL of a medium, in bytes.
 const MAX_URL_BYTES: usize = 4096;
@@ -64,7 +64,7 @@ impl FlowRequest {
     /// # Errors
     ///
     /// [`FlowError::Invalid`] with one entry for each wrong field.
-    pub(crate) fn validate(self) -> Result<Valid, FlowError> {
+    pub(crate) fn validate(self, caller: &Caller) -> Result<Valid, FlowError> {
         let mut problems = Vec::new();
         let facts = self.facts();
         let prompt = match Prompt::new(self.prompt) {
@@ -74,7 +74,7 @@ impl FlowRequest {
                 None
             }
         };
-        check_id("/user_id", self.user_id.as_deref(), &mut problems);
+        check_id("/user_id", Some(&caller.user), &mut problems);
         check_id("/session_id", self.session_id.as_deref(), &mut problems);
         check_media(&self.context, &mut problems);
         match prompt {
@@ -117,6 +117,13 @@ impl Caller {
         Self { user: user.into(), api_key: None, endpoint: Cow::Borrowed("process") }
     }
 
+    /// Whether the user can be counted under.
+    pub(crate) fn check(&self) -> Result<(), FlowError> {
+        let mut problems = Vec::new();
+        check_id("/user_id", Some(&self.user), &mut problems);
+        if problems.is_empty() { Ok(()) } else { Err(FlowError::Invalid(problems)) }
+    }
+
     /// The same caller at another endpoint.
     #[must_use]
     pub fn at(mut self, endpoint: impl Into<Cow<'static, str>>) -> Self {
@@ -147,8 +154,8 @@ pub(crate) fn check_id(pointer: &str, id: Option<&str>, problems: &mut Vec<Field
     let Some(id) = id else { return };
     if id.trim().is_empty() {
         problems.push(FieldProblem::new(pointer, "must not be empty"));
-    } else if id.chars().count() > MAX_ID_CHARS {
-        problems.push(FieldProblem::new(pointer, format!("must have at most {MAX_ID_CHARS} characters")));
+    } else if id.len() > MAX_ID_BYTES {
+        problems.push(FieldProblem::new(pointer, format!("must have at most {MAX_ID_BYTES} bytes")));
     } else if id.chars().any(char::is_control) {
         problems.push(FieldProblem::new(pointer, "must not contain control characters"));
     }
@@ -187,7 +194,8 @@ mod tests {
     use super::*;
 
     fn pointers(request: FlowRequest) -> Vec<String> {
-        match request.validate() {
+        let user = request.user_id.clone().unwrap_or_else(|| "ann".to_owned());
+        match request.validate(&Caller::user(user)) {
             Ok(_) => Vec::new(),
             Err(FlowError::Invalid(problems)) => {
                 problems.into_iter().map(|problem| problem.pointer).collect()

@@ -186,8 +186,9 @@ impl FlowService {
     ///
     /// # Errors
     ///
-    /// [`FlowError::Unavailable`] when the limits do not answer.
+    /// [`FlowError::Invalid`] for an unusable user; [`FlowError::Unavailable`] when the limits do not answer.
     pub async fn usage(&self, caller: &Caller) -> Result<Report, FlowError> {
+        caller.check()?;
         self.shared.limiter.usage(&subjects(caller)).await.map_err(|error| {
             tracing::warn!(%error, "usage could not be read");
             FlowError::Unavailable { retry_after: Duration::from_secs(1) }

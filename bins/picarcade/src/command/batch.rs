@@ -53,6 +53,8 @@ const COLUMNS: [&str; 17] = [
 /// One row of the input: what to answer, and the id to answer it under.
 #[derive(Debug)]
 struct Input {
+    /// Where it stands in the file, from 1; blank lines count.
+    line: u64,
     id: Option<Value>,
     request: Result<FlowRequest, Problem>,
 }
@@ -62,10 +64,14 @@ pub(crate) async fn run(
     file: &Path,
     arguments: &ClassifyArguments,
 ) -> Result<ExitCode, Failure> {
-    let reader = open(file)?;
+    let mut reader = open(file)?;
+    if arguments.output.as_deref().is_some_and(|output| is_same(file, output)) {
+        return Err(Failure::usage("the output would overwrite the input"));
+    }
+    let is_csv = is_csv(file, &mut reader)?;
     let mut writer = Writer::open(arguments)?;
     let wired = wiring::wire(config, wiring::Purpose::Command).await?;
-    let inputs = if is_csv(file) { csv_rows(reader)? } else { json_rows(reader) };
+    let inputs = if is_csv { csv_rows(reader)? } else { json_rows(reader) };
     let progress = progress();
     let user = arguments.user.as_deref().unwrap_or("anonymous");
     let mut results = std::pin::pin!(answers(&wired.flow, inputs, user));
@@ -95,9 +101,11 @@ fn answers<'a>(
 
 async fn answer(flow: &FlowService, input: Input, user: &str) -> Map<String, Value> {
     let mut row = Map::new();
-    if let Some(id) = input.id {
-        row.insert("id".to_owned(), id);
-    }
+    match input.id {
+        Some(id) => row.insert("id".to_owned(), id),
+        None if input.request.is_err() => row.insert("line".to_owned(), input.line.into()),
+        None => None,
+    };
     let result = match input.request {
         Ok(request) => {
             let caller = Caller::user(request.user_id.as_deref().unwrap_or(user)).at("classify");
@@ -121,33 +129,59 @@ fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
     if file == Path::new("-") {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
+    if file.is_dir() {
+        return Err(Failure::usage(format!("{} is a directory", file.display())));
+    }
     match File::open(file) {
         Ok(opened) => Ok(Box::new(BufReader::new(opened))),
         Err(error) => Err(Failure::usage(format!("{}: {error}", file.display()))),
     }
 }
 
-fn is_csv(file: &Path) -> bool {
-    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+fn is_same(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}
+
+/// CSV by its name, or, where the name says nothing, by a first line that is a header with a prompt in it.
+fn is_csv(file: &Path, reader: &mut Box<dyn BufRead>) -> Result<bool, Failure> {
+    let begin = reader.fill_buf().map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+    let bom = begin.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
+    let first = begin
+        .get(bom..)
+        .and_then(|text| text.split(|byte| *byte == b'\n').next())
+        .unwrap_or_default()
+        .to_vec();
+    reader.consume(bom);
+    if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
+        return Ok(true);
+    }
+    let mut names = first.split(|byte| *byte == b',');
+    Ok(!first.trim_ascii_start().starts_with(b"{")
+        && names.any(|name| name.trim_ascii().trim_ascii_end().eq_ignore_ascii_case(b"prompt")))
 }
 
 fn json_rows(reader: Box<dyn BufRead>) -> Box<dyn Iterator<Item = Input>> {
-    Box::new(Lines { reader }.filter_map(|line| match line {
+    let lines = Lines { reader, broken: false }.zip(1..);
+    Box::new(lines.filter_map(|(line, number)| match line {
         Ok(line) if line.trim_ascii().is_empty() => None,
-        Ok(line) => Some(json_row(&line)),
-        Err(problem) => Some(Input { id: None, request: Err(problem) }),
+        Ok(line) => Some(json_row(&line, number)),
+        Err(problem) => Some(Input { line: number, id: None, request: Err(problem) }),
     }))
 }
 
-fn json_row(line: &[u8]) -> Input {
+fn json_row(line: &[u8], number: u64) -> Input {
     match serde_json::from_slice::<Value>(line) {
         Ok(value) => {
             let id = value.get("id").filter(|id| !id.is_null()).cloned();
-            Input { id, request: request_from_value(value).map_err(Problem::fields) }
+            Input { line: number, id, request: request_from_value(value).map_err(Problem::fields) }
         }
         Err(error) => {
             let detail = format!("the row is not JSON (column {})", error.column());
-            Input { id: None, request: Err(Problem::fields(vec![FieldProblem::new("", detail)])) }
+            Input {
+                line: number,
+                id: None,
+                request: Err(Problem::fields(vec![FieldProblem::new("", detail)])),
+            }
         }
     }
 }
@@ -155,6 +189,8 @@ fn json_row(line: &[u8]) -> Input {
 /// Lines of bytes, each bounded; the rest of a longer one is skipped.
 struct Lines {
     reader: Box<dyn BufRead>,
+    /// A reader that failed once is not asked again: it might fail for ever.
+    broken: bool,
 }
 
 impl Iterator for Lines {
@@ -162,6 +198,9 @@ impl Iterator for Lines {
 
     fn next(&mut self) -> Option<Self::Item> {
         let problem = |detail: String| Some(Err(Problem::fields(vec![FieldProblem::new("", detail)])));
+        if self.broken {
+            return None;
+        }
         let mut line = Vec::new();
         match (&mut self.reader).take(MAX_ROW).read_until(b'\n', &mut line) {
             Ok(0) => None,
@@ -172,7 +211,10 @@ impl Iterator for Lines {
                 }
             }
             Ok(_) => Some(Ok(line)),
-            Err(error) => problem(format!("the row cannot be read: {error}")),
+            Err(error) => {
+                self.broken = true;
+                problem(format!("the row cannot be read: {error}"))
+            }
         }
     }
 }
@@ -189,18 +231,23 @@ fn csv_rows(reader: Box<dyn BufRead>) -> Result<Box<dyn Iterator<Item = Input>>,
     if !headers.iter().any(|name| name == "prompt") {
         return Err(Failure::usage("the CSV header has no column \"prompt\""));
     }
-    Ok(Box::new(rows.into_byte_records().map(move |record| match record {
-        Ok(record) => csv_row(&headers, &record),
+    // Line 1 is the header; a quoted cell may span lines, so this counts rows.
+    Ok(Box::new(rows.into_byte_records().zip(2..).map(move |(record, line)| match record {
+        Ok(record) => csv_row(&headers, &record, line),
         Err(error) => {
             let detail = format!("the row cannot be read: {error}");
-            Input { id: None, request: Err(Problem::fields(vec![FieldProblem::new("", detail)])) }
+            Input { line, id: None, request: Err(Problem::fields(vec![FieldProblem::new("", detail)])) }
         }
     })))
 }
 
-fn csv_row(headers: &[String], record: &csv::ByteRecord) -> Input {
+fn csv_row(headers: &[String], record: &csv::ByteRecord, line: u64) -> Input {
     let mut fields = Map::new();
     let mut problems = Vec::new();
+    if record.len() > headers.len() {
+        let detail = format!("the row has {} cells and the header {}", record.len(), headers.len());
+        problems.push(FieldProblem::new("", detail));
+    }
     for (name, bytes) in headers.iter().zip(record) {
         let Ok(text) = std::str::from_utf8(bytes) else {
             problems.push(FieldProblem::new(format!("/{name}"), "is not UTF-8"));
@@ -216,7 +263,7 @@ fn csv_row(headers: &[String], record: &csv::ByteRecord) -> Input {
         Ok(_) => Err(Problem::fields(problems)),
         Err(more) => Err(Problem::fields(problems.into_iter().chain(more).collect())),
     };
-    Input { id, request }
+    Input { line, id, request }
 }
 
 /// A cell as JSON. Empty means "not given"; a cell that is no boolean stays text, which the request's check then names.

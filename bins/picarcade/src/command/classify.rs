@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use picarcade_flow::{CacheControl, Caller, FlowError, FlowRequest, Response};
+use uuid::Uuid;
 
 use crate::cli::ClassifyArguments;
 use crate::command::{Failure, batch, chain};
@@ -35,7 +36,8 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
     let caller = Caller::user(arguments.user.as_deref().unwrap_or(LOCAL_USER)).at("classify");
     let result = wired.flow.process(request, &caller, CacheControl::Use).await;
     wired.flow.shutdown(FLUSH).await;
-    let response = result.map_err(|error| refused(&error))?.answer;
+    let mut response = result.map_err(|error| refused(&error))?.answer;
+    response.request_id = Some(Uuid::now_v7().to_string());
     let text = if arguments.json {
         serde_json::to_string(&response).map_err(|error| Failure::work(chain(&error)))? + "\n"
     } else {

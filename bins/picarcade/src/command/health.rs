@@ -7,11 +7,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::command::Failure;
+use crate::config::Config;
 
 /// How long the whole probe may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(crate) async fn run(url: &str) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(url: Option<String>) -> Result<ExitCode, Failure> {
+    let url = url.map_or_else(listening, Ok)?;
+    let url = url.as_str();
     let parsed = url::Url::parse(url).map_err(|_| Failure::usage(format!("{url:?} is not a URL")))?;
     let host = match (parsed.scheme(), parsed.host_str()) {
         ("http", Some(host)) => host.to_owned(),
@@ -25,6 +28,13 @@ pub(crate) async fn run(url: &str) -> Result<ExitCode, Failure> {
         Ok(Err(error)) => Err(Failure::work(format!("{url} does not answer: {error}"))),
         Err(_) => Err(Failure::work(format!("{url} does not answer in time"))),
     }
+}
+
+/// Where a service of the same environment listens; one that listens everywhere is asked on loopback.
+fn listening() -> Result<String, Failure> {
+    let config = Config::parse(&Config::layers(None)?)?;
+    let address = config.listen.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
+    Ok(format!("http://{address}"))
 }
 
 /// The status of `/health/ready`. HTTP/1.0 and one read loop: a probe needs no client library.

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,6 +15,9 @@ use crate::command::{Failure, chain, reload};
 use crate::config::{Config, ConfigError, Origin};
 use crate::http::{self, App, Limits};
 use crate::{telemetry, wiring};
+
+/// How long Redis may be silent at start before the log says so.
+const REDIS_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
@@ -31,6 +34,15 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let wired = wiring::wire(&config, wiring::Purpose::Service).await?;
     let config = Arc::new(config);
     reload::spawn(Arc::clone(&config), wired.flow.clone());
+    if let Some(redis) = wired.redis.clone() {
+        tokio::spawn(async move {
+            if redis.ready(REDIS_PATIENCE).await.is_err() {
+                tracing::warn!(
+                    "redis does not answer; each instance caches and limits for itself until it does"
+                );
+            }
+        });
+    }
     let public_operations = config.public_operations || address.ip().is_loopback();
     let identities = http::Identities::new(&config.identity).map_err(|error| Failure::work(chain(&error)))?;
     let metrics = http::install_metrics().map_err(|error| Failure::work(chain(&error)))?;
@@ -58,7 +70,9 @@ async fn bind(listen: &str) -> Result<TcpListener, Failure> {
             std::io::ErrorKind::PermissionDenied => "this needs more rights".to_owned(),
             _ => error.to_string(),
         };
-        Failure::from(ConfigError::Together(format!("cannot listen on {listen}: {reason}")))
+        Failure::from(ConfigError::Together(format!(
+            "PICARCADE_LISTEN or --listen: cannot listen on {listen}: {reason}"
+        )))
     })
 }
 

@@ -29,7 +29,7 @@ pub(crate) async fn batch(
 ) -> Result<Response, Problem> {
     let presented = app.identities.check(&headers).await?;
     let bytes = body::read(&headers, body, MAX_BATCH_BODY).await?;
-    let items = items(body::parse_as(&bytes)?)?;
+    let items = items(body::value(&bytes)?)?;
     let parsed: Vec<_> = items.into_iter().map(|item| parse(item, &presented, &headers)).collect();
     let mut requests = Vec::new();
     let mut slots = Vec::new();

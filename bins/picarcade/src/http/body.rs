@@ -8,7 +8,7 @@ use http_body_util::BodyExt;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::{HeaderMap, StatusCode};
 use picarcade_flow::{FieldProblem, FlowRequest};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use crate::http::problem::Problem;
@@ -89,6 +89,11 @@ fn is_json(media_type: &str) -> bool {
 
 /// A request from JSON text. The straight way first; what does not fit is looked at again, field by field, to say where.
 pub(crate) fn parse(bytes: &[u8]) -> Result<FlowRequest, Problem> {
+    if !is_object(bytes) {
+        // serde would take a list for a struct, field by field.
+        let value: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
+        return from_value(value).map_err(Problem::fields);
+    }
     match serde_json::from_slice(bytes) {
         Ok(request) => Ok(request),
         Err(error) if error.is_data() => {
@@ -128,9 +133,13 @@ pub(crate) fn from_value(value: Value) -> Result<FlowRequest, Vec<FieldProblem>>
 
 /// A body of another shape; the first field that does not fit is named.
 pub(crate) fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if !is_object(bytes) {
+        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| malformed(&error))?;
+        return Err(Problem::fields(vec![FieldProblem::new("", "must be an object")]));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
+        let mut pointer = pointer(error.path());
         let error = error.into_inner();
         if !error.is_data() {
             return malformed(&error);
@@ -140,13 +149,26 @@ pub(crate) fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> 
         let expected = text.split(" at line ").next().and_then(|text| text.split_once("expected "));
         let detail = match expected {
             Some((_, expected)) => format!("must be {expected}"),
-            None if text.starts_with("missing field") => "is missing a field that is needed".to_owned(),
+            None if text.starts_with("missing field") => {
+                pointer.push('/');
+                pointer.push_str(text.split('`').nth(1).unwrap_or_default());
+                "is missing".to_owned()
+            }
             None => "is not valid".to_owned(),
         };
         Problem::fields(vec![FieldProblem::new(pointer, detail)])
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(parsed)
+}
+
+/// A body of any JSON.
+pub(crate) fn value(bytes: &[u8]) -> Result<Value, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| malformed(&error))
+}
+
+fn is_object(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().first() == Some(&b'{')
 }
 
 /// The same, with the `user_id` beside the fields, where a caller names the end user in the body.
@@ -265,6 +287,7 @@ mod tests {
             .to_value();
         assert_eq!(problem["errors"][0]["pointer"], "/success");
         assert!(!problem.to_string().contains("secret"), "{problem}");
+        assert_eq!(parse_as::<Value>(b"[true]").unwrap_err().to_value()["status"], 422);
         assert_eq!(parse_as::<Value>(b"{} x").unwrap_err().to_value()["status"], 400);
     }
 

@@ -7,13 +7,16 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hyper::StatusCode;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use tokio::time::Instant;
+
+use crate::http::problem;
 
 /// How long the head of a request may take.
 const HEAD: Duration = Duration::from_secs(10);
@@ -134,16 +137,42 @@ impl Body for AnsweringBody {
     }
 }
 
-/// A socket that tells [`Patience`] when bytes come in.
+/// A socket that tells [`Patience`] when bytes come in, and puts what hyper itself answers to malformed HTTP into the words
+/// of a problem.
 #[derive(Debug)]
 pub(crate) struct WatchedIo<T> {
     inner: T,
     patience: Arc<Patience>,
+    /// What goes out in the place of hyper's own answer, and how much of it has.
+    instead: Option<(Vec<u8>, usize)>,
 }
 
 impl<T> WatchedIo<T> {
     pub(crate) fn new(inner: T, patience: Arc<Patience>) -> Self {
-        Self { inner, patience }
+        Self { inner, patience, instead: None }
+    }
+}
+
+/// The status of an answer that hyper gave by itself: the service's own bear a request id, always.
+fn malformed(head: &[u8]) -> Option<StatusCode> {
+    let status = head.strip_prefix(b"HTTP/1.1 ")?.get(..3).filter(|status| status.starts_with(b"4"))?;
+    let own = head.windows(12).any(|window| window == b"x-request-id");
+    if own { None } else { StatusCode::from_bytes(status).ok() }
+}
+
+impl<T: Write + Unpin> WatchedIo<T> {
+    /// Writes the problem, if there is one to write in the place of `buf`.
+    fn poll_instead(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<bool>> {
+        if self.instead.is_none() {
+            let Some(status) = malformed(buf) else { return Poll::Ready(Ok(false)) };
+            self.instead = Some((problem::raw(status, "the request is not valid HTTP"), 0));
+        }
+        while let Some((bytes, written)) = &mut self.instead {
+            let Some(rest) = bytes.get(*written..).filter(|rest| !rest.is_empty()) else { break };
+            *written += ready!(Pin::new(&mut self.inner).poll_write(cx, rest))?;
+        }
+        self.instead = None;
+        Poll::Ready(Ok(true))
     }
 }
 
@@ -167,6 +196,9 @@ impl<T: Write + Unpin> Write for WatchedIo<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<std::io::Result<usize>> {
+        if ready!(self.poll_instead(cx, buf))? {
+            return Poll::Ready(Ok(buf.len()));
+        }
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
 
@@ -187,6 +219,10 @@ impl<T: Write + Unpin> Write for WatchedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
+        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+        if ready!(self.poll_instead(cx, first))? {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
     }
 }

@@ -10,6 +10,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTIC
 use hyper::{HeaderMap, StatusCode};
 use picarcade_flow::{FieldProblem, FlowError};
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::http::limits;
 
@@ -125,6 +126,20 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         response
     }
+}
+
+/// A whole HTTP/1.1 answer that ends its connection, for places where there is no request to answer.
+pub(crate) fn raw(status: StatusCode, detail: &'static str) -> Vec<u8> {
+    let problem = Problem::new(status, detail);
+    let body = serde_json::to_string(&problem.body()).unwrap_or_default();
+    let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 1\r\n" } else { "" };
+    let (code, title) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
+    let (id, length) = (Uuid::now_v7(), body.len());
+    format!(
+        "HTTP/1.1 {code} {title}\r\ncontent-type: application/problem+json\r\nx-request-id: {id}\r\n{retry}connection: close\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 /// What axum answers by itself (405, a panic, a path that does not parse) in the words of a problem.

@@ -19,8 +19,9 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Every route of the service over this state, for pages of these origins.
 pub(crate) fn router(app: App, origins: &[HeaderValue]) -> Router {
-    let router = routes(app);
-    if origins.is_empty() { router } else { router.layer(cors(origins)) }
+    let router = routes();
+    let router = if origins.is_empty() { router } else { router.layer(cors(origins)) };
+    router.layer(from_fn(request_id::layer)).with_state(app)
 }
 
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
@@ -46,7 +47,7 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
         .max_age(MAX_AGE)
 }
 
-fn routes(app: App) -> Router {
+fn routes() -> Router<App> {
     Router::new()
         .route("/api/v2/process", post(process::process))
         .route("/api/v2/classify-only", post(process::classify_only))
@@ -72,6 +73,4 @@ fn routes(app: App) -> Router {
         .fallback(async || Problem::not_found())
         .layer(CatchPanicLayer::new())
         .layer(from_fn(metrics::layer))
-        .layer(from_fn(request_id::layer))
-        .with_state(app)
 }

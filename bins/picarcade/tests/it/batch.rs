@@ -98,3 +98,28 @@ async fn a_row_that_is_not_utf8_costs_itself() {
         run.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["success"].clone()).collect();
     assert_eq!((run.code, successes), (1, vec![json!(false), json!(true)]));
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_a_batch_is_a_wrong_call() {
+    let directory = TempDir::new().unwrap();
+    let input = directory.path().join("in.jsonl");
+    std::fs::write(&input, "{\"prompt\": \"a red fox\"}\n").unwrap();
+    let path = input.to_str().unwrap();
+    let folder = run(&directory, &[], &["classify", "--batch", "."]).await;
+    assert_eq!((folder.code, folder.err.lines().count()), (2, 1), "{}", folder.err);
+    let same = run(&directory, &[], &["classify", "--batch", path, "--output", path]).await;
+    assert_eq!((same.code, same.err.lines().count()), (2, 1), "{}", same.err);
+    assert!(std::fs::read_to_string(&input).unwrap().contains("red fox"));
+}
+
+#[tokio::test]
+async fn csv_is_known_by_its_header_and_a_byte_order_mark_is_none() {
+    let directory = TempDir::new().unwrap();
+    let input = directory.path().join("rows");
+    for text in ["\u{feff}id,prompt\na,a red fox\n", "\u{feff}{\"id\": \"a\", \"prompt\": \"a red fox\"}\n"] {
+        std::fs::write(&input, text).unwrap();
+        let run = run(&directory, &[], &["classify", "--batch", input.to_str().unwrap()]).await;
+        let row: Value = serde_json::from_str(&run.out).unwrap();
+        assert_eq!((run.code, &row["id"], &row["success"]), (0, &json!("a"), &json!(true)), "{}", run.out);
+    }
+}

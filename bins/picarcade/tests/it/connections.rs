@@ -98,3 +98,36 @@ async fn a_second_signal_stops_at_once() {
     service.signal("TERM");
     assert_ne!(ended(&mut service).await.code(), Some(0));
 }
+
+#[tokio::test]
+async fn malformed_http_is_a_problem_too() {
+    let service = Service::start(&[]).await;
+    for request in [
+        "G@T / HTTP/1.1\r\nhost: x\r\n\r\n",
+        "hello world\r\n\r\n",
+        "GET / HTTP/1.1\r\nX : a\r\n\r\n",
+        "POST /api/v2/process HTTP/1.1\r\nhost: x\r\ncontent-length: -5\r\n\r\n",
+    ] {
+        let mut stream = connect(&service).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let text = answer(&mut stream).await;
+        assert!(text.starts_with("HTTP/1.1 400 "), "{request}: {text}");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("application/problem+json") && head.contains("x-request-id"), "{head}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["status"], 400);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_has_said_everything_is_answered() {
+    let service = Service::start(&[]).await;
+    let mut stream = connect(&service).await;
+    let body = r#"{"prompt": "a red fox"}"#;
+    let head = format!(
+        "POST /api/v2/process HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all((head + body).as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+}

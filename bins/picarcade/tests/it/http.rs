@@ -88,6 +88,12 @@ async fn bad_input_is_a_problem_that_names_its_field() {
         let (status, problem) = refused(&service, json, body).await;
         assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!(pointer)), "{body}");
     }
+    for list in ["[]", r#"["a cat"]"#, "7"] {
+        let (status, problem) = refused(&service, json, list).await;
+        assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!("")), "{list}");
+    }
+    let stranger = json!({"prompt": "x", "user_id": "é".repeat(200)}).to_string();
+    assert_eq!(refused(&service, json, stranger).await.1["errors"][0]["pointer"], "/user_id");
     let long = json!({"prompt": "é".repeat(8001)}).to_string();
     assert_eq!(refused(&service, json, long).await.0, 422);
     assert_eq!(service.process(json!({"prompt": "é".repeat(8000), "unknown": 1})).await["success"], true);

@@ -65,7 +65,13 @@ impl LocalClassifier {
 
     /// How likely each sense is.
     fn senses(&self, prompt: &str, regime: Regime) -> [f32; Sense::COUNT] {
-        softmax(self.scores(prompt, regime), self.model.sharpness(regime))
+        let mut senses = softmax(self.scores(prompt, regime), self.model.sharpness(regime));
+        let mut sum = 0.0;
+        for (share, sense) in senses.iter_mut().zip(Sense::ALL) {
+            *share *= sense.prior(regime);
+            sum += *share;
+        }
+        senses.map(|share| share / sum)
     }
 
     /// The score of each sense, before calibration.

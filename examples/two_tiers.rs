@@ -23,7 +23,8 @@ async fn main() -> anyhow::Result<()> {
     let redis = RedisHandle::connect(Config { backup_url, ..Config::new(url) })?;
     redis.ready(Duration::from_secs(5)).await?;
     // Small enough that most lookups need the second level.
-    let cache = Cache::<String>::builder("demo").max_bytes(2_000).remote(RedisRemote::new(redis.clone())).build()?;
+    let cache =
+        Cache::<String>::builder("demo").max_bytes(2_000).remote(RedisRemote::new(redis.clone())).build()?;
 
     for second in 0..10_u64 {
         if let (3, Some((primary, _))) = (second, &own) {
@@ -36,7 +37,9 @@ async fn main() -> anyhow::Result<()> {
         }
         for n in 0..20 {
             let key = Key::builder("demo", 1).part_u64(n).finish();
-            cache.get_or_load(&key, move || async move { Ok::<_, std::io::Error>(format!("value {n}")) }).await?;
+            cache
+                .get_or_load(&key, move || async move { Ok::<_, std::io::Error>(format!("value {n}")) })
+                .await?;
         }
         let (statistics, status) = (cache.statistics(), redis.status());
         println!(

@@ -97,7 +97,7 @@ impl LimiterBuilder {
     }
 
     /// How many reservations the memory store keeps, open and remembered: 1 or more, default 65,536. With that many
-    /// open, asking for more dollars is [`Error::TooManyReservations`].
+    /// open, asking for more dollars is [`Error::TooManyReservations`](crate::Error::TooManyReservations).
     pub fn max_reservations(mut self, reservations: usize) -> Self {
         self.max_reservations = reservations;
         self

@@ -306,7 +306,7 @@ mod tests {
 
         #[test]
         fn any_password_survives_percent_encoding(password in "\\PC{1,20}") {
-            let encoded: String = password.bytes().map(|b| format!("%{b:02x}")).collect();
+            let encoded: String = password.bytes().flat_map(|byte| format!("%{byte:02x}").into_bytes()).map(char::from).collect();
             prop_assert_eq!(decode(&encoded), Ok(password.clone()));
             let address = Address::parse(&format!("redis://:{encoded}@host")).unwrap();
             prop_assert_eq!(address.credentials.password, Some(password));

@@ -37,7 +37,7 @@ pub(crate) fn for_address(config: &Config, address: Address) -> Result<Arc<dyn C
         DriverKind::Fred => Ok(Arc::new(crate::drivers::fred::FredConnector::new(config, address)?)),
         #[allow(unreachable_patterns)]
         other => {
-            let _ = address;
+            drop(address);
             Err(ConfigError::DriverMissing {
                 driver: if other == DriverKind::Fred { "fred" } else { "redis" },
             })

@@ -76,12 +76,14 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
 }
 
 /// Milliseconds for `PX`: at least 1, rounded up, within what Redis accepts.
+#[cfg(any(feature = "redis", feature = "fred"))]
 pub(crate) fn milliseconds(ttl: Duration) -> u64 {
     let millis = ttl.as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64 / 4)
 }
 
 /// A pattern for `SCAN MATCH` that means this prefix literally.
+#[cfg(any(feature = "redis", feature = "fred"))]
 pub(crate) fn literal_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut pattern = Vec::with_capacity(prefix.len() + 1);
     for &byte in prefix {

@@ -129,6 +129,7 @@ impl Error {
     }
 
     /// The kind that belongs to an error code of a Redis server.
+    #[cfg(any(feature = "redis", feature = "fred"))]
     pub(crate) fn from_code(code: &str) -> Self {
         match code {
             "READONLY" | "MISCONF" | "NOREPLICAS" => Self::ReadOnly,

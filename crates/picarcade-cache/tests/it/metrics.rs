@@ -59,6 +59,6 @@ async fn counts_are_published_as_they_stand() {
     assert_eq!(board.value(r#"picarcade_cache_lookups_total["cache=intent", "outcome=l1"]"#), 2);
     assert_eq!(board.value(r#"picarcade_cache_lookups_total["cache=intent", "outcome=miss"]"#), 1);
     assert_eq!(board.value(r#"picarcade_cache_loads_total["cache=intent"]"#), 1);
-    assert_eq!(f64::from_bits(board.value(r#"picarcade_cache_entries["cache=intent"]"#)), 1.0);
+    assert_eq!(board.value(r#"picarcade_cache_entries["cache=intent"]"#), 1.0_f64.to_bits());
     assert!(board.0.lock().unwrap().keys().all(|name| name.starts_with("picarcade_cache_")));
 }

@@ -7,6 +7,7 @@ mod dead_letter;
 mod error;
 mod event;
 mod float;
+mod generation;
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
     allow(dead_code, reason = "the databases merge and store what the memory store adds up")
@@ -66,6 +67,7 @@ pub use event::{
     ClassificationEvent, CostEvent, Event, ModelSelectionEvent, OutcomeEvent, SystemPerformanceEvent, Table,
     Word,
 };
+pub use generation::{GenerationRow, GenerationRows};
 pub use ledger::{Counters, DropReason, Dropped};
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::event::{CostEvent, OutcomeEvent};
+use crate::generation::{GenerationRow, GenerationRows};
 use crate::record::{Record, created_at, paired_id};
 use crate::session::{SessionRow, SessionRows};
 use crate::store::{Maintained, SchemaState, Store};
@@ -215,6 +216,29 @@ impl SessionRows for MemoryStore {
             inner.sessions.remove(session_id);
         }
         Ok(owned)
+    }
+}
+
+#[async_trait]
+impl GenerationRows for MemoryStore {
+    async fn generation(&self, generation_id: &str) -> Result<Option<GenerationRow>, Error> {
+        let inner = self.inner.lock();
+        let selection = inner.rows.values().find_map(|event| match event {
+            Event::ModelSelection(selection) if *selection.generation_id == *generation_id => Some(selection),
+            _ => None,
+        });
+        let told = |user: &str| {
+            inner.rows.values().any(|event| {
+                matches!(event, Event::Outcome(outcome)
+                    if *outcome.generation_id == *generation_id && *outcome.user_id == *user)
+            })
+        };
+        Ok(selection.map(|selection| GenerationRow {
+            user_id: selection.user_id.to_string(),
+            selected_model: selection.selected_model.to_string(),
+            estimated_cost_micros: selection.estimated_cost_micros,
+            reported: selection.success.is_some() || told(&selection.user_id),
+        }))
     }
 }
 

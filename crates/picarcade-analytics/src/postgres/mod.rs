@@ -9,6 +9,7 @@
 //! bounded: for a connection, for a lock, for a statement.
 
 mod connect;
+mod generation;
 mod insert;
 mod keep;
 mod outcome;

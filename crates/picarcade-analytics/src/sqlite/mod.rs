@@ -8,6 +8,7 @@
 //! transient: the recorder keeps and spools the rows.
 
 mod connect;
+mod generation;
 mod insert;
 mod keep;
 mod outcome;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use picarcade_analytics::{
-    ClassificationEvent, CostEvent, Error, Event, Period, Record, SessionRow, SessionRows, Statistics, Store,
+    ClassificationEvent, CostEvent, Error, Event, GenerationRow, GenerationRows, Period, Record, SessionRow,
+    SessionRows, Statistics, Store,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -17,8 +18,8 @@ const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 
-pub trait Both: Store + SessionRows {}
-impl<T: Store + SessionRows> Both for T {}
+pub trait Both: Store + SessionRows + GenerationRows {}
+impl<T: Store + SessionRows + GenerationRows> Both for T {}
 
 /// Makes empty stores, and counts what is in them.
 pub trait Subject {
@@ -59,6 +60,7 @@ promises![
     an_outcome_completes_its_generation_once,
     an_outcome_waits_for_its_generation,
     an_outcome_completes_the_expense_that_waits_for_it,
+    a_generation_is_found_until_and_after_its_outcome,
     statistics_are_those_of_the_rows,
     late_rows_are_counted,
     statistics_of_a_user_are_of_that_user_alone,
@@ -182,6 +184,26 @@ async fn an_outcome_waits_for_its_generation(subject: &impl Subject) {
     assert_eq!(store.maintain(time(NOW)).await.unwrap().outcomes_applied, 1);
     assert_eq!(store.spent_since(time(NOW - HOUR), time(NOW)).await.unwrap(), 5_000);
     assert_eq!(store.maintain(time(NOW)).await.unwrap().outcomes_applied, 0);
+}
+
+async fn a_generation_is_found_until_and_after_its_outcome(subject: &impl Subject) {
+    let store = subject.fresh().await;
+    assert_eq!(store.generation("g").await.unwrap(), None);
+    let selected = selection("u", "g");
+    let expected = GenerationRow {
+        user_id: "u".to_owned(),
+        selected_model: selected.selected_model.to_string(),
+        estimated_cost_micros: selected.estimated_cost_micros,
+        reported: false,
+    };
+    store.write(&[at(NOW - 3 * SECOND, Event::ModelSelection(selected))]).await.unwrap();
+    assert_eq!(store.generation("g").await.unwrap(), Some(expected.clone()));
+    assert_eq!(store.generation("another").await.unwrap(), None);
+    // Somebody else's word about it is no report.
+    store.write(&[at(NOW - 2 * SECOND, Event::Outcome(outcome("somebody else", "g", 9)))]).await.unwrap();
+    assert_eq!(store.generation("g").await.unwrap(), Some(expected.clone()));
+    store.write(&[at(NOW - SECOND, Event::Outcome(outcome("u", "g", 5_000)))]).await.unwrap();
+    assert_eq!(store.generation("g").await.unwrap(), Some(GenerationRow { reported: true, ..expected }));
 }
 
 async fn an_outcome_completes_the_expense_that_waits_for_it(subject: &impl Subject) {

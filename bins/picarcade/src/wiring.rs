@@ -3,15 +3,21 @@
 //! What the service can live without (a Redis or a PostgreSQL that is down at start) is a warning and a degraded mode;
 //! what it cannot (a directory that cannot be written, a rules file that is wrong) is one clear line.
 
+mod fleet;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use picarcade_analytics::{Period, PostgresStore, Recorder, SessionRow, SessionRows, SqliteStore, Store};
+use picarcade_analytics::{
+    GenerationRows, Period, PostgresStore, Recorder, SessionRow, SessionRows, SqliteStore, Store,
+};
 use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
-use picarcade_flow::{FlowService, Policy, RemoteWatch, Rules, Session, SessionStore, StoreError};
+use picarcade_flow::{
+    FlowService, GenerationLog, Policy, RemoteWatch, Rules, Session, SessionStore, StoreError,
+};
 use picarcade_intent::{Anthropic, Catalogue, Matrix, OpenAi, Problem, Provider, Replicate, Severity};
 use picarcade_ratelimit::{Ledger, Limiter, RedisStore, Scope, Unit, Window};
 use picarcade_redis::{DriverKind, RedisHandle};
@@ -39,6 +45,8 @@ pub(crate) enum Purpose {
 pub(crate) struct Wired {
     pub(crate) flow: FlowService,
     pub(crate) redis: Option<RedisHandle>,
+    /// Its place among the other instances, held for as long as this is.
+    pub(crate) membership: Option<fleet::Membership>,
 }
 
 /// Why the parts cannot be put together.
@@ -69,6 +77,7 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
     let recorder = Recorder::start(Arc::clone(&databases.events), analytics(config));
     let mut builder = FlowService::builder(recorder, databases.events)
         .sessions(Arc::new(Sessions(databases.sessions)))
+        .generation_log(databases.generations)
         .policy(policy(config))
         .rules(rules)
         .limiter(limiter)
@@ -76,26 +85,36 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
     if let Some(llm) = &config.llm {
         builder = builder.provider(provider(llm)?);
     }
-    if let Some(handle) = &redis {
-        builder = builder.remote(RedisRemote::new(handle.clone()), Arc::new(Watch(handle.clone())));
-    }
-    Ok(Wired { flow: builder.build()?, redis })
+    let Some(handle) = redis else {
+        return Ok(Wired { flow: builder.build()?, redis: None, membership: None });
+    };
+    let fleet = fleet::Channel::new(handle.clone());
+    let flow = builder
+        .remote(RedisRemote::new(handle.clone()), Arc::new(Watch(handle.clone())))
+        .fleet(Arc::new(fleet.clone()))
+        .build()?;
+    let membership = match purpose {
+        Purpose::Service => Some(fleet::join(&fleet, &flow).map_err(WiringError::Breaker)?),
+        Purpose::Command => None,
+    };
+    Ok(Wired { flow, redis: Some(handle), membership })
 }
 
-/// The database as the two things that it is: where events go, and where sessions live.
+/// The database as the three things that it is: where events go, where sessions live, and where generations are found.
 pub(crate) struct Databases {
     pub(crate) events: Arc<dyn Store>,
     sessions: Arc<dyn SessionRows>,
+    generations: Arc<dyn GenerationLog>,
 }
 
 /// The database that is configured, migrated where it is embedded.
 pub(crate) async fn databases(config: &Config) -> Result<Databases, WiringError> {
-    fn both<T: Store + SessionRows + 'static>(store: T) -> Databases {
+    fn all<T: Store + SessionRows + GenerationRows + 'static>(store: T) -> Databases {
         let store = Arc::new(store);
-        Databases { events: Arc::clone(&store) as _, sessions: store }
+        Databases { events: Arc::clone(&store) as _, sessions: Arc::clone(&store) as _, generations: store }
     }
     Ok(match &config.database {
-        Database::Sqlite(path) => both(SqliteStore::open(path).await.map_err(WiringError::Database)?),
+        Database::Sqlite(path) => all(SqliteStore::open(path).await.map_err(WiringError::Database)?),
         Database::Postgres(url) => {
             let store = PostgresStore::connect(url).await.map_err(WiringError::Database)?;
             match store.schema().await {
@@ -103,7 +122,7 @@ pub(crate) async fn databases(config: &Config) -> Result<Databases, WiringError>
                 Ok(state) => tracing::warn!(%state, "run `picarcade migrate`; until then events are spooled"),
                 Err(error) => tracing::warn!(%error, "the database does not answer; events are spooled"),
             }
-            both(store)
+            all(store)
         }
     })
 }

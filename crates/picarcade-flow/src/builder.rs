@@ -12,6 +12,7 @@ use picarcade_ratelimit::Limiter;
 use crate::ai::AiStep;
 use crate::caches::CacheLevels;
 use crate::error::BuildError;
+use crate::fleet::Fleet;
 use crate::health::{self, Checked, RemoteWatch};
 use crate::outcome::{GenerationLog, Generations};
 use crate::policy::{Mode, Policy, default_limits};
@@ -33,6 +34,7 @@ pub struct FlowBuilder {
     watch: Option<Arc<dyn RemoteWatch>>,
     sessions: Arc<dyn SessionStore>,
     generation_log: Option<Arc<dyn GenerationLog>>,
+    fleet: Option<Arc<dyn Fleet>>,
 }
 
 impl FlowBuilder {
@@ -49,6 +51,7 @@ impl FlowBuilder {
             watch: None,
             sessions: Arc::new(MemorySessions::default()),
             generation_log: None,
+            fleet: None,
         }
     }
 
@@ -109,6 +112,13 @@ impl FlowBuilder {
         self
     }
 
+    /// The way to the other instances, for what they should know at once. Default: there are none.
+    #[must_use]
+    pub fn fleet(mut self, fleet: Arc<dyn Fleet>) -> Self {
+        self.fleet = Some(fleet);
+        self
+    }
+
     /// The service. Call it inside a tokio runtime: the background health check starts here, and ends when the last clone
     /// of the service is gone.
     ///
@@ -152,6 +162,7 @@ impl FlowBuilder {
             store: self.store,
             sessions: self.sessions,
             generation_log: self.generation_log,
+            fleet: self.fleet,
             generations: Generations::default(),
             checked: ArcSwap::from_pointee(Checked::default()),
         });

@@ -51,6 +51,6 @@ impl FlowService {
         let store = Arc::new(store);
         let config = Config { spool_dir: Some(directory.join("spool")), ..Config::default() };
         let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn picarcade_analytics::Store>, config);
-        Ok(Self::builder(recorder, store))
+        Ok(Self::builder(recorder, Arc::clone(&store) as _).generation_log(store))
     }
 }

@@ -13,6 +13,7 @@ mod ai;
 mod caches;
 mod enhance;
 mod events;
+mod fleet;
 mod intent;
 mod outcome;
 mod route;
@@ -32,6 +33,7 @@ pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;
 pub use error::{BuildError, FieldProblem, FlowError};
+pub use fleet::{Fleet, Override, ProviderEvent, ProviderNews};
 pub use health::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
 pub use outcome::{ErrorKind, Generation, GenerationLog, OutcomeReport, Reported};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};

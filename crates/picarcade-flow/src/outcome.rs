@@ -4,18 +4,24 @@
 //! is what makes availability, fallbacks and actual costs true. Reporting twice changes nothing the second time.
 //!
 //! This process remembers the generations it has begun lately; older ones, and those of other instances, are looked up in
-//! the log. Without a log, or while it does not answer, those are not found.
+//! the log. Without a log those are not found; while it does not answer, the report is to be sent again. A generation begun
+//! elsewhere a moment ago may still be on its way to the log, so its report waits for it a little.
+//!
+//! Two instances that are told of one generation at the same moment may both take it for news. The reservation is settled
+//! once and the tables keep the first outcome all the same; only a breaker may count it twice.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use picarcade_analytics::{Event, OutcomeEvent};
+use picarcade_analytics::{Event, GenerationRows, OutcomeEvent};
 use picarcade_breaker::{FailureKind, Outcome};
 use picarcade_intent::Route;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::error::{FieldProblem, FlowError};
 use crate::request::Caller;
@@ -30,6 +36,12 @@ const MAX_DOLLARS: f64 = 1e6;
 
 /// The longest time that is believed, in seconds: a week.
 const MAX_SECONDS: f64 = 604_800.0;
+
+/// How long after its beginning a generation may still be on its way to the log.
+const ON_ITS_WAY: Duration = Duration::from_secs(5);
+
+/// The pause between two looks into the log for one that is.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Why a generation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +60,7 @@ pub enum ErrorKind {
 }
 
 /// A report, in the shape of the HTTP body.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeReport {
     /// Whether the generation was made.
     pub success: bool,
@@ -97,6 +109,21 @@ pub trait GenerationLog: Send + Sync + std::fmt::Debug {
     async fn find(&self, generation_id: &str) -> Result<Option<Generation>, StoreError>;
 }
 
+/// Every database of events is a log of generations.
+#[async_trait]
+impl<T: GenerationRows> GenerationLog for T {
+    async fn find(&self, generation_id: &str) -> Result<Option<Generation>, StoreError> {
+        let row = self.generation(generation_id).await;
+        let row = row.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        Ok(row.map(|row| Generation {
+            user_id: row.user_id,
+            model: row.selected_model,
+            estimated_cost_micros: row.estimated_cost_micros,
+            reported: row.reported,
+        }))
+    }
+}
+
 /// The generations that this process has begun lately.
 #[derive(Debug, Default)]
 pub(crate) struct Generations {
@@ -133,6 +160,15 @@ impl Generations {
         }
     }
 
+    /// Keeps one that was looked up, unless it came to be known meanwhile: what is known here may be newer.
+    fn remember(&self, id: &str, generation: Generation) -> Generation {
+        if let Some(known) = self.find(id) {
+            return known;
+        }
+        self.insert(id, generation.clone());
+        generation
+    }
+
     fn find(&self, id: &str) -> Option<Generation> {
         self.recent.lock().by_id.get(id).cloned()
     }
@@ -157,9 +193,8 @@ impl Shared {
         let generation = if let Some(generation) = self.generations.find(generation_id) {
             generation
         } else {
-            let found = self.logged(generation_id).await.ok_or(FlowError::NotFound)?;
-            self.generations.insert(generation_id, found.clone());
-            found
+            let found = self.logged(generation_id).await?;
+            self.generations.remember(generation_id, found)
         };
         if *generation.user_id != *caller.user {
             return Err(FlowError::NotFound);
@@ -172,7 +207,11 @@ impl Shared {
             });
         }
         let cost = cost(&report, generation.estimated_cost_micros);
-        let settlement = self.settle(generation_id, cost).await;
+        let (settlement, first) = self.settle(generation_id, cost).await;
+        if !first {
+            // Another instance was; its word is on its way to the tables, and this one might overtake it.
+            return Ok(Reported { generation_id: generation_id.to_owned(), recorded: false, settlement });
+        }
         self.inform_breaker(&generation.model, &report);
         self.recorder.record(Event::Outcome(OutcomeEvent {
             generation_id: Arc::from(generation_id),
@@ -185,24 +224,36 @@ impl Shared {
         Ok(Reported { generation_id: generation_id.to_owned(), recorded: true, settlement })
     }
 
-    async fn logged(&self, generation_id: &str) -> Option<Generation> {
-        let found = self.generation_log.as_ref()?.find(generation_id).await;
-        found.unwrap_or_else(|error| {
-            tracing::debug!(%error, "a generation could not be looked up");
-            None
-        })
+    async fn logged(&self, generation_id: &str) -> Result<Generation, FlowError> {
+        let log = self.generation_log.as_ref().ok_or(FlowError::NotFound)?;
+        // What is no id of ours needs no look.
+        let id = Uuid::parse_str(generation_id).map_err(|_| FlowError::NotFound)?;
+        let give_up = Instant::now() + on_its_way(id, SystemTime::now());
+        loop {
+            match log.find(generation_id).await {
+                Ok(Some(generation)) => return Ok(generation),
+                Ok(None) if Instant::now() < give_up => tokio::time::sleep(LOOK_AGAIN).await,
+                Ok(None) => return Err(FlowError::NotFound),
+                Err(error) => {
+                    tracing::debug!(%error, "a generation could not be looked up");
+                    return Err(FlowError::Unavailable { retry_after: Duration::from_secs(1) });
+                }
+            }
+        }
     }
 
-    async fn settle(&self, generation_id: &str, cost_micros: u64) -> String {
+    /// What became of the reservation, and whether this report was the first.
+    async fn settle(&self, generation_id: &str, cost_micros: u64) -> (String, bool) {
         match self.limiter.settle(generation_id, cost_micros).await {
+            Ok(settled) if settled.repeated => ("repeated".to_owned(), false),
             Ok(settled) => match serde_json::to_value(settled.outcome) {
-                Ok(serde_json::Value::String(word)) => word,
-                _ => "unknown".to_owned(),
+                Ok(serde_json::Value::String(word)) => (word, true),
+                _ => ("unknown".to_owned(), true),
             },
             Err(error) => {
                 // It expires by its deadline and is then charged: on the safe side.
                 tracing::warn!(%error, "a generation could not be settled");
-                "unknown".to_owned()
+                ("unknown".to_owned(), true)
             }
         }
     }
@@ -210,16 +261,25 @@ impl Shared {
     fn inform_breaker(&self, model: &str, report: &OutcomeReport) {
         let rules = self.rules.load();
         let Some(model) = rules.catalogue.model(model) else { return };
-        let breaker = self.breakers.breaker(&model.provider);
-        // Nobody held a permit while the generation ran elsewhere, so the report passes the gate itself: an open breaker
-        // does not count it, a half-open one takes it as its probe.
-        if let Ok(permit) = breaker.try_acquire() {
-            permit.record(outcome(report));
-        }
+        self.provider_reported(&model.provider, report);
     }
 }
 
-fn outcome(report: &OutcomeReport) -> Outcome {
+/// How much longer the generation of this id may be on its way to the log: its id says when it was begun.
+fn on_its_way(id: Uuid, now: SystemTime) -> Duration {
+    let Some(begun) = id.get_timestamp() else { return Duration::ZERO };
+    let (seconds, nanos) = begun.to_unix();
+    let begun = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos);
+    // Another instance's clock may be a little ahead.
+    match now.duration_since(begun) {
+        Ok(age) => ON_ITS_WAY.saturating_sub(age),
+        Err(ahead) if ahead.duration() <= ON_ITS_WAY => ON_ITS_WAY,
+        Err(_) => Duration::ZERO,
+    }
+}
+
+/// What the breaker of the model's provider should think of it.
+pub(crate) fn outcome(report: &OutcomeReport) -> Outcome {
     if report.success {
         return Outcome::Success;
     }
@@ -230,7 +290,10 @@ fn outcome(report: &OutcomeReport) -> Outcome {
         Some(ErrorKind::ProviderError) => FailureKind::Server,
         None => FailureKind::Other,
     };
-    Outcome::Failure { kind, retry_after: report.retry_after.map(Duration::from_secs_f64) }
+    Outcome::Failure {
+        kind,
+        retry_after: report.retry_after.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+    }
 }
 
 /// As reported; else nothing for what the provider surely did not bill, and the estimate for everything else.
@@ -295,6 +358,18 @@ mod tests {
         let Err(FlowError::Invalid(problems)) = check(&wrong) else { panic!("must be refused") };
         let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
         assert_eq!(pointers, ["/actual_cost", "/actual_time", "/retry_after"]);
+    }
+
+    #[test]
+    fn only_a_generation_begun_a_moment_ago_is_waited_for() {
+        let id = |seconds| Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, 0));
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        assert_eq!(on_its_way(id(998), now), Duration::from_secs(3));
+        assert_eq!(on_its_way(id(1002), now), ON_ITS_WAY);
+        for seconds in [0, 994, 1006, 1 << 40] {
+            assert_eq!(on_its_way(id(seconds), now), Duration::ZERO, "{seconds}");
+        }
+        assert_eq!(on_its_way(Uuid::nil(), now), Duration::ZERO);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::ai::{AiStep, subjects};
 use crate::builder::FlowBuilder;
 use crate::caches::{CacheLevels, statistics_key};
 use crate::error::FlowError;
+use crate::fleet::Fleet;
 use crate::health::{Checked, Health, RemoteWatch};
 use crate::outcome::{GenerationLog, Generations, OutcomeReport, Reported};
 use crate::policy::Policy;
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) generation_log: Option<Arc<dyn GenerationLog>>,
     pub(crate) generations: Generations,
+    pub(crate) fleet: Option<Arc<dyn Fleet>>,
     pub(crate) checked: ArcSwap<Checked>,
 }
 
@@ -107,7 +109,8 @@ impl FlowService {
     ///
     /// # Errors
     ///
-    /// [`FlowError::NotFound`] for an unknown generation or somebody else's; [`FlowError::Invalid`] for numbers that cannot be.
+    /// [`FlowError::NotFound`] for an unknown generation or somebody else's; [`FlowError::Invalid`] for numbers that cannot be;
+    /// [`FlowError::Unavailable`] while the log of generations that other instances have begun does not answer.
     pub async fn report_outcome(
         &self,
         generation_id: &str,

@@ -58,6 +58,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         app.drain();
     };
     http::run(listener, router, limits, config.shutdown_timeout, stopping).await;
+    if let Some(membership) = wired.membership {
+        membership.leave().await;
+    }
     wired.flow.shutdown(config.shutdown_timeout).await;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)

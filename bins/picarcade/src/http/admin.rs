@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use hyper::HeaderMap;
-use picarcade_breaker::CircuitBreaker;
+use picarcade_flow::Override;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -32,16 +32,11 @@ pub(crate) async fn override_breaker(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     admin_only(&app, &headers)?;
-    let breaker = app.flow.breakers().find(&name).ok_or_else(Problem::not_found)?;
-    let act: fn(&CircuitBreaker) = match action.as_str() {
-        "force-open" => CircuitBreaker::force_open,
-        "force-close" => CircuitBreaker::force_close,
-        "reset" => CircuitBreaker::reset,
-        _ => return Err(Problem::not_found()),
-    };
-    act(&breaker);
+    let known = [Override::ForceOpen, Override::ForceClose, Override::Reset];
+    let order = known.into_iter().find(|order| order.as_str() == action).ok_or_else(Problem::not_found)?;
+    let statistics = app.flow.override_breaker(&name, order).ok_or_else(Problem::not_found)?;
     tracing::info!(breaker = %name, %action, "a breaker was overridden");
-    Ok(Json(json!(breaker.statistics())))
+    Ok(Json(json!(statistics)))
 }
 
 /// What to invalidate: exactly one of the three.

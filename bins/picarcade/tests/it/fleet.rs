@@ -5,21 +5,9 @@ use std::sync::LazyLock;
 use picarcade_testkit::{Answer, MockProvider, RedisServer};
 use serde_json::{Value, json};
 
-use crate::service::{PATIENCE, Service};
+use crate::service::{PATIENCE, Service, connected};
 
 static FOX: LazyLock<Value> = LazyLock::new(|| json!({"prompt": "a red fox", "user_id": "ann"}));
-
-/// Waits until the instance has its Redis.
-async fn connected(service: &Service) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let caches = service.get("/health/cache").await;
-        if caches["redis"]["connected"] == true {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{caches}");
-    }
-}
 
 #[tokio::test]
 async fn two_instances_pay_once() {

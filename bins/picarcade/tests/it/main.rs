@@ -11,5 +11,6 @@ mod fleet;
 mod http;
 mod identity;
 mod operators;
+mod outcomes;
 mod service;
 mod with_ai;

@@ -90,3 +90,15 @@ impl Service {
         assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 }
+
+/// Waits until the instance has its Redis.
+pub async fn connected(service: &Service) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let caches = service.get("/health/cache").await;
+        if caches["redis"]["connected"] == true {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{caches}");
+    }
+}

@@ -22,6 +22,7 @@ mod memory;
 mod mind;
 #[cfg(feature = "redis")]
 mod redis;
+pub mod scripts;
 
 use std::{fmt::Debug, time::Duration};
 

@@ -1,0 +1,175 @@
+//! This instance among the others that share its Redis: votes on breakers, and news of providers.
+//!
+//! While Redis is away there is no fleet: nothing is told, nothing is heard, and every breaker decides by itself.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use picarcade_breaker::ConfigError;
+use picarcade_breaker::fleet::{Ballot, FleetConfig, FleetError, FleetMember, FleetView, Tally, scripts};
+use picarcade_flow::{Fleet, FlowService, ProviderNews};
+use picarcade_redis::{Event, RedisHandle, Script, Value};
+use serde::{Deserialize, Serialize};
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+/// Where news are told.
+const CHANNEL: &str = "fleet:news";
+
+/// How long the others may take to be told that this instance leaves.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+static VOTE: LazyLock<Script> = LazyLock::new(|| Script::new("fleet-vote", scripts::VOTE));
+static ELECT: LazyLock<Script> = LazyLock::new(|| Script::new("fleet-elect", scripts::ELECT));
+static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new("fleet-leave", scripts::LEAVE));
+
+/// The way to the other instances.
+#[derive(Clone, Debug)]
+pub(crate) struct Channel {
+    redis: RedisHandle,
+    instance: Arc<str>,
+}
+
+/// News on the wire: who tells them, so that nobody listens to itself.
+#[derive(Debug, Serialize, Deserialize)]
+struct Message {
+    from: Arc<str>,
+    news: ProviderNews,
+}
+
+impl Channel {
+    pub(crate) fn new(redis: RedisHandle) -> Self {
+        Self { redis, instance: Uuid::now_v7().to_string().into() }
+    }
+}
+
+impl Fleet for Channel {
+    fn tell(&self, news: ProviderNews) {
+        let Ok(message) = serde_json::to_vec(&Message { from: Arc::clone(&self.instance), news }) else {
+            return;
+        };
+        let redis = self.redis.clone();
+        // The handle bounds how many calls are under way and how long each may take.
+        tokio::spawn(async move {
+            if let Err(error) = redis.publish(CHANNEL, &message).await {
+                tracing::debug!(%error, "the other instances were not told of a provider");
+            }
+        });
+    }
+}
+
+/// The membership of this instance. Dropped, it ends without a word.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    members: Vec<FleetMember>,
+    listener: AbortHandle,
+}
+
+/// Joins with every breaker that the flow has.
+pub(crate) fn join(channel: &Channel, flow: &FlowService) -> Result<Membership, ConfigError> {
+    let view: Arc<dyn FleetView> = Arc::new(Votes(channel.redis.clone()));
+    let member = |breaker| {
+        FleetMember::join(breaker, Arc::clone(&view), FleetConfig::new(Arc::clone(&channel.instance)))
+    };
+    let members = flow.breakers().iter().map(member).collect::<Result<_, _>>()?;
+    let listener = tokio::spawn(listen(channel.clone(), flow.clone())).abort_handle();
+    Ok(Membership { members, listener })
+}
+
+impl Membership {
+    /// Tells the others, as far as they can be reached.
+    pub(crate) async fn leave(mut self) {
+        let farewells = std::mem::take(&mut self.members).into_iter().map(FleetMember::leave);
+        // Untold, they forget this instance when its ballots expire.
+        let _ = tokio::time::timeout(FAREWELL, futures_util::future::join_all(farewells)).await;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+async fn listen(channel: Channel, flow: FlowService) {
+    let mut subscription = channel.redis.subscribe(CHANNEL);
+    while let Some(event) = subscription.next().await {
+        let Event::Message(bytes) = event else { continue };
+        match serde_json::from_slice::<Message>(&bytes) {
+            Ok(message) if message.from != channel.instance => flow.hear(&message.news),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "another instance speaks in another way"),
+        }
+    }
+}
+
+/// The votes, through the handle that everything else uses.
+#[derive(Debug)]
+struct Votes(RedisHandle);
+
+impl Votes {
+    async fn run(&self, script: &Script, keys: &[String], arguments: &[&str]) -> Result<Value, FleetError> {
+        self.0.eval(script, keys, arguments).await.map_err(failed)
+    }
+}
+
+#[async_trait]
+impl FleetView for Votes {
+    async fn vote(
+        &self,
+        breaker: &str,
+        instance: &str,
+        ballot: Ballot,
+        ttl: Duration,
+    ) -> Result<Tally, FleetError> {
+        let arguments = [instance, ballot.as_str(), &millis(ttl)];
+        let value = self.run(&VOTE, &[key(breaker, "ballots")], &arguments).await?;
+        let [instances, open, recovered] = value.as_array().map_err(failed)? else {
+            return Err(FleetError("three numbers were expected".into()));
+        };
+        let number = |value: &Value| value.as_int().map(i64::unsigned_abs).map_err(failed);
+        Ok(Tally { instances: number(instances)?, open: number(open)?, recovered: number(recovered)? })
+    }
+
+    async fn elect(&self, breaker: &str, instance: &str, lease: Duration) -> Result<bool, FleetError> {
+        let elected = self.run(&ELECT, &[key(breaker, "lease")], &[instance, &millis(lease)]).await?;
+        Ok(elected.as_int().map_err(failed)? == 1)
+    }
+
+    async fn leave(&self, breaker: &str, instance: &str) -> Result<(), FleetError> {
+        self.run(&LEAVE, &[key(breaker, "ballots"), key(breaker, "lease")], &[instance]).await.map(drop)
+    }
+}
+
+/// The breaker in braces, so that a cluster keeps its two keys together.
+fn key(breaker: &str, what: &str) -> String {
+    format!("fleet:{{{breaker}}}:{what}")
+}
+
+/// Redis refuses to expire after no time at all.
+fn millis(time: Duration) -> String {
+    time.as_millis().max(1).to_string()
+}
+
+fn failed(error: picarcade_redis::Error) -> FleetError {
+    FleetError(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use picarcade_breaker::fleet::conformance;
+    use picarcade_redis::{Config, DriverKind};
+    use picarcade_testkit::RedisServer;
+
+    #[tokio::test]
+    async fn votes_keep_the_contract_by_either_driver() {
+        let server = RedisServer::start().await.unwrap();
+        for (driver, prefix) in [(DriverKind::Redis, "r"), (DriverKind::Fred, "f")] {
+            let handle = RedisHandle::connect(Config { driver, ..Config::new(server.url()) }).unwrap();
+            handle.ready(Duration::from_secs(30)).await.unwrap();
+            conformance::check(&Votes(handle), prefix).await;
+        }
+    }
+}

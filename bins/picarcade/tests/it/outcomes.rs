@@ -1,0 +1,198 @@
+//! What became of generations: reported to another instance, after a restart, twice, and for another's id; and what a
+//! run of failures does to the answers that follow.
+
+use picarcade_testkit::{PostgresServer, RedisServer};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::service::{PATIENCE, Service, connected, picarcade};
+
+async fn generate(service: &Service, user: &str, reserve: bool) -> String {
+    let body =
+        json!({"prompt": "make the sky purple", "active_image": true, "user_id": user, "reserve": reserve});
+    service.process(body).await["generation_id"].as_str().unwrap().to_owned()
+}
+
+async fn report(service: &Service, id: &str, user: &str, mut body: Value) -> (u16, Value) {
+    body["user_id"] = json!(user);
+    service.post(&format!("/api/v2/generations/{id}/outcome"), &body).await
+}
+
+/// What a user has used of the hourly dollars.
+async fn dollars(service: &Service, user: &str) -> f64 {
+    let usage = service.get(&format!("/api/v2/usage?user_id={user}")).await;
+    let limits = usage["limits"].as_array().unwrap();
+    let own = limits.iter().find(|limit| limit["scope"] == "USER" && limit["unit"] == "usd");
+    own.unwrap_or_else(|| panic!("{usage}"))["used"].as_f64().unwrap()
+}
+
+#[tokio::test]
+async fn any_instance_takes_the_outcome_of_a_generation_once() {
+    let (redis, postgres) = tokio::try_join!(RedisServer::start(), PostgresServer::start()).unwrap();
+    let (redis_url, database) = (redis.url(), postgres.create_database().await.unwrap());
+    let environment = [("REDIS_URL", &*redis_url), ("DATABASE_URL", &*database)];
+    let migrated = picarcade(&TempDir::new().unwrap(), &environment).arg("migrate").status().await.unwrap();
+    assert!(migrated.success());
+    let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
+    tokio::join!(connected(&one), connected(&two));
+
+    // Told at once, before the first instance need have written anything.
+    let reserved = generate(&one, "ann", true).await;
+    assert!((dollars(&two, "ann").await - 0.03).abs() < 1e-9);
+    let good = json!({"success": true, "actual_cost": 0.05, "actual_time": 21.5});
+    let (status, first) = report(&two, &reserved, "ann", good.clone()).await;
+    assert_eq!((status, &first["recorded"], &first["settlement"]), (200, &json!(true), &json!("settled")));
+    assert!((dollars(&one, "ann").await - 0.05).abs() < 1e-9);
+    for service in [&one, &two] {
+        let (status, again) =
+            report(service, &reserved, "ann", json!({"success": false, "actual_cost": 9.0})).await;
+        assert_eq!(
+            (status, &again["recorded"], &again["settlement"]),
+            (200, &json!(false), &json!("repeated"))
+        );
+    }
+    assert!((dollars(&one, "ann").await - 0.05).abs() < 1e-9);
+
+    let other = generate(&one, "ann", false).await;
+    for (id, user) in [
+        (&*other, "bob"),
+        ("0192a3b4-0000-7000-8000-000000000000", "ann"),
+        ("nonsense", "ann"),
+        ("%00", "ann"),
+    ] {
+        assert_eq!(report(&two, id, user, good.clone()).await.0, 404, "{id} {user}");
+    }
+    let (status, unreserved) =
+        report(&two, &other, "ann", json!({"success": false, "error_kind": "timeout", "actual_time": 60}))
+            .await;
+    assert_eq!(
+        (status, &unreserved["recorded"], &unreserved["settlement"]),
+        (200, &json!(true), &json!("unknown"))
+    );
+
+    let rows = |table: &str, columns: &str, id: &str| {
+        let sql = format!("SELECT {columns} FROM {table} WHERE generation_id = '{id}'");
+        let (postgres, database) = (&postgres, &database);
+        async move { postgres.psql_at(database, &sql).await.unwrap().trim().to_owned() }
+    };
+    let deadline = Instant::now() + PATIENCE;
+    for (table, columns, id, expected) in [
+        (
+            "model_selection_logs",
+            "estimated_cost, actual_cost, estimated_time, actual_time, success",
+            &reserved,
+            "0.030000|0.050000|30|21.5|t",
+        ),
+        (
+            "cost_tracking",
+            "estimated_cost, actual_cost, operation_type, success",
+            &reserved,
+            "0.030000|0.050000|generation|t",
+        ),
+        (
+            "model_selection_logs",
+            "actual_cost, actual_time, success, error_message",
+            &other,
+            "0.030000|60|f|timeout",
+        ),
+        (
+            "cost_tracking",
+            "estimated_cost, actual_cost, success, error_message",
+            &other,
+            "0.030000|0.030000|f|timeout",
+        ),
+    ] {
+        while rows(table, columns, id).await != expected {
+            assert!(Instant::now() < deadline, "{table}: {}", rows(table, columns, id).await);
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_restart_forgets_no_generation() {
+    let mut service = Service::start(&[]).await;
+    let id = generate(&service, "ann", true).await;
+    service.signal("TERM");
+    assert!(service.child.wait().await.unwrap().success());
+    let service = Service::start_in(service.directory, &[], &[]).await;
+    let good = json!({"success": true, "actual_cost": 0.05, "actual_time": 21.5});
+    assert_eq!(report(&service, &id, "bob", good.clone()).await.0, 404);
+    let (status, first) = report(&service, &id, "ann", good.clone()).await;
+    assert_eq!((status, &first["recorded"]), (200, &json!(true)));
+    assert_eq!(report(&service, &id, "ann", good).await.1["recorded"], json!(false));
+    let stats = service.get("/api/v2/stats?period=1h").await;
+    assert_eq!(stats["cost_spent"], json!(0.05));
+}
+
+/// The names of the models that can be used now.
+async fn available(service: &Service) -> Vec<Value> {
+    let models = service.get("/api/v2/models/available").await;
+    let models = models["models"].as_array().unwrap().iter();
+    models.filter(|model| model["available"] == true).map(|model| model["name"].clone()).collect()
+}
+
+#[tokio::test]
+async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_both() {
+    let redis = RedisServer::start().await.unwrap();
+    let url = redis.url();
+    let environment = [
+        ("REDIS_URL", &*url),
+        ("PICARCADE_ADMIN_TOKEN", "root"),
+        ("RATE_LIMIT_REQUESTS_PER_MINUTE", "0"),
+        ("RATE_LIMIT_REQUESTS_PER_HOUR", "0"),
+        ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0"),
+        ("CIRCUIT_BREAKER_TIMEOUT", "6"),
+        ("CIRCUIT_BREAKER_SUCCESS_THRESHOLD", "1"),
+    ];
+    let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
+    tokio::join!(connected(&one), connected(&two));
+    let model = json!("black-forest-labs/flux-kontext-max");
+    let ask = async |service: &Service| {
+        service.process(json!({"prompt": "make the sky purple", "active_image": true})).await
+    };
+    let seen = async |service: &Service, state: &str| {
+        let breakers =
+            service.request(Method::GET, "/admin/breakers").bearer_auth("root").send().await.unwrap();
+        let breakers: Value = breakers.json().await.unwrap();
+        let breakers = breakers["breakers"].as_array().unwrap().clone();
+        breakers.iter().any(|breaker| breaker["name"] == "replicate" && breaker["state"] == state)
+    };
+    let failed = json!({"success": false, "error_kind": "provider_error"});
+    // Each is told of fewer than it takes; what one hears, the other counts.
+    for service in [&one, &two, &one, &two, &one] {
+        let id = ask(service).await["generation_id"].as_str().unwrap().to_owned();
+        assert_eq!(report(service, &id, "anonymous", failed.clone()).await.0, 200);
+    }
+    let deadline = Instant::now() + PATIENCE;
+    for service in [&one, &two] {
+        while ask(service).await["model_to_use"] == model {
+            assert!(Instant::now() < deadline, "five failures did not open the breaker");
+        }
+        let answer = ask(service).await;
+        assert_eq!(answer["model_to_use"], "runway_gen4_image", "{answer}");
+        assert!(answer["degraded"].as_array().unwrap().contains(&json!("model_unavailable")), "{answer}");
+        assert!(!available(service).await.contains(&model));
+    }
+    // After its open time it is tried again, and one success brings it back.
+    let deadline = Instant::now() + PATIENCE * 2;
+    for service in [&one, &two] {
+        while ask(service).await["model_to_use"] != model {
+            assert!(Instant::now() < deadline, "it never came back");
+        }
+        let id = ask(service).await["generation_id"].as_str().unwrap().to_owned();
+        report(service, &id, "anonymous", json!({"success": true, "actual_cost": 0.03})).await;
+        while !seen(service, "closed").await {
+            assert!(Instant::now() < deadline, "it never closed");
+        }
+        assert!(available(service).await.contains(&model));
+    }
+    // What an operator orders holds for all.
+    let order = one.request(Method::POST, "/admin/breakers/replicate/force-open").bearer_auth("root");
+    assert_eq!(order.send().await.unwrap().status(), 200);
+    while !seen(&two, "forced_open").await {
+        assert!(Instant::now() < deadline, "the order was not passed on");
+    }
+}

@@ -20,7 +20,7 @@ use picarcade_flow::{
 };
 use picarcade_intent::{Anthropic, Catalogue, Matrix, OpenAi, Problem, Provider, Replicate, Severity};
 use picarcade_ratelimit::{Ledger, Limiter, RedisStore, Scope, Unit, Window};
-use picarcade_redis::{DriverKind, RedisHandle};
+use picarcade_redis::{DriverKind, RedisHandle, Role};
 use thiserror::Error;
 
 use crate::config::{BreakerSettings, Config, Database, Llm, LlmProvider, RedisSettings};
@@ -323,6 +323,10 @@ impl RemoteWatch for Watch {
 
     fn last_error(&self) -> Option<String> {
         self.0.status().last_error.map(str::to_owned)
+    }
+
+    fn is_on_backup(&self) -> bool {
+        self.0.status().active == Role::Backup
     }
 }
 

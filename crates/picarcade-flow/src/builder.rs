@@ -1,6 +1,7 @@
 //! Puts a flow service together from parts that arrive through their traits.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use picarcade_analytics::{Recorder, Store};
@@ -152,6 +153,7 @@ impl FlowBuilder {
         let shared = Arc::new(Shared {
             policy: self.policy,
             rules: ArcSwap::from_pointee(self.rules),
+            rules_refused: AtomicBool::new(false),
             caches,
             watch: self.watch,
             breakers: self.breakers,

@@ -1,12 +1,15 @@
 //! The state of every part, from background checks: a probe never causes a call, least of all a paid one.
 //!
 //! A lost Redis or database makes the service degraded, never unhealthy: it goes on answering. Unhealthy is only a flow that
-//! cannot write what it owes to any place, the disk included.
+//! cannot write what it owes to any place, the disk included, and gives events up. The kind of a last error stays to be
+//! read after the part has recovered.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use picarcade_analytics::Store;
 use picarcade_breaker::State;
 use picarcade_ratelimit::Mode;
 use serde::Serialize;
@@ -78,12 +81,27 @@ pub trait RemoteWatch: Send + Sync + std::fmt::Debug {
     fn latency(&self) -> Option<Duration>;
     /// The kind of its last error, never its text.
     fn last_error(&self) -> Option<String>;
+    /// Whether a stand-in serves because the one that should is gone.
+    fn is_on_backup(&self) -> bool;
 }
 
 /// What the last background check found.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Checked {
-    database: Option<Result<Duration, String>>,
+    database: Database,
+    /// Events given up since the process began, and whether any were since the check before.
+    dropped: u64,
+    losing: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Database {
+    /// `None` while it does not answer, and before the first check.
+    latency: Option<Duration>,
+    down: bool,
+    /// Its schema is not the one that this build works with.
+    schema: Option<String>,
+    last_error: Option<String>,
 }
 
 /// Checks until the service is gone.
@@ -97,14 +115,38 @@ pub(crate) fn spawn_checks(shared: &Arc<Shared>) {
 }
 
 async fn check(weak: &Weak<Shared>) -> Option<Duration> {
-    let store = Arc::clone(&weak.upgrade()?.store);
-    let database = match tokio::time::timeout(PATIENCE, store.ping()).await {
-        Ok(Ok(latency)) => Ok(latency),
-        Ok(Err(error)) => Err(error.kind().to_owned()),
-        Err(_) => Err("timeout".to_owned()),
+    let (store, before) = {
+        let shared = weak.upgrade()?;
+        (Arc::clone(&shared.store), shared.checked.load_full())
     };
-    weak.upgrade()?.checked.store(Arc::new(Checked { database: Some(database) }));
+    let database = check_database(&*store, before.database.last_error.clone()).await;
+    let shared = weak.upgrade()?;
+    let dropped = shared.recorder.counters().dropped;
+    let losing = dropped > before.dropped;
+    shared.checked.store(Arc::new(Checked { database, dropped, losing }));
     Some(INTERVAL)
+}
+
+async fn check_database(store: &dyn Store, last_error: Option<String>) -> Database {
+    let answered = tokio::time::timeout(PATIENCE, async {
+        let latency = store.ping().await?;
+        Ok((latency, store.schema().await?))
+    });
+    let failed =
+        |kind: &str| Database { down: true, last_error: Some(kind.to_owned()), ..Database::default() };
+    match answered.await {
+        Ok(Ok((latency, schema))) => Database {
+            latency: Some(latency),
+            down: false,
+            schema: (!schema.is_current()).then(|| schema.to_string()),
+            last_error,
+        },
+        Ok(Err(error)) => {
+            let error: picarcade_analytics::Error = error;
+            failed(error.kind())
+        }
+        Err(_) => failed("timeout"),
+    }
 }
 
 impl Shared {
@@ -112,10 +154,10 @@ impl Shared {
         let checked = self.checked.load();
         let components = BTreeMap::from([
             ("cache", self.cache_health()),
-            ("database", database_health(checked.database.as_ref())),
+            ("database", database_health(&checked.database)),
             ("circuit_breakers", self.breakers_health()),
             ("rate_limiter", self.limiter_health()),
-            ("flow", self.flow_health()),
+            ("flow", self.flow_health(&checked)),
         ]);
         let mut summary = HealthSummary { total: components.len(), ..HealthSummary::default() };
         for component in components.values() {
@@ -131,11 +173,18 @@ impl Shared {
 
     fn cache_health(&self) -> ComponentHealth {
         let watch = self.watch.as_ref();
+        let on_backup = watch.is_some_and(|watch| watch.is_on_backup());
+        let remote = match watch {
+            None => "none",
+            Some(watch) if !watch.is_up() => "down",
+            Some(_) if on_backup => "backup",
+            Some(_) => "primary",
+        };
         ComponentHealth {
-            status: if self.remote_is_up() { Status::Healthy } else { Status::Degraded },
-            latency_ms: watch.and_then(|watch| watch.latency()).map(|latency| latency.as_secs_f64() * 1e3),
+            status: if self.remote_is_up() && !on_backup { Status::Healthy } else { Status::Degraded },
+            latency_ms: watch.and_then(|watch| watch.latency()).map(milliseconds),
             last_error: watch.and_then(|watch| watch.last_error()),
-            details: json!({ "remote": if watch.is_some() { "configured" } else { "none" } }),
+            details: json!({ "remote": remote }),
         }
     }
 
@@ -147,7 +196,10 @@ impl Shared {
         ComponentHealth {
             status: if open == 0 { Status::Healthy } else { Status::Degraded },
             latency_ms: None,
-            last_error: None,
+            last_error: statistics
+                .iter()
+                .find_map(|breaker| breaker.last_failure.filter(|_| breaker.state != State::Closed))
+                .map(|kind| kind.as_str().to_owned()),
             details: json!({ "open": open, "breakers": statistics }),
         }
     }
@@ -155,29 +207,49 @@ impl Shared {
     fn limiter_health(&self) -> ComponentHealth {
         let statistics = self.limiter.statistics();
         let status = if statistics.mode == Mode::Local { Status::Degraded } else { Status::Healthy };
-        ComponentHealth { status, latency_ms: None, last_error: None, details: json!(statistics) }
+        let local = (statistics.mode == Mode::Local).then(|| "store_unavailable".to_owned());
+        ComponentHealth { status, latency_ms: None, last_error: local, details: json!(statistics) }
     }
 
-    fn flow_health(&self) -> ComponentHealth {
+    fn flow_health(&self, checked: &Checked) -> ComponentHealth {
         let counters = self.recorder.counters();
-        let status = if self.recorder.spooling() { Status::Degraded } else { Status::Healthy };
+        let refused = self.rules_refused.load(Ordering::Relaxed);
+        let (status, last_error) = if checked.losing {
+            (Status::Unhealthy, Some("events_lost"))
+        } else if self.recorder.spooling() || counters.spooled > 0 {
+            (Status::Degraded, Some(counters.last_error.unwrap_or("events_spooled")))
+        } else if refused {
+            (Status::Degraded, Some("rules_refused"))
+        } else {
+            (Status::Healthy, None)
+        };
+        let last_error = last_error.map(str::to_owned);
+        let rules = self.rules.load();
         let details = json!({
             "mode": self.policy.mode.as_str(),
+            "matrix_version": rules.matrix.version(),
+            "catalogue_version": rules.catalogue.version(),
+            "rules_refused": refused,
             "provider": self.ai.as_ref().map(|ai| ai.provider.name()),
             "model": self.ai.as_ref().map(|ai| ai.provider.model()),
             "classifications_in_flight": self.ai.as_ref().map_or(0, |ai| ai.bulkhead.in_use()),
             "classifications_queued": self.ai.as_ref().map_or(0, |ai| ai.bulkhead.queued()),
             "analytics": counters,
         });
-        ComponentHealth { status, latency_ms: None, last_error: None, details }
+        ComponentHealth { status, latency_ms: None, last_error, details }
     }
 }
 
-fn database_health(checked: Option<&Result<Duration, String>>) -> ComponentHealth {
-    let (status, latency_ms, last_error) = match checked {
-        None => (Status::Healthy, None, None),
-        Some(Ok(latency)) => (Status::Healthy, Some(latency.as_secs_f64() * 1e3), None),
-        Some(Err(kind)) => (Status::Degraded, None, Some(kind.clone())),
-    };
-    ComponentHealth { status, latency_ms, last_error, details: json!({}) }
+fn database_health(checked: &Database) -> ComponentHealth {
+    let well = !checked.down && checked.schema.is_none();
+    ComponentHealth {
+        status: if well { Status::Healthy } else { Status::Degraded },
+        latency_ms: checked.latency.map(milliseconds),
+        last_error: checked.last_error.clone(),
+        details: json!({ "reachable": !checked.down, "schema": checked.schema }),
+    }
+}
+
+fn milliseconds(latency: Duration) -> f64 {
+    latency.as_secs_f64() * 1e3
 }

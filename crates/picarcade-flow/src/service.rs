@@ -1,6 +1,7 @@
 //! The flow service: what a program holds, and the parts behind it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -33,6 +34,7 @@ const STATISTICS_FLUSH: Duration = Duration::from_secs(1);
 pub(crate) struct Shared {
     pub(crate) policy: Policy,
     pub(crate) rules: ArcSwap<Rules>,
+    pub(crate) rules_refused: AtomicBool,
     pub(crate) caches: CacheLevels,
     pub(crate) watch: Option<Arc<dyn RemoteWatch>>,
     pub(crate) breakers: Registry,
@@ -211,6 +213,12 @@ impl FlowService {
     /// Puts another matrix and catalogue in force, for every request that begins from now on.
     pub fn replace_rules(&self, rules: Rules) {
         self.shared.rules.store(Arc::new(rules));
+        self.shared.rules_refused.store(false, Ordering::Relaxed);
+    }
+
+    /// Lets health say that newer rules were wrong, so that the old ones are still in force; until good ones come.
+    pub fn refuse_rules(&self) {
+        self.shared.rules_refused.store(true, Ordering::Relaxed);
     }
 
     /// The state of every part, as the last background check and the parts themselves tell it. Costs no call.

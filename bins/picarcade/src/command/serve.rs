@@ -31,9 +31,10 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let address = listener.local_addr().map_err(|error| Failure::work(error.to_string()))?;
     config.check_exposure(address, arguments.insecure)?;
     let mut stop = Signals::new()?;
+    let watched = reload::Watched::new(&config);
     let wired = wiring::wire(&config, wiring::Purpose::Service).await?;
     let config = Arc::new(config);
-    reload::spawn(Arc::clone(&config), wired.flow.clone());
+    reload::spawn(watched, Arc::clone(&config), wired.flow.clone());
     if let Some(redis) = wired.redis.clone() {
         tokio::spawn(async move {
             if redis.ready(REDIS_PATIENCE).await.is_err() {

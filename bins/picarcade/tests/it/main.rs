@@ -12,5 +12,6 @@ mod http;
 mod identity;
 mod operators;
 mod outcomes;
+mod reload;
 mod service;
 mod with_ai;

@@ -1,0 +1,115 @@
+//! Matrix and catalogue replaced while requests run: every answer is of one set, and a wrong file changes nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use picarcade_intent::Matrix;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::service::{PATIENCE, Service};
+
+const OLD: &str = "black-forest-labs/flux-1.1-pro";
+const NEW: &str = "black-forest-labs/flux-kontext-max";
+
+/// As careful programs replace a file: whoever reads it sees the old one or the new one.
+fn replace(file: &std::path::Path, text: &str) {
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::rename(beside, file).unwrap();
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "never: {what}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_are_swapped_as_one_under_load_and_a_wrong_file_keeps_the_old_ones() {
+    let directory = TempDir::new().unwrap();
+    let (matrix, models) = (directory.path().join("matrix.csv"), directory.path().join("models.toml"));
+    let (old_matrix, old_models) =
+        (Matrix::embedded().to_csv(), include_str!("../../../../crates/picarcade-intent/data/models.toml"));
+    std::fs::write(&matrix, &old_matrix).unwrap();
+    std::fs::write(&models, old_models).unwrap();
+    let environment = [
+        ("PICARCADE_RULES", matrix.to_str().unwrap()),
+        ("PICARCADE_MODELS", models.to_str().unwrap()),
+        ("RATE_LIMIT_REQUESTS_PER_MINUTE", "0"),
+        ("RATE_LIMIT_REQUESTS_PER_HOUR", "0"),
+        ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0"),
+    ];
+    let service = Arc::new(Service::start_in(directory, &environment, &[]).await);
+    let versions = async || {
+        let shown = service.get("/api/v2/decision-matrix").await;
+        (shown["version"].clone(), shown["catalogue_version"].clone())
+    };
+    let flow = async || service.get("/health/detailed").await["components"]["flow"].clone();
+    let stop = Arc::new(AtomicBool::new(false));
+    let load = |user: usize| {
+        let (service, stop) = (Arc::clone(&service), Arc::clone(&stop));
+        tokio::spawn(async move {
+            let (mut answers, mut changed) = (0, false);
+            while !stop.load(Ordering::Relaxed) {
+                let answer =
+                    service.process(json!({"prompt": "a red fox", "user_id": format!("u{user}")})).await;
+                let parameters = answer["model_parameters"].as_object().unwrap();
+                // The old model makes pictures of a size; the new one is only sent a guidance, which the new catalogue doubles.
+                if answer["model_to_use"] == OLD {
+                    assert!(!changed && parameters.contains_key("width"), "{answer}");
+                } else {
+                    assert_eq!(
+                        (&answer["model_to_use"], &parameters["guidance"]),
+                        (&json!(NEW), &json!(7.0)),
+                        "{answer}"
+                    );
+                    changed = true;
+                }
+                answers += 1;
+            }
+            assert!(changed);
+            answers
+        })
+    };
+    let loads: Vec<_> = (0..4).map(load).collect();
+    let first = versions().await;
+    assert_eq!(
+        (&flow().await["details"]["matrix_version"], &flow().await["details"]["catalogue_version"]),
+        (&first.0, &first.1)
+    );
+
+    // Wrong in either file, told by a signal or found by looking: nothing changes, and health says so.
+    replace(&matrix, "nonsense");
+    service.signal("HUP");
+    until("the wrong matrix is refused", async || flow().await["last_error"] == "rules_refused").await;
+    assert_eq!((flow().await["status"].clone(), versions().await), (json!("degraded"), first.clone()));
+    replace(&matrix, &old_matrix);
+    until("the old matrix is taken back", async || flow().await["details"]["rules_refused"] == false).await;
+    replace(&models, "[[models]]\nname = 1");
+    until("the wrong catalogue is refused", async || flow().await["details"]["rules_refused"] == true).await;
+    assert_eq!(versions().await, first);
+
+    // The new matrix names the new model, whose guidance the new catalogue doubles. The catalogue comes first, so that no
+    // set of the two is wrong.
+    let new_models =
+        old_models.replacen("[models.parameters]\nguidance = 3.5", "[models.parameters]\nguidance = 7.0", 1);
+    assert_ne!(new_models, old_models);
+    replace(&models, &new_models);
+    until("the new catalogue is in force", async || versions().await.1 != first.1).await;
+    replace(&matrix, &old_matrix.replace(OLD, NEW));
+    service.signal("HUP");
+    until("the new matrix is in force", async || versions().await.0 != first.0).await;
+    assert_eq!(
+        (flow().await["details"]["rules_refused"].clone(), flow().await["last_error"].clone()),
+        (json!(false), Value::Null)
+    );
+    let answer = service.process(json!({"prompt": "a red fox", "user_id": "u0"})).await;
+    assert_eq!(answer["model_to_use"], NEW);
+    stop.store(true, Ordering::Relaxed);
+    for load in loads {
+        assert!(load.await.unwrap() > 0);
+    }
+}

@@ -10,7 +10,6 @@ mod document;
 mod fleet;
 mod http;
 mod identity;
-mod metrics;
 mod operators;
 mod outcomes;
 mod reload;

@@ -87,7 +87,7 @@ impl LocalClassifier {
             }
         });
         let shrink = scale(length(&text));
-        let mut scores = self.model.scales();
+        let mut scores = [self.model.scale(); Sense::COUNT];
         for ((score, words), places) in scores.iter_mut().zip(words).zip(places) {
             *score *= words as f32 * shrink + places as f32;
         }

@@ -30,6 +30,8 @@ pub struct Verdict {
     pub found: PromptType,
     /// Its probability.
     pub confidence: f32,
+    /// The probability that the wanted type was given.
+    pub of_wanted: f32,
     /// Whether the facts alone leave more than one type.
     pub open: bool,
 }
@@ -56,9 +58,11 @@ pub fn evaluate(classifier: &LocalClassifier, judged: &[Judged]) -> Evaluation {
             }
         }
         let open = types.len() > 1;
+        let wanted = decide(judged.goal);
+        let of_wanted = types.iter().find(|(known, _)| *known == wanted).map_or(0.0, |(_, of)| *of);
         let best = types.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
         let (found, confidence) = best.unwrap_or((PromptType::NewImage, 0.0));
-        Verdict { judged: judged.clone(), wanted: decide(judged.goal), found, confidence, open }
+        Verdict { judged: judged.clone(), wanted, found, confidence, of_wanted, open }
     });
     Evaluation { verdicts: verdicts.collect() }
 }
@@ -108,6 +112,12 @@ impl Evaluation {
             *counts.entry((verdict.wanted, verdict.found)).or_default() += 1;
         }
         counts
+    }
+
+    /// The mean negative logarithm of the probability that the right type was given, in nats: what a gambler would lose.
+    pub fn log_loss(&self) -> f64 {
+        let losses = self.verdicts.iter().map(|verdict| -f64::from(verdict.of_wanted.max(1e-6)).ln());
+        losses.sum::<f64>() / self.verdicts.len().max(1) as f64
     }
 
     /// The expected calibration error over ten bins of equal width (Naeini, Cooper, Hauskrecht 2015): how far, on

@@ -18,14 +18,16 @@ use crate::local::train::generate::{Example, generate};
 use crate::local::train::random::Random;
 
 /// Examples for each language and sense.
-const EACH: usize = 1_000;
+const EACH: usize = 3_000;
 const EPOCHS: usize = 6;
 const RATE: f32 = 0.15;
 const SMOOTHING: f32 = 0.04;
-const DROPOUT: f64 = 0.2;
+const DROPOUT: f64 = 0.4;
 const DECAY: f32 = 1e-6;
 /// In how many examples a feature must be to count.
 const SEEN: u32 = 5;
+/// The smallest weight that differs from none.
+const STEP: f32 = 0.04;
 /// How much sharper the final model is than the temperature says: held-out templates are harder than what people write,
 /// and the final model has learned from them as well. Set by judgement after a look at both judged sets.
 const SHARPER: f32 = 1.2;
@@ -46,7 +48,10 @@ pub struct Trained {
 
 /// Trains a model on a corpus. Deterministic; takes a minute or two.
 pub fn train(corpus: &Corpus) -> Trained {
-    let examples = generate(corpus, EACH, SEED);
+    train_on(&generate(corpus, EACH, SEED))
+}
+
+fn train_on(examples: &[Example]) -> Trained {
     let (held_out, seen): (Vec<&Example>, Vec<&Example>) =
         examples.iter().partition(|example| example.held_out);
     let draft: &'static [u8] = Fitted::to(&seen).file([1.0; Regime::COUNT]).leak();
@@ -113,8 +118,8 @@ impl Fitted {
     }
 
     /// The rows of the model file: the features that matter most are placed first.
-    fn rows(&self, step: f32) -> Vec<(u8, [i8; Sense::COUNT])> {
-        let mut rows = vec![(0, [0; Sense::COUNT]); ROWS];
+    fn rows(&self) -> Vec<(u8, Row)> {
+        let mut rows = vec![(0, [0.0; Sense::COUNT]); ROWS];
         let weight = |at: usize| {
             let (count, row) = self.counts.get(at).zip(self.weights.get(at))?;
             let spread = row.iter().map(|weight| weight * weight).sum::<f32>();
@@ -130,22 +135,18 @@ impl Fitted {
                 continue;
             }
             if let Some(free) = pair.iter_mut().find(|(taken, _)| *taken == 0) {
-                *free = (check, weights.map(|weight| (weight / step).round().clamp(-127.0, 127.0) as i8));
+                *free = (check, weights.map(|weight| weight / STEP));
             }
         }
         rows
     }
 
     fn placed(&self) -> usize {
-        self.rows(1.0).iter().filter(|(check, _)| *check != 0).count()
+        self.rows().iter().filter(|(check, _)| *check != 0).count()
     }
 
     fn file(&self, sharpness: [f32; Regime::COUNT]) -> Vec<u8> {
-        let highest =
-            self.weights.iter().flatten().fold(0.0_f32, |highest, weight| highest.max(weight.abs()));
-        // A handful of extreme weights must not cost all others their precision.
-        let step = (highest / 127.0).min(0.02);
-        model::write([step * VALUE; Sense::COUNT], sharpness, &self.rows(step))
+        model::write(STEP * VALUE, sharpness, &self.rows())
     }
 }
 
@@ -234,9 +235,9 @@ mod tests {
 
     #[test]
     fn training_learns_its_corpus_and_gives_the_same_bytes_again() {
-        let corpus = || Corpus::parse(&[CORPUS]).unwrap();
-        let trained = train(&corpus());
-        assert_eq!(trained.file, train(&corpus()).file);
+        let train = || train_on(&generate(&Corpus::parse(&[CORPUS]).unwrap(), 500, SEED));
+        let trained = train();
+        assert_eq!(trained.file, train().file);
         let classifier = LocalClassifier::parse(trained.file.leak()).unwrap();
         let image = Facts { active_image: true, ..Facts::default() };
         assert_eq!(classifier.goals("remove the hat", image).best().0, crate::Goal::Edit);

@@ -21,7 +21,12 @@ fn write_report(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
     heading(page, "prompts")?;
     row(page, "all", evaluation.tally(|_| true))?;
     row(page, "facts leave several types open", evaluation.tally(|verdict| verdict.open))?;
-    writeln!(page, "\nExpected calibration error, ten bins: {:.3}\n", evaluation.calibration_error())?;
+    writeln!(
+        page,
+        "\nExpected calibration error, ten bins: {:.3}; log loss: {:.3}\n",
+        evaluation.calibration_error(),
+        evaluation.log_loss()
+    )?;
     table(page, "type", evaluation.by(|verdict| verdict.wanted.as_str().to_owned()))?;
     table(page, "goal", evaluation.by(|verdict| verdict.judged.goal.to_string()))?;
     table(page, "language", evaluation.by(|verdict| verdict.judged.language.clone()))?;

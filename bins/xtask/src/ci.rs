@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::check::{features, house, layers, licences};
+use crate::check::{documents, features, house, layers, licences};
 use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
@@ -11,8 +11,9 @@ use crate::step::{cargo, execute, step};
 type Check = (&'static str, fn() -> Result<()>);
 
 /// The checks in order.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     ("house", house::check),
+    ("documents", documents::check),
     ("layers", || layers::check(&Metadata::read()?)),
     ("licences", || licences::check(&Metadata::read()?)),
     ("format", format),
@@ -27,6 +28,7 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
         let known: Vec<_> = CHECKS.iter().map(|(name, _)| *name).collect();
         bail!("there is no check {unknown:?}; there are {}", known.join(", "));
     }
+    setup::run()?;
     step("components", setup::components)?;
     let mut failed = Vec::new();
     for (name, check) in CHECKS {

@@ -9,6 +9,7 @@ mod check;
 mod ci;
 mod classifier;
 mod house;
+mod load;
 mod metadata;
 mod setup;
 mod step;
@@ -21,8 +22,9 @@ cargo xtask <command>
 
   setup            what the tests need of this machine: looks for it, and installs it as root on Debian
   test [ARGS]      setup, then all tests; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
-  ci [CHECK…]      every check beside the tests: house, layers, licences, format, clippy, features, docs
+  ci [CHECK…]      every check beside the tests: house, documents, layers, licences, format, clippy, features, docs
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
+  load [ARGS]      the service under load, closed and open loop: a table; ARGS: --seconds --users --rate --ai-ms N, --fleet
   train [FILE]     the local classifier's model from its corpus
   eval             the local classifier judged; prints the page, and writes it to docs/evaluation.md
   help             this";
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "ci" => ci::run(rest),
         "bench" => bench::run(rest),
+        "load" => load::run(rest),
         "train" => classifier::train(rest),
         "eval" => classifier::eval(),
         "help" | "-h" | "--help" => {

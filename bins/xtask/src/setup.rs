@@ -1,4 +1,4 @@
-//! What the tests need of the machine: Redis with TLS, PostgreSQL's server, pgbouncer; for the checks also rustfmt and clippy.
+//! What the tests need of the machine: Redis with TLS, PostgreSQL's server, pgbouncer, promtool; for the checks also rustfmt and clippy.
 //!
 //! Looking takes a fraction of a second. What is missing is installed when we are root on a Debian, without starting
 //! services; otherwise one line says what to install.
@@ -18,10 +18,11 @@ struct Need {
     is_there: fn() -> bool,
 }
 
-const NEEDS: [Need; 3] = [
+const NEEDS: [Need; 4] = [
     Need { what: "redis-server 7 or newer, with TLS", package: "redis-server", is_there: redis },
     Need { what: "the server programs of PostgreSQL 14 or newer", package: "postgresql", is_there: postgres },
     Need { what: "pgbouncer", package: "pgbouncer", is_there: || on_path("pgbouncer").is_some() },
+    Need { what: "promtool", package: "prometheus", is_there: || on_path("promtool").is_some() },
 ];
 
 /// Keeps Debian's packages from starting the services that they bring.

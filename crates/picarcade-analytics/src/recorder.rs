@@ -93,6 +93,13 @@ impl Recorder {
         self.shared.counters()
     }
 
+    /// Sets the series `picarcade_analytics_…` to the present counters. To be called before a scrape; now and then the
+    /// recorder does it by itself.
+    #[cfg(feature = "metrics")]
+    pub fn publish_metrics(&self) {
+        crate::publish::publish(&self.counters());
+    }
+
     /// Whether the store is not taking rows, so that they go to the spool (or wait in memory where there is none).
     pub fn spooling(&self) -> bool {
         self.shared.is_down()

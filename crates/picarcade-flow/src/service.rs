@@ -236,6 +236,11 @@ impl FlowService {
         &self.shared.caches
     }
 
+    /// How many AI calls are under way, and how many requests wait for a place among them.
+    pub fn classifications(&self) -> (usize, usize) {
+        self.shared.ai.as_ref().map_or((0, 0), |ai| (ai.bulkhead.in_use(), ai.bulkhead.queued()))
+    }
+
     /// The way of events to the database, for its counters.
     pub fn recorder(&self) -> &Recorder {
         &self.shared.recorder

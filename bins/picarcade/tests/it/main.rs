@@ -10,6 +10,7 @@ mod document;
 mod fleet;
 mod http;
 mod identity;
+mod metrics;
 mod operators;
 mod outcomes;
 mod reload;

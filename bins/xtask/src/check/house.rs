@@ -43,7 +43,7 @@ pub(crate) fn check() -> Result<()> {
 }
 
 /// What git has or would take; in a tree without git, everything but what a build makes.
-fn files(root: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root);
     if let Ok(list) = read(&mut git) {

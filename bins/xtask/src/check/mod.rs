@@ -1,5 +1,6 @@
 //! The checks that cargo does not have.
 
+pub(crate) mod documents;
 pub(crate) mod features;
 pub(crate) mod house;
 pub(crate) mod layers;

@@ -71,20 +71,18 @@ fn example(language: &Language, template: &Template, random: &mut Random) -> Exa
         };
         let others: Vec<&Template> = language.templates.iter().filter(later).collect();
         if let Some(other) = random.choose(&others) {
-            language.write_slot("then", random, &mut prompt);
-            prompt.push_str(&read(language, other, random));
+            append(&mut prompt, &slot(language, "then", random));
+            append(&mut prompt, &read(language, other, random));
             sense = joined(template.sense, other.sense).unwrap_or(sense);
         }
     }
     if !template.bare {
         if random.chance(0.2) {
-            let mut framed = String::new();
-            language.write_slot("pre", random, &mut framed);
-            framed.push_str(&prompt);
-            prompt = framed;
+            let request = std::mem::replace(&mut prompt, slot(language, "pre", random));
+            append(&mut prompt, &request);
         }
         if random.chance(0.15) {
-            language.write_slot("post", random, &mut prompt);
+            append(&mut prompt, &slot(language, "post", random));
         }
     }
     // A few bare words describe a picture when nothing is open, and change what is open otherwise.
@@ -106,6 +104,29 @@ fn read(language: &Language, template: &Template, random: &mut Random) -> String
     let mut prompt = String::new();
     template.pattern.write(language, random, &mut prompt);
     prompt
+}
+
+fn slot(language: &Language, name: &str, random: &mut Random) -> String {
+    let mut text = String::new();
+    language.write_slot(name, random, &mut text);
+    text
+}
+
+/// Puts text behind text, as separate words where the script separates words.
+fn append(text: &mut String, next: &str) {
+    let (Some(before), Some(after)) = (text.chars().next_back(), next.chars().next()) else {
+        return text.push_str(next);
+    };
+    let touches = |c: char| c.is_whitespace() || is_unspaced(c);
+    if !(touches(before) || touches(after) || matches!(after, ',' | '.' | ';' | ':' | '!' | '?')) {
+        text.push(' ');
+    }
+    text.push_str(next);
+}
+
+/// Chinese and Japanese are written without spaces.
+const fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}')
 }
 
 /// What two requests in a row ask for, where that is beyond doubt.
@@ -130,4 +151,24 @@ fn regime(sense: Sense, random: &mut Random) -> Regime {
         }
     }
     Regime::Nothing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::append;
+
+    #[test]
+    fn frames_are_words_of_their_own() {
+        for (before, after, whole) in [
+            ("could you", "remove it", "could you remove it"),
+            ("remove it", ", please", "remove it, please"),
+            ("hocam ", "sil", "hocam sil"),
+            ("请", "把天空变亮", "请把天空变亮"),
+            ("", "sky", "sky"),
+        ] {
+            let mut text = before.to_owned();
+            append(&mut text, after);
+            assert_eq!(text, whole);
+        }
+    }
 }

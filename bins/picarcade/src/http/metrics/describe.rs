@@ -1,0 +1,77 @@
+//! What each series means: the HELP of `/metrics`.
+//!
+//! The crates write their own series; they are described here too, because whoever installs the recorder gives the reader
+//! one page, and a test lets `promtool` read it.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+use super::{DURATION, REQUESTS};
+
+const COUNTERS: [(&str, &str); 18] = [
+    (REQUESTS, "Requests, by route, method and status"),
+    ("picarcade_cache_lookups_total", "Lookups of a cache level, by how they ended"),
+    ("picarcade_cache_loads_total", "Loads that a miss of a cache level led to"),
+    ("picarcade_cache_load_errors_total", "Loads that failed"),
+    ("picarcade_cache_coalesced_total", "Lookups that waited for the load of another"),
+    ("picarcade_cache_evictions_total", "Entries that left the process for want of room"),
+    ("picarcade_cache_remote_errors_total", "Calls to the second cache tier that failed"),
+    ("picarcade_limiter_decisions_total", "Decisions of the limiter"),
+    (
+        "picarcade_limiter_mode_changes_total",
+        "Changes between limits that are shared and limits of this instance",
+    ),
+    ("picarcade_breaker_calls_total", "Calls through a breaker, by how they ended"),
+    ("picarcade_breaker_slow_calls_total", "Calls that were slow by the breaker's policy"),
+    ("picarcade_breaker_opened_total", "How often a breaker opened"),
+    ("picarcade_breaker_transitions_total", "Changes of a breaker's state, by the new state and the cause"),
+    (
+        "picarcade_analytics_accepted_total",
+        "Events taken in: the sum of the committed, queued, spooled, dead-lettered and dropped",
+    ),
+    ("picarcade_analytics_committed_total", "Events that the database has acknowledged"),
+    ("picarcade_analytics_dead_lettered_total", "Events that the database rejected, kept in a file"),
+    ("picarcade_analytics_dropped_total", "Events given up, by table and reason"),
+    ("picarcade_analytics_retries_total", "Writes to the database that failed and were repeated"),
+];
+
+const GAUGES: [(&str, &str); 25] = [
+    ("picarcade_build_info", "1; the version is the label"),
+    ("picarcade_draining", "1 while the service is stopping"),
+    ("picarcade_component_status", "The health of a part: 0 healthy, 1 degraded, 2 unhealthy"),
+    ("picarcade_cache_entries", "Entries of a cache level in process"),
+    ("picarcade_cache_bytes", "Bytes that a cache level takes in process"),
+    (
+        "picarcade_cache_saved_dollars",
+        "What the hits of a cache level would have cost as loads, in US dollars",
+    ),
+    ("picarcade_limiter_mode", "1 for the way in which the limiter decides now"),
+    ("picarcade_limiter_subjects", "Subjects that the limiter counts in process"),
+    ("picarcade_limiter_open_reservations", "Reservations that wait in process for their bill"),
+    ("picarcade_budget_limit_dollars", "A limit in US dollars that all users share, by window"),
+    ("picarcade_budget_used_dollars", "What of it is spent and reserved"),
+    ("picarcade_budget_reserved_dollars", "What of it is reserved for bills to come"),
+    ("picarcade_breaker_consecutive_failures", "Failures in a row, now or when the breaker opened"),
+    ("picarcade_breaker_state", "1 for the state that a breaker is in"),
+    ("picarcade_analytics_queued_rows", "Events in memory on their way to the database"),
+    ("picarcade_analytics_queued_bytes", "Bytes that they take"),
+    ("picarcade_analytics_spooled_rows", "Events on disk that wait for the database"),
+    ("picarcade_analytics_spooled_bytes", "Bytes that they take"),
+    ("picarcade_classifications_in_flight", "AI calls under way"),
+    ("picarcade_classifications_queued", "Requests that wait for a place among them"),
+    ("picarcade_redis_connected", "1 while Redis can be reached"),
+    ("picarcade_redis_endpoint", "1 for the endpoint of Redis that serves"),
+    ("picarcade_redis_latency_seconds", "How long the last probe of Redis took"),
+    ("picarcade_redis_used_memory_bytes", "Memory that the serving Redis uses"),
+    ("picarcade_redis_pending_invalidations", "Invalidations that an absent Redis has still to be told"),
+];
+
+/// Describes every series.
+pub(super) fn all() {
+    for (name, help) in COUNTERS {
+        describe_counter!(name, help);
+    }
+    for (name, help) in GAUGES {
+        describe_gauge!(name, help);
+    }
+    describe_histogram!(DURATION, Unit::Seconds, "The time to an answer, by route");
+}

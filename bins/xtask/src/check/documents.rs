@@ -1,0 +1,55 @@
+//! Links in the documents lead somewhere, and the alarms are rules that Prometheus reads.
+//!
+//! Only links to files of the repository are followed; code is not looked into. A link that is broken costs a reader a
+//! search, a rule that is broken costs an alarm.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::house::files;
+use crate::house::root;
+use crate::step::read;
+
+/// The alarms for Prometheus.
+const ALARMS: &str = "docs/deploy/prometheus/alerts.yaml";
+
+/// Fails with a line for each link without an end, and for alarms that cannot be read.
+pub(crate) fn check() -> Result<()> {
+    let root = root();
+    let mut faults = BTreeSet::new();
+    for file in files(&root)?.iter().filter(|file| file.extension().is_some_and(|end| end == "md")) {
+        let text = std::fs::read_to_string(root.join(file)).unwrap_or_default();
+        let place = file.parent().unwrap_or(Path::new(""));
+        for link in links(&text).filter(|link| !root.join(place).join(link).exists()) {
+            faults.insert(format!("{}: there is no {link}", file.display()));
+        }
+    }
+    if !faults.is_empty() {
+        bail!("{}", faults.into_iter().collect::<Vec<_>>().join("\n"));
+    }
+    read(Command::new("promtool").args(["check", "rules", ALARMS]).current_dir(root))?;
+    Ok(())
+}
+
+/// The ends of the links to files, without their fragments, outside of code blocks.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("```")
+        .step_by(2)
+        .flat_map(|prose| prose.split("](").skip(1))
+        .filter_map(|rest| rest.split([')', '#', ' ']).next())
+        .filter(|end| !end.is_empty() && !end.contains("://") && !end.starts_with("mailto:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::links;
+
+    #[test]
+    fn links_to_files_are_found() {
+        let text = "[a](b.md) [c](d/e.md#f) [g](#h) [i](https://example.com)\n```\n[x](y.md)\n```\n[j](../k)";
+        assert_eq!(links(text).collect::<Vec<_>>(), ["b.md", "d/e.md", "../k"]);
+    }
+}

@@ -14,6 +14,9 @@ use crate::prompt_type::PromptType;
 /// How much of an AI's reasoning is kept, in characters.
 const MAX_REASONING_CHARS: usize = 1_000;
 
+/// How many beginnings of an object are tried in a text: each costs at most one reading of the rest of it.
+const MAX_OBJECTS: usize = 32;
+
 /// A usable answer of an AI.
 #[derive(Clone, PartialEq)]
 pub struct Answer {
@@ -94,20 +97,33 @@ impl Answer {
         Self::from_wire(wire, cost_micros)
     }
 
-    /// The same from text. Text models like to put a code fence or a sentence around their JSON; the first object in the
-    /// text counts.
+    /// The same from text. Text models like to put a code fence, a sentence or their thoughts around their JSON; the first
+    /// object in the text that is an answer counts.
     ///
     /// # Errors
     ///
-    /// As [`from_json`](Self::from_json), and [`Unusable::Truncated`] when the object is not closed.
+    /// As [`from_json`](Self::from_json), and [`Unusable::Truncated`] when an object is not closed. Of several mistakes the
+    /// last one counts: thoughts come before the answer.
     pub fn from_text(text: &str, cost_micros: u64) -> Result<Self, Unusable> {
-        let object = text.find('{').and_then(|at| text.get(at..)).ok_or(Unusable::Malformed)?;
-        let mut objects = serde_json::Deserializer::from_str(object).into_iter::<Value>();
-        match objects.next() {
-            Some(Ok(object)) => Self::from_json(object, cost_micros),
-            Some(Err(error)) if error.is_eof() => Err(Unusable::Truncated),
-            _ => Err(Unusable::Malformed),
+        let mut rest = text;
+        let mut mistake = Unusable::Malformed;
+        for _ in 0..MAX_OBJECTS {
+            let Some(object) = rest.find('{').and_then(|at| rest.get(at..)) else { break };
+            let mut objects = serde_json::Deserializer::from_str(object).into_iter::<Value>();
+            let (read, length) = match objects.next() {
+                Some(Ok(value)) => (Self::from_json(value, cost_micros), objects.byte_offset()),
+                Some(Err(error)) if error.is_eof() => (Err(Unusable::Truncated), 1),
+                _ => (Err(Unusable::Malformed), 1),
+            };
+            match read {
+                Ok(answer) => return Ok(answer),
+                // An object inside one that is cut off says nothing more about the whole.
+                Err(_) if mistake == Unusable::Truncated => {}
+                Err(read) => mistake = read,
+            }
+            rest = object.get(length.max(1)..).unwrap_or_default();
         }
+        Err(mistake)
     }
 
     fn from_wire(wire: Wire, cost_micros: u64) -> Result<Self, Unusable> {
@@ -171,10 +187,16 @@ mod tests {
     fn an_object_is_found_in_text() {
         let fenced = format!("Here you are:\n```json\n{}\n```", object());
         assert!(Answer::from_text(&fenced, 0).is_ok());
+        let thoughts = format!("<think>a {{colour}} or {{\"a\": 1}}?</think> {}", object());
+        assert!(Answer::from_text(&thoughts, 0).is_ok());
+        let mut unknown = object();
+        unknown["prompt_type"] = json!("PAINT");
+        let last = format!("{{\"a\": 1}} {unknown}");
+        assert_eq!(Answer::from_text(&last, 0).unwrap_err(), Unusable::UnknownType);
         let whole = object().to_string();
         assert_eq!(Answer::from_text(&whole[..whole.len() - 1], 0).unwrap_err(), Unusable::Truncated);
-        for text in ["", "no", "{]", "}{"] {
-            assert!(Answer::from_text(text, 0).is_err(), "{text}");
+        for text in ["", "no", "{]", "}{", &"{".repeat(100_000)] {
+            assert!(Answer::from_text(text, 0).is_err(), "{text:.20}");
         }
     }
 }

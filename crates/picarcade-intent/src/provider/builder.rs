@@ -4,11 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 
-use super::http::{Http, Settings, Version};
+use super::http::{Http, Settings};
 use super::terms::Terms;
+use super::vendor::{Client, Vendor};
 use crate::error::ConfigError;
 
 /// How long connecting may take unless set, name resolution and TLS included.
@@ -17,29 +17,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a provider may be silent unless set. Nothing is streamed, so this is the time for a whole answer; they take
 /// about five seconds.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// What tells one provider from another when it is built.
-pub trait Vendor: Sized {
-    /// Its name.
-    const NAME: &'static str;
-    /// Its public base URL.
-    const BASE_URL: &'static str;
-    /// The model that is asked unless another is named: quick and cheap, for classification is no riddle.
-    const MODEL: &'static str;
-    /// How a base URL is completed.
-    const VERSION: Version;
-
-    /// The header lines of every call.
-    fn headers(api_key: &SecretString) -> Result<HeaderMap, ConfigError>;
-
-    /// Whether a model can be named so.
-    fn check_model(_model: &str) -> Result<(), ConfigError> {
-        Ok(())
-    }
-
-    /// The provider.
-    fn assemble(http: Http, model: String, terms: Terms) -> Self;
-}
 
 /// Settings of a provider `P`: [`Anthropic`](super::Anthropic), [`OpenAi`](super::OpenAi) or
 /// [`Replicate`](super::Replicate).
@@ -127,7 +104,7 @@ impl<P: Vendor> ProviderBuilder<P> {
             read_timeout: self.read_timeout,
         })?;
         let terms = self.terms.unwrap_or_else(|| Terms::of(P::NAME, &self.model));
-        Ok(P::assemble(http, self.model, terms))
+        Ok(P::of(Client { http, model: self.model, terms }))
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, RequestBuilder, Url, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -24,13 +24,14 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// A client for one provider.
 #[derive(Debug, Clone)]
-pub struct Http {
+pub(super) struct Http {
     client: Client,
     base: Url,
 }
 
 /// What came back.
-pub(super) struct Response {
+#[derive(Debug)]
+pub struct Response {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     /// `Null` when the body is not JSON.
@@ -142,7 +143,8 @@ impl Response {
             detail.push_str(", request ");
             detail.push_str(id);
         }
-        let retry_after = self.retry_after();
+        // Money that is spent is not there again after a few seconds, whatever a gateway in between says.
+        let retry_after = if kind == ProviderErrorKind::SpendLimit { None } else { self.retry_after() };
         ProviderError { retry_after, ..ProviderError::new(kind, detail) }.with_status(self.status)
     }
 
@@ -168,10 +170,13 @@ impl Response {
         })
     }
 
-    /// `retry-after-ms`, or `retry-after` in seconds. A date is not understood: it needs a clock that agrees.
+    /// `retry-after-ms`, or `retry-after` in seconds, or the field of that name that Replicate puts into the body. A date is
+    /// not understood: it needs a clock that agrees.
     fn retry_after(&self) -> Option<Duration> {
-        let number = |name| self.header(name)?.trim().parse::<f64>().ok().filter(|number| *number >= 0.0);
-        let seconds = number("retry-after-ms").map(|ms| ms / 1e3).or_else(|| number("retry-after"))?;
+        let number = |name| self.header(name)?.trim().parse::<f64>().ok();
+        let stated = number("retry-after-ms").map(|ms| ms / 1e3).or_else(|| number("retry-after"));
+        let seconds =
+            stated.or_else(|| self.body.get("retry_after")?.as_f64()).filter(|number| *number >= 0.0)?;
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(MAX_RETRY_AFTER).min(MAX_RETRY_AFTER))
     }
 }
@@ -199,6 +204,11 @@ pub(super) fn secret_header(prefix: &str, secret: &SecretString) -> Result<Heade
     let mut value = HeaderValue::from_str(&format!("{prefix}{secret}")).map_err(|_| ConfigError::ApiKey)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The key as the header line that most APIs want.
+pub(super) fn bearer(api_key: &SecretString) -> Result<HeaderMap, ConfigError> {
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, secret_header("Bearer ", api_key)?)]))
 }
 
 /// The call within its deadline.
@@ -286,6 +296,9 @@ mod tests {
         assert_eq!(with("retry-after", "7"), Some(Duration::from_secs(7)));
         assert_eq!(with("retry-after-ms", "1500"), Some(Duration::from_millis(1_500)));
         assert_eq!(with("retry-after", "1e300"), Some(MAX_RETRY_AFTER));
+        let body = serde_json::json!({"detail": "throttled", "retry_after": 6});
+        let told = Response { status: 429, headers: HeaderMap::new(), body };
+        assert_eq!(told.retry_after(), Some(Duration::from_secs(6)));
         for nonsense in ["-1", "soon", "NaN", "Fri, 31 Dec 1999 23:59:59 GMT"] {
             assert_eq!(with("retry-after", nonsense), None, "{nonsense}");
         }

@@ -19,6 +19,8 @@ mod question;
 mod replicate;
 #[cfg(feature = "providers")]
 mod terms;
+#[cfg(feature = "providers")]
+mod vendor;
 
 use std::fmt::Debug;
 use std::time::Duration;

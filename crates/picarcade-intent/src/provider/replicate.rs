@@ -8,21 +8,20 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use super::builder::{ProviderBuilder, READ_TIMEOUT, Vendor};
+use super::builder::{ProviderBuilder, READ_TIMEOUT};
 use super::error::{ProviderError, ProviderErrorKind};
-use super::http::{Http, Response, Version, kind_of, secret_header, within};
-use super::terms::{Terms, Usage};
-use super::{Provider, question};
+use super::http::{Http, Response, Version, bearer, kind_of};
+use super::question;
+use super::terms::Usage;
+use super::vendor::{Client, Vendor};
 use crate::answer::{Answer, Unusable};
 use crate::error::ConfigError;
 use crate::request::Request;
 use crate::type_set::TypeSet;
-
-const NAME: &str = "replicate";
 
 /// How long Replicate is asked to hold a creating request at most, in seconds: it is silent for that long, and must not be
 /// taken for dead. Its own maximum is 60.
@@ -37,6 +36,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between polls.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
+/// How many polls may fail one after the other.
+const MAX_FAILED_POLLS: u32 = 3;
+
 /// A language model at Replicate.
 ///
 /// ```
@@ -48,11 +50,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// assert_eq!(Replicate::builder(token).model("llama").build().unwrap_err(), ConfigError::Model);
 /// ```
 #[derive(Debug, Clone)]
-pub struct Replicate {
-    http: Http,
-    model: String,
-    terms: Terms,
-}
+pub struct Replicate(Client);
 
 impl Replicate {
     /// A provider with this token. Nothing is sent until it is asked.
@@ -60,126 +58,50 @@ impl Replicate {
         ProviderBuilder::new(api_token)
     }
 
-    fn body(&self, request: &Request, feasible: TypeSet) -> Value {
-        let mut input = Map::new();
-        input.insert("prompt".to_owned(), question::turn(request, feasible).into());
-        input.insert("system_prompt".to_owned(), question::INSTRUCTIONS.into());
-        input.insert(self.terms.output_limit.as_str().to_owned(), self.terms.max_output_tokens.into());
-        if self.terms.temperature {
-            input.insert("temperature".to_owned(), 0.into());
-        }
-        match self.version() {
-            Some(version) => json!({"version": version, "input": input}),
-            None => json!({"input": input}),
-        }
-    }
-
     /// The version of a model that is named with one.
     fn version(&self) -> Option<&str> {
-        self.model.split_once(':').map(|(_, version)| version)
+        self.0.model.split_once(':').map(|(_, version)| version)
     }
 
-    async fn predict(
-        &self,
-        request: &Request,
-        feasible: TypeSet,
-        timeout: Duration,
-        estimate: u64,
-    ) -> Result<Response, ProviderError> {
-        let path = match self.version() {
-            Some(_) => "predictions".to_owned(),
-            None => format!("models/{}/predictions", self.model),
-        };
-        let wait = timeout.as_secs().clamp(1, MAX_WAIT_SECONDS);
-        let cancel = timeout.as_secs().saturating_add(1).max(MIN_CANCEL_SECONDS);
-        let call = self
-            .http
-            .post(&path)
-            .header("prefer", format!("wait={wait}"))
-            .header("cancel-after", format!("{cancel}s"))
-            .json(&self.body(request, feasible));
-        let mut response = Http::send(call, estimate).await?;
-        let mut pause = FIRST_PAUSE;
+    /// Asks how a prediction stands until it has ended. Asking is free and the prediction is not, so a poll that fails is
+    /// repeated a few times before the prediction is given up.
+    async fn follow(&self, created: Response, estimate: u64) -> Result<Response, ProviderError> {
+        let (mut response, mut pause, mut failures) = (created, FIRST_PAUSE, 0);
         while response.is_success() && matches!(response.text("/status"), Some("starting" | "processing")) {
             let id = response.text("/id").filter(|id| is_id(id)).ok_or_else(|| {
                 ProviderError::unusable(Unusable::Malformed, Some(estimate)).with_status(response.status)
             })?;
-            let path = format!("predictions/{id}");
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
-            response = Http::send(self.http.get(&path), estimate).await?;
-            if !response.is_success() {
+            let polled = Http::send(self.0.http.get(&format!("predictions/{id}")), estimate).await;
+            let failed = match polled {
+                Ok(polled) if polled.is_success() => {
+                    (response, failures) = (polled, 0);
+                    continue;
+                }
+                Ok(polled) => Self::refused(&polled),
+                Err(error) => error,
+            };
+            failures += 1;
+            if failures > MAX_FAILED_POLLS || !failed.is_transient() {
                 // The prediction goes on and is billed, whatever became of the question after it.
-                return Err(ProviderError { cost_micros: Some(estimate), ..refused(&response) });
+                return Err(ProviderError { cost_micros: Some(estimate), ..failed });
             }
+            pause = failed.retry_after.unwrap_or(pause).max(FIRST_PAUSE);
         }
         Ok(response)
-    }
-
-    fn read(&self, response: &Response, estimate: u64) -> Result<Answer, ProviderError> {
-        if !response.is_success() {
-            return Err(refused(response));
-        }
-        let cost = usage(&response.body).map_or(estimate, |usage| self.terms.cost(usage));
-        let ended = |kind, cost_micros| {
-            let error = response.error(kind, &[response.text("/status")], response.text("/id"));
-            Err(ProviderError { cost_micros, ..error })
-        };
-        match response.text("/status") {
-            Some("succeeded") => {
-                let answer = match output(&response.body["output"]) {
-                    Some(text) if !text.trim().is_empty() => Answer::from_text(&text, cost),
-                    _ => Err(Unusable::Missing),
-                };
-                response.priced(answer, cost, response.text("/id"))
-            }
-            Some("failed") if is_refusal(response.text("/error").unwrap_or_default()) => {
-                response.priced(Err(Unusable::Refusal), cost, response.text("/id"))
-            }
-            Some("failed") => ended(ProviderErrorKind::Server, None),
-            // Past its deadline while it was running: it is billed, and nobody says for how much.
-            Some("canceled") => ended(ProviderErrorKind::Timeout, Some(estimate)),
-            // Past its deadline before it began: there was no room for it.
-            Some("aborted") => ended(ProviderErrorKind::Overloaded, Some(0)),
-            _ => response.priced(Err(Unusable::Malformed), cost, response.text("/id")),
-        }
     }
 }
 
 #[async_trait]
-impl Provider for Replicate {
-    fn name(&self) -> &str {
-        NAME
-    }
-
-    fn model(&self) -> &str {
-        &self.model
-    }
-
-    fn estimate_micros(&self, request: &Request) -> u64 {
-        question::estimate(&self.terms, request)
-    }
-
-    async fn classify(
-        &self,
-        request: &Request,
-        feasible: TypeSet,
-        timeout: Duration,
-    ) -> Result<Answer, ProviderError> {
-        let estimate = self.estimate_micros(request);
-        let response = within(timeout, self.predict(request, feasible, timeout, estimate)).await?;
-        self.read(&response, estimate)
-    }
-}
-
 impl Vendor for Replicate {
     const MODEL: &'static str = "anthropic/claude-4.5-haiku";
-    const NAME: &'static str = NAME;
+    const NAME: &'static str = "replicate";
     const BASE_URL: &'static str = "https://api.replicate.com";
     const VERSION: Version = Version::Always;
 
     fn headers(api_key: &SecretString) -> Result<HeaderMap, ConfigError> {
-        Ok(HeaderMap::from_iter([(AUTHORIZATION, secret_header("Bearer ", api_key)?)]))
+        bearer(api_key)
     }
 
     /// `owner/name` or `owner/name:version`, because they become parts of a path.
@@ -191,14 +113,85 @@ impl Vendor for Replicate {
         if is_named { Ok(()) } else { Err(ConfigError::Model) }
     }
 
-    fn assemble(http: Http, model: String, terms: Terms) -> Self {
-        Self { http, model, terms }
+    fn of(client: Client) -> Self {
+        Self(client)
     }
-}
 
-/// What an error response means.
-fn refused(response: &Response) -> ProviderError {
-    response.error(kind_of(response.status), &[], response.text("/id"))
+    fn client(&self) -> &Client {
+        &self.0
+    }
+
+    fn path(&self) -> String {
+        match self.version() {
+            Some(_) => "predictions".to_owned(),
+            None => format!("models/{}/predictions", self.0.model),
+        }
+    }
+
+    fn body(&self, request: &Request, feasible: TypeSet) -> Value {
+        let mut input = Map::new();
+        input.insert("prompt".to_owned(), question::turn(request, feasible).into());
+        input.insert("system_prompt".to_owned(), question::INSTRUCTIONS.into());
+        input.extend(self.0.terms.sampling());
+        match self.version() {
+            Some(version) => json!({"version": version, "input": input}),
+            None => json!({"input": input}),
+        }
+    }
+
+    async fn ask(
+        &self,
+        request: &Request,
+        feasible: TypeSet,
+        timeout: Duration,
+        estimate: u64,
+    ) -> Result<Response, ProviderError> {
+        let wait = timeout.as_secs().clamp(1, MAX_WAIT_SECONDS);
+        let cancel = timeout.as_secs().saturating_add(1).max(MIN_CANCEL_SECONDS);
+        let call = self.0.http.post(&self.path());
+        let call = call.header("prefer", format!("wait={wait}")).header("cancel-after", format!("{cancel}s"));
+        let created = Http::send(call.json(&self.body(request, feasible)), estimate).await?;
+        self.follow(created, estimate).await
+    }
+
+    fn refused(response: &Response) -> ProviderError {
+        response.error(kind_of(response.status), &[], response.text("/id"))
+    }
+
+    fn usage(body: &Value) -> Option<Usage> {
+        let tokens = |name: &str| body["metrics"][name].as_u64();
+        Some(Usage {
+            input: tokens("input_token_count")?,
+            output: tokens("output_token_count")?,
+            ..Usage::default()
+        })
+    }
+
+    fn read(response: &Response, cost_micros: u64, estimate: u64) -> Result<Answer, ProviderError> {
+        let id = response.text("/id");
+        let ended = |kind, cost_micros| {
+            let error = response.error(kind, &[response.text("/status")], id);
+            Err(ProviderError { cost_micros, ..error })
+        };
+        match response.text("/status") {
+            Some("succeeded") => {
+                let answer = match output(&response.body["output"]) {
+                    Some(text) if !text.trim().is_empty() => Answer::from_text(&text, cost_micros),
+                    _ => Err(Unusable::Missing),
+                };
+                response.priced(answer, cost_micros, id)
+            }
+            Some("failed") if is_refusal(response.text("/error").unwrap_or_default()) => {
+                response.priced(Err(Unusable::Refusal), cost_micros, id)
+            }
+            Some("failed") => ended(ProviderErrorKind::Server, None),
+            // Past its deadline while it was running: it is billed, and nobody says for how much.
+            Some("canceled") => ended(ProviderErrorKind::Timeout, Some(estimate)),
+            // Past its deadline before it began: there was no room for it.
+            Some("aborted") => ended(ProviderErrorKind::Overloaded, Some(0)),
+            _ => response.priced(Err(Unusable::Malformed), cost_micros, id),
+        }
+    }
 }
 
 /// The output of a text model: one text, or its pieces in order.
@@ -214,15 +207,6 @@ fn output(output: &Value) -> Option<String> {
 fn is_refusal(error: &str) -> bool {
     let error = error.to_ascii_lowercase();
     ["sensitive", "nsfw", "safety", "content policy", "e005"].iter().any(|word| error.contains(word))
-}
-
-fn usage(body: &Value) -> Option<Usage> {
-    let tokens = |name: &str| body.pointer(&format!("/metrics/{name}"))?.as_u64();
-    Some(Usage {
-        input: tokens("input_token_count")?,
-        output: tokens("output_token_count")?,
-        ..Usage::default()
-    })
 }
 
 /// Whether a text can be one part of a path.

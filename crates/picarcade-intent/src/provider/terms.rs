@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// The file that is compiled in.
 const EMBEDDED: &str = include_str!("../../data/classifiers.toml");
@@ -79,7 +80,7 @@ impl OutputLimit {
 
 /// How many tokens a call took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Usage {
+pub struct Usage {
     pub(crate) input: u64,
     pub(crate) cache_write: u64,
     pub(crate) cache_read: u64,
@@ -115,6 +116,13 @@ impl Terms {
         version.is_some_and(|version| {
             self.name.ends_with('-') || version.is_empty() || version.starts_with(['-', ':'])
         })
+    }
+
+    /// The fields that bound and steady the output, as far as the model takes them.
+    pub(crate) fn sampling(&self) -> impl Iterator<Item = (String, Value)> {
+        let limit = (self.output_limit.as_str().to_owned(), self.max_output_tokens.into());
+        let temperature = self.temperature.then(|| ("temperature".to_owned(), 0.into()));
+        std::iter::once(limit).chain(temperature)
     }
 
     /// What a call cost, in micro-dollars, rounded up.
@@ -162,6 +170,9 @@ mod tests {
     fn names_match_by_their_longest_beginning() {
         assert_eq!(Terms::of("anthropic", "claude-haiku-4-5-20251001").input_micros, 1_000_000);
         assert_eq!(Terms::of("anthropic", "claude-opus-5-5").input_micros, 4_000_000);
+        assert_eq!(Terms::of("anthropic", "claude-opus-4-8").input_micros, 5_000_000);
+        assert_eq!(Terms::of("anthropic", "claude-opus-4-1-20250805").input_micros, 15_000_000);
+        assert_eq!(Terms::of("anthropic", "claude-sonnet-5-5").cache_read_micros, 100_000);
         assert_eq!(Terms::of("openai", "gpt-5.6-luna").effort.as_deref(), Some("none"));
         assert_eq!(Terms::of("openai", "gpt-4o-2024-08-06").input_micros, 2_500_000);
         assert_eq!(Terms::of("openai", "gpt-4.15").output_micros, 50_000_000, "no version of gpt-4.1");
@@ -171,7 +182,7 @@ mod tests {
     #[test]
     fn an_unknown_model_is_reckoned_at_the_highest_prices() {
         let unknown = Terms::of("anthropic", "claude-next");
-        assert_eq!((unknown.input_micros, unknown.output_micros), (10_000_000, 50_000_000));
+        assert_eq!((unknown.input_micros, unknown.output_micros), (15_000_000, 75_000_000));
         assert!(!unknown.temperature);
         assert_eq!(Terms::of("nobody", "x").at_most(1_000_000), 0);
     }

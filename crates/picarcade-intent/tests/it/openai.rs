@@ -54,6 +54,26 @@ async fn cached_tokens_are_part_of_the_prompt_tokens() {
     let answer = ask(&provider, &request("a fox", "")).await.unwrap();
     // 500 at 0.20, 1,500 at 0.02 and 100 at 1.20 dollars a million.
     assert_eq!(answer.cost_micros, 100 + 30 + 120);
+
+    let content = Answer::default().to_json().to_string();
+    let body = |details: Value| {
+        let usage =
+            json!({"prompt_tokens": 2_000, "completion_tokens": 100, "prompt_tokens_details": details});
+        let message = json!({"message": {"content": content}, "finish_reason": "stop"});
+        json!({"choices": [message], "usage": usage}).to_string()
+    };
+    for (details, cost) in [
+        // Writing costs 0.25 dollars a million.
+        (json!({"cached_tokens": 0, "cache_write_tokens": 1_600}), 80 + 400 + 120),
+        (json!({"cached_tokens": 1_600, "cache_write_tokens": 200}), 40 + 32 + 50 + 120),
+        (json!(null), 400 + 120),
+        // More than there are: nobody pays for a token twice.
+        (json!({"cached_tokens": 9_999, "cache_write_tokens": 9_999}), 40 + 120),
+    ] {
+        mock.push(Reply::Status { code: 200, headers: Vec::new(), body: body(details.clone()) });
+        let answer = ask(&provider, &request("a fox", "")).await.unwrap();
+        assert_eq!(answer.cost_micros, cost, "{details}");
+    }
 }
 
 #[tokio::test]

@@ -98,6 +98,38 @@ async fn a_poll_that_fails_does_not_unbill_the_prediction() {
 }
 
 #[tokio::test]
+async fn a_poll_that_fails_for_now_is_repeated_and_the_prediction_is_not() {
+    let (mock, provider) = mock().await;
+    let request = request("slow it down", "v");
+    let busy = Reply::RateLimited { retry_after: Some(Duration::ZERO) };
+    mock.push(Reply::Pending(2));
+    for fault in [Reply::ServerError, Reply::Reset, busy] {
+        mock.push_poll(fault);
+    }
+    let answer = ask(&provider, &request).await.unwrap();
+    assert_eq!(answer.prompt_type.as_str(), "VIDEO_EDIT");
+    assert_eq!(mock.count(), 1, "one paid call");
+
+    mock.push(Reply::Pending(u32::MAX));
+    for _ in 0..4 {
+        mock.push_poll(Reply::ServerError);
+    }
+    let error = ask(&provider, &request).await.unwrap_err();
+    assert_eq!(error.kind, ProviderErrorKind::Server);
+    assert_eq!(error.cost_micros, Some(provider.estimate_micros(&request)), "it is billed all the same");
+}
+
+#[tokio::test]
+async fn throttling_says_when_to_come_back_in_the_body() {
+    let (mock, provider) = mock().await;
+    let body = json!({"detail": "Request was throttled.", "status": 429, "retry_after": 6}).to_string();
+    mock.push(Reply::Status { code: 429, headers: Vec::new(), body });
+    let error = ask(&provider, &request("slow it down", "v")).await.unwrap_err();
+    assert_eq!(error.kind, ProviderErrorKind::RateLimited);
+    assert_eq!(error.retry_after, Some(Duration::from_secs(6)));
+}
+
+#[tokio::test]
 async fn a_version_goes_into_the_body() {
     let (mock, _) = mock().await;
     let model = "acme/writer:0123abcd";

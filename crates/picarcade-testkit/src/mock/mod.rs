@@ -115,6 +115,11 @@ impl MockProvider {
         self.shared.script.lock().queue.push_back(reply);
     }
 
+    /// The next poll of a Replicate prediction meets this fault; the prediction itself stays as it is.
+    pub fn push_poll(&self, fault: Reply) {
+        self.shared.script.lock().polls.push_back(fault);
+    }
+
     /// Every call that has no pushed reply gets this one, until [`recover`](Self::recover).
     pub fn always(&self, reply: Reply) {
         self.shared.script.lock().standing = Some(reply);
@@ -125,6 +130,7 @@ impl MockProvider {
         let mut script = self.shared.script.lock();
         script.standing = None;
         script.queue.clear();
+        script.polls.clear();
     }
 
     /// Each call takes at least so long, by the real clock. Default 0.

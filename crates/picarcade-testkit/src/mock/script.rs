@@ -20,6 +20,7 @@ pub(super) struct Script {
     pub(super) base: String,
     pub(super) answers: Arc<dyn Answers>,
     pub(super) queue: VecDeque<Reply>,
+    pub(super) polls: VecDeque<Reply>,
     pub(super) standing: Option<Reply>,
     pub(super) latency: Duration,
     pub(super) shape: OutputShape,
@@ -44,6 +45,7 @@ impl Script {
             base,
             answers: Arc::new(Answer::default()),
             queue: VecDeque::new(),
+            polls: VecDeque::new(),
             standing: None,
             latency: Duration::ZERO,
             shape: OutputShape::default(),
@@ -58,7 +60,10 @@ impl Script {
     pub(super) fn respond(&mut self, request: Request) -> Response {
         let response = match Route::of(&request.method, &request.path) {
             Route::Call(dialect) => self.call(dialect, &request),
-            Route::Poll(id) => self.prediction(&id, Prediction::poll),
+            Route::Poll(id) => match self.polls.pop_front() {
+                Some(fault) => self.render(Dialect::Replicate, &request, Some(fault)),
+                None => self.prediction(&id, Prediction::poll),
+            },
             Route::Cancel(id) => self.prediction(&id, Prediction::cancel),
             Route::WrongMethod(_) => Response::json(405, &json!({"error": "method not allowed"})),
             Route::Unknown => Response::json(404, &json!({"error": "no such path in any of the three APIs"})),

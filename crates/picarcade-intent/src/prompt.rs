@@ -100,12 +100,17 @@ pub(crate) fn collapse(text: &str) -> Cow<'_, str> {
     Cow::Owned(collapsed)
 }
 
-/// Whether a character shows nothing by itself: controls, white space, and the invisible format characters that are
-/// common enough to be pasted by accident.
+/// Whether a character shows nothing by itself: controls, white space, and the invisible format characters, fillers
+/// and blanks that Unicode has besides.
 pub(crate) fn is_unseen(c: char) -> bool {
     c.is_control()
         || c.is_whitespace()
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 impl TryFrom<String> for Prompt {
@@ -148,7 +153,14 @@ mod tests {
         for empty in ["", " ", "\n\t\u{3000}"] {
             assert_eq!(Prompt::new(empty), Err(PromptError::Empty), "{empty:?}");
         }
-        for unseen in ["\u{0}", "\u{1} \u{7f}", "\u{200b}\u{feff}", "\u{1b}\u{8}\n"] {
+        for unseen in [
+            "\u{0}",
+            "\u{1} \u{7f}",
+            "\u{200b}\u{feff}",
+            "\u{2800}\u{3164}",
+            "\u{e0041}\u{fe0f}",
+            "\u{1b}\u{8}\n",
+        ] {
             assert_eq!(Prompt::new(unseen), Err(PromptError::Invisible), "{unseen:?}");
         }
         assert!(Prompt::new("\u{0}a").is_ok());

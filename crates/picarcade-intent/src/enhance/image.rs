@@ -1,22 +1,22 @@
 //! The offline forms for pictures.
 //!
-//! Each frame says what stays only of what the words do not mention: "keep the background" would work against a user who
-//! asks for another one.
+//! Each frame lets what stays give way to the words: "keep the background" would work against a user who asks for another
+//! one.
 
 use super::Frame;
 use crate::prompt_type::PromptType;
 
 /// A change to the working image.
 pub(super) fn clarify(frame: &Frame<'_>) -> String {
-    const KEEP: &str = "Keep everything that is not mentioned exactly as it is in the image, including faces, \
-                        composition, style and lighting.";
+    const KEEP: &str = "Keep everything else in the image exactly as it is: faces, composition, style and lighting stay unless \
+                        the change is about them.";
     frame.detailed(KEEP).unwrap_or_else(|| format!("{} {KEEP}", frame.sentence()))
 }
 
 /// A picture of what references show.
 pub(super) fn clarify_keep_identity(frame: &Frame<'_>) -> String {
     let keep = format!(
-        "Keep the identity of everyone shown in {} exactly: the same face, hair and build.",
+        "Keep the identity of everyone shown in {}: the same face, the same features, the same build.",
         frame.sources.list()
     );
     frame.detailed(&keep).unwrap_or_else(|| format!("{} {keep}", frame.sentence()))
@@ -33,7 +33,7 @@ pub(super) fn rewrite_tags(frame: &Frame<'_>) -> String {
         (
             "Add to @working_image:",
             format!(
-                "Take the new element from {sources} and match the scale, perspective and lighting of @working_image."
+                "Take what is added from {sources} and fit it to the scale, perspective and lighting of @working_image."
             ),
             "Keep everything that is already in @working_image exactly as it is.",
         )
@@ -41,8 +41,8 @@ pub(super) fn rewrite_tags(frame: &Frame<'_>) -> String {
         (
             "Edit @working_image:",
             format!("Take only what is asked for from {sources}."),
-            "Keep everything that is not mentioned exactly as it is in @working_image, including faces, pose and \
-             background.",
+            "Keep everything else in @working_image exactly as it is: faces, pose and background stay unless the change is \
+             about them.",
         )
     };
     let preservation = format!("{take} {keep}");

@@ -2,12 +2,14 @@
 //!
 //! Image and video models follow a prompt that names its target, its sources and what must stay better than one that does
 //! not. Each [`Strategy`] has an offline form: a sentence frame around the user's own words, which are never rephrased, so
-//! that it works in every language. A prompt of more than fifteen words is detailed enough, and only gets the sentence
+//! that it works in every language. The frame is English whatever the language of the words: image and video models are
+//! trained on English captions above all, and a sentence about what must stay has to be understood. A prompt of more than fifteen words is detailed enough, and only gets the sentence
 //! about what must stay. What an AI writes is used only if it keeps the tags; the offline form takes its place otherwise.
 
 mod accept;
 mod image;
 mod sources;
+mod speech;
 mod video;
 mod words;
 

@@ -1,9 +1,12 @@
 //! The offline forms for videos.
 //!
-//! What the words leave open gets a default that is named as one ("otherwise …"), because nothing here can tell in every
+//! What the words leave open gets a default that gives way to them ("unless …"), because nothing here can tell in every
 //! language whether a camera movement was asked for.
 
-use super::{Frame, words};
+use super::{Frame, speech, words};
+
+/// What can be heard.
+const SOUNDS: &str = "what is described above and the natural sounds of the scene, in time with the picture.";
 
 /// A structured scene from words alone. There is nothing to preserve, so a detailed prompt stays as it is.
 pub(super) fn scene(frame: &Frame<'_>) -> String {
@@ -13,15 +16,16 @@ pub(super) fn scene(frame: &Frame<'_>) -> String {
     }
     let mut scene = format!(
         "Subject: {}\n\
-         Setting: as described, otherwise a place that suits the subject, with depth behind it.\n\
-         Visual style: as described, otherwise photorealistic; the same from the first frame to the last.\n\
-         Camera movement: as described, otherwise a slow and steady push in.\n\
-         Lighting and mood: as described, otherwise soft natural light.\n\
-         Palette: as described, otherwise a few harmonious colours.",
+         Setting: the place described above or else one that suits the subject, with depth in the background.\n\
+         Visual style: photorealistic unless described otherwise, and the same from the first frame to the last.\n\
+         Camera movement: a slow, steady push in unless described otherwise.\n\
+         Lighting and mood: soft natural light unless described otherwise, in the mood of the scene.\n\
+         Palette: a few harmonious colours that fit the scene.",
         frame.sentence()
     );
     if frame.audio {
-        scene.push_str("\nSound cues: as described, otherwise the natural sounds of the scene, in time with the picture.");
+        scene.push_str("\nSound cues: ");
+        scene.push_str(SOUNDS);
         scene.push_str("\nDialogue: ");
         scene.push_str(&dialogue(prompt));
     }
@@ -30,14 +34,10 @@ pub(super) fn scene(frame: &Frame<'_>) -> String {
 
 /// The working image in motion.
 pub(super) fn motion(frame: &Frame<'_>) -> String {
-    const KEEP: &str = "Stay faithful to the image: the same subject, composition, style and colours, and no motion that \
-                        changes them.";
+    const KEEP: &str = "Stay faithful to the image: it is the first frame, and its subjects, style and colours stay the same \
+                        throughout.";
     frame.detailed(KEEP).unwrap_or_else(|| {
-        let sound = sound(frame);
-        format!(
-            "{} Animate smoothly and naturally, moving only what is asked for. {KEEP}{sound}",
-            frame.sentence()
-        )
+        format!("{} Animate it smoothly and naturally. {KEEP}{}", frame.sentence(), sound(frame))
     })
 }
 
@@ -47,7 +47,7 @@ pub(super) fn update_then_motion(frame: &Frame<'_>) -> String {
     let (update, keep) = if frame.request.facts.active_image {
         (
             format!("start from @working_image and bring in what is asked for from {sources}"),
-            "Keep everything that is not mentioned as it is in @working_image, and the motion faithful to the updated image.",
+            "Keep everything else as it is in @working_image, and the motion faithful to the updated image.",
         )
     } else {
         (
@@ -73,7 +73,8 @@ pub(super) fn change(frame: &Frame<'_>) -> String {
         keep = format!("Take only what is asked for from {}. ", frame.sources.list());
     }
     keep.push_str(
-        "Keep everything that is not mentioned exactly as it is in the video: people, motion, camera, timing and sound.",
+        "Keep everything else in the video exactly as it is: people, motion, camera, timing and sound stay unless the \
+         change is about them.",
     );
     frame.detailed(&keep).unwrap_or_else(|| format!("{} {keep}", frame.sentence()))
 }
@@ -83,18 +84,15 @@ fn sound(frame: &Frame<'_>) -> String {
     if !frame.audio {
         return String::new();
     }
-    let spoken = dialogue(frame.request.prompt.as_str());
-    format!(
-        " Sound: as described, otherwise natural to the scene, in time with the picture. Dialogue: {spoken}"
-    )
+    format!(" Sound: {SOUNDS} Dialogue: {}", dialogue(frame.request.prompt.as_str()))
 }
 
 /// What is spoken: the words in quotes, if there are any.
 fn dialogue(prompt: &str) -> String {
-    let spoken = words::quoted(prompt);
+    let spoken = speech::quoted(prompt);
     if spoken.is_empty() {
-        return "only what is asked for, with matching lips.".to_owned();
+        return "only what is described above, with matching lips.".to_owned();
     }
     let lines: Vec<String> = spoken.iter().map(|words| format!("\"{words}\"")).collect();
-    format!("{}, with matching lips.", lines.join(", "))
+    format!("{}, word for word where it is spoken, with matching lips.", lines.join(", "))
 }

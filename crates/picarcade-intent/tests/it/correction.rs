@@ -1,9 +1,10 @@
 //! Every combination of facts, words and answers: what comes out is feasible and consistent.
 
 use picarcade_intent::{
-    Answer, Classifier, Facts, Goal, LocalClassifier, Matrix, PromptType, Source, Verdict, enhance,
+    Answer, Classifier, Facts, Goal, LocalClassifier, Matrix, PromptType, Source, Strategy, Verdict, enhance,
 };
-use proptest::prelude::*;
+use proptest::prelude::{Just, ProptestConfig, prop_assert, prop_oneof, proptest};
+use serde_json::{Value, json};
 
 use crate::support::request;
 
@@ -45,16 +46,54 @@ fn assert_consistent(matrix: &Matrix, verdict: &Verdict, facts: Facts) {
     assert!(!verdict.reasoning.is_empty());
 }
 
+/// What a prompt for a type must say, besides the user's words, to be one for it.
+fn marks(prompt_type: PromptType, facts: Facts) -> Vec<&'static str> {
+    use PromptType as T;
+    let mut marks = match prompt_type {
+        T::NewImage => vec![],
+        T::NewImageRef => vec!["Keep the identity of everyone shown in"],
+        T::EditImage => vec!["Keep everything else in the image"],
+        T::EditImageRef => vec!["Edit @working_image:", "Keep everything else in @working_image"],
+        T::EditImageAddNew => {
+            vec!["Add to @working_image:", "Keep everything that is already in @working_image"]
+        }
+        T::NewVideo => vec!["Subject: ", "Camera movement: ", "Palette: "],
+        T::NewVideoWithAudio => {
+            vec!["Subject: ", "Camera movement: ", "Palette: ", "Sound cues: ", "Dialogue: "]
+        }
+        T::ImageToVideo => vec!["Animate", "Stay faithful to the image"],
+        T::ImageToVideoWithAudio => vec!["Animate", "Stay faithful to the image", "Sound: ", "Dialogue: "],
+        T::EditImageRefToVideo => vec!["Step 1, the image:", "Step 2, the motion:"],
+        T::VideoEdit | T::VideoEditRef => vec!["Keep everything else in the video"],
+    };
+    if prompt_type.uses_references() && facts.uploaded_image {
+        marks.extend(["@reference_1", "@reference_2"]);
+    }
+    marks
+}
+
+/// Words that only the prompt for one kind of work has.
+fn is_for_another(text: &str, prompt_type: PromptType) -> bool {
+    PromptType::ALL.into_iter().any(|other| {
+        let marks = marks(other, Facts::default());
+        Strategy::of(other) != Strategy::of(prompt_type)
+            && !marks.is_empty()
+            && marks.iter().all(|mark| text.contains(mark))
+    })
+}
+
 #[test]
 fn every_answer_to_every_question_becomes_feasible() {
     let matrix = Matrix::embedded();
     let classifier = Classifier::new(Matrix::embedded());
     for facts in Facts::all() {
-        for (_, words) in WORDS {
+        for (goal, words) in WORDS {
             let request = request(words, &letters(facts));
             let local = classifier.locally(&request);
             assert_consistent(&matrix, &local, facts);
             assert_eq!((local.source, local.corrected_from), (Source::Local, None));
+            // The question is really asked: these words are taken for this goal.
+            assert_eq!(local.prompt_type, matrix.decide(goal, facts).prompt_type, "{words} {facts:?}");
             for prompt_type in PromptType::ALL {
                 let verdict = classifier.corrected(&request, answer(prompt_type));
                 assert_consistent(&matrix, &verdict, facts);
@@ -68,8 +107,44 @@ fn every_answer_to_every_question_becomes_feasible() {
                     assert_eq!(verdict.corrected_from, Some(prompt_type));
                     assert_eq!(verdict.enhancement, None, "a prompt for something else is not kept");
                     assert!((verdict.confidence - local.confidence).abs() < f64::EPSILON);
-                    let rebuilt = enhance(verdict.prompt_type, &request, verdict.audio);
+                    let rebuilt = classifier.enhanced(&request, &verdict);
                     assert!(rebuilt.contains(words), "{rebuilt}");
+                    for mark in marks(verdict.prompt_type, facts) {
+                        assert!(rebuilt.contains(mark), "{} without {mark}: {rebuilt}", verdict.prompt_type);
+                    }
+                    assert!(!is_for_another(&rebuilt, verdict.prompt_type), "{rebuilt}");
+                }
+            }
+        }
+    }
+}
+
+/// What a provider sends is a usable answer or none, and with none the local classifier answers the same question.
+#[test]
+fn every_object_is_an_answer_that_is_judged_or_none() {
+    let matrix = Matrix::embedded();
+    let classifier = Classifier::new(Matrix::embedded());
+    let types = PromptType::ALL.map(PromptType::as_str).into_iter().chain(["", "edit_image", "MAKE_COFFEE"]);
+    let types: Vec<Value> =
+        types.map(Value::from).chain([Value::Null, json!(7), json!(["EDIT_IMAGE"])]).collect();
+    let texts =
+        [json!(""), json!("A castle."), json!("@nobody"), json!("x".repeat(2_001)), json!(null), json!(1)];
+    let confidences = [json!(0.5), json!(-3), json!(1e300), json!("high"), json!(null)];
+    for facts in Facts::all() {
+        let request = request("make the sky purple", &letters(facts));
+        for prompt_type in &types {
+            for enhanced in &texts {
+                for confidence in &confidences {
+                    let object = json!({
+                        "prompt_type": prompt_type, "enhanced_prompt": enhanced, "confidence": confidence,
+                        "reasoning": "r",
+                    });
+                    let verdict = match Answer::from_json(object, 1) {
+                        Ok(answer) => classifier.corrected(&request, answer),
+                        Err(_) => classifier.locally(&request),
+                    };
+                    assert_consistent(&matrix, &verdict, facts);
+                    assert!(!classifier.enhanced(&request, &verdict).contains("@nobody"));
                 }
             }
         }

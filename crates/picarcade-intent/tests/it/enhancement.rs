@@ -1,46 +1,189 @@
-//! The offline forms, as they go to the models.
+//! The enhanced prompts, as they go to the models: the offline forms, and what becomes of an AI's.
 
 use std::fmt::Write;
 
-use picarcade_intent::{PromptType, Strategy, enhance, enhance_with};
+use picarcade_intent::{Answer, Classifier, Matrix, PromptType, Strategy, enhance, enhance_with};
 
 use crate::support::request;
 
-/// One short and one detailed prompt for each type, in the order of the types.
-fn cases() -> Vec<(PromptType, &'static str, &'static str, bool)> {
+/// Prompts as people write them, for each type with the media that it can have: the letters are the facts, a capital `A` is
+/// wanted sound.
+fn prompts(prompt_type: PromptType) -> &'static [(&'static str, &'static str)] {
     use PromptType as T;
-    vec![
-        (T::NewImage, "  a red   fox ", "", false),
-        (T::NewImageRef, "@anna and  @bob at the beach", "ur", false),
-        (T::EditImage, "make the sky purple", "i", false),
-        (T::EditImageRef, "give her @hat", "iur", false),
-        (T::EditImageRef, "wear this", "iu", false),
-        (T::EditImageAddNew, "put @rex next to the sofa", "ir", false),
-        (T::NewVideo, "a fox running through snow", "", false),
-        (T::NewVideoWithAudio, "a man says \"good morning\" to his dog", "", true),
-        (T::ImageToVideo, "let her hair blow in the wind", "i", false),
-        (T::ImageToVideoWithAudio, "make her sing", "i", true),
-        (T::EditImageRefToVideo, "put on @hat and walk away", "ir", false),
-        (T::EditImageRefToVideo, "dance to music", "u", true),
-        (T::VideoEdit, "make it black and white", "v", false),
-        (T::VideoEditRef, "replace the car with @truck", "vr", false),
-        (T::EditImage, "空を紫にして", "i", false),
-        (T::EditImageRef, "उसे @hat पहना दो", "ir", false),
-    ]
+    match prompt_type {
+        T::NewImage => &[
+            ("  a red   fox ", ""),
+            ("make the sky purple", ""),
+            ("un gato con corona, óleo", ""),
+            ("雪の中の赤い狐", ""),
+            ("a poster for @nasa", "i"),
+        ],
+        T::NewImageRef => &[
+            ("@anna and  @bob at the beach", "r"),
+            ("brighten this", "u"),
+            ("@anna wearing these", "ur"),
+            ("fotografia di @anna in un campo di girasoli", "r"),
+            ("@anna と @bob が浜辺で笑っている", "vr"),
+            ("안나처럼 그려줘", "u"),
+        ],
+        T::EditImage => &[
+            ("make the sky purple", "i"),
+            ("add a sign that says \"OPEN\"", "i"),
+            ("brighten it!", "i"),
+            ("mach den Himmel lila", "i"),
+            ("空を紫にして", "i"),
+            ("اجعل السماء أرجوانية", "i"),
+            ("उसके बाल लाल कर दो", "i"),
+        ],
+        T::EditImageRef => &[
+            ("give her @hat", "ir"),
+            ("wear this", "iu"),
+            ("give her @hat and the background of the second one", "iur"),
+            ("donne-lui @hat", "ir"),
+            ("उसे @hat पहना दो", "ir"),
+            ("给她戴上@hat", "ir"),
+        ],
+        T::EditImageAddNew => &[
+            ("put @rex next to the sofa", "ir"),
+            ("place the car I uploaded in the driveway", "iu"),
+            ("put @rex and these on the lawn", "iur"),
+            ("coloque @rex no sofá", "ir"),
+            ("ضع هذه الشجرة بجانب البيت", "iu"),
+        ],
+        T::NewVideo => &[
+            ("a fox running through snow", ""),
+            ("ein kurzer Clip von Wellen am Strand", ""),
+            ("猫がピアノの上を歩く動画", ""),
+            ("now a new clip: a train crossing a viaduct", "v"),
+        ],
+        T::NewVideoWithAudio => &[
+            ("a man says \"good morning\" to his dog", "A"),
+            ("make an old man say 'I don't remember', with rain", "A"),
+            ("un clip où l'on entend le vent et des cloches", "A"),
+            ("한 여자가 자장가를 부르는 영상", "A"),
+            ("女の子が「ただいま」と言う動画", "A"),
+        ],
+        T::ImageToVideo => &[
+            ("let her hair blow in the wind", "i"),
+            ("zoom out slowly", "i"),
+            ("rüzgarda saçları dalgalansın", "i"),
+            ("пусть листья медленно падают", "i"),
+        ],
+        T::ImageToVideoWithAudio => &[
+            ("make her sing", "iA"),
+            ("make her say “happy birthday, Tom”", "iA"),
+            ("пусть он поёт", "iA"),
+            ("que diga «buenas noches»", "ivA"),
+        ],
+        T::EditImageRefToVideo => &[
+            ("put on @hat and walk away", "ir"),
+            ("dance to music", "uA"),
+            ("put this on and say \"how do I look?\"", "iuA"),
+            ("faça um vídeo dela caminhando na praia", "u"),
+            ("make a separate video of @anna waving", "vr"),
+        ],
+        T::VideoEdit => &[
+            ("make it black and white", "v"),
+            ("add background music", "v"),
+            ("加上烟花", "v"),
+            ("ralentiscila", "iv"),
+        ],
+        T::VideoEditRef => &[
+            ("replace the car with @truck", "vr"),
+            ("put this logo in the corner", "vu"),
+            ("replace the car with @truck and the driver with this", "ivur"),
+            ("reemplaza el coche por @truck", "vr"),
+        ],
+    }
+}
+
+#[test]
+fn every_type_has_its_form() {
+    for prompt_type in PromptType::ALL {
+        let mut shown = String::new();
+        for (prompt, media) in prompts(prompt_type) {
+            let (request, audio) = (request(prompt, media), media.contains('A'));
+            let feasible = Matrix::embedded().feasible(request.facts);
+            assert!(feasible.contains(prompt_type), "{prompt_type} is possible with {media:?}");
+            let text = enhance(prompt_type, &request, audio);
+            assert!(text.contains(prompt.trim()) || text.contains(&*request.prompt.normalized()), "{text}");
+            write!(shown, "{media:-<2} {prompt}\n{text}\n\n").unwrap();
+        }
+        insta::assert_snapshot!(prompt_type.as_str().to_lowercase(), shown);
+    }
+}
+
+/// An AI's prompt for a type that may be used: it names the tags that its strategy is about.
+fn good(prompt_type: PromptType) -> (&'static str, &'static str, &'static str) {
+    use PromptType as T;
+    match prompt_type {
+        T::NewImage => ("a red fox", "", "A red fox in deep snow."),
+        T::NewImageRef => {
+            ("@anna at the beach", "ur", "@anna at the beach, with the same face, hair and build.")
+        }
+        T::EditImage => ("make sky purple", "i", "Make the sky purple. Keep everything else as it is."),
+        T::EditImageRef => (
+            "give her @hat",
+            "iur",
+            "Put @hat on the woman in @working_image, coloured like @reference_1 and @reference_2. Keep the rest.",
+        ),
+        T::EditImageAddNew => {
+            ("put @rex here", "ir", "Add @rex to @working_image. Keep what is there already.")
+        }
+        T::NewVideo => ("fox in snow", "", "Subject: a fox. Camera movement: a slow tracking shot."),
+        T::NewVideoWithAudio => ("he says hi", "", "Subject: a man. Dialogue: he says \"hi\"."),
+        T::ImageToVideo => ("let hair blow", "i", "Her hair blows gently. The rest of the image stays."),
+        T::ImageToVideoWithAudio => ("make her sing", "i", "She sings softly. Her looks stay."),
+        T::EditImageRefToVideo => {
+            ("put on @hat, walk", "ir", "First put @hat on @working_image, then walk away.")
+        }
+        T::VideoEdit => ("make it night", "v", "Make it night. The people, the motion and the sound stay."),
+        T::VideoEditRef => {
+            ("add this to @car", "vur", "Add @reference_1 and @reference_2 to @car. The rest stays.")
+        }
+    }
+}
+
+#[test]
+fn an_ai_writes_for_every_type_and_a_bad_prompt_becomes_the_offline_form() {
+    let classifier = Classifier::new(Matrix::embedded());
+    for prompt_type in PromptType::ALL {
+        let (prompt, media, text) = good(prompt_type);
+        let request = request(prompt, media);
+        let answered = |enhanced_prompt: String| {
+            let reasoning = "because".to_owned();
+            let answer = Answer { prompt_type, enhanced_prompt, confidence: 0.9, reasoning, cost_micros: 1 };
+            let verdict = classifier.corrected(&request, answer);
+            assert_eq!((verdict.prompt_type, verdict.corrected_from), (prompt_type, None));
+            (classifier.enhanced(&request, &verdict), verdict)
+        };
+        let (used, verdict) = answered(text.to_owned());
+        if prompt_type == PromptType::NewImage {
+            assert_eq!((used.as_str(), verdict.enhancement), (prompt, None), "as given");
+            continue;
+        }
+        assert_eq!((used.as_str(), verdict.enhancement.as_deref()), (text, Some(text)));
+        let offline = enhance(prompt_type, &request, verdict.audio);
+        let mut bad =
+            vec![String::new(), " \n\u{200b}".to_owned(), "x".repeat(2_001), format!("{text} @nobody")];
+        // Without each tag in turn: dropped, and renamed.
+        let tags = ["@hat", "@anna", "@rex", "@car", "@working_image", "@reference_1", "@reference_2"];
+        for tag in tags.into_iter().filter(|tag| text.contains(tag)) {
+            // The first frame of a video may be called what it likes.
+            if (prompt_type, tag) != (PromptType::EditImageRefToVideo, "@working_image") {
+                bad.push(text.replace(tag, "it"));
+            }
+            bad.push(text.replace(tag, &format!("{tag}_2")));
+        }
+        for bad in bad {
+            let (used, verdict) = answered(bad.clone());
+            assert_eq!((used.as_str(), verdict.enhancement), (&*offline, None), "{prompt_type}: {bad:.80}");
+        }
+    }
 }
 
 const DETAILED: &str = "replace the old wooden door behind the woman in the red coat with @door and keep everything else \
                         about the house";
-
-#[test]
-fn every_type_has_its_form() {
-    let mut shown = String::new();
-    for (prompt_type, prompt, letters, audio) in cases() {
-        let text = enhance(prompt_type, &request(prompt, letters), audio);
-        write!(shown, "{prompt_type} <- {prompt}\n{text}\n\n").unwrap();
-    }
-    insta::assert_snapshot!(shown);
-}
 
 #[test]
 fn a_detailed_prompt_only_gets_what_must_stay() {

@@ -1,7 +1,11 @@
 //! The issuer's public keys (JWKS, RFC 7517), cached.
 //!
 //! An unknown key id causes one fetch, and then none for a cool-down: a flood of tokens with made-up ids cannot become a
-//! flood of requests to the issuer. While the issuer does not answer, the keys that are known go on.
+//! flood of requests to the issuer. Who has a key that is known never waits for a fetch that others have caused, however long
+//! the issuer takes: old keys are renewed in the background, and only very old ones are waited for. While the issuer does
+//! not answer, the keys that are known go on.
+//!
+//! A fetch is a task of its own, so that a caller who leaves does not end it for the others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,11 +13,15 @@ use std::time::Duration;
 
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use tokio::sync::Mutex;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long keys are believed before they are fetched again.
 const FRESH: Duration = Duration::from_secs(600);
+
+/// How old keys may be that are used while they are fetched again.
+const USABLE: Duration = Duration::from_secs(1800);
 
 /// The pause between two fetches.
 const COOL_DOWN: Duration = Duration::from_secs(5);
@@ -41,21 +49,35 @@ pub(crate) enum Lookup {
 /// The keys of one issuer.
 #[derive(Debug)]
 pub(crate) struct Jwks {
-    url: String,
-    client: reqwest::Client,
+    source: Arc<Source>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct State {
-    keys: Option<HashMap<String, Arc<Key>>>,
-    fetched: Option<Instant>,
-    tried: Option<Instant>,
+/// Where the keys come from.
+#[derive(Debug)]
+struct Source {
+    url: String,
+    client: reqwest::Client,
+    /// The keys that are known; none before the first answer.
+    keys: watch::Sender<Option<Keys>>,
 }
 
-impl std::fmt::Debug for State {
+#[derive(Clone)]
+struct Keys {
+    by_id: Arc<HashMap<String, Arc<Key>>>,
+    fetched: Instant,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tried: Option<Instant>,
+    /// Closed when the fetch that is under way has ended.
+    running: Option<watch::Receiver<()>>,
+}
+
+impl std::fmt::Debug for Keys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("keys", &self.keys.as_ref().map(HashMap::len)).finish_non_exhaustive()
+        f.debug_struct("Keys").field("count", &self.by_id.len()).finish_non_exhaustive()
     }
 }
 
@@ -65,31 +87,69 @@ impl Jwks {
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
-        Ok(Self { url: url.to_owned(), client, state: Mutex::default() })
+        let source = Arc::new(Source { url: url.to_owned(), client, keys: watch::Sender::new(None) });
+        Ok(Self { source, state: Mutex::default() })
     }
 
     /// The key of this id; without an id the only key there is. Fetches when it must, one fetch at a time.
     pub(crate) async fn key(&self, id: Option<&str>) -> Lookup {
-        let mut state = self.state.lock().await;
-        let old = state.fetched.is_none_or(|at| at.elapsed() > FRESH);
-        let rested = state.tried.is_none_or(|at| at.elapsed() > COOL_DOWN);
-        if rested && (old || state.find(id).is_none()) {
-            state.tried = Some(Instant::now());
-            match self.fetch().await {
-                Ok(keys) => {
-                    state.keys = Some(keys);
-                    state.fetched = Some(Instant::now());
+        let known = self.source.keys.borrow().clone();
+        let found = known.as_ref().and_then(|keys| keys.find(id).map(|key| (key, keys.fetched.elapsed())));
+        match found {
+            Some((key, age)) if age <= FRESH => return Lookup::Found(key),
+            Some((key, age)) => {
+                // Who was told no the last time would not be told better now.
+                let failing = self.state.lock().tried.is_some_and(|tried| tried.elapsed() < age);
+                let running = self.renew();
+                if age <= USABLE || failing {
+                    return Lookup::Found(key);
                 }
-                Err(reason) => tracing::warn!(reason, "the issuer's keys could not be read"),
+                ended(running).await;
             }
+            None => ended(self.renew()).await,
         }
-        match (&state.keys, state.find(id)) {
-            (_, Some(key)) => Lookup::Found(key),
-            (Some(_), None) => Lookup::Unknown,
-            (None, None) => Lookup::Unavailable,
+        match &*self.source.keys.borrow() {
+            Some(keys) => keys.find(id).map_or(Lookup::Unknown, Lookup::Found),
+            None => Lookup::Unavailable,
         }
     }
 
+    /// Begins a fetch, unless one is under way or the last one was just now. What is under way now, if anything is.
+    fn renew(&self) -> Option<watch::Receiver<()>> {
+        let mut state = self.state.lock();
+        if let Some(running) = state.running.as_ref().filter(|running| running.has_changed().is_ok()) {
+            return Some(running.clone());
+        }
+        if state.tried.is_some_and(|tried| tried.elapsed() <= COOL_DOWN) {
+            return None;
+        }
+        state.tried = Some(Instant::now());
+        let (done, running) = watch::channel(());
+        state.running = Some(running.clone());
+        let source = Arc::clone(&self.source);
+        tokio::spawn(async move {
+            match source.fetch().await {
+                Ok(by_id) => {
+                    let keys = Keys { by_id: Arc::new(by_id), fetched: Instant::now() };
+                    source.keys.send_replace(Some(keys));
+                }
+                Err(reason) => tracing::warn!(reason, "the issuer's keys could not be read"),
+            }
+            drop(done);
+        });
+        Some(running)
+    }
+}
+
+/// Waits until the fetch has ended, if there is one.
+async fn ended(running: Option<watch::Receiver<()>>) {
+    if let Some(mut running) = running {
+        // The only change is the end of the sender.
+        let _ = running.changed().await;
+    }
+}
+
+impl Source {
     async fn fetch(&self) -> Result<HashMap<String, Arc<Key>>, &'static str> {
         let mut response = self.client.get(&self.url).send().await.map_err(|_| "no answer")?;
         if !response.status().is_success() {
@@ -111,12 +171,11 @@ impl Jwks {
     }
 }
 
-impl State {
+impl Keys {
     fn find(&self, id: Option<&str>) -> Option<Arc<Key>> {
-        let keys = self.keys.as_ref()?;
         match id {
-            Some(id) => keys.get(id).cloned(),
-            None if keys.len() == 1 => keys.values().next().cloned(),
+            Some(id) => self.by_id.get(id).cloned(),
+            None if self.by_id.len() == 1 => self.by_id.values().next().cloned(),
             None => None,
         }
     }

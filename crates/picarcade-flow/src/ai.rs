@@ -28,6 +28,9 @@ const MIN_ATTEMPT: Duration = Duration::from_millis(50);
 /// such answer would use up everybody's budget.
 const IMPLAUSIBLE: u64 = 20;
 
+/// How often a stop looks whether the last call has ended.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// The pause before a second try, doubled for each further one.
 const BACKOFF: Duration = Duration::from_millis(200);
 
@@ -93,6 +96,13 @@ impl AiStep {
             }
             tokio::time::sleep(pause).await;
             attempt += 1;
+        }
+    }
+
+    /// Waits until no call is under way.
+    pub(crate) async fn idle(&self) {
+        while self.bulkhead.in_use() > 0 {
+            tokio::time::sleep(LOOK).await;
         }
     }
 

@@ -251,9 +251,14 @@ impl FlowService {
         &self.shared.limiter
     }
 
-    /// Writes out what is queued, within `deadline`; what is left is spooled or counted as dropped.
+    /// Lets paid calls end whose callers have left, for at most half of `deadline`, and writes out what is queued in the rest
+    /// of it; what is left is spooled or counted as dropped.
     pub async fn shutdown(&self, deadline: Duration) {
-        let counters = self.shared.recorder.shutdown(deadline).await;
+        let begun = tokio::time::Instant::now();
+        if let Some(ai) = &self.shared.ai {
+            let _ = tokio::time::timeout(deadline / 2, ai.idle()).await;
+        }
+        let counters = self.shared.recorder.shutdown(deadline.saturating_sub(begun.elapsed())).await;
         tracing::debug!(?counters, "analytics are written");
     }
 }

@@ -76,17 +76,19 @@ impl Line {
     }
 }
 
-/// The trace of a `traceparent`: 32 lower-case hexadecimal digits, not all of them 0.
+/// The trace of a `traceparent`: `version-trace-parent-flags`, lower-case hexadecimal of 2, 32, 16 and 2 digits, neither the
+/// trace nor the parent all 0. Later versions than 00 may have more after that.
 fn trace_id(value: &HeaderValue) -> Option<&str> {
-    let mut parts = value.to_str().ok()?.split('-');
-    let (version, trace) = (parts.next()?, parts.next()?);
-    let hexadecimal = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let sane = version.len() == 2
-        && version != "ff"
-        && trace.len() == 32
-        && hexadecimal(version)
-        && hexadecimal(trace);
-    (sane && trace.bytes().any(|byte| byte != b'0')).then_some(trace)
+    let text = value.to_str().ok()?;
+    let mut parts = text.split('-');
+    let mut part = |length: usize| {
+        let part = parts.next().filter(|part| part.len() == length)?;
+        part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).then_some(part)
+    };
+    let (version, trace, parent, _flags) = (part(2)?, part(32)?, part(16)?, part(2)?);
+    let more = parts.next().is_some();
+    let some = |part: &str| part.bytes().any(|byte| byte != b'0');
+    (version != "ff" && !(version == "00" && more) && some(trace) && some(parent)).then_some(trace)
 }
 
 /// Visible ASCII without quotes and backslashes: safe in every log and every header.
@@ -113,6 +115,12 @@ mod tests {
         assert_eq!(trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").as_deref(), Some(id));
         assert_eq!(trace("00-00000000000000000000000000000000-00f067aa0ba902b7-01"), None);
         assert_eq!(trace("00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01"), None);
+        assert_eq!(trace("00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01"), None);
+        assert_eq!(trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more"), None);
+        assert_eq!(
+            trace("cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more").as_deref(),
+            Some(id)
+        );
         assert_eq!(trace("nonsense"), None);
     }
 

@@ -98,6 +98,7 @@ pub(crate) struct Config {
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_address: usize,
     pub(crate) shutdown_timeout: Duration,
+    pub(crate) shutdown_delay: Duration,
     pub(crate) public_operations: bool,
     pub(crate) privacy: Privacy,
     pub(crate) redis: Option<RedisSettings>,
@@ -133,6 +134,7 @@ impl Config {
             max_connections: required(layers, "max_connections", at_least_one)?,
             max_connections_per_address: required(layers, "max_connections_per_address", at_least_one)?,
             shutdown_timeout: required(layers, "shutdown_timeout", seconds)?,
+            shutdown_delay: required(layers, "shutdown_delay", seconds_or_none)?,
             public_operations: required(layers, "public_operations", flag)?,
             privacy: required(layers, "prompt_privacy", privacy)?,
             mode: mode(layers, llm.is_some())?,
@@ -414,6 +416,11 @@ fn seconds(value: &str) -> Result<Duration, String> {
         .filter(|seconds: &f64| *seconds > 0.0 && *seconds <= 31_536_000.0)
         .map(Duration::from_secs_f64)
         .ok_or_else(|| "must be a number of seconds above 0 and at most a year".to_owned())
+}
+
+/// The same, or 0.
+fn seconds_or_none(value: &str) -> Result<Duration, String> {
+    if value.parse() == Ok(0.0) { Ok(Duration::ZERO) } else { seconds(value) }
 }
 
 fn dollars_as_micros(value: &str) -> Result<u64, String> {

@@ -29,7 +29,13 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Serve(arguments) => runtime()?.block_on(command::serve::run(arguments)),
+        Command::Serve(arguments) => {
+            let runtime = runtime()?;
+            let code = runtime.block_on(command::serve::run(arguments));
+            // A file or a name that the system is still looking for is nothing to wait for.
+            runtime.shutdown_background();
+            code
+        }
         Command::Classify(arguments) => runtime()?.block_on(command::classify::run(arguments)),
         Command::Rules(RulesCommand::Check { file }) => command::rules::check(&file),
         Command::Rules(RulesCommand::Show { csv }) => command::rules::show(csv),

@@ -1,12 +1,14 @@
 //! `picarcade serve`: binds, serves, and stops gracefully.
 //!
-//! On SIGTERM or SIGINT the service becomes unready, stops accepting, lets requests finish, writes its events and exits 0,
-//! all within the configured deadline. A second signal ends it at once.
+//! On SIGTERM or SIGINT the service becomes unready, and for a moment still serves everybody, so that load balancers can see
+//! it; then it stops accepting, lets requests finish, writes its events and exits 0, all within one configured deadline, of
+//! which a part is kept for the events. A second signal ends it at once.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -15,6 +17,12 @@ use crate::command::{Failure, chain, reload};
 use crate::config::{Config, ConfigError, Origin};
 use crate::http::{self, App, Limits};
 use crate::{telemetry, wiring};
+
+/// File descriptors that are not connections of clients: Redis, the database, the AI, files.
+const OWN_FILES: u64 = 256;
+
+/// The part of the shutdown timeout that is kept for writing events.
+const FLUSH_SHARE: u32 = 4;
 
 /// How long Redis may be silent at start before the log says so.
 const REDIS_PATIENCE: Duration = Duration::from_secs(3);
@@ -50,21 +58,43 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let app =
         App::new(wired.flow.clone(), identities, wired.redis, public_operations, layers.shown(), metrics);
     let router = http::router(app.clone(), &config.cors_origins);
-    let limits =
-        Limits { connections: config.max_connections, per_address: config.max_connections_per_address };
+    let limits = Limits {
+        connections: descriptors(config.max_connections),
+        per_address: config.max_connections_per_address,
+    };
     tracing::info!(%address, startup_ms = started.elapsed().as_millis() as u64, "listening");
+    let mut deadline = None;
     let stopping = async {
         stop.first().await;
+        let (begun, timeout) = (tokio::time::Instant::now(), config.shutdown_timeout);
+        deadline = Some(begun + timeout);
         tracing::info!("stopping");
         app.drain();
+        tokio::time::sleep(config.shutdown_delay.min(timeout / FLUSH_SHARE)).await;
+        begun + timeout / FLUSH_SHARE * (FLUSH_SHARE - 1)
     };
-    http::run(listener, router, limits, config.shutdown_timeout, stopping).await;
+    http::run(listener, app.clone(), router, limits, stopping).await;
+    let deadline = deadline.unwrap_or_else(|| tokio::time::Instant::now() + config.shutdown_timeout);
+    let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
     if let Some(membership) = wired.membership {
-        membership.leave().await;
+        // A Redis that hangs must not take the time of the events.
+        let _ = tokio::time::timeout(left() / 2, membership.leave()).await;
     }
-    wired.flow.shutdown(config.shutdown_timeout).await;
+    wired.flow.shutdown(left()).await;
+    telemetry::finish();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many connections there may be with the descriptors that the system gives; it is asked for as many as it allows.
+fn descriptors(wanted: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return wanted };
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
+    let room = if raised { hard } else { soft }.saturating_sub(OWN_FILES).max(1);
+    if room < wanted as u64 {
+        tracing::warn!(wanted, room, "the system's limit of open files allows fewer connections");
+    }
+    wanted.min(usize::try_from(room).unwrap_or(wanted))
 }
 
 async fn bind(listen: &str) -> Result<TcpListener, Failure> {

@@ -54,6 +54,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("max_connections", "PICARCADE_MAX_CONNECTIONS", Some("10000")),
     plain("max_connections_per_address", "PICARCADE_MAX_CONNECTIONS_PER_ADDRESS", Some("1000")),
     plain("shutdown_timeout", "PICARCADE_SHUTDOWN_TIMEOUT", Some("30")),
+    plain("shutdown_delay", "PICARCADE_SHUTDOWN_DELAY", Some("1")),
     plain("public_operations", "PICARCADE_PUBLIC_OPERATIONS", Some("false")),
     plain("prompt_privacy", "PICARCADE_PROMPT_PRIVACY", Some("full")),
     url("redis_url", "REDIS_URL"),

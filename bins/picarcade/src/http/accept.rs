@@ -1,26 +1,37 @@
 //! The accept loop: connections are counted, watched, and finished before the process ends.
 //!
 //! At the bound a connection gets a 503 with `Retry-After` and is closed; the ones that are served are not disturbed.
+//!
+//! A stop has two steps. While the service is unready it still serves whoever comes, and tells each HTTP/1 client to close
+//! its connection after the answer. Then nobody is let in any more, and each connection ends as soon as that loses nothing:
+//! between two requests, never in the middle of one.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::body::Incoming;
+use axum::body::Body;
+use axum::response::Response;
+use futures_util::FutureExt;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
-use parking_lot::Mutex;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt;
 
+use crate::http::app::App;
 use crate::http::connection::{AnsweringBody, Patience, WatchedIo};
-use crate::http::problem;
+use crate::http::open::{Limits, Open, Slot};
+use crate::http::{problem, unread};
 
 /// How long the refusal of a connection may take.
 const REFUSAL: Duration = Duration::from_secs(1);
@@ -28,93 +39,73 @@ const REFUSAL: Duration = Duration::from_secs(1);
 /// The pause after an error of `accept` itself, such as no free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a connection that has just begun, or a request that is just coming in, holds up a stop.
+const ARRIVAL: Duration = Duration::from_secs(1);
+
 /// Streams that one HTTP/2 connection may have open.
 const MAX_STREAMS: u32 = 128;
 
 /// The most bytes that one HTTP/1 connection buffers; a head cannot be larger.
 const MAX_BUFFER: usize = 32 * 1024;
 
-/// How many connections there may be.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    pub(crate) connections: usize,
-    pub(crate) per_address: usize,
+/// The most bytes of a head on HTTP/2, of which one connection may have many.
+const MAX_HEAD: u32 = 16 * 1024;
+
+/// What may be on its way to one HTTP/2 connection, and to one of its streams, before it is taken.
+const WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// What every connection is served with.
+#[derive(Clone)]
+struct Server {
+    builder: Arc<Builder<TokioExecutor>>,
+    router: Router,
+    app: App,
+    /// True from the moment in which connections are to end.
+    closing: watch::Receiver<bool>,
 }
 
-/// Connections that are open, by address.
-#[derive(Debug)]
-struct Open {
-    limits: Limits,
-    counts: Mutex<(usize, HashMap<IpAddr, usize>)>,
-}
-
-struct Slot {
-    open: Arc<Open>,
-    address: IpAddr,
-}
-
-impl Open {
-    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
-        let mut counts = self.counts.lock();
-        let (all, by_address) = &mut *counts;
-        let own = by_address.get(&address).copied().unwrap_or(0);
-        if *all >= self.limits.connections || own >= self.limits.per_address {
-            return None;
-        }
-        *all += 1;
-        by_address.insert(address, own + 1);
-        Some(Slot { open: Arc::clone(self), address })
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut counts = self.open.counts.lock();
-        let (all, by_address) = &mut *counts;
-        *all -= 1;
-        if let Some(own) = by_address.get_mut(&self.address) {
-            *own -= 1;
-            if *own == 0 {
-                by_address.remove(&self.address);
-            }
-        }
-    }
-}
-
-/// Serves until `shutdown` resolves, then lets open requests finish for at most `drain`.
+/// Serves until `shutdown` resolves, then lets open requests finish until the moment that it resolved to.
 pub(crate) async fn run(
     listener: TcpListener,
+    app: App,
     router: Router,
     limits: Limits,
-    drain: Duration,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Instant>,
 ) {
-    let open = Arc::new(Open { limits, counts: Mutex::new((0, HashMap::new())) });
-    let graceful = GracefulShutdown::new();
-    let builder = Arc::new(builder());
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
+    let open = Open::new(limits);
+    let (close, closing) = watch::channel(false);
+    let server = Server { builder: Arc::new(builder()), router, app, closing };
+    let mut shutdown = pin!(shutdown);
+    let deadline = loop {
         let accepted = tokio::select! {
             biased;
-            () = &mut shutdown => break,
+            deadline = &mut shutdown => break deadline,
             accepted = listener.accept() => accepted,
         };
-        let (stream, address) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, address)) => admit(&open, &server, stream, address),
             Err(error) => {
-                tracing::debug!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        match open.enter(address.ip()) {
-            Some(slot) => serve(&builder, &graceful, stream, address, router.clone(), slot),
-            None => drop(tokio::spawn(refuse(stream))),
         }
+    };
+    // Those who are connected already, as far as the system is concerned, would be reset with the listener.
+    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
+        admit(&open, &server, stream, address);
     }
     drop(listener);
-    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+    close.send_replace(true);
+    if timeout_at(deadline, open.empty()).await.is_err() {
         tracing::warn!("some requests were not finished in time");
+    }
+}
+
+fn admit(open: &Arc<Open>, server: &Server, stream: TcpStream, address: SocketAddr) {
+    match open.enter(address.ip()) {
+        Some(slot) => drop(tokio::spawn(serve(server.clone(), stream, address, slot))),
+        None => drop(tokio::spawn(refuse(stream))),
     }
 }
 
@@ -130,75 +121,102 @@ fn builder() -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_BUFFER as u32)
+        .max_header_list_size(MAX_HEAD)
         .max_pending_accept_reset_streams(MAX_STREAMS as usize)
+        .max_local_error_reset_streams(MAX_STREAMS as usize)
+        .initial_connection_window_size(WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .max_send_buf_size(WINDOW as usize)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
     builder
 }
 
-fn serve(
-    builder: &Arc<Builder<TokioExecutor>>,
-    graceful: &GracefulShutdown,
-    stream: TcpStream,
-    address: SocketAddr,
-    router: Router,
-    slot: Slot,
-) {
+async fn serve(server: Server, stream: TcpStream, address: SocketAddr, slot: Slot) {
     // Small answers must not wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
+    let Server { builder, router, app, mut closing } = server;
     let patience = Patience::new();
     let io = WatchedIo::new(TokioIo::new(stream), Arc::clone(&patience));
     let service = {
         let patience = Arc::clone(&patience);
-        service_fn(move |mut request: Request<Incoming>| {
+        service_fn(move |request: Request<Incoming>| {
             let answering = patience.answering(request.version() >= Version::HTTP_2);
-            request.extensions_mut().insert(address);
-            let answer = router.clone().oneshot(request);
+            let answer = answer(&router, &app, address, request);
             async move { answer.await.map(|response| response.map(|body| AnsweringBody::new(body, answering))) }
         })
     };
-    let watcher = graceful.watcher();
-    let builder = Arc::clone(builder);
-    tokio::spawn(async move {
-        let connection = watcher.watch(builder.serve_connection(io, service).into_owned());
+    let mut connection = pin!(builder.serve_connection(io, service).into_owned());
+    let told = async {
+        // An error means that the accept loop is gone, and so is the service.
+        let _ = closing.wait_for(|closing| *closing).await;
+        let _ = tokio::time::timeout(ARRIVAL, patience.between_requests()).await;
+    };
+    let mut told = pin!(told.fuse());
+    let mut exhausted = pin!(patience.exhausted());
+    loop {
         tokio::select! {
-            result = connection => {
+            biased;
+            result = connection.as_mut() => {
                 if let Err(error) = result {
                     tracing::debug!(%error, "a connection ended early");
                 }
+                break;
             }
-            () = patience.exhausted() => tracing::debug!("a connection was idle or slow for too long"),
+            () = &mut exhausted => {
+                tracing::debug!("a connection was idle or slow for too long");
+                break;
+            }
+            () = &mut told => connection.as_mut().graceful_shutdown(),
         }
-        drop(slot);
-    });
+    }
+    drop(slot);
 }
 
+/// One request and its answer. On HTTP/1 the answer says whether it is the last of its connection.
+fn answer(
+    router: &Router,
+    app: &App,
+    address: SocketAddr,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    let multiplexed = request.version() >= Version::HTTP_2;
+    let promised = request.headers().contains_key(EXPECT);
+    let (mut parts, incoming) = request.into_parts();
+    parts.extensions.insert(address);
+    let (body, unread) = if multiplexed || incoming.is_end_stream() {
+        (Body::new(incoming), None)
+    } else {
+        let (lent, unread) = unread::lend(incoming);
+        (Body::new(lent), Some(unread))
+    };
+    let answer = router.clone().oneshot(Request::from_parts(parts, body));
+    let app = app.clone();
+    async move {
+        let mut response = answer.await?;
+        let last = match unread {
+            // A client that waits to be told to send its body must not be told so by our taking it in.
+            Some(unread) if promised => !unread.is_read(),
+            Some(unread) => !unread.settle().await,
+            None => false,
+        };
+        if last || app.is_draining() && !multiplexed {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+}
+
+/// Says that there is no room. What the client is still sending is taken in for a moment: left unread, it would make the
+/// system reset the connection, and the answer with it.
 async fn refuse(mut stream: TcpStream) {
     let _ = tokio::time::timeout(REFUSAL, async {
         let full = problem::raw(StatusCode::SERVICE_UNAVAILABLE, "the server has no free connection");
         stream.write_all(&full).await?;
-        stream.shutdown().await
+        stream.shutdown().await?;
+        let mut sent = [0; 4096];
+        while stream.read(&mut sent).await? > 0 {}
+        Ok::<_, std::io::Error>(())
     })
     .await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_that_left_may_come_again() {
-        let open = Arc::new(Open {
-            limits: Limits { connections: 2, per_address: 1 },
-            counts: Mutex::new((0, HashMap::new())),
-        });
-        let (a, b, c) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into(), [127, 0, 0, 3].into());
-        let first = open.enter(a);
-        assert!(first.is_some() && open.enter(a).is_none());
-        let second = open.enter(b);
-        assert!(second.is_some() && open.enter(c).is_none());
-        drop(first);
-        assert!(open.enter(c).is_some());
-    }
 }

@@ -1,15 +1,19 @@
 //! Request bodies: JSON, bounded in size and in time, with every wrong field named.
+//!
+//! A compressed body is refused and never unpacked: what is small on the wire cannot become large here. All bodies that are
+//! coming in share one budget of memory; over it the server is full.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use picarcade_flow::{FieldProblem, FlowRequest};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::http::problem::Problem;
 
@@ -19,9 +23,11 @@ pub(crate) const MAX_BODY: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long, and how much of, a body that is too large is still taken in.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 1 << 20;
+/// What all bodies that are coming in may take together, in KiB.
+const BUDGET_KIB: usize = 256 * 1024;
+
+/// The part of the budget that is free.
+static BUDGET: Semaphore = Semaphore::const_new(BUDGET_KIB);
 
 /// Reads a whole JSON body of at most `limit` bytes.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
@@ -29,19 +35,22 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     if !is_json(media_type) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
     }
+    if headers.get_all(CONTENT_ENCODING).iter().any(|coding| !is_identity(coding)) {
+        let problem = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed");
+        return Err(problem.with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    }
     let too_large =
         || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body must have at most {limit} bytes"));
     let announced =
         headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     if announced.is_some_and(|length: u64| length > limit as u64) {
-        linger(body).await;
         return Err(too_large());
     }
     match tokio::time::timeout(PATIENCE, collect(body, limit)).await {
         Ok(Ok(Collected::Whole(bytes))) => Ok(bytes),
-        Ok(Ok(Collected::TooLarge(rest))) => {
-            linger(rest).await;
-            Err(too_large())
+        Ok(Ok(Collected::TooLarge)) => Err(too_large()),
+        Ok(Ok(Collected::Full)) => {
+            Err(Problem::unavailable("too many bodies are coming in", Duration::from_secs(1)))
         }
         Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body ended early")),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
@@ -50,34 +59,34 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
 
 enum Collected {
     Whole(Bytes),
-    TooLarge(Body),
+    TooLarge,
+    /// The budget is used up.
+    Full,
 }
 
 async fn collect(mut body: Body, limit: usize) -> Result<Collected, axum::Error> {
     let mut buffer = Vec::new();
+    let mut taken: Option<SemaphorePermit<'static>> = None;
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame?.into_data() else { continue };
         if buffer.len() + chunk.len() > limit {
-            return Ok(Collected::TooLarge(body));
+            return Ok(Collected::TooLarge);
+        }
+        let held = taken.as_ref().map_or(0, SemaphorePermit::num_permits);
+        let wanted = (buffer.len() + chunk.len()).div_ceil(1024).saturating_sub(held);
+        let Ok(more) = BUDGET.try_acquire_many(wanted as u32) else { return Ok(Collected::Full) };
+        match &mut taken {
+            Some(taken) => taken.merge(more),
+            None => taken = Some(more),
         }
         buffer.extend_from_slice(&chunk);
     }
     Ok(Collected::Whole(buffer.into()))
 }
 
-/// Takes in a little more of a body that is not wanted. A client that is still sending when the connection closes gets a
-/// reset in the place of the answer that tells it why.
-async fn linger(mut body: Body) {
-    let _ = tokio::time::timeout(LINGER, async {
-        let mut left = LINGER_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-                Some(less) => left = less,
-                None => return,
-            }
-        }
-    })
-    .await;
+fn is_identity(coding: &HeaderValue) -> bool {
+    let coding = coding.as_bytes().trim_ascii();
+    coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
 }
 
 fn is_json(media_type: &str) -> bool {

@@ -2,9 +2,11 @@
 //!
 //! hyper's own header timeout counts from the end of the last response, so it would cut every idle keep-alive connection
 //! after ten seconds. Here the two are told apart: an idle connection has its 75 s, and the first byte of a request starts
-//! the 10 s in which its head must be complete. A client that stops reading is cut by the same clock.
+//! the 10 s in which its head must be complete. A client that does not take its answer is cut by the same clock: what is
+//! answered whole counts as answered at once, and a stream that cannot be written for as long as one may be idle is ended.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
@@ -27,6 +29,18 @@ const IDLE: Duration = Duration::from_secs(75);
 /// A deadline that never comes: a request is being answered, which has its own deadlines.
 const NEVER: u64 = u64::MAX;
 
+/// A request is coming in or being answered, or none has come yet.
+const COMING: u32 = 0;
+
+/// The next byte begins a new request.
+const BETWEEN: u32 = 1;
+
+/// HTTP/2: any frame may come at any time and is not the beginning of a head, and a stop is part of the protocol.
+const MULTIPLEXED: u32 = 2;
+
+/// How often a stop looks whether a connection is between two requests.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// What the watchdog, the socket and the service share about one connection.
 ///
 /// The deadline is the single value that the watchdog believes. Relaxed ordering is enough: a wake-up that reads an old
@@ -37,8 +51,10 @@ pub(crate) struct Patience {
     deadline_ms: AtomicU64,
     /// Requests that are being answered; HTTP/2 has several.
     answering: AtomicU32,
-    /// 1 while the next byte begins a new request.
-    between: AtomicU32,
+    /// [`COMING`], [`BETWEEN`] or [`MULTIPLEXED`].
+    phase: AtomicU32,
+    /// Since when nothing could be written, in milliseconds; `NEVER` when the last write went through.
+    stalled_ms: AtomicU64,
 }
 
 impl Patience {
@@ -47,7 +63,8 @@ impl Patience {
             begun: Instant::now(),
             deadline_ms: AtomicU64::new(HEAD.as_millis() as u64),
             answering: AtomicU32::new(0),
-            between: AtomicU32::new(0),
+            phase: AtomicU32::new(COMING),
+            stalled_ms: AtomicU64::new(NEVER),
         })
     }
 
@@ -55,24 +72,67 @@ impl Patience {
     pub(crate) fn answering(self: &Arc<Self>, multiplexed: bool) -> Answering {
         self.answering.fetch_add(1, Ordering::Relaxed);
         self.deadline_ms.store(NEVER, Ordering::Relaxed);
+        if multiplexed {
+            self.phase.store(MULTIPLEXED, Ordering::Relaxed);
+        }
         Answering { patience: Arc::clone(self), multiplexed }
     }
 
     /// Waits until the connection has used up its patience.
+    ///
+    /// Poll it after the connection: what the connection has just received may have brought the deadline nearer.
     pub(crate) async fn exhausted(&self) {
-        loop {
-            let deadline = self.deadline_ms.load(Ordering::Relaxed);
-            // While a request is answered, look again after the shortest time in which the state can become due.
-            let wake = if deadline == NEVER { self.now_ms() + HEAD.as_millis() as u64 } else { deadline };
-            tokio::time::sleep_until(self.begun + Duration::from_millis(wake)).await;
-            if self.deadline_ms.load(Ordering::Relaxed) <= self.now_ms() {
-                return;
+        let mut sleep = pin!(tokio::time::sleep_until(self.begun + HEAD));
+        poll_fn(|cx| {
+            loop {
+                if let Some(deadline) = self.deadline().filter(|deadline| *deadline < sleep.deadline()) {
+                    sleep.as_mut().reset(deadline);
+                }
+                ready!(sleep.as_mut().poll(cx));
+                if self.is_exhausted() {
+                    return Poll::Ready(());
+                }
+                // While a request is answered, look again after the shortest time in which the state can become due.
+                sleep.as_mut().reset(self.deadline().unwrap_or_else(|| Instant::now() + HEAD));
             }
+        })
+        .await;
+    }
+
+    /// When patience ends; none while a request is answered.
+    fn deadline(&self) -> Option<Instant> {
+        let deadline = self.deadline_ms.load(Ordering::Relaxed);
+        (deadline != NEVER).then(|| self.begun + Duration::from_millis(deadline))
+    }
+
+    fn is_exhausted(&self) -> bool {
+        let now = self.now_ms();
+        let stalled = self.stalled_ms.load(Ordering::Relaxed);
+        self.deadline_ms.load(Ordering::Relaxed) <= now
+            || now.saturating_sub(stalled) >= IDLE.as_millis() as u64
+    }
+
+    /// Waits until the last request is answered and no byte of a next one has come. A connection that has not asked for
+    /// anything yet is not between two requests: its first one may be on its way.
+    pub(crate) async fn between_requests(&self) {
+        while self.phase.load(Ordering::Relaxed) == COMING {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Whether the last attempt to write went through.
+    fn wrote(&self, went_through: bool) {
+        if went_through {
+            self.stalled_ms.store(NEVER, Ordering::Relaxed);
+        } else {
+            self.stalled_ms.fetch_min(self.now_ms(), Ordering::Relaxed);
         }
     }
 
     fn received(&self) {
-        if self.between.load(Ordering::Relaxed) == 1 && self.between.swap(0, Ordering::Relaxed) == 1 {
+        if self.phase.load(Ordering::Relaxed) == BETWEEN
+            && self.phase.swap(COMING, Ordering::Relaxed) == BETWEEN
+        {
             self.deadline_ms.store(self.now_ms() + HEAD.as_millis() as u64, Ordering::Relaxed);
         }
     }
@@ -80,8 +140,7 @@ impl Patience {
     fn answered(&self, multiplexed: bool) {
         if self.answering.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.deadline_ms.store(self.now_ms() + IDLE.as_millis() as u64, Ordering::Relaxed);
-            // On HTTP/2 any frame may come at any time; it is not the beginning of a head.
-            self.between.store(u32::from(!multiplexed), Ordering::Relaxed);
+            self.phase.store(if multiplexed { MULTIPLEXED } else { BETWEEN }, Ordering::Relaxed);
         }
     }
 
@@ -103,17 +162,18 @@ impl Drop for Answering {
     }
 }
 
-/// A response body that keeps its request being answered until it is handed over whole. A stream of events is answered
-/// for as long as it runs; a short body is in hyper's buffer at once.
+/// A response body that keeps its request being answered for as long as it is made. That is the whole of a stream of
+/// events; a body of a known length is made already, and whether the client takes it is up to the client.
 #[derive(Debug)]
 pub(crate) struct AnsweringBody {
     inner: axum::body::Body,
-    _answering: Answering,
+    _answering: Option<Answering>,
 }
 
 impl AnsweringBody {
     pub(crate) fn new(inner: axum::body::Body, answering: Answering) -> Self {
-        Self { inner, _answering: answering }
+        let made = inner.size_hint().exact().is_some();
+        Self { inner, _answering: (!made).then_some(answering) }
     }
 }
 
@@ -199,7 +259,9 @@ impl<T: Write + Unpin> Write for WatchedIo<T> {
         if ready!(self.poll_instead(cx, buf))? {
             return Poll::Ready(Ok(buf.len()));
         }
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.patience.wrote(polled.is_ready());
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -223,7 +285,9 @@ impl<T: Write + Unpin> Write for WatchedIo<T> {
         if ready!(self.poll_instead(cx, first))? {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.patience.wrote(polled.is_ready());
+        polled
     }
 }
 
@@ -254,11 +318,51 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_first_byte_of_a_head_brings_the_end_nearer_for_who_waits_already() {
+        let patience = Patience::new();
+        drop(patience.answering(false));
+        let mut exhausted = pin!(patience.exhausted());
+        let begun = Instant::now();
+        assert!(tokio::time::timeout(Duration::from_secs(20), exhausted.as_mut()).await.is_err());
+        patience.received();
+        exhausted.await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(20) + HEAD);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_request_that_is_answered_is_not_cut() {
         let patience = Patience::new();
         let answering = patience.answering(false);
         assert!(tokio::time::timeout(Duration::from_secs(3600), patience.exhausted()).await.is_err());
         drop(answering);
         assert!(waited(&patience).await >= IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_nobody_takes_is_cut() {
+        let patience = Patience::new();
+        let _answering = patience.answering(false);
+        patience.wrote(false);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        patience.wrote(true);
+        patience.wrote(false);
+        patience.wrote(false);
+        let waited = waited(&patience).await;
+        assert!(waited >= IDLE && waited <= IDLE + HEAD, "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_the_request_that_may_be_on_its_way() {
+        let patience = Patience::new();
+        let second = Duration::from_secs(1);
+        assert!(tokio::time::timeout(second, patience.between_requests()).await.is_err());
+        let answering = patience.answering(false);
+        assert!(tokio::time::timeout(second, patience.between_requests()).await.is_err());
+        drop(answering);
+        patience.between_requests().await;
+        patience.received();
+        assert!(tokio::time::timeout(second, patience.between_requests()).await.is_err());
+        let _streams = patience.answering(true);
+        patience.between_requests().await;
     }
 }

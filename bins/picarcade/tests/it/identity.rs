@@ -1,18 +1,14 @@
 //! Who may ask, and as whom.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-
-use crate::service::{PATIENCE, Service};
+use crate::service::Service;
 
 const SECRET: &str = "a-secret-of-the-issuer-with-some-length";
 
@@ -24,7 +20,7 @@ fn ask(service: &Service, headers: &[(&str, &str)], body: &Value) -> RequestBuil
     request
 }
 
-async fn status(service: &Service, headers: &[(&str, &str)], body: &Value) -> u16 {
+pub async fn status(service: &Service, headers: &[(&str, &str)], body: &Value) -> u16 {
     ask(service, headers, body).send().await.unwrap().status().as_u16()
 }
 
@@ -43,7 +39,7 @@ async fn keys_are_needed_where_they_are_configured() {
     assert_eq!(service.request(Method::GET, "/health/ready").send().await.unwrap().status(), 200);
 }
 
-fn claims(changes: &Value) -> BTreeMap<String, Value> {
+pub fn claims(changes: &Value) -> BTreeMap<String, Value> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut claims: BTreeMap<String, Value> = serde_json::from_value(
         json!({"sub": "ann", "role": "authenticated", "aud": "authenticated", "exp": now + 600}),
@@ -59,7 +55,7 @@ fn claims(changes: &Value) -> BTreeMap<String, Value> {
     claims
 }
 
-fn token(algorithm: Algorithm, secret: &str, changes: &Value) -> String {
+pub fn token(algorithm: Algorithm, secret: &str, changes: &Value) -> String {
     encode(&Header::new(algorithm), &claims(changes), &EncodingKey::from_secret(secret.as_bytes())).unwrap()
 }
 
@@ -88,8 +84,10 @@ async fn a_token_is_its_user_and_nobody_else() {
         parts[2] = "";
         parts.join(".")
     };
+    let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 300;
     for bad in [
         token(Algorithm::HS256, "another secret", &json!({})),
+        token(Algorithm::HS256, SECRET, &json!({"nbf": soon})),
         token(Algorithm::HS512, SECRET, &json!({})),
         token(Algorithm::HS256, SECRET, &json!({"exp": 1_000_000})),
         token(Algorithm::HS256, SECRET, &json!({"exp": null})),
@@ -99,84 +97,100 @@ async fn a_token_is_its_user_and_nobody_else() {
         token(Algorithm::HS256, SECRET, &json!({"sub": null})),
         token(Algorithm::HS256, SECRET, &json!({"role": "anon"})),
         token(Algorithm::HS256, SECRET, &json!({"role": "service_role"})),
+        token(Algorithm::HS256, SECRET, &json!({"sub": 7})),
+        token(Algorithm::HS256, SECRET, &json!({"sub": "a\nb"})),
         unsigned,
         "nonsense".to_owned(),
+        "..".to_owned(),
+        format!("{good}x"),
+        format!("{good}.{good}"),
+        "x".repeat(20_000),
     ] {
         assert_eq!(sent(&bad, &body).await, 401, "{bad}");
     }
     assert_eq!(status(&service, &[], &body).await, 401);
 }
 
-/// An issuer with one key at a time.
-struct Issuer {
-    url: String,
-    keys: Arc<Mutex<Value>>,
-}
-
-impl Issuer {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/keys", listener.local_addr().unwrap());
-        let keys = Arc::new(Mutex::new(json!({"keys": []})));
-        let served = Arc::clone(&keys);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let body = served.lock().unwrap().to_string();
-                let mut request = [0; 4096];
-                let _ = stream.read(&mut request).await;
-                let head =
-                    format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-                let _ = stream.write_all((head + &body).as_bytes()).await;
-            }
-        });
-        Self { url, keys }
-    }
-
-    /// Puts a new key of this id in the place of the old one.
-    fn rotate(&self, id: &str) -> EncodingKey {
-        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-        let key = EncodingKey::from_ec_der(&pair.serialize_der());
-        let mut jwk = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
-        jwk.common.key_id = Some(id.to_owned());
-        *self.keys.lock().unwrap() = json!({"keys": [jwk]});
-        key
-    }
-}
-
-fn signed(key: &EncodingKey, id: &str, changes: &Value) -> String {
-    let header = Header { kid: Some(id.to_owned()), ..Header::new(Algorithm::ES256) };
-    encode(&header, &claims(changes), key).unwrap()
-}
-
 #[tokio::test]
-async fn keys_of_an_issuer_may_rotate() {
-    let issuer = Issuer::start().await;
-    let first = issuer.rotate("first");
-    let service = Service::start(&[("PICARCADE_JWKS_URL", &issuer.url)]).await;
+async fn the_issuer_is_held_to_where_it_is_configured() {
+    let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_JWT_ISSUER", "https://issuer.example")];
+    let service = Service::start(&environment).await;
     let body = json!({"prompt": "a red fox"});
-    let sent =
-        async |token: &str| status(&service, &[("authorization", &format!("Bearer {token}"))], &body).await;
-    assert_eq!(sent(&signed(&first, "first", &json!({}))).await, 200);
-    assert_eq!(sent(&signed(&first, "unknown", &json!({}))).await, 401);
-    assert_eq!(sent(&signed(&first, "first", &json!({"exp": 1_000_000}))).await, 401);
-    // The public key as the secret of a symmetric token: the oldest trick there is.
-    let public = issuer.keys.lock().unwrap()["keys"][0].to_string();
-    assert_eq!(sent(&token(Algorithm::HS256, &public, &json!({}))).await, 401);
-
-    let second = issuer.rotate("second");
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    let mut tick = tokio::time::interval(Duration::from_millis(200));
-    while sent(&signed(&second, "second", &json!({}))).await != 200 {
-        assert!(tokio::time::Instant::now() < deadline, "the new key was never fetched");
-        tick.tick().await;
+    for (issuer, expected) in
+        [(json!("https://issuer.example"), 200), (json!("https://else.example"), 401), (json!(null), 401)]
+    {
+        let bearer = format!("Bearer {}", token(Algorithm::HS256, SECRET, &json!({"iss": issuer})));
+        assert_eq!(status(&service, &[("authorization", &bearer)], &body).await, expected, "{issuer}");
     }
-    assert_eq!(sent(&signed(&first, "first", &json!({}))).await, 401);
 }
 
 #[tokio::test]
-async fn tokens_that_cannot_be_checked_are_no_reason_to_let_anybody_in() {
-    let service = Service::start(&[("PICARCADE_JWKS_URL", "http://127.0.0.1:1/keys")]).await;
-    let key = Issuer::start().await.rotate("first");
-    let bearer = format!("Bearer {}", signed(&key, "first", &json!({})));
-    assert_eq!(status(&service, &[("authorization", &bearer)], &json!({"prompt": "x"})).await, 503);
+async fn keys_and_tokens_stand_side_by_side() {
+    let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_API_KEYS", "web:k-web")];
+    let service = Service::start(&environment).await;
+    let body = json!({"prompt": "a red fox"});
+    let bearer = format!("Bearer {}", token(Algorithm::HS256, SECRET, &json!({})));
+    assert_eq!(status(&service, &[("authorization", &bearer)], &body).await, 200);
+    assert_eq!(status(&service, &[("authorization", "Bearer k-web")], &body).await, 200);
+    assert_eq!(status(&service, &[("x-api-key", "k-web")], &body).await, 200);
+    let unsigned = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.";
+    assert_eq!(status(&service, &[("authorization", unsigned)], &body).await, 401);
+    for name in ["x-user-id", "x-forwarded-user", "x-real-ip"] {
+        assert_eq!(status(&service, &[(name, "ann")], &body).await, 401, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_another_is_none_and_a_users_headers_do_not_count() {
+    let service = Service::start(&[("PICARCADE_JWT_SECRET", SECRET)]).await;
+    let of = |user: &str| token(Algorithm::HS256, SECRET, &json!({"sub": user}));
+    let send = async |method: Method, user: &str, spoofed: Option<&str>, body: Option<Value>| {
+        let mut request = service.request(method, "/api/v2/sessions/s1").bearer_auth(of(user));
+        if let Some(spoofed) = spoofed {
+            request = request.header("x-user-id", spoofed);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    let image = json!({"working_image": "https://cdn.example/i.png"});
+    assert_eq!(send(Method::PUT, "ann", None, Some(image.clone())).await, 200);
+    assert_eq!(send(Method::GET, "ann", None, None).await, 200);
+    for spoofed in [None, Some("ann")] {
+        assert_eq!(send(Method::GET, "bob", spoofed, None).await, 404);
+        assert_eq!(send(Method::PUT, "bob", spoofed, Some(image.clone())).await, 404);
+        assert_eq!(send(Method::DELETE, "bob", spoofed, None).await, 404);
+    }
+    let named = json!({"working_image": "https://cdn.example/i.png", "user_id": "ann"});
+    assert_eq!(send(Method::PUT, "bob", None, Some(named)).await, 403);
+    let query = service.request(Method::GET, "/api/v2/sessions/s1?user_id=ann").bearer_auth(of("bob"));
+    assert_eq!(query.send().await.unwrap().status(), 403);
+    // Nor does another's session lend its image to a request.
+    let body = json!({"prompt": "make it blue", "session_id": "s1"});
+    let request = service.request(Method::POST, "/api/v2/process").bearer_auth(of("bob")).json(&body);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["classification_flags"]["active_image"], false, "{answer}");
+    assert_eq!(send(Method::GET, "ann", None, None).await, 200);
+}
+
+#[tokio::test]
+async fn beyond_loopback_somebody_must_be_asked_or_told_to_be_let_in() {
+    for (environment, arguments) in
+        [(&[("PICARCADE_API_KEYS", "web:k-web")][..], &[][..]), (&[], &["--insecure"])]
+    {
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--listen", "0.0.0.0:0"]);
+        let service = Service::start_in(TempDir::new().unwrap(), environment, &arguments).await;
+        let status = async |path: &str| {
+            let url = service.url.replace("0.0.0.0", "127.0.0.1");
+            service.client.get(format!("{url}{path}")).send().await.unwrap().status().as_u16()
+        };
+        assert_eq!(status("/health/ready").await, 200);
+        // What operators see is not for everybody on the network, keys or not.
+        for path in ["/health/detailed", "/health/cache", "/metrics"] {
+            assert_eq!(status(path).await, 403, "{path}");
+        }
+        assert_eq!(status("/api/v2/usage").await, if environment.is_empty() { 200 } else { 401 });
+    }
 }

@@ -2,17 +2,30 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod database;
+mod service;
+
 mod batch;
+mod chaos;
 mod command_line;
 mod configuration;
 mod connections;
+mod crowds;
 mod document;
+mod failing_ai;
+mod failing_database;
+mod failing_redis;
 mod fleet;
+mod floods;
+mod headers;
 mod http;
 mod identity;
+mod logs;
 mod metrics;
 mod operators;
 mod outcomes;
 mod reload;
-mod service;
+mod slow_clients;
+mod stop;
+mod tokens;
 mod with_ai;

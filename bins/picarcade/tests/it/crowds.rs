@@ -1,0 +1,66 @@
+//! Ten thousand connections that do nothing, and one address that wants them all.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::service::Service;
+
+/// As many as the service takes by default.
+const CONNECTIONS: usize = 10_000;
+
+/// As many as it takes from one address.
+const PER_ADDRESS: usize = 1_000;
+
+/// What the rest of the tests may have open in this process.
+const OWN_FILES: u64 = 2_000;
+
+async fn connect_from(address: u8, service: &Service) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 1, address), 0))).unwrap();
+    socket.connect(service.address()).await.unwrap()
+}
+
+/// Asks once and reads the head of the answer.
+async fn ask(stream: &mut TcpStream) -> String {
+    stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn ten_thousand_idle_connections_take_little_and_nobody_elses_place() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    // Where the system allows fewer files, there are fewer connections: as many as it does allow.
+    let many = CONNECTIONS.min(usize::try_from(hard - OWN_FILES).unwrap());
+    let total = (many + 200).to_string();
+    let service = Service::start(&[("PICARCADE_MAX_CONNECTIONS", &total)]).await;
+    service.process(json!({"prompt": "a red fox"})).await;
+    let before = service.memory();
+    let mut idle = Vec::with_capacity(many);
+    for number in 0..many {
+        let mut stream = connect_from(u8::try_from(number / PER_ADDRESS).unwrap() + 1, &service).await;
+        // Every second one is idle between two requests, the others before the first.
+        if number % 2 == 0 {
+            assert_eq!(ask(&mut stream).await, "HTTP/1.1 200");
+        }
+        idle.push(stream);
+    }
+    let each = (service.memory() - before) * 1024 / many as u64;
+    assert!(each < 40, "{each} KiB a connection");
+    let mut one_more = connect_from(1, &service).await;
+    assert_eq!(ask(&mut one_more).await, "HTTP/1.1 503");
+    for index in 0..50 {
+        service.process(json!({"prompt": format!("fox {index}"), "user_id": "ann"})).await;
+    }
+    drop(idle);
+    crate::service::until("there is room again", async || {
+        ask(&mut connect_from(1, &service).await).await == "HTTP/1.1 200"
+    })
+    .await;
+}

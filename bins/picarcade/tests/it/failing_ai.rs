@@ -1,0 +1,175 @@
+//! The failure table, its rows about the AI provider: every request is answered, and the answer says why it is less.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use picarcade_testkit::{Answer, Fault, FaultProxy, MockProvider, Reply};
+use serde_json::{Value, json};
+
+use crate::service::{Service, in_time, until};
+
+/// A service whose AI step ends after a second, before this address of the mock.
+async fn service(url: &str, more: &[(&str, &str)]) -> Service {
+    let mut environment =
+        vec![("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", url), ("CLASSIFICATION_TIMEOUT", "1")];
+    environment.extend(more);
+    Service::start(&environment).await
+}
+
+/// A request whose facts leave a choice, so that the AI is wanted.
+fn edit(prompt: &str) -> Value {
+    json!({"prompt": prompt, "active_image": true})
+}
+
+#[tokio::test]
+async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wrong() {
+    let mock = MockProvider::start().await.unwrap();
+    let proxy = FaultProxy::start(mock.addr()).await.unwrap();
+    let never_opens = [("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1000")];
+    let service = service(&proxy.url_for("http"), &never_opens).await;
+    let an_hour = Some(Duration::from_secs(3600));
+    let status =
+        |code| Reply::Status { code, headers: vec![], body: json!({"error": {"type": "x"}}).to_string() };
+    let cases = [
+        ("bad request", Reply::Unauthorized, "llm_error"),
+        ("429 for an hour", Reply::RateLimited { retry_after: an_hour }, "llm_error"),
+        ("429", Reply::RateLimited { retry_after: None }, "llm_error"),
+        ("no money", Reply::SpendLimit, "llm_error"),
+        ("500", Reply::ServerError, "llm_error"),
+        ("502", status(502), "llm_error"),
+        ("503", status(503), "llm_error"),
+        ("529", Reply::Overloaded, "llm_error"),
+        ("redirect", status(302), "llm_error"),
+        ("hang", Reply::Hang, "llm_timeout"),
+        (
+            "later than the deadline",
+            Reply::Answer(Answer::default()).after(Duration::from_secs(20)),
+            "llm_timeout",
+        ),
+        ("reset", Reply::Reset, "llm_error"),
+        ("half a body", Reply::HalfBody, "llm_error"),
+        ("not JSON", Reply::NotJson, "llm_unusable"),
+        ("prose", Reply::Prose("I think it is an edit.".to_owned()), "llm_unusable"),
+        ("missing fields", Reply::Json(json!({})), "llm_unusable"),
+        ("wrong types", Reply::Json(json!({"prompt_type": 7})), "llm_unusable"),
+        ("wrong enum", Reply::WrongEnum, "llm_unusable"),
+        ("refusal", Reply::Refusal, "llm_unusable"),
+        ("truncated", Reply::Truncated, "llm_unusable"),
+        ("huge", Reply::Huge(64 << 20), "llm_unusable"),
+    ];
+    for (name, reply, word) in cases {
+        mock.always(reply);
+        let answer = service.process(edit(&format!("make the sky purple: {name}"))).await;
+        assert_eq!(
+            (&answer["source"], &answer["used_fallback"], &answer["degraded"], &answer["prompt_type"]),
+            (&json!("local"), &json!(true), &json!([word]), &json!("EDIT_IMAGE")),
+            "{name}: {answer}"
+        );
+    }
+    for (name, fault, word) in [
+        ("refused", Fault::Cut, "llm_error"),
+        ("reset at once", Fault::Reset, "llm_error"),
+        ("silent", Fault::BlackHole, "llm_timeout"),
+        ("torn", Fault::CutAfter { bytes: 40 }, "llm_error"),
+        ("replies lost", Fault::LoseReplies, "llm_timeout"),
+    ] {
+        mock.recover();
+        proxy.set(fault).await;
+        let answer = service.process(edit(&format!("make the sky purple: {name}"))).await;
+        assert_eq!(
+            (&answer["source"], &answer["degraded"]),
+            (&json!("local"), &json!([word])),
+            "{name}: {answer}"
+        );
+    }
+    proxy.set(Fault::Pass).await;
+    mock.answer_with(Answer::of("EDIT_IMAGE"));
+    let healed = service.process(edit("make the sky purple: 500")).await;
+    assert_eq!((&healed["source"], &healed["degraded"]), (&json!("llm"), &json!([])), "{healed}");
+    mock.push(Reply::Answer(Answer::of("VIDEO_EDIT")));
+    let corrected = service.process(edit("make the sea purple")).await;
+    assert_eq!(
+        (&corrected["corrected_from"], &corrected["prompt_type"], &corrected["degraded"]),
+        (&json!("VIDEO_EDIT"), &json!("EDIT_IMAGE"), &json!([]))
+    );
+}
+
+#[tokio::test]
+async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_is_back() {
+    let mock = MockProvider::start().await.unwrap();
+    mock.answer_with(Answer::of("EDIT_IMAGE"));
+    mock.always(Reply::ServerError);
+    let breaker = [
+        ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "3"),
+        ("CIRCUIT_BREAKER_TIMEOUT", "1"),
+        ("CIRCUIT_BREAKER_SUCCESS_THRESHOLD", "1"),
+        ("RATE_LIMIT_REQUESTS_PER_MINUTE", "0"),
+        ("RATE_LIMIT_REQUESTS_PER_HOUR", "0"),
+        ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0"),
+    ];
+    let service = service(&mock.url(), &breaker).await;
+    let mut asked = 0;
+    until("the breaker opens", async || {
+        asked += 1;
+        service.process(edit(&format!("paint tree {asked}"))).await["circuit_breaker_state"] == "open"
+    })
+    .await;
+    // An open breaker tries again after a while, and this machine may be slow: each burst makes at most one probe.
+    let before = mock.count();
+    let burst = (0..20).map(|index| service.process(edit(&format!("paint house {index}"))));
+    let answers = futures_util::future::join_all(burst).await;
+    let refused =
+        answers.iter().filter(|answer| answer["degraded"] == json!(["breaker_open"])).count() as u64;
+    assert!(refused > 0 && mock.count() - before <= 20 - refused, "{refused} of {}", mock.count() - before);
+    assert!(answers.iter().all(|answer| answer["source"] == "local"));
+    mock.recover();
+    until("the breaker closes", async || {
+        asked += 1;
+        service.process(edit(&format!("paint tree {asked}"))).await["source"] == "llm"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn more_than_the_concurrent_calls_wait_within_their_deadline() {
+    let mock = MockProvider::start().await.unwrap();
+    let service = service(&mock.url(), &[("MAX_CONCURRENT_CLASSIFICATIONS", "2")]).await;
+    mock.always(Reply::Hang);
+    let asks = (0..20).map(|index| service.process(edit(&format!("make the sky purple {index}"))));
+    let answers = futures_util::future::join_all(asks).await;
+    let words: BTreeSet<_> = answers.iter().map(|answer| answer["degraded"].to_string()).collect();
+    let expected = [json!(["concurrency_limit"]).to_string(), json!(["llm_timeout"]).to_string()];
+    assert!(words.contains(&expected[0]) && words.iter().all(|word| expected.contains(word)), "{words:?}");
+    assert!(mock.peak() <= 2, "{}", mock.peak());
+    assert!(answers.iter().all(|answer| answer["prompt_type"] == "EDIT_IMAGE"));
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_has_the_call_made_kept_and_settled() {
+    let mock = MockProvider::start().await.unwrap();
+    let patient = [("CLASSIFICATION_TIMEOUT", "50")];
+    let service = service(&mock.url(), &patient).await;
+    mock.answer_with(Answer::of("EDIT_IMAGE"));
+    mock.push(Reply::Answer(Answer::of("EDIT_IMAGE")).after(Duration::from_millis(500)));
+    let request = service.request(reqwest::Method::POST, "/api/v2/process");
+    let asked = tokio::spawn(request.json(&edit("make the sky purple")).send());
+    in_time("the call", mock.arrived(1)).await;
+    asked.abort();
+    assert!(asked.await.unwrap_err().is_cancelled());
+    let used = async || {
+        let usage = service.get("/api/v2/usage").await;
+        let limits = usage["limits"].as_array().unwrap().clone();
+        limits.iter().find(|limit| limit["unit"] == "usd").unwrap()["used"].as_f64().unwrap()
+    };
+    let reserved = used().await;
+    let again = service.process(edit("make the sky purple")).await;
+    assert_eq!(
+        (&again["source"], &again["degraded"], mock.count()),
+        (&json!("llm"), &json!([]), 1),
+        "{again}"
+    );
+    // The estimate is an upper bound; what the mock bills is less.
+    until("the call is settled", async || used().await < reserved).await;
+    let spent = service.get("/api/v2/stats").await["cost_spent"].as_f64().unwrap();
+    assert!((spent - used().await).abs() < 1e-6 && spent > 0.0, "{spent}");
+}

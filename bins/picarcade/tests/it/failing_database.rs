@@ -1,0 +1,191 @@
+//! The failure table, its rows about the database and the disk: answered, kept on the disk, written later, each row once.
+
+use std::time::Duration;
+
+use picarcade_testkit::{Fault, FaultProxy, PostgresServer};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::database::{TABLES, migrated, number, rows, settled, shared};
+use crate::service::{Service, until};
+
+/// No limit but that of the machine.
+pub const UNLIMITED: [(&str, &str); 3] = [
+    ("RATE_LIMIT_REQUESTS_PER_MINUTE", "0"),
+    ("RATE_LIMIT_REQUESTS_PER_HOUR", "0"),
+    ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0"),
+];
+
+async fn ask(service: &Service, prompt: &str) -> Value {
+    service.process(json!({"prompt": prompt, "active_image": true})).await
+}
+
+/// Asks until answers say that events go to the disk.
+async fn spooling(service: &Service, what: &str) {
+    until(&format!("spooling: {what}"), async || {
+        ask(service, "a red fox").await["degraded"] == json!(["analytics_spooling"])
+    })
+    .await;
+}
+
+/// Asks until they do not say so any more.
+async fn writing(service: &Service, what: &str) {
+    until(&format!("writing again: {what}"), async || {
+        ask(service, "a red fox").await["degraded"] == json!([])
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
+    let server = shared().await;
+    let url = migrated(server).await;
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    let through = proxy.through(&url);
+    let mut environment = vec![("DATABASE_URL", &*through)];
+    environment.extend(UNLIMITED);
+    let service = Service::start(&environment).await;
+    ask(&service, "the start").await;
+
+    proxy.set(Fault::Delay(Duration::from_secs(1))).await;
+    ask(&service, "slow").await;
+    for (what, fault) in [("gone", Fault::Cut), ("reset", Fault::Reset), ("replies lost", Fault::LoseReplies)]
+    {
+        proxy.set(fault).await;
+        if fault == Fault::LoseReplies {
+            // A write that hangs is given up after ten seconds; here it is enough that nobody waits for it.
+            ask(&service, what).await;
+        } else {
+            spooling(&service, what).await;
+        }
+        proxy.set(Fault::Pass).await;
+        writing(&service, what).await;
+    }
+    // What PostgreSQL says when its disk is full, when it is a standby, and when it has no room for one more client.
+    let refusal = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+        $$BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END$$";
+    server.psql_at(&url, refusal).await.unwrap();
+    let database = url.rsplit('/').next().unwrap();
+    let trigger = |table: &str| {
+        format!("CREATE TRIGGER full_disk BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse();")
+    };
+    let mend = |table: &str| format!("DROP TRIGGER full_disk ON {table};");
+    let read_only =
+        |word: &str| format!("ALTER DATABASE {database} SET default_transaction_read_only = {word}");
+    let room = |limit: i32| format!("ALTER DATABASE {database} CONNECTION LIMIT {limit}");
+    // A session that may write in a database that is read-only.
+    let superuser = server.superuser_url();
+    let superuser = format!(
+        "{}/{database}?options=-c%20default_transaction_read_only%3Doff",
+        superuser.rsplit_once('/').unwrap().0
+    );
+    for (what, break_it, mend_it) in [
+        ("full", TABLES.map(trigger).join(""), TABLES.map(mend).join("")),
+        ("read-only", read_only("on"), read_only("off")),
+        ("no room for a client", room(0), room(-1)),
+    ] {
+        server.psql_at(&superuser, &break_it).await.unwrap();
+        proxy.cut_all().await;
+        spooling(&service, what).await;
+        server.psql_at(&superuser, &mend_it).await.unwrap();
+        proxy.cut_all().await;
+        writing(&service, what).await;
+    }
+
+    let counters = settled(&service).await;
+    let accepted = counters["accepted"].as_u64().unwrap();
+    assert_eq!((&counters["committed"], &counters["dropped"]), (&json!(accepted), &json!(0)), "{counters}");
+    assert_eq!(rows(server, &url).await, (accepted, accepted));
+}
+
+#[tokio::test]
+async fn a_row_that_is_rejected_costs_itself() {
+    let server = shared().await;
+    let url = migrated(server).await;
+    let check = "ALTER TABLE intent_classification_logs ADD CHECK (prompt <> 'poison')";
+    server.psql_at(&url, check).await.unwrap();
+    let service = Service::start(&[("DATABASE_URL", &url)]).await;
+    let asks = (0..20).map(|index| {
+        let prompt = if index % 5 == 0 { "poison".to_owned() } else { format!("fox {index}") };
+        let service = &service;
+        async move { ask(service, &prompt).await }
+    });
+    for answer in futures_util::future::join_all(asks).await {
+        assert_eq!(answer["degraded"], json!([]), "{answer}");
+    }
+    let counters = settled(&service).await;
+    assert_eq!((&counters["dead_lettered"], &counters["dropped"]), (&json!(4), &json!(0)), "{counters}");
+    assert_eq!(number(server, &url, "SELECT count(*) FROM intent_classification_logs").await, 16);
+    assert_eq!(counters["accepted"].as_u64().unwrap(), counters["committed"].as_u64().unwrap() + 4);
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_nothing_that_was_committed_or_spooled() {
+    // Its own server, as it is killed too.
+    let server = PostgresServer::start().await.unwrap();
+    let url = migrated(&server).await;
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    let through = proxy.through(&url);
+    let mut service = Service::start(&[("DATABASE_URL", &through)]).await;
+    for index in 0..10 {
+        ask(&service, &format!("fox {index}")).await;
+    }
+    let committed = settled(&service).await["committed"].as_u64().unwrap();
+    server.kill();
+    for index in 10..20 {
+        ask(&service, &format!("fox {index}")).await;
+    }
+    spooling(&service, "killed").await;
+    let mut accepted = 0;
+    until("all is on the disk", async || {
+        let counters = service.events().await;
+        accepted = counters["accepted"].as_u64().unwrap();
+        counters["queued"] == 0 && counters["spooled"] == accepted - committed
+    })
+    .await;
+    service.signal("KILL");
+    service.ended().await;
+    server.restart().await.unwrap();
+    let service = Service::start_in(service.directory, &[("DATABASE_URL", &through)], &[]).await;
+    let counters = settled(&service).await;
+    assert_eq!(counters["recovered"], accepted - committed, "{counters}");
+    assert_eq!(rows(&server, &url).await, (accepted, accepted));
+}
+
+#[tokio::test]
+async fn a_full_disk_costs_counted_events_and_no_answer() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    // A small file system of its own, which goes with the process; where that is not allowed, a bound on each file instead.
+    let place = data.to_str().unwrap().to_owned();
+    let preparation = format!(
+        "if mount -t tmpfs -o size=256k none '{place}' 2>/dev/null; then :; else trap '' XFSZ; ulimit -f 256; fi;"
+    );
+    let mut environment = vec![("DATABASE_URL", "postgres://app:x@127.0.0.1:1/app")];
+    environment.extend(UNLIMITED);
+    let mut service = Service::start_alone(&preparation, directory, &environment).await;
+    let long = "🦊".repeat(8000);
+    let batch = json!({"requests": vec![json!({"prompt": long}); 64]});
+    until("events are dropped", async || {
+        let (status, answer) = service.post("/api/v2/batch", &batch).await;
+        assert_eq!((status, &answer["succeeded"]), (200, &json!(64)), "{}", answer["results"][0]);
+        service.events().await["dropped"] != 0
+    })
+    .await;
+    let counters = service.events().await;
+    let sum: u64 = ["committed", "queued", "spooled", "dead_lettered", "dropped"]
+        .iter()
+        .map(|place| counters[place].as_u64().unwrap())
+        .sum();
+    assert_eq!(counters["accepted"], sum, "{counters}");
+    assert!(
+        ask(&service, "a red fox").await["degraded"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("analytics_spooling"))
+    );
+    service.get("/health/ready").await;
+    service.signal("TERM");
+    assert_eq!(service.ended().await.code(), Some(0));
+}

@@ -1,0 +1,108 @@
+//! The failure table, its rows about Redis: answered from what this instance has, and `degraded` says so until it is over.
+
+use std::time::Duration;
+
+use picarcade_testkit::{Fault, FaultProxy, RedisServer};
+use serde_json::{Value, json};
+
+use crate::service::{Service, until};
+
+/// One request by a new user, which must be answered whatever is the matter.
+async fn degraded(service: &Service) -> Vec<String> {
+    let user = format!("user-{}", uuid::Uuid::now_v7());
+    let answer = service.process(json!({"prompt": "a red fox", "user_id": user})).await;
+    let words = answer["degraded"].as_array().unwrap();
+    words.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+}
+
+/// Nothing of Redis can be used.
+const AWAY: &[&str] = &["cache_unavailable", "limits_local"];
+
+/// It can be read, but takes nothing new.
+const FULL: &[&str] = &["limits_local"];
+
+/// Waits until answers say that so much is missing.
+async fn less(service: &Service, what: &str, words: &[&str]) {
+    until(&format!("degraded by: {what}"), async || degraded(service).await == words).await;
+}
+
+/// Waits until answers are whole.
+async fn whole(service: &Service, what: &str) {
+    until(&format!("whole after: {what}"), async || degraded(service).await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_bad_network_before_redis_degrades_and_no_request_fails() {
+    let redis = RedisServer::start().await.unwrap();
+    let proxy = FaultProxy::start(redis.addr()).await.unwrap();
+    let service = Service::start(&[("REDIS_URL", &proxy.through(&redis.url()))]).await;
+    whole(&service, "the start").await;
+    for (what, fault) in [
+        ("slow", Fault::Delay(Duration::from_secs(5))),
+        ("silent", Fault::BlackHole),
+        ("gone", Fault::Cut),
+        ("reset", Fault::Reset),
+        ("replies lost", Fault::LoseReplies),
+    ] {
+        proxy.set(fault).await;
+        less(&service, what, AWAY).await;
+        proxy.set(Fault::Pass).await;
+        whole(&service, what).await;
+    }
+    for _ in 0..15 {
+        proxy.set(Fault::Cut).await;
+        degraded(&service).await;
+        proxy.set(Fault::Pass).await;
+        degraded(&service).await;
+    }
+    whole(&service, "flapping").await;
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_or_is_stopped_degrades_and_no_request_fails() {
+    let redis = RedisServer::start().await.unwrap();
+    let service = Service::start(&[("REDIS_URL", &redis.url())]).await;
+    whole(&service, "the start").await;
+    for (what, words, begin, end) in [
+        ("read-only", AWAY, &["REPLICAOF", "127.0.0.1", "1"][..], &["REPLICAOF", "NO", "ONE"][..]),
+        ("full", FULL, &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
+    ] {
+        redis.command(begin).await.unwrap();
+        less(&service, what, words).await;
+        redis.command(end).await.unwrap();
+        whole(&service, what).await;
+    }
+    redis.pause();
+    less(&service, "stopped", AWAY).await;
+    redis.resume();
+    whole(&service, "stopped").await;
+    redis.kill();
+    less(&service, "killed", AWAY).await;
+    redis.restart().await.unwrap();
+    whole(&service, "killed").await;
+}
+
+#[tokio::test]
+async fn a_backup_takes_the_place_of_the_primary() {
+    let (primary, backup) = tokio::try_join!(RedisServer::start(), RedisServer::start()).unwrap();
+    let (url, backup_url) = (primary.url(), backup.url());
+    let environment =
+        [("REDIS_URL", &*url), ("REDIS_BACKUP_URL", &*backup_url), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "5")];
+    let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
+    whole(&one, "the start").await;
+    whole(&two, "the start").await;
+    primary.kill();
+    for service in [&one, &two] {
+        until("the backup is used", async || {
+            let on_backup = service.get("/health/cache").await["redis"]["active"] == "backup";
+            degraded(service).await.is_empty() && on_backup
+        })
+        .await;
+    }
+    // Both count in the backup: the limits are the fleet's, as before.
+    let ann: Value = json!({"prompt": "a red fox", "user_id": "ann"});
+    let asks = (0..20).map(|index| if index % 2 == 0 { &one } else { &two }.post("/api/v2/process", &ann));
+    let answers = futures_util::future::join_all(asks).await;
+    assert_eq!(answers.iter().filter(|(status, _)| *status == 200).count(), 5);
+    assert_eq!(answers.iter().filter(|(status, _)| *status == 429).count(), 15);
+}

@@ -1,0 +1,77 @@
+//! The log: JSON where nobody looks at a terminal, few lines, no secret and no word of a user, even in a storm.
+
+use picarcade_testkit::{MockProvider, Reply};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::failing_database::UNLIMITED;
+use crate::service::Service;
+
+#[tokio::test]
+async fn a_storm_of_failures_is_no_storm_of_lines_and_tells_nothing_of_users_or_keys() {
+    let mock = MockProvider::start().await.unwrap();
+    let body = "secret-ai-key said: my secret prompt".to_owned();
+    mock.always(Reply::Status { code: 500, headers: vec![], body });
+    let mock_url = mock.url();
+    let mut environment = vec![
+        ("REDIS_URL", "redis://:secret-redis@127.0.0.1:1"),
+        ("DATABASE_URL", "postgres://app:secret-db@127.0.0.1:1/app"),
+        ("ANTHROPIC_API_KEY", "secret-ai-key"),
+        ("ANTHROPIC_BASE_URL", &mock_url),
+        ("PICARCADE_API_KEYS", "web:secret-web"),
+        ("PICARCADE_ADMIN_TOKEN", "secret-admin"),
+        ("PICARCADE_JWKS_URL", "http://user:secret-jwks@127.0.0.1:1/keys"),
+    ];
+    environment.extend(UNLIMITED);
+    let mut service = Service::start(&environment).await;
+    let send = async |method: Method, path: String, body: Value, key: &str| {
+        let request =
+            service.request(method, &path).header("x-api-key", key).header("x-user-id", "secret-ann");
+        request.json(&body).send().await.unwrap().status().as_u16()
+    };
+    let asked = &service;
+    let rounds = (0..100).map(|round| {
+        let prompt = json!({"prompt": format!("my secret prompt {round}"), "active_image": true, "reserve": round % 2 == 0});
+        let send = &send;
+        async move {
+            send(Method::POST, "/api/v2/process".into(), prompt.clone(), "secret-web").await;
+            send(Method::POST, "/api/v2/process".into(), prompt, "secret-wrong").await;
+            send(Method::PUT, format!("/api/v2/sessions/secret-{round}"), json!({}), "secret-web").await;
+            send(Method::GET, "/api/v2/stats".into(), json!({}), "secret-web").await;
+            send(Method::GET, format!("/secret-path/{round}"), json!({}), "secret-web").await;
+            let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6InNlY3JldCJ9.e30.c2VjcmV0";
+            let request = asked.request(Method::GET, "/api/v2/usage").bearer_auth(token);
+            assert_eq!(request.send().await.unwrap().status(), 503);
+        }
+    });
+    futures_util::future::join_all(rounds).await;
+    service.signal("TERM");
+    assert_eq!(service.ended().await.code(), Some(0));
+    let log = service.log();
+    assert!(log.len() < 150, "{} lines: {log:#?}", log.len());
+    let mut left_out = 0;
+    for line in &log {
+        assert!(!line.contains("secret"), "{line}");
+        let record: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+        assert!(record["level"].is_string() && record["timestamp"].is_string(), "{line}");
+        left_out += record["lines"].as_u64().unwrap_or(0);
+    }
+    assert!(left_out > 0, "what was left out is told: {log:#?}");
+    let messages: Vec<Value> =
+        log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].clone()).collect();
+    assert_eq!(messages.last(), Some(&json!("stopped")), "{messages:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_goes_well_leaves_at_most_one_line() {
+    let mut service = Service::start(&[]).await;
+    let before = service.log().len();
+    for index in 0..50 {
+        service.process(json!({"prompt": format!("fox {index}")})).await;
+    }
+    service.signal("TERM");
+    service.ended().await;
+    // Beside the two of the stop.
+    assert!(service.log().len() - before <= 52, "{:#?}", service.log());
+    assert!(!service.log().join("").contains("fox"));
+}

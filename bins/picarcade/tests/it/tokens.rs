@@ -56,7 +56,7 @@ impl Issuer {
                         Mood::Hangs => std::future::pending::<()>().await,
                         Mood::Floods => {
                             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n[").await;
-                            while stream.write_all(&[b' '; 65_536]).await.is_ok() {}
+                            while stream.write_all(&[b' '; 4096]).await.is_ok() {}
                         }
                     }
                 });
@@ -90,16 +90,13 @@ struct Key {
 
 impl Key {
     fn new(algorithm: Algorithm, id: &'static str) -> Self {
-        let private = match algorithm {
-            Algorithm::ES256 => {
-                let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-                EncodingKey::from_ec_der(&pair.serialize_der())
-            }
-            _ => {
-                let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-                // The key itself (PKCS #1) begins after the 26 bytes that say what it is (PKCS #8).
-                EncodingKey::from_rsa_der(&pair.serialize_der()[26..])
-            }
+        let private = if algorithm == Algorithm::ES256 {
+            let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+            EncodingKey::from_ec_der(&pair.serialize_der())
+        } else {
+            let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+            // The key itself (PKCS #1) begins after the 26 bytes that say what it is (PKCS #8).
+            EncodingKey::from_rsa_der(&pair.serialize_der()[26..])
         };
         let mut jwk = Jwk::from_encoding_key(&private, algorithm).unwrap();
         jwk.common.key_id = Some(id.to_owned());

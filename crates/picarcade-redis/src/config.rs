@@ -45,6 +45,12 @@ pub struct Config {
     pub ca: Option<Vec<u8>>,
     /// Commands under way at one time; more are refused as overloaded. Default 8192.
     pub max_in_flight: usize,
+    /// The longest key or channel, prefix included; longer ones are refused. Default 64 KiB, at most what Redis
+    /// takes: 512 MiB.
+    pub max_key_bytes: usize,
+    /// The longest value, script argument or message; longer ones are refused, because one of them would keep all
+    /// others waiting on the connection. Default 16 MiB, at most 512 MiB.
+    pub max_value_bytes: usize,
     /// Failures in a row after which an endpoint counts as down and its connection is replaced. Default 3.
     pub failure_threshold: u32,
     /// How often an endpoint is probed by a small write. Default 1 s.
@@ -67,6 +73,8 @@ impl Default for Config {
             command_timeout: Duration::from_secs(1),
             ca: None,
             max_in_flight: 8192,
+            max_key_bytes: 64 << 10,
+            max_value_bytes: 16 << 20,
             failure_threshold: 3,
             probe_interval: Duration::from_secs(1),
             failback_grace: Duration::from_secs(10),
@@ -106,6 +114,13 @@ impl Config {
         }
         if self.max_in_flight == 0 || self.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
             return Err(ConfigError::Range { setting: "the redis in-flight limit", expected: "at least 1" });
+        }
+        let sizes =
+            [("the redis key limit", self.max_key_bytes), ("the redis value limit", self.max_value_bytes)];
+        for (setting, value) in sizes {
+            if !(1..=512 << 20).contains(&value) {
+                return Err(ConfigError::Range { setting, expected: "from 1 byte to 512 MiB" });
+            }
         }
         if self.failure_threshold == 0 {
             return Err(ConfigError::Range {
@@ -160,6 +175,8 @@ impl fmt::Debug for Config {
             .field("command_timeout", &self.command_timeout)
             .field("ca", &self.ca.is_some())
             .field("max_in_flight", &self.max_in_flight)
+            .field("max_key_bytes", &self.max_key_bytes)
+            .field("max_value_bytes", &self.max_value_bytes)
             .field("failure_threshold", &self.failure_threshold)
             .field("probe_interval", &self.probe_interval)
             .field("failback_grace", &self.failback_grace)

@@ -55,7 +55,7 @@ pub(crate) struct Endpoint {
     pub(crate) wake: Notify,
     latency_micros: AtomicU64,
     memory: AtomicU64,
-    last_error: Mutex<Option<&'static str>>,
+    last_error: Mutex<Option<Error>>,
 }
 
 impl Endpoint {
@@ -101,7 +101,12 @@ impl Endpoint {
     }
 
     pub(crate) fn last_error(&self) -> Option<&'static str> {
-        *self.last_error.lock()
+        self.last_error.lock().as_ref().map(Error::kind)
+    }
+
+    /// Why it does not serve: what somebody has to change, or else that it cannot be reached now.
+    pub(crate) fn reason(&self) -> Error {
+        self.last_error.lock().clone().filter(|error| !error.is_transient()).unwrap_or(Error::Refused)
     }
 
     /// Takes note of a command's outcome. Returns whether the connection went down by it.
@@ -113,7 +118,7 @@ impl Endpoint {
             }
             return false;
         };
-        *self.last_error.lock() = Some(error.kind());
+        *self.last_error.lock() = Some(error.clone());
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         (failures >= self.threshold || error.ends_connection()) && self.take_down(live)
     }
@@ -139,6 +144,11 @@ impl Endpoint {
         self.wake.notify_one();
     }
 
+    /// Takes note of an invalidation that was carried out.
+    pub(crate) fn told(&self, key: Bytes, invalidation: Invalidation) {
+        self.journal.lock().told(Instant::now(), key, invalidation);
+    }
+
     /// The connection to invalidate on, or a note in the journal when there is none. Both under one lock, so
     /// that no invalidation falls between "not yet connected" and "journal already replayed".
     pub(crate) fn live_or_miss(&self, key: &Bytes, invalidation: &Invalidation) -> Option<Arc<Live>> {
@@ -153,7 +163,7 @@ impl Endpoint {
     /// Makes a connection, checks it, tells it what it missed, and lets it serve.
     pub(crate) async fn establish(&self, config: &Config, epoch: u64) -> Result<(), Error> {
         let outcome = self.try_establish(config, epoch).await;
-        *self.last_error.lock() = outcome.as_ref().err().map(Error::kind);
+        *self.last_error.lock() = outcome.as_ref().err().cloned();
         self.tried.store(true, Ordering::Release);
         outcome
     }
@@ -162,6 +172,7 @@ impl Endpoint {
         let connect = timeout(config.connect_timeout, self.connector.connect());
         let driver = connect.await.unwrap_or(Err(Error::Timeout))?;
         self.probe(&*driver, config, epoch).await?;
+        self.journal.lock().reconnected(Instant::now());
         loop {
             self.replay(&*driver, config).await?;
             // Under the journal's lock: what is invalidated from here on goes to the connection, not to the journal.
@@ -214,7 +225,7 @@ impl Endpoint {
                     timeout(config.command_timeout, try_join_all(told))
                         .await
                         .unwrap_or(Err(Error::Timeout))?;
-                    self.journal.lock().confirm(&batch);
+                    self.journal.lock().confirm(Instant::now(), &batch);
                 }
                 Replay::Purge => {
                     tracing::warn!("too many invalidations were missed: purging the keys of this endpoint");

@@ -80,6 +80,14 @@ pub enum Error {
     /// TLS could not be established: a wrong CA, a wrong name, an expired certificate.
     #[error("the TLS handshake with redis failed")]
     Tls,
+    /// A key or a value is larger than [`Config`](crate::Config) allows. Nothing was sent.
+    #[error("a redis {what} is larger than {limit} bytes")]
+    TooLarge {
+        /// `key` or `value`; the arguments of scripts and messages are values.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
     /// The server answered something that this command cannot mean. Retrying will not help.
     #[error("redis answered with an error or an unexpected reply: {code}")]
     Protocol {
@@ -104,6 +112,7 @@ impl Error {
             Self::Overloaded => "overloaded",
             Self::Auth => "auth",
             Self::Tls => "tls",
+            Self::TooLarge { .. } => "too_large",
             Self::Protocol { .. } => "protocol",
         }
     }
@@ -120,7 +129,7 @@ impl Error {
 
     /// Whether this speaks against the endpoint (and not against the command).
     pub(crate) fn blames_endpoint(&self) -> bool {
-        !matches!(self, Self::Overloaded | Self::Auth | Self::Protocol { .. })
+        !matches!(self, Self::Overloaded | Self::Auth | Self::TooLarge { .. } | Self::Protocol { .. })
     }
 
     /// Whether the connection can serve nothing more, so that it must be replaced at once.

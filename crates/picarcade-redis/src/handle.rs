@@ -22,7 +22,9 @@ use crate::{
 /// - It never blocks start-up: connecting happens behind, and until it has succeeded every command fails at once
 ///   with [`Error::Refused`].
 /// - Every command ends within [`Config::command_timeout`].
-/// - Every key and channel gets [`Config::prefix`].
+/// - Every key and channel gets [`Config::prefix`]; what is larger than the limits is refused before it is sent.
+/// - While nothing serves, commands fail with the reason: [`Error::Refused`], or [`Error::Auth`], [`Error::Tls`] or
+///   [`Error::Protocol`] when waiting will not help.
 /// - When the last clone is dropped, its tasks end.
 ///
 /// ```no_run
@@ -102,14 +104,19 @@ impl RedisHandle {
     /// Waits until some endpoint serves.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when none does within `deadline`.
+    /// [`Error::Timeout`] when none does within `deadline`. [`Error::Auth`], [`Error::Tls`] or [`Error::Protocol`] as soon
+    /// as it is known that waiting will not help.
     pub async fn ready(&self, deadline: Duration) -> Result<(), Error> {
-        let mut serving = self.router().watch();
-        let up = serving.wait_for(|serving| serving.epoch != 0);
-        match timeout(deadline, up).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Error::Timeout),
-        }
+        let (mut serving, mut hopeless) = (self.router().watch(), self.router().hopeless());
+        let either = async {
+            tokio::select! {
+                _ = serving.wait_for(|serving| serving.epoch != 0) => Ok(()),
+                why = hopeless.wait_for(Option::is_some) => {
+                    Err(why.ok().and_then(|why| why.clone()).unwrap_or(Error::Refused))
+                }
+            }
+        };
+        timeout(deadline, either).await.unwrap_or(Err(Error::Timeout))
     }
 
     /// A round trip to the active endpoint.
@@ -160,22 +167,22 @@ impl RedisHandle {
 
     /// The value of a key.
     pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        let key = self.key(key)?;
         let call = self.begin()?;
-        let key = self.key(key);
         call.settle(call.live.driver.get(&key)).await
     }
 
     /// The value of a key and the time it still has to live (`None`: for ever).
     pub async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
+        let key = self.key(key)?;
         let call = self.begin()?;
-        let key = self.key(key);
         call.settle(call.live.driver.get_with_ttl(&key)).await
     }
 
     /// The values of many keys, in order and in one round trip.
     pub async fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
+        let keys = self.keys(keys)?;
         let call = self.begin()?;
-        let keys = self.keys(keys);
         call.settle(call.live.driver.get_many(&keys)).await
     }
 
@@ -192,8 +199,9 @@ impl RedisHandle {
         ttl: Option<Duration>,
         condition: Condition,
     ) -> Result<bool, Error> {
+        let key = self.key(key)?;
+        self.fits(value)?;
         let call = self.begin()?;
-        let key = self.key(key);
         call.settle(call.live.driver.set(&key, value, ttl, condition)).await
     }
 
@@ -210,6 +218,7 @@ impl RedisHandle {
     /// # Errors
     /// What the active endpoint said; the marker is remembered for it all the same.
     pub async fn bury(&self, key: &[u8], marker: &[u8], ttl: Duration) -> Result<(), Error> {
+        self.fits(marker)?;
         self.invalidate(key, Invalidation::Mark { marker: Bytes::copy_from_slice(marker), ttl }).await
     }
 
@@ -220,22 +229,31 @@ impl RedisHandle {
         keys: &[K],
         args: &[A],
     ) -> Result<Value, Error> {
-        let call = self.begin()?;
-        let keys = self.keys(keys);
+        let keys = self.keys(keys)?;
+        args.iter().try_for_each(|arg| self.fits(arg.as_ref()))?;
         let args: Vec<Bytes> = args.iter().map(|arg| Bytes::copy_from_slice(arg.as_ref())).collect();
+        let call = self.begin()?;
         call.settle(call.live.driver.eval(script, &keys, &args)).await
     }
 
     /// Publishes a message to a channel, at most once. Returns how many subscribers of that server heard it.
     pub async fn publish(&self, channel: &str, message: &[u8]) -> Result<u64, Error> {
+        let channel = self.key(channel.as_bytes())?;
+        self.fits(message)?;
         let call = self.begin()?;
-        let channel = self.key(channel.as_bytes());
         call.settle(call.live.driver.publish(&channel, message)).await
     }
 
     /// Listens to a channel of the active endpoint, across reconnects and fail-overs.
-    pub fn subscribe(&self, channel: &str) -> Subscription {
-        Subscription::start(Arc::clone(self.router()), self.key(channel.as_bytes()).to_vec())
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn subscribe(&self, channel: &str) -> Result<Subscription, Error> {
+        let channel = self.key(channel.as_bytes())?;
+        Ok(Subscription::start(Arc::clone(self.router()), channel.to_vec()))
     }
 
     /// A section of `INFO`.
@@ -246,7 +264,7 @@ impl RedisHandle {
 
     async fn invalidate(&self, key: &[u8], what: Invalidation) -> Result<(), Error> {
         let router = self.router();
-        let key = self.key(key);
+        let key = self.key(key)?;
         let active = router.serving().role;
         if router.has_backup() {
             // The standby must forget too, or the value would come back with the next fail-over. It is told by its
@@ -254,35 +272,64 @@ impl RedisHandle {
             router.endpoint(active.other()).miss(key.clone(), what.clone());
         }
         let endpoint = router.endpoint(active);
-        let Some(live) = endpoint.live_or_miss(&key, &what) else { return Err(Error::Refused) };
+        let Some(live) = endpoint.live_or_miss(&key, &what) else { return Err(endpoint.reason()) };
+        let owed = Owed { endpoint, key, what, told: false };
         let call = Call { router, role: active, live, _permit: None };
-        let outcome = call.settle(apply(&*call.live.driver, &key, &what)).await;
-        if outcome.is_err() {
-            endpoint.miss(key, what);
-        }
-        outcome
+        let outcome = call.settle(apply(&*call.live.driver, &owed.key, &owed.what)).await;
+        owed.settle(outcome)
     }
 
     fn router(&self) -> &Arc<Router> {
         &self.shared.router
     }
 
-    fn key(&self, key: &[u8]) -> Bytes {
-        let prefix = self.prefix().as_bytes();
-        let mut out = BytesMut::with_capacity(prefix.len() + key.len());
-        out.put_slice(prefix);
+    fn key(&self, key: &[u8]) -> Result<Bytes, Error> {
+        let config = &self.router().config;
+        let length = config.prefix.len() + key.len();
+        if length > config.max_key_bytes {
+            return Err(Error::TooLarge { what: "key", limit: config.max_key_bytes });
+        }
+        let mut out = BytesMut::with_capacity(length);
+        out.put_slice(config.prefix.as_bytes());
         out.put_slice(key);
-        out.freeze()
+        Ok(out.freeze())
     }
 
-    fn keys<K: AsRef<[u8]>>(&self, keys: &[K]) -> Vec<Bytes> {
+    fn keys<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Bytes>, Error> {
         keys.iter().map(|key| self.key(key.as_ref())).collect()
+    }
+
+    fn fits(&self, value: &[u8]) -> Result<(), Error> {
+        let limit = self.router().config.max_value_bytes;
+        if value.len() > limit { Err(Error::TooLarge { what: "value", limit }) } else { Ok(()) }
     }
 
     fn begin(&self) -> Result<Call<'_>, Error> {
         let permit = self.shared.in_flight.try_acquire().map_err(|_| Error::Overloaded)?;
         let (role, live) = self.router().active()?;
         Ok(Call { router: self.router(), role, live, _permit: Some(permit) })
+    }
+}
+
+/// An invalidation under way. Whoever asked for it may leave: then it is carried out by the supervisor.
+struct Owed<'a> {
+    endpoint: &'a Endpoint,
+    key: Bytes,
+    what: Invalidation,
+    told: bool,
+}
+
+impl Owed<'_> {
+    fn settle(mut self, outcome: Result<(), Error>) -> Result<(), Error> {
+        self.told = outcome.is_ok();
+        outcome
+    }
+}
+
+impl Drop for Owed<'_> {
+    fn drop(&mut self) {
+        let (key, what) = (std::mem::take(&mut self.key), self.what.clone());
+        if self.told { self.endpoint.told(key, what) } else { self.endpoint.miss(key, what) }
     }
 }
 

@@ -4,10 +4,22 @@
 //! per key counts, so the journal is a map, and it is bounded: when it is full, or when a caller cannot know whether
 //! everything was recorded, it says [`Replay::Purge`], because keys that nobody remembers can only be forgotten
 //! all together. That costs cached values, never correctness.
+//!
+//! What an endpoint *was* told is remembered for a minute too, and said again after a reconnect: Redis replicates
+//! asynchronously, so that a promoted replica may not know what its master had confirmed.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use tokio::time::Instant;
+
+/// How long what was told may still be lost by a fail-over.
+const REPEAT_WITHIN: Duration = Duration::from_mins(1);
+/// How much of it is remembered; the newest counts.
+const REPEAT_AT_MOST: usize = 4096;
 
 /// What an invalidation leaves behind at the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +45,7 @@ pub(crate) enum Replay {
 #[derive(Debug)]
 pub(crate) struct Journal {
     missed: HashMap<Bytes, (u64, Invalidation)>,
+    told: VecDeque<(Instant, Bytes, Invalidation)>,
     capacity: usize,
     next: u64,
     overflowed: bool,
@@ -40,7 +53,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { missed: HashMap::new(), capacity, next: 0, overflowed: false }
+        Self { missed: HashMap::new(), told: VecDeque::new(), capacity, next: 0, overflowed: false }
     }
 
     /// Remembers that the endpoint has not been told.
@@ -55,6 +68,32 @@ impl Journal {
         }
         self.next += 1;
         self.missed.insert(key, (self.next, invalidation));
+    }
+
+    /// Takes note of what the endpoint has confirmed at `now`.
+    pub(crate) fn told(&mut self, now: Instant, key: Bytes, invalidation: Invalidation) {
+        let old = |(at, ..): &(Instant, Bytes, Invalidation)| now.duration_since(*at) > REPEAT_WITHIN;
+        while self.told.len() >= REPEAT_AT_MOST || self.told.front().is_some_and(old) {
+            self.told.pop_front();
+        }
+        self.told.push_back((now, key, invalidation));
+    }
+
+    /// The endpoint was reconnected at `now`, perhaps to another server: what it was told lately counts as missed.
+    pub(crate) fn reconnected(&mut self, now: Instant) {
+        for (at, key, invalidation) in std::mem::take(&mut self.told) {
+            // What was missed is later than what was told before it.
+            if now.duration_since(at) <= REPEAT_WITHIN && !self.missed.contains_key(&key) {
+                self.repeat(key, invalidation);
+            }
+        }
+    }
+
+    /// As `record`, but of something that is most likely known: no reason to purge.
+    fn repeat(&mut self, key: Bytes, invalidation: Invalidation) {
+        if self.missed.len() < self.capacity {
+            self.record(key, invalidation);
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -78,10 +117,12 @@ impl Journal {
     }
 
     /// The endpoint has been told these. What was recorded for the same keys since then stays.
-    pub(crate) fn confirm(&mut self, batch: &[(Bytes, u64, Invalidation)]) {
+    pub(crate) fn confirm(&mut self, now: Instant, batch: &[(Bytes, u64, Invalidation)]) {
         for (key, at, _) in batch {
-            if self.missed.get(key).is_some_and(|(latest, _)| latest == at) {
-                self.missed.remove(key);
+            if self.missed.get(key).is_some_and(|(latest, _)| latest == at)
+                && let Some((key, (_, invalidation))) = self.missed.remove_entry(key)
+            {
+                self.told(now, key, invalidation);
             }
         }
     }
@@ -103,7 +144,8 @@ mod tests {
     use super::{Invalidation, Journal, Replay};
     use bytes::Bytes;
     use proptest::prelude::*;
-    use std::collections::HashSet;
+    use std::{collections::HashSet, time::Duration};
+    use tokio::time::Instant;
 
     #[derive(Debug, Clone)]
     enum Step {
@@ -149,7 +191,7 @@ mod tests {
                                     journal.record(key(k), Invalidation::Delete);
                                     untold.insert(k);
                                 }
-                                journal.confirm(&batch);
+                                journal.confirm(Instant::now(), &batch);
                             }
                             Replay::Purge => {
                                 journal.begin_purge();
@@ -167,6 +209,34 @@ mod tests {
             prop_assert!(untold.is_empty());
             prop_assert!(journal.is_empty());
         }
+    }
+
+    #[test]
+    fn what_was_told_lately_is_said_again_after_a_reconnect() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut journal = Journal::new(10);
+        let key = |n: u8| Bytes::copy_from_slice(&[n]);
+        journal.told(start, key(1), Invalidation::Delete);
+        journal.told(start + second * 50, key(2), Invalidation::Delete);
+        journal.told(start + second * 70, key(3), Invalidation::Delete);
+        assert!(journal.is_empty(), "it is known");
+        let mark = Invalidation::Mark { marker: key(9), ttl: second };
+        journal.record(key(3), mark.clone());
+        journal.reconnected(start + second * 80);
+        let Replay::Batch(mut batch) = journal.replay(10) else { panic!("nothing to say") };
+        batch.sort_by(|a, b| a.0.cmp(&b.0));
+        let said: Vec<_> = batch.iter().map(|(key, _, what)| (key.clone(), what.clone())).collect();
+        assert_eq!(said, [(key(2), Invalidation::Delete), (key(3), mark)], "what came later wins");
+        journal.confirm(start + second * 80, &batch);
+        assert!(journal.is_empty());
+        journal.reconnected(start + second * 100);
+        assert_eq!(journal.len(), 2, "and again, should that one fail too");
+        for n in 0..10_000_u32 {
+            journal.told(start, Bytes::copy_from_slice(&n.to_le_bytes()), Invalidation::Delete);
+        }
+        assert!(journal.told.len() <= super::REPEAT_AT_MOST);
+        journal.reconnected(start);
+        assert_eq!((journal.len(), journal.overflowed), (10, false), "bounded, and no purge for it");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Router {
     failover: Mutex<Failover>,
     /// Who serves, and how often that changed. Subscriptions listen to it.
     serving: watch::Sender<Serving>,
+    /// Why nobody will serve until somebody changes something.
+    hopeless: watch::Sender<Option<Error>>,
     epochs: AtomicU64,
 }
 
@@ -49,6 +51,7 @@ impl Router {
         Self {
             failover: Mutex::new(Failover::new(config.failback_grace)),
             serving: watch::Sender::new(Serving { role: Role::Primary, epoch: 0, generation: 0 }),
+            hopeless: watch::Sender::new(None),
             epochs: AtomicU64::new(0),
             config,
             primary,
@@ -76,10 +79,15 @@ impl Router {
         self.serving.subscribe()
     }
 
+    pub(crate) fn hopeless(&self) -> watch::Receiver<Option<Error>> {
+        self.hopeless.subscribe()
+    }
+
     /// The connection that serves now, or the reason why none does.
     pub(crate) fn active(&self) -> Result<(Role, Arc<Live>), Error> {
         let role = self.serving.borrow().role;
-        self.endpoint(role).live().map(|live| (role, live)).ok_or(Error::Refused)
+        let endpoint = self.endpoint(role);
+        endpoint.live().map(|live| (role, live)).ok_or_else(|| endpoint.reason())
     }
 
     /// Takes note of a command's outcome and moves traffic when that decides it.
@@ -109,6 +117,24 @@ impl Router {
             *serving = Serving { role, epoch, generation: serving.generation + 1 };
             true
         });
+        let hopeless = self.verdict();
+        self.hopeless.send_if_modified(|current| {
+            let changed = *current != hopeless;
+            *current = hopeless;
+            changed
+        });
+    }
+
+    /// What somebody has to change before anybody can serve; `None` while waiting may be enough.
+    fn verdict(&self) -> Option<Error> {
+        let verdict = |endpoint: &Endpoint| {
+            Some(endpoint.reason()).filter(|error| endpoint.live().is_none() && !error.is_transient())
+        };
+        let primary = verdict(&self.primary)?;
+        match &self.backup {
+            Some(backup) => verdict(backup).map(|_| primary),
+            None => Some(primary),
+        }
     }
 
     /// Keeps one endpoint connected for as long as the handle lives.

@@ -309,7 +309,8 @@ impl Remote for RedisRemote {
 
     fn subscribe(&self, space: &str) -> mpsc::Receiver<RemoteEvent> {
         let (sender, receiver) = mpsc::channel(1024);
-        let mut subscription = self.handle.subscribe(&format!("{space}:events"));
+        // Without one the events end at once: the listener doubts what it keeps, and tries again.
+        let Ok(mut subscription) = self.handle.subscribe(&format!("{space}:events")) else { return receiver };
         tokio::spawn(async move {
             loop {
                 let event = tokio::select! {

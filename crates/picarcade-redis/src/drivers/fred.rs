@@ -23,7 +23,10 @@ use fred::{
     },
     util::redis_keyslot,
 };
-use futures_util::{StreamExt, future::try_join_all};
+use futures_util::{
+    StreamExt,
+    future::{poll_immediate, try_join_all},
+};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 
@@ -41,9 +44,9 @@ const SUBSCRIPTION_BUFFER: usize = 4096;
 pub struct Fred {
     client: Client,
     /// Ends the client when this is dropped; a client handed in lives on.
-    owned: Option<ConnectHandle>,
+    owned: Option<Connected>,
     /// Where subscriptions connect to, each alone: cluster nodes pass published messages on to each other. Empty for
-    /// a client that was handed in, which is copied instead.
+    /// a client that was handed in, whose settings are copied instead.
     subscribers: Vec<Client>,
 }
 
@@ -53,16 +56,33 @@ impl fmt::Debug for Fred {
     }
 }
 
-impl Drop for Fred {
+/// The task that connects a client and keeps it connected, for as long as this lives.
+struct Connected(ConnectHandle);
+
+impl Connected {
+    /// Connects. May be dropped meanwhile, which ends the attempt: fred's own `init` would go on by itself.
+    async fn open(client: &Client) -> Result<Self, Error> {
+        let mut connected = Box::pin(client.wait_for_connect());
+        // It listens from its first poll on, and must not miss an answer that comes at once.
+        let early = poll_immediate(&mut connected).await;
+        let task = Self(client.connect());
+        let outcome = match early {
+            Some(outcome) => outcome,
+            None => connected.await,
+        };
+        outcome.map(|()| task).map_err(|error| classify(&error))
+    }
+}
+
+impl Drop for Connected {
     fn drop(&mut self) {
-        if let Some(task) = &self.owned {
-            task.abort();
-        }
+        self.0.abort();
     }
 }
 
 impl Fred {
-    /// Uses a client that you already have, which must be connected and should have a reconnect policy.
+    /// Uses a client that you already have (of a pool: one of its clients), which must be connected and should have a
+    /// reconnect policy.
     pub fn from_client(client: Client) -> Self {
         Self { client, owned: None, subscribers: Vec::new() }
     }
@@ -174,19 +194,18 @@ impl Driver for Fred {
     async fn subscribe(&self, channel: &[u8]) -> Result<mpsc::Receiver<Bytes>, Error> {
         let channel = std::str::from_utf8(channel).map_err(|_| Error::unexpected("channel"))?;
         // A client of its own, without reconnection: its end is the end of the subscription.
-        let mut candidates: Vec<Client> = self.subscribers.iter().map(Client::clone_new).collect();
-        if candidates.is_empty() {
-            candidates.push(self.client.clone_new());
-        }
+        let given = std::slice::from_ref(&self.client);
+        let candidates = if self.subscribers.is_empty() { given } else { &self.subscribers };
         let mut connected = Err(Error::Refused);
-        for client in candidates {
+        for like in candidates {
+            let client = alone(like);
             let messages = client.message_rx();
-            match client.init().await {
+            match Connected::open(&client).await {
                 Ok(task) => {
                     connected = Ok((client, messages, task));
                     break;
                 }
-                Err(error) => connected = Err(classify(&error)),
+                Err(error) => connected = Err(error),
             }
         }
         let (client, mut messages, mut task) = connected?;
@@ -196,7 +215,7 @@ impl Driver for Fred {
             loop {
                 let message = tokio::select! {
                     message = messages.recv() => message,
-                    _ = &mut task => break,
+                    _ = &mut task.0 => break,
                     () = sender.closed() => break,
                 };
                 match message {
@@ -208,8 +227,7 @@ impl Driver for Fred {
                     Err(RecvError::Lagged(_) | RecvError::Closed) => break,
                 }
             }
-            let _ = client.quit().await;
-            task.abort();
+            drop((client, task));
         });
         Ok(receiver)
     }
@@ -256,6 +274,11 @@ impl Fred {
     }
 }
 
+/// A client with the settings of another one, that does not reconnect.
+fn alone(like: &Client) -> Client {
+    Client::new(like.client_config(), Some(like.perf_config()), Some(like.connection_config().clone()), None)
+}
+
 fn word(bytes: &[u8]) -> FredValue {
     FredValue::Bytes(Bytes::copy_from_slice(bytes))
 }
@@ -299,8 +322,8 @@ fn classify(error: &FredError) -> Error {
         ErrorKind::Tls => Error::Tls,
         ErrorKind::Auth => Error::Auth,
         ErrorKind::Backpressure => Error::Overloaded,
-        // fred reports a failed handshake as an I/O error of rustls.
-        ErrorKind::IO if error.details().contains("certificate") => Error::Tls,
+        // Of a failed handshake only its text comes through: rustls wraps its errors in this one of I/O.
+        ErrorKind::IO if error.details().contains("kind: InvalidData") => Error::Tls,
         ErrorKind::IO if error.details().contains("refused") => Error::Refused,
         ErrorKind::IO | ErrorKind::Canceled => Error::Lost,
         ErrorKind::Routing | ErrorKind::Sentinel => Error::Refused,
@@ -397,8 +420,8 @@ impl FredConnector {
 impl Connector for FredConnector {
     async fn connect(&self) -> Result<Arc<dyn Driver>, Error> {
         let client = self.client(self.config.clone());
-        let task = client.init().await.map_err(|error| classify(&error))?;
-        Ok(Arc::new(Fred { client, owned: Some(task), subscribers: self.subscribers() }))
+        let owned = Connected::open(&client).await?;
+        Ok(Arc::new(Fred { client, owned: Some(owned), subscribers: self.subscribers() }))
     }
 }
 
@@ -420,4 +443,20 @@ fn client_tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, ConfigError> {
         .with_safe_default_protocol_versions()
         .map_err(|_| ConfigError::Ca { problem: "the TLS settings were refused".into() })?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FredConnector;
+    use crate::{Config, address::Address};
+
+    #[test]
+    fn the_librarys_defaults_are_made_safe() {
+        let address = Address::parse("redis://h").unwrap();
+        let connector = FredConnector::new(&Config::default(), address).unwrap();
+        assert_eq!(connector.connection.tcp.nodelay, Some(true), "small commands are not held back");
+        assert_eq!(connector.connection.max_command_attempts, 1, "nothing is sent twice behind our back");
+        assert!(connector.connection.max_command_buffer_len > 0, "0 is no bound");
+        assert!(connector.connection.unresponsive.max_timeout.is_some(), "black holes are noticed");
+    }
 }

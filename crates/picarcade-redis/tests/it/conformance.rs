@@ -1,8 +1,8 @@
 //! What every driver promises on every topology. One list: a driver or a topology that is added gets every test.
 
-use std::{any::Any, time::Duration};
+use std::{any::Any, sync::Arc, time::Duration};
 
-use picarcade_redis::{Condition, Config, Error, Event, RedisHandle, Script};
+use picarcade_redis::{Condition, Config, Driver, DriverKind, Error, Event, RedisHandle, Script};
 use picarcade_testkit::{RedisCluster, RedisSentinel, RedisServer};
 
 use crate::support::{SECOND, config, eventually, ready, within};
@@ -14,8 +14,7 @@ macro_rules! against {
             async fn $test() {
                 let place = super::$place().await;
                 let driver = picarcade_redis::DriverKind::$driver;
-                let handle = super::ready(super::Config { driver, ..place.config() }).await;
-                super::$test(handle).await;
+                super::$test(place.handle(driver).await).await;
             })*
         }
     };
@@ -30,6 +29,9 @@ macro_rules! everywhere {
             against!(tls, Redis, tls, [$($test),*]);
             against!(cluster, Redis, cluster, [$($test),*]);
             against!(sentinel, Redis, sentinel, [$($test),*]);
+            against!(pair, Redis, pair, [$($test),*]);
+            against!(backup, Redis, backup, [$($test),*]);
+            against!(given, Redis, given_to_redis_rs, [$($test),*]);
         }
 
         #[cfg(feature = "fred")]
@@ -39,6 +41,9 @@ macro_rules! everywhere {
             against!(tls, Fred, tls, [$($test),*]);
             against!(cluster, Fred, cluster, [$($test),*]);
             against!(sentinel, Fred, sentinel, [$($test),*]);
+            against!(pair, Fred, pair, [$($test),*]);
+            against!(backup, Fred, backup, [$($test),*]);
+            against!(given, Fred, given_to_fred, [$($test),*]);
         }
     };
 }
@@ -57,41 +62,90 @@ everywhere!(
 /// A Redis of some kind, alive as long as this.
 struct Place {
     url: String,
+    backup_url: Option<String>,
     ca: Option<Vec<u8>>,
-    _servers: Box<dyn Any + Send>,
+    /// A client that the user made.
+    given: Option<Arc<dyn Driver>>,
+    servers: Box<dyn Any + Send>,
 }
 
 impl Place {
-    fn config(&self) -> Config {
+    fn new(url: String, servers: impl Any + Send) -> Self {
+        Self { url, backup_url: None, ca: None, given: None, servers: Box::new(servers) }
+    }
+
+    async fn handle(&self, driver: DriverKind) -> RedisHandle {
         // Real names are resolved and real certificates checked: give a busy machine its time.
-        Config {
+        let config = Config {
+            backup_url: self.backup_url.clone(),
             ca: self.ca.clone(),
             connect_timeout: SECOND * 5,
             command_timeout: SECOND * 5,
-            ..config(&self.url)
-        }
+            ..config(driver, &self.url)
+        };
+        let Some(given) = &self.given else { return ready(config).await };
+        let handle = RedisHandle::from_driver(Arc::clone(given), config).unwrap();
+        handle.ready(SECOND * 20).await.unwrap();
+        handle
     }
 }
 
 async fn standalone() -> Place {
     let server = RedisServer::builder().password("p@ss word/%").start().await.unwrap();
-    Place { url: server.url(), ca: None, _servers: Box::new(server) }
+    Place::new(server.url(), server)
 }
 
 async fn tls() -> Place {
     let server = RedisServer::builder().tls().password("secret").start().await.unwrap();
     let ca = server.ca_pem().map(|pem| pem.as_bytes().to_vec());
-    Place { url: server.url(), ca, _servers: Box::new(server) }
+    Place { ca, ..Place::new(server.url(), server) }
 }
 
 async fn cluster() -> Place {
     let cluster = RedisCluster::start(3).await.unwrap();
-    Place { url: cluster.url(), ca: None, _servers: Box::new(cluster) }
+    Place::new(cluster.url(), cluster)
 }
 
 async fn sentinel() -> Place {
     let sentinel = RedisSentinel::start_with_password("secret").await.unwrap();
-    Place { url: sentinel.url(), ca: None, _servers: Box::new(sentinel) }
+    Place::new(sentinel.url(), sentinel)
+}
+
+/// A primary that serves, and a backup that waits.
+async fn pair() -> Place {
+    let (primary, backup) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
+    let backup_url = Some(backup.url());
+    Place { backup_url, ..Place::new(primary.url(), (primary, backup)) }
+}
+
+/// A backup that serves, because the primary does not.
+async fn backup() -> Place {
+    let place = pair().await;
+    let servers = place.servers.downcast_ref::<(RedisServer, RedisServer)>().unwrap();
+    servers.0.kill();
+    place
+}
+
+/// A client of the user's own, of redis-rs.
+#[cfg(feature = "redis")]
+async fn given_to_redis_rs() -> Place {
+    let server = RedisServer::start().await.unwrap();
+    let client = ::redis::Client::open(server.url()).unwrap();
+    let connection = client.get_multiplexed_async_connection().await.unwrap();
+    let given = Arc::new(picarcade_redis::RedisRs::from_connection(connection, Some(client)));
+    Place { given: Some(given), ..Place::new(server.url(), server) }
+}
+
+/// A client of the user's own, of fred.
+#[cfg(feature = "fred")]
+async fn given_to_fred() -> Place {
+    use ::fred::prelude::ClientLike;
+    let server = RedisServer::start().await.unwrap();
+    let config = ::fred::types::config::Config::from_url(&server.url()).unwrap();
+    let client = ::fred::types::Builder::from_config(config).build().unwrap();
+    client.init().await.unwrap();
+    let given = Arc::new(picarcade_redis::Fred::from_client(client));
+    Place { given: Some(given), ..Place::new(server.url(), server) }
 }
 
 async fn values_live_as_long_as_they_are_given(redis: RedisHandle) {
@@ -179,7 +233,7 @@ async fn server_errors_are_told_by_their_code(redis: RedisHandle) {
 }
 
 async fn messages_reach_subscribers_and_only_theirs(redis: RedisHandle) {
-    let (mut one, mut other) = (redis.subscribe("one"), redis.subscribe("other"));
+    let (mut one, mut other) = (redis.subscribe("one").unwrap(), redis.subscribe("other").unwrap());
     assert_eq!(within(one.next()).await, Some(Event::Connected { epoch: 1 }));
     assert_eq!(within(other.next()).await, Some(Event::Connected { epoch: 1 }));
     for n in 0..100_u8 {
@@ -197,6 +251,6 @@ async fn the_status_tells_what_there_is(redis: RedisHandle) {
     eventually("memory is known", async || redis.status().used_memory_bytes.is_some()).await;
     let status = redis.status();
     assert!(status.connected && status.generation > 0 && status.latency_ms.is_some());
-    assert_eq!((status.active.as_str(), status.pending_invalidations), ("primary", 0));
+    assert_eq!(status.pending_invalidations, 0);
     assert!(redis.info("memory").await.unwrap().contains("used_memory:"));
 }

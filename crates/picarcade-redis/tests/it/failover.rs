@@ -2,10 +2,22 @@
 
 use std::time::Duration;
 
-use picarcade_redis::{Config, RedisHandle, Role};
+use picarcade_redis::{Config, DriverKind, RedisHandle, Role};
 use picarcade_testkit::{Fault, FaultProxy, RedisServer};
 
-use crate::support::{SECOND, config, eventually, ready};
+use crate::support::{SECOND, config, eventually, ready, with_every_driver};
+
+with_every_driver!(
+    a_killed_primary_is_replaced_by_the_backup_and_comes_back,
+    a_black_hole_moves_traffic,
+    a_primary_that_is_too_slow_moves_traffic,
+    a_primary_turned_read_only_moves_traffic,
+    a_flapping_primary_does_not_take_traffic_back,
+    no_deleted_value_comes_back,
+    when_too_much_was_deleted_to_remember_everything_of_ours_goes,
+    a_deletion_during_a_total_outage_is_made_up_for,
+    hardly_anybody_notices_a_failover,
+);
 
 struct Pair {
     primary: RedisServer,
@@ -14,10 +26,10 @@ struct Pair {
     redis: RedisHandle,
 }
 
-async fn pair(change: impl FnOnce(Config) -> Config) -> Pair {
+async fn pair(driver: DriverKind, change: impl FnOnce(Config) -> Config) -> Pair {
     let (primary, backup) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
     let proxy = FaultProxy::start(primary.addr()).await.unwrap();
-    let settings = Config { backup_url: Some(backup.url()), ..config(proxy.url_for("redis")) };
+    let settings = Config { backup_url: Some(backup.url()), ..config(driver, proxy.url_for("redis")) };
     let redis = ready(change(settings)).await;
     eventually("the primary serves", async || {
         redis.status().active == Role::Primary && redis.status().connected
@@ -41,9 +53,8 @@ impl Pair {
     }
 }
 
-#[tokio::test]
-async fn a_killed_primary_is_replaced_by_the_backup_and_comes_back() {
-    let pair = pair(|config| config).await;
+async fn a_killed_primary_is_replaced_by_the_backup_and_comes_back(driver: DriverKind) {
+    let pair = pair(driver, |config| config).await;
     pair.primary.kill();
     pair.moves_to(Role::Backup).await;
     pair.redis.set(b"k", b"v", None).await.unwrap();
@@ -52,36 +63,32 @@ async fn a_killed_primary_is_replaced_by_the_backup_and_comes_back() {
     pair.moves_to(Role::Primary).await;
 }
 
-#[tokio::test]
-async fn a_black_hole_moves_traffic() {
-    let pair = pair(|config| config).await;
+async fn a_black_hole_moves_traffic(driver: DriverKind) {
+    let pair = pair(driver, |config| config).await;
     pair.primary.pause();
     pair.moves_to(Role::Backup).await;
     pair.primary.resume();
     pair.moves_to(Role::Primary).await;
 }
 
-#[tokio::test]
-async fn a_primary_that_is_too_slow_moves_traffic() {
-    let pair = pair(|config| config).await;
+async fn a_primary_that_is_too_slow_moves_traffic(driver: DriverKind) {
+    let pair = pair(driver, |config| config).await;
     pair.proxy.set(Fault::Delay(SECOND * 2)).await;
     pair.moves_to(Role::Backup).await;
     pair.proxy.set(Fault::Pass).await;
     pair.moves_to(Role::Primary).await;
 }
 
-#[tokio::test]
-async fn a_primary_turned_read_only_moves_traffic() {
-    let pair = pair(|config| config).await;
+async fn a_primary_turned_read_only_moves_traffic(driver: DriverKind) {
+    let pair = pair(driver, |config| config).await;
     pair.primary.command(&["REPLICAOF", "127.0.0.1", &pair.backup.port().to_string()]).await.unwrap();
     pair.moves_to(Role::Backup).await;
     pair.primary.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
     pair.moves_to(Role::Primary).await;
 }
 
-#[tokio::test]
-async fn a_flapping_primary_does_not_take_traffic_back() {
-    let pair = pair(|config| Config { failback_grace: SECOND * 60, ..config }).await;
+async fn a_flapping_primary_does_not_take_traffic_back(driver: DriverKind) {
+    let pair = pair(driver, |config| Config { failback_grace: SECOND * 60, ..config }).await;
     pair.proxy.set(Fault::Cut).await;
     pair.moves_to(Role::Backup).await;
     let generation = pair.redis.generation();
@@ -95,9 +102,8 @@ async fn a_flapping_primary_does_not_take_traffic_back() {
     assert_eq!((pair.redis.status().active, pair.redis.generation()), (Role::Backup, generation));
 }
 
-#[tokio::test]
-async fn no_deleted_value_comes_back() {
-    let pair = pair(|config| config).await;
+async fn no_deleted_value_comes_back(driver: DriverKind) {
+    let pair = pair(driver, |config| config).await;
     for key in [b"deleted", b"buried_"] {
         pair.redis.set(key, b"old", None).await.unwrap();
     }
@@ -119,9 +125,8 @@ async fn no_deleted_value_comes_back() {
     assert_eq!(pair.redis.status().pending_invalidations, 0);
 }
 
-#[tokio::test]
-async fn when_too_much_was_deleted_to_remember_everything_of_ours_goes() {
-    let pair = pair(|config| Config { journal_capacity: 3, ..config }).await;
+async fn when_too_much_was_deleted_to_remember_everything_of_ours_goes(driver: DriverKind) {
+    let pair = pair(driver, |config| Config { journal_capacity: 3, ..config }).await;
     for n in 0..10 {
         pair.redis.set(format!("k{n}").as_bytes(), b"old", None).await.unwrap();
     }
@@ -139,9 +144,8 @@ async fn when_too_much_was_deleted_to_remember_everything_of_ours_goes() {
     assert_eq!(pair.primary.command(&["GET", "not ours"]).await.unwrap(), "stays");
 }
 
-#[tokio::test]
-async fn a_deletion_during_a_total_outage_is_made_up_for() {
-    let pair = pair(|config| config).await;
+async fn a_deletion_during_a_total_outage_is_made_up_for(driver: DriverKind) {
+    let pair = pair(driver, |config| config).await;
     pair.redis.set(b"k", b"old", None).await.unwrap();
     pair.backup.kill();
     pair.proxy.set(Fault::Cut).await;
@@ -152,9 +156,8 @@ async fn a_deletion_during_a_total_outage_is_made_up_for() {
     assert_eq!(pair.redis.get(b"k").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn hardly_anybody_notices_a_failover() {
-    let pair = pair(|config| config).await;
+async fn hardly_anybody_notices_a_failover(driver: DriverKind) {
+    let pair = pair(driver, |config| config).await;
     let until = tokio::time::Instant::now() + Duration::from_millis(1500);
     let workers: Vec<_> = (0..16)
         .map(|_| {

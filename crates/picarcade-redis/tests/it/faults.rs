@@ -2,16 +2,33 @@
 
 use std::time::Duration;
 
-use picarcade_redis::{Config, ConfigError, Error, Event, RedisHandle, Script};
+use picarcade_redis::{Config, ConfigError, DriverKind, Error, Event, RedisHandle, Script};
 use picarcade_testkit::{Fault, FaultProxy, RedisSentinel, RedisServer};
 
-use crate::support::{SECOND, config, eventually, ready};
+use crate::support::{SECOND, config, eventually, ready, with_every_driver, within};
 
-#[tokio::test]
-async fn a_server_that_is_down_at_the_start_is_found_when_it_comes() {
+with_every_driver!(
+    a_server_that_is_down_at_the_start_is_found_when_it_comes,
+    a_killed_server_is_noticed_and_found_again,
+    a_black_hole_ends_commands_at_their_deadline_and_the_connection_is_replaced,
+    connections_cut_in_any_way_are_replaced,
+    a_server_that_refuses_writes_is_not_used,
+    wrong_credentials_and_certificates_are_told_apart,
+    what_cannot_work_is_refused_before_anything_is_connected,
+    what_is_too_large_is_refused_before_it_is_sent,
+    a_deletion_is_carried_out_even_if_its_caller_leaves,
+    a_command_is_sent_at_most_once,
+    an_attempt_to_connect_that_is_given_up_leaves_nothing_behind,
+    commands_under_way_are_bounded,
+    a_subscription_tells_when_it_was_deaf,
+    the_master_is_found_anew_after_a_sentinel_failover,
+    the_last_handle_takes_its_connections_along,
+);
+
+async fn a_server_that_is_down_at_the_start_is_found_when_it_comes(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     server.kill();
-    let redis = RedisHandle::connect(config(server.url())).unwrap();
+    let redis = RedisHandle::connect(config(driver, server.url())).unwrap();
     assert_eq!(redis.get(b"k").await, Err(Error::Refused));
     assert_eq!(redis.ready(Duration::from_millis(200)).await, Err(Error::Timeout));
     assert!(!redis.status().connected);
@@ -20,10 +37,9 @@ async fn a_server_that_is_down_at_the_start_is_found_when_it_comes() {
     redis.set(b"k", b"v", None).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_killed_server_is_noticed_and_found_again() {
+async fn a_killed_server_is_noticed_and_found_again(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let redis = ready(config(server.url())).await;
+    let redis = ready(config(driver, server.url())).await;
     let script = Script::new("one", "return 1");
     redis.eval(&script, &["k"], &[] as &[&str]).await.unwrap();
     let before = redis.generation();
@@ -37,11 +53,10 @@ async fn a_killed_server_is_noticed_and_found_again() {
     redis.eval(&script, &["k"], &[] as &[&str]).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_black_hole_ends_commands_at_their_deadline_and_the_connection_is_replaced() {
+async fn a_black_hole_ends_commands_at_their_deadline_and_the_connection_is_replaced(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
-    let redis = ready(config(proxy.url_for("redis"))).await;
+    let redis = ready(config(driver, proxy.url_for("redis"))).await;
     proxy.set(Fault::BlackHole).await;
     let began = tokio::time::Instant::now();
     let error = redis.set(b"k", b"v", None).await.unwrap_err();
@@ -50,16 +65,18 @@ async fn a_black_hole_ends_commands_at_their_deadline_and_the_connection_is_repl
     eventually("given up", async || !redis.status().connected).await;
     let began = tokio::time::Instant::now();
     assert_eq!(redis.get(b"k").await, Err(Error::Refused));
-    assert!(began.elapsed() < config("").command_timeout, "nobody waits for a connection that is not there");
+    assert!(
+        began.elapsed() < config(driver, "").command_timeout,
+        "nobody waits for a connection that is not there"
+    );
     proxy.set(Fault::Pass).await;
     eventually("used again", async || redis.get(b"k").await.is_ok()).await;
 }
 
-#[tokio::test]
-async fn connections_cut_in_any_way_are_replaced() {
+async fn connections_cut_in_any_way_are_replaced(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
-    let redis = ready(config(proxy.url_for("redis"))).await;
+    let redis = ready(config(driver, proxy.url_for("redis"))).await;
     for fault in
         [Fault::Cut, Fault::Reset, Fault::HalfClose, Fault::CutAfter { bytes: 2 }, Fault::LoseReplies]
     {
@@ -70,11 +87,10 @@ async fn connections_cut_in_any_way_are_replaced() {
     }
 }
 
-#[tokio::test]
-async fn a_server_that_refuses_writes_is_not_used() {
+async fn a_server_that_refuses_writes_is_not_used(driver: DriverKind) {
     let primary = RedisServer::start().await.unwrap();
     let server = RedisServer::start().await.unwrap();
-    let redis = ready(config(server.url())).await;
+    let redis = ready(config(driver, server.url())).await;
     server.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]).await.unwrap();
     eventually("the probe writes, and so finds out", async || !redis.status().connected).await;
     assert_eq!(redis.status().last_error, Some("read_only"));
@@ -82,36 +98,133 @@ async fn a_server_that_refuses_writes_is_not_used() {
     eventually("used again", async || redis.set(b"k", b"v", None).await.is_ok()).await;
 }
 
-#[tokio::test]
-async fn wrong_credentials_and_certificates_are_told_apart() {
+async fn wrong_credentials_and_certificates_are_told_apart(driver: DriverKind) {
+    // The deadline is not what ends these: they are told as soon as the server has said no.
+    let refused = async |config: Config| {
+        let redis = RedisHandle::connect(config).unwrap();
+        let error = within(redis.ready(SECOND * 3600)).await.unwrap_err();
+        assert_eq!(redis.get(b"k").await.unwrap_err(), error, "commands say the same");
+        assert_eq!(redis.status().last_error, Some(error.kind()));
+        assert!(!format!("{redis:?} {error:?} {error}").contains("hunter2"), "no secret in it");
+        error
+    };
     let server = RedisServer::builder().password("right").start().await.unwrap();
     let url = format!("redis://:wrong-hunter2@{}", server.addr());
-    let redis = RedisHandle::connect(config(&url)).unwrap();
-    eventually("the password is refused", async || redis.status().last_error == Some("auth")).await;
-    assert!(!format!("{redis:?}").contains("hunter2"), "no secret in Debug");
+    assert_eq!(refused(config(driver, &url)).await, Error::Auth);
+    assert_eq!(refused(config(driver, format!("redis://{}", server.addr()))).await, Error::Auth);
 
     let tls = RedisServer::builder().tls().start().await.unwrap();
     let other = RedisServer::builder().tls().start().await.unwrap();
     let wrong = other.ca_pem().map(|pem| pem.as_bytes().to_vec());
     for ca in [None, wrong] {
-        let redis = RedisHandle::connect(Config { ca, ..config(tls.url()) }).unwrap();
-        eventually("the certificate is refused", async || redis.status().last_error == Some("tls")).await;
+        assert_eq!(refused(Config { ca, ..config(driver, tls.url()) }).await, Error::Tls);
     }
+
+    // With a backup that serves, a wrong password of the primary is no reason not to be ready.
+    let backup = RedisServer::start().await.unwrap();
+    let redis = ready(Config { backup_url: Some(backup.url()), ..config(driver, &url) }).await;
+    redis.set(b"k", b"v", None).await.unwrap();
 }
 
-#[tokio::test]
-async fn what_cannot_work_is_refused_before_anything_is_connected() {
+async fn what_cannot_work_is_refused_before_anything_is_connected(driver: DriverKind) {
     let refused = |config: Config| RedisHandle::connect(config).unwrap_err();
-    assert_eq!(refused(config("memcached://h")), ConfigError::Scheme { setting: "url" });
-    assert!(matches!(refused(config("redis://h:x")), ConfigError::Url { .. }));
-    let ca = Config { ca: Some(b"-----BEGIN".to_vec()), ..config("rediss://h") };
+    assert_eq!(refused(config(driver, "memcached://h")), ConfigError::Scheme { setting: "url" });
+    assert!(matches!(refused(config(driver, "redis://h:x")), ConfigError::Url { .. }));
+    let ca = Config { ca: Some(b"-----BEGIN".to_vec()), ..config(driver, "rediss://h") };
     assert!(matches!(refused(ca), ConfigError::Ca { .. }));
+    let limit = Config { max_value_bytes: 0, ..config(driver, "redis://h") };
+    assert!(matches!(refused(limit), ConfigError::Range { .. }));
 }
 
-#[tokio::test]
-async fn commands_under_way_are_bounded() {
+async fn what_is_too_large_is_refused_before_it_is_sent(driver: DriverKind) {
+    // Nobody listens here: the refusal does not come from a server.
+    let limits = Config { max_key_bytes: 20, max_value_bytes: 10, ..config(driver, "redis://127.0.0.1:1") };
+    let redis = RedisHandle::connect(limits).unwrap();
+    let (long, large) = ("hunter2-hunter2", b"hunter2-hunter2");
+    let script = Script::new("nothing", "return 1");
+    let keys = [
+        redis.get(long.as_bytes()).await.unwrap_err(),
+        redis.get_with_ttl(long.as_bytes()).await.unwrap_err(),
+        redis.get_many(&["k", long]).await.unwrap_err(),
+        redis.set(long.as_bytes(), b"v", None).await.unwrap_err(),
+        redis.delete(long.as_bytes()).await.unwrap_err(),
+        redis.bury(long.as_bytes(), b"v", SECOND).await.unwrap_err(),
+        redis.eval(&script, &[long], &["a"]).await.unwrap_err(),
+        redis.publish(long, b"v").await.unwrap_err(),
+        redis.subscribe(long).unwrap_err(),
+    ];
+    let values = [
+        redis.set(b"k", large, None).await.unwrap_err(),
+        redis.bury(b"k", large, SECOND).await.unwrap_err(),
+        redis.eval(&script, &["k"], &[large]).await.unwrap_err(),
+        redis.publish("c", large).await.unwrap_err(),
+    ];
+    for error in keys {
+        assert_eq!(error, Error::TooLarge { what: "key", limit: 20 });
+        assert!(!error.is_transient() && !format!("{error:?} {error}").contains("hunter2"));
+    }
+    for error in values {
+        assert_eq!(error, Error::TooLarge { what: "value", limit: 10 });
+    }
+    assert_eq!(redis.status().pending_invalidations, 0, "nothing is remembered of it");
+    assert_eq!(redis.get(b"0123456789").await, Err(Error::Refused), "as long as it may be");
+}
+
+async fn a_deletion_is_carried_out_even_if_its_caller_leaves(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let redis = ready(Config { max_in_flight: 4, command_timeout: SECOND * 5, ..config(server.url()) }).await;
+    let redis = ready(config(driver, server.url())).await;
+    redis.set(b"k", b"old", None).await.unwrap();
+    server.pause();
+    {
+        let mut leaving = std::pin::pin!(redis.delete(b"k"));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(leaving.as_mut().poll(&mut context).is_pending());
+    }
+    assert_eq!(redis.status().pending_invalidations, 1);
+    server.resume();
+    eventually("it is gone", async || redis.get(b"k").await == Ok(None)).await;
+    eventually("and done with", async || redis.status().pending_invalidations == 0).await;
+}
+
+async fn a_command_is_sent_at_most_once(driver: DriverKind) {
+    let server = RedisServer::start().await.unwrap();
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    let redis = ready(config(driver, proxy.url_for("redis"))).await;
+    let count = Script::new("count", "return redis.call('INCR', KEYS[1])");
+    let mut sent = 0;
+    while sent < 5 {
+        eventually("connected", async || redis.ping().await.is_ok()).await;
+        // The server does it, and the connection ends before it can say so.
+        proxy.set(Fault::CutAfter { bytes: 1 }).await;
+        match redis.eval(&count, &["k"], &[] as &[&str]).await {
+            Err(Error::Refused) => {}
+            _ => sent += 1,
+        }
+        proxy.set(Fault::Pass).await;
+    }
+    eventually("connected", async || redis.ping().await.is_ok()).await;
+    let done: u32 = server.command(&["GET", "picarcade:k"]).await.unwrap().parse().unwrap_or(0);
+    assert!(done <= sent, "{done} of {sent}");
+}
+
+async fn an_attempt_to_connect_that_is_given_up_leaves_nothing_behind(driver: DriverKind) {
+    let server = RedisServer::start().await.unwrap();
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    proxy.set(Fault::BlackHole).await;
+    let quick =
+        Config { connect_timeout: Duration::from_millis(100), ..config(driver, proxy.url_for("redis")) };
+    let redis = RedisHandle::connect(quick).unwrap();
+    eventually("given up more than once", async || proxy.accepted() >= 3).await;
+    drop(redis);
+    // Whoever still tries would succeed now, and stay.
+    proxy.set(Fault::Pass).await;
+    eventually("all closed", async || proxy.connections() == 0).await;
+}
+
+async fn commands_under_way_are_bounded(driver: DriverKind) {
+    let server = RedisServer::start().await.unwrap();
+    let redis =
+        ready(Config { max_in_flight: 4, command_timeout: SECOND * 5, ..config(driver, server.url()) }).await;
     server.pause();
     let asks: Vec<_> = (0..20)
         .map(|_| {
@@ -130,12 +243,11 @@ async fn commands_under_way_are_bounded() {
     assert!(redis.status().connected, "being busy does not speak against the server");
 }
 
-#[tokio::test]
-async fn a_subscription_tells_when_it_was_deaf() {
+async fn a_subscription_tells_when_it_was_deaf(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
-    let redis = ready(config(proxy.url_for("redis"))).await;
-    let mut events = redis.subscribe("c");
+    let redis = ready(config(driver, proxy.url_for("redis"))).await;
+    let mut events = redis.subscribe("c").unwrap();
     assert_eq!(events.next().await, Some(Event::Connected { epoch: 1 }));
     proxy.cut_all().await;
     assert_eq!(events.next().await, Some(Event::Lost));
@@ -150,10 +262,9 @@ async fn a_subscription_tells_when_it_was_deaf() {
     assert_eq!(events.next().await, Some(Event::Message("still there".into())));
 }
 
-#[tokio::test]
-async fn the_master_is_found_anew_after_a_sentinel_failover() {
+async fn the_master_is_found_anew_after_a_sentinel_failover(driver: DriverKind) {
     let set = RedisSentinel::start().await.unwrap();
-    let redis = ready(config(set.url())).await;
+    let redis = ready(config(driver, set.url())).await;
     redis.set(b"k", b"before", None).await.unwrap();
     set.lose_primary().await.unwrap();
     eventually("the new master is used", async || redis.set(b"k", b"after", None).await.is_ok()).await;
@@ -161,11 +272,10 @@ async fn the_master_is_found_anew_after_a_sentinel_failover() {
     assert_eq!(value, "after");
 }
 
-#[tokio::test]
-async fn the_last_handle_takes_its_connections_along() {
+async fn the_last_handle_takes_its_connections_along(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
-    let redis = ready(config(proxy.url_for("redis"))).await;
+    let redis = ready(config(driver, proxy.url_for("redis"))).await;
     let clone = redis.clone();
     drop(redis);
     clone.ping().await.unwrap();

@@ -4,4 +4,6 @@
 mod conformance;
 mod failover;
 mod faults;
+#[cfg(all(feature = "redis", feature = "fred"))]
+mod given;
 mod support;

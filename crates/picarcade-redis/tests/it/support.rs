@@ -2,13 +2,36 @@
 
 use std::time::Duration;
 
-use picarcade_redis::{Config, RedisHandle};
+use picarcade_redis::{Config, DriverKind, RedisHandle};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
+/// Runs each test with every driver: a driver that is added gets every test.
+macro_rules! with_every_driver {
+    ($($test:ident),* $(,)?) => {
+        #[cfg(feature = "redis")]
+        mod redis_rs {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(picarcade_redis::DriverKind::Redis).await;
+            })*
+        }
+
+        #[cfg(feature = "fred")]
+        mod fred {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(picarcade_redis::DriverKind::Fred).await;
+            })*
+        }
+    };
+}
+pub(crate) use with_every_driver;
+
 /// Settings that find faults quickly.
-pub fn config(url: impl Into<String>) -> Config {
+pub fn config(driver: DriverKind, url: impl Into<String>) -> Config {
     Config {
+        driver,
         connect_timeout: SECOND,
         command_timeout: Duration::from_millis(300),
         probe_interval: Duration::from_millis(50),

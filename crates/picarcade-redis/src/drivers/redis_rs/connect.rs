@@ -116,6 +116,20 @@ impl Connector for RedisRsConnector {
     }
 }
 
+/// Connects a client that a user handed in, with the handle's deadlines instead of the library's.
+#[derive(Debug)]
+pub(super) struct ClientConnector(pub(super) Client);
+
+#[async_trait]
+impl Connector for ClientConnector {
+    async fn connect(&self) -> Result<Arc<dyn Driver>, Error> {
+        let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let connection = self.0.get_multiplexed_async_connection_with_config(&config).await;
+        let connection = connection.map_err(|error| classify(&error))?;
+        Ok(Arc::new(RedisRs { link: Link::One(connection), nodes: [self.0.clone()].into() }))
+    }
+}
+
 /// Asks the Sentinels for the master, from scratch: what they said before the last failure is worth nothing.
 async fn resolve_master(address: &Address, certificates: &TlsCertificates) -> Result<Client, RedisError> {
     let Topology::Sentinel { master, credentials } = &address.topology else {
@@ -173,4 +187,18 @@ fn connection_info(address: &Address, host: &str, port: u16) -> Result<Connectio
         .into_connection_info()?
         .set_redis_settings(settings)
         .set_tcp_settings(tcp()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::connection_info;
+    use crate::address::Address;
+
+    #[test]
+    fn small_commands_are_not_held_back() {
+        for url in ["redis://h", "rediss://h", "redis-cluster://h"] {
+            let address = Address::parse(url).unwrap();
+            assert!(connection_info(&address, "h", 1).unwrap().tcp_settings().nodelay(), "{url}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 //! single nodes by themselves.
 
 mod connect;
+mod given;
 mod reply;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -15,15 +16,19 @@ use bytes::Bytes;
 use futures_util::{StreamExt, future::try_join_all};
 use redis::{
     Client, Cmd, ErrorKind, RedisError, ServerErrorKind,
-    aio::MultiplexedConnection,
+    aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
     cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
 };
 use tokio::sync::mpsc;
 
-use self::reply::{bytes_of, classify, convert, count_of, masters};
+use self::{
+    connect::ClientConnector,
+    given::{Boxed, Given},
+    reply::{bytes_of, classify, convert, count_of, masters},
+};
 use crate::{
-    Condition, Driver, Error, Script, Value,
+    Condition, Connector, Driver, Error, Script, Value,
     driver::{literal_prefix, milliseconds},
 };
 
@@ -45,6 +50,19 @@ pub struct RedisRs {
 enum Link {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
+    Given(Arc<dyn Given>),
+}
+
+impl Link {
+    async fn send(&self, command: &Cmd) -> Result<redis::Value, RedisError> {
+        // Connections are handles: a clone shares the socket.
+        match self.clone() {
+            Self::One(mut connection) => connection.send_packed_command(command).await,
+            Self::Cluster(mut connection) => command.query_async(&mut connection).await,
+            Self::Given(given) => given.connection().req_packed_command(command).await,
+        }
+        .and_then(redis::Value::extract_error)
+    }
 }
 
 impl fmt::Debug for RedisRs {
@@ -52,16 +70,37 @@ impl fmt::Debug for RedisRs {
         let topology = match self.link {
             Link::One(_) => "one",
             Link::Cluster(_) => "cluster",
+            Link::Given(_) => "given",
         };
         f.debug_struct("RedisRs").field("topology", &topology).finish_non_exhaustive()
     }
 }
 
 impl RedisRs {
-    /// Uses a connection that you already have. `client` makes the connections for subscriptions; without it
-    /// [`Driver::subscribe`] is refused.
-    pub fn from_connection(connection: MultiplexedConnection, client: Option<Client>) -> Self {
-        Self { link: Link::One(connection), nodes: client.into_iter().collect() }
+    /// Connections from a client that you already have, made anew as they break: for
+    /// [`RedisHandle::with_connectors`](crate::RedisHandle::with_connectors). This is the way to hand in a client,
+    /// because the handle then replaces connections that time out or turn read-only.
+    ///
+    /// ```
+    /// use picarcade_redis::{Config, RedisHandle, RedisRs};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = redis::Client::open("redis://127.0.0.1:6379")?;
+    /// let redis = RedisHandle::with_connectors(Config::default(), RedisRs::connector(client), None)?;
+    /// # drop(redis); Ok(()) }
+    /// ```
+    pub fn connector(client: Client) -> Arc<dyn Connector> {
+        Arc::new(ClientConnector(client))
+    }
+
+    /// Uses a connection that you already have, of one server: a `MultiplexedConnection`, a `ConnectionManager` or one of
+    /// your own. What it does not repair by itself stays broken. `client` makes the connections for subscriptions;
+    /// without it [`Driver::subscribe`] is refused.
+    pub fn from_connection<C>(connection: C, client: Option<Client>) -> Self
+    where
+        C: ConnectionLike + Clone + Send + Sync + 'static,
+    {
+        Self { link: Link::Given(Arc::new(connection)), nodes: client.into_iter().collect() }
     }
 
     /// Uses a cluster connection that you already have. `nodes` are clients of some of its nodes, for
@@ -71,18 +110,12 @@ impl RedisRs {
     }
 
     async fn query(&self, command: &Cmd) -> Result<redis::Value, Error> {
-        // Connections are handles: a clone shares the socket.
-        match self.link.clone() {
-            Link::One(mut connection) => connection.send_packed_command(command).await,
-            Link::Cluster(mut connection) => command.query_async(&mut connection).await,
-        }
-        .and_then(redis::Value::extract_error)
-        .map_err(|error| classify(&error))
+        self.link.send(command).await.map_err(|error| classify(&error))
     }
 
     async fn query_any_node(&self, command: Cmd) -> Result<redis::Value, Error> {
         match self.link.clone() {
-            Link::One(_) => self.query(&command).await,
+            Link::One(_) | Link::Given(_) => self.query(&command).await,
             Link::Cluster(mut connection) => connection
                 .route_command(command, RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary))
                 .await
@@ -102,12 +135,7 @@ impl RedisRs {
         for part in keys.iter().chain(args) {
             command.arg(part.as_ref());
         }
-        let reply = match self.link.clone() {
-            Link::One(mut connection) => connection.send_packed_command(&command).await,
-            Link::Cluster(mut connection) => command.query_async(&mut connection).await,
-        }
-        .and_then(redis::Value::extract_error);
-        match reply {
+        match self.link.send(&command).await {
             Ok(value) => Ok(convert(value)),
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 Err(EvalError::NoScript)
@@ -117,7 +145,7 @@ impl RedisRs {
     }
 
     /// Deletes the keys with this prefix on the server behind one connection.
-    async fn purge_one(connection: &mut MultiplexedConnection, pattern: &[u8]) -> Result<u64, RedisError> {
+    async fn purge_one(connection: &mut impl ConnectionLike, pattern: &[u8]) -> Result<u64, RedisError> {
         let mut cursor = 0_u64;
         let mut deleted = 0_u64;
         loop {
@@ -264,8 +292,9 @@ impl Driver for RedisRs {
 
     async fn purge(&self, prefix: &[u8]) -> Result<u64, Error> {
         let pattern = literal_prefix(prefix);
-        let mut nodes = match self.link.clone() {
-            Link::One(connection) => vec![connection],
+        let mut nodes: Vec<Boxed> = match self.link.clone() {
+            Link::One(connection) => vec![Boxed(Box::new(connection))],
+            Link::Given(given) => vec![given.connection()],
             Link::Cluster(mut connection) => {
                 let mut slots = redis::cmd("CLUSTER");
                 slots.arg("SLOTS");
@@ -276,7 +305,7 @@ impl Driver for RedisRs {
                 let mut nodes = Vec::new();
                 for client in masters(table, self.nodes.first()) {
                     let connection = client.get_multiplexed_async_connection().await;
-                    nodes.push(connection.map_err(|error| classify(&error))?);
+                    nodes.push(Boxed(Box::new(connection.map_err(|error| classify(&error))?)));
                 }
                 nodes
             }

@@ -1,0 +1,39 @@
+//! Connections that a user hands in, whatever their type.
+//!
+//! redis-rs has several kinds of connections, and users wrap them in their own. All of them are handles that share a
+//! socket when cloned; behind this trait a clone is made for each command, which the library's traits need.
+
+use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
+
+/// A connection of any type.
+pub(super) trait Given: Send + Sync {
+    fn connection(&self) -> Boxed;
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Given for C {
+    fn connection(&self) -> Boxed {
+        Boxed(Box::new(self.clone()))
+    }
+}
+
+/// One handle of it.
+pub(super) struct Boxed(pub(super) Box<dyn ConnectionLike + Send>);
+
+impl ConnectionLike for Boxed {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        self.0.req_packed_command(cmd)
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.0.req_packed_commands(pipeline, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.get_db()
+    }
+}

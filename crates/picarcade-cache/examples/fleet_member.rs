@@ -1,23 +1,31 @@
 //! One of several processes that share a second level, for trying out what happens between processes.
 //!
-//! `fleet_member REDIS_URL CALLERS LOAD_MS`: so many callers ask for one key at once, of which a load takes so long and
+//! `fleet_member REDIS_URL CALLERS LOAD_MS [redis|fred]`: so many callers ask for one key at once, of which a load takes so long and
 //! appends a line to the list `loads` in Redis. Prints how many callers got the value.
 #![allow(clippy::print_stdout)]
 
 use std::{env, time::Duration};
 
 use picarcade_cache::{Cache, Key, RedisRemote};
-use picarcade_redis::{Config, RedisHandle, Script};
+use picarcade_redis::{Config, DriverKind, RedisHandle, Script};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = env::args().skip(1);
-    let usage = "usage: fleet_member REDIS_URL CALLERS LOAD_MS";
+    let usage = "usage: fleet_member REDIS_URL CALLERS LOAD_MS [redis|fred]";
     let url = arguments.next().ok_or(usage)?;
     let callers: usize = arguments.next().ok_or(usage)?.parse()?;
     let load_time = Duration::from_millis(arguments.next().ok_or(usage)?.parse()?);
-    let redis =
-        RedisHandle::connect(Config { command_timeout: Duration::from_secs(10), ..Config::new(url) })?;
+    let driver = match arguments.next().as_deref() {
+        None | Some("redis") => DriverKind::Redis,
+        Some("fred") => DriverKind::Fred,
+        Some(_) => return Err(usage.into()),
+    };
+    let redis = RedisHandle::connect(Config {
+        driver,
+        command_timeout: Duration::from_secs(10),
+        ..Config::new(url)
+    })?;
     redis.ready(Duration::from_secs(20)).await?;
     let cache = Cache::<String>::builder("fleet")
         .lease(Duration::from_secs(2))
@@ -42,6 +50,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for ask in asks {
         served += usize::from(ask.await?);
     }
+    // The callers have their value; the others of the fleet are to find it too.
+    cache.drain(Duration::from_secs(10)).await;
     println!("{served}");
     Ok(())
 }

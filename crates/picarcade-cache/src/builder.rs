@@ -4,21 +4,39 @@ use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Cache, Clock, ConfigError, Remote, cache::Inner, policy::Policy};
+use tokio::sync::Semaphore;
 
-/// Bytes that a value takes in memory, as its owner estimates.
-pub(crate) type Weigher<V> = Box<dyn Fn(&V) -> usize + Send + Sync>;
+use crate::{
+    Cache, Clock, ConfigError, Key, Remote,
+    event::Events,
+    fleet,
+    flight::Flights,
+    inner::{Inner, Weigher},
+    memory::Memory,
+    policy::Policy,
+    second_level::SecondLevel,
+    statistics::Counters,
+    tags::Invalidations,
+};
+
+impl<V> Cache<V> {
+    /// Begins a cache. The name is its metric label and its space in the second level: 1 to 64 characters of
+    /// `a-z`, `0-9`, `_`, `-`. Caches of one name on one second level share their values.
+    pub fn builder(name: impl Into<String>) -> Builder<V> {
+        Builder::new(name)
+    }
+}
 
 /// Makes a [`Cache`]; from [`Cache::builder`]. Every setting is optional.
 #[must_use]
 pub struct Builder<V> {
-    pub(crate) name: String,
-    pub(crate) schema_version: u32,
-    pub(crate) policy: Policy,
-    pub(crate) remote: Option<Arc<dyn Remote>>,
-    pub(crate) weigher: Option<Weigher<V>>,
-    pub(crate) negative_when: Option<fn(&V) -> bool>,
-    pub(crate) clock: Clock,
+    name: String,
+    schema_version: u32,
+    policy: Policy,
+    remote: Option<Arc<dyn Remote>>,
+    weigher: Option<Weigher<V>>,
+    negative_when: Option<fn(&V) -> bool>,
+    clock: Clock,
     value: PhantomData<fn() -> V>,
 }
 
@@ -33,7 +51,7 @@ impl<V> fmt::Debug for Builder<V> {
 }
 
 impl<V> Builder<V> {
-    pub(crate) fn new(name: impl Into<String>) -> Self {
+    fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             schema_version: 1,
@@ -207,6 +225,35 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
         if self.remote.is_some() && tokio::runtime::Handle::try_current().is_err() {
             return Err(ConfigError::Range { setting: "remote", expected: "set inside a tokio runtime" });
         }
-        Ok(Cache::start(Inner::new(self)))
+        let inner = Arc::new(self.inner());
+        if inner.second.is_some() {
+            fleet::start(&inner);
+        }
+        Ok(Cache { inner })
+    }
+
+    fn inner(self) -> Inner<V> {
+        let Self { name, schema_version, policy, remote, weigher, negative_when, clock, .. } = self;
+        let mut schema = blake3::Hasher::new();
+        schema.update(name.as_bytes());
+        schema.update(&schema_version.to_le_bytes());
+        schema.update(std::any::type_name::<V>().as_bytes());
+        let schema = Key::from_bytes(*schema.finalize().as_bytes()).short();
+        let name: Arc<str> = name.into();
+        Inner {
+            schema,
+            memory: Memory::new(&policy),
+            flights: Flights::new(policy.max_in_flight.saturating_add(policy.max_queued)),
+            invalidations: Invalidations::default(),
+            counters: Counters::default(),
+            events: Events::default(),
+            second: remote.map(|remote| SecondLevel::new(remote, Arc::clone(&name))),
+            loads: Semaphore::new(policy.max_in_flight),
+            weigher,
+            negative_when,
+            clock,
+            policy,
+            name,
+        }
     }
 }

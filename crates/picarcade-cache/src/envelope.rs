@@ -49,6 +49,20 @@ pub(crate) enum Undecodable {
     Stamps,
 }
 
+impl Undecodable {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Magic => "magic",
+            Self::Checksum => "checksum",
+            Self::Schema => "schema",
+            Self::Codec => "codec",
+            Self::TooLong => "too_long",
+            Self::Stamps => "stamps",
+        }
+    }
+}
+
 /// What the stamps of an envelope mean at a wall time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Remaining {

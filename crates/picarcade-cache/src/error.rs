@@ -92,6 +92,23 @@ impl<E: std::error::Error + 'static> std::error::Error for LoadError<E> {
     }
 }
 
+/// Why [`Cache::insert`](crate::Cache::insert) does not keep a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InsertError {
+    /// It is larger than [`Builder::max_entry_bytes`](crate::Builder::max_entry_bytes).
+    #[error("a value of {bytes} bytes is larger than an entry may be: {limit} bytes")]
+    TooLarge {
+        /// What it weighs, or its length as JSON.
+        bytes: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// It cannot be written as JSON, which the second level needs (and the weight, without a weigher).
+    #[error("a value cannot be written as JSON")]
+    NotSerializable,
+}
+
 /// Why the second level could not be asked. The cache treats every one as a miss and counts it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

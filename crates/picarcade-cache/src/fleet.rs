@@ -7,94 +7,22 @@
 //! deafness is. Nothing old is served for longer than that.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::{Key, cache::Inner, remote::RemoteEvent, tags::Tag};
+use crate::{
+    Event,
+    inner::Inner,
+    message::{Heard, Message},
+    remote::RemoteEvent,
+};
 
 /// How often an instance says how far it has counted.
 const ALIVE_EVERY: Duration = Duration::from_secs(5);
-/// Senders remembered; beyond this all are forgotten and memory is checked.
-const MAX_SENDERS: usize = 4096;
-
-/// What is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Message {
-    Remove(Key),
-    Tag(Tag),
-    Clear,
-    Alive,
-}
-
-const VERSION: u8 = 1;
-
-impl Message {
-    pub(crate) fn encode(self, sender: u64, sequence: u64) -> Bytes {
-        let mut out = Vec::with_capacity(50);
-        out.push(VERSION);
-        out.extend_from_slice(&sender.to_le_bytes());
-        out.extend_from_slice(&sequence.to_le_bytes());
-        match self {
-            Self::Remove(key) => {
-                out.push(b'R');
-                out.extend_from_slice(key.as_bytes());
-            }
-            Self::Tag(tag) => {
-                out.push(b'T');
-                out.extend_from_slice(&tag.id().to_le_bytes());
-            }
-            Self::Clear => out.push(b'C'),
-            Self::Alive => out.push(b'A'),
-        }
-        out.into()
-    }
-
-    /// Sender, number, message. `None` is another version's, or nobody's.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<(u64, u64, Self)> {
-        let (&[VERSION], rest) = bytes.split_first_chunk::<1>()? else { return None };
-        let (sender, rest) = rest.split_first_chunk::<8>()?;
-        let (sequence, rest) = rest.split_first_chunk::<8>()?;
-        let (kind, rest) = rest.split_first()?;
-        let message = match kind {
-            b'R' => Self::Remove(Key::from_bytes(rest.try_into().ok()?)),
-            b'T' => Self::Tag(Tag::from_id(u64::from_le_bytes(rest.try_into().ok()?))),
-            b'C' if rest.is_empty() => Self::Clear,
-            b'A' if rest.is_empty() => Self::Alive,
-            _ => return None,
-        };
-        Some((u64::from_le_bytes(*sender), u64::from_le_bytes(*sequence), message))
-    }
-}
-
-/// How far each sender was heard.
-#[derive(Debug, Default)]
-pub(crate) struct Heard {
-    senders: HashMap<u64, u64>,
-}
-
-impl Heard {
-    /// Takes note of a message's number. Returns whether something was missed.
-    fn missed(&mut self, sender: u64, sequence: u64, message: Message) -> bool {
-        if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&sender) {
-            self.senders.clear();
-            self.senders.insert(sender, sequence);
-            return true;
-        }
-        let expected = |last: u64| if message == Message::Alive { last } else { last + 1 };
-        match self.senders.insert(sender, sequence) {
-            Some(last) => sequence != expected(last),
-            // New to us: what it said before now, we did not hear.
-            None => sequence > expected(0),
-        }
-    }
-}
-
 /// Listens to the other instances for as long as the cache lives.
 pub(crate) fn start<V>(inner: &Arc<Inner<V>>)
 where
@@ -122,6 +50,7 @@ where
                     let Some(inner) = cache.upgrade() else { return };
                     match event {
                         Some(RemoteEvent::Connected) => {
+                            inner.events.tell(Event::Connected);
                             connections += 1;
                             if connections > 1 {
                                 inner.suspect_all("reconnected");
@@ -129,7 +58,7 @@ where
                             heard = Heard::default();
                         }
                         Some(RemoteEvent::Message(bytes)) => inner.hear(&mut heard, &bytes),
-                        Some(RemoteEvent::Lost) => {}
+                        Some(RemoteEvent::Lost) => inner.events.tell(Event::Lost),
                         None => {
                             inner.suspect_all("subscription ended");
                             drop(inner);
@@ -156,6 +85,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     pub(crate) fn suspect_all(&self, why: &'static str) {
         tracing::debug!(cache = %self.name, why, "invalidations may have been missed");
         self.counters.suspicions.one();
+        self.events.tell(Event::Suspected { why });
         self.invalidations.suspect();
         if let Some(second) = &self.second {
             second.doubt_clear_mark();
@@ -176,60 +106,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         if message != Message::Alive {
             self.counters.invalidations.one();
         }
-        match message {
-            Message::Remove(key) => self.forget_key(&key),
-            Message::Tag(tag) => self.forget_tag(tag),
-            Message::Clear => self.forget_all(),
-            Message::Alive => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Heard, Message};
-    use crate::{Key, tags::Tag};
-    use proptest::prelude::*;
-
-    fn message() -> impl Strategy<Value = Message> {
-        prop_oneof![
-            any::<[u8; 32]>().prop_map(|key| Message::Remove(Key::from_bytes(key))),
-            any::<u64>().prop_map(|id| Message::Tag(Tag::from_id(id))),
-            Just(Message::Clear),
-            Just(Message::Alive),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn messages_come_through(message in message(), sender in any::<u64>(), sequence in any::<u64>()) {
-            prop_assert_eq!(Message::decode(&message.encode(sender, sequence)), Some((sender, sequence, message)));
-        }
-
-        #[test]
-        fn noise_is_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            if let Some((sender, sequence, message)) = Message::decode(&bytes) {
-                prop_assert_eq!(&message.encode(sender, sequence)[..], bytes.as_slice());
-            }
-        }
-
-        /// Of a sender's messages and signs of life some are lost: that is noticed at the latest by the next one heard.
-        #[test]
-        fn any_loss_is_noticed(lost in proptest::collection::vec(any::<bool>(), 1..40), signs in proptest::collection::vec(any::<bool>(), 40)) {
-            let mut heard = Heard::default();
-            let mut sequence = 0;
-            let mut owed = false;
-            for (lost, sign) in lost.into_iter().zip(signs) {
-                let message = if sign { Message::Alive } else { Message::Clear };
-                if !sign { sequence += 1; }
-                if lost {
-                    // A lost sign of life is no loss.
-                    owed |= !sign;
-                } else {
-                    prop_assert_eq!(heard.missed(7, sequence, message), owed);
-                    owed = false;
-                }
-            }
-        }
+        self.forget(message);
+        self.report(message, true);
     }
 }

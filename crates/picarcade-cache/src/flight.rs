@@ -15,7 +15,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::{
     entry::Entry,
@@ -49,6 +49,20 @@ impl<V> Clone for Outcome<V> {
             Self::Overloaded => Self::Overloaded,
             Self::Absent => Self::Absent,
             Self::Abandoned => Self::Abandoned,
+        }
+    }
+}
+
+impl<V> Outcome<V> {
+    /// What a load that ended so is called.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Found(..) => "loaded",
+            Self::Failed(_) => "failed",
+            Self::Panicked | Self::Abandoned => "panicked",
+            Self::TimedOut => "timed_out",
+            Self::Overloaded => "overloaded",
+            Self::Absent => "absent",
         }
     }
 }
@@ -108,20 +122,39 @@ impl<V> Drop for Waiter<V> {
     }
 }
 
+/// A place among the loads under way, given back when this is dropped. A load keeps it to its end, also when an
+/// invalidation has taken its flight out of the table: else a key that is removed again and again would make ever more loads.
+pub(crate) struct Place(Arc<Taken>);
+
+/// The places that are taken.
+#[derive(Default)]
+struct Taken {
+    count: AtomicUsize,
+    none: Notify,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.none.notify_waiters();
+        }
+    }
+}
+
 /// What a caller is to do about a missing key.
 pub(crate) enum Seat<V> {
     /// Load it: the flight is registered.
-    Lead(Arc<Flight<V>>),
+    Lead(Arc<Flight<V>>, Place),
     /// Wait for the one who does.
     Wait(Arc<Flight<V>>),
-    /// The table is full.
+    /// Too many loads are under way.
     Full,
 }
 
 /// The loads under way of one cache.
 pub(crate) struct Flights<V> {
     shards: [Mutex<Shard<V>>; SHARDS],
-    count: AtomicUsize,
+    taken: Arc<Taken>,
     limit: usize,
 }
 
@@ -129,7 +162,7 @@ type Shard<V> = HashMap<Key, Arc<Flight<V>>, KeyHash>;
 
 impl<V> Flights<V> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { shards: std::array::from_fn(|_| Mutex::default()), count: AtomicUsize::new(0), limit }
+        Self { shards: std::array::from_fn(|_| Mutex::default()), taken: Arc::default(), limit }
     }
 
     fn shard(&self, key: &Key) -> &Mutex<Shard<V>> {
@@ -137,30 +170,34 @@ impl<V> Flights<V> {
         &self.shards[key.stripe() % SHARDS]
     }
 
+    /// A place for one more load, unless there are too many.
+    fn place(&self) -> Option<Place> {
+        let before = self.taken.count.fetch_add(1, Ordering::AcqRel);
+        let place = Place(Arc::clone(&self.taken));
+        (before < self.limit).then_some(place)
+    }
+
     /// Leads or joins the load of a key.
     pub(crate) fn board(&self, key: &Key) -> Seat<V> {
         match self.shard(key).lock().entry(*key) {
             hash_map::Entry::Occupied(flight) => Seat::Wait(Arc::clone(flight.get())),
-            hash_map::Entry::Vacant(place) => {
-                if self.count.fetch_add(1, Ordering::Relaxed) >= self.limit {
-                    self.count.fetch_sub(1, Ordering::Relaxed);
-                    return Seat::Full;
-                }
-                Seat::Lead(Arc::clone(place.insert(Flight::new())))
-            }
+            hash_map::Entry::Vacant(free) => match self.place() {
+                Some(place) => Seat::Lead(Arc::clone(free.insert(Flight::new())), place),
+                None => Seat::Full,
+            },
         }
     }
 
     /// Registers a new load in place of one that may be under way, whose result is then not stored.
-    pub(crate) fn displace(&self, key: &Key) -> Option<Arc<Flight<V>>> {
-        let mut shard = self.shard(key).lock();
-        if !shard.contains_key(key) && self.count.fetch_add(1, Ordering::Relaxed) >= self.limit {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        let flight = Flight::new();
-        shard.insert(*key, Arc::clone(&flight));
-        Some(flight)
+    pub(crate) fn displace(&self, key: &Key) -> Option<(Arc<Flight<V>>, Place)> {
+        let (flight, place) = self.apart()?;
+        self.shard(key).lock().insert(*key, Arc::clone(&flight));
+        Some((flight, place))
+    }
+
+    /// A load that nobody joins and whose result is not stored.
+    pub(crate) fn apart(&self) -> Option<(Arc<Flight<V>>, Place)> {
+        self.place().map(|place| (Flight::new(), place))
     }
 
     /// Ends a flight. `store` runs only if the flight is still the one registered, that is, if nothing
@@ -171,7 +208,6 @@ impl<V> Flights<V> {
         if registered {
             store();
             shard.remove(key);
-            self.count.fetch_sub(1, Ordering::Relaxed);
         }
         registered
     }
@@ -179,22 +215,32 @@ impl<V> Flights<V> {
     /// Changes a key so that no load under way can undo it: the load is detached, then `change` runs.
     pub(crate) fn invalidate<R>(&self, key: &Key, change: impl FnOnce() -> R) -> R {
         let mut shard = self.shard(key).lock();
-        if shard.remove(key).is_some() {
-            self.count.fetch_sub(1, Ordering::Relaxed);
-        }
+        shard.remove(key);
         change()
     }
 
     /// Detaches every load under way.
     pub(crate) fn invalidate_all(&self) {
         for shard in &self.shards {
-            let mut shard = shard.lock();
-            self.count.fetch_sub(shard.len(), Ordering::Relaxed);
-            shard.clear();
+            shard.lock().clear();
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.count.load(Ordering::Relaxed)
+    /// Loads under way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.taken.count.load(Ordering::Acquire)
+    }
+
+    /// Waits until no load is under way.
+    pub(crate) async fn none_under_way(&self) {
+        loop {
+            let mut none = std::pin::pin!(self.taken.none.notified());
+            // Listens before it looks, so that no end is missed in between.
+            none.as_mut().enable();
+            if self.under_way() == 0 {
+                return;
+            }
+            none.await;
+        }
     }
 }

@@ -6,100 +6,144 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Key, Loaded, Reach, RemoteError,
-    cache::Inner,
-    fleet::Message,
+    Event, InsertError, Key, Loaded, Reach, RemoteError,
+    entry::Entry,
+    inner::{Inner, Keeping},
+    message::Message,
+    policy::{MARK_LIFETIME, MAX_LIFETIME},
     remote::Mark,
-    second_level::{MARK_LIFETIME, MAX_LIFETIME, SecondLevel},
+    second_level::SecondLevel,
     tags::Tag,
 };
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
-    pub(crate) async fn insert(&self, key: &Key, loaded: Loaded<V>) -> Reach {
+    pub(crate) async fn insert(self: &Arc<Self>, key: &Key, loaded: Loaded<V>) -> Result<Reach, InsertError> {
         let Loaded { value, ttl, tags, store, negative } = loaded;
         if !store {
-            return self.remove(key).await;
+            return Ok(self.remove(key).await);
         }
         let negative = negative || self.negative_when.is_some_and(|test| test(&value));
-        let json = self.second.as_ref().and_then(|_| serde_json::to_vec(&value).ok());
+        let Ok(json) = self.second.as_ref().map(|_| serde_json::to_vec(&value)).transpose() else {
+            return Err(self.refuse(key, InsertError::NotSerializable).await);
+        };
         let length = json.as_ref().map(Vec::len);
-        let born = self.invalidations.count();
-        let entry = self.entry(value, ttl, negative, tags, Duration::ZERO, born, length);
-        if entry.weight as usize > self.policy.max_entry_bytes.saturating_add(crate::memory::OVERHEAD_BYTES) {
-            self.counters.too_large.one();
-            return self.remove(key).await;
+        let keeping = Keeping { ttl, negative, tags, took: Duration::ZERO, born: self.invalidations.count() };
+        let (entry, weight) = self.entry(value, keeping, length);
+        let bytes = weight.max(length.unwrap_or(0));
+        let limit = self.policy.max_entry_bytes;
+        if bytes == usize::MAX {
+            return Err(self.refuse(key, InsertError::NotSerializable).await);
+        }
+        if bytes > limit {
+            return Err(self.refuse(key, InsertError::TooLarge { bytes, limit }).await);
         }
         self.flights.invalidate(key, || self.memory.insert(*key, entry.clone()));
+        self.report(Message::Remove(*key), false);
+        let (inner, key) = (Arc::clone(self), *key);
+        let Some(json) = json else { return Ok(Reach::Local) };
+        Ok(to_its_end(async move { inner.spread_insert(key, entry, json.into()).await }).await)
+    }
+
+    /// A value that cannot be kept: the old one is not to stand for it.
+    async fn refuse(self: &Arc<Self>, key: &Key, error: InsertError) -> InsertError {
+        let (counter, why) = match error {
+            InsertError::TooLarge { .. } => (&self.counters.too_large, "too_large"),
+            InsertError::NotSerializable => (&self.counters.not_serializable, "not_serializable"),
+        };
+        counter.one();
+        self.events.tell(Event::NotKept { key: *key, why });
+        self.remove(key).await;
+        error
+    }
+
+    async fn spread_insert(&self, key: Key, entry: Entry<V>, json: Bytes) -> Reach {
         let Some(second) = &self.second else { return Reach::Local };
         let tags = entry.tags.as_ref().map_or(&[][..], |tags| tags.as_slice());
         let written = async {
             let seen = self.seen_now(second, tags).await?;
-            let bytes = self.pack(second, &entry, json.as_deref()?, &seen).await?;
+            let bytes = self.pack(second, &entry, &json, &seen).await?;
             let left = Duration::from_nanos(entry.stamps.stale_until().saturating_sub(self.clock.now()));
             let lifetime = left.min(MAX_LIFETIME).max(self.policy.tombstone());
-            second.remote.replace(&second.space, key, bytes, lifetime).await.ok()
+            second.remote.replace(&second.space, &key, bytes, lifetime).await.ok()
         };
+        let mut done = Ok(());
         if written.await.is_none() {
             self.counters.remote_errors.one();
             // The old value must not be read any more, even if the new one cannot be written.
-            let removed = second.remote.remove(&second.space, key, self.policy.tombstone()).await;
-            return self.tell(second, removed, Message::Remove(*key)).await;
+            done = second.remote.remove(&second.space, &key, self.policy.tombstone()).await;
         }
-        self.tell(second, Ok(()), Message::Remove(*key)).await
+        self.tell(second, done, Message::Remove(key)).await
     }
 
-    pub(crate) async fn remove(&self, key: &Key) -> Reach {
+    pub(crate) async fn remove(self: &Arc<Self>, key: &Key) -> Reach {
+        self.invalidate(Message::Remove(*key)).await
+    }
+
+    pub(crate) async fn remove_by_tag(self: &Arc<Self>, tag: Tag) -> Reach {
+        self.invalidate(Message::Tag(tag)).await
+    }
+
+    pub(crate) async fn clear(self: &Arc<Self>) -> Reach {
+        self.invalidate(Message::Clear).await
+    }
+
+    async fn invalidate(self: &Arc<Self>, what: Message) -> Reach {
         self.counters.invalidations.one();
-        self.forget_key(key);
+        self.forget(what);
+        self.report(what, false);
+        if self.second.is_none() {
+            return Reach::Local;
+        }
+        let inner = Arc::clone(self);
+        to_its_end(async move { inner.spread(what).await }).await
+    }
+
+    async fn spread(&self, what: Message) -> Reach {
         let Some(second) = &self.second else { return Reach::Local };
-        let removed = second.remote.remove(&second.space, key, self.policy.tombstone()).await;
+        let (remote, space) = (&second.remote, &second.space);
+        let done = match what {
+            Message::Remove(key) => remote.remove(space, &key, self.policy.tombstone()).await,
+            Message::Tag(tag) => remote.raise(space, Mark::Tag(tag), MARK_LIFETIME).await,
+            Message::Clear => remote.raise(space, Mark::Clear, MARK_LIFETIME).await,
+            Message::Alive => Ok(()),
+        };
         // Again: a lookup may have brought the old value back from the second level in between.
-        self.forget_key(key);
-        self.tell(second, removed, Message::Remove(*key)).await
+        self.forget(what);
+        self.tell(second, done, what).await
     }
 
-    pub(crate) async fn remove_by_tag(&self, tag: Tag) -> Reach {
-        self.counters.invalidations.one();
-        self.forget_tag(tag);
-        let Some(second) = &self.second else { return Reach::Local };
-        let raised = second.remote.raise(&second.space, Mark::Tag(tag), MARK_LIFETIME).await;
-        self.forget_tag(tag);
-        self.tell(second, raised, Message::Tag(tag)).await
-    }
-
-    pub(crate) async fn clear(&self) -> Reach {
-        self.counters.invalidations.one();
-        self.forget_all();
-        let Some(second) = &self.second else { return Reach::Local };
-        let raised = second.remote.raise(&second.space, Mark::Clear, MARK_LIFETIME).await;
-        self.forget_all();
-        self.tell(second, raised, Message::Clear).await
-    }
-
-    /// Forgets a key here, and keeps a load under way from bringing it back.
-    pub(crate) fn forget_key(&self, key: &Key) {
-        self.flights.invalidate(key, || self.memory.remove(key));
-    }
-
-    /// Forgets a tag here.
-    pub(crate) fn forget_tag(&self, tag: Tag) {
-        self.invalidations.invalidate(tag);
-    }
-
-    /// Forgets everything here.
-    pub(crate) fn forget_all(&self) {
-        self.invalidations.clear();
-        self.flights.invalidate_all();
-        self.memory.clear();
-        if let Some(second) = &self.second {
-            second.doubt_clear_mark();
+    /// Forgets here, and keeps loads under way from bringing it back.
+    pub(crate) fn forget(&self, what: Message) {
+        match what {
+            Message::Remove(key) => self.flights.invalidate(&key, || self.memory.remove(&key)),
+            Message::Tag(tag) => self.invalidations.invalidate(tag),
+            Message::Clear => {
+                self.invalidations.clear();
+                self.flights.invalidate_all();
+                self.memory.clear();
+                if let Some(second) = &self.second {
+                    second.doubt_clear_mark();
+                }
+            }
+            Message::Alive => {}
         }
     }
 
-    /// Tells the others, and says how far it got.
+    /// Tells the listeners of this cache.
+    pub(crate) fn report(&self, what: Message, elsewhere: bool) {
+        match what {
+            Message::Remove(key) => self.events.tell(Event::RemovedKey { key, elsewhere }),
+            Message::Tag(tag) => self.events.tell(Event::RemovedTag { tag, elsewhere }),
+            Message::Clear => self.events.tell(Event::Cleared { elsewhere }),
+            Message::Alive => {}
+        }
+    }
+
+    /// Tells the other instances, and says how far it got.
     async fn tell(&self, second: &SecondLevel, done: Result<(), RemoteError>, message: Message) -> Reach {
         let told = second.publish(message).await;
         if done.is_err() || told.is_err() {
@@ -109,15 +153,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     }
 }
 
-impl SecondLevel {
-    /// Sends a message with the next number. A number is used up even if the message does not arrive: that is how the
-    /// others notice.
-    pub(crate) async fn publish(&self, message: Message) -> Result<(), RemoteError> {
-        let mut sequence = self.sequence.lock().await;
-        if message != Message::Alive {
-            *sequence += 1;
-        }
-        let bytes = message.encode(self.sender, *sequence);
-        self.remote.publish(&Arc::clone(&self.space), bytes).await
-    }
+/// Carries it out even if the caller leaves in the middle: a value that is gone here and not there would come back.
+async fn to_its_end(change: impl Future<Output = Reach> + Send + 'static) -> Reach {
+    // An error is the end of the runtime: nothing more can be told to anybody.
+    tokio::spawn(change).await.unwrap_or(Reach::Queued)
 }

@@ -10,17 +10,18 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
-    Key, Loaded, Options, Source,
-    cache::Inner,
+    Event, Key, Loaded, Options, Source,
     clock::nanos,
-    entry::{Entry, Freshness, Stamps},
-    flight::{Flight, Outcome},
-    memory::OVERHEAD_BYTES,
-    second_level::{Found, MAX_LIFETIME, SecondLevel, Seen},
-    tags::{Standing, Tag},
+    entry::{Entry, Freshness},
+    fetch::Found,
+    flight::{Flight, Outcome, Place},
+    inner::{Inner, Keeping},
+    landing::Landing,
+    lease::Lease,
+    second_level::{SecondLevel, Seen},
 };
 
 /// Why a flight takes off.
@@ -37,51 +38,6 @@ pub(crate) enum Purpose<V> {
     Bypass,
 }
 
-/// The flight's end, whatever brings it: dropped early, it releases those who wait.
-struct Landing<V> {
-    inner: Arc<Inner<V>>,
-    key: Key,
-    flight: Arc<Flight<V>>,
-    /// The caller asked for that: the flight was never registered.
-    keeps_nothing: bool,
-    /// Whether it is a task. Until then its caller may leave, and somebody else has to take the lead.
-    is_task: bool,
-}
-
-impl<V> Landing<V> {
-    /// Hands the outcome to those who wait, without storing anything.
-    fn land(&self, outcome: Outcome<V>) {
-        self.inner.flights.finish(&self.key, &self.flight, || ());
-        self.flight.land(outcome);
-    }
-
-    /// Stores the entry, if nothing invalidated it meanwhile, and hands it to those who wait. Returns whether it was
-    /// stored.
-    fn land_with(&self, entry: &Entry<V>, source: Source) -> bool {
-        let inner = &self.inner;
-        let mut stored = false;
-        let registered = inner.flights.finish(&self.key, &self.flight, || {
-            let tags = entry.tags.as_ref().map(|tags| tags.as_slice());
-            if inner.invalidations.standing(entry.born, tags) != Standing::Invalidated {
-                inner.memory.insert(self.key, entry.clone());
-                stored = true;
-            }
-        });
-        if registered != stored || (!registered && !self.keeps_nothing) {
-            inner.counters.late_writes.one();
-        }
-        self.flight.land(Outcome::Found(entry.clone(), source));
-        stored
-    }
-}
-
-impl<V> Drop for Landing<V> {
-    fn drop(&mut self) {
-        // Nothing happens when it has landed already.
-        self.land(if self.is_task { Outcome::Panicked } else { Outcome::Abandoned });
-    }
-}
-
 /// The load of one key under way.
 pub(crate) struct Load<V> {
     landing: Landing<V>,
@@ -90,12 +46,6 @@ pub(crate) struct Load<V> {
     purpose: Purpose<V>,
     /// What the second level said, once it was asked.
     seen: Option<Seen>,
-}
-
-/// A lease that we hold on a key.
-struct Lease<'a> {
-    second: &'a SecondLevel,
-    token: u64,
 }
 
 /// How the wait for the lease ended.
@@ -114,12 +64,12 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         inner: &Arc<Inner<V>>,
         key: Key,
         flight: Arc<Flight<V>>,
+        place: Place,
         options: Options,
         purpose: Purpose<V>,
     ) -> Self {
         let born = inner.invalidations.count();
-        let keeps_nothing = options.no_write;
-        let landing = Landing { inner: Arc::clone(inner), key, flight, keeps_nothing, is_task: false };
+        let landing = Landing::new(inner, key, flight, place, &options);
         Self { landing, options, born, purpose, seen: None }
     }
 
@@ -168,7 +118,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        self.landing.is_task = true;
+        self.landing.becomes_a_task();
         tokio::spawn(self.run(loader));
     }
 
@@ -179,7 +129,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         E: Send + Sync + 'static,
     {
         let inner = Arc::clone(&self.landing.inner);
-        let key = self.landing.key;
         let limit = Instant::now() + inner.policy.load_limit;
         if self.read().await.is_some() {
             return;
@@ -196,13 +145,16 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         }
 
         let outcome = {
-            let renewing = renew(&inner, &key, lease.as_ref());
+            let renewing = async {
+                match &lease {
+                    Some(lease) => lease.keep(&inner.counters).await,
+                    None => std::future::pending().await,
+                }
+            };
             let loading = async {
-                if let Ok(Ok(_permit)) = timeout_at(limit, inner.loads.acquire()).await {
-                    self.load(loader, limit).await
-                } else {
-                    inner.counters.overloaded.one();
-                    Err(Outcome::Overloaded)
+                match timeout_at(limit, inner.loads.acquire()).await {
+                    Ok(Ok(_permit)) => self.load(loader, limit).await,
+                    _ => Err(Outcome::Overloaded),
                 }
             };
             tokio::select! {
@@ -214,10 +166,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
             Ok((result, took)) => self.store(result, took).await,
             Err(outcome) => self.fail(outcome),
         }
-        if let Some(lease) = lease
-            && lease.second.remote.release(&lease.second.space, &key, lease.token).await.is_err()
-        {
-            inner.counters.remote_errors.one();
+        if let Some(lease) = lease {
+            lease.give_back(&inner.counters).await;
         }
     }
 
@@ -237,7 +187,10 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         let took = began.elapsed();
         counters.load_nanos.add(nanos(took));
         let outcome = match ended {
-            Ok(Ok(Ok(result))) => return Ok((result, took)),
+            Ok(Ok(Ok(result))) => {
+                self.landing.inner.events.tell(Event::Loaded { key: self.landing.key, took });
+                return Ok((result, took));
+            }
             Ok(Ok(Err(error))) => Outcome::Failed(Arc::new(error)),
             Ok(Err(_panic)) => {
                 counters.load_panics.one();
@@ -256,26 +209,25 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
     async fn claim<'a>(&mut self, second: &'a SecondLevel, mut seen: Seen) -> Claim<'a, V> {
         let inner = Arc::clone(&self.landing.inner);
         let key = self.landing.key;
-        let token = fastrand::u64(..);
         let give_up = Instant::now() + inner.policy.lease_wait;
         let mut pause = Duration::from_millis(5);
         loop {
-            match second.remote.acquire(&second.space, &key, token, inner.policy.lease).await {
-                Ok(true) => {
+            match Lease::take(second, key, inner.policy.lease).await {
+                Ok(Some(lease)) => {
                     // The holder before us may have stored its value between our reading and our claim.
                     let (found, latest) = inner.fetch(second, &key, &self.options.tags, self.born).await;
                     if let Found::Fresh(entry) = found
                         && self.accepts(&entry)
                     {
-                        let _ = second.remote.release(&second.space, &key, token).await;
+                        lease.give_back(&inner.counters).await;
                         return Claim::Found(entry);
                     }
-                    return Claim::Load(Some(Lease { second, token }), latest);
+                    return Claim::Load(Some(lease), latest);
                 }
-                Ok(false) if matches!(self.purpose, Purpose::Refresh(_)) => return Claim::Leave,
-                Ok(false) if Instant::now() < give_up => {}
+                Ok(None) if matches!(self.purpose, Purpose::Refresh(_)) => return Claim::Leave,
+                Ok(None) if Instant::now() < give_up => {}
                 // Waited long enough, or the second level is away: load without the lease, which only saves money.
-                Ok(false) => return Claim::Load(None, seen),
+                Ok(None) => return Claim::Load(None, seen),
                 Err(_) => {
                     inner.counters.remote_errors.one();
                     return Claim::Load(None, seen);
@@ -297,9 +249,10 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
     fn accepts(&self, entry: &Entry<V>) -> bool {
         match &self.purpose {
             Purpose::Load(_) | Purpose::Check(_) | Purpose::Read => true,
-            // The same load that is to be refreshed does not count; a later one does. Stamps passed through milliseconds.
+            // The same load that is to be refreshed does not count; a later one does. Stamps pass through milliseconds,
+            // and are read from clocks that tick.
             Purpose::Refresh(current) => {
-                entry.stamps.stored > current.stamps.stored.saturating_add(2_000_000)
+                entry.stamps.stored > current.stamps.stored.saturating_add(30_000_000)
             }
             Purpose::Bypass => false,
         }
@@ -327,20 +280,18 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
 
     /// The load failed: a stale value goes on, and none is tried for a while; else all who wait get the error.
     fn fail(&self, outcome: Outcome<V>) {
-        let inner = &self.landing.inner;
+        let Landing { inner, key, .. } = &self.landing;
         let now = inner.clock.now();
-        let (entry, source) = match &self.purpose {
-            Purpose::Load(Some(entry)) => (entry, Source::Stale),
-            Purpose::Refresh(entry) => (entry, Source::L1),
-            Purpose::Load(None) | Purpose::Check(_) | Purpose::Read | Purpose::Bypass => {
-                return self.landing.land(outcome);
-            }
-        };
-        if now >= entry.stamps.stale_until() {
-            return self.landing.land(outcome);
+        let standby = match &self.purpose {
+            Purpose::Load(Some(entry)) => Some((entry, Source::Stale)),
+            Purpose::Refresh(entry) => Some((entry, Source::L1)),
+            Purpose::Load(None) | Purpose::Check(_) | Purpose::Read | Purpose::Bypass => None,
         }
+        .filter(|(entry, _)| now < entry.stamps.stale_until());
+        inner.events.tell(Event::LoadFailed { key: *key, kind: outcome.kind(), held: standby.is_some() });
+        let Some((entry, source)) = standby else { return self.landing.land(outcome) };
         // From now on, not from the old expiry: that may be long past, and the source would be hit at once.
-        let held = Entry { stamps: entry.stamps.held(now, inner.hold_off()), ..entry.clone() };
+        let held = Entry { stamps: entry.stamps.held(now, nanos(inner.policy.hold_off)), ..entry.clone() };
         self.landing.land_with(&held, source);
     }
 
@@ -350,68 +301,30 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         let Loaded { value, ttl, mut tags, store, negative } = loaded;
         let negative = negative || inner.negative_when.is_some_and(|test| test(&value));
         tags.extend(&self.options.tags);
-        let json = inner
-            .second
-            .as_ref()
-            .filter(|_| store && !self.options.no_write)
-            .map(|_| serde_json::to_vec(&value));
-        let length = json.as_ref().and_then(|json| json.as_ref().ok()).map(Vec::len);
-        let entry = inner.entry(value, ttl, negative, tags, took, self.born, length);
-        let too_large = entry.weight as usize > inner.policy.max_entry_bytes.saturating_add(OVERHEAD_BYTES)
-            || length.is_some_and(|length| length > inner.policy.max_entry_bytes);
-        if too_large {
+        let wanted = store && !self.options.no_write;
+        let json = inner.second.as_ref().filter(|_| wanted).map(|_| serde_json::to_vec(&value));
+        let json = match json {
+            Some(Err(_)) => {
+                inner.counters.not_serializable.one();
+                inner.events.tell(Event::NotKept { key: *key, why: "not_serializable" });
+                None
+            }
+            json => json.and_then(Result::ok),
+        };
+        let length = json.as_ref().map(Vec::len);
+        let keeping = Keeping { ttl, negative, tags, took, born: self.born };
+        let (entry, weight) = inner.entry(value, keeping, length);
+        let too_large = weight.max(length.unwrap_or(0)) > inner.policy.max_entry_bytes;
+        if wanted && too_large {
             inner.counters.too_large.one();
+            inner.events.tell(Event::NotKept { key: *key, why: "too_large" });
         }
-        if !store || self.options.no_write || too_large {
+        if !wanted || too_large {
             return self.landing.land(Outcome::Found(entry, Source::Loaded));
         }
         let stored = self.landing.land_with(&entry, Source::Loaded);
-        if let (true, Some(second), Some(Ok(json)), Some(seen)) = (stored, &inner.second, json, &self.seen) {
+        if let (true, Some(second), Some(json), Some(seen)) = (stored, &inner.second, json, &self.seen) {
             inner.write_back(second, key, &entry, &json, seen).await;
-        }
-    }
-}
-
-impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
-    /// An entry of a value that was made now.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn entry(
-        &self,
-        value: V,
-        ttl: Option<Duration>,
-        negative: bool,
-        mut tags: Vec<Tag>,
-        took: Duration,
-        born: u64,
-        json_length: Option<usize>,
-    ) -> Entry<V> {
-        let fresh_for = self.policy.fresh_for(ttl, negative, fastrand::f64()).min(MAX_LIFETIME);
-        let stale_for = self.policy.stale_for.min(MAX_LIFETIME.saturating_sub(fresh_for));
-        let weight = self.weigh(&value, json_length).saturating_add(OVERHEAD_BYTES + tags.len() * 8);
-        tags.sort_unstable();
-        tags.dedup();
-        Entry {
-            value: Arc::new(value),
-            stamps: Stamps::new(self.clock.now(), nanos(fresh_for), nanos(stale_for)),
-            born,
-            tags: (!tags.is_empty()).then(|| Arc::new(tags)),
-            weight: u32::try_from(weight).unwrap_or(u32::MAX),
-            load_micros: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
-        }
-    }
-}
-
-/// Keeps the lease while the load runs. Losing it changes nothing: another instance may then load too.
-async fn renew<V>(inner: &Inner<V>, key: &Key, lease: Option<&Lease<'_>>) -> std::convert::Infallible {
-    let Some(Lease { second, token }) = lease else { return std::future::pending().await };
-    let ttl = inner.policy.lease;
-    let mut ticks = interval_at(Instant::now() + ttl / 3, ttl / 3);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let renewed = timeout(ttl, second.remote.renew(&second.space, key, *token, ttl)).await;
-        if !matches!(renewed, Ok(Ok(true))) {
-            inner.counters.remote_errors.one();
         }
     }
 }

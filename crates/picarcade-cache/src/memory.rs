@@ -81,8 +81,8 @@ impl<V> Memory<V> {
         self.entries.insert(key, entry);
     }
 
-    pub(crate) fn remove(&self, key: &Key) -> bool {
-        self.entries.remove(key).is_some()
+    pub(crate) fn remove(&self, key: &Key) {
+        self.entries.remove(key);
     }
 
     /// Removes the entry only if it is still the one seen.

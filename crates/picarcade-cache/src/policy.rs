@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::ConfigError;
+use crate::{ConfigError, remote::REPLAY_WINDOW};
+
+/// No entry lives longer than this, whatever its loader says; marks live a little longer.
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_hours(720);
+pub(crate) const MARK_LIFETIME: Duration = Duration::from_hours(744);
 
 /// See the setters of [`Builder`](crate::Builder), which document each.
 #[derive(Debug, Clone)]
@@ -78,9 +82,10 @@ impl Policy {
         base.mul_f64(1.0 + self.jitter * (2.0 * random - 1.0))
     }
 
-    /// How long a tombstone must be remembered: longer than the longest load, so that none can finish after it.
+    /// How long a tombstone must be remembered: longer than the longest load and than a write that waits for the second
+    /// level to come back, so that none can arrive after it.
     pub(crate) fn tombstone(&self) -> Duration {
-        self.load_limit + self.lease_wait + Duration::from_secs(30)
+        self.load_limit + self.lease_wait + REPLAY_WINDOW + Duration::from_secs(30)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Statistics {
     pub coalesced: u64,
     /// Loads begun ahead of time.
     pub refreshes: u64,
-    /// Loads under way now.
+    /// Loads under way now, those whose result is no longer wanted included.
     pub in_flight: u64,
     /// Seconds spent in loaders.
     pub load_seconds: f64,
@@ -55,6 +55,8 @@ pub struct Statistics {
     pub evictions: u64,
     /// Values that were not kept because they are larger than an entry may be.
     pub too_large: u64,
+    /// Values that could not be written as JSON, and so are not in the second level.
+    pub not_serializable: u64,
     /// Results that were not kept because the key was invalidated during their load.
     pub late_writes: u64,
     /// Keys, tags and clears invalidated here or heard from others.
@@ -95,6 +97,7 @@ pub(crate) struct Counters {
     pub(crate) timeouts: Counter,
     pub(crate) overloaded: Counter,
     pub(crate) too_large: Counter,
+    pub(crate) not_serializable: Counter,
     pub(crate) late_writes: Counter,
     pub(crate) invalidations: Counter,
     pub(crate) suspicions: Counter,
@@ -129,6 +132,46 @@ impl Counters {
 
     pub(crate) fn hits_l1(&self) -> u64 {
         self.hits_l1.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The counts so far, without what other parts know: the name, and what memory holds.
+    pub(crate) fn snapshot(&self, cost_per_load_micros: u64) -> Statistics {
+        let (l1, l2, stale, misses) =
+            (self.hits_l1(), self.hits_l2.value(), self.stale.value(), self.misses.value());
+        let (bypasses, coalesced) = (self.bypasses.value(), self.coalesced.value());
+        let hits = l1 + l2 + stale;
+        let asked = hits + misses + bypasses;
+        Statistics {
+            name: String::new(),
+            entries: 0,
+            bytes: 0,
+            max_bytes: 0,
+            evictions: 0,
+            in_flight: 0,
+            hits_l1: l1,
+            hits_l2: l2,
+            stale,
+            misses,
+            bypasses,
+            hit_rate: if asked == 0 { 0.0 } else { hits as f64 / asked as f64 },
+            loads: self.loads.value(),
+            coalesced,
+            refreshes: self.refreshes.value(),
+            load_seconds: self.load_nanos.value() as f64 / 1e9,
+            load_errors: self.load_errors.value(),
+            load_panics: self.load_panics.value(),
+            timeouts: self.timeouts.value(),
+            overloaded: self.overloaded.value(),
+            too_large: self.too_large.value(),
+            not_serializable: self.not_serializable.value(),
+            late_writes: self.late_writes.value(),
+            invalidations: self.invalidations.value(),
+            suspicions: self.suspicions.value(),
+            remote_errors: self.remote_errors.value(),
+            undecodable: self.undecodable.value(),
+            writes_dropped: self.writes_dropped.value(),
+            saved_micros: (hits + coalesced).saturating_mul(cost_per_load_micros),
+        }
     }
 
     /// Counts a lookup by where its value came from.

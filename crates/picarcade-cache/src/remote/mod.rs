@@ -27,6 +27,10 @@ pub use in_memory::InMemoryRemote;
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub use redis::RedisRemote;
 
+/// How long a write may wait for the second level to come back. Tombstones live longer than that: a write that waited
+/// cannot bring back what others removed meanwhile.
+pub const REPLAY_WINDOW: Duration = Duration::from_mins(4);
+
 /// Which removal or replacement of a key a reader has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Generation(pub u64);
@@ -78,7 +82,8 @@ pub trait Remote: Send + Sync + fmt::Debug + 'static {
 
     /// Stores an entry for `lifetime`, if the key's generation is still `seen`. Returns whether it was.
     ///
-    /// While the second level is away the write may be kept for later; it then counts as done.
+    /// While the second level is away the write may be kept for later, at most for [`REPLAY_WINDOW`]; the error is
+    /// reported all the same.
     async fn write(
         &self,
         space: &str,

@@ -9,7 +9,7 @@
 //!
 //! Reading is a plain `GET`, writing a script that compares the generation. A removal is a plain `SET` of a tombstone, which
 //! can be repeated without harm, and which the handle repeats for an endpoint that was away. While no endpoint is reachable, writes
-//! are kept here, the last one per key and within a bound, and made when one is back: they compare generations all the same, so
+//! are kept here, the last one per key and within a bound, and made when one is back within [`REPLAY_WINDOW`]: they compare generations all the same, so
 //! a late one can never undo a removal. What does not fit is dropped: it is only a cache.
 
 use std::{
@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use picarcade_redis::{Condition, Error, Event, RedisHandle, Script};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Generation, Mark, Record, Remote, RemoteEvent};
+use super::{Generation, Mark, REPLAY_WINDOW, Record, Remote, RemoteEvent};
 use crate::{Key, RemoteError};
 
 const ENTRY: u8 = b'E';
@@ -79,9 +79,9 @@ struct Pending {
 #[derive(Debug)]
 struct Write {
     value: Bytes,
-    until: Instant,
-    /// `None`: to be written in any case.
-    seen: Option<Generation>,
+    lifetime: Duration,
+    began: Instant,
+    seen: Generation,
 }
 
 impl Pending {
@@ -102,9 +102,12 @@ impl Pending {
         }
     }
 
+    /// Takes out what may still be made.
     fn take(&mut self) -> HashMap<String, Write> {
         self.bytes = 0;
-        std::mem::take(&mut self.writes)
+        let mut writes = std::mem::take(&mut self.writes);
+        writes.retain(|_, write| write.began.elapsed() < REPLAY_WINDOW.min(write.lifetime));
+        writes
     }
 }
 
@@ -140,11 +143,8 @@ async fn replay(handle: RedisHandle, pending: Weak<Mutex<Pending>>) {
         }
         let writes = pending.lock().take();
         for (key, write) in writes {
-            let left = write.until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                continue;
-            }
-            if let Err(error) = put(&handle, &key, &write.value, left, write.seen).await
+            let left = write.lifetime.saturating_sub(write.began.elapsed());
+            if let Err(error) = put(&handle, &key, &write.value, left, Some(write.seen)).await
                 && error.is_transient()
             {
                 let mut pending = pending.lock();
@@ -201,9 +201,13 @@ fn unframed(bytes: &Bytes) -> Record {
     match bytes.split_first_chunk::<9>() {
         Some(([kind, generation @ ..], _)) => Record {
             generation: Generation(u64::from_le_bytes(*generation)),
-            entry: (*kind == ENTRY).then(|| bytes.slice(9..)),
+            entry: match *kind {
+                ENTRY => Some(bytes.slice(9..)),
+                TOMBSTONE => None,
+                _ => Some(Bytes::new()),
+            },
         },
-        // Not ours. An empty entry decodes to nothing, is counted, and is overwritten.
+        // Not ours, as above. An empty entry decodes to nothing, is counted, and is overwritten.
         None => Record { generation: Generation::NONE, entry: Some(Bytes::new()) },
     }
 }
@@ -238,8 +242,7 @@ impl Remote for RedisRemote {
         match put(&self.handle, &key, &value, lifetime, Some(seen)).await {
             Ok(stored) => Ok(stored),
             Err(error) if error.is_transient() => {
-                let until = Instant::now() + lifetime;
-                self.pending.lock().push(key, Write { value, until, seen: Some(seen) });
+                self.pending.lock().push(key, Write { value, lifetime, began: Instant::now(), seen });
                 Err(remote_error(error))
             }
             Err(error) => Err(remote_error(error)),
@@ -328,5 +331,47 @@ impl Remote for RedisRemote {
             }
         });
         receiver
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Generation, Pending, REPLAY_WINDOW, Write};
+    use bytes::Bytes;
+    use std::time::Duration;
+    use tokio::time::{Instant, advance};
+
+    fn write(size: usize, lifetime: Duration) -> Write {
+        Write { value: Bytes::from(vec![0; size]), lifetime, began: Instant::now(), seen: Generation::NONE }
+    }
+
+    #[test]
+    fn waiting_writes_are_bounded_in_number_and_in_bytes_and_the_last_one_wins() {
+        let mut pending = Pending::default();
+        for n in 0..Pending::MAX_WRITES + 10 {
+            pending.push(n.to_string(), write(1, Duration::from_secs(60)));
+        }
+        assert_eq!((pending.writes.len(), pending.bytes), (Pending::MAX_WRITES, Pending::MAX_WRITES));
+        pending.push("7".into(), write(5, Duration::from_secs(60)));
+        assert_eq!(pending.writes["7"].value.len(), 5, "of a key that waits already the last one is kept");
+        pending.forget("7");
+        assert_eq!(pending.bytes, Pending::MAX_WRITES - 1);
+        assert_eq!(pending.take().len(), Pending::MAX_WRITES - 1);
+        let large = Pending::MAX_BYTES / 3;
+        for key in ["a", "b", "c", "d"] {
+            pending.push(key.into(), write(large, Duration::from_secs(60)));
+        }
+        assert_eq!((pending.writes.len(), pending.bytes), (3, large * 3));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_does_not_wait_longer_than_tombstones_last() {
+        let mut pending = Pending::default();
+        pending.push("old".into(), write(1, Duration::from_secs(3600)));
+        advance(REPLAY_WINDOW / 2).await;
+        pending.push("new".into(), write(1, Duration::from_secs(3600)));
+        pending.push("short".into(), write(1, Duration::from_secs(1)));
+        advance(REPLAY_WINDOW / 2).await;
+        assert_eq!(pending.take().into_keys().collect::<Vec<_>>(), ["new"]);
     }
 }

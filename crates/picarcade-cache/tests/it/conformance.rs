@@ -20,11 +20,38 @@ macro_rules! conformance {
         }
 
         #[cfg(feature = "redis")]
-        mod redis {
+        mod redis_rs {
             $(#[tokio::test]
             async fn $test() {
                 let server = picarcade_testkit::RedisServer::start().await.unwrap();
-                super::$test(crate::real_redis::remote(&server.url()).await).await;
+                let driver = picarcade_redis::DriverKind::Redis;
+                super::$test(crate::real_redis::remote(driver, &server.url()).await).await;
+            })*
+        }
+
+        #[cfg(feature = "fred")]
+        mod fred {
+            $(#[tokio::test]
+            async fn $test() {
+                let server = picarcade_testkit::RedisServer::start().await.unwrap();
+                let driver = picarcade_redis::DriverKind::Fred;
+                super::$test(crate::real_redis::remote(driver, &server.url()).await).await;
+            })*
+        }
+
+        /// All of them on one cluster, each under a prefix of its own.
+        #[cfg(any(feature = "redis", feature = "fred"))]
+        pub async fn all_on_one_cluster(driver: picarcade_redis::DriverKind) {
+            let cluster = picarcade_testkit::RedisCluster::start(3).await.unwrap();
+            $({
+                let prefix = concat!(stringify!($test), ":");
+                let remote = crate::real_redis::remote_with(picarcade_redis::Config {
+                    driver,
+                    prefix: prefix.into(),
+                    command_timeout: Duration::from_secs(5),
+                    ..picarcade_redis::Config::new(cluster.url())
+                });
+                $test(remote.await).await;
             })*
         }
     };

@@ -1,14 +1,14 @@
 //! Removing beats loading, on one instance and on several.
 
-use std::{sync::Arc, time::Duration};
-
-use bytes::Bytes;
-use picarcade_cache::{
-    Cache, Clock, Generation, InMemoryRemote, Key, Loaded, Mark, Options, Reach, Record, Remote, RemoteError,
-    RemoteEvent, Source,
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use crate::support::{Broken, Runs, eventually, key};
+use bytes::Bytes;
+use picarcade_cache::{Cache, Clock, Event, InMemoryRemote, Loaded, Options, Reach, Remote, Source, Tag};
+
+use crate::support::{Broken, Faulty, Runs, eventually, key};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -40,7 +40,7 @@ async fn a_load_that_began_before_a_removal_is_not_kept() {
                     0 => cache.remove(k).await,
                     1 => cache.remove_by_tag("t").await,
                     2 => cache.clear().await,
-                    _ => cache.insert(k, 9).await,
+                    _ => cache.insert(k, 9).await.unwrap(),
                 }
             };
             let (loaded, _) = tokio::join!(loading, removing);
@@ -106,7 +106,7 @@ async fn every_instance_forgets() {
             0 => fleet[0].remove(k).await,
             1 => fleet[0].remove_by_tag("t").await,
             2 => fleet[0].clear().await,
-            _ => fleet[0].insert(k, 9).await,
+            _ => fleet[0].insert(k, 9).await.unwrap(),
         };
         assert_eq!(reach, Reach::Fleet);
         for cache in &fleet[1..] {
@@ -123,13 +123,14 @@ async fn a_lost_message_is_noticed_and_memory_is_checked() {
     let remote = Arc::new(InMemoryRemote::new());
     let (one, other) = (member(&remote), member(&remote));
     tokio::time::sleep(SECOND * 6).await;
-    one.insert(key(1), 1).await;
+    one.insert(key(1), 1).await.unwrap();
     tokio::time::sleep(SECOND).await;
     assert_eq!(*other.get(key(1)).await.unwrap().value, 1);
     // The removal reaches the second level; its message reaches nobody.
     remote.remove("test", key(1), SECOND * 100).await.unwrap();
-    let lost = Lost(Arc::clone(&remote));
-    let deaf = Cache::<u64>::builder("test").remote(Arc::new(lost)).build().unwrap();
+    let lost = Faulty::new(Arc::clone(&remote) as Arc<dyn Remote>);
+    lost.loses_messages.store(true, Ordering::SeqCst);
+    let deaf = Cache::<u64>::builder("test").remote(lost as Arc<dyn Remote>).build().unwrap();
     deaf.remove(key(1)).await;
     assert!(other.peek(key(1)).is_some(), "it was not told");
     // The sender's next sign of life tells how far it has counted.
@@ -159,53 +160,68 @@ async fn a_reconnect_checks_memory_and_keeps_what_is_still_good() {
     assert_eq!(runs.count(), 3);
 }
 
-/// A second level whose messages are lost, all but signs of life.
-#[derive(Debug)]
-struct Lost(Arc<InMemoryRemote>);
+#[tokio::test(start_paused = true)]
+async fn a_removal_is_carried_out_even_if_its_caller_leaves() {
+    let remote = Arc::new(InMemoryRemote::new());
+    let (one, other) = (member(&remote), member(&remote));
+    tokio::time::sleep(SECOND).await;
+    one.insert(key(1), 1).await.unwrap();
+    other.get(key(1)).await.unwrap();
+    let slow = Cache::<u64>::builder("test")
+        .remote(Faulty::new(Arc::clone(&remote) as Arc<dyn Remote>))
+        .build()
+        .unwrap();
+    {
+        let mut leaving = std::pin::pin!(slow.remove(key(1)));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(leaving.as_mut().poll(&mut context).is_pending());
+    }
+    for cache in [&one, &other] {
+        eventually("they are told", async || cache.get(key(1)).await.is_none()).await;
+    }
+}
 
-type Answer<T> = Result<T, RemoteError>;
-
-#[async_trait::async_trait]
-impl Remote for Lost {
-    async fn publish(&self, space: &str, message: Bytes) -> Answer<()> {
-        // A sign of life is the shortest message, together with `clear`, which this test does not send.
-        if message.len() > 18 { Ok(()) } else { self.0.publish(space, message).await }
+#[tokio::test(start_paused = true)]
+async fn what_happens_is_told() {
+    let remote = Arc::new(InMemoryRemote::new());
+    let (one, other) = (member(&remote), member(&remote));
+    let mut events = one.events();
+    let mut next = async || events.recv().await.unwrap();
+    assert_eq!(next().await, Event::Connected);
+    one.get_or_load(key(1), Runs::default().load(1, SECOND)).await.unwrap();
+    assert!(matches!(next().await, Event::Loaded { key: k, took } if k == *key(1) && took >= SECOND));
+    one.get_or_load(key(2), Runs::default().fail::<u64>(1, SECOND)).await.unwrap_err();
+    assert_eq!(next().await, Event::LoadFailed { key: *key(2), kind: "failed", held: false });
+    one.remove(key(1)).await;
+    assert_eq!(next().await, Event::RemovedKey { key: *key(1), elsewhere: false });
+    other.remove_by_tag("t").await;
+    assert_eq!(next().await, Event::RemovedTag { tag: Tag::new("t"), elsewhere: true });
+    other.clear().await;
+    assert_eq!(next().await, Event::Cleared { elsewhere: true });
+    remote.put_raw("test", key(3), Bytes::from_static(b"nonsense"), SECOND * 100);
+    one.get(key(3)).await;
+    assert_eq!(next().await, Event::Undecodable { key: *key(3), why: "magic" });
+    let (_, loaded) = tokio::join!(
+        async {
+            tokio::time::sleep(SECOND / 2).await;
+            one.remove(key(4)).await
+        },
+        one.get_or_load(key(4), Runs::default().load(1, SECOND)),
+    );
+    loaded.unwrap();
+    assert_eq!(next().await, Event::RemovedKey { key: *key(4), elsewhere: false });
+    assert!(matches!(next().await, Event::Loaded { .. }));
+    assert_eq!(next().await, Event::NotKept { key: *key(4), why: "invalidated" });
+    remote.set_down(true);
+    assert_eq!(next().await, Event::Lost);
+    remote.set_down(false);
+    assert_eq!(next().await, Event::Connected);
+    assert!(matches!(next().await, Event::Suspected { .. }));
+    // A listener that does not keep up learns how much it missed, and holds up nobody.
+    for _ in 0..1000 {
+        one.remove(key(1)).await;
     }
-    async fn read(&self, space: &str, key: &Key) -> Answer<Record> {
-        self.0.read(space, key).await
-    }
-    async fn write(
-        &self,
-        space: &str,
-        key: &Key,
-        entry: Bytes,
-        ttl: Duration,
-        seen: Generation,
-    ) -> Answer<bool> {
-        self.0.write(space, key, entry, ttl, seen).await
-    }
-    async fn replace(&self, space: &str, key: &Key, entry: Bytes, ttl: Duration) -> Answer<()> {
-        self.0.replace(space, key, entry, ttl).await
-    }
-    async fn remove(&self, space: &str, key: &Key, ttl: Duration) -> Answer<()> {
-        self.0.remove(space, key, ttl).await
-    }
-    async fn marks(&self, space: &str, marks: &[Mark]) -> Answer<Vec<u64>> {
-        self.0.marks(space, marks).await
-    }
-    async fn raise(&self, space: &str, mark: Mark, ttl: Duration) -> Answer<()> {
-        self.0.raise(space, mark, ttl).await
-    }
-    async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answer<bool> {
-        self.0.acquire(space, key, token, ttl).await
-    }
-    async fn renew(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answer<bool> {
-        self.0.renew(space, key, token, ttl).await
-    }
-    async fn release(&self, space: &str, key: &Key, token: u64) -> Answer<()> {
-        self.0.release(space, key, token).await
-    }
-    fn subscribe(&self, space: &str) -> tokio::sync::mpsc::Receiver<RemoteEvent> {
-        self.0.subscribe(space)
-    }
+    assert!(
+        matches!(events.recv().await, Err(tokio::sync::broadcast::error::RecvError::Lagged(n)) if n > 700)
+    );
 }

@@ -1,6 +1,7 @@
 //! The cache from outside.
 //!
-//! Everything that waits runs in paused time; what needs a real server is behind the `redis` feature.
+//! Everything that waits runs in paused time; what needs a real server is behind the features `redis` and
+//! `fred`, and runs with either.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod conformance;
@@ -13,5 +14,7 @@ mod staleness;
 mod support;
 mod two_levels;
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", feature = "fred"))]
+mod real_fleet;
+#[cfg(any(feature = "redis", feature = "fred"))]
 mod real_redis;

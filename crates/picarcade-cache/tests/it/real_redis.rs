@@ -1,34 +1,55 @@
-//! The cache over real servers: outages, several processes, damaged keys.
+//! The cache over real servers: outages, fail-over, damaged keys.
 
 use std::{sync::Arc, time::Duration};
 
-use picarcade_cache::{Cache, Reach, RedisRemote, Remote, Source};
-use picarcade_redis::{Config, RedisHandle};
+use bytes::Bytes;
+use picarcade_cache::{Cache, Clock, Reach, RedisRemote, Remote, Source};
+use picarcade_redis::{Config, DriverKind, RedisHandle, Role};
 use picarcade_testkit::RedisServer;
 
-use crate::support::{Runs, eventually, key};
+use crate::support::{Runs, eventually, key, with_every_driver};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-pub async fn remote(url: &str) -> Arc<RedisRemote> {
-    let config = Config {
+with_every_driver!(
+    an_outage_costs_loads_and_nothing_else,
+    a_write_that_was_under_way_at_the_outage_is_made_after_it,
+    a_black_hole_is_left_after_its_deadline,
+    what_others_put_at_our_keys_is_overwritten,
+    nothing_in_redis_shows_what_was_asked_or_lives_for_ever,
+    every_promise_holds_on_a_cluster,
+    damaged_entries_are_misses_counted_and_overwritten,
+    the_backup_takes_over_and_nothing_removed_comes_back,
+);
+
+pub async fn remote_with(config: Config) -> Arc<RedisRemote> {
+    let handle = RedisHandle::connect(config).unwrap();
+    handle.ready(SECOND * 20).await.unwrap();
+    RedisRemote::new(handle)
+}
+
+pub async fn remote(driver: DriverKind, url: &str) -> Arc<RedisRemote> {
+    remote_with(impatient(driver, url)).await
+}
+
+/// Settings that find faults quickly.
+pub fn impatient(driver: DriverKind, url: &str) -> Config {
+    Config {
+        driver,
         probe_interval: Duration::from_millis(100),
         command_timeout: Duration::from_millis(500),
+        failback_grace: Duration::from_millis(500),
         ..Config::new(url)
-    };
-    let handle = RedisHandle::connect(config).unwrap();
-    handle.ready(SECOND * 10).await.unwrap();
-    RedisRemote::new(handle)
+    }
 }
 
 fn cache(remote: &Arc<RedisRemote>) -> Cache<String> {
     Cache::builder("test").remote(Arc::clone(remote) as Arc<dyn Remote>).build().unwrap()
 }
 
-#[tokio::test]
-async fn an_outage_costs_loads_and_nothing_else() {
+async fn an_outage_costs_loads_and_nothing_else(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let remote = remote(&server.url()).await;
+    let remote = remote(driver, &server.url()).await;
     let (cache, runs) = (cache(&remote), Runs::default());
     cache.get_or_load(key(1), runs.load("a".to_string(), Duration::ZERO)).await.unwrap();
     server.kill();
@@ -47,10 +68,9 @@ async fn an_outage_costs_loads_and_nothing_else() {
     eventually("the second level is written again", async || other.get(key(3)).await.is_some()).await;
 }
 
-#[tokio::test]
-async fn a_write_that_was_under_way_at_the_outage_is_made_after_it() {
+async fn a_write_that_was_under_way_at_the_outage_is_made_after_it(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let remote = remote(&server.url()).await;
+    let remote = remote(driver, &server.url()).await;
     let cache = cache(&remote);
     let loading =
         cache.get_or_load(key(1), Runs::default().load("kept".to_string(), Duration::from_millis(200)));
@@ -69,10 +89,9 @@ async fn a_write_that_was_under_way_at_the_outage_is_made_after_it() {
     assert_eq!(remote.pending_writes(), 0);
 }
 
-#[tokio::test]
-async fn a_black_hole_is_left_after_its_deadline() {
+async fn a_black_hole_is_left_after_its_deadline(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let remote = remote(&server.url()).await;
+    let remote = remote(driver, &server.url()).await;
     let cache = cache(&remote);
     server.pause();
     let loaded =
@@ -83,10 +102,9 @@ async fn a_black_hole_is_left_after_its_deadline() {
     eventually("it is used again", async || remote.handle().status().connected).await;
 }
 
-#[tokio::test]
-async fn what_others_put_at_our_keys_is_overwritten() {
+async fn what_others_put_at_our_keys_is_overwritten(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let remote = remote(&server.url()).await;
+    let remote = remote(driver, &server.url()).await;
     let cache = cache(&remote);
     let at = format!("picarcade:test:e:{}", key(1));
     server.command(&["SET", &at, "not ours"]).await.unwrap();
@@ -100,13 +118,12 @@ async fn what_others_put_at_our_keys_is_overwritten() {
     cache.get_or_load(key(2), Runs::default().load("v".to_string(), Duration::ZERO)).await.unwrap();
 }
 
-#[tokio::test]
-async fn nothing_in_redis_shows_what_was_asked_or_lives_for_ever() {
+async fn nothing_in_redis_shows_what_was_asked_or_lives_for_ever(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let remote = remote(&server.url()).await;
+    let remote = remote(driver, &server.url()).await;
     let cache = cache(&remote);
     let k = picarcade_cache::Key::builder("test", 1).part("a secret prompt").finish();
-    cache.insert(&k, "v".to_string()).await;
+    cache.insert(&k, "v".to_string()).await.unwrap();
     cache.remove_by_tag("user:alice").await;
     cache.remove(key(1)).await;
     let keys = server.command(&["KEYS", "*"]).await.unwrap();
@@ -117,46 +134,85 @@ async fn nothing_in_redis_shows_what_was_asked_or_lives_for_ever() {
     }
 }
 
-/// A process of its own that asks for one key (see `examples/fleet_member.rs`).
-fn member(url: &str, callers: u32, load_ms: u32) -> tokio::process::Child {
-    let mut program = std::env::current_exe().unwrap();
-    // target/…/deps/it-… beside target/…/examples/fleet_member
-    program.pop();
-    program.pop();
-    program.push("examples/fleet_member");
-    tokio::process::Command::new(program)
-        .args([url, &callers.to_string(), &load_ms.to_string()])
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
+async fn every_promise_holds_on_a_cluster(driver: DriverKind) {
+    crate::conformance::all_on_one_cluster(driver).await;
 }
 
-async fn served(member: tokio::process::Child) -> u32 {
-    let output = member.wait_with_output().await.unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
-}
-
-#[tokio::test]
-async fn a_thousand_misses_of_four_processes_make_one_load() {
+async fn damaged_entries_are_misses_counted_and_overwritten(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let members: Vec<_> = (0..4).map(|_| member(&server.url(), 250, 300)).collect();
-    let mut all = 0;
-    for member in members {
-        all += served(member).await;
+    let remote = remote(driver, &server.url()).await;
+    let build = || Cache::<String>::builder("test").remote(Arc::clone(&remote) as Arc<dyn Remote>);
+    let writer = build().build().unwrap();
+    writer.insert(key(0), "x".repeat(10_000)).await.unwrap();
+    let at = |n: u64| format!("test:e:{}", key(n));
+    let good = remote.handle().get(at(0).as_bytes()).await.unwrap().unwrap();
+    let mut flipped = good.to_vec();
+    flipped[good.len() / 2] ^= 4;
+    let damaged = [
+        Bytes::new(),
+        Bytes::from_static(b"E"),
+        good.slice(..9),
+        good.slice(..good.len() - 1),
+        good.slice(1..),
+        flipped.into(),
+        vec![b'E'; 1 << 20].into(),
+    ];
+    let reader = build().build().unwrap();
+    for (n, bytes) in (1..).zip(damaged) {
+        remote.handle().set(at(n).as_bytes(), &bytes, Some(SECOND * 100)).await.unwrap();
+        let before = reader.statistics().undecodable;
+        let load = Runs::default().load("new".to_string(), Duration::ZERO);
+        assert_eq!(reader.get_or_load(key(n), load).await.unwrap().source, Source::Loaded);
+        assert!(reader.statistics().undecodable > before, "entry {n}");
+        assert!(reader.drain(SECOND * 20).await);
+        let other = build().build().unwrap();
+        let found = other.get(key(n)).await.map(|found| found.value.as_str() == "new");
+        assert_eq!(found, Some(true), "entry {n} was overwritten");
     }
-    assert_eq!(all, 1000);
-    assert_eq!(server.command(&["GET", "picarcade:loads"]).await.unwrap(), "1");
+    let schema = build().schema_version(2).build().unwrap();
+    assert!(schema.get(key(0)).await.is_none(), "of another schema");
+    let small = build().max_entry_bytes(100).build().unwrap();
+    assert!(small.get(key(0)).await.is_none(), "larger than it takes");
+    assert_eq!((schema.statistics().undecodable, small.statistics().undecodable), (1, 1));
+    let tomorrow =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap() + SECOND * 86_400;
+    let ahead = build().clock(Clock::following(tomorrow.as_millis() as u64)).build().unwrap();
+    ahead.insert(key(50), "tomorrow".to_string()).await.unwrap();
+    assert!(reader.get(key(50)).await.is_none(), "from the future");
 }
 
-#[tokio::test]
-async fn when_the_loading_process_is_killed_another_one_loads() {
-    let server = RedisServer::start().await.unwrap();
-    let mut first = member(&server.url(), 1, 600_000);
-    let loads = async || server.command(&["GET", "picarcade:loads"]).await.unwrap();
-    eventually("the first one loads", async || loads().await == "1").await;
-    let second = member(&server.url(), 10, 10);
-    first.kill().await.unwrap();
-    assert_eq!(served(second).await, 10);
-    assert_eq!(loads().await, "2");
+async fn the_backup_takes_over_and_nothing_removed_comes_back(driver: DriverKind) {
+    let (primary, backup) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
+    let config = Config { backup_url: Some(backup.url()), ..impatient(driver, &primary.url()) };
+    let remote = remote_with(config).await;
+    // A first level that keeps nothing: every lookup asks Redis.
+    let cache = Cache::<String>::builder("test")
+        .max_bytes(1)
+        .remote(Arc::clone(&remote) as Arc<dyn Remote>)
+        .build()
+        .unwrap();
+    let serves = async |role: Role| {
+        eventually("it serves", async || {
+            let status = remote.handle().status();
+            status.active == role && status.connected
+        })
+        .await;
+    };
+    serves(Role::Primary).await;
+    for n in 0..3 {
+        cache.insert(key(n), "old".to_string()).await.unwrap();
+    }
+    primary.pause();
+    serves(Role::Backup).await;
+    let runs = Runs::default();
+    let load = || runs.load("new".to_string(), Duration::ZERO);
+    assert_eq!(cache.get_or_load(key(0), load()).await.unwrap().source, Source::Loaded);
+    assert!(cache.drain(SECOND * 20).await);
+    assert_eq!(cache.get_or_load(key(0), load()).await.unwrap().source, Source::L2, "the backup has it");
+    assert_eq!(cache.remove(key(1)).await, Reach::Fleet);
+    assert_eq!(cache.remove_by_tag("user:alice").await, Reach::Fleet);
+    primary.resume();
+    serves(Role::Primary).await;
+    assert!(cache.get(key(1)).await.is_none(), "removed meanwhile");
+    assert_eq!(cache.get(key(2)).await.unwrap().value.as_str(), "old", "and only that");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use picarcade_cache::{Cache, LoadError, Loaded, Options, Source, memoize};
+use picarcade_cache::{Cache, InsertError, LoadError, Loaded, Options, Source, memoize};
 
 use crate::support::{Broken, Runs, key};
 
@@ -179,4 +179,55 @@ async fn a_memoised_function_runs_once_per_argument() {
     let values: Vec<u64> = doubles.into_iter().map(|answer| *answer.unwrap().value).collect();
     assert_eq!(values, [2, 4, 2, 4, 2]);
     assert_eq!(runs.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn loads_that_nobody_wants_any_more_are_bounded_too() {
+    let cache = Cache::<u64>::builder("test").max_in_flight(2).max_queued(3).build().unwrap();
+    let runs = Runs::default();
+    let mut refused = 0;
+    for _ in 0..20 {
+        // The removal detaches the load, which goes on; the next one begins another.
+        let asked =
+            tokio::time::timeout(SECOND, cache.get_or_load(key(1), runs.load(1, SECOND * 1000))).await;
+        refused += u32::from(matches!(asked, Ok(Err(LoadError::Overloaded))));
+        cache.remove(key(1)).await;
+    }
+    assert_eq!((refused, cache.statistics().in_flight), (15, 5));
+
+    let cache = Cache::<u64>::builder("test").max_in_flight(2).max_queued(3).build().unwrap();
+    let bypass = || {
+        let load = runs.load(1, SECOND);
+        let options = Options::default().no_read().no_write();
+        cache.get_or_load_with(key(1), options, || async move { load().await.map(Loaded::new) })
+    };
+    let answers = join_all((0..9).map(|_| bypass())).await;
+    assert_eq!(answers.iter().filter(|answer| matches!(answer, Err(LoadError::Overloaded))).count(), 4);
+    assert_eq!(cache.statistics().in_flight, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn draining_waits_for_what_is_under_way() {
+    let (cache, runs) = (cache(), Runs::default());
+    assert!(cache.drain(SECOND).await, "nothing is");
+    let left = tokio::time::timeout(SECOND, cache.get_or_load(key(1), runs.load(7, SECOND * 10))).await;
+    assert!(left.is_err());
+    assert!(!cache.drain(SECOND).await);
+    assert!(cache.drain(SECOND * 20).await);
+    assert_eq!(*cache.peek(key(1)).unwrap().value, 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_cannot_be_kept_is_refused_by_its_kind() {
+    let cache = Cache::<String>::builder("test").max_entry_bytes(10).build().unwrap();
+    cache.insert(key(1), "old".to_string()).await.unwrap();
+    let refused = cache.insert(key(1), "hunter2-hunter2".to_string()).await.unwrap_err();
+    assert_eq!(refused, InsertError::TooLarge { bytes: 17, limit: 10 });
+    assert!(!format!("{refused:?} {refused}").contains("hunter2"));
+    assert!(cache.get(key(1)).await.is_none(), "the old value does not stand for the new one");
+    assert_eq!(cache.statistics().too_large, 1);
+
+    let odd = Cache::<std::collections::BTreeMap<Vec<u8>, u8>>::builder("test").build().unwrap();
+    let value = [(vec![1], 1)].into_iter().collect();
+    assert_eq!(odd.insert(key(1), Loaded::new(value)).await, Err(InsertError::NotSerializable));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use picarcade_cache::{Cache, LoadError, Loaded, Options, Source};
+use picarcade_cache::{Cache, Clock, LoadError, Loaded, Options, Source};
 
 use crate::support::{Broken, Runs, key};
 
@@ -10,6 +10,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn builder() -> picarcade_cache::Builder<u64> {
     Cache::builder("test")
+        .clock(Clock::following(0))
         .ttl(SECOND * 100)
         .stale_for(SECOND * 100)
         .hold_off(SECOND * 10)
@@ -33,7 +34,7 @@ async fn a_value_is_fresh_for_its_time_and_no_longer() {
 async fn jitter_spreads_the_ends() {
     let cache = builder().jitter(0.05).build().unwrap();
     for n in 0..200 {
-        cache.insert(key(n), n).await;
+        cache.insert(key(n), n).await.unwrap();
     }
     let fresh = |cache: &Cache<u64>| (0..200).filter(|n| cache.peek(key(*n)).is_some()).count();
     tokio::time::advance(SECOND * 94).await;
@@ -129,6 +130,7 @@ async fn a_failed_refresh_is_not_tried_again_at_once() {
 #[tokio::test(start_paused = true)]
 async fn negative_values_have_their_own_time() {
     let cache = Cache::<Option<u64>>::builder("test")
+        .clock(Clock::following(0))
         .ttl(SECOND * 100)
         .negative_ttl(SECOND * 10)
         .negative_when(Option::is_none)

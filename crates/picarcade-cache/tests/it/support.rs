@@ -3,12 +3,37 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use picarcade_cache::Key;
+use bytes::Bytes;
+use picarcade_cache::{Generation, Key, Mark, Record, Remote, RemoteError, RemoteEvent};
+
+/// Runs each test with every driver: a driver that is added gets every test.
+#[cfg(any(feature = "redis", feature = "fred"))]
+macro_rules! with_every_driver {
+    ($($test:ident),* $(,)?) => {
+        #[cfg(feature = "redis")]
+        mod redis_rs {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(picarcade_redis::DriverKind::Redis).await;
+            })*
+        }
+
+        #[cfg(feature = "fred")]
+        mod fred {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(picarcade_redis::DriverKind::Fred).await;
+            })*
+        }
+    };
+}
+#[cfg(any(feature = "redis", feature = "fred"))]
+pub(crate) use with_every_driver;
 
 /// A key that lives as long as anybody may ask for it, so that futures may borrow it.
 pub fn key(n: u64) -> &'static Key {
@@ -72,5 +97,82 @@ pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     while !holds().await {
         assert!(tokio::time::Instant::now() < deadline, "not within 30 s: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A second level with faults: it loses messages (all but signs of life), or never answers.
+#[derive(Debug)]
+pub struct Faulty {
+    inner: Arc<dyn Remote>,
+    pub loses_messages: AtomicBool,
+    pub hangs_reading: AtomicBool,
+    pub hangs_writing: AtomicBool,
+}
+
+impl Faulty {
+    pub fn new(inner: Arc<dyn Remote>) -> Arc<Self> {
+        Arc::new(Self {
+            inner,
+            loses_messages: AtomicBool::new(false),
+            hangs_reading: AtomicBool::new(false),
+            hangs_writing: AtomicBool::new(false),
+        })
+    }
+}
+
+async fn hang(whether: &AtomicBool) {
+    if whether.load(Ordering::SeqCst) {
+        std::future::pending::<()>().await;
+    }
+}
+
+type Answer<T> = Result<T, RemoteError>;
+
+#[async_trait::async_trait]
+impl Remote for Faulty {
+    async fn publish(&self, space: &str, message: Bytes) -> Answer<()> {
+        // A sign of life is the shortest message, together with `clear`, which is not sent by those who lose any.
+        let lost = self.loses_messages.load(Ordering::SeqCst) && message.len() > 18;
+        if lost { Ok(()) } else { self.inner.publish(space, message).await }
+    }
+    async fn read(&self, space: &str, key: &Key) -> Answer<Record> {
+        hang(&self.hangs_reading).await;
+        self.inner.read(space, key).await
+    }
+    async fn write(
+        &self,
+        space: &str,
+        key: &Key,
+        entry: Bytes,
+        ttl: Duration,
+        seen: Generation,
+    ) -> Answer<bool> {
+        hang(&self.hangs_writing).await;
+        self.inner.write(space, key, entry, ttl, seen).await
+    }
+    async fn replace(&self, space: &str, key: &Key, entry: Bytes, ttl: Duration) -> Answer<()> {
+        self.inner.replace(space, key, entry, ttl).await
+    }
+    async fn remove(&self, space: &str, key: &Key, ttl: Duration) -> Answer<()> {
+        tokio::task::yield_now().await;
+        self.inner.remove(space, key, ttl).await
+    }
+    async fn marks(&self, space: &str, marks: &[Mark]) -> Answer<Vec<u64>> {
+        self.inner.marks(space, marks).await
+    }
+    async fn raise(&self, space: &str, mark: Mark, ttl: Duration) -> Answer<()> {
+        self.inner.raise(space, mark, ttl).await
+    }
+    async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answer<bool> {
+        self.inner.acquire(space, key, token, ttl).await
+    }
+    async fn renew(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answer<bool> {
+        self.inner.renew(space, key, token, ttl).await
+    }
+    async fn release(&self, space: &str, key: &Key, token: u64) -> Answer<()> {
+        self.inner.release(space, key, token).await
+    }
+    fn subscribe(&self, space: &str) -> tokio::sync::mpsc::Receiver<RemoteEvent> {
+        self.inner.subscribe(space)
     }
 }

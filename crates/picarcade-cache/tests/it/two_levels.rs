@@ -1,12 +1,15 @@
 //! Two levels and several instances, with a second level that can be switched off.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use picarcade_cache::{Builder, Cache, Clock, InMemoryRemote, Remote, Source};
+use picarcade_cache::{Builder, Cache, Clock, InMemoryRemote, LoadError, Remote, Source};
 
-use crate::support::{Runs, key};
+use crate::support::{Faulty, Runs, eventually, key};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NOW: u64 = 1_700_000_000_000;
@@ -163,7 +166,7 @@ async fn what_does_not_decode_is_a_miss_counted_and_overwritten() {
     assert_eq!(small.statistics().undecodable, 1);
     // From the future: written by a clock that is a day ahead.
     let ahead = builder(&remote, &Clock::following(NOW + 86_400_000)).build().unwrap();
-    ahead.insert(key(50), "tomorrow".to_string()).await;
+    ahead.insert(key(50), "tomorrow".to_string()).await.unwrap();
     assert!(reader.get(key(50)).await.is_none());
 }
 
@@ -176,4 +179,53 @@ async fn values_that_are_too_large_are_returned_and_not_kept() {
     assert!(cache.peek(key(1)).is_none());
     assert!(remote.read("test", key(1)).await.unwrap().entry.is_none());
     assert_eq!(cache.statistics().too_large, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hard_timeout_bounds_the_second_level_and_the_lease_too() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let began = tokio::time::Instant::now();
+    let faulty = Faulty::new(Arc::clone(&remote) as Arc<dyn Remote>);
+    let cache = builder(&remote, &clock)
+        .remote(Arc::clone(&faulty) as Arc<dyn Remote>)
+        .hard_timeout(SECOND * 2)
+        .build()
+        .unwrap();
+    // Another instance has the lease, and keeps it.
+    assert!(remote.acquire("test", key(1), 99, SECOND * 3600).await.unwrap());
+    let waited = cache.get_or_load(key(1), Runs::default().load("v".to_string(), SECOND)).await;
+    assert!(matches!(waited, Err(LoadError::TimedOut)), "{waited:?}");
+    assert_eq!(began.elapsed().as_secs(), 2);
+    faulty.hangs_reading.store(true, Ordering::SeqCst);
+    let waited = cache.get_or_load(key(2), Runs::default().load("v".to_string(), SECOND)).await;
+    assert!(matches!(waited, Err(LoadError::TimedOut)), "{waited:?}");
+    assert_eq!(began.elapsed().as_secs(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_under_way_are_bounded() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let faulty = Faulty::new(Arc::clone(&remote) as Arc<dyn Remote>);
+    let cache = builder(&remote, &clock).remote(Arc::clone(&faulty) as Arc<dyn Remote>).build().unwrap();
+    faulty.hangs_writing.store(true, Ordering::SeqCst);
+    for n in 0..1030 {
+        // The value does not wait for its writing.
+        cache.get_or_load(key(n), Runs::default().load("v".to_string(), Duration::ZERO)).await.unwrap();
+    }
+    eventually("the rest is given up", async || cache.statistics().writes_dropped == 6).await;
+    assert!(cache.peek(key(1029)).is_some(), "memory has it all the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_that_wait_for_a_load_are_bounded() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let cache = builder(&remote, &clock).max_waiters(3).build().unwrap();
+    let (loaded, answers) =
+        tokio::join!(cache.get_or_load(key(1), Runs::default().load("v".to_string(), SECOND)), async {
+            tokio::time::sleep(SECOND / 2).await;
+            join_all((0..9).map(|_| cache.get(key(1)))).await
+        },);
+    loaded.unwrap();
+    // The leader waits too.
+    assert_eq!(answers.iter().filter(|answer| answer.is_some()).count(), 2);
 }

@@ -1,0 +1,111 @@
+//! What all clones of a cache share, and how a value becomes an entry.
+//!
+//! The files beside this one each add one thing to it: [`look`](crate::look) what memory says, [`ask`](crate::ask) what a
+//! miss does, [`invalidate`](crate::invalidate) changes from outside, [`fetch`](crate::fetch) and
+//! [`write_back`](crate::write_back) the second level.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use crate::{
+    Clock,
+    clock::nanos,
+    entry::{Entry, Stamps},
+    event::Events,
+    flight::Flights,
+    memory::{Memory, OVERHEAD_BYTES},
+    policy::{MAX_LIFETIME, Policy},
+    second_level::SecondLevel,
+    statistics::Counters,
+    tags::{Invalidations, Tag},
+};
+
+/// Bytes that a value takes in memory, as its owner estimates.
+pub(crate) type Weigher<V> = Box<dyn Fn(&V) -> usize + Send + Sync>;
+
+/// See the [module](self).
+pub(crate) struct Inner<V> {
+    pub(crate) name: Arc<str>,
+    pub(crate) schema: u64,
+    pub(crate) policy: Policy,
+    pub(crate) clock: Clock,
+    pub(crate) memory: Memory<V>,
+    pub(crate) flights: Flights<V>,
+    pub(crate) invalidations: Invalidations,
+    pub(crate) counters: Counters,
+    pub(crate) events: Events,
+    pub(crate) second: Option<SecondLevel>,
+    pub(crate) weigher: Option<Weigher<V>>,
+    pub(crate) negative_when: Option<fn(&V) -> bool>,
+    /// Loaders that run.
+    pub(crate) loads: Semaphore,
+}
+
+/// How a value that was made now is to be kept.
+pub(crate) struct Keeping {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) negative: bool,
+    pub(crate) tags: Vec<Tag>,
+    /// How long its load took.
+    pub(crate) took: Duration,
+    /// The count of invalidations before its load.
+    pub(crate) born: u64,
+}
+
+impl<V: Serialize> Inner<V> {
+    /// Bytes that a value is to count as; `json` is its length as JSON when that is known already.
+    pub(crate) fn weigh(&self, value: &V, json: Option<usize>) -> usize {
+        match (&self.weigher, json) {
+            (Some(weigher), _) => weigher(value),
+            (None, Some(length)) => length,
+            (None, None) => json_length(value),
+        }
+    }
+
+    /// An entry of a value, and what the value weighs.
+    pub(crate) fn entry(&self, value: V, keeping: Keeping, json: Option<usize>) -> (Entry<V>, usize) {
+        let Keeping { ttl, negative, mut tags, took, born } = keeping;
+        let fresh_for = self.policy.fresh_for(ttl, negative, fastrand::f64()).min(MAX_LIFETIME);
+        let stale_for = self.policy.stale_for.min(MAX_LIFETIME.saturating_sub(fresh_for));
+        tags.sort_unstable();
+        tags.dedup();
+        let weight = self.weigh(&value, json);
+        let entry = Entry {
+            value: Arc::new(value),
+            stamps: Stamps::new(self.clock.now(), nanos(fresh_for), nanos(stale_for)),
+            born,
+            weight: Self::counted(weight, &tags),
+            tags: (!tags.is_empty()).then(|| Arc::new(tags)),
+            load_micros: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
+        };
+        (entry, weight)
+    }
+
+    /// What an entry counts against the bound in bytes, when its value weighs so much.
+    pub(crate) fn counted(value: usize, tags: &[Tag]) -> u32 {
+        // The list is one allocation more, with its own header.
+        let tags = if tags.is_empty() { 0 } else { size_of::<Vec<Tag>>() + 32 + size_of_val(tags) };
+        u32::try_from(value.saturating_add(OVERHEAD_BYTES + tags)).unwrap_or(u32::MAX)
+    }
+}
+
+/// How long a value is as JSON, without writing it anywhere. What cannot be serialised is too long for any bound.
+fn json_length<V: Serialize>(value: &V) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        Err(_) => usize::MAX,
+    }
+}

@@ -1,0 +1,50 @@
+//! The right to load a key for the whole fleet.
+//!
+//! It saves money and nothing relies on it: two holders make two loads, never a wrong value.
+
+use std::{convert::Infallible, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use crate::{Key, RemoteError, second_level::SecondLevel, statistics::Counters};
+
+/// A lease that we hold on a key.
+pub(crate) struct Lease<'a> {
+    second: &'a SecondLevel,
+    key: Key,
+    token: u64,
+    ttl: Duration,
+}
+
+impl<'a> Lease<'a> {
+    /// Takes the lease, if nobody has it.
+    pub(crate) async fn take(
+        second: &'a SecondLevel,
+        key: Key,
+        ttl: Duration,
+    ) -> Result<Option<Self>, RemoteError> {
+        let token = fastrand::u64(..);
+        let taken = second.remote.acquire(&second.space, &key, token, ttl).await?;
+        Ok(taken.then_some(Self { second, key, token, ttl }))
+    }
+
+    /// Keeps it, for as long as this is polled. Losing it changes nothing: another instance may then load too.
+    pub(crate) async fn keep(&self, counters: &Counters) -> Infallible {
+        let Self { second, key, token, ttl } = self;
+        let mut ticks = interval_at(Instant::now() + *ttl / 3, *ttl / 3);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let renewed = timeout(*ttl, second.remote.renew(&second.space, key, *token, *ttl)).await;
+            if !matches!(renewed, Ok(Ok(true))) {
+                counters.remote_errors.one();
+            }
+        }
+    }
+
+    pub(crate) async fn give_back(self, counters: &Counters) {
+        if self.second.remote.release(&self.second.space, &self.key, self.token).await.is_err() {
+            counters.remote_errors.one();
+        }
+    }
+}

@@ -116,6 +116,12 @@ pub(crate) struct Config {
 impl Config {
     /// The layers from this file and the process's environment.
     pub(crate) fn layers(file: Option<&Path>) -> Result<Layers, ConfigError> {
+        let environment: Vec<_> = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+            })
+            .collect();
+        Layers::check_names(environment.iter().map(|(name, value)| (&**name, &**value)))?;
         Layers::read(file, |name| std::env::var(name).ok())
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use picarcade_cache::Source as CacheSource;
 use picarcade_intent::{Request, Route, Row, Verdict};
-use picarcade_ratelimit::{Decision, Report, Reservation};
+use picarcade_ratelimit::{Decision, Denial, Report, Reservation};
 use uuid::Uuid;
 
 use crate::ai::subjects;
@@ -17,6 +17,9 @@ use crate::request::{CacheControl, Caller, FlowRequest, Valid};
 use crate::response::{CacheWords, Classified, CsvDecision, Processed, Response, usd};
 use crate::rules::Rules;
 use crate::service::Shared;
+
+/// When to ask again for dollars that could not be decided on.
+const UNDECIDED: Duration = Duration::from_secs(5);
 
 /// What an answer is made of, before it is put into the words of one route.
 #[derive(Debug)]
@@ -212,8 +215,11 @@ impl Shared {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
             Ok(Decision::Denied(denial)) => Err(FlowError::Limited(Box::new(denial))),
             Err(error) => {
-                tracing::warn!(%error, "the dollar limits did not answer");
-                Err(FlowError::Unavailable { retry_after: Duration::from_secs(1) })
+                // Money is closed while nobody can count it: no dollar is free to be promised. The same request
+                // without `reserve` is answered.
+                tracing::debug!(%error, "the dollar limits did not answer");
+                let report = self.limiter.usage(&subjects(caller)).await.unwrap_or_default();
+                Err(FlowError::Limited(Box::new(Denial::new(Vec::new(), UNDECIDED, true, report))))
             }
         }
     }

@@ -179,13 +179,32 @@ fn check_media(media: &Media, problems: &mut Vec<FieldProblem>) {
     }
     for (index, reference) in media.reference_images.iter().enumerate() {
         check_url(|| format!("/context/reference_images/{index}/url"), &reference.url, problems);
-        check_id(&format!("/context/reference_images/{index}/tag"), Some(&reference.tag), problems);
+        let tag = format!("/context/reference_images/{index}/tag");
+        check_id(&tag, Some(&reference.tag), problems);
+        let before = media.reference_images.get(..index).unwrap_or_default();
+        let repeated =
+            before.iter().any(|other| other.name() == reference.name() && other.url != reference.url);
+        if repeated || is_given(reference.name(), media) {
+            problems.push(FieldProblem::new(tag, "names another image of this request already"));
+        }
     }
     if let Some(url) = &media.working_image {
         check_url(|| "/context/working_image".to_owned(), url, problems);
     }
     if let Some(url) = &media.working_video {
         check_url(|| "/context/working_video".to_owned(), url, problems);
+    }
+}
+
+/// Whether a medium without a name of its own goes by this one: uploads are `reference_1` upwards.
+fn is_given(name: &str, media: &Media) -> bool {
+    match name {
+        "working_image" => media.working_image.is_some(),
+        "working_video" => media.working_video.is_some(),
+        _ => name
+            .strip_prefix("reference_")
+            .and_then(|number| number.parse().ok())
+            .is_some_and(|number: usize| (1..=media.uploaded_images.len()).contains(&number)),
     }
 }
 
@@ -231,6 +250,26 @@ mod tests {
                 "/context/working_video",
             ]
         );
+    }
+
+    #[test]
+    fn no_two_images_go_by_one_name() {
+        let reference =
+            |url: &str, tag: &str| serde_json::json!({"url": format!("https://a.example/{url}"), "tag": tag});
+        let request = |uploads: &[&str], references: Vec<serde_json::Value>| {
+            let context = serde_json::json!({
+                "uploaded_images": uploads, "reference_images": references, "working_image": "https://a.example/w"
+            });
+            serde_json::from_value(serde_json::json!({"prompt": "x", "context": context})).unwrap()
+        };
+        let upload = ["https://a.example/u"];
+        let tag = |index: usize| format!("/context/reference_images/{index}/tag");
+        assert_eq!(pointers(request(&upload, vec![reference("r", "@reference_1")])), [tag(0)]);
+        assert_eq!(pointers(request(&[], vec![reference("r", "working_image")])), [tag(0)]);
+        assert_eq!(pointers(request(&[], vec![reference("r", "hat"), reference("s", "@hat")])), [tag(1)]);
+        let free = vec![reference("r", "reference_2"), reference("s", "hat"), reference("s", "@hat")];
+        assert!(pointers(request(&upload, free)).is_empty());
+        assert!(pointers(request(&[], vec![reference("r", "reference_1")])).is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::{Extension, Json};
 use hyper::{HeaderMap, StatusCode};
 use picarcade_flow::{Caller, FieldProblem, FlowRequest};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::http::app::App;
 use crate::http::body;
 use crate::http::identity::Presented;
+use crate::http::limits;
 use crate::http::problem::Problem;
 use crate::http::process::cache_control;
 use crate::http::request_id::RequestId;
@@ -28,15 +29,31 @@ pub(crate) async fn batch(
     body: Body,
 ) -> Result<Response, Problem> {
     let presented = app.identities.check(&headers).await?;
-    let bytes = body::read(&headers, body, MAX_BATCH_BODY).await?;
-    let items = items(body::value(&bytes)?)?;
-    let parsed: Vec<_> = items.into_iter().map(|item| parse(item, &presented, &headers)).collect();
+    let asking = presented.caller(&headers, None, "batch")?;
+    let answer = match body::read(&headers, body, MAX_BATCH_BODY)
+        .await
+        .and_then(|bytes| items(body::value(&bytes)?))
+    {
+        Ok(items) => Ok(Json(run(&app, &id, &headers, &presented, items).await)),
+        Err(problem) => Err(problem),
+    };
+    Ok(limits::told(&app, &asking, answer).await)
+}
+
+async fn run(
+    app: &App,
+    id: &RequestId,
+    headers: &HeaderMap,
+    presented: &Presented,
+    items: Vec<Value>,
+) -> Value {
+    let parsed: Vec<_> = items.into_iter().map(|item| parse(item, presented, headers)).collect();
     let mut requests = Vec::new();
     let mut slots = Vec::new();
     for item in parsed {
         slots.push(item.map(|request| requests.push(request)));
     }
-    let mut answers = app.flow.process_batch(requests, cache_control(&headers)).await.into_iter();
+    let mut answers = app.flow.process_batch(requests, cache_control(headers)).await.into_iter();
     let results: Vec<Value> = slots
         .into_iter()
         .map(|slot| match slot.and_then(|()| answers.next().transpose().map_err(Problem::from)) {
@@ -51,14 +68,13 @@ pub(crate) async fn batch(
         })
         .collect();
     let succeeded = results.iter().filter(|result| result.get("success") == Some(&Value::Bool(true))).count();
-    let body = json!({
+    json!({
         "total": results.len(),
         "succeeded": succeeded,
         "failed": results.len() - succeeded,
         "results": results,
         "request_id": id.as_str(),
-    });
-    Ok(Json(body).into_response())
+    })
 }
 
 /// The requests: a list, or an object with a list `requests`.

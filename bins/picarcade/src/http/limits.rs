@@ -2,13 +2,47 @@
 
 use std::time::Duration;
 
+use axum::response::{IntoResponse, Response};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use picarcade_flow::Caller;
 use picarcade_ratelimit::{Denial, Report, Status, headers};
 use serde_json::{Value, json};
 
+use crate::http::app::App;
+use crate::http::identity::Presented;
+use crate::http::problem::Problem;
+
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// How long an answer waits to be told how the limits stand; it goes without when their store takes longer.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The answer to an identified caller, with the caller's limits where it does not bear them yet. Reading them consumes nothing.
+pub(crate) async fn told(app: &App, caller: &Caller, answer: impl IntoResponse) -> Response {
+    let mut response = answer.into_response();
+    if !response.headers().contains_key(&LIMIT)
+        && let Ok(Ok(report)) = tokio::time::timeout(PATIENCE, app.flow.usage(caller)).await
+    {
+        write(response.headers_mut(), &report);
+    }
+    response
+}
+
+/// A problem with what the caller sent, who is known as far as the header fields tell.
+pub(crate) async fn refused(
+    app: &App,
+    headers: &HeaderMap,
+    presented: &Presented,
+    endpoint: &'static str,
+    problem: Problem,
+) -> Result<Response, Problem> {
+    match presented.caller(headers, None, endpoint) {
+        Ok(caller) => Ok(told(app, &caller, problem).await),
+        Err(_) => Err(problem),
+    }
+}
 
 /// Whole seconds, rounded up: a caller that waits so long is not early.
 pub(crate) fn whole_seconds(duration: Duration) -> u64 {

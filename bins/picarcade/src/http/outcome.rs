@@ -3,11 +3,13 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::response::Response;
 use hyper::HeaderMap;
-use picarcade_flow::{OutcomeReport, Reported};
+use picarcade_flow::OutcomeReport;
 
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
+use crate::http::limits;
 use crate::http::problem::Problem;
 
 pub(crate) async fn report(
@@ -15,10 +17,14 @@ pub(crate) async fn report(
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Reported>, Problem> {
+) -> Result<Response, Problem> {
     let presented = app.identities.check(&headers).await?;
-    let bytes = body::read(&headers, body, MAX_BODY).await?;
-    let (report, user): (OutcomeReport, _) = body::parse_with_user(&bytes)?;
+    let read = body::read(&headers, body, MAX_BODY).await;
+    let (report, user): (OutcomeReport, _) = match read.and_then(|bytes| body::parse_with_user(&bytes)) {
+        Ok(read) => read,
+        Err(problem) => return limits::refused(&app, &headers, &presented, "outcome", problem).await,
+    };
     let caller = presented.caller(&headers, user.as_deref(), "outcome")?;
-    Ok(Json(app.flow.report_outcome(&id, &caller, report).await?))
+    let reported = app.flow.report_outcome(&id, &caller, report).await;
+    Ok(limits::told(&app, &caller, reported.map(Json).map_err(Problem::from)).await)
 }

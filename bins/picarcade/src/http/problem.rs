@@ -109,7 +109,12 @@ impl From<FlowError> for Problem {
         match error {
             FlowError::Invalid(errors) => Self::fields(errors),
             FlowError::Limited(denial) => {
-                let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "a limit is reached");
+                let detail = if denial.violated.is_empty() {
+                    "no dollars can be reserved now, because their limits cannot be decided"
+                } else {
+                    "a limit is reached"
+                };
+                let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
                 problem.0.violated = denial.violated.iter().map(limits::status_json).collect();
                 limits::write_denial(&mut problem.0.headers, &denial);
                 problem

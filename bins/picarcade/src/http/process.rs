@@ -10,6 +10,7 @@ use picarcade_flow::{CacheControl, Caller, FlowRequest};
 
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
+use crate::http::identity::Presented;
 use crate::http::limits;
 use crate::http::problem::Problem;
 use crate::http::request_id::RequestId;
@@ -20,12 +21,20 @@ pub(crate) async fn process(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (request, caller) = read(&app, &headers, body, "process").await?;
-    let mut processed = app.flow.process(request, &caller, cache_control(&headers)).await?;
-    processed.answer.request_id = Some(id.as_str().to_owned());
-    let mut response = Json(&processed.answer).into_response();
-    limits::write(response.headers_mut(), &processed.limits);
-    Ok(response)
+    let presented = app.identities.check(&headers).await?;
+    let (request, caller) = match read(&headers, body, &presented, "process").await {
+        Ok(read) => read,
+        Err(problem) => return limits::refused(&app, &headers, &presented, "process", problem).await,
+    };
+    match app.flow.process(request, &caller, cache_control(&headers)).await {
+        Ok(mut processed) => {
+            processed.answer.request_id = Some(id.as_str().to_owned());
+            let mut response = Json(&processed.answer).into_response();
+            limits::write(response.headers_mut(), &processed.limits);
+            Ok(response)
+        }
+        Err(error) => Ok(limits::told(&app, &caller, Problem::from(error)).await),
+    }
 }
 
 pub(crate) async fn classify_only(
@@ -34,22 +43,29 @@ pub(crate) async fn classify_only(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (request, caller) = read(&app, &headers, body, "classify-only").await?;
-    let mut processed = app.flow.classify_only(request, &caller, cache_control(&headers)).await?;
-    processed.answer.request_id = Some(id.as_str().to_owned());
-    let mut response = Json(&processed.answer).into_response();
-    limits::write(response.headers_mut(), &processed.limits);
-    Ok(response)
+    let presented = app.identities.check(&headers).await?;
+    let (request, caller) = match read(&headers, body, &presented, "classify-only").await {
+        Ok(read) => read,
+        Err(problem) => return limits::refused(&app, &headers, &presented, "classify-only", problem).await,
+    };
+    match app.flow.classify_only(request, &caller, cache_control(&headers)).await {
+        Ok(mut processed) => {
+            processed.answer.request_id = Some(id.as_str().to_owned());
+            let mut response = Json(&processed.answer).into_response();
+            limits::write(response.headers_mut(), &processed.limits);
+            Ok(response)
+        }
+        Err(error) => Ok(limits::told(&app, &caller, Problem::from(error)).await),
+    }
 }
 
-/// Identity before everything else: a stranger learns nothing about the body.
+/// Reads a request, after identity: a stranger learns nothing about the body.
 async fn read(
-    app: &App,
     headers: &HeaderMap,
     body: Body,
+    presented: &Presented,
     endpoint: &'static str,
 ) -> Result<(FlowRequest, Caller), Problem> {
-    let presented = app.identities.check(headers).await?;
     let bytes = body::read(headers, body, MAX_BODY).await?;
     let request = body::parse(&bytes)?;
     let caller = presented.caller(headers, request.user_id.as_deref(), endpoint)?;

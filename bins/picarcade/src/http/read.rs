@@ -5,7 +5,7 @@ use axum::extract::{Query, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use hyper::HeaderMap;
 use picarcade_analytics::Period;
-use picarcade_flow::FieldProblem;
+use picarcade_flow::{Caller, FieldProblem};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -14,21 +14,27 @@ use crate::http::limits;
 use crate::http::problem::Problem;
 
 pub(crate) async fn models(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
-    app.identities.check(&headers).await?;
+    let caller = asking(&app, &headers, None).await?;
     let models = app.flow.models();
     let available = models.iter().filter(|model| model.available).count();
-    Ok(Json(json!({ "models": models, "total": models.len(), "available": available })).into_response())
+    let body = json!({ "models": models, "total": models.len(), "available": available });
+    Ok(limits::told(&app, &caller, Json(body)).await)
 }
 
 pub(crate) async fn matrix(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
-    app.identities.check(&headers).await?;
+    let caller = asking(&app, &headers, None).await?;
     let rules = app.flow.rules();
     let body = json!({
         "version": rules.matrix.version(),
         "rows": rules.matrix.rows(),
         "catalogue_version": rules.catalogue.version(),
     });
-    Ok(Json(body).into_response())
+    Ok(limits::told(&app, &caller, Json(body)).await)
+}
+
+/// Who asks; the end user is named by the query where the route takes one.
+async fn asking(app: &App, headers: &HeaderMap, named: Option<&str>) -> Result<Caller, Problem> {
+    app.identities.check(headers).await?.caller(headers, named, "process")
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -41,13 +47,19 @@ pub(crate) async fn stats(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    app.identities.check(&headers).await?;
-    let period = parse_query::<StatsQuery>(query.as_deref())?.period;
-    let period: Period = match period.as_deref() {
-        None => Period::Day,
-        Some(word) => word.parse().map_err(|_| field("period", "must be 1h, 24h or 7d"))?,
+    let caller = asking(&app, &headers, None).await?;
+    let answer = async {
+        let period = period(query.as_deref())?;
+        Ok::<_, Problem>(Json(app.flow.stats(period).await?))
     };
-    Ok(Json(app.flow.stats(period).await?).into_response())
+    Ok(limits::told(&app, &caller, answer.await).await)
+}
+
+fn period(query: Option<&str>) -> Result<Period, Problem> {
+    match parse_query::<StatsQuery>(query)?.period.as_deref() {
+        None => Ok(Period::Day),
+        Some(word) => word.parse().map_err(|_| field("period", "must be 1h, 24h or 7d")),
+    }
 }
 
 pub(crate) async fn usage(

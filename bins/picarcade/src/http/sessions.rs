@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use hyper::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use picarcade_flow::{Caller, Session, SessionUpdate};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
+use crate::http::limits;
 use crate::http::problem::Problem;
 use crate::http::read::named_user;
 
@@ -19,9 +20,10 @@ pub(crate) async fn show(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let caller = caller(&app, &headers, query.as_deref()).await?;
-    Ok(Json(json(&app.flow.session(&id, &caller).await?)))
+    let session = app.flow.session(&id, &caller).await;
+    Ok(limits::told(&app, &caller, session.map(|session| Json(json(&session))).map_err(Problem::from)).await)
 }
 
 pub(crate) async fn put(
@@ -30,16 +32,20 @@ pub(crate) async fn put(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let presented = app.identities.check(&headers).await?;
-    let bytes = body::read(&headers, body, MAX_BODY).await?;
-    let (update, user): (SessionUpdate, _) = body::parse_with_user(&bytes)?;
+    let read = body::read(&headers, body, MAX_BODY).await;
+    let (update, user): (SessionUpdate, _) = match read.and_then(|bytes| body::parse_with_user(&bytes)) {
+        Ok(read) => read,
+        Err(problem) => return limits::refused(&app, &headers, &presented, "sessions", problem).await,
+    };
     let named = match user {
         Some(user) => Some(user),
         None => named_user(query.as_deref())?,
     };
     let caller = presented.caller(&headers, named.as_deref(), "sessions")?;
-    Ok(Json(json(&app.flow.update_session(&id, &caller, update).await?)))
+    let session = app.flow.update_session(&id, &caller, update).await;
+    Ok(limits::told(&app, &caller, session.map(|session| Json(json(&session))).map_err(Problem::from)).await)
 }
 
 pub(crate) async fn delete(
@@ -49,8 +55,8 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = caller(&app, &headers, query.as_deref()).await?;
-    app.flow.delete_session(&id, &caller).await?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let deleted = app.flow.delete_session(&id, &caller).await;
+    Ok(limits::told(&app, &caller, deleted.map(|()| StatusCode::NO_CONTENT).map_err(Problem::from)).await)
 }
 
 async fn caller(app: &App, headers: &HeaderMap, query: Option<&str>) -> Result<Caller, Problem> {

@@ -30,6 +30,7 @@ async fn unparsable_values_name_key_and_origin() {
     refused(&[("REDIS_BACKUP_URL", "redis://x")], &["REDIS_URL"]).await;
     refused(&[("PICARCADE_CORS_ORIGINS", "https://app.example/path")], &["PICARCADE_CORS_ORIGINS"]).await;
     refused(&[("PICARCADE_JWT_ISSUER", "x")], &["PICARCADE_JWT_SECRET"]).await;
+    refused(&[("PICARCADE_LISTNE", "127.0.0.1:0")], &["PICARCADE_LISTNE"]).await;
 }
 
 #[tokio::test]

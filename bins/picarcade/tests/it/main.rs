@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
-mod database;
-mod service;
-
 mod batch;
 mod chaos;
 mod command_line;
 mod configuration;
 mod connections;
 mod crowds;
+mod database;
 mod document;
 mod failing_ai;
 mod failing_database;
@@ -20,11 +18,13 @@ mod floods;
 mod headers;
 mod http;
 mod identity;
+mod limits;
 mod logs;
 mod metrics;
 mod operators;
 mod outcomes;
 mod reload;
+mod service;
 mod slow_clients;
 mod stop;
 mod tokens;

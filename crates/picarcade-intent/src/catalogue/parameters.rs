@@ -45,7 +45,9 @@ impl Catalogue {
         {
             base.insert(field.clone(), url.as_str().into());
         }
-        if let (Some(field), false) = (&inputs.references, images.is_empty()) {
+        // Where the working image has a field of its own it is not listed again, unless references go with it.
+        let listed = prompt_type.uses_references() || inputs.image.is_none();
+        if let (Some(field), false, true) = (&inputs.references, images.is_empty(), listed) {
             let references = images.iter().map(|(url, tag)| json!({"url": url, "tag": tag})).collect();
             base.insert(field.clone(), Value::Array(references));
         }
@@ -146,6 +148,18 @@ mod tests {
         assert_eq!(sent["video"], "https://e.com/v");
         assert_eq!(sent["reference_images"].as_array().unwrap().len(), 3);
         assert!(!complete("runwayml/gen4-aleph", PromptType::VideoEdit).contains_key("reference_images"));
+    }
+
+    #[test]
+    fn a_video_made_of_several_images_loses_none() {
+        for model in ["runwayml/gen4-turbo", "minimax/hailuo-02", "google/veo-3-fast"] {
+            let sent = complete(model, PromptType::EditImageRefToVideo);
+            let tags: Vec<_> =
+                sent["reference_images"].as_array().unwrap().iter().map(|image| &image["tag"]).collect();
+            assert_eq!(tags, ["working_image", "reference_1", "reference_2", "hat"], "{model}");
+        }
+        let sent = complete("runwayml/gen4-turbo", PromptType::ImageToVideo);
+        assert_eq!(Value::from(sent), json!({"duration": 5, "image": "https://e.com/w", "prompt": "better"}));
     }
 
     #[test]

@@ -93,7 +93,13 @@ impl Drop for Membership {
 }
 
 async fn listen(channel: Channel, flow: FlowService) {
-    let mut subscription = channel.redis.subscribe(CHANNEL);
+    let mut subscription = match channel.redis.subscribe(CHANNEL) {
+        Ok(subscription) => subscription,
+        Err(error) => {
+            tracing::warn!(%error, "the other instances cannot be heard");
+            return;
+        }
+    };
     while let Some(event) = subscription.next().await {
         let Event::Message(bytes) = event else { continue };
         match serde_json::from_slice::<Message>(&bytes) {

@@ -4,8 +4,11 @@
 //! service and a mock AI, drives them, and prints a table. Nothing is judged here: a machine under other load would turn
 //! it red for no reason.
 
+use std::process::Command;
+
 use anyhow::Result;
 
+use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
 
@@ -26,8 +29,6 @@ const BUILD: [&str; 9] = [
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::run()?;
     step("build", || execute(cargo().args(BUILD)))?;
-    step("load", || {
-        let program = ["run", "--release", "--package", "xtask", "--features", "load", "--bin", "load", "--"];
-        execute(cargo().args(program).args(arguments))
-    })
+    let program = Metadata::read()?.target_directory.join("release").join("load");
+    step("load", || execute(Command::new(program).args(arguments)))
 }

@@ -13,6 +13,8 @@ use crate::step::{cargo, read};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
+    /// Where cargo puts what it builds.
+    pub(crate) target_directory: PathBuf,
     workspace_members: HashSet<String>,
 }
 

@@ -28,11 +28,14 @@ const FIELDS: [&str; 12] = [
 ];
 
 /// What instructions are called, as far as the word is the same in all its forms.
-const INSTRUCTIONS: [&str; 18] = [
+const INSTRUCTIONS: [&str; 22] = [
     "instruc",
+    "instruç",
     "instruk",
     "istruzion",
     "anweisung",
+    "vorgaben",
+    "consigne",
     "system prompt",
     "systemprompt",
     "decision matrix",
@@ -47,10 +50,11 @@ const INSTRUCTIONS: [&str; 18] = [
     "указани",
     "talimat",
     "yönerge",
+    "yönlendirme",
 ];
 
 /// What is to be done to them.
-const IGNORING: [&str; 26] = [
+const IGNORING: [&str; 35] = [
     "ignor",
     "disregard",
     "forget",
@@ -60,6 +64,11 @@ const IGNORING: [&str; 26] = [
     "missachte",
     "olvida",
     "esqueç",
+    "esquece",
+    "desconsider",
+    "no hagas caso",
+    "ne tiens pas compte",
+    "ne tenez pas compte",
     "oublie",
     "dimentica",
     "無視",
@@ -67,6 +76,8 @@ const IGNORING: [&str; 26] = [
     "忽略",
     "无视",
     "忘记",
+    "忘掉",
+    "不要理会",
     "무시",
     "잊어",
     "अनदेखा",
@@ -75,8 +86,10 @@ const IGNORING: [&str; 26] = [
     "تجاهل",
     "игнор",
     "забудь",
+    "не обращай внимания",
     "yok say",
     "görmezden",
+    "dikkate alma",
 ];
 
 /// What the turns of a conversation with a model are marked with.

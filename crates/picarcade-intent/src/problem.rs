@@ -24,31 +24,18 @@ pub struct Problem {
     pub severity: Severity,
     /// The line, from 1; for something that is missing, the line where it could be added.
     pub line: u64,
-    /// The column or key, where the problem has one.
-    pub column: Option<String>,
+    /// The column or key by its name, or by its number from 1 where it has none.
+    pub column: String,
     /// What is wrong, in lower case and without a full stop.
     pub message: String,
 }
 
 impl Problem {
-    pub(crate) fn error(
-        line: u64,
-        column: impl Into<Option<&'static str>>,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            severity: Severity::Error,
-            line,
-            column: column.into().map(Into::into),
-            message: message.into(),
-        }
+    pub(crate) fn error(line: u64, column: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, line, column: column.into(), message: message.into() }
     }
 
-    pub(crate) fn warning(
-        line: u64,
-        column: impl Into<Option<&'static str>>,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn warning(line: u64, column: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(line, column, message) }
     }
 
@@ -60,10 +47,7 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}", self.line)?;
-        if let Some(column) = &self.column {
-            write!(f, ", column {column}")?;
-        }
+        write!(f, "line {}, column {}", self.line, self.column)?;
         if self.severity == Severity::Warning {
             f.write_str(", warning")?;
         }

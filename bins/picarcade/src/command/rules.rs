@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use picarcade_intent::{Matrix, Row, Severity};
+use picarcade_intent::{Matrix, Row};
 
 use crate::command::Failure;
 use crate::config::Config;
@@ -17,17 +17,14 @@ pub(crate) fn check(file: &Path) -> Result<ExitCode, Failure> {
     let bytes =
         std::fs::read(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
     let mut out = std::io::stdout().lock();
-    let (problems, rows) = match Matrix::parse(&bytes, &catalogue) {
-        Ok(matrix) => (matrix.warnings().to_vec(), matrix.rows().len()),
-        Err(problems) => (problems, 0),
-    };
-    for problem in &problems {
+    let checked = Matrix::parse(&bytes, &catalogue);
+    let problems = checked.as_ref().map_or_else(Vec::as_slice, Matrix::warnings);
+    for problem in problems {
         let _ = writeln!(out, "{}: {problem}", file.display());
     }
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        return Ok(ExitCode::from(1));
-    }
-    let _ = writeln!(out, "{}: {rows} rows, good", file.display());
+    let Ok(matrix) = &checked else { return Ok(ExitCode::from(1)) };
+    let (rows, version) = (matrix.rows().len(), matrix.version());
+    let _ = writeln!(out, "{}: {rows} rows, version {version}, good", file.display());
     Ok(ExitCode::SUCCESS)
 }
 

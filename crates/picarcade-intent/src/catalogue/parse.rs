@@ -57,9 +57,13 @@ struct FilePreference {
 /// The models and preferences of a file.
 pub(super) fn catalogue(toml: &str) -> Result<(Vec<Model>, Vec<Preference>), Vec<Problem>> {
     let file: File = toml::from_str(toml).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_of(toml, &span));
+        let at = error.span().unwrap_or(0..0);
         // The reader's messages may run over several lines; a problem is one.
-        vec![Problem::error(line, None, error.message().lines().collect::<Vec<_>>().join(" "))]
+        vec![Problem::error(
+            line_of(toml, &at),
+            column_of(toml, &at),
+            error.message().lines().collect::<Vec<_>>().join(" "),
+        )]
     })?;
     let mut reader = Reader { toml, problems: Vec::new() };
     let mut models = Vec::with_capacity(file.models.len());
@@ -204,6 +208,13 @@ fn line_of(toml: &str, span: &Range<usize>) -> u64 {
     toml.as_bytes().iter().take(span.start).filter(|&&byte| byte == b'\n').count() as u64 + 1
 }
 
+/// Where in its line something begins, in characters from 1.
+fn column_of(toml: &str, span: &Range<usize>) -> String {
+    let before = toml.get(..span.start).unwrap_or_default();
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (line.chars().count() + 1).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,11 +232,12 @@ mod tests {
 
     #[test]
     fn a_file_of_another_form_is_one_problem() {
-        assert!(problems("models = 3")[0].starts_with("line 1: "));
+        assert!(problems("models = 3")[0].starts_with("line 1, column 10: "));
         assert!(
-            problems("[[models]]\nname = \"a\"\nprovider = \"b\"\ncolour = 1")[0].starts_with("line 4: ")
+            problems("[[models]]\nname = \"a\"\nprovider = \"b\"\ncolour = 1")[0]
+                .starts_with("line 4, column 1: ")
         );
-        assert!(problems("\n\n[[models")[0].starts_with("line 3: "));
+        assert!(problems("\n\n[[models")[0].starts_with("line 3, column "));
     }
 
     #[test]

@@ -73,7 +73,7 @@ pub(super) fn decisions(
             if is_open && !facts.referenced_image {
                 problems.push(Problem::error(
                     end,
-                    None,
+                    "goal",
                     format!("no row for {goal} with {}", described(facts)),
                 ));
             }
@@ -94,7 +94,7 @@ fn effects(draft: &Draft, facts: &[Facts], problems: &mut Vec<Problem>) {
     let is_double = problems.iter().any(|problem| problem.line == draft.line && problem.is_error());
     if facts.is_empty() && !is_double {
         let message = "unreachable row: the rows above it match all that it matches";
-        problems.push(Problem::warning(draft.line, None, message));
+        problems.push(Problem::warning(draft.line, "goal", message));
     }
     if let (Some(prompt_type), Some(_)) = (draft.prompt_type, draft.conditions())
         && let Some(facts) = facts.iter().find(|facts| !prompt_type.is_possible_with(**facts))

@@ -223,7 +223,10 @@ mod tests {
             csv.splice(at..(at + noise.len()).min(EMBEDDED.len()), noise);
             match Matrix::parse(&csv, &Catalogue::embedded()) {
                 Ok(matrix) => prop_assert!(!matrix.feasible(Facts::default()).is_empty()),
-                Err(problems) => prop_assert!(problems.iter().any(Problem::is_error)),
+                Err(problems) => {
+                    prop_assert!(problems.iter().any(Problem::is_error));
+                    prop_assert!(problems.iter().all(|problem| problem.line > 0 && !problem.column.is_empty()));
+                }
             }
         }
     }

@@ -24,9 +24,12 @@ pub(super) fn rows(csv: &[u8]) -> (Vec<Draft>, Vec<Problem>) {
     let (mut drafts, mut problems) = (Vec::new(), Vec::new());
     let csv = csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv);
     let mut reader = ReaderBuilder::new().flexible(true).trim(Trim::All).from_reader(csv);
-    let Ok(header) = reader.headers().cloned() else {
-        problems.push(Problem::error(1, None, "the header is not UTF-8"));
-        return (drafts, problems);
+    let header = match reader.headers() {
+        Ok(header) => header.clone(),
+        Err(error) => {
+            problems.push(Problem::error(1, numbered(field(&error)), "the header is not UTF-8"));
+            return (drafts, problems);
+        }
     };
     let Some(columns) = Columns::read(&header, &mut problems) else { return (drafts, problems) };
     let mut place = 0;
@@ -39,7 +42,7 @@ pub(super) fn rows(csv: &[u8]) -> (Vec<Draft>, Vec<Problem>) {
             return (drafts, problems);
         }
         if place == MAX_ROWS {
-            problems.push(Problem::error(line, None, format!("more than {MAX_ROWS} rows")));
+            problems.push(Problem::error(line, "goal", format!("more than {MAX_ROWS} rows")));
             // Whatever is missing may be in the rest.
             drafts.push(Draft { line, ..Draft::default() });
             return (drafts, problems);
@@ -51,11 +54,7 @@ pub(super) fn rows(csv: &[u8]) -> (Vec<Draft>, Vec<Problem>) {
                 drafts.push(cells.draft(place));
             }
             Err(error) => {
-                let column = match error.kind() {
-                    csv::ErrorKind::Utf8 { err, .. } => columns.name(err.field()),
-                    _ => None,
-                };
-                problems.push(Problem::error(line, column, "the row is not UTF-8"));
+                problems.push(Problem::error(line, columns.name(field(&error)), "the row is not UTF-8"));
                 drafts.push(Draft { line, ..Draft::default() });
                 if reader.is_done() {
                     return (drafts, problems);
@@ -99,9 +98,15 @@ impl Columns {
             match COLUMNS.iter().position(|column| *column == name).and_then(|index| places.get_mut(index)) {
                 Some(slot @ None) => *slot = Some(place),
                 Some(Some(_)) => {
-                    problems.push(Problem::error(1, known(&name), format!("column {name} is there twice")));
+                    problems.push(Problem::error(1, name.clone(), format!("column {name} is there twice")));
                 }
-                None => problems.push(Problem::error(1, None, format!("unknown column {}", shown(&name)))),
+                None => {
+                    problems.push(Problem::error(
+                        1,
+                        numbered(place),
+                        format!("unknown column {}", shown(&name)),
+                    ));
+                }
             }
         }
         for (column, place) in COLUMNS.into_iter().zip(places) {
@@ -116,8 +121,10 @@ impl Columns {
         COLUMNS.iter().zip(self.places).find(|(name, _)| **name == column).and_then(|(_, place)| place)
     }
 
-    fn name(&self, place: usize) -> Option<&'static str> {
-        COLUMNS.into_iter().zip(self.places).find(|(_, at)| *at == Some(place)).map(|(name, _)| name)
+    /// The name of the column of a cell, or its number where there is no such column.
+    fn name(&self, place: usize) -> String {
+        let named = COLUMNS.into_iter().zip(self.places).find(|(_, at)| *at == Some(place));
+        named.map_or_else(|| numbered(place), |(name, _)| name.to_owned())
     }
 }
 
@@ -134,7 +141,9 @@ impl Cells<'_> {
     fn draft(&mut self, place: u32) -> Draft {
         if self.record.len() != self.columns.width {
             let message = format!("{} cells where the header has {}", self.record.len(), self.columns.width);
-            self.problems.push(Problem::error(self.line, None, message));
+            // The first cell that is missing, or the first that is too many.
+            let column = self.columns.name(self.record.len().min(self.columns.width));
+            self.problems.push(Problem::error(self.line, column, message));
             return Draft { line: self.line, ..Draft::default() };
         }
         Draft {
@@ -224,6 +233,15 @@ fn shown(word: &str) -> String {
     if short.len() < word.len() { format!("{short:?}…") } else { format!("{short:?}") }
 }
 
-fn known(name: &str) -> Option<&'static str> {
-    COLUMNS.into_iter().find(|column| *column == name)
+/// The column of a cell that cannot be decoded.
+fn field(error: &csv::Error) -> usize {
+    match error.kind() {
+        csv::ErrorKind::Utf8 { err, .. } => err.field(),
+        _ => 0,
+    }
+}
+
+/// A column by its number, from 1.
+fn numbered(place: usize) -> String {
+    (place + 1).to_string()
 }

@@ -51,7 +51,7 @@ fn columns_are_checked_before_rows() {
         problems(csv),
         [
             "line 1, column goal: column goal is there twice",
-            "line 1: unknown column \"colour\"",
+            "line 1, column 7: unknown column \"colour\"",
             "line 1, column active_image: missing column active_image",
             "line 1, column enhancement: missing column enhancement",
         ]
@@ -92,7 +92,8 @@ fn doubles_and_rows_without_effect_are_found() {
     );
     let unreachable =
         format!("{HEADER}\n{ANY}\nedit,YES,-,-,EDIT_IMAGE,black-forest-labs/flux-kontext-max,clarify\n");
-    let warning = "line 3, warning: unreachable row: the rows above it match all that it matches";
+    let warning =
+        "line 3, column goal, warning: unreachable row: the rows above it match all that it matches";
     assert_eq!(problems(&unreachable), [warning]);
     let matrix = Matrix::parse(unreachable.as_bytes(), &Catalogue::embedded()).unwrap();
     assert_eq!(matrix.warnings().len(), 1);
@@ -115,10 +116,10 @@ fn missing_combinations_are_listed_once_each() {
     assert_eq!(
         problems(csv),
         [
-            "line 4: no row for create_video_with_audio with active_image NO, active_video NO, references NO",
-            "line 4: no row for create_video_with_audio with active_image NO, active_video YES, references NO",
-            "line 4: no row for create_video_with_audio with active_image NO, active_video NO, references YES",
-            "line 4: no row for create_video_with_audio with active_image NO, active_video YES, references YES",
+            "line 4, column goal: no row for create_video_with_audio with active_image NO, active_video NO, references NO",
+            "line 4, column goal: no row for create_video_with_audio with active_image NO, active_video YES, references NO",
+            "line 4, column goal: no row for create_video_with_audio with active_image NO, active_video NO, references YES",
+            "line 4, column goal: no row for create_video_with_audio with active_image NO, active_video YES, references YES",
         ]
     );
 }
@@ -137,13 +138,13 @@ fn one_check_names_all_kinds_of_problems() {
         [
             "line 2, column prompt_type: unknown word \"NEW_PICTURE\"",
             "line 2, column model: unknown model \"acme/dream\"",
-            "line 3, warning: unreachable row: the rows above it match all that it matches",
+            "line 3, column goal, warning: unreachable row: the rows above it match all that it matches",
             "line 4, column active_image: unknown word \"MAYBE\": write YES, NO or -",
             // What line 4 could still mean is no gap; that it is not about references is certain.
-            "line 6: no row for edit with active_image NO, active_video NO, references YES",
-            "line 6: no row for edit with active_image YES, active_video NO, references YES",
-            "line 6: no row for edit with active_image NO, active_video YES, references YES",
-            "line 6: no row for edit with active_image YES, active_video YES, references YES",
+            "line 6, column goal: no row for edit with active_image NO, active_video NO, references YES",
+            "line 6, column goal: no row for edit with active_image YES, active_video NO, references YES",
+            "line 6, column goal: no row for edit with active_image NO, active_video YES, references YES",
+            "line 6, column goal: no row for edit with active_image YES, active_video YES, references YES",
         ]
     );
 }
@@ -157,20 +158,27 @@ fn broken_rows_and_bytes_keep_their_lines() {
     assert_eq!(
         problems(&csv),
         [
-            "line 3: 8 cells where the header has 7",
+            "line 3, column 8: 8 cells where the header has 7",
             "line 4, column prompt_type: unknown word \"NEW_PICTURE\"",
             "line 4, column model: unknown model \"x\"",
             "line 6, column active_video: the row is not UTF-8",
-            "line 8: 2 cells where the header has 7",
+            "line 8, column active_video: 2 cells where the header has 7",
         ]
     );
+}
+
+#[test]
+fn a_header_that_is_no_text_is_named_too() {
+    assert_eq!(problems(b"goal,\xff\xfe,references\n"), ["line 1, column 2: the header is not UTF-8"]);
+    // UTF-16, as spreadsheets like to save.
+    assert_eq!(problems(b"\xff\xfeg\0o\0"), ["line 1, column 1: the header is not UTF-8"]);
 }
 
 #[test]
 fn a_file_without_end_is_not_read_to_its_end() {
     let row = "edit,-,-,-,VIDEO,x,none\n";
     let problems = problems(format!("{HEADER}\n{}", row.repeat(5_000)));
-    assert_eq!(problems.last().unwrap(), "line 1002: more than 1000 rows");
+    assert_eq!(problems.last().unwrap(), "line 1002, column goal: more than 1000 rows");
 }
 
 #[test]

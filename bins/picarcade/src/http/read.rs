@@ -86,8 +86,11 @@ pub(crate) fn named_user(query: Option<&str>) -> Result<Option<String>, Problem>
     struct UserQuery {
         user_id: Option<String>,
     }
-    let named = parse_query::<UserQuery>(query)?.user_id;
-    Ok(named.filter(|name| !name.is_empty()))
+    let named = parse_query::<UserQuery>(query)?.user_id.filter(|name| !name.is_empty());
+    if named.as_deref().is_some_and(|name| name.trim().is_empty() || name.chars().any(char::is_control)) {
+        return Err(field("user_id", "is not a usable user id"));
+    }
+    Ok(named)
 }
 
 fn parse_query<T: Default + for<'de> Deserialize<'de>>(query: Option<&str>) -> Result<T, Problem> {

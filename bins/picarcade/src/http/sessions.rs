@@ -39,11 +39,9 @@ pub(crate) async fn put(
         Ok(read) => read,
         Err(problem) => return limits::refused(&app, &headers, &presented, "sessions", problem).await,
     };
-    let named = match user {
-        Some(user) => Some(user),
-        None => named_user(query.as_deref())?,
-    };
-    let caller = presented.caller(&headers, named.as_deref(), "sessions")?;
+    // Looked at even when the body names somebody: what is wrong is wrong.
+    let queried = named_user(query.as_deref())?;
+    let caller = presented.caller(&headers, user.or(queried).as_deref(), "sessions")?;
     let session = app.flow.update_session(&id, &caller, update).await;
     Ok(limits::told(&app, &caller, session.map(|session| Json(json(&session))).map_err(Problem::from)).await)
 }

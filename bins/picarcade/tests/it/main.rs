@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+mod api;
 mod batch;
 mod chaos;
 mod command_line;
@@ -24,6 +25,7 @@ mod metrics;
 mod operators;
 mod outcomes;
 mod reload;
+mod schema;
 mod service;
 mod slow_clients;
 mod stop;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::counter::Counter;
 use crate::window::Shape;
-use crate::{ConfigError, Limit, Name, Scope, Unit, Window};
+use crate::{ConfigError, Limit, Name, Scope, Status, Unit, Window};
 
 /// The most limits that one limiter may have.
 pub const MAX_LIMITS: usize = 64;
@@ -36,6 +37,8 @@ pub(crate) struct Group {
     /// Tells apart what may not share a cell or a key: another unit, window or order of rules is another state. The amounts
     /// of the limits are not in it, so that they can be changed while counts go on.
     pub(crate) print: u32,
+    /// How the rules stand for a subject that nobody has met. A report begins as a copy of these.
+    pub(crate) blank: Arc<[Status]>,
     /// The rules as scripts read them.
     #[cfg(feature = "redis")]
     pub(crate) packed: Arc<[u8]>,
@@ -53,10 +56,15 @@ impl Group {
         Self {
             #[cfg(feature = "redis")]
             packed: crate::redis::wire::descriptor(&rules).into(),
+            blank: rules.iter().map(blank).collect(),
             rules: rules.into(),
             print: (hash ^ (hash >> 32)) as u32,
         }
     }
+}
+
+fn blank(rule: &Rule) -> Status {
+    Status::new(rule, Counter::new(rule.shape).reading(rule.shape, rule.limit, 0))
 }
 
 /// The limits of one limiter.

@@ -35,17 +35,28 @@ pub struct Status {
 
 impl Status {
     pub(crate) fn new(rule: &Rule, reading: Reading) -> Self {
-        Self {
+        let mut status = Self {
             name: rule.name,
             scope: rule.scope,
             unit: rule.unit,
             limit: rule.limit,
-            used: reading.used,
-            reserved: reading.reserved,
-            remaining: reading.remaining,
-            reset_after: Duration::from_micros(reading.reset),
+            used: 0,
+            reserved: 0,
+            remaining: 0,
+            reset_after: Duration::ZERO,
             window: rule.window,
-        }
+        };
+        status.fill(reading);
+        status
+    }
+
+    /// Overwrites what changes, in place.
+    #[inline]
+    pub(crate) fn fill(&mut self, reading: Reading) {
+        self.used = reading.used;
+        self.reserved = reading.reserved;
+        self.remaining = reading.remaining;
+        self.reset_after = Duration::from_micros(reading.reset);
     }
 }
 

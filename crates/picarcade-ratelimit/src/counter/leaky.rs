@@ -14,6 +14,7 @@ pub(crate) struct Level {
 }
 
 impl Level {
+    #[inline]
     pub(super) fn advance(&mut self, leaky: Leaky, now: u64) {
         if now > self.at {
             self.level = self.level.saturating_sub((now - self.at).saturating_mul(leaky.rate));
@@ -21,6 +22,7 @@ impl Level {
         }
     }
 
+    #[inline]
     pub(super) fn refusal(&self, leaky: Leaky, amount: u64) -> Option<Refusal> {
         if amount == 0 {
             return None;
@@ -33,10 +35,12 @@ impl Level {
         (missing > 0).then(|| Refusal::For(missing.div_ceil(leaky.rate)))
     }
 
+    #[inline]
     pub(super) fn charge(&mut self, leaky: Leaky, amount: u64) {
         self.level = self.level.saturating_add(amount.saturating_mul(leaky.unit));
     }
 
+    #[inline]
     pub(super) fn reading(&self, leaky: Leaky) -> Reading {
         let used = self.level.div_ceil(leaky.unit);
         Reading {

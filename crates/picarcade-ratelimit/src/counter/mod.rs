@@ -47,6 +47,7 @@ impl Counter {
     }
 
     /// Moves to `now`, forgetting what no longer counts.
+    #[inline]
     pub(crate) fn advance(&mut self, shape: Shape, now: u64) {
         match (self, shape) {
             (Self::Ring(ring), Shape::Buckets(buckets)) => ring.advance(buckets, now),
@@ -57,6 +58,7 @@ impl Counter {
     }
 
     /// Why `amount` does not fit into `limit`, if it does not. Moves the counter to `now`; charges nothing.
+    #[inline]
     pub(crate) fn refusal(&mut self, shape: Shape, limit: u64, now: u64, amount: u64) -> Option<Refusal> {
         self.advance(shape, now);
         match (self, shape) {
@@ -67,6 +69,7 @@ impl Counter {
     }
 
     /// Takes `amount` where the counter stands; answers where it went, for [`Counter::refund`].
+    #[inline]
     pub(crate) fn charge(&mut self, shape: Shape, amount: u64, reserved: u64) -> u64 {
         match (self, shape) {
             (Self::Ring(ring), Shape::Buckets(_)) => ring.charge(amount, reserved),
@@ -94,6 +97,7 @@ impl Counter {
     }
 
     /// How it stands, where it stands.
+    #[inline]
     pub(crate) fn reading(&self, shape: Shape, limit: u64, now: u64) -> Reading {
         match (self, shape) {
             (Self::Ring(ring), Shape::Buckets(buckets)) => ring.reading(buckets, limit, now),

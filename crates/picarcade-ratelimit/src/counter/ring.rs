@@ -28,10 +28,16 @@ pub(crate) struct Ring {
 
 impl Ring {
     /// Enters the bucket of `now`, forgetting what no longer counts. Time before the newest bucket stays in it.
+    #[inline]
     pub(super) fn advance(&mut self, buckets: Buckets, now: u64) {
-        if now < self.head.start.saturating_add(buckets.width) {
-            return;
+        if now >= self.head.start.saturating_add(buckets.width) {
+            self.turn(buckets, now);
         }
+    }
+
+    /// Kept apart, because it is rare and long.
+    #[cold]
+    fn turn(&mut self, buckets: Buckets, now: u64) {
         let start = buckets.start(now);
         if buckets.end(self.head.start) <= start {
             // All that is older than the newest is gone with it.
@@ -47,6 +53,7 @@ impl Ring {
         }
     }
 
+    #[inline]
     pub(super) fn refusal(&self, buckets: Buckets, limit: u64, now: u64, amount: u64) -> Option<Refusal> {
         // Asked this way round, neither side can leave the range in which doubles are exact.
         if amount == 0 || amount <= limit.saturating_sub(self.total) {
@@ -66,6 +73,7 @@ impl Ring {
         Some(Refusal::For(buckets.end(self.head.start).saturating_sub(now)))
     }
 
+    #[inline]
     pub(super) fn charge(&mut self, amount: u64, reserved: u64) -> u64 {
         self.head.amount = self.head.amount.saturating_add(amount);
         self.total = self.total.saturating_add(amount);
@@ -91,6 +99,7 @@ impl Ring {
         self.reserved = self.reserved.saturating_sub(amount);
     }
 
+    #[inline]
     pub(super) fn reading(&self, buckets: Buckets, limit: u64, now: u64) -> Reading {
         let newest = if self.head.amount > 0 {
             Some(&self.head)

@@ -1,8 +1,9 @@
 //! Counts in this process: exact under concurrency, bounded, and without waiting.
 //!
 //! A decision locks the cells of its subjects in the order of the scopes (two-phase locking in one fixed order, so
-//! that decisions cannot wait for each other in a circle), looks at every limit, and then charges every limit. The
-//! book of reservations has its own lock, never held together with a cell's.
+//! that decisions cannot wait for each other in a circle), looks at every limit, and then charges every limit, letting
+//! go of the most wanted cells first. The book of reservations has its own lock: whoever reserves takes it before any
+//! cell, and nobody takes it after one.
 //!
 //! Nothing here fails with the network. State is gone with the process, and comes back from a [`Ledger`] as far as that
 //! knows it; what it bounds, it bounds by forgetting the
@@ -20,14 +21,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use self::decision::{Locked, charge, denial, refusals, unseeded};
+use self::decision::Trial;
 use self::reservations::{Change, Reservations};
 use self::table::{Held, Table};
 use crate::clock::Clock;
-use crate::counter::Counter;
 use crate::ledger::spent;
 use crate::{
-    Ask, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Status, Store, Subjects, Unit, Verdict,
+    Ask, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Store, Subjects, Unit, Verdict,
 };
 
 /// The global scope has one subject, and one cell for each plan that is asked about.
@@ -122,34 +122,38 @@ impl MemoryStore {
     /// The decision itself.
     fn step(&self, ask: Ask<'_>, now: u64) -> Result<Step, Error> {
         self.expire(now);
-        if let Some(id) = ask.reservation {
-            let mut book = self.book.lock();
-            if book.estimate(id).is_some() {
+        // Held until the reservation is written, so that the same id asked for twice at once is charged once.
+        let mut book = ask.reservation.map(|id| (id, self.book.lock()));
+        if let Some((id, pages)) = &mut book {
+            if pages.estimate(*id).is_some() {
                 drop(book);
                 return Ok(Step::Decided(Verdict::Admitted(self.report(ask.plan, ask.subjects, now))));
             }
-            if !book.has_room() {
+            if !pages.has_room() {
                 return Err(Error::TooManyReservations);
             }
         }
-        let mut cells = self.lock(&ask, now);
+        let mut trial = Trial::new(&ask);
+        for (table, scope) in self.tables.iter().zip(Scope::ALL) {
+            let Some(group) = ask.plan.group(scope).filter(|group| !group.rules.is_empty()) else { continue };
+            let Some(subject) = ask.subjects.of(scope) else { continue };
+            let Some(held) = table.enter(subject, group, now) else { continue };
+            trial.look(scope, group, held, now);
+        }
         if ask.cost_micros > 0 && self.ledger.is_some() {
-            let scopes = unseeded(&mut cells, &ask);
+            let scopes = trial.unseeded();
             if !scopes.is_empty() {
                 return Ok(Step::Seed(scopes));
             }
         }
-        let refusals = refusals(&mut cells, &ask, now);
-        if !refusals.is_empty() {
-            return Ok(Step::Decided(Verdict::Denied(denial(&mut cells, &ask, &refusals, now))));
+        if trial.is_refused() {
+            return Ok(Step::Decided(Verdict::Denied(trial.denial(now))));
         }
-        let (report, charges) = charge(&mut cells, &ask, now);
-        drop(cells);
-        if let Some(id) = ask.reservation {
-            let (charges, ttl) = (charges.into_boxed_slice(), ask.ttl.as_micros() as u64);
-            let mut book = self.book.lock();
-            book.add(id, ask.held(), charges, now, ttl);
-            self.due.store(book.due(), Ordering::Relaxed);
+        let (report, charges) = trial.charge(now);
+        if let Some((id, mut pages)) = book {
+            let ttl = ask.ttl.as_micros() as u64;
+            pages.add(id, ask.held(), charges.into_boxed_slice(), now, ttl);
+            self.due.store(pages.due(), Ordering::Relaxed);
         }
         Ok(Step::Decided(Verdict::Admitted(report)))
     }
@@ -188,28 +192,18 @@ impl MemoryStore {
         self.tables.get(scope as usize)
     }
 
-    fn lock<'a>(&'a self, ask: &Ask<'_>, now: u64) -> Locked<'a> {
-        Scope::ALL.map(|scope| {
-            let group = ask.plan.group(scope).filter(|group| !group.rules.is_empty())?;
-            self.table(scope)?.enter(ask.subjects.of(scope)?, group, now)
-        })
-    }
-
     fn report(&self, plan: &Plan, subjects: &Subjects<'_>, now: u64) -> Report {
         let mut statuses = Vec::with_capacity(plan.limits().len());
         for (scope, group) in plan.groups() {
             let Some(subject) = subjects.of(scope) else { continue };
             let rules = &group.rules;
             let mut held = self.table(scope).and_then(|table| table.find(subject, group.print));
-            if let Some(cell) = held.as_mut().and_then(Held::cell) {
-                statuses.extend(cell.each(rules).map(|(rule, counter)| {
-                    counter.advance(rule.shape, now);
-                    Status::new(rule, counter.reading(rule.shape, rule.limit, now))
-                }));
-            } else {
-                statuses.extend(rules.iter().map(|rule| {
-                    Status::new(rule, Counter::new(rule.shape).reading(rule.shape, rule.limit, now))
-                }));
+            let first = statuses.len();
+            statuses.extend_from_slice(&group.blank);
+            let Some(cell) = held.as_mut().and_then(Held::cell) else { continue };
+            for ((rule, counter), status) in cell.each(rules).zip(statuses.iter_mut().skip(first)) {
+                counter.advance(rule.shape, now);
+                status.fill(counter.reading(rule.shape, rule.limit, now));
             }
         }
         Report::new(statuses, false)

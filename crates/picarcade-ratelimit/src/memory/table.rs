@@ -1,8 +1,9 @@
 //! The cells of one scope, in shards under their own locks.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use foldhash::quality::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::cell::Cell;
@@ -17,7 +18,7 @@ const MOST_SHARDS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Table {
     shards: Box<[Mutex<Shard>]>,
-    /// Keyed at random per process: subjects are chosen by strangers.
+    /// Keyed at random, for each table by itself: subjects are chosen by strangers.
     hasher: RandomState,
     born: AtomicU64,
 }
@@ -46,7 +47,7 @@ impl Table {
         let each = capacity.div_ceil(shards);
         Self {
             shards: (0..shards).map(|_| Mutex::new(Shard::new(each))).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             born: AtomicU64::new(0),
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! Requests are decided from this instance's share: every request limit divided by the number of instances that are
 //! expected, counted in memory. Money is closed: a dollar that nobody counts is a dollar too many. The mode and how often
-//! it changed can be seen; nothing is ever silently open.
+//! it changed can be seen; nothing is ever silently open. The mode is that of the last decision: a store that can be read
+//! but not written is not back.
 //!
 //! The share begins empty when the store is first lost, knows nothing of what the store counted, and is kept when the store
 //! is back, so that a store that comes and goes does not make it anew. Around an outage a subject can therefore be
@@ -108,8 +109,9 @@ impl Store for Fallback {
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
-        match self.learn(self.store.usage(plan, subjects).await) {
+        match self.store.usage(plan, subjects).await {
             Err(Error::Unavailable { .. } | Error::Interrupted { .. }) => {
+                self.note(true);
                 Ok(Report { local: true, ..self.local.usage_now(&self.share, subjects) })
             }
             answer => answer,

@@ -114,17 +114,20 @@ impl Limiter {
             Backend::External(store) => store.reservation_for(subjects),
         });
         let ask = Ask { plan: &inner.plan, subjects, requests, cost_micros, reservation, ttl: inner.ttl };
+        // Made before the store is asked: should our caller leave while it answers, or the answer be lost, the drop gives
+        // back what may have been reserved.
+        let mut held = reservation.map(|id| Reservation::new(self.clone(), id, cost_micros));
         let verdict = match &inner.backend {
             Backend::Memory(memory) => memory.decide(ask).await,
             Backend::External(store) => store.acquire(ask).await,
         };
         inner.tally.count(&verdict);
+        if !matches!(verdict, Ok(Verdict::Admitted(_)) | Err(Error::Interrupted { .. })) {
+            held.take().map(Reservation::forget);
+        }
         Ok(match verdict? {
             Verdict::Admitted(report) => {
-                let reservation = match reservation {
-                    Some(id) => Reservation::new(self.clone(), id, cost_micros),
-                    None => Reservation::empty(),
-                };
+                let reservation = held.unwrap_or_else(Reservation::empty);
                 Decision::Admitted(Admission { reservation, report })
             }
             Verdict::Denied(denial) => Decision::Denied(denial),

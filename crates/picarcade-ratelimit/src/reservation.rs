@@ -31,6 +31,13 @@ impl Reservation {
         Self { held: None, text: String::new(), micros: 0 }
     }
 
+    /// Ends one that the store does not have.
+    pub(crate) fn forget(mut self) {
+        if let Some(held) = &mut self.held {
+            held.dispatched = true;
+        }
+    }
+
     /// The id by which any instance can settle it; empty when nothing was reserved.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -10,13 +10,20 @@ pub(super) struct Chunk {
     pub(super) id: ReservationId,
     granted: u64,
     used: u64,
+    debited: Instant,
     until: Instant,
     status: Status,
 }
 
 impl Chunk {
-    pub(super) fn new(id: ReservationId, granted: u64, until: Instant, status: Status) -> Self {
-        Self { id, granted, used: 0, until, status }
+    /// A chunk of `granted`, of which `used` are spoken for: those are their caller's, however late the answer came.
+    pub(super) fn new(
+        id: ReservationId,
+        (granted, used): (u64, u64),
+        (debited, until): (Instant, Instant),
+        status: Status,
+    ) -> Self {
+        Self { id, granted, used: used.min(granted), debited, until, status }
     }
 
     /// Takes `amount`, if there is as much and it may still be spent.
@@ -28,7 +35,7 @@ impl Chunk {
         fits
     }
 
-    /// Gives back what was just taken: the request was denied elsewhere.
+    /// Gives back what was taken: the request was denied elsewhere, or its caller has left.
     pub(super) fn put_back(&mut self, amount: u64) {
         self.used = self.used.saturating_sub(amount);
     }
@@ -37,20 +44,27 @@ impl Chunk {
         now >= self.until
     }
 
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) fn is_spent(&self) -> bool {
+        self.used >= self.granted
+    }
+
     pub(super) fn used(&self) -> u64 {
         self.used
     }
 
     /// How the limit stands as far as this instance knows: what it holds unspent counts as remaining.
-    pub(super) fn status(&self, now: Instant, debited: Instant) -> Status {
+    pub(super) fn status(&self, now: Instant) -> Status {
         let unspent = self.granted - self.used;
-        Status {
-            used: self.status.used.saturating_sub(unspent),
-            reserved: self.status.reserved.saturating_sub(unspent),
-            remaining: self.status.remaining.saturating_add(unspent),
-            reset_after: self.status.reset_after.saturating_sub(now.saturating_duration_since(debited)),
-            ..self.status
-        }
+        let mut status = self.status;
+        status.used = status.used.saturating_sub(unspent);
+        status.reserved = status.reserved.saturating_sub(unspent);
+        status.remaining = status.remaining.saturating_add(unspent);
+        status.reset_after = status.reset_after.saturating_sub(now.saturating_duration_since(self.debited));
+        status
     }
 }
 

@@ -6,8 +6,9 @@
 //! that what is admitted from it is counted in the very bucket in which it happens, and no true window sees more than
 //! the limit. Then it is settled at what was used, and the rest goes back to where it came from.
 //!
-//! What is stranded, that is counted and not admitted: at most one chunk for each instance and subject while it is out,
-//! and of an instance that was killed its last chunk until it leaves the window. A chunk is as large as twice the use of
+//! What is stranded, that is counted and not admitted: at most one chunk for each instance and subject while it is out
+//! (its hold at most: it goes back though nobody asks again, and though the caller for whom it was debited has left), and of
+//! an instance that was killed its last chunk until it leaves the window. A chunk is as large as twice the use of
 //! the one before, at most [`Leases::largest`], and never more than its share of what remains: towards the end of a
 //! limit chunks shrink to the single request, which is then decided exactly.
 //!
@@ -16,6 +17,8 @@
 
 mod chunk;
 mod leased;
+mod place;
+mod rule;
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use picarcade_ratelimit::{Limit, Limiter, Mode, Outcome, RedisStore, Scope, Window};
+use picarcade_ratelimit::{Limit, Limiter, Mode, Outcome, RedisStore, Scope, Subjects, Window};
 use picarcade_redis::{Config, RedisHandle};
 use picarcade_testkit::{RedisCluster, RedisServer};
 
@@ -91,6 +91,7 @@ async fn counts_go_with_their_slot() {
     cluster.finish_move(slot, (owner + 1) % 3).await.unwrap();
     let settled = async {
         while used(&limiter, &ada(), "user-requests-3600s").await.0 < 10 || limiter.mode() != Mode::Exact {
+            passes(&limiter, &Subjects::default().user("probe"), 1).await;
             tokio::task::yield_now().await;
         }
     };

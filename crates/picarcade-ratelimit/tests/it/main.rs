@@ -4,6 +4,7 @@
 #[cfg(feature = "redis")]
 mod cluster;
 mod conformance;
+mod gate;
 mod headers;
 mod lease;
 mod memory;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use picarcade_ratelimit::{
     Ask, Error, Ledger, Limit, Limiter, Mode, Outcome, Plan, RedisStore, ReservationId, Scope, Store,
-    Verdict, Window,
+    Subjects, Verdict, Window,
 };
 use picarcade_redis::{Config, RedisHandle};
 use picarcade_testkit::{Fault, FaultProxy, RedisServer};
@@ -75,11 +75,11 @@ async fn alone_within(limits: impl IntoIterator<Item = Limit>, timeout: Duration
     (server, limiter)
 }
 
-/// Waits until `limiter` decides in `mode`, by asking what consumes nothing.
+/// Waits until `limiter` decides in `mode`, by the requests of one who has no part in the test.
 async fn until(limiter: &Limiter, mode: Mode) {
     let reached = async {
         while limiter.mode() != mode {
-            let _ = limiter.usage(&ada()).await;
+            let _ = limiter.acquire(&Subjects::default().user("probe"), 1, 0).await.unwrap();
             tokio::task::yield_now().await;
         }
     };
@@ -201,6 +201,8 @@ async fn a_server_that_may_not_write_decides_nothing() {
         server.command(&words(begin)).await.unwrap();
         let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
         assert!(decision.report().local, "{begin:?}");
+        assert!(!limiter.usage(&ada()).await.unwrap().local, "it can be read");
+        assert_eq!(limiter.mode(), Mode::Local, "which does not make it decide");
         assert!(limiter.acquire(&ada(), 0, 1).await.is_err());
         server.command(&words(end)).await.unwrap();
         until(&limiter, Mode::Exact).await;

@@ -42,6 +42,9 @@ pub(crate) struct Group {
     /// The rules as scripts read them.
     #[cfg(feature = "redis")]
     pub(crate) packed: Arc<[u8]>,
+    /// A number made of the limits' amounts.
+    #[cfg(feature = "redis")]
+    pub(crate) amounts: u64,
 }
 
 impl Group {
@@ -56,6 +59,8 @@ impl Group {
         Self {
             #[cfg(feature = "redis")]
             packed: crate::redis::wire::descriptor(&rules).into(),
+            #[cfg(feature = "redis")]
+            amounts: crate::redis::wire::amounts(&rules),
             blank: rules.iter().map(blank).collect(),
             rules: rules.into(),
             print: (hash ^ (hash >> 32)) as u32,

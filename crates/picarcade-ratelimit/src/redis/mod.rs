@@ -115,10 +115,19 @@ impl RedisStore {
             self.max_reservations as u64,
             u64::from(self.ledger.is_some()),
         ];
-        let groups = present.iter().filter_map(|scope| ask.plan.group(*scope));
-        let descriptors = groups.flat_map(|group| group.packed.iter().copied()).collect();
-        let args = [numbers.iter().flat_map(|number| (*number as f64).to_le_bytes()).collect(), descriptors];
-        wire::answer(&self.eval(&self.scripts.acquire, &keys, &args).await?, ask.plan, &present)
+        let groups = || present.iter().filter_map(|scope| ask.plan.group(*scope));
+        let mut fast = Vec::with_capacity(6);
+        if ask.cost_micros == 0 && ask.reservation.is_none() && !dry && !present.is_empty() {
+            fast.extend([self.time(), ask.requests]);
+            fast.extend(groups().map(|group| group.amounts));
+        }
+        let mut descriptors = Vec::with_capacity(512);
+        for group in groups() {
+            descriptors.extend_from_slice(&group.packed);
+        }
+        let args = [wire::doubles(&fast), wire::doubles(&numbers), descriptors];
+        let answer = self.eval(&self.scripts.acquire, &keys, &args).await?;
+        wire::answer(&answer, ask.plan, &present, ask.requests)
     }
 
     async fn seed(&self, ask: Ask<'_>, scope: Scope) -> Result<(), Error> {
@@ -133,7 +142,7 @@ impl RedisStore {
         let spent = spent(&**ledger, scope, subject, group).await?;
         args.extend(spent.into_iter().map(|micros| micros.to_string().into_bytes()));
         let state = self.keys.state(ask.plan, scope, ask.subjects);
-        self.call(&self.scripts.seed, &[state], &args).await.map(drop)
+        self.call(&self.scripts.seed, &[state, self.keys.deadlines()], &args).await.map(drop)
     }
 
     async fn conclude(&self, id: ReservationId, actual: &str) -> Result<Settled, Error> {

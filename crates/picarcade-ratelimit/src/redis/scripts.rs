@@ -15,15 +15,23 @@ impl Scripts {
         Self {
             acquire: Script::new(
                 "ratelimit.acquire",
-                concat!(include_str!("lua/counters.lua"), include_str!("lua/acquire.lua")),
+                concat!(
+                    include_str!("lua/fast.lua"),
+                    include_str!("lua/counters.lua"),
+                    include_str!("lua/acquire.lua")
+                ),
             ),
             settle: Script::new(
                 "ratelimit.settle",
-                concat!(include_str!("lua/counters.lua"), include_str!("lua/settle.lua")),
+                concat!(
+                    "local now, keep\n",
+                    include_str!("lua/counters.lua"),
+                    include_str!("lua/settle.lua")
+                ),
             ),
             seed: Script::new(
                 "ratelimit.seed",
-                concat!(include_str!("lua/counters.lua"), include_str!("lua/seed.lua")),
+                concat!("local now, keep\n", include_str!("lua/counters.lua"), include_str!("lua/seed.lua")),
             ),
         }
     }

@@ -2,15 +2,15 @@
 -- write nothing can fail.
 --
 -- KEYS: n states, the deadlines, [the reservation's record]
--- ARGV: eight doubles (time, 0: ours; requests; cost; n; dry; reservation's life in ms; most reservations; ledger),
---   n packed descriptors
+-- ARGV: what fast.lua wants, eight doubles (time, 0: ours; requests; cost; n; dry; reservation's life in ms; most
+--   reservations; ledger), n packed descriptors
 -- Answers doubles: status (0 admitted, 1 denied, 2 to be seeded first, 3 too many reservations), time, then for each rule
 -- used, reserved, reset, refusal; with status 2 only the bits of the scopes to be seeded.
-local given, requests, cost, n, dry, life, most, ledger = struct.unpack('<dddddddd', ARGV[1])
+local given, requests, cost, n, dry, life, most, ledger = struct.unpack('<dddddddd', ARGV[2])
 clock(given)
 keep = life
 dry = dry == 1
-local ask, descs = { requests, cost }, { cmsgpack.unpack(ARGV[2]) }
+local ask, descs = { requests, cost }, { cmsgpack.unpack(ARGV[3]) }
 local deadlines, record = KEYS[n + 1], KEYS[n + 2]
 local held = cost > 0 and 2 or 1
 local replay = record and redis.call('EXISTS', record) == 1
@@ -51,7 +51,12 @@ end
 
 if status == 0 and not dry and not replay then
   if record and redis.call('ZCARD', deadlines) >= most then return struct.pack('<dd', 3, now) end
-  local parts = {}
+  local parts, deadline = {}, now + keep * 1000
+  if record then
+    redis.call('ZADD', deadlines, deadline, record)
+    redis.call('PEXPIRE', deadlines, 4 * keep)
+    earliest = nil
+  end
   for _, s in ipairs(scopes) do
     local starts, touched = {}, false
     for r = 1, s.n do
@@ -63,15 +68,12 @@ if status == 0 and not dry and not replay then
         if reserve then starts[#starts + 1] = s.t[6 * r - 4] end
       end
     end
-    if touched then save(s) end
+    if touched then save(s, deadlines) end
     if #starts > 0 then parts[#parts + 1] = { s.hot, s.desc, starts } end
   end
   if record then
-    local deadline = now + keep * 1000
     local rec = { ask[held], deadline, deadline + keep * 1000, 0, 0, parts, held }
     redis.call('SET', record, cmsgpack.pack(rec), 'PX', 2 * keep)
-    redis.call('ZADD', deadlines, deadline, record)
-    redis.call('PEXPIRE', deadlines, 4 * keep)
   end
 end
 

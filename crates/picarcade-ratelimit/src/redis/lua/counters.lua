@@ -1,4 +1,4 @@
--- The arithmetic of src/counter, for scripts. Put before each of them.
+-- The arithmetic of src/counter, for scripts. Put before each of them, after the names that fast.lua has (`now`, `keep`).
 --
 -- All amounts and times are whole numbers below 2^53, which doubles hold exactly; nothing is ever turned into decimal
 -- text, which would keep 14 digits.
@@ -7,12 +7,13 @@
 -- each rule: unit (1 requests, 2 cost), limit, kind, and
 --   kind 0, buckets: width, span, 0
 --   kind 1, leaky:   unit, rate, burst
--- A scope's state is a packed array too: whether it was seeded, then six numbers for each rule:
+-- and last a number made of all limits.
+-- A scope's state is doubles: the four of fast.lua, whether it was seeded, then six for each rule:
 --   kind 0: start of the newest bucket, its amount, total, reserved, number of past buckets, start of the last charge
 --   kind 1: time, level, 0, 0, 0, 0
 -- so that both begin rule r at 6r-5. Past buckets are pairs (start, amount) of doubles, oldest first, in a hash beside it (the
 -- same key with :p, in the same slot): they are read and written only when time enters a new bucket.
-local now, keep
+local earliest
 
 local function clock(given)
   now = given
@@ -23,13 +24,48 @@ local function clock(given)
 end
 
 local function open(hot, desc, raw)
-  local n = (#desc - 1) / 6
-  local t = raw and cmsgpack.unpack(raw)
-  if not t or #t ~= 6 * n + 1 then
+  local n = (#desc - 2) / 6
+  local t
+  if raw and #raw == 8 * (6 * n + 5) then
+    t = { struct.unpack('<' .. string.rep('d', 6 * n + 1), raw, 33) }
+    -- Behind the numbers it answers where it stopped reading.
+    t[#t] = nil
+    -- What was admitted in passing belongs to the newest buckets.
+    local sum = struct.unpack('<d', raw, 25)
+    for r = 1, sum > 0 and n or 0 do
+      local o = 6 * r - 5
+      if desc[o + 1] == 1 then
+        t[o + 2] = t[o + 2] + sum
+        t[o + 3] = t[o + 3] + sum
+        t[o + 6] = t[o + 1]
+      end
+    end
+  else
     t = {}
     for i = 1, 6 * n + 1 do t[i] = 0 end
   end
   return { hot = hot, desc = desc, n = n, t = t, rings = {}, dirty = {} }
+end
+
+-- Until when requests may pass by fast.lua, and how many: while no bucket ends and no reservation expires. A leaking level never stands
+-- still, and a counter that was not moved to the present is not vouched for.
+local function passing(s, deadlines)
+  local d, t, till, room, outstanding = s.desc, s.t, math.huge, math.huge, false
+  for r = 1, s.n do
+    local o = 6 * r - 5
+    if d[o + 3] == 1 then return 0, 0 end
+    till = math.min(till, t[o + 1] + d[o + 4])
+    if d[o + 1] == 1 then room = math.min(room, d[o + 2] - t[o + 3]) end
+    if t[o + 4] > 0 then outstanding = true end
+  end
+  if outstanding then
+    if not earliest then
+      local first = redis.call('ZRANGE', deadlines, 0, 0, 'WITHSCORES')
+      earliest = tonumber(first[2]) or math.huge
+    end
+    till = math.min(till, earliest)
+  end
+  return till, math.max(0, room)
 end
 
 local function ring(s, r)
@@ -147,9 +183,11 @@ local function reading(s, r)
   return t[o + 3], math.min(t[o + 4], t[o + 3]), reset
 end
 
-local function save(s)
+local function save(s, deadlines)
   local life = s.desc[1] + keep
-  redis.call('SET', s.hot, cmsgpack.pack(s.t), 'PX', life)
+  local till, room = passing(s, deadlines)
+  local doubles = '<' .. string.rep('d', #s.t + 4)
+  redis.call('SET', s.hot, struct.pack(doubles, till, s.desc[#s.desc], room, 0, unpack(s.t)), 'PX', life)
   local turned = false
   for r in pairs(s.dirty) do
     turned = true
@@ -165,7 +203,7 @@ end
 -- Reservations. A record is {estimate, deadline, forgotten at, outcome, charged, parts, unit}; outcome 0 is open, and a
 -- part is {state's key, descriptor, starts of its rules of that unit}. A record is in the deadlines while what
 -- it holds is shown as reserved.
-local function each_held(part, unit, visit)
+local function each_held(part, unit, deadlines, visit)
   local s = open(part[1], part[2], redis.call('GET', part[1]))
   local held = 0
   for r = 1, s.n do
@@ -175,7 +213,7 @@ local function each_held(part, unit, visit)
       visit(s, r, part[3][held])
     end
   end
-  save(s)
+  save(s, deadlines)
 end
 
 -- Ends the reservations whose deadline has passed: what was charged for them stays charged.
@@ -186,10 +224,11 @@ local function expire(deadlines)
     if raw then
       local rec = cmsgpack.unpack(raw)
       for _, part in ipairs(rec[6]) do
-        each_held(part, rec[7], function(s, r) conclude(s, r, rec[1]) end)
+        each_held(part, rec[7], deadlines, function(s, r) conclude(s, r, rec[1]) end)
       end
     end
     redis.call('ZREM', deadlines, record)
   end
+  earliest = nil
   return #due > 0
 end

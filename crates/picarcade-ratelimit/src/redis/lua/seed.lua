@@ -1,6 +1,6 @@
 -- Charges what the cost ledger knows to have been spent, once, to a scope that does not know it.
 --
--- KEYS: the state
+-- KEYS: the state, the deadlines
 -- ARGV: time (0: ours), reservation's life in ms, descriptor, then the spent amount of each cost rule
 clock(tonumber(ARGV[1]))
 keep = tonumber(ARGV[2])
@@ -15,5 +15,5 @@ for r = 1, s.n do
     charge(s, r, tonumber(ARGV[3 + cost]), 0)
   end
 end
-save(s)
+save(s, KEYS[2])
 return 1

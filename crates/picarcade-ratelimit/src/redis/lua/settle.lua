@@ -19,15 +19,14 @@ if now >= deadline then
 else
   outcome = actual < 0 and 2 or 1
 end
-local shown = redis.call('ZSCORE', KEYS[2], KEYS[1])
+local shown = redis.call('ZREM', KEYS[2], KEYS[1]) == 1
 for _, part in ipairs(rec[6]) do
-  each_held(part, rec[7], function(s, r, start)
+  each_held(part, rec[7], KEYS[2], function(s, r, start)
     if shown then conclude(s, r, estimate) end
     if charged < estimate then refund(s, r, start, estimate - charged) end
     if charged > estimate then charge(s, r, charged - estimate, 0) end
   end)
 end
-redis.call('ZREM', KEYS[2], KEYS[1])
 local forgotten = outcome == 3 and rec[3] or now + keep * 1000
 local concluded = { estimate, deadline, forgotten, outcome, charged, {}, rec[7] }
 redis.call('SET', KEYS[1], cmsgpack.pack(concluded), 'PX', 2 * keep)

@@ -123,7 +123,9 @@ impl Limiter {
         };
         inner.tally.count(&verdict);
         if !matches!(verdict, Ok(Verdict::Admitted(_)) | Err(Error::Interrupted { .. })) {
-            held.take().map(Reservation::forget);
+            if let Some(nothing) = held.take() {
+                nothing.forget();
+            }
         }
         Ok(match verdict? {
             Verdict::Admitted(report) => {

@@ -447,7 +447,7 @@ pub async fn a_thousand_at_once(setup: &Setup) {
 pub async fn mixed_prices_at_once(setup: &Setup) {
     let limiter = setup.limiter([dollars_an_hour(10_000)]);
     let mut tasks = tokio::task::JoinSet::new();
-    for index in 0..400_u64 {
+    for index in 0..1000_u64 {
         let limiter = limiter.clone();
         tasks.spawn(async move {
             let price = 1 + index * 37 % 113;

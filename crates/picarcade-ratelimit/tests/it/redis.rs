@@ -111,7 +111,7 @@ async fn while_no_bucket_ends_a_request_writes_one_number_for_each_scope() {
     for _ in 0..10 {
         assert!(passes(&limiter, &subjects, 1).await);
     }
-    for (command, calls) in [("evalsha", 10), ("mget", 10), ("setrange", 20), ("set", 0), ("hset", 0)] {
+    for (command, calls) in [("evalsha", 10), ("mget", 10), ("setrange", 20), ("hset", 0)] {
         assert_eq!(server.calls(command).await.unwrap(), calls, "{command}");
     }
     assert!(!passes(&limiter, &subjects, 90).await, "the minute has room for 89");
@@ -323,6 +323,20 @@ fn parent() -> Option<(String, String)> {
     Some((std::env::var("RATELIMIT_TEST_URL").ok()?, std::env::var("RATELIMIT_TEST_PREFIX").ok()?))
 }
 
+/// What four processes of this test say that they admitted, together.
+async fn admitted(test: &str, url: &str, prefix: &str) -> usize {
+    let children = processes(test, 4, url, prefix);
+    let sum = move || {
+        let outputs = children.into_iter().map(|child| child.wait_with_output().unwrap());
+        let texts = outputs.map(|output| String::from_utf8(output.stdout).unwrap());
+        let numbers = texts.map(|text| {
+            text.lines().find_map(|line| line.strip_prefix("admitted ")?.parse::<usize>().ok()).unwrap()
+        });
+        numbers.sum()
+    };
+    tokio::task::spawn_blocking(sum).await.unwrap()
+}
+
 async fn limiter_at(url: &str, prefix: &str, limits: impl IntoIterator<Item = Limit>) -> Limiter {
     let store = RedisStore::new(connect(url, prefix).await);
     Limiter::builder().limits(limits).store(Arc::new(store)).build().unwrap()
@@ -348,22 +362,107 @@ async fn four_processes_admit_exactly_the_limit() {
         return;
     }
     let (url, prefix) = (server().await.url(), prefix());
-    let children = processes("redis::four_processes_admit_exactly_the_limit", 4, &url, &prefix);
-    let admitted: usize = tokio::task::spawn_blocking(move || {
-        let outputs = children.into_iter().map(|child| child.wait_with_output().unwrap());
-        let texts = outputs.map(|output| String::from_utf8(output.stdout).unwrap());
-        texts
-            .map(|text| {
-                text.lines().find_map(|line| line.strip_prefix("admitted ")?.parse::<usize>().ok()).unwrap()
-            })
-            .sum()
-    })
-    .await
-    .unwrap();
-    assert_eq!(admitted, 100);
+    assert_eq!(admitted("redis::four_processes_admit_exactly_the_limit", &url, &prefix).await, 100);
     let limiter = limiter_at(&url, &prefix, limits.clone()).await;
     assert_eq!(used(&limiter, &ada(), "user-requests-3600s").await, (100, 0));
     assert_eq!(used(&limiter, &ada(), "global-cost-utc-day").await, (700, 700));
+}
+
+#[tokio::test]
+async fn four_processes_spend_the_dollars_and_no_more() {
+    let limits =
+        [Limit::cost(Scope::User, 10_000, sliding(3600)), Limit::cost(Scope::Global, 9_000, Window::UtcDay)];
+    if let Some((url, prefix)) = parent() {
+        let limiter = limiter_at(&url, &prefix, limits.clone()).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for index in 0..250_u64 {
+            let limiter = limiter.clone();
+            tasks.spawn(async move {
+                let price = 1 + index * 37 % 113;
+                let admission = limiter.acquire(&ada(), 0, price).await.unwrap().admitted();
+                admission.map(|admission| admission.reservation.detach()).map_or(0, |_| price)
+            });
+        }
+        println!("\nadmitted {}", tasks.join_all().await.into_iter().sum::<u64>());
+        return;
+    }
+    let (url, prefix) = (server().await.url(), prefix());
+    let spent = admitted("redis::four_processes_spend_the_dollars_and_no_more", &url, &prefix).await as u64;
+    assert!(spent <= 9_000 && spent > 9_000 - 113, "{spent}");
+    let limiter = limiter_at(&url, &prefix, limits.clone()).await;
+    assert_eq!(
+        used(&limiter, &ada(), "user-cost-3600s").await,
+        (spent, spent),
+        "the later one denied: nothing here"
+    );
+    assert_eq!(used(&limiter, &ada(), "global-cost-utc-day").await, (spent, spent));
+}
+
+#[tokio::test]
+async fn leases_of_real_instances_never_pass_the_limit_and_die_with_their_holder() {
+    use std::io::BufRead;
+    const CHUNK: usize = 20;
+    let limits = [Limit::requests(Scope::Global, 300, Window::UtcDay)];
+    let leased = async |url: &str, prefix: &str| {
+        let store = RedisStore::new(connect(url, prefix).await);
+        let leases = picarcade_ratelimit::Leases::of(["global-requests-utc-day"]).largest(CHUNK as u64);
+        let builder = Limiter::builder().limits(limits.clone()).store(Arc::new(store));
+        builder.expected_instances(4).leases(leases).build().unwrap()
+    };
+    if let Some((url, prefix)) = parent() {
+        let limiter = leased(&url, &prefix).await;
+        for _ in 0..45 {
+            assert!(passes(&limiter, &ada(), 1).await);
+        }
+        println!("\nadmitted 45");
+        std::future::pending::<()>().await;
+    }
+    let (url, prefix) = (server().await.url(), prefix());
+    let test = "redis::leases_of_real_instances_never_pass_the_limit_and_die_with_their_holder";
+    let mut holder = processes(test, 1, &url, &prefix).remove(0);
+    let killed = tokio::task::spawn_blocking(move || {
+        let lines = std::io::BufReader::new(holder.stdout.take().unwrap()).lines();
+        let told = lines.map_while(Result::ok).any(|line| line == "admitted 45");
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        told
+    });
+    assert!(killed.await.unwrap());
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let limiter = leased(&url, &prefix).await;
+        for _ in 0..200 {
+            let limiter = limiter.clone();
+            tasks.spawn(async move {
+                let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+                assert!(!decision.report().local);
+                decision.is_admitted()
+            });
+        }
+    }
+    let more = tasks.join_all().await.into_iter().filter(|admitted| *admitted).count();
+    assert!(45 + more <= 300, "{more}");
+    assert!(45 + more >= 300 - 4 * CHUNK, "{more}: more is stranded than a chunk of each instance");
+}
+
+#[tokio::test]
+async fn a_subject_costs_what_the_readme_says() {
+    let server = RedisServer::start().await.unwrap();
+    let redis = connect(&server.url(), "own:").await;
+    let setup = Setup::new(|clock| Arc::new(RedisStore::new(redis).with_clock(clock)));
+    let limiter = setup.limiter([Limit::requests(Scope::User, 10_000, sliding(60))]);
+    let bytes = async |key: &str| -> u64 {
+        let keys = server.command(&["KEYS", key]).await.unwrap();
+        server.command(&["MEMORY", "USAGE", keys.trim()]).await.unwrap().parse().unwrap()
+    };
+    assert!(passes(&limiter, &ada(), 1).await);
+    assert!(bytes("own:*:user:ada").await <= 300);
+    for _ in 0..200 {
+        setup.pass(secs(1));
+        assert!(passes(&limiter, &ada(), 1).await);
+    }
+    assert!(bytes("own:*:user:ada").await <= 300, "the state does not grow");
+    assert!(bytes("own:*:user:ada:p").await <= 1400, "60 pairs");
 }
 
 #[tokio::test]

@@ -106,6 +106,8 @@ pub(crate) struct Config {
     pub(crate) llm: Option<Llm>,
     pub(crate) mode: Mode,
     pub(crate) limits: Vec<Limit>,
+    pub(crate) expected_instances: u32,
+    pub(crate) leased_limits: Vec<String>,
     pub(crate) cost_action: CostAction,
     pub(crate) breakers: Vec<(&'static str, BreakerSettings)>,
     pub(crate) ttls: CacheTtls,
@@ -145,6 +147,8 @@ impl Config {
             privacy: required(layers, "prompt_privacy", privacy)?,
             mode: mode(layers, llm.is_some())?,
             limits: limits(layers)?,
+            expected_instances: required(layers, "expected_instances", instances)?,
+            leased_limits: layers.parsed("leased_limits", names)?.unwrap_or_default(),
             cost_action: required(layers, "cost_limit_action", |word| match word {
                 "degrade" => Ok(CostAction::Degrade),
                 "reject" => Ok(CostAction::Reject),
@@ -303,6 +307,18 @@ fn mode(layers: &Layers, has_llm: bool) -> Result<Mode, ConfigError> {
         None if has_llm => Ok(Mode::LlmFirst),
         None => Ok(Mode::Local),
     }
+}
+
+/// Among how many instances the limits are divided while Redis is away.
+fn instances(word: &str) -> Result<u32, String> {
+    match word.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("must be a whole number from 1".to_owned()),
+    }
+}
+
+fn names(words: &str) -> Result<Vec<String>, String> {
+    Ok(words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
 }
 
 fn limits(layers: &Layers) -> Result<Vec<Limit>, ConfigError> {

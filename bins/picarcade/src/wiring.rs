@@ -19,7 +19,7 @@ use picarcade_flow::{
     FlowService, GenerationLog, Policy, RemoteWatch, Rules, Session, SessionStore, StoreError,
 };
 use picarcade_intent::{Anthropic, Catalogue, Matrix, OpenAi, Problem, Provider, Replicate, Severity};
-use picarcade_ratelimit::{Ledger, Limiter, RedisStore, Scope, Unit, Window};
+use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Scope, Unit, Window};
 use picarcade_redis::{DriverKind, RedisHandle, Role};
 use thiserror::Error;
 
@@ -195,7 +195,12 @@ fn limiter(
     let ledger: Arc<dyn Ledger> = Arc::new(Spent(Arc::clone(events)));
     let mut builder = Limiter::builder().limits(limits).ledger(Arc::clone(&ledger));
     if let Some(handle) = redis {
-        builder = builder.store(Arc::new(RedisStore::new(handle.clone()).ledger(ledger)));
+        builder = builder
+            .store(Arc::new(RedisStore::new(handle.clone()).ledger(ledger)))
+            .expected_instances(config.expected_instances);
+        if purpose == Purpose::Service && !config.leased_limits.is_empty() {
+            builder = builder.leases(Leases::of(config.leased_limits.iter().cloned()));
+        }
     }
     builder.build().map_err(WiringError::Limits)
 }

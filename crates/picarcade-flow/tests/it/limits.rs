@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use picarcade_flow::{Caller, CostAction, Degraded, FlowError};
-use picarcade_ratelimit::{Limit, Limiter, Scope, Window};
+use picarcade_ratelimit::{Limit, Limiter, Scope, Unit, Window};
 use picarcade_testkit::Answer;
 
 use crate::house::{edit, policy, with_mock};
@@ -64,4 +64,40 @@ async fn a_hit_costs_nothing() {
         house.try_ask(edit("make the sky purple"), &ann).await.unwrap();
     }
     assert_eq!(house.flow.usage(&ann).await.unwrap().statuses[0].used, spent);
+}
+
+#[tokio::test]
+async fn every_scope_has_its_say_before_the_cache_and_dollars_only_behind_it() {
+    let by_key = |user: &str| Caller { api_key: Some("partner".into()), ..Caller::user(user) };
+    let dollars =
+        || [Limit::cost(Scope::User, 50_000_000, HOUR), Limit::cost(Scope::Global, 500_000_000, HOUR)];
+    for (scope, second) in [
+        (Scope::User, by_key("ann")),
+        (Scope::ApiKey, by_key("bob")),
+        (Scope::Endpoint, Caller::user("bob")),
+        (Scope::Global, Caller::user("bob").at("classify-only")),
+    ] {
+        let limits = dollars().into_iter().chain([Limit::requests(scope, 2, HOUR)]);
+        let house = with_mock(|builder| builder.limiter(limiter(limits))).await;
+        house.mock().answer_with(Answer::of("EDIT_IMAGE"));
+        house.try_ask(edit("make the sky purple"), &by_key("ann")).await.unwrap();
+        let spent = |statuses: &[picarcade_ratelimit::Status]| {
+            statuses
+                .iter()
+                .filter(|status| status.unit == Unit::Cost)
+                .map(|status| status.used)
+                .collect::<Vec<_>>()
+        };
+        let paid = spent(&house.flow.usage(&by_key("ann")).await.unwrap().statuses);
+        assert!(paid.iter().all(|micros| *micros > 0), "{scope}: {paid:?}");
+        // A hit counts as a request, and costs nothing.
+        assert!(house.try_ask(edit("make the sky purple"), &by_key("ann")).await.unwrap().cache_hit);
+        let Err(FlowError::Limited(denial)) = house.try_ask(edit("make the sky purple"), &second).await
+        else {
+            panic!("{scope}: a hit is a request too");
+        };
+        assert_eq!(denial.violated.iter().map(|status| status.scope).collect::<Vec<_>>(), [scope]);
+        assert_eq!(spent(&house.flow.usage(&by_key("ann")).await.unwrap().statuses), paid, "{scope}");
+        assert_eq!(house.mock().count(), 1);
+    }
 }

@@ -122,10 +122,10 @@ impl Limiter {
             Backend::External(store) => store.acquire(ask).await,
         };
         inner.tally.count(&verdict);
-        if !matches!(verdict, Ok(Verdict::Admitted(_)) | Err(Error::Interrupted { .. })) {
-            if let Some(nothing) = held.take() {
-                nothing.forget();
-            }
+        if !matches!(verdict, Ok(Verdict::Admitted(_)) | Err(Error::Interrupted { .. }))
+            && let Some(nothing) = held.take()
+        {
+            nothing.forget();
         }
         Ok(match verdict? {
             Verdict::Admitted(report) => {

@@ -79,7 +79,7 @@ fn passed(numbers: &[f64], plan: &Plan, present: &[Scope], requests: u64) -> Res
             else {
                 return Err(nonsense());
             };
-            let (added, last) = if rule.unit == Unit::Requests { (sum, start) } else { (0, last) };
+            let (added, last) = if rule.unit == Unit::Requests && sum > 0 { (sum, start) } else { (0, last) };
             let used = total as u64 + added;
             status.fill(Reading {
                 used,

@@ -117,6 +117,13 @@ async fn while_no_bucket_ends_a_request_writes_one_number_for_each_scope() {
     assert!(!passes(&limiter, &subjects, 90).await, "the minute has room for 89");
     assert!(passes(&limiter, &subjects, 89).await);
     assert_eq!(used(&limiter, &subjects, "global-requests-3600s").await, (100, 0));
+    // Asking for nothing says how it stands, and when it is whole again, as asking does.
+    setup.pass(secs(1));
+    assert!(spends(&limiter, &subjects, 10).await, "which moves all limits to the present");
+    let nothing = limiter.acquire(&subjects, 0, 0).await.unwrap();
+    let usage = limiter.usage(&subjects).await.unwrap();
+    assert_eq!(nothing.report(), &usage);
+    assert!(usage.statuses[0].reset_after <= secs(60), "{:?}", usage.statuses[0].reset_after);
     // Another amount is another reckoning: what is configured anew holds at once.
     let less = setup.limiter(contract().map(|limit| match limit.name() {
         "global-requests-3600s" => Limit::requests(Scope::Global, 101, sliding(3600)),

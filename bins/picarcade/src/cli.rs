@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,7 +58,7 @@ pub(crate) struct ServeArguments {
 pub(crate) struct ClassifyArguments {
     /// What the user wrote
     #[arg(required_unless_present = "batch", conflicts_with = "batch")]
-    pub(crate) prompt: Option<String>,
+    pub(crate) prompt: Option<OsString>,
     /// A working image is open
     #[arg(long, conflicts_with = "batch")]
     pub(crate) active_image: bool,

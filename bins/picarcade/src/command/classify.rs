@@ -1,10 +1,12 @@
 //! `picarcade classify`: one request through the same flow as the service, for a person or as JSON.
 
+use std::ffi::OsStr;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use picarcade_flow::{CacheControl, Caller, FlowError, FlowRequest, Response};
+use picarcade_intent::Prompt;
 use uuid::Uuid;
 
 use crate::cli::ClassifyArguments;
@@ -24,9 +26,10 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
     if let Some(file) = &arguments.batch {
         return batch::run(&config, file, &arguments).await;
     }
+    let prompt = words(arguments.prompt.as_deref().unwrap_or_default())?;
     let wired = wiring::wire(&config, wiring::Purpose::Command).await?;
     let request = FlowRequest {
-        prompt: arguments.prompt.unwrap_or_default(),
+        prompt,
         active_image: arguments.active_image,
         active_video: arguments.active_video,
         uploaded_image: arguments.uploaded_image,
@@ -45,6 +48,14 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
     };
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| Failure::work(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The prompt as text. Bytes that are none are the caller's mistake in a field, as over HTTP.
+fn words(argument: &OsStr) -> Result<String, Failure> {
+    let prompt = Prompt::from_utf8(argument.as_encoded_bytes());
+    prompt
+        .map(String::from)
+        .map_err(|error| Failure::usage(format!("the request is not valid: /prompt: {error}")))
 }
 
 /// A request that the caller got wrong is a wrong call; a limit is failed work.

@@ -1,5 +1,7 @@
 //! The commands for people: exit codes, one clear line, no backtrace.
 
+use std::os::unix::ffi::OsStrExt;
+
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -59,6 +61,16 @@ async fn a_wrong_call_is_one_line() {
 }
 
 #[tokio::test]
+async fn a_prompt_that_is_no_text_is_named_as_the_field() {
+    let directory = TempDir::new().unwrap();
+    let prompt = std::ffi::OsStr::from_bytes(b"ab\xff");
+    let output = picarcade(&directory, &[]).arg("classify").arg(prompt).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("/prompt: prompt must be UTF-8 and is not after byte 2"), "{error}");
+}
+
+#[tokio::test]
 async fn rules_are_shown_and_checked() {
     let directory = TempDir::new().unwrap();
     let shown = run(&directory, &[], &["rules", "show", "--csv"]).await;
@@ -73,6 +85,8 @@ async fn rules_are_shown_and_checked() {
     assert_eq!(bad.code, 1, "{}", bad.out);
     assert!(bad.out.contains("line") && bad.out.contains("column"), "{}", bad.out);
     let table = run(&directory, &[], &["rules", "show"]).await;
+    let version = table.out.lines().last().unwrap();
+    assert_eq!(good.out, format!("{path}: 13 rows, {version}, good\n"));
     assert!(table.out.contains("VIDEO_EDIT_REF") && table.out.lines().count() >= 14, "{}", table.out);
 }
 

@@ -30,6 +30,9 @@ const MAX_WAIT_SECONDS: u64 = READ_TIMEOUT.as_secs() * 3 / 4;
 /// The shortest deadline that Replicate takes, in seconds.
 const MIN_CANCEL_SECONDS: u64 = 5;
 
+/// The longest deadline that is stated, in seconds: a prediction runs half an hour at most.
+const MAX_CANCEL_SECONDS: u64 = 60 * 60;
+
 /// The pause before the first poll, doubled for each further one up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -147,7 +150,7 @@ impl Vendor for Replicate {
         estimate: u64,
     ) -> Result<Response, ProviderError> {
         let wait = timeout.as_secs().clamp(1, MAX_WAIT_SECONDS);
-        let cancel = timeout.as_secs().saturating_add(1).max(MIN_CANCEL_SECONDS);
+        let cancel = timeout.as_secs().saturating_add(1).clamp(MIN_CANCEL_SECONDS, MAX_CANCEL_SECONDS);
         let call = self.0.http.post(&self.path());
         let call = call.header("prefer", format!("wait={wait}")).header("cancel-after", format!("{cancel}s"));
         let created = Http::send(call.json(&self.body(request, feasible)), estimate).await?;

@@ -59,6 +59,12 @@ async fn polling_ends_at_the_deadline() {
     assert_eq!(error.kind, ProviderErrorKind::Timeout);
     let sent = &mock.requests()[0];
     assert_eq!((sent.header("prefer"), sent.header("cancel-after")), (Some("wait=1"), Some("5s")));
+
+    // Somebody who has all the time in the world still tells the API a deadline that it takes.
+    mock.recover();
+    provider.classify(&request, feasible, Duration::MAX).await.unwrap();
+    let sent = mock.requests().pop().unwrap();
+    assert_eq!((sent.header("prefer"), sent.header("cancel-after")), (Some("wait=15"), Some("3600s")));
 }
 
 #[tokio::test]

@@ -134,6 +134,7 @@ impl Plan {
     }
 
     /// The rules of one scope.
+    #[cfg(any(feature = "redis", test))]
     pub(crate) fn of(&self, scope: Scope) -> &[Rule] {
         self.group(scope).map(|group| &*group.rules).unwrap_or_default()
     }

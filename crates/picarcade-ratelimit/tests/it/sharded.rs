@@ -6,6 +6,9 @@ use picarcade_ratelimit::{
     Leases, Limit, Limiter, MemoryStore, Outcome, Scope, Shards, Store, Subjects, Window,
 };
 
+use proptest::prelude::*;
+use tokio::time::Instant;
+
 use crate::setup::{ada, denied, passes, secs, sliding, spends, used};
 
 pub fn limits() -> [Limit; 5] {
@@ -109,4 +112,68 @@ fn what_cannot_be_sharded_is_named() {
             .build()
             .is_ok()
     );
+}
+
+/// One request that was admitted.
+struct Entry {
+    at: Instant,
+    user: u8,
+    requests: u64,
+    micros: u64,
+}
+
+/// What the log has of a user (or of all) within `window` before `now`: requests and dollars.
+fn within(log: &[Entry], user: Option<u8>, now: Instant, window: std::time::Duration) -> (u64, u64) {
+    let recent = log.iter().filter(|entry| now - entry.at < window);
+    let theirs = recent.filter(|entry| user.is_none_or(|user| entry.user == user));
+    theirs.fold((0, 0), |(requests, micros), entry| (requests + entry.requests, micros + entry.micros))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Two instances on the same shards, against a log of everything: no true window sees more than any limit, and a user's
+    /// own limits, which are exact, refuse nobody who has room.
+    #[test]
+    fn it_agrees_with_the_log(
+        steps in prop::collection::vec((0_u64..1500, 0_u8..4, 0_usize..2, 0_u64..4, prop_oneof![Just(0), 1_u64..40]), 1..200),
+        narrow in any::<bool>(),
+    ) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async move {
+            let shared = if narrow { (15, 150) } else { (100_000, 1_000_000) };
+            let limits = [
+                Limit::requests(Scope::User, 10, sliding(6)),
+                Limit::cost(Scope::User, 100, sliding(6)),
+                Limit::requests(Scope::Global, shared.0, sliding(6)),
+                Limit::cost(Scope::Global, shared.1, sliding(6)),
+            ];
+            let shards = in_memory(3);
+            let limiters = [0; 2].map(|_| {
+                let leases = Leases::of::<String>([]).largest(4);
+                Limiter::builder().limits(limits.clone()).shards(shards.clone()).leases(leases).build().unwrap()
+            });
+            let mut log: Vec<Entry> = Vec::new();
+            for (pause, user, instance, requests, micros) in steps {
+                tokio::time::advance(std::time::Duration::from_millis(pause / 5)).await;
+                let now = Instant::now();
+                let name = user.to_string();
+                let subjects = Subjects::default().user(&name);
+                let decision = limiters[instance].acquire(&subjects, requests, micros).await.unwrap();
+                // Nothing here waits, so the answer is of the same moment.
+                assert_eq!(Instant::now(), now);
+                if let Some(admission) = decision.admitted() {
+                    let _ = admission.reservation.detach();
+                    log.push(Entry { at: now, user, requests, micros });
+                    let (own, all) = (within(&log, Some(user), now, secs(6)), within(&log, None, now, secs(6)));
+                    assert!(own.0 <= 10 && own.1 <= 100, "{own:?}");
+                    assert!(all.0 <= shared.0 && all.1 <= shared.1, "{all:?}");
+                } else if !narrow {
+                    let (used, spent) = within(&log, Some(user), now, std::time::Duration::from_millis(6100));
+                    assert!(used + requests > 10 || spent + micros > 100, "refused with {used} and {spent}");
+                }
+            }
+        });
+    }
 }

@@ -3,6 +3,7 @@
 mod accept;
 mod admin;
 mod app;
+mod around;
 mod batch;
 mod body;
 mod connection;

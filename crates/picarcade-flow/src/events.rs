@@ -18,7 +18,7 @@ pub(crate) struct ClassificationFacts<'a> {
     /// `None` when the request was limited before it was classified.
     pub(crate) prompt_type: Option<PromptType>,
     pub(crate) source: Option<Source>,
-    pub(crate) model: &'a str,
+    pub(crate) model: Arc<str>,
     pub(crate) confidence: f64,
     pub(crate) elapsed: Duration,
     pub(crate) used_fallback: bool,
@@ -39,7 +39,7 @@ pub(crate) fn classification(caller: &Caller, facts: &ClassificationFacts<'_>) -
         circuit_breaker_state: facts.breaker_state.into(),
         rate_limited: facts.prompt_type.is_none(),
         source: facts.source.map_or("", Source::as_str).into(),
-        model: Arc::from(facts.model),
+        model: Arc::clone(&facts.model),
         cost_micros: 0,
         saved_micros: facts.saved_micros,
     })
@@ -66,15 +66,16 @@ pub(crate) fn paid_call(
 
 pub(crate) fn selection(
     caller: &Caller,
-    generation_id: &str,
+    generation_id: &Arc<str>,
+    model: &Arc<str>,
     prompt_type: PromptType,
     route: &Route,
 ) -> Event {
     Event::ModelSelection(ModelSelectionEvent {
         user_id: Arc::clone(&caller.user),
-        generation_id: Arc::from(generation_id),
+        generation_id: Arc::clone(generation_id),
         workflow_type: prompt_type.as_str().into(),
-        selected_model: Arc::from(route.model.as_str()),
+        selected_model: Arc::clone(model),
         fallback_models: route.fallback_models.iter().map(|model| Arc::from(model.as_str())).collect(),
         estimated_cost_micros: route.estimated_cost_micros,
         actual_cost_micros: None,

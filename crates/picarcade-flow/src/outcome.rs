@@ -18,7 +18,6 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use picarcade_analytics::{Event, GenerationRows, OutcomeEvent};
 use picarcade_breaker::{FailureKind, Outcome};
-use picarcade_intent::Route;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -93,9 +92,9 @@ pub struct Reported {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// Whose it is.
-    pub user_id: String,
+    pub user_id: Arc<str>,
     /// Which model makes it.
-    pub model: String,
+    pub model: Arc<str>,
     /// What it was expected to cost, in micro-dollars.
     pub estimated_cost_micros: u64,
     /// An outcome is known.
@@ -116,8 +115,8 @@ impl<T: GenerationRows> GenerationLog for T {
         let row = self.generation(generation_id).await;
         let row = row.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
         Ok(row.map(|row| Generation {
-            user_id: row.user_id,
-            model: row.selected_model,
+            user_id: row.user_id.into(),
+            model: row.selected_model.into(),
             estimated_cost_micros: row.estimated_cost_micros,
             reported: row.reported,
         }))
@@ -137,18 +136,12 @@ struct Recent {
 }
 
 impl Generations {
-    pub(crate) fn begin(&self, id: &str, caller: &Caller, route: &Route) {
-        let generation = Generation {
-            user_id: caller.user.to_string(),
-            model: route.model.clone(),
-            estimated_cost_micros: route.estimated_cost_micros,
-            reported: false,
-        };
-        self.insert(id, generation);
+    pub(crate) fn begin(&self, id: &Arc<str>, caller: &Caller, model: &Arc<str>, estimated_cost_micros: u64) {
+        let (user_id, model) = (Arc::clone(&caller.user), Arc::clone(model));
+        self.insert(Arc::clone(id), Generation { user_id, model, estimated_cost_micros, reported: false });
     }
 
-    fn insert(&self, id: &str, generation: Generation) {
-        let id: Arc<str> = Arc::from(id);
+    fn insert(&self, id: Arc<str>, generation: Generation) {
         let mut recent = self.recent.lock();
         if recent.by_id.insert(Arc::clone(&id), generation).is_none() {
             recent.order.push_back(id);
@@ -165,7 +158,7 @@ impl Generations {
         if let Some(known) = self.find(id) {
             return known;
         }
-        self.insert(id, generation.clone());
+        self.insert(id.into(), generation.clone());
         generation
     }
 
@@ -378,7 +371,7 @@ mod tests {
         let generation =
             Generation { user_id: "u".into(), model: "m".into(), estimated_cost_micros: 1, reported: false };
         for id in 0..=REMEMBERED {
-            generations.insert(&id.to_string(), generation.clone());
+            generations.insert(id.to_string().into(), generation.clone());
         }
         assert!(generations.find("0").is_none() && generations.find("1").is_some());
         assert!(generations.claim("1"));

@@ -1,12 +1,12 @@
 //! The way of a request, from its limits to its answer.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use picarcade_cache::Source as CacheSource;
 use picarcade_intent::{Request, Route, Row, Verdict};
 use picarcade_ratelimit::{Decision, Denial, Report, Reservation};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::ai::subjects;
 use crate::degraded::Degraded;
@@ -54,12 +54,13 @@ impl Shared {
         // bears the reservation's id, by which any instance can settle it.
         let generation_id = match reservation {
             Some(reservation) if !reservation.is_empty() => reservation.detach(),
-            _ => Uuid::now_v7().to_string(),
+            _ => fresh_id().to_string(),
         };
-        self.generations.begin(&generation_id, caller, route);
-        self.recorder.record(events::selection(caller, &generation_id, verdict.prompt_type, route));
+        let (id, model): (Arc<str>, Arc<str>) = (generation_id.as_str().into(), route.model.as_str().into());
+        self.generations.begin(&id, caller, &model, route.estimated_cost_micros);
+        self.recorder.record(events::selection(caller, &id, &model, verdict.prompt_type, route));
         let elapsed = started.elapsed();
-        self.record(&made, caller, elapsed);
+        self.record(&made, caller, &model, elapsed);
         let answer = Response {
             success: true,
             prompt_type: verdict.prompt_type,
@@ -103,7 +104,7 @@ impl Shared {
         let limits = self.admit(&valid, caller, started).await?;
         let made = self.make(valid, caller, control, &limits).await?;
         let elapsed = started.elapsed();
-        self.record(&made, caller, elapsed);
+        self.record(&made, caller, &made.route.model.as_str().into(), elapsed);
         let verdict: &Verdict = &made.decided.verdict;
         let answer = Classified {
             success: true,
@@ -142,7 +143,7 @@ impl Shared {
                         prompt: valid.prompt.as_str(),
                         prompt_type: None,
                         source: None,
-                        model: "",
+                        model: "".into(),
                         confidence: 0.0,
                         elapsed: started.elapsed(),
                         used_fallback: false,
@@ -189,8 +190,8 @@ impl Shared {
         reasons.into_iter().flatten().collect()
     }
 
-    fn record(&self, made: &Made, caller: &Caller, elapsed: Duration) {
-        let Made { request, decided, route, .. } = made;
+    fn record(&self, made: &Made, caller: &Caller, model: &Arc<str>, elapsed: Duration) {
+        let Made { request, decided, .. } = made;
         let cache_hit = decided.cache_hit();
         let paid = decided.verdict.source == picarcade_intent::Source::Llm;
         self.recorder.record(events::classification(
@@ -199,7 +200,7 @@ impl Shared {
                 prompt: request.prompt.as_str(),
                 prompt_type: Some(decided.verdict.prompt_type),
                 source: Some(decided.verdict.source),
-                model: &route.model,
+                model: Arc::clone(model),
                 confidence: decided.verdict.confidence,
                 elapsed,
                 used_fallback: decided.failed.is_some(),
@@ -223,6 +224,15 @@ impl Shared {
             }
         }
     }
+}
+
+/// A `UUIDv7` whose random part comes from the thread's own generator: ids have to be distinct, not secret, and asking the
+/// system for each costs more than everything else about them.
+fn fresh_id() -> Uuid {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 10];
+    fastrand::Rng::new().fill(&mut random);
+    Builder::from_unix_timestamp_millis(now.as_millis() as u64, &random).into_uuid()
 }
 
 /// Rounded to microseconds: finer digits say nothing.

@@ -5,10 +5,7 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::http::problem::Problem;
 
@@ -20,11 +17,11 @@ const RETRY: Duration = Duration::from_secs(1);
 
 static PLACES: Semaphore = Semaphore::const_new(MAX_REQUESTS);
 
-/// Lets a request in while there is room.
-pub(crate) async fn layer(request: Request, next: Next) -> Response {
+/// The place of a request of this path, held while it is answered; a full server has none.
+pub(crate) fn enter(path: &str) -> Result<Option<SemaphorePermit<'static>>, Problem> {
     match PLACES.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) if request.uri().path().starts_with("/health") => next.run(request).await,
-        Err(_) => Problem::unavailable("the server is full", RETRY).into_response(),
+        Ok(place) => Ok(Some(place)),
+        Err(_) if path.starts_with("/health") => Ok(None),
+        Err(_) => Err(Problem::unavailable("the server is full", RETRY)),
     }
 }

@@ -10,7 +10,6 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
@@ -62,19 +61,24 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     Ok(handle)
 }
 
-/// Counts and times a request.
-pub(crate) async fn layer(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = method(&request);
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    measured(
-        route.as_ref().map_or("none", MatchedPath::as_str),
-        method,
-        response.status(),
-        started.elapsed(),
-    );
-    response
+/// What is kept of a request to count and time it.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    started: Instant,
+    method: &'static str,
+    route: Option<MatchedPath>,
+}
+
+impl Begun {
+    pub(crate) fn new(request: &Request) -> Self {
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        Self { started: Instant::now(), method: method(request), route }
+    }
+
+    pub(crate) fn answered(self, status: StatusCode) {
+        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
+        measured(route, self.method, status, self.started.elapsed());
+    }
 }
 
 fn measured(route: &str, method: &'static str, status: StatusCode, elapsed: Duration) {

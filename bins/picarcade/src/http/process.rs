@@ -1,12 +1,13 @@
 //! `POST /api/v2/process` and `POST /api/v2/classify-only`.
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
-use hyper::HeaderMap;
-use hyper::header::CACHE_CONTROL;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
 use picarcade_flow::{CacheControl, Caller, FlowRequest};
+use serde::Serialize;
 
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
@@ -14,6 +15,11 @@ use crate::http::identity::Presented;
 use crate::http::limits;
 use crate::http::problem::Problem;
 use crate::http::request_id::RequestId;
+
+/// Bytes that nearly every answer fits into.
+const ORDINARY: usize = 2048;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub(crate) async fn process(
     State(app): State<App>,
@@ -29,7 +35,7 @@ pub(crate) async fn process(
     match app.flow.process(request, &caller, cache_control(&headers)).await {
         Ok(mut processed) => {
             processed.answer.request_id = Some(id.as_str().to_owned());
-            let mut response = Json(&processed.answer).into_response();
+            let mut response = json(&processed.answer);
             limits::write(response.headers_mut(), &processed.limits);
             Ok(response)
         }
@@ -51,7 +57,7 @@ pub(crate) async fn classify_only(
     match app.flow.classify_only(request, &caller, cache_control(&headers)).await {
         Ok(mut processed) => {
             processed.answer.request_id = Some(id.as_str().to_owned());
-            let mut response = Json(&processed.answer).into_response();
+            let mut response = json(&processed.answer);
             limits::write(response.headers_mut(), &processed.limits);
             Ok(response)
         }
@@ -70,6 +76,15 @@ async fn read(
     let request = body::parse(&bytes)?;
     let caller = presented.caller(headers, request.user_id.as_deref(), endpoint)?;
     Ok((request, caller))
+}
+
+/// The answer as JSON, in a buffer that an ordinary one fits into.
+fn json(answer: &impl Serialize) -> Response {
+    let mut body = Vec::with_capacity(ORDINARY);
+    match serde_json::to_writer(&mut body, answer) {
+        Ok(()) => ([(CONTENT_TYPE, JSON)], body).into_response(),
+        Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer has no JSON").into_response(),
+    }
 }
 
 pub(crate) fn cache_control(headers: &HeaderMap) -> CacheControl {

@@ -3,18 +3,14 @@
 //! Here is also the one line that a request may leave in the log (at level `debug`), with the trace it belongs to (W3C Trace
 //! Context): no path parameter, no user, no prompt.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
-use axum::response::Response;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
-use crate::http::problem;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The longest id that is echoed.
@@ -25,36 +21,29 @@ const MAX_LENGTH: usize = 128;
 pub(crate) struct RequestId(pub(crate) HeaderValue);
 
 impl RequestId {
+    /// The request's own where it is sane, else a new one.
+    pub(crate) fn of(request: &Request) -> Self {
+        match request.headers().get(&X_REQUEST_ID) {
+            Some(sent) if is_sane(sent) => Self(sent.clone()),
+            _ => Self(fresh()),
+        }
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 }
 
-/// Gives the request its id and the response the same; also puts the errors of the router into the words of a problem.
-pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
-    let id = match request.headers().get(&X_REQUEST_ID) {
-        Some(sent) if is_sane(sent) => sent.clone(),
-        _ => fresh(),
-    };
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| (Instant::now(), Line::of(&request)));
-    let mut response = problem::dress(next.run(request).await);
-    if let Some((started, line)) = logged {
-        line.write(&id, response.status(), started);
-    }
-    response.headers_mut().insert(X_REQUEST_ID, id);
-    response
-}
-
 /// What is kept of a request for its line in the log.
-struct Line {
+#[derive(Debug)]
+pub(crate) struct Line {
     method: Method,
     route: Option<MatchedPath>,
     trace: Option<String>,
 }
 
 impl Line {
-    fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         let trace = request.headers().get(&TRACEPARENT).and_then(trace_id).map(str::to_owned);
         Self {
             method: request.method().clone(),
@@ -63,13 +52,13 @@ impl Line {
         }
     }
 
-    fn write(self, id: &HeaderValue, status: StatusCode, started: Instant) {
+    pub(crate) fn write(self, id: &RequestId, status: StatusCode, started: Instant) {
         tracing::debug!(
             method = %self.method,
             route = self.route.as_ref().map(MatchedPath::as_str),
             status = status.as_u16(),
             micros = started.elapsed().as_micros() as u64,
-            request_id = id.to_str().unwrap_or_default(),
+            request_id = id.as_str(),
             trace_id = self.trace,
             "answered"
         );
@@ -99,8 +88,13 @@ fn is_sane(id: &HeaderValue) -> bool {
 }
 
 fn fresh() -> HeaderValue {
+    // Distinct, not secret: no need to ask the system for every request.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0; 10];
+    fastrand::Rng::new().fill(&mut random);
+    let id = Builder::from_unix_timestamp_millis(now.as_millis() as u64, &random).into_uuid();
     let mut buffer = Uuid::encode_buffer();
-    let text: &str = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
+    let text: &str = id.hyphenated().encode_lower(&mut buffer);
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
 }
 

@@ -1,22 +1,17 @@
 //! The routes.
 
-use std::any::Any;
 use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use hyper::Method;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{Method, StatusCode};
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
 use crate::http::app::App;
 use crate::http::problem::Problem;
-use crate::http::{
-    admin, batch, health, load, metrics, openapi, outcome, process, read, request_id, sessions,
-};
+use crate::http::{admin, around, batch, health, metrics, openapi, outcome, process, read, sessions};
 
 /// How long a browser may remember what it is allowed to.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -25,7 +20,7 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 pub(crate) fn router(app: App, origins: &[HeaderValue]) -> Router {
     let router = routes();
     let router = if origins.is_empty() { router } else { router.layer(cors(origins)) };
-    router.layer(from_fn(load::layer)).layer(from_fn(request_id::layer)).with_state(app)
+    router.layer(from_fn(around::layer)).with_state(app)
 }
 
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
@@ -49,11 +44,6 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             header("x-request-id"),
         ])
         .max_age(MAX_AGE)
-}
-
-/// A request that met a defect of the program. What the panic says stays out of the log: it may quote the request.
-fn panicked(_: Box<dyn Any + Send>) -> Response {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be answered").into_response()
 }
 
 fn routes() -> Router<App> {
@@ -80,6 +70,4 @@ fn routes() -> Router<App> {
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::openapi))
         .fallback(async || Problem::not_found())
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(metrics::layer))
 }

@@ -1,7 +1,8 @@
 //! One row on disk: length and CRC-32 of what follows, both little-endian, then the row as JSON.
 //!
 //! The checksum tells a complete row from a torn or changed one. A damaged row whose length is plausible is stepped over;
-//! what follows it is tried again.
+//! what follows it is tried again. Counting rows reads the checksums and not the JSON: a service that starts over a full
+//! spool waits for it.
 
 use std::io::Read;
 
@@ -40,24 +41,51 @@ pub(crate) fn write(into: &mut Vec<u8>, record: &Record) -> Result<(), Error> {
 
 /// Reads the next frame.
 pub(crate) fn next(from: &mut impl Read) -> Frame {
+    match payload(from) {
+        Payload::Sound(payload) => match Record::decode(&payload) {
+            Ok(record) => Frame::Record(Box::new(record), size(payload.len())),
+            Err(_) => Frame::Damaged(size(payload.len())),
+        },
+        Payload::Damaged(length) => Frame::Damaged(size(length)),
+        Payload::End => Frame::End,
+    }
+}
+
+/// Whether the next frame is sound, and the bytes that it takes on disk; `None` when nothing complete follows.
+pub(crate) fn skip(from: &mut impl Read) -> Option<(bool, u64)> {
+    match payload(from) {
+        Payload::Sound(payload) => Some((true, size(payload.len()))),
+        Payload::Damaged(length) => Some((false, size(length))),
+        Payload::End => None,
+    }
+}
+
+enum Payload {
+    Sound(Vec<u8>),
+    Damaged(usize),
+    End,
+}
+
+fn payload(from: &mut impl Read) -> Payload {
     let (mut length, mut checksum) = ([0; 4], [0; 4]);
     if from.read_exact(&mut length).is_err() || from.read_exact(&mut checksum).is_err() {
-        return Frame::End;
+        return Payload::End;
     }
     let (length, checksum) = (u32::from_le_bytes(length), u32::from_le_bytes(checksum));
     if length == 0 || length > LONGEST {
-        return Frame::End;
+        return Payload::End;
     }
     let mut payload = vec![0; length as usize];
     if from.read_exact(&mut payload).is_err() {
-        return Frame::End;
+        return Payload::End;
     }
-    let bytes = PREFIX as u64 + u64::from(length);
-    if crc32fast::hash(&payload) != checksum {
-        return Frame::Damaged(bytes);
+    if crc32fast::hash(&payload) == checksum {
+        Payload::Sound(payload)
+    } else {
+        Payload::Damaged(payload.len())
     }
-    match Record::decode(&payload) {
-        Ok(record) => Frame::Record(Box::new(record), bytes),
-        Err(_) => Frame::Damaged(bytes),
-    }
+}
+
+const fn size(payload: usize) -> u64 {
+    (PREFIX + payload) as u64
 }

@@ -11,7 +11,8 @@
 //!   start. Appending always begins a new segment. Bytes are handed to the operating system at once, which keeps them when
 //!   the process is killed; they are forced to the disk when a segment is full and at the end.
 //! - **Position** is saved before a segment is deleted, never after: a crash in between repeats rows, which their ids make
-//!   harmless, and loses none. A missing or damaged position, a missing segment and foreign files are tolerated.
+//!   harmless, and loses none. One that cannot be saved holds up the deleting and not the reading. A missing or damaged
+//!   position, a missing segment and foreign files are tolerated.
 //! - **Two processes**: each locks a slot of its own. A slot that nobody holds any more is adopted by whoever starts next.
 //! - **Full**: the cap counts all segments; the last part of it is kept for rows about money.
 
@@ -28,7 +29,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 
 use self::frame::Frame;
-use self::position::Position;
+use self::position::{Bookmark, Position};
 use crate::Error;
 use crate::record::Record;
 use crate::worth::Worth;
@@ -50,6 +51,9 @@ struct Log {
     tail: Option<Tail>,
     next: u64,
     position: Position,
+    bookmark: Bookmark,
+    /// Whether the position is newer than what is saved of it.
+    unsaved: bool,
     /// Segments of earlier processes that have not been counted yet.
     inherited: Vec<u64>,
 }
@@ -95,7 +99,8 @@ impl Spool {
         let (directory, lock) = slot::take(root)?;
         let found = segment::list(&directory).map_err(|source| Error::directory(&directory, source))?;
         let next = found.last().map_or(0, |(number, _)| number + 1);
-        let position = Position::load(&directory);
+        let (bookmark, position) =
+            Bookmark::open(&directory).map_err(|source| Error::directory(&directory, source))?;
         let inherited = found.iter().map(|(number, _)| *number).collect();
         let segments =
             found.into_iter().map(|(number, bytes)| (number, Segment { bytes, rows: 0 })).collect();
@@ -104,6 +109,8 @@ impl Spool {
             tail: None,
             next: next.max(position.segment + 1),
             position,
+            bookmark,
+            unsaved: false,
             inherited,
         });
         Ok(Self { root: root.to_owned(), directory, max_bytes, segment_bytes, log, _lock: lock })
@@ -300,10 +307,13 @@ impl Spool {
             log.tail = None;
             position = Position { segment: log.next, offset: 0 };
         }
+        // What has been delivered is not read again, whether or not that can be written down.
+        log.unsaved |= position != log.position;
+        log.position = position;
         let done: Vec<u64> = log.segments.range(..position.segment).map(|(number, _)| *number).collect();
-        if position != log.position {
-            position.save(&self.directory, !done.is_empty()).map_err(|source| self.failure(source))?;
-            log.position = position;
+        if log.unsaved {
+            log.bookmark.save(position, !done.is_empty()).map_err(|source| self.failure(source))?;
+            log.unsaved = false;
         }
         for number in done {
             segment::remove(&self.directory, number)

@@ -1,15 +1,19 @@
 //! Where reading goes on, kept across restarts.
 //!
-//! The file is replaced by a rename, so that it is the old one or the new one and never half of each. It may be lost or
-//! damaged: reading then begins at the oldest segment, and the rows that are delivered twice are recognised by their ids.
+//! Two lines of fixed length, written in turn and in place: the last good one counts, so that a line that was torn costs no
+//! more than the step before it. In place, because a position that needs a new block cannot be saved on a full disk, and then no
+//! segment could be deleted to make room on it. The file may be lost or damaged: reading then begins at the oldest segment,
+//! and the rows that are delivered twice are recognised by their ids.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::segment;
 
 const NAME: &str = "position";
+/// Bytes of a line: three numbers and a checksum, filled up with spaces.
+const LINE: usize = 80;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Position {
@@ -17,54 +21,105 @@ pub(super) struct Position {
     pub(super) offset: u64,
 }
 
+/// The file that a position is kept in.
+#[derive(Debug)]
+pub(super) struct Bookmark {
+    file: File,
+    /// How often it was written; the parity says which line is next.
+    turn: u64,
+}
+
 impl Position {
-    pub(super) fn load(directory: &Path) -> Self {
-        fs::read_to_string(directory.join(NAME)).ok().and_then(|text| Self::parse(&text)).unwrap_or_default()
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (position, checksum) = text.trim_end().rsplit_once(' ')?;
-        let (segment, offset) = position.split_once(' ')?;
-        let sound = u32::from_str_radix(checksum, 16).ok()? == crc32fast::hash(position.as_bytes());
-        sound.then_some(Self { segment: segment.parse().ok()?, offset: offset.parse().ok()? })
-    }
-
-    /// Saves the position; with `durably`, so that it survives a loss of power.
-    pub(super) fn save(self, directory: &Path, durably: bool) -> io::Result<()> {
-        let position = format!("{} {}", self.segment, self.offset);
-        let checksum = crc32fast::hash(position.as_bytes());
-        let temporary = directory.join("position.new");
-        let mut file = File::create(&temporary)?;
-        file.write_all(format!("{position} {checksum:08x}\n").as_bytes())?;
-        if durably {
-            file.sync_data()?;
-        }
-        fs::rename(temporary, directory.join(NAME))?;
-        if durably {
-            File::open(directory)?.sync_all()?;
-        }
-        Ok(())
-    }
-
     /// Where reading begins in a segment: behind what was read of it, or behind its header.
     pub(super) fn offset_in(self, number: u64) -> u64 {
         if number == self.segment { self.offset.max(segment::HEADER) } else { segment::HEADER }
     }
 }
 
+impl Bookmark {
+    /// Opens the file, and takes the space that it will ever need; the position in it.
+    pub(super) fn open(directory: &Path) -> io::Result<(Self, Position)> {
+        let path = directory.join(NAME);
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut text = [b' '; 2 * LINE];
+        let last = match file.read_exact(&mut text) {
+            Ok(()) => text.chunks(LINE).filter_map(parse).max_by_key(|(turn, _)| *turn),
+            Err(_) => None,
+        };
+        let (turn, position) = last.unwrap_or_default();
+        let mut bookmark = Self { file, turn };
+        // Both lines, so that the file never grows again.
+        bookmark.save(position, false)?;
+        bookmark.save(position, false)?;
+        Ok((bookmark, position))
+    }
+
+    /// Saves the position; with `durably`, so that it survives a loss of power.
+    pub(super) fn save(&mut self, position: Position, durably: bool) -> io::Result<()> {
+        let turn = self.turn + 1;
+        self.file.seek(SeekFrom::Start((turn % 2) * LINE as u64))?;
+        self.file.write_all(line(turn, position).as_bytes())?;
+        self.turn = turn;
+        if durably { self.file.sync_data() } else { Ok(()) }
+    }
+}
+
+fn line(turn: u64, position: Position) -> String {
+    let numbers = format!("{turn} {} {}", position.segment, position.offset);
+    let checked = format!("{numbers} {:08x}", crc32fast::hash(numbers.as_bytes()));
+    format!("{checked:<width$}\n", width = LINE - 1)
+}
+
+fn parse(line: &[u8]) -> Option<(u64, Position)> {
+    let (numbers, checksum) = std::str::from_utf8(line).ok()?.trim_end().rsplit_once(' ')?;
+    if u32::from_str_radix(checksum, 16).ok()? != crc32fast::hash(numbers.as_bytes()) {
+        return None;
+    }
+    let mut numbers = numbers.split(' ').map(|number| number.parse().ok());
+    let mut next = || numbers.next().flatten();
+    Some((next()?, Position { segment: next()?, offset: next()? }))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn load(directory: &Path) -> Position {
+        Bookmark::open(directory).unwrap().1
+    }
 
     #[test]
     fn a_position_survives_and_a_damaged_one_is_the_beginning() {
         let directory = tempfile::tempdir().unwrap();
-        let position = Position { segment: 7, offset: 123_456 };
-        position.save(directory.path(), true).unwrap();
-        assert_eq!(Position::load(directory.path()), position);
+        assert_eq!(load(directory.path()), Position::default());
+        for turn in 0..5 {
+            let position = Position { segment: 7 + turn, offset: u64::MAX - turn };
+            let (mut bookmark, _) = Bookmark::open(directory.path()).unwrap();
+            bookmark.save(position, true).unwrap();
+            assert_eq!(load(directory.path()), position);
+        }
         for damaged in ["", "7 123457 00000000\n", "7", "\u{fffd} 1 2 3"] {
             fs::write(directory.path().join(NAME), damaged).unwrap();
-            assert_eq!(Position::load(directory.path()), Position::default(), "{damaged:?}");
+            assert_eq!(load(directory.path()), Position::default(), "{damaged:?}");
         }
+    }
+
+    #[test]
+    fn a_torn_line_costs_one_step_and_the_file_does_not_grow() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join(NAME);
+        let (mut bookmark, _) = Bookmark::open(directory.path()).unwrap();
+        let at = |offset| Position { segment: 3, offset };
+        for offset in 1..=4 {
+            bookmark.save(at(offset), false).unwrap();
+        }
+        let mut text = fs::read(&file).unwrap();
+        assert_eq!(text.len(), 2 * LINE);
+        let last = usize::try_from(bookmark.turn % 2).unwrap() * LINE;
+        text[last + 2] ^= 1;
+        fs::write(&file, text).unwrap();
+        assert_eq!(load(directory.path()), at(3));
     }
 }

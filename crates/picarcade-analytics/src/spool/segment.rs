@@ -5,7 +5,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use super::Segment;
-use super::frame::{self, Frame};
+use super::frame;
 
 /// What a segment begins with: the format and its version.
 const MAGIC: &[u8; 8] = b"PICSPL01";
@@ -85,15 +85,11 @@ pub(super) fn survey(directory: &Path, number: u64, from: u64) -> io::Result<Seg
     seek_to(&mut file, from)?;
     let mut reader = BufReader::with_capacity(1 << 16, &file);
     let (mut rows, mut at, mut sound) = (0, from, from);
-    loop {
-        match frame::next(&mut reader) {
-            Frame::Record(_, bytes) => {
-                rows += 1;
-                at += bytes;
-                sound = at;
-            }
-            Frame::Damaged(bytes) => at += bytes,
-            Frame::End => break,
+    while let Some((is_sound, bytes)) = frame::skip(&mut reader) {
+        at += bytes;
+        if is_sound {
+            rows += 1;
+            sound = at;
         }
     }
     if sound < length {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use picarcade_analytics::{ClassificationEvent, Config, Counters, Event, Recorder, SqliteStore, Store};
@@ -29,6 +28,18 @@ fn again(test: &str, directory: &Path, prepare: &str) -> Child {
         .unwrap()
 }
 
+/// The same in a mount namespace of its own.
+fn unshared(test: &str, directory: &Path, prepare: &str) -> Child {
+    let binary = std::env::current_exe().unwrap();
+    Command::new("unshare")
+        .args(["--user", "--mount", "--map-root-user", "sh", "-c"])
+        .args([&format!("{prepare} exec \"$0\" --exact {test} --nocapture"), binary.to_str().unwrap()])
+        .env(DIRECTORY, directory)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
 fn config(directory: &Path) -> Config {
     Config {
         spool_dir: Some(directory.join("spool")),
@@ -42,14 +53,23 @@ fn config(directory: &Path) -> Config {
 }
 
 /// A count that another process may read at any time.
-fn report(directory: &Path, kept: u64) {
-    let temporary = directory.join("report.new");
+fn report(directory: &Path, id: u32, kept: u64) {
+    let temporary = directory.join(format!("new-report-{id}"));
     std::fs::write(&temporary, kept.to_string()).unwrap();
-    std::fs::rename(temporary, directory.join("report")).unwrap();
+    std::fs::rename(temporary, directory.join(format!("report-{id}"))).unwrap();
 }
 
-fn reported(directory: &Path) -> u64 {
-    std::fs::read_to_string(directory.join("report")).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+fn reported(directory: &Path, id: u32) -> u64 {
+    let text = std::fs::read_to_string(directory.join(format!("report-{id}")));
+    text.ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+fn reported_by_all(directory: &Path) -> u64 {
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    names
+        .filter_map(|name| name.to_str()?.strip_prefix("report-")?.parse().ok())
+        .map(|id| reported(directory, id))
+        .sum()
 }
 
 async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Counters {
@@ -118,26 +138,32 @@ mod unsteady {
     }
 }
 
+/// Two processes over one directory and one database, both killed in the middle of whatever they are doing, again and again.
 #[tokio::test]
 async fn what_was_committed_or_spooled_survives_kill_9() {
     if let Some(directory) = directory() {
         record_until_killed(&directory).await;
     }
+    const TEST: &str = "process::what_was_committed_or_spooled_survives_kill_9";
     let home = tempfile::tempdir().unwrap();
     let directory = home.path();
-    let mut kept = 0;
+    // Made here: two that make it at once may be in each other's way.
+    SqliteStore::open(&directory.join("data")).await.unwrap().close().await;
     for round in 1..=3 {
-        let mut child = again("process::what_was_committed_or_spooled_survives_kill_9", directory, "");
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while reported(directory) < kept + 3_000 {
-            assert!(Instant::now() < deadline, "round {round}: {}", reported(directory));
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        let mut children = [again(TEST, directory, ""), again(TEST, directory, "")];
+        let deadline = Instant::now() + Duration::from_secs(120);
+        for child in &mut children {
+            // The shell has become the process itself: the id is the same.
+            while reported(directory, child.id()) < 1_500 {
+                assert!(Instant::now() < deadline, "round {round}: {}", reported(directory, child.id()));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // SIGKILL, in the middle of whatever it is doing.
+            child.kill().unwrap();
+            child.wait().unwrap();
         }
-        // SIGKILL, in the middle of whatever it is doing.
-        child.kill().unwrap();
-        child.wait().unwrap();
-        kept = reported(directory);
     }
+    let kept = reported_by_all(directory);
     let store = SqliteStore::open(&directory.join("data")).await.unwrap();
     let recorder = Recorder::try_start(Arc::new(store), config(directory)).unwrap();
     recorder.record(Event::Cost(cost("sentinel", None)));
@@ -153,12 +179,11 @@ async fn what_was_committed_or_spooled_survives_kill_9() {
             .await
             .unwrap();
     assert_eq!(rows, distinct, "some came twice");
-    assert!(rows as u64 >= kept, "{rows} of at least {kept}");
+    assert!(kept >= 6 * 1_500 && rows as u64 >= kept, "{rows} of at least {kept}");
 }
 
 async fn record_until_killed(directory: &Path) -> ! {
-    let before = reported(directory);
-    let run = fastrand::u64(..);
+    let id = std::process::id();
     let store = SqliteStore::open(&directory.join("data")).await.unwrap();
     let store = unsteady::Unsteady(store, 0.into());
     let recorder = Recorder::try_start(Arc::new(store) as Arc<dyn Store>, config(directory)).unwrap();
@@ -166,7 +191,7 @@ async fn record_until_killed(directory: &Path) -> ! {
     loop {
         for _ in 0..50 {
             recorder.record(Event::Classification(ClassificationEvent {
-                prompt: format!("{run} {n}").into(),
+                prompt: format!("{id} {n}").into(),
                 ..classification("u")
             }));
             n += 1;
@@ -174,34 +199,30 @@ async fn record_until_killed(directory: &Path) -> ! {
         until(&recorder, |counters| counters.queued < 2_000).await;
         // What was found in the spool has been reported by the one who put it there.
         let counters = recorder.counters();
-        report(
-            directory,
-            before + (counters.committed + counters.spooled).saturating_sub(counters.recovered),
-        );
+        report(directory, id, (counters.committed + counters.spooled).saturating_sub(counters.recovered));
     }
 }
 
-/// A limit on the size of files makes the operating system refuse to write on, in the middle of a frame.
+/// A file system of 300 KB, where this process may mount one; else a limit on the size of files, which makes the operating
+/// system refuse to write on in the same way, in the middle of a frame.
 #[tokio::test]
 async fn a_disk_that_is_full_costs_observations_and_no_money() {
     if let Some(directory) = directory() {
         fill_the_disk(&directory).await;
         return;
     }
+    const TEST: &str = "process::a_disk_that_is_full_costs_observations_and_no_money";
     let home = tempfile::tempdir().unwrap();
+    let mount = format!("mount -t tmpfs -o size=300k,nr_inodes=64 tmpfs {} && ", home.path().display());
+    let may_mount = Command::new("unshare")
+        .args(["--user", "--mount", "--map-root-user", "sh", "-c", &format!("{mount} true")])
+        .status()
+        .is_ok_and(|status| status.success());
     // In blocks of 512 bytes, or of 1024 in some shells.
-    let prepare = "trap '' XFSZ; ulimit -f 128;";
+    let limit = "trap '' XFSZ; ulimit -f 128;";
     let mut child =
-        again("process::a_disk_that_is_full_costs_observations_and_no_money", home.path(), prepare);
-    assert!(child.wait().unwrap().success());
-    // Without the limit, what is there comes back whole.
-    let store = Flaky::new();
-    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(home.path())).unwrap();
-    recorder.record(Event::Cost(cost("sentinel", None)));
-    recorder.flush().await;
-    let counters = until(&recorder, |counters| counters.spooled == 0).await;
-    assert_eq!(counters.recovered, reported(home.path()), "{counters:?}");
-    assert_eq!(store.inner.rows().len() as u64, counters.recovered + 1);
+        if may_mount { unshared(TEST, home.path(), &mount) } else { again(TEST, home.path(), limit) };
+    assert!(child.wait().unwrap().success(), "on a file system of its own: {may_mount}");
 }
 
 async fn fill_the_disk(directory: &Path) {
@@ -209,7 +230,7 @@ async fn fill_the_disk(directory: &Path) {
     store.set_down(true);
     // One segment, so that the limit on a file is one on all.
     let config = Config { spool_segment_bytes: 64 << 20, queue_rows: 20_000, ..config(directory) };
-    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config).unwrap();
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config.clone()).unwrap();
     for n in 0..2_000 {
         recorder.record(Event::Classification(classification("u")));
         if n % 10 == 0 {
@@ -228,19 +249,29 @@ async fn fill_the_disk(directory: &Path) {
             .iter()
             .all(|dropped| dropped.table.unwrap().as_str() == "intent_classification_logs")
     );
-    // The rows about money that found no room on disk wait in memory, and arrive.
+    // The rows about money that found no room on disk wait in memory, and arrive; so do those on the full disk, once.
     store.set_down(false);
     let counters = until(&recorder, |counters| counters.queued == 0 && counters.spooled == 0).await;
     let money = store.inner.rows().iter().filter(|row| matches!(row.event, Event::Cost(_))).count();
     assert_eq!(money, 200, "{counters:?}");
-    assert!(store.writes.load(Ordering::Relaxed) > 0);
+    assert_eq!(store.inner.rows().len() as u64, counters.committed, "{counters:?}");
+    assert_eq!(counters.committed + counters.dropped, 2_200, "{counters:?}");
+    // The disk gets its space back.
+    until(&recorder, |counters| counters.spooled_bytes < 1_000).await;
 
-    // And now with rows left behind.
+    // And now with rows left behind, on a disk that is still full when the next process starts.
     store.set_down(true);
     for _ in 0..2_000 {
         recorder.record(Event::Classification(classification("u")));
     }
-    let counters = recorder.shutdown(Duration::from_millis(100)).await;
-    assert!(counters.is_balanced() && counters.spooled > 0 && counters.queued == 0, "{counters:?}");
-    report(directory, counters.spooled);
+    let left = recorder.shutdown(Duration::from_millis(100)).await;
+    assert!(left.is_balanced() && left.spooled > 0 && left.queued == 0, "{left:?}");
+    drop(recorder);
+    let store = Flaky::new();
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config).unwrap();
+    recorder.record(Event::Cost(cost("sentinel", None)));
+    recorder.flush().await;
+    let counters = until(&recorder, |counters| counters.spooled == 0 && counters.queued == 0).await;
+    assert_eq!((counters.recovered, counters.dropped), (left.spooled, 0), "{counters:?}");
+    assert_eq!(store.inner.rows().len() as u64, counters.recovered + 1);
 }

@@ -248,3 +248,28 @@ async fn a_store_that_is_slow_is_relieved_by_the_spool() {
     until(&recorder, |counters| counters.committed == 10_000).await;
     assert_eq!(store.inner.rows().len(), 10_000);
 }
+
+#[tokio::test(start_paused = true)]
+async fn replay_stays_behind_live_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    spool(directory.path(), 1_000).await;
+    let store = Flaky::gated();
+    let recorder =
+        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).unwrap();
+    let counters = until(&recorder, |counters| counters.recovered == 1_000).await;
+    let before = counters.spooled;
+    // As many live rows as the writer can take, at any time: 24 batches.
+    for n in 0..24 {
+        for m in 0..60 {
+            recorder.record(mixed(n * 60 + m));
+        }
+        store.gate.as_ref().unwrap().add_permits(1);
+        until(&recorder, |counters| counters.committed >= (n as u64 + 1) * 50).await;
+    }
+    let counters = recorder.counters();
+    let replayed = before - counters.spooled;
+    // Every eighth batch, and the first one, which may have come before there were live rows.
+    assert!((50..=250).contains(&replayed), "{counters:?}");
+    store.gate.as_ref().unwrap().add_permits(1_000_000);
+    until(&recorder, |counters| counters.spooled == 0 && counters.queued == 0).await;
+}

@@ -192,26 +192,66 @@ impl Event {
         }
     }
 
-    /// Bytes that the event keeps on the heap, for the queue's bound. JSON metrics count a flat 256.
+    /// Bytes that the event keeps on the heap, for the queue's bound. What several events share counts for each of them.
     pub fn heap_bytes(&self) -> usize {
-        let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         match self {
-            Self::Classification(e) => e.user_id.len() + e.prompt.len() + e.model.len(),
+            Self::Classification(e) => {
+                e.user_id.len()
+                    + e.prompt.len()
+                    + e.model.len()
+                    + [&e.classified_workflow, &e.circuit_breaker_state, &e.source]
+                        .map(word)
+                        .iter()
+                        .sum::<usize>()
+            }
             Self::Cost(e) => {
                 e.user_id.len()
                     + e.model_used.len()
                     + e.generation_id.as_ref().map_or(0, |id| id.len())
-                    + text(&e.error_message)
+                    + word(&e.operation_type)
+                    + text(e.error_message.as_ref())
             }
             Self::ModelSelection(e) => {
                 e.user_id.len()
                     + e.generation_id.len()
                     + e.selected_model.len()
                     + e.fallback_models.iter().map(|m| m.len() + size_of::<Arc<str>>()).sum::<usize>()
-                    + text(&e.error_message)
+                    + word(&e.workflow_type)
+                    + text(e.error_message.as_ref())
             }
-            Self::SystemPerformance(_) => 256,
-            Self::Outcome(e) => e.user_id.len() + e.generation_id.len() + text(&e.error_message),
+            Self::SystemPerformance(e) => {
+                [&e.component, &e.metric, &e.status].map(word).iter().sum::<usize>() + json(&e.metrics)
+            }
+            Self::Outcome(e) => e.user_id.len() + e.generation_id.len() + text(e.error_message.as_ref()),
         }
+    }
+}
+
+/// A literal keeps nothing on the heap.
+fn word(word: &Word) -> usize {
+    match word {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(text) => text.capacity(),
+    }
+}
+
+fn text(text: Option<&String>) -> usize {
+    text.map_or(0, String::capacity)
+}
+
+/// About what a JSON value takes; fields of an object have nodes of a tree around them.
+fn json(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    const NODE: usize = 32;
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.capacity(),
+        Value::Array(values) => values.iter().map(|value| size_of::<Value>() + json(value)).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| {
+                key.capacity() + size_of::<String>() + size_of::<Value>() + NODE + json(value)
+            })
+            .sum(),
     }
 }

@@ -4,6 +4,8 @@
 //! while a slow database holds a batch. Rows are in the order of their sequence numbers; a batch that could not be
 //! delivered is put back to its place, so that the front is always the oldest row and "everything accepted before now has
 //! left" is one comparison.
+//!
+//! Rows are boxed: what is done under the lock moves pointers. [`Slots`] are opened to a [`Batch`] outside of it.
 
 use std::collections::VecDeque;
 
@@ -12,12 +14,19 @@ use crate::worth::Worth;
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    rows: VecDeque<(u64, Record)>,
+    rows: VecDeque<Slot>,
     bytes: usize,
     taken: Vec<Taken>,
     next: u64,
     max_rows: usize,
     max_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    sequence: u64,
+    bytes: usize,
+    record: Box<Record>,
 }
 
 /// The account of a batch that is on its way.
@@ -28,13 +37,29 @@ struct Taken {
     bytes: usize,
 }
 
-/// Rows taken from the queue. Give it back to [`Queue::settle`] or [`Queue::put_back`].
+/// Rows taken from the queue. [`open`](Self::open) them, and give the batch back to [`Queue::settle`] or [`Queue::put_back`].
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Slots {
+    slots: Vec<Slot>,
+    first: u64,
+}
+
+/// Rows on their way.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) records: Vec<Record>,
     /// As many as records: where each belongs.
     sequences: Vec<u64>,
     first: u64,
+}
+
+impl Slots {
+    pub(crate) fn open(self) -> Batch {
+        let Self { slots, first } = self;
+        let (sequences, records) = slots.into_iter().map(|slot| (slot.sequence, *slot.record)).unzip();
+        Batch { records, sequences, first }
+    }
 }
 
 impl Batch {
@@ -57,42 +82,39 @@ impl Queue {
         Self { rows: VecDeque::new(), bytes: 0, taken: Vec::new(), next: 0, max_rows, max_bytes }
     }
 
-    /// Takes the row in, or gives it back when there is no room for a row of its worth.
-    #[allow(clippy::result_large_err, reason = "the caller frees the row outside the lock")]
-    pub(crate) fn offer(&mut self, record: Record) -> Result<(), Record> {
+    /// Takes the row of so many bytes in, or gives it back when there is no room for a row of its worth.
+    pub(crate) fn offer(&mut self, record: Box<Record>, bytes: usize) -> Result<(), Box<Record>> {
         let worth = Worth::of(&record.event);
-        let bytes = record.bytes();
         let room = (self.held_rows() as u64) < worth.share(self.max_rows as u64)
             && (self.held_bytes() + bytes) as u64 <= worth.share(self.max_bytes as u64);
         if !room {
             return Err(record);
         }
-        self.rows.push_back((self.next, record));
+        self.rows.push_back(Slot { sequence: self.next, bytes, record });
         self.next += 1;
         self.bytes += bytes;
         Ok(())
     }
 
     /// The oldest rows, at most `max_rows` of them and, but for a single larger row, `max_bytes`.
-    pub(crate) fn take(&mut self, max_rows: usize, max_bytes: usize) -> Option<Batch> {
+    pub(crate) fn take(&mut self, max_rows: usize, max_bytes: usize) -> Option<Slots> {
         let (mut count, mut bytes) = (0, 0);
-        for (_, record) in self.rows.iter().take(max_rows) {
-            let more = record.bytes();
-            if count > 0 && bytes + more > max_bytes {
+        for slot in self.rows.iter().take(max_rows) {
+            if count > 0 && bytes + slot.bytes > max_bytes {
                 break;
             }
             count += 1;
-            bytes += more;
+            bytes += slot.bytes;
         }
-        let first = self.rows.front().map(|(sequence, _)| *sequence)?;
-        let (sequences, records) = self.rows.drain(..count).unzip();
+        let first = self.rows.front()?.sequence;
+        let slots = self.rows.drain(..count).collect();
         self.bytes -= bytes;
         self.taken.push(Taken { first, rows: count, bytes });
         // A burst should not be paid for in memory for ever.
         if self.rows.is_empty() && self.rows.capacity() > 4_096 {
             self.rows.shrink_to(1_024);
         }
-        Some(Batch { records, sequences, first })
+        Some(Slots { slots, first })
     }
 
     /// The batch has found its place elsewhere.
@@ -103,11 +125,14 @@ impl Queue {
     /// What is left of a batch returns to where it was.
     pub(crate) fn put_back(&mut self, batch: Batch) {
         self.settle(&batch);
-        let Some(first) = batch.sequences.first() else { return };
-        let at = self.rows.partition_point(|(sequence, _)| sequence < first);
-        self.bytes += batch.records.iter().map(Record::bytes).sum::<usize>();
+        let Some(&first) = batch.sequences.first() else { return };
+        let at = self.rows.partition_point(|slot| slot.sequence < first);
         let after = self.rows.split_off(at);
-        self.rows.extend(batch.sequences.into_iter().zip(batch.records));
+        for (sequence, record) in batch.sequences.into_iter().zip(batch.records) {
+            let bytes = record.bytes();
+            self.bytes += bytes;
+            self.rows.push_back(Slot { sequence, bytes, record: Box::new(record) });
+        }
         self.rows.extend(after);
     }
 
@@ -142,7 +167,7 @@ impl Queue {
 
     /// Whether no row below `watermark` is waiting.
     pub(crate) fn is_empty_below(&self, watermark: u64) -> bool {
-        self.rows.front().is_none_or(|(sequence, _)| *sequence >= watermark)
+        self.rows.front().is_none_or(|slot| slot.sequence >= watermark)
     }
 
     /// Whether every row below `watermark` has left for good.
@@ -172,6 +197,11 @@ mod tests {
         )
     }
 
+    fn offer(queue: &mut Queue, record: Record) -> bool {
+        let bytes = record.bytes();
+        queue.offer(Box::new(record), bytes).is_ok()
+    }
+
     fn hit() -> Record {
         Record::new(
             0,
@@ -196,29 +226,29 @@ mod tests {
     #[test]
     fn the_last_part_is_kept_for_money() {
         let mut queue = Queue::new(10, usize::MAX);
-        let hits = (0..20).filter(|_| queue.offer(hit()).is_ok()).count();
-        let money = (0..20).filter(|_| queue.offer(record(1)).is_ok()).count();
+        let hits = (0..20).filter(|_| offer(&mut queue, hit())).count();
+        let money = (0..20).filter(|_| offer(&mut queue, record(1))).count();
         assert_eq!((hits, money), (8, 2));
     }
 
     #[test]
     fn taken_rows_still_fill_the_queue() {
         let mut queue = Queue::new(2, usize::MAX);
-        queue.offer(record(1)).unwrap();
-        queue.offer(record(1)).unwrap();
-        let batch = queue.take(2, usize::MAX).unwrap();
-        assert!(queue.offer(record(1)).is_err());
+        assert!(offer(&mut queue, record(1)));
+        assert!(offer(&mut queue, record(1)));
+        let batch = queue.take(2, usize::MAX).unwrap().open();
+        assert!(!offer(&mut queue, record(1)));
         assert!(!queue.is_settled_below(2));
         queue.settle(&batch);
         assert!(queue.is_settled_below(2));
-        queue.offer(record(1)).unwrap();
+        assert!(offer(&mut queue, record(1)));
     }
 
     #[test]
     fn a_row_larger_than_a_batch_still_leaves() {
         let mut queue = Queue::new(10, 1 << 20);
-        queue.offer(record(5_000)).unwrap();
-        assert_eq!(queue.take(10, 100).unwrap().records.len(), 1);
+        assert!(offer(&mut queue, record(5_000)));
+        assert_eq!(queue.take(10, 100).unwrap().open().records.len(), 1);
     }
 
     #[derive(Debug, Clone)]
@@ -249,11 +279,11 @@ mod tests {
             let mut next = 0;
             for step in steps {
                 match step {
-                    Step::Offer(size) => if queue.offer(record(size)).is_ok() {
+                    Step::Offer(size) => if offer(&mut queue, record(size)) {
                         waiting.push(next);
                         next += 1;
                     },
-                    Step::Take(rows, bytes) => if let Some(batch) = queue.take(rows, bytes) {
+                    Step::Take(rows, bytes) => if let Some(batch) = queue.take(rows, bytes).map(Slots::open) {
                         let taken = batch.sequences.clone();
                         prop_assert_eq!(taken.len(), batch.records.len());
                         prop_assert_eq!(&taken[..], &waiting[..taken.len()]);

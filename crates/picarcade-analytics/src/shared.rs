@@ -1,7 +1,7 @@
 //! What the recorder's handles and its background task share.
 //!
 //! One short lock guards the queue and the ledger together: an offer costs an uncontended lock and a push. Nothing awaits,
-//! writes or allocates a batch while holding it.
+//! writes or moves rows while holding it, only pointers to them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -71,12 +71,15 @@ impl Shared {
 
     /// Takes the row in or counts it as dropped; wakes whoever has to act on it.
     pub(crate) fn offer(&self, record: Record) {
+        // Before the lock: the size of what is in the row, and its allocation.
+        let bytes = record.bytes();
+        let record = Box::new(record);
         let refused;
         let (full_batch, pressed);
         {
             let mut state = self.state.lock();
             let before = (state.has_batch(&self.config), state.queue.is_pressed());
-            refused = state.offer(record);
+            refused = state.offer(record, bytes);
             let after = (state.has_batch(&self.config), state.queue.is_pressed());
             (full_batch, pressed) = (!before.0 && after.0, !before.1 && after.1);
         }
@@ -171,13 +174,13 @@ impl Shared {
 }
 
 impl State {
-    fn offer(&mut self, record: Record) -> Option<Record> {
+    fn offer(&mut self, record: Box<Record>, bytes: usize) -> Option<Box<Record>> {
         let table = record.event.table();
         if self.closed {
             self.ledger.refuse(table, DropReason::Closed);
             return Some(record);
         }
-        match self.queue.offer(record) {
+        match self.queue.offer(record, bytes) {
             Ok(()) => {
                 self.ledger.accept();
                 None

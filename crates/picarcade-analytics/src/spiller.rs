@@ -69,11 +69,12 @@ impl Spiller {
     /// Moves one batch; whether all of it found room or was given up.
     async fn spill(&self) -> bool {
         let config = &self.shared.config;
-        let Some(batch) = self.shared.lock().queue.take(config.batch_rows, config.batch_bytes) else {
+        let Some(slots) = self.shared.lock().queue.take(config.batch_rows, config.batch_bytes) else {
             return false;
         };
         let spool = Arc::clone(&self.spool);
         let appended = blocking(move || {
+            let batch = slots.open();
             let appended = spool.append(&batch.records);
             (batch, appended)
         })

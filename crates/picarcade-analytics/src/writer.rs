@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::dead_letter::DeadLetters;
 use crate::ledger::{DropReason, Place};
-use crate::queue::Batch;
+use crate::queue::{Batch, Slots};
 use crate::record::Record;
 use crate::retry::Backoff;
 use crate::shared::Shared;
@@ -83,7 +83,7 @@ async fn keep(shared: &Shared, store: &dyn Store) {
 /// Nothing is left that could take the rows still in memory.
 fn abandon(shared: &Shared) {
     let mut state = shared.lock();
-    while let Some(batch) = state.queue.take(usize::MAX, usize::MAX) {
+    while let Some(batch) = state.queue.take(usize::MAX, usize::MAX).map(Slots::open) {
         state.queue.settle(&batch);
         for record in &batch.records {
             state.ledger.drop_rows(Place::Queue, Some(record.event.table()), DropReason::Closed, 1);
@@ -176,12 +176,14 @@ impl Writer {
         if due {
             self.due = now + config.flush_interval;
         }
-        let mut state = self.shared.lock();
-        if due || state.has_batch(config) {
+        let slots = {
+            let mut state = self.shared.lock();
+            if !(due || state.has_batch(config)) {
+                return None;
+            }
             state.queue.take(config.batch_rows, config.batch_bytes)
-        } else {
-            None
-        }
+        };
+        slots.map(Slots::open)
     }
 
     async fn write_live(&mut self, mut batch: Batch) {
@@ -329,7 +331,7 @@ impl Writer {
                 self.shared.lock().queue.take(config.batch_rows, config.batch_bytes)
             };
             let Some(batch) = batch else { break };
-            self.write_live(batch).await;
+            self.write_live(batch.open()).await;
             if let Some(at) = self.retry_at {
                 // Without a spool the rows have nowhere else to go: try again while there is time.
                 tokio::select! {

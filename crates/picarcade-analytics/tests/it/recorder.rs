@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use picarcade_analytics::{
     ClassificationEvent, Config, CostEvent, Counters, DropReason, Event, HashKey, MemoryStore, Privacy,
-    Recorder, Store, Table,
+    Recorder, Store, SystemPerformanceEvent, Table,
 };
 
 use crate::events::{classification, cost, mixed};
@@ -56,6 +56,59 @@ async fn a_row_waits_no_longer_than_the_interval() {
     recorder.record(mixed(3));
     until(&recorder, |counters| counters.committed == 1).await;
     assert!(started.elapsed() <= interval + Duration::from_millis(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_full_by_its_bytes_too() {
+    let store = Flaky::new();
+    let recorder = Recorder::start(
+        Arc::clone(&store) as Arc<dyn Store>,
+        Config { batch_bytes: 10_000, flush_interval: Duration::from_secs(3_600), ..config() },
+    );
+    for _ in 0..10 {
+        recorder.record(Event::Classification(ClassificationEvent {
+            prompt: "x".repeat(2_000).into(),
+            ..classification("u")
+        }));
+    }
+    // Two batches of four rows; what is left waits for the interval.
+    let counters = until(&recorder, |counters| counters.committed > 0).await;
+    assert!(counters.committed >= 4, "{counters:?}");
+    until(&recorder, |counters| counters.committed == 8).await;
+    assert_eq!(store.writes.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_bounded_whatever_is_in_the_rows() {
+    let store = Flaky::gated();
+    let bytes = 1 << 20;
+    let recorder = Recorder::start(
+        Arc::clone(&store) as Arc<dyn Store>,
+        Config { queue_bytes: bytes, queue_rows: 50_000, ..config() },
+    );
+    let text = "x".repeat(10_000);
+    for n in 0..500 {
+        recorder.record(match n % 3 {
+            0 => Event::SystemPerformance(SystemPerformanceEvent {
+                component: "c".into(),
+                metric: "m".into(),
+                value: 0.0,
+                status: "healthy".into(),
+                metrics: serde_json::json!({ "deep": [{ "in": text }] }),
+            }),
+            1 => Event::Classification(ClassificationEvent {
+                source: text.clone().into(),
+                ..classification("u")
+            }),
+            _ => Event::Cost(CostEvent { error_message: Some(text.clone()), ..cost("u", None) }),
+        });
+    }
+    let counters = recorder.counters();
+    assert!(counters.is_balanced() && counters.dropped > 350, "{counters:?}");
+    assert!(
+        counters.queued * 10_000 <= bytes as u64 && counters.queued_bytes <= bytes as u64,
+        "{counters:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -218,6 +271,27 @@ async fn shutdown_keeps_its_deadline_and_spools_the_rest() {
     let counters = until(&recorder, |counters| counters.committed == 400).await;
     assert_eq!((counters.recovered, counters.spooled), (400, 0));
     assert_eq!(store.inner.rows().len(), 400);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_of_a_full_queue_loses_nothing() {
+    for away in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let with_spool = Config { spool_dir: Some(directory.path().to_owned()), ..config() };
+        let store = Flaky::new();
+        store.set_down(away);
+        let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool).unwrap();
+        // The writer has not run yet: the queue is as full as it gets.
+        for n in 0..2_000 {
+            recorder.record(Event::Cost(cost("u", Some(n))));
+        }
+        let full = recorder.counters();
+        assert_eq!((full.queued, full.dropped), (1_000, 1_000), "{full:?}");
+        let counters = recorder.shutdown(Duration::from_secs(5)).await;
+        assert!(counters.is_balanced() && counters.queued == 0 && counters.dropped == 1_000, "{counters:?}");
+        let (committed, spooled) = if away { (0, 1_000) } else { (1_000, 0) };
+        assert_eq!((counters.committed, counters.spooled), (committed, spooled), "{counters:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,14 +13,21 @@ use crate::database::{MIGRATION_TABLE, Retention};
 use crate::{Error, SchemaState};
 
 /// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "tables", include_str!("../../migrations/postgres/0001_tables.sql")),
     (2, "outcomes and sessions", include_str!("../../migrations/postgres/0002_outcomes_and_sessions.sql")),
     (3, "rollups", include_str!("../../migrations/postgres/0003_rollups.sql")),
+    (4, "age of outcomes", include_str!("../../migrations/postgres/0004_outcome_age.sql")),
 ];
 
 /// How long a connection that is given back may take to answer.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// For how long an idle connection is taken to be alive without asking.
+const TRUSTED: Duration = Duration::from_secs(1);
+
+/// How long a migration waits for a lock: for another one to end, or for whoever holds a table that it changes.
+const MIGRATION_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How to reach a PostgreSQL database, and how long to wait for it. `Debug` shows neither user nor password.
 #[derive(Clone)]
@@ -28,6 +35,9 @@ pub struct PostgresOptions {
     connect: PgConnectOptions,
     /// Most connections; each is opened when it is needed.
     pub max_connections: u32,
+    /// The longest that [`PostgresStore::connect_with`](super::PostgresStore::connect_with) waits for the server before it goes
+    /// on without it.
+    pub connect_timeout: Duration,
     /// The longest wait for a connection.
     pub acquire_timeout: Duration,
     /// The longest that one statement may take, here and on the server.
@@ -69,6 +79,7 @@ impl PostgresOptions {
         Ok(Self {
             connect,
             max_connections: 4,
+            connect_timeout: Duration::from_secs(2),
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(3),
@@ -92,6 +103,16 @@ pub(super) fn pool(options: &PostgresOptions) -> PgPool {
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
         .idle_timeout(Duration::from_mins(5))
+        // One that was in use a moment ago has shown that it lives.
+        .test_before_acquire(false)
+        .before_acquire(|connection, its| {
+            Box::pin(async move {
+                if its.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         // A connection comes back after its statement was given up, too: one that does not answer must not stay in the
         // pool's count until the network notices.
         .after_release(move |connection, _| {
@@ -169,7 +190,11 @@ pub(super) async fn migrate(options: &PostgresOptions) -> Result<()> {
         tokio::time::timeout(options.statement_timeout, PgConnection::connect_with(&options.connect));
     let mut connection = connected.await.map_err(|_| Error::Timeout)?.map_err(error)?;
     let mut transaction = connection.begin().await.map_err(error)?;
-    let lock = format!("DEALLOCATE ALL; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_MIGRATION})");
+    let patience = MIGRATION_PATIENCE.as_millis();
+    let lock = format!(
+        "DEALLOCATE ALL; SET LOCAL lock_timeout = {patience};
+         SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_MIGRATION})"
+    );
     sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(error)?;
     let migrated = migrator().run_direct(None, &mut *transaction, false).await;
     let ahead = matches!(migrated, Err(MigrateError::VersionMissing(_)));

@@ -45,59 +45,103 @@ pub(super) async fn mark_late(connection: &mut PgConnection, batch: &[Record]) -
     Ok(())
 }
 
+/// Housekeeping, step by step. A step that fails leaves the next ones their turn: a roll-up that cannot be read must not keep
+/// partitions from being made. What failed first is the error.
 pub(super) async fn maintain(
     pool: &PgPool,
     options: &PostgresOptions,
     now: i64,
 ) -> Result<Maintained, Error> {
     let mut done = Maintained::default();
-    let closed = minute_of(now);
-
-    let mut transaction = begin(pool, options).await?;
-    if !is_keeper(&mut transaction).await? {
+    let Some(now) = announce(pool, options, now).await? else {
         done.elsewhere = true;
         return Ok(done);
+    };
+    let steps = [
+        partitions(pool, options, now, &mut done).await,
+        roll_ups(pool, options, minute_of(now), &mut done).await,
+        outcomes(pool, options, &mut done).await,
+        retire(pool, options, now, &mut done).await,
+    ];
+    steps.into_iter().collect::<Result<(), _>>()?;
+    Ok(done)
+}
+
+/// Says where the watermark is going; the time to keep house for, or `None` when another instance does.
+///
+/// A clock that is ahead of the database's is not believed: it would retire what is not old.
+async fn announce(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<Option<i64>, Error> {
+    let mut transaction = begin(pool, options).await?;
+    if !is_keeper(&mut transaction).await? {
+        return Ok(None);
     }
+    let clock = query("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8");
+    let now = now.min(column(&clock.fetch_one(&mut *transaction).await.map_err(error)?, 0)?);
     query(
         "INSERT INTO rollup_state (one, frontier) VALUES (true, $1)
          ON CONFLICT (one) DO UPDATE SET frontier = greatest(rollup_state.frontier, $1)",
     )
-    .bind(closed)
+    .bind(minute_of(now))
     .execute(&mut *transaction)
     .await
     .map_err(error)?;
     transaction.commit().await.map_err(error)?;
+    Ok(Some(now))
+}
 
+async fn partitions(
+    pool: &PgPool,
+    options: &PostgresOptions,
+    now: i64,
+    done: &mut Maintained,
+) -> Result<(), Error> {
+    done.partitions_made = partition::make_ahead(pool, options, now).await?;
+    if let Some(before) = before(options.retention.events, now) {
+        done.retired = partition::drop_before(pool, options, before).await?;
+    }
+    Ok(())
+}
+
+async fn roll_ups(
+    pool: &PgPool,
+    options: &PostgresOptions,
+    closed: i64,
+    done: &mut Maintained,
+) -> Result<(), Error> {
     let mut transaction = begin(pool, options).await?;
     let wait = format!("SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_WRITERS})");
     sqlx::raw_sql(AssertSqlSafe(wait)).execute(&mut *transaction).await.map_err(error)?;
     transaction.commit().await.map_err(error)?;
-
     loop {
         let mut transaction = begin(pool, options).await?;
         if !is_keeper(&mut transaction).await? {
             done.elsewhere = true;
-            return Ok(done);
+            return Ok(());
         }
         let rolled_up = roll_up(&mut transaction, closed).await?;
         transaction.commit().await.map_err(error)?;
         done.minutes_rolled_up += rolled_up.minutes;
         if !rolled_up.more {
-            break;
+            return Ok(());
         }
     }
+}
 
+async fn outcomes(pool: &PgPool, options: &PostgresOptions, done: &mut Maintained) -> Result<(), Error> {
     let mut transaction = begin_writing(pool, options).await?;
     done.outcomes_applied = outcome::apply(&mut transaction).await?;
-    transaction.commit().await.map_err(error)?;
+    transaction.commit().await.map_err(error)
+}
 
-    let before = |kept: Option<Duration>| {
-        kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
-    };
-    done.partitions_made = partition::make_ahead(pool, options, now).await?;
-    if let Some(before) = before(options.retention.events) {
-        done.retired = partition::drop_before(pool, options, before).await?;
-    }
+/// Deletes what is old of the tables without partitions.
+async fn retire(
+    pool: &PgPool,
+    options: &PostgresOptions,
+    now: i64,
+    done: &mut Maintained,
+) -> Result<(), Error> {
+    let events = before(options.retention.events, now);
+    let rollups = before(options.retention.rollups, now);
     for (statement, before) in [
         (
             "DELETE FROM user_sessions WHERE expires_at <= timestamptz 'epoch' + $1 * interval '1 microsecond'",
@@ -105,10 +149,10 @@ pub(super) async fn maintain(
         ),
         (
             "DELETE FROM generation_outcomes WHERE created_at < timestamptz 'epoch' + $1 * interval '1 microsecond'",
-            before(options.retention.events),
+            events,
         ),
-        ("DELETE FROM rollup_minutes WHERE minute < $1", before(options.retention.rollups)),
-        ("DELETE FROM rollup_hours WHERE hour < $1", before(options.retention.rollups)),
+        ("DELETE FROM rollup_minutes WHERE minute < $1", rollups),
+        ("DELETE FROM rollup_hours WHERE hour < $1", rollups),
     ] {
         let Some(before) = before else { continue };
         let mut transaction = begin(pool, options).await?;
@@ -118,7 +162,12 @@ pub(super) async fn maintain(
             done.sessions_expired = deleted.rows_affected();
         }
     }
-    Ok(done)
+    Ok(())
+}
+
+/// The beginning of what is kept, `None` for everything.
+fn before(kept: Option<Duration>, now: i64) -> Option<i64> {
+    kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
 }
 
 /// Whether this transaction may keep house; only one can at a time.

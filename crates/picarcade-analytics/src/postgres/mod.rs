@@ -9,6 +9,7 @@
 //! bounded: for a connection, for a lock, for a statement.
 
 mod connect;
+mod forget;
 mod generation;
 mod insert;
 mod keep;
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use sqlx::postgres::{PgPool, PgRow};
 
 pub use self::connect::PostgresOptions;
+use self::insert::Repeated;
 use crate::database::{self, Retention};
 use crate::record::Record;
 use crate::store::{Maintained, SchemaState, Store};
@@ -41,7 +43,10 @@ const LOCK_MIGRATION: i32 = 3;
 /// Held while making or dropping partitions.
 const LOCK_PARTITIONS: i32 = 4;
 
-/// The longest that housekeeping may take; the first roll-up of many rows takes minutes.
+/// The SQLSTATE of a row that is there already.
+const UNIQUE_VIOLATION: &str = "23505";
+
+/// The longest that housekeeping or a migration may take; the first roll-up of many rows takes minutes.
 const HOUSEKEEPING_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A PostgreSQL database.
@@ -68,13 +73,15 @@ impl PostgresStore {
 
     /// Connects. Does not migrate: see [`Store::schema`] and [`Store::migrate`].
     ///
-    /// A server that cannot be reached now is logged and no error: the store reaches it as soon as it is there.
+    /// A server that cannot be reached within [`PostgresOptions::connect_timeout`] is logged and no error: the store reaches it
+    /// as soon as it is there.
     ///
     /// # Errors
     /// [`Error::Refused`] for wrong credentials or a database that does not exist.
     pub async fn connect_with(options: PostgresOptions) -> Result<Self, Error> {
-        let store = Self { pool: connect::pool(&options), options };
-        match store.ping().await {
+        let store = Self::lazy(options);
+        let answered = tokio::time::timeout(store.options.connect_timeout, store.ping()).await;
+        match answered.unwrap_or(Err(Error::Timeout)) {
             Ok(_) => Ok(store),
             Err(error) if error.is_transient() => {
                 tracing::warn!(%error, "the analytics database cannot be reached yet");
@@ -84,11 +91,31 @@ impl PostgresStore {
         }
     }
 
+    /// A store that connects when it is first used. Whatever is wrong with the database shows then.
+    pub fn lazy(options: PostgresOptions) -> Self {
+        Self { pool: connect::pool(&options), options }
+    }
+
     /// Keeps rows for so long.
     #[must_use]
     pub const fn with_retention(mut self, retention: Retention) -> Self {
         self.options.retention = retention;
         self
+    }
+
+    async fn insert(
+        &self,
+        rows: &insert::Rows<'_>,
+        batch: &[Record],
+        repeated: Repeated,
+    ) -> Result<(), Error> {
+        let mut transaction = connect::begin_writing(&self.pool, &self.options).await?;
+        let outcomes = rows.insert(&mut transaction, repeated).await?;
+        if outcomes {
+            outcome::apply(&mut transaction).await?;
+        }
+        keep::mark_late(&mut transaction, batch).await?;
+        transaction.commit().await.map_err(error)
     }
 
     /// Closes the connections; the store is of no use afterwards.
@@ -104,13 +131,13 @@ impl Store for PostgresStore {
             return Ok(());
         }
         let rows = insert::Rows::new(batch)?;
-        let mut transaction = connect::begin_writing(&self.pool, &self.options).await?;
-        let outcomes = rows.insert(&mut transaction).await?;
-        if outcomes {
-            outcome::apply(&mut transaction).await?;
+        match self.insert(&rows, batch, Repeated::Fails).await {
+            // Written before, and the acknowledgement lost; or read again from a spool.
+            Err(Error::Rejected { code, .. }) if code == UNIQUE_VIOLATION => {
+                self.insert(&rows, batch, Repeated::Stays).await
+            }
+            written => written,
         }
-        keep::mark_late(&mut transaction, batch).await?;
-        transaction.commit().await.map_err(error)
     }
 
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
@@ -161,25 +188,15 @@ impl Store for PostgresStore {
     }
 
     async fn forget_user(&self, user_id: &str) -> Result<u64, Error> {
-        let mut transaction = connect::begin(&self.pool, &self.options).await?;
-        let mut rows = 0;
-        for statement in [
-            "DELETE FROM intent_classification_logs WHERE user_id = $1",
-            "DELETE FROM cost_tracking WHERE user_id = $1",
-            "DELETE FROM model_selection_logs WHERE user_id = $1",
-            "DELETE FROM generation_outcomes WHERE user_id = $1",
-            "DELETE FROM user_sessions WHERE user_id = $1",
-        ] {
-            let deleted = query(statement).bind(user_id).execute(&mut *transaction).await.map_err(error)?;
-            rows += deleted.rows_affected();
-        }
-        transaction.commit().await.map_err(error)?;
-        Ok(rows)
+        forget::user(&self.pool, &self.options, user_id).await
     }
 
     async fn migrate(&self) -> Result<(), Error> {
-        connect::migrate(&self.options).await?;
-        partition::make_ahead(&self.pool, &self.options, micros(SystemTime::now())).await?;
+        let migrated = async {
+            connect::migrate(&self.options).await?;
+            partition::make_ahead(&self.pool, &self.options, micros(SystemTime::now())).await
+        };
+        tokio::time::timeout(HOUSEKEEPING_TIMEOUT, migrated).await.unwrap_or(Err(Error::Timeout))?;
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 
 use super::error;
@@ -14,10 +15,11 @@ use crate::database::MIGRATION_TABLE;
 use crate::{Error, SchemaState};
 
 /// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (1, "tables", include_str!("../../migrations/sqlite/0001_tables.sql")),
     (2, "outcomes and sessions", include_str!("../../migrations/sqlite/0002_outcomes_and_sessions.sql")),
     (3, "rollups", include_str!("../../migrations/sqlite/0003_rollups.sql")),
+    (4, "age of outcomes", include_str!("../../migrations/sqlite/0004_outcome_age.sql")),
 ];
 
 /// The writing pool (one connection) and the reading pool.
@@ -26,6 +28,8 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true)
+        // Of a new file: what retention frees goes back to the file system, a piece at each housekeeping.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(Duration::from_secs(5))

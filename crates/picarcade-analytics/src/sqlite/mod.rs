@@ -24,6 +24,7 @@ use sqlx::sqlite::SqlitePool;
 use crate::database::{self, Retention};
 use crate::record::Record;
 use crate::store::{Maintained, SchemaState, Store};
+use crate::text::clean;
 use crate::timestamp::micros;
 use crate::{Error, Period, Statistics};
 
@@ -106,23 +107,29 @@ impl Store for SqliteStore {
     }
 
     async fn forget_user(&self, user_id: &str) -> Result<u64, Error> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+        let user = clean(user_id);
         let mut rows = 0;
+        // Piece by piece, so that others can write in between.
         for statement in [
-            "DELETE FROM intent_classification_logs WHERE user_id = ?",
-            "DELETE FROM cost_tracking WHERE user_id = ?",
-            "DELETE FROM model_selection_logs WHERE user_id = ?",
-            "DELETE FROM generation_outcomes WHERE user_id = ?",
-            "DELETE FROM user_sessions WHERE user_id = ?",
+            "DELETE FROM intent_classification_logs WHERE rowid IN (
+                 SELECT rowid FROM intent_classification_logs WHERE user_id = ? LIMIT ?)",
+            "DELETE FROM cost_tracking WHERE rowid IN (SELECT rowid FROM cost_tracking WHERE user_id = ? LIMIT ?)",
+            "DELETE FROM model_selection_logs WHERE rowid IN (
+                 SELECT rowid FROM model_selection_logs WHERE user_id = ? LIMIT ?)",
+            "DELETE FROM generation_outcomes WHERE user_id = ?1 AND generation_id IN (
+                 SELECT generation_id FROM generation_outcomes WHERE user_id = ?1 LIMIT ?2)",
+            "DELETE FROM user_sessions WHERE session_id IN (
+                 SELECT session_id FROM user_sessions WHERE user_id = ? LIMIT ?)",
         ] {
-            rows += sqlx::query(statement)
-                .bind(user_id)
-                .execute(&mut *transaction)
-                .await
-                .map_err(error)?
-                .rows_affected();
+            loop {
+                let delete = sqlx::query(statement).bind(user.as_ref()).bind(keep::DELETED);
+                let deleted = delete.execute(&self.writer).await.map_err(error)?.rows_affected();
+                rows += deleted;
+                if deleted < keep::DELETED as u64 {
+                    break;
+                }
+            }
         }
-        transaction.commit().await.map_err(error)?;
         Ok(rows)
     }
 

@@ -1,5 +1,6 @@
 //! What every store promises, as plain functions over a fresh store.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,6 +12,7 @@ use picarcade_analytics::{
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
+use tokio::runtime::Handle;
 
 use crate::events::{NOW, at, classification, cost, mixed, outcome, performance, selection, time};
 
@@ -24,8 +26,33 @@ impl<T: Store + SessionRows + GenerationRows> Both for T {}
 /// Makes empty stores, and counts what is in them.
 pub trait Subject {
     fn fresh(&self) -> impl Future<Output = Arc<dyn Both>>;
+    /// The same store, or another one, without rows: quicker than a fresh one where that is a database of its own.
+    fn emptied(&self, store: Arc<dyn Both>) -> impl Future<Output = Arc<dyn Both>> {
+        let _ = store;
+        self.fresh()
+    }
     /// Rows of a table.
     fn count(&self, store: &dyn Both, table: &str) -> impl Future<Output = Option<u64>>;
+    /// What one plain query over the rows of a stretch of time says, where there is SQL.
+    fn raw_sums(&self, from: i64, until: i64) -> impl Future<Output = Option<RawSums>>;
+    /// How many roll-ups hold this text, where there are roll-ups.
+    fn rollups_with(&self, text: &str) -> impl Future<Output = Option<u64>>;
+    /// Deletes rows of a stretch of time behind the store's back; whether it could.
+    fn erase(&self, from: i64, until: i64) -> impl Future<Output = bool>;
+}
+
+/// The answer of a plain query.
+#[derive(Debug, serde::Deserialize)]
+pub struct RawSums {
+    pub rows: u64,
+    pub confidence: f64,
+    pub ms: f64,
+    pub fallbacks: u64,
+    pub hits: u64,
+    pub limited: u64,
+    pub saved: u64,
+    pub spent: u64,
+    pub types: BTreeMap<String, u64>,
 }
 
 pub struct Memory;
@@ -37,6 +64,18 @@ impl Subject for Memory {
 
     async fn count(&self, _: &dyn Both, _: &str) -> Option<u64> {
         None
+    }
+
+    async fn raw_sums(&self, _: i64, _: i64) -> Option<RawSums> {
+        None
+    }
+
+    async fn rollups_with(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    async fn erase(&self, _: i64, _: i64) -> bool {
+        false
     }
 }
 
@@ -63,6 +102,7 @@ promises![
     a_generation_is_found_until_and_after_its_outcome,
     statistics_are_those_of_the_rows,
     late_rows_are_counted,
+    statistics_read_no_row_that_is_rolled_up,
     statistics_of_a_user_are_of_that_user_alone,
     forgetting_a_user_leaves_the_others,
     sessions_are_kept_by_their_owner,
@@ -345,27 +385,105 @@ fn assert_same(found: &Statistics, expected: &Statistics) {
     assert_eq!(&exact, expected);
 }
 
-/// Random rows in random batches with housekeeping in between, so that each row may be rolled up, late, or still raw.
+/// What happens to a store.
+#[derive(Debug, Clone)]
+enum Step {
+    Write(Vec<Record>),
+    Maintain,
+    /// So many microseconds go by.
+    Pass(i64),
+}
+
+/// Rows of all ages, in batches, with housekeeping and time in between: each row may be rolled up, late, raw or not yet due.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => rows(60).prop_map(Step::Write),
+        2 => Just(Step::Maintain),
+        1 => prop_oneof![1..MINUTE, MINUTE..2 * HOUR].prop_map(Step::Pass),
+    ];
+    proptest::collection::vec(step, 1..10)
+}
+
+/// By proptest: whatever happens in whatever order, statistics are what plain queries over the rows say.
 async fn statistics_are_those_of_the_rows(subject: &impl Subject) {
-    let mut runner = TestRunner::new(Config::default());
-    for round in 0..3 {
-        let store = subject.fresh().await;
-        let rows = rows(250).new_tree(&mut runner).unwrap().current();
-        let mut now = NOW;
-        for (turn, batch) in rows.chunks(rows.len().div_ceil(5)).enumerate() {
-            store.write(batch).await.unwrap();
-            if (turn + round) % 2 == 0 {
-                store.maintain(time(now)).await.unwrap();
+    let config = Config { cases: 12, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let store = std::cell::RefCell::new(subject.fresh().await);
+    let check = |steps: Vec<Step>| {
+        Handle::current().block_on(async {
+            let empty = subject.emptied(Arc::clone(&store.borrow())).await;
+            *store.borrow_mut() = Arc::clone(&empty);
+            follow(subject, empty.as_ref(), steps).await;
+        });
+        Ok(())
+    };
+    tokio::task::block_in_place(|| TestRunner::new(config).run(&steps(), check).unwrap());
+}
+
+async fn follow(subject: &impl Subject, store: &dyn Both, steps: Vec<Step>) {
+    let mut now = NOW;
+    let mut written: Vec<Record> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Write(rows) => {
+                store.write(&rows).await.unwrap();
+                written.extend(rows);
             }
-            now += 47 * SECOND;
-            let written = &rows[..rows.len().min((turn + 1) * rows.len().div_ceil(5))];
-            for period in Period::ALL {
-                for at in [now, now - 13 * MINUTE - 7, now + 30 * SECOND] {
-                    let found = store.statistics(period, time(at)).await.unwrap();
-                    assert_same(&found, &naive(written, None, period, at));
-                }
-            }
+            Step::Maintain => drop(store.maintain(time(now)).await.unwrap()),
+            Step::Pass(micros) => now += micros,
         }
+        same(store, &written, Period::Day, now).await;
+    }
+    for period in Period::ALL {
+        for at in [now, now - 13 * MINUTE - 7] {
+            same(store, &written, period, at).await;
+        }
+    }
+    let week = now - Period::Week.duration().as_micros() as i64;
+    if let Some(raw) = subject.raw_sums(week, now).await {
+        let found = store.statistics(Period::Week, time(now)).await.unwrap();
+        let rate = |count: u64| count as f64 * 100.0 / raw.rows.max(1) as f64;
+        assert_eq!((found.total_classifications, &found.by_type), (raw.rows, &raw.types), "{raw:?}");
+        for (found, raw) in [
+            (found.avg_confidence, raw.confidence),
+            (found.avg_processing_time_ms, raw.ms),
+            (found.fallback_rate, rate(raw.fallbacks)),
+            (found.cache_hit_rate, rate(raw.hits)),
+            (found.rate_limited_rate, rate(raw.limited)),
+            (found.cost_saved, raw.saved as f64 / 1e6),
+            (found.cost_spent, raw.spent as f64 / 1e6),
+        ] {
+            assert!((found - raw).abs() < 1e-6, "{found} is not {raw}");
+        }
+    }
+}
+
+async fn same(store: &dyn Both, written: &[Record], period: Period, at: i64) {
+    let found = store.statistics(period, time(at)).await.unwrap();
+    assert_same(&found, &naive(written, None, period, at));
+}
+
+/// However many rows there are: those of whole minutes may as well not be there.
+async fn statistics_read_no_row_that_is_rolled_up(subject: &impl Subject) {
+    let store = subject.fresh().await;
+    let rows: Vec<Record> = (0..2_000)
+        .map(|n| at(NOW - 1 - n * 45 * SECOND, Event::Classification(classification("u"))))
+        .chain((0..50).map(|n| at(NOW - 1 - n * 1_700 * SECOND, Event::Cost(cost("u", Some(10))))))
+        .collect();
+    store.write(&rows).await.unwrap();
+    store.maintain(time(NOW)).await.unwrap();
+    let closed = NOW - NOW % MINUTE;
+    for period in Period::ALL {
+        // The first minute of the period is cut: it is read row by row.
+        let from = NOW - period.duration().as_micros() as i64;
+        let whole = from + MINUTE - from % MINUTE;
+        let before = store.statistics(period, time(NOW)).await.unwrap();
+        assert_same(&before, &naive(&rows, None, period, NOW));
+        if !subject.erase(whole, closed).await {
+            return;
+        }
+        assert_eq!(store.statistics(period, time(NOW)).await.unwrap(), before);
+        store.write(&rows).await.unwrap();
+        store.maintain(time(NOW)).await.unwrap();
     }
 }
 
@@ -405,40 +523,38 @@ async fn statistics_of_a_user_are_of_that_user_alone(subject: &impl Subject) {
 
 async fn forgetting_a_user_leaves_the_others(subject: &impl Subject) {
     let store = subject.fresh().await;
-    let rows: Vec<Record> = ["ann", "bob"]
+    // Long enough ago to be rolled up.
+    let then = NOW - 5 * MINUTE;
+    let rows: Vec<Record> = ["user-ann", "user-bob"]
         .into_iter()
         .flat_map(|user| {
             [
-                at(NOW - 5, Event::Classification(classification(user))),
-                at(NOW - 4, Event::Cost(cost(user, Some(10)))),
-                at(NOW - 3, Event::ModelSelection(selection(user, user))),
-                at(NOW - 2, Event::Outcome(outcome(user, &format!("{user}'s other"), 1))),
+                at(then - 5, Event::Classification(classification(user))),
+                at(then - 4, Event::Cost(cost(user, Some(10)))),
+                at(then - 3, Event::ModelSelection(selection(user, user))),
+                at(then - 2, Event::Outcome(outcome(user, &format!("{user}'s other"), 1))),
             ]
         })
         .collect();
     store.write(&rows).await.unwrap();
-    let session = |user: &str| SessionRow {
-        session_id: format!("session of {user}"),
-        user_id: user.to_owned(),
-        current_working_image: None,
-        current_working_video: None,
-        metadata: serde_json::json!({}),
-        expires_at: None,
-        updated_at: SystemTime::now(),
-    };
-    for user in ["ann", "bob"] {
-        assert!(store.put_session(&session(user)).await.unwrap());
+    for user in ["user-ann", "user-bob"] {
+        assert!(store.put_session(&session(&format!("session of {user}"), user)).await.unwrap());
     }
-    assert_eq!(store.forget_user("ann").await.unwrap(), 5);
-    assert_eq!(store.forget_user("ann").await.unwrap(), 0);
-    assert!(store.session("session of ann").await.unwrap().is_none());
-    assert!(store.session("session of bob").await.unwrap().is_some());
+    store.maintain(time(NOW)).await.unwrap();
+    assert_eq!(subject.rollups_with("user-ann").await.unwrap_or(0), 0, "a roll-up names a user");
+    let all = store.statistics(Period::Day, time(NOW)).await.unwrap();
+    assert_eq!(store.forget_user("user-ann").await.unwrap(), 5);
+    assert_eq!(store.forget_user("user-ann").await.unwrap(), 0);
+    assert!(store.session("session of user-ann").await.unwrap().is_none());
+    assert!(store.session("session of user-bob").await.unwrap().is_some());
     let of = |user| store.user_statistics(user, Period::Day, time(NOW));
-    assert_eq!(of("ann").await.unwrap().total_classifications, 0);
-    assert_eq!(of("bob").await.unwrap().total_classifications, 1);
+    assert_eq!(of("user-ann").await.unwrap().total_classifications, 0);
+    assert_eq!(of("user-bob").await.unwrap().total_classifications, 1);
     for table in ["cost_tracking", "model_selection_logs", "generation_outcomes", "user_sessions"] {
         if let Some(count) = subject.count(store.as_ref(), table).await {
             assert_eq!(count, 1, "{table}");
+            // What was summed up stays.
+            assert_eq!(store.statistics(Period::Day, time(NOW)).await.unwrap(), all);
         }
     }
 }

@@ -18,7 +18,7 @@ mod spool;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn memory_keeps_the_promises() {
     conformance::all(&conformance::Memory).await;
 }

@@ -1,16 +1,17 @@
 //! PostgreSQL: the promises, plain and behind a pooler, and what is particular to it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use picarcade_analytics::{
-    ClassificationEvent, Config, Counters, Error, Event, Period, PostgresOptions, PostgresStore, Recorder,
-    Retention, SchemaState, Store,
+    ClassificationEvent, Config, CostEvent, Counters, Error, Event, Period, PostgresOptions, PostgresStore,
+    Recorder, Retention, SchemaState, Store, SystemPerformanceEvent,
 };
 use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer};
 
-use crate::conformance::{self, Both, Subject};
-use crate::events::{NOW, at, classification, mixed, time};
+use crate::conformance::{self, Both, RawSums, Subject};
+use crate::events::{NOW, at, classification, cost, mixed, selection, time};
 
 struct Postgres {
     server: PostgresServer,
@@ -36,10 +37,74 @@ impl Subject for Postgres {
         Arc::new(migrated(&url).await)
     }
 
-    async fn count(&self, _: &dyn Both, table: &str) -> Option<u64> {
-        let url = self.newest.lock().unwrap().clone();
-        Some(count(&self.server, &url, table).await)
+    /// A database of its own takes longer, and so does truncating: each table has many files.
+    async fn emptied(&self, store: Arc<dyn Both>) -> Arc<dyn Both> {
+        self.run(
+            "DELETE FROM intent_classification_logs; DELETE FROM cost_tracking; DELETE FROM rollup_minutes;
+             DELETE FROM rollup_hours; DELETE FROM rollup_late; DELETE FROM rollup_state",
+        )
+        .await;
+        store
     }
+
+    async fn count(&self, _: &dyn Both, table: &str) -> Option<u64> {
+        Some(count(&self.server, &self.newest(), table).await)
+    }
+
+    async fn raw_sums(&self, from: i64, until: i64) -> Option<RawSums> {
+        let within = within(from, until);
+        let answer = self
+            .run(&format!(
+                "SELECT json_build_object('rows', count(*), 'confidence', coalesce(avg(confidence), 0),
+                     'ms', coalesce(avg(processing_time_ms), 0), 'fallbacks', count(*) FILTER (WHERE used_fallback),
+                     'hits', count(*) FILTER (WHERE cache_hit), 'limited', count(*) FILTER (WHERE rate_limited),
+                     'saved', coalesce(sum(saved_micros), 0),
+                     'spent', (SELECT coalesce(sum(actual_cost_micros), 0) FROM cost_tracking WHERE {within}),
+                     'types', (SELECT coalesce(json_object_agg(type, n), '{{}}') FROM (
+                         SELECT classified_workflow AS type, count(*) AS n FROM intent_classification_logs
+                         WHERE {within} AND classified_workflow <> '' GROUP BY 1) AS types))
+                 FROM intent_classification_logs WHERE {within}"
+            ))
+            .await;
+        Some(serde_json::from_str(&answer).unwrap())
+    }
+
+    async fn rollups_with(&self, text: &str) -> Option<u64> {
+        let answer = self
+            .run(&format!(
+                "SELECT count(*), count(*) FILTER (WHERE position(convert_to('{text}', 'UTF8') IN tally) > 0)
+                 FROM rollup_minutes"
+            ))
+            .await;
+        let (all, with) = answer.split_once('|').unwrap();
+        assert_ne!(all, "0");
+        Some(with.parse().unwrap())
+    }
+
+    async fn erase(&self, from: i64, until: i64) -> bool {
+        let within = within(from, until);
+        self.run(&format!("DELETE FROM intent_classification_logs WHERE {within}")).await;
+        self.run(&format!("DELETE FROM cost_tracking WHERE {within}")).await;
+        true
+    }
+}
+
+impl Postgres {
+    fn newest(&self) -> String {
+        self.newest.lock().unwrap().clone()
+    }
+
+    async fn run(&self, sql: &str) -> String {
+        self.server.psql_at(&self.newest(), sql).await.unwrap()
+    }
+}
+
+/// A stretch of time as a condition.
+fn within(from: i64, until: i64) -> String {
+    format!(
+        "created_at >= timestamptz 'epoch' + {from} * interval '1 microsecond'
+         AND created_at < timestamptz 'epoch' + {until} * interval '1 microsecond'"
+    )
 }
 
 async fn count(server: &PostgresServer, url: &str, table: &str) -> u64 {
@@ -60,12 +125,12 @@ async fn migrated(url: &str) -> PostgresStore {
     store
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn postgres_keeps_the_promises() {
     conformance::all(&Postgres::new(PostgresServer::start().await.unwrap(), None)).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn postgres_behind_a_pooler_keeps_the_promises() {
     let server = PostgresServer::start().await.unwrap();
     let bouncer = PgBouncer::start_with(&server, 2).await.unwrap();
@@ -79,6 +144,7 @@ async fn every_earlier_version_is_migrated() {
         include_str!("../../migrations/postgres/0001_tables.sql"),
         include_str!("../../migrations/postgres/0002_outcomes_and_sessions.sql"),
         include_str!("../../migrations/postgres/0003_rollups.sql"),
+        include_str!("../../migrations/postgres/0004_outcome_age.sql"),
     ];
     for applied in 0..=migrations.len() {
         let url = server.create_database().await.unwrap();
@@ -101,14 +167,20 @@ async fn every_earlier_version_is_migrated() {
         earlier.dangerous_set_table_name("picarcade_migrations");
         let pool = sqlx::PgPool::connect(&url).await.unwrap();
         earlier.run(&pool).await.unwrap();
+        if applied > 0 {
+            // A row of that time stays.
+            sqlx::raw_sql(ROW).execute(&pool).await.unwrap();
+        }
         pool.close().await;
 
         let store = patient(&url).await;
         let expected = match applied {
-            3 => SchemaState::Current { version: 3 },
-            applied => SchemaState::Behind { applied: applied as i64, known: 3 },
+            4 => SchemaState::Current { version: 4 },
+            applied => SchemaState::Behind { applied: applied as i64, known: 4 },
         };
         assert_eq!(store.schema().await.unwrap(), expected);
+        // What is missing is said by how far it is away.
+        assert_eq!(expected.to_string().contains("run the migrations"), applied < 4, "{expected}");
         if applied < 3 {
             // Not migrated, it keeps the rows waiting and does not lose them.
             let error = store.write(&[at(NOW - 1, mixed(3))]).await.unwrap_err();
@@ -116,9 +188,17 @@ async fn every_earlier_version_is_migrated() {
         }
         store.migrate().await.unwrap();
         store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
-        assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 1);
+        let rows = if applied > 0 { 2 } else { 1 };
+        assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, rows);
     }
 }
+
+/// A classification of a second before `NOW`, as any version takes it.
+const ROW: &str = "INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence,
+    processing_time_ms, used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros,
+    saved_micros, duration_bucket, created_at)
+VALUES ('019b7ca9-ea48-7000-8000-00000000abcd', 'u', 'p', 'EDIT_IMAGE', 1, 1, false, false, 'closed', false, 'llm', 'm',
+    0, 0, 9, timestamptz 'epoch' + 1767323069000000 * interval '1 microsecond')";
 
 #[tokio::test]
 async fn a_newer_schema_is_said_to_be_newer() {
@@ -128,7 +208,7 @@ async fn a_newer_schema_is_said_to_be_newer() {
         .psql("INSERT INTO picarcade_migrations VALUES (99, 'from the future', now(), true, '\\x00', 0)")
         .await
         .unwrap();
-    let ahead = SchemaState::Ahead { applied: 99, known: 3 };
+    let ahead = SchemaState::Ahead { applied: 99, known: 4 };
     assert_eq!(store.schema().await.unwrap(), ahead);
     assert!(matches!(store.migrate().await, Err(Error::Schema(state)) if state == ahead));
 }
@@ -217,22 +297,77 @@ async fn partitions_are_made_ahead_and_dropped_when_old() {
     assert_eq!(partitions().await, 6);
     let now = SystemTime::now();
     assert_eq!(store.maintain(now).await.unwrap().partitions_made, 0);
+    // As the weeks went by, ten of them ago.
+    let then = now - 70 * day;
+    assert_eq!(store.maintain(then).await.unwrap().partitions_made, 4 * 5);
     let micros = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as i64;
-    let rows: Vec<_> = (0..50).map(|n| at(micros(now) - 1_000, mixed(n))).collect();
+    let rows: Vec<_> =
+        (0..50).flat_map(|n| [at(micros(now) - 1_000, mixed(n)), at(micros(then), mixed(n))]).collect();
     store.write(&rows).await.unwrap();
     // Rows of a time without a partition have a place too.
     store.write(&[at(NOW, mixed(10))]).await.unwrap();
-    assert_eq!(count(&server, &server.url(), "cost_tracking_default").await, 1);
     assert_eq!(count(&server, &server.url(), "ONLY cost_tracking_default").await, 1);
-    assert_eq!(count(&server, &server.url(), "cost_tracking").await, 6);
+    assert_eq!(count(&server, &server.url(), "cost_tracking").await, 11);
 
-    let later = now + 60 * day;
-    let done = store.maintain(later).await.unwrap();
-    assert_eq!(done.partitions_made, 4 * 5, "{done:?}");
-    // Those of the five weeks that have gone by, of which the last ones are within 30 days.
-    assert!(done.retired >= 4 * 4, "{done:?}");
-    assert_eq!(count(&server, &server.url(), "cost_tracking").await, 0);
-    assert_eq!(count(&server, &server.url(), "intent_classification_logs").await, 0);
+    // Two instances at once, in which one may do what the other would have done.
+    let other =
+        patient(&server.url()).await.with_retention(Retention { events: Some(30 * day), rollups: None });
+    let before = partitions().await;
+    let (one, two) = tokio::join!(store.maintain(now), other.maintain(now));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    // Those of five weeks, the last of which ends 42 days ago at the latest.
+    assert_eq!(one.retired + two.retired, 4 * 5, "{one:?} {two:?}");
+    assert_eq!(partitions().await, before - 5);
+    assert_eq!(count(&server, &server.url(), "cost_tracking").await, 5);
+    assert_eq!(count(&server, &server.url(), "ONLY cost_tracking_default").await, 0);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_ahead_retires_nothing() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = migrated(&server.url()).await;
+    let now = SystemTime::now();
+    let micros = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as i64;
+    store.write(&(0..50).map(|n| at(micros - 1_000, mixed(n))).collect::<Vec<_>>()).await.unwrap();
+    let done = store.maintain(now + Duration::from_secs(10 * 365 * 86_400)).await.unwrap();
+    assert_eq!((done.retired, done.partitions_made), (0, 0), "{done:?}");
+    assert_eq!(count(&server, &server.url(), "intent_classification_logs").await, 35);
+}
+
+#[tokio::test]
+async fn a_user_of_many_rows_is_forgotten_piece_by_piece() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = migrated(&server.url()).await;
+    server
+        .psql(
+            "INSERT INTO intent_classification_logs SELECT gen_random_uuid(), u, 'p', 'EDIT_IMAGE', 1, 1, false, false,
+                 'closed', false, 'llm', 'm', 0, 0, 9, now() - n / 3 * interval '1 microsecond'
+             FROM generate_series(1, 25000) AS n, unnest(ARRAY['ann', 'bob']) AS u",
+        )
+        .await
+        .unwrap();
+    assert_eq!(store.forget_user("ann").await.unwrap(), 25_000);
+    assert_eq!(
+        count(&server, &server.url(), "intent_classification_logs WHERE user_id = 'bob'").await,
+        25_000
+    );
+    assert_eq!(count(&server, &server.url(), "intent_classification_logs").await, 25_000);
+}
+
+/// An index is there for what happens every half minute.
+#[tokio::test]
+async fn outcomes_are_retired_by_an_index() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = migrated(&server.url()).await;
+    drop(store);
+    let plan = server
+        .psql(
+            "SET enable_seqscan = off;
+             EXPLAIN DELETE FROM generation_outcomes WHERE created_at < timestamptz 'epoch' + 5 * interval '1 microsecond'",
+        )
+        .await
+        .unwrap();
+    assert!(plan.contains("generation_outcomes_age"), "{plan}");
 }
 
 #[tokio::test]
@@ -243,7 +378,7 @@ async fn row_level_security_is_on_everywhere() {
     let open = server
         .psql(
             "SELECT string_agg(relname, ' ') FROM pg_class WHERE relnamespace = 'public'::regnamespace
-             AND relkind IN ('r', 'p') AND NOT relrowsecurity AND relname <> 'picarcade_migrations'",
+             AND relkind IN ('r', 'p') AND NOT relrowsecurity",
         )
         .await
         .unwrap();
@@ -256,6 +391,16 @@ async fn row_level_security_is_on_everywhere() {
     let seen =
         server.psql("SET ROLE visitor; SELECT count(*) FROM intent_classification_logs").await.unwrap();
     assert_eq!(seen, "0");
+    // Nor can it make the schema look newer than it is, or write what others would count.
+    let denied = server.psql("SET ROLE visitor; INSERT INTO rollup_late VALUES (0)").await.unwrap_err();
+    assert!(denied.to_string().contains("row-level security"), "{denied}");
+    let denied = "SET ROLE visitor; INSERT INTO picarcade_migrations VALUES (99, '', now(), true, '', 0)";
+    assert!(server.psql(denied).await.unwrap_err().to_string().contains("row-level security"));
+    // Partitions that are made later are no way around it.
+    let later = SystemTime::now() - Duration::from_secs(100 * 86_400);
+    assert!(store.maintain(later).await.unwrap().partitions_made > 0);
+    let open = "SELECT count(*) FROM pg_class WHERE relname LIKE 'cost_tracking%' AND relkind = 'r' AND NOT relrowsecurity";
+    assert_eq!(server.psql(open).await.unwrap(), "0");
 }
 
 #[tokio::test]
@@ -296,6 +441,24 @@ async fn what_cannot_be_reached_is_said_or_waited_for() {
     store.write(&[at(NOW, mixed(0))]).await.unwrap();
 }
 
+/// A server behind a network that swallows everything does not hold up the start, and is used when it is there.
+#[tokio::test]
+async fn a_silent_network_does_not_hold_up_the_start() {
+    let server = PostgresServer::start().await.unwrap();
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    proxy.set(Fault::BlackHole).await;
+    // With all the patience in the world where it is not the start that waits.
+    let mut options = PostgresOptions::new(&proxy.through(&server.url())).unwrap();
+    options.connect_timeout = Duration::from_millis(200);
+    options.acquire_timeout = Duration::from_hours(1);
+    options.statement_timeout = Duration::from_hours(1);
+    let store = PostgresStore::connect_with(options).await.unwrap();
+    proxy.set(Fault::Pass).await;
+    store.migrate().await.unwrap();
+    store.write(&[at(NOW, mixed(0))]).await.unwrap();
+    assert_eq!(count(&server, &server.url(), "cost_tracking").await, 1);
+}
+
 fn recording(directory: &std::path::Path) -> Config {
     Config {
         spool_dir: Some(directory.to_owned()),
@@ -328,7 +491,7 @@ async fn until(recorder: &Recorder, what: &str, wanted: impl Fn(&Counters) -> bo
 async fn every_row_arrives_once_whatever_happens_to_the_database() {
     const ROWS: usize = 50_000;
     let directory = tempfile::tempdir().unwrap();
-    let server = PostgresServer::start().await.unwrap();
+    let server = PostgresServer::builder().arg("deadlock_timeout", "50ms").start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let mut options = PostgresOptions::new(&proxy.through(&server.url())).unwrap();
     options.acquire_timeout = Duration::from_secs(2);
@@ -337,14 +500,12 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     let store = Arc::new(PostgresStore::connect_with(options).await.unwrap());
     store.migrate().await.unwrap();
     let recorder = Recorder::try_start(store, recording(directory.path())).unwrap();
+    let watch = Watch::start(recorder.clone());
 
     let mut recorded = 0;
     let mut record = async |rows: usize| {
         for _ in 0..rows {
-            recorder.record(Event::Classification(ClassificationEvent {
-                prompt: format!("{recorded}").into(),
-                ..classification("u")
-            }));
+            recorder.record(numbered(recorded));
             recorded += 1;
             if recorded % 1_000 == 0 {
                 // Room for the spiller: the queue holds less than one fault brings.
@@ -394,8 +555,26 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     server.psql(&format!("ALTER ROLE {owner} CONNECTION LIMIT -1")).await.unwrap();
     until(&recorder, "connections", healthy).await;
 
-    // Locked by somebody else.
+    // Deadlocked: rows go into the classifications first and the costs second, and somebody else locks them the other way.
     let other = sqlx::PgPool::connect(&server.superuser_url()).await.unwrap();
+    let mut lock = other.begin().await.unwrap();
+    sqlx::raw_sql("SET LOCAL deadlock_timeout = '1h'; LOCK TABLE cost_tracking IN EXCLUSIVE MODE")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
+    record(1_000).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO cost%'";
+    let second = "LOCK TABLE intent_classification_logs IN EXCLUSIVE MODE";
+    while server.psql(waits).await.unwrap() == "0" {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    sqlx::raw_sql(second).execute(&mut *lock).await.unwrap();
+    record(1_000).await;
+    until(&recorder, "deadlocked", failing).await;
+    lock.rollback().await.unwrap();
+    until(&recorder, "no longer deadlocked", healthy).await;
+
+    // Locked by somebody else.
     let mut lock = other.begin().await.unwrap();
     sqlx::raw_sql("LOCK TABLE intent_classification_logs IN EXCLUSIVE MODE")
         .execute(&mut *lock)
@@ -411,7 +590,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     record(5_000).await;
     until(&recorder, "silent", failing).await;
     proxy.set(Fault::Pass).await;
-    record(ROWS - 45_000).await;
+    record(ROWS - 47_000).await;
 
     let counters = until(&recorder, "all", |counters| counters.committed == ROWS as u64).await;
     assert_eq!(
@@ -419,11 +598,64 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
         (ROWS as u64, 0, 0),
         "{counters:?}"
     );
+    watch.stop();
     let found = server
-        .psql("SELECT count(*), count(DISTINCT prompt), max(prompt::int) FROM intent_classification_logs")
+        .psql(
+            "SELECT count(*), count(DISTINCT n), max(n::int) FROM (
+                 SELECT prompt AS n FROM intent_classification_logs
+                 UNION ALL SELECT model_used FROM cost_tracking
+                 UNION ALL SELECT generation_id FROM model_selection_logs
+                 UNION ALL SELECT status FROM system_performance_logs) AS rows",
+        )
         .await
         .unwrap();
     assert_eq!(found, format!("{ROWS}|{ROWS}|{}", ROWS - 1));
+}
+
+/// Event number `n`, which bears its number.
+fn numbered(n: usize) -> Event {
+    let number = n.to_string();
+    match n % 10 {
+        0 => Event::Cost(CostEvent { model_used: number.into(), ..cost("u", Some(1)) }),
+        1 => Event::ModelSelection(selection("u", &number)),
+        2 => Event::SystemPerformance(SystemPerformanceEvent {
+            component: "test".into(),
+            metric: "number".into(),
+            value: 0.0,
+            status: number.into(),
+            metrics: serde_json::json!({}),
+        }),
+        _ => Event::Classification(ClassificationEvent { prompt: number.into(), ..classification("u") }),
+    }
+}
+
+/// Looks at the counters without a pause, from a thread of its own.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Watch {
+    fn start(recorder: Recorder) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            let mut last = recorder.counters();
+            while !stopped.load(Ordering::Relaxed) {
+                let now = recorder.counters();
+                assert!(now.is_balanced(), "{now:?}");
+                assert!(now.accepted >= last.accepted && now.committed >= last.committed, "{last:?} {now:?}");
+                last = now;
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        });
+        Self { stop, thread }
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap();
+    }
 }
 
 #[tokio::test]
@@ -450,6 +682,34 @@ async fn a_poison_row_is_buried_alone() {
     let letter: serde_json::Value = serde_json::from_str(&letter).unwrap();
     assert_eq!(letter["code"], "23514");
     assert!(letter["reason"].as_str().unwrap().contains("confidence"), "{letter}");
+}
+
+/// A database that is not in UTF-8 cannot hold every prompt.
+#[tokio::test]
+async fn text_that_the_database_cannot_hold_is_buried_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = PostgresServer::start().await.unwrap();
+    server
+        .psql("CREATE DATABASE latin OWNER app ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        .await
+        .unwrap();
+    let url = server.url();
+    let store = migrated(&format!("{}/latin", url.rsplit_once('/').unwrap().0)).await;
+    let config = Config { write_timeout: Duration::from_secs(60), ..recording(directory.path()) };
+    let recorder = Recorder::try_start(Arc::new(store), config).unwrap();
+    for n in 0..400 {
+        let prompt = if n == 123 { "a 🦊 in the snow" } else { "a fôx in the snow" };
+        recorder.record(Event::Classification(ClassificationEvent {
+            prompt: prompt.into(),
+            ..classification("u")
+        }));
+    }
+    let counters = until(&recorder, "all", |counters| counters.queued == 0).await;
+    assert_eq!((counters.committed, counters.dead_lettered), (399, 1), "{counters:?}");
+    let letter = std::fs::read_to_string(directory.path().join("0/dead-letter.jsonl")).unwrap();
+    let letter: serde_json::Value = serde_json::from_str(&letter).unwrap();
+    assert_eq!(letter["code"], "22P05");
+    assert_eq!(letter["record"]["event"]["classification"]["prompt"], "a 🦊 in the snow");
 }
 
 /// Two writers that take the same rows in opposite order, with the database's own deadlock detector in between.

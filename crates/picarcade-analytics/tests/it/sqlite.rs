@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use picarcade_analytics::{Config, Error, Period, Recorder, SchemaState, SqliteStore, Store};
 
-use crate::conformance::{self, Both, Subject};
+use crate::conformance::{self, Both, RawSums, Subject};
 use crate::events::{NOW, at, mixed, time};
 
 struct Sqlite(tempfile::TempDir);
@@ -17,22 +17,75 @@ impl Subject for Sqlite {
         Arc::new(SqliteStore::open(&directory).await.unwrap())
     }
 
-    async fn count(&self, store: &dyn Both, table: &str) -> Option<u64> {
-        // Through a second connection to the newest file: what is counted has been committed.
-        let _ = store;
+    async fn count(&self, _: &dyn Both, table: &str) -> Option<u64> {
+        Some(count(&self.newest(), table).await)
+    }
+
+    async fn raw_sums(&self, from: i64, until: i64) -> Option<RawSums> {
+        let answer: String = sqlx::query_scalar(
+            "SELECT json_object('rows', count(*), 'confidence', coalesce(avg(confidence), 0.0),
+                 'ms', coalesce(avg(processing_time_ms), 0.0), 'fallbacks', coalesce(sum(used_fallback), 0),
+                 'hits', coalesce(sum(cache_hit), 0), 'limited', coalesce(sum(rate_limited), 0),
+                 'saved', coalesce(sum(saved_micros), 0),
+                 'spent', (SELECT coalesce(sum(actual_cost_micros), 0) FROM cost_tracking
+                           WHERE created_at >= ?1 AND created_at < ?2),
+                 'types', (SELECT json_group_object(type, n) FROM (
+                     SELECT classified_workflow AS type, count(*) AS n FROM intent_classification_logs
+                     WHERE created_at >= ?1 AND created_at < ?2 AND classified_workflow <> '' GROUP BY 1)))
+             FROM intent_classification_logs WHERE created_at >= ?1 AND created_at < ?2",
+        )
+        .bind(from)
+        .bind(until)
+        .fetch_one(&open(&self.newest()).await)
+        .await
+        .unwrap();
+        Some(serde_json::from_str(&answer).unwrap())
+    }
+
+    async fn rollups_with(&self, text: &str) -> Option<u64> {
+        let pool = open(&self.newest()).await;
+        let (all, with): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), count(*) FILTER (WHERE instr(CAST(tally AS TEXT), ?) > 0) FROM rollup_minutes",
+        )
+        .bind(text)
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+        assert!(all > 0);
+        Some(with as u64)
+    }
+
+    async fn erase(&self, from: i64, until: i64) -> bool {
+        let pool = open(&self.newest()).await;
+        for statement in [
+            "DELETE FROM intent_classification_logs WHERE created_at >= ? AND created_at < ?",
+            "DELETE FROM cost_tracking WHERE created_at >= ? AND created_at < ?",
+        ] {
+            sqlx::query(statement).bind(from).bind(until).execute(&pool).await.unwrap();
+        }
+        true
+    }
+}
+
+impl Sqlite {
+    /// The file of the newest store. What a second connection sees in it has been committed.
+    fn newest(&self) -> std::path::PathBuf {
         let newest = std::fs::read_dir(self.0.path())
             .unwrap()
             .map(|entry| entry.unwrap())
             .max_by_key(|entry| entry.metadata().unwrap().created().unwrap())
             .unwrap();
-        Some(count(&newest.path().join("picarcade.db"), table).await)
+        newest.path().join("picarcade.db")
     }
 }
 
+async fn open(file: &Path) -> sqlx::SqlitePool {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+    sqlx::sqlite::SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap()
+}
+
 async fn count(file: &Path, table: &str) -> u64 {
-    let pool = sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(file))
-        .await
-        .unwrap();
+    let pool = open(file).await;
     let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}")))
         .fetch_one(&pool)
         .await
@@ -41,7 +94,7 @@ async fn count(file: &Path, table: &str) -> u64 {
     rows as u64
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn sqlite_keeps_the_promises() {
     conformance::all(&Sqlite(tempfile::tempdir().unwrap())).await;
 }
@@ -106,9 +159,7 @@ async fn a_newer_schema_is_said_to_be_newer() {
     let SchemaState::Current { version } = store.schema().await.unwrap() else { panic!("not current") };
     store.close().await;
     let file = directory.path().join("picarcade.db");
-    let pool = sqlx::SqlitePool::connect_with(sqlx::sqlite::SqliteConnectOptions::new().filename(&file))
-        .await
-        .unwrap();
+    let pool = open(&file).await;
     sqlx::query("INSERT INTO picarcade_migrations VALUES (99, 'from the future', '', 1, x'00', 0)")
         .execute(&pool)
         .await
@@ -132,12 +183,36 @@ async fn old_rows_are_retired() {
     assert_eq!(store.statistics(Period::Week, time(NOW)).await.unwrap().total_classifications, 70);
 }
 
+/// A classification of a second before `NOW`, as any version takes it.
+const ROW: &str = "INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence,
+    processing_time_ms, used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros,
+    saved_micros, duration_bucket, created_at)
+VALUES (x'019b7ca9ea487000800000000000abcd', 'u', 'p', 'EDIT_IMAGE', 1, 1, 0, 0, 'closed', 0, 'llm', 'm', 0, 0, 9,
+    1767323069000000)";
+
+#[tokio::test]
+async fn what_retention_frees_goes_back_to_the_file_system() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    let old = NOW - 100 * 86_400_000_000;
+    for _ in 0..10 {
+        store.write(&(0..1_000).map(|n| at(old, mixed(n))).collect::<Vec<_>>()).await.unwrap();
+    }
+    let pool = open(&directory.path().join("picarcade.db")).await;
+    let pages = async || sqlx::query_scalar::<_, i64>("PRAGMA page_count").fetch_one(&pool).await.unwrap();
+    let full = pages().await;
+    assert_eq!(store.maintain(time(NOW)).await.unwrap().retired, 10_000);
+    let empty = pages().await;
+    assert!(empty < full / 4, "{full} pages became {empty}");
+}
+
 #[tokio::test]
 async fn every_earlier_version_is_migrated() {
     let migrations = [
         include_str!("../../migrations/sqlite/0001_tables.sql"),
         include_str!("../../migrations/sqlite/0002_outcomes_and_sessions.sql"),
         include_str!("../../migrations/sqlite/0003_rollups.sql"),
+        include_str!("../../migrations/sqlite/0004_outcome_age.sql"),
     ];
     let directory = tempfile::tempdir().unwrap();
     for applied in 0..=migrations.len() {
@@ -157,11 +232,16 @@ async fn every_earlier_version_is_migrated() {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
         let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
         earlier.run(&pool).await.unwrap();
+        if applied > 0 {
+            // A row of that time stays.
+            sqlx::raw_sql(ROW).execute(&pool).await.unwrap();
+        }
         pool.close().await;
 
         let store = SqliteStore::open(&file).await.unwrap();
-        assert_eq!(store.schema().await.unwrap(), SchemaState::Current { version: 3 });
+        assert_eq!(store.schema().await.unwrap(), SchemaState::Current { version: 4 });
         store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
-        assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 1);
+        let rows = if applied > 0 { 2 } else { 1 };
+        assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, rows);
     }
 }

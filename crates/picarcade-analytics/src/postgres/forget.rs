@@ -1,0 +1,49 @@
+//! Deleting a user's rows.
+//!
+//! A user may have millions of rows, which no statement could delete within its time: they go piece by piece, oldest first, each
+//! piece a transaction of its own that others can write beside. Interrupted, it has done a part; calling again does the rest.
+
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgPool;
+
+use super::connect::{PostgresOptions, begin};
+use super::error;
+use crate::Error;
+use crate::text::clean;
+
+/// Rows deleted in one transaction, but for more of one microsecond.
+const PIECE: u64 = 10_000;
+
+/// The tables with a user, and the column that their rows are ordered by.
+const TABLES: [(&str, &str); 5] = [
+    ("intent_classification_logs", "created_at"),
+    ("cost_tracking", "created_at"),
+    ("model_selection_logs", "created_at"),
+    ("generation_outcomes", "created_at"),
+    ("user_sessions", "updated_at"),
+];
+
+/// Deletes the rows of `user` from all tables; how many.
+pub(super) async fn user(pool: &PgPool, options: &PostgresOptions, user: &str) -> Result<u64, Error> {
+    let user = clean(user);
+    let mut rows = 0;
+    for (table, at) in TABLES {
+        // Made of literals.
+        let statement = format!(
+            "DELETE FROM {table} WHERE user_id = $1 AND {at} <= coalesce(
+                 (SELECT {at} FROM {table} WHERE user_id = $1 ORDER BY {at} LIMIT 1 OFFSET {}), 'infinity')",
+            PIECE - 1,
+        );
+        loop {
+            let mut transaction = begin(pool, options).await?;
+            let delete = sqlx::query(AssertSqlSafe(statement.clone())).persistent(false).bind(user.as_ref());
+            let deleted = delete.execute(&mut *transaction).await.map_err(error)?.rows_affected();
+            transaction.commit().await.map_err(error)?;
+            rows += deleted;
+            if deleted < PIECE {
+                break;
+            }
+        }
+    }
+    Ok(rows)
+}

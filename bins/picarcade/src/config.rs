@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
-use picarcade_analytics::Privacy;
+use picarcade_analytics::{HashKey, Privacy};
 use picarcade_flow::{CacheTtls, CostAction, Mode};
 use picarcade_ratelimit::{Limit, Scope, Window};
 use secrecy::SecretString;
@@ -144,7 +144,7 @@ impl Config {
             shutdown_timeout: required(layers, "shutdown_timeout", seconds)?,
             shutdown_delay: required(layers, "shutdown_delay", seconds_or_none)?,
             public_operations: required(layers, "public_operations", flag)?,
-            privacy: required(layers, "prompt_privacy", privacy)?,
+            privacy: prompt_privacy(layers)?,
             mode: mode(layers, llm.is_some())?,
             limits: limits(layers)?,
             expected_instances: required(layers, "expected_instances", instances)?,
@@ -454,6 +454,20 @@ fn dollars_as_micros(value: &str) -> Result<u64, String> {
         .ok_or_else(|| "must be a number of US dollars of 0 or more".to_owned())
 }
 
+/// What is stored of a prompt. The key of hashes is a setting of its own, because it is a secret.
+fn prompt_privacy(layers: &Layers) -> Result<Privacy, ConfigError> {
+    let key = layers.parsed("prompt_hash_key", |secret| match secret.chars().count() {
+        16.. => Ok(HashKey::derive(secret)),
+        _ => Err("must have at least 16 characters".to_owned()),
+    })?;
+    if layers.value("prompt_privacy").is_some_and(|value| value.text.trim() == "hashed") {
+        return key.map(Privacy::Hashed).ok_or_else(|| {
+            layers.wrong("prompt_privacy", "hashed needs a key: set PICARCADE_PROMPT_HASH_KEY")
+        });
+    }
+    required(layers, "prompt_privacy", privacy)
+}
+
 fn privacy(value: &str) -> Result<Privacy, String> {
     match value.split_once(':') {
         None if value == "full" => Ok(Privacy::Full),
@@ -462,6 +476,6 @@ fn privacy(value: &str) -> Result<Privacy, String> {
         Some(("truncated", length)) => {
             length.parse().map(Privacy::Truncated).map_err(|_| "truncated:N needs a whole number".to_owned())
         }
-        _ => Err("must be full, truncated, truncated:N or none".to_owned()),
+        _ => Err("must be full, truncated, truncated:N, hashed or none".to_owned()),
     }
 }

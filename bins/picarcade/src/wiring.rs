@@ -3,6 +3,7 @@
 //! What the service can live without (a Redis or a PostgreSQL that is down at start) is a warning and a degraded mode;
 //! what it cannot (a directory that cannot be written, a rules file that is wrong) is one clear line.
 
+mod database;
 mod fleet;
 
 use std::path::Path;
@@ -10,9 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use picarcade_analytics::{
-    GenerationRows, Period, PostgresStore, Recorder, SessionRow, SessionRows, SqliteStore, Store,
-};
+use picarcade_analytics::{GenerationRows, Period, Recorder, SessionRow, SessionRows, SqliteStore, Store};
 use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
 use picarcade_flow::{
@@ -24,6 +23,8 @@ use picarcade_redis::{DriverKind, RedisHandle, Role};
 use thiserror::Error;
 
 use crate::config::{BreakerSettings, Config, Database, Llm, LlmProvider, RedisSettings};
+
+pub(crate) use database::migrate;
 
 /// The life of a session that somebody else stored without an end: a year.
 const FOREVER: Duration = Duration::from_secs(31_536_000);
@@ -56,6 +57,8 @@ pub(crate) enum WiringError {
     File { file: String, reason: String },
     #[error("DATABASE_URL or PICARCADE_DATA_DIR: the database cannot be used")]
     Database(#[source] picarcade_analytics::Error),
+    #[error("PICARCADE_DATA_DIR: events cannot be spooled")]
+    Spool(#[source] picarcade_analytics::Error),
     #[error("REDIS_URL or REDIS_BACKUP_URL: redis cannot be used")]
     Redis(#[source] picarcade_redis::ConfigError),
     #[error("LLM_*: the AI provider cannot be used")]
@@ -74,9 +77,12 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
     let databases = databases(config).await?;
     let redis = config.redis.as_ref().map(redis).transpose()?;
     let limiter = limiter(config, purpose, redis.as_ref(), &databases.events)?;
-    let recorder = Recorder::start(Arc::clone(&databases.events), analytics(config));
+    let recorder = recorder(config, purpose, &databases.events)?;
     let mut builder = FlowService::builder(recorder, databases.events)
-        .sessions(Arc::new(Sessions(databases.sessions)))
+        .sessions(Arc::new(Sessions {
+            rows: databases.sessions,
+            is_shared: matches!(config.database, Database::Postgres(_)),
+        }))
         .generation_log(databases.generations)
         .policy(policy(config))
         .rules(rules)
@@ -101,29 +107,21 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
 }
 
 /// The database as the three things that it is: where events go, where sessions live, and where generations are found.
-pub(crate) struct Databases {
-    pub(crate) events: Arc<dyn Store>,
+struct Databases {
+    events: Arc<dyn Store>,
     sessions: Arc<dyn SessionRows>,
     generations: Arc<dyn GenerationLog>,
 }
 
 /// The database that is configured, migrated where it is embedded.
-pub(crate) async fn databases(config: &Config) -> Result<Databases, WiringError> {
+async fn databases(config: &Config) -> Result<Databases, WiringError> {
     fn all<T: Store + SessionRows + GenerationRows + 'static>(store: T) -> Databases {
         let store = Arc::new(store);
         Databases { events: Arc::clone(&store) as _, sessions: Arc::clone(&store) as _, generations: store }
     }
     Ok(match &config.database {
         Database::Sqlite(path) => all(SqliteStore::open(path).await.map_err(WiringError::Database)?),
-        Database::Postgres(url) => {
-            let store = PostgresStore::connect(url).await.map_err(WiringError::Database)?;
-            match store.schema().await {
-                Ok(state) if state.is_current() => {}
-                Ok(state) => tracing::warn!(%state, "run `picarcade migrate`; until then events are spooled"),
-                Err(error) => tracing::warn!(%error, "the database does not answer; events are spooled"),
-            }
-            all(store)
-        }
+        Database::Postgres(url) => all(database::postgres(url).await?),
     })
 }
 
@@ -170,6 +168,15 @@ fn policy(config: &Config) -> Policy {
     policy.max_concurrent_classifications = config.max_concurrent_classifications;
     policy.ttls = config.ttls;
     policy
+}
+
+/// A service that could not spool would lose events; a command records a few and goes on without.
+fn recorder(config: &Config, purpose: Purpose, events: &Arc<dyn Store>) -> Result<Recorder, WiringError> {
+    let (events, settings) = (Arc::clone(events), analytics(config));
+    match purpose {
+        Purpose::Service => Recorder::try_start(events, settings).map_err(WiringError::Spool),
+        Purpose::Command => Ok(Recorder::start(events, settings)),
+    }
 }
 
 fn analytics(config: &Config) -> picarcade_analytics::Config {
@@ -250,12 +257,16 @@ fn provider(llm: &Llm) -> Result<Arc<dyn Provider>, WiringError> {
 
 /// Sessions in the database of the events.
 #[derive(Debug)]
-struct Sessions(Arc<dyn SessionRows>);
+struct Sessions {
+    rows: Arc<dyn SessionRows>,
+    /// A file is this process's own; a server may be that of a fleet.
+    is_shared: bool,
+}
 
 #[async_trait]
 impl SessionStore for Sessions {
     async fn load(&self, session_id: &str, now: SystemTime) -> Result<Option<Session>, StoreError> {
-        let row = self.0.session(session_id).await.map_err(unavailable)?;
+        let row = self.rows.session(session_id).await.map_err(unavailable)?;
         Ok(row.filter(|row| !row.is_expired(now)).map(|row| Session {
             session_id: row.session_id,
             user_id: row.user_id,
@@ -276,11 +287,15 @@ impl SessionStore for Sessions {
             expires_at: Some(session.expires_at),
             updated_at: now,
         };
-        self.0.put_session(&row).await.map_err(unavailable)
+        self.rows.put_session(&row).await.map_err(unavailable)
     }
 
     async fn delete(&self, session_id: &str, user_id: &str) -> Result<bool, StoreError> {
-        self.0.delete_session(session_id, user_id).await.map_err(unavailable)
+        self.rows.delete_session(session_id, user_id).await.map_err(unavailable)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.is_shared
     }
 }
 

@@ -22,6 +22,16 @@ const SCHEMA: u32 = 1;
 /// What a classification by AI costs on the average; the worth of a hit on level 1 when the provider tells nothing.
 const CLASSIFICATION_MICROS: u64 = 20_000;
 
+/// How long the sessions' database may take to answer.
+pub(crate) const SESSION_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Statistics as they are cached, with what was spent since midnight (UTC).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Figures {
+    pub(crate) statistics: Statistics,
+    pub(crate) spent_today_micros: u64,
+}
+
 /// An enhanced prompt as it is cached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Enhanced {
@@ -34,7 +44,7 @@ pub struct CacheLevels {
     pub(crate) intent: Cache<Verdict>,
     pub(crate) enhancement: Cache<Enhanced>,
     pub(crate) parameters: Cache<Map<String, Value>>,
-    pub(crate) statistics: Cache<Statistics>,
+    pub(crate) statistics: Cache<Figures>,
     pub(crate) sessions: Cache<Session>,
 }
 
@@ -67,8 +77,11 @@ impl CacheLevels {
             .hard_timeout(Duration::from_secs(10))
             .max_bytes(1 << 20)
             .build()?;
-        let sessions =
-            with_remote(Cache::builder("sessions"), remote).ttl(ttls.sessions).max_bytes(16 << 20).build()?;
+        let sessions = with_remote(Cache::builder("sessions"), remote)
+            .ttl(ttls.sessions)
+            .hard_timeout(SESSION_PATIENCE)
+            .max_bytes(16 << 20)
+            .build()?;
         Ok(Self { intent, enhancement, parameters, statistics, sessions })
     }
 

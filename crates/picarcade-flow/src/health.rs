@@ -150,6 +150,11 @@ async fn check_database(store: &dyn Store, last_error: Option<String>) -> Databa
 }
 
 impl Shared {
+    /// Whether the last check did not reach the database.
+    pub(crate) fn database_is_away(&self) -> bool {
+        self.checked.load().database.down
+    }
+
     pub(crate) fn health(&self) -> Health {
         let checked = self.checked.load();
         let components = BTreeMap::from([

@@ -39,7 +39,7 @@ pub use outcome::{ErrorKind, Generation, GenerationLog, OutcomeReport, Reported}
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
 pub use request::{CacheControl, Caller, FlowRequest};
 pub use response::{
-    CacheWords, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
+    BudgetBurn, CacheWords, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
 };
 pub use rules::Rules;
 pub use service::FlowService;

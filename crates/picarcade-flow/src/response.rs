@@ -158,8 +158,29 @@ pub struct StatsAnswer {
     /// The figures.
     #[serde(flatten)]
     pub statistics: Statistics,
+    /// What the day may cost, and has cost.
+    pub budget: BudgetBurn,
     /// They came from the cache and may be as old as its TTL.
     pub cached: bool,
+}
+
+/// How much of the day's budget is burned, as `cost_tracking` tells it: what is known to have been paid since midnight (UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BudgetBurn {
+    /// US dollars a day for all together; none without such a limit.
+    pub per_day: Option<f64>,
+    /// US dollars since midnight.
+    pub spent_today: f64,
+    /// `spent_today` as percent of `per_day`; above 100 when it is overspent.
+    pub burned_percent: Option<f64>,
+}
+
+impl BudgetBurn {
+    pub(crate) fn new(per_day_micros: Option<u64>, spent_micros: u64) -> Self {
+        let per_day = per_day_micros.map(usd);
+        let spent_today = usd(spent_micros);
+        Self { per_day, spent_today, burned_percent: per_day.map(|per_day| spent_today * 100.0 / per_day) }
+    }
 }
 
 /// Micro-dollars as US dollars, for JSON.

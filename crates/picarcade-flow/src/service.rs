@@ -11,18 +11,18 @@ use picarcade_analytics::{Period, Recorder, Store};
 use picarcade_breaker::Registry;
 use picarcade_cache::{Loaded, Source as CacheSource};
 use picarcade_intent::Request;
-use picarcade_ratelimit::{Limiter, Report};
+use picarcade_ratelimit::{Limiter, Report, Scope, Unit, Window};
 
 use crate::ai::{AiStep, subjects};
 use crate::builder::FlowBuilder;
-use crate::caches::{CacheLevels, statistics_key};
+use crate::caches::{CacheLevels, Figures, statistics_key};
 use crate::error::FlowError;
 use crate::fleet::Fleet;
 use crate::health::{Checked, Health, RemoteWatch};
 use crate::outcome::{GenerationLog, Generations, OutcomeReport, Reported};
 use crate::policy::Policy;
 use crate::request::{CacheControl, Caller, FlowRequest};
-use crate::response::{Classified, ModelAvailability, Processed, Response, StatsAnswer};
+use crate::response::{BudgetBurn, Classified, ModelAvailability, Processed, Response, StatsAnswer};
 use crate::rules::Rules;
 use crate::session::{Session, SessionStore, SessionUpdate};
 
@@ -165,7 +165,10 @@ impl FlowService {
             move || async move {
                 // What was recorded before the question belongs into the answer, unless the database is slow.
                 let _ = tokio::time::timeout(STATISTICS_FLUSH, recorder.flush()).await;
-                store.statistics(period, SystemTime::now()).await.map(Loaded::new)
+                let now = SystemTime::now();
+                let statistics = store.statistics(period, now).await?;
+                let spent_today_micros = store.spent_since(midnight(now), now).await?;
+                Ok::<_, picarcade_analytics::Error>(Loaded::new(Figures { statistics, spent_today_micros }))
             }
         };
         let key = statistics_key(period);
@@ -177,7 +180,8 @@ impl FlowService {
             .await
         {
             Ok(found) => Ok(StatsAnswer {
-                statistics: found.value.as_ref().clone(),
+                statistics: found.value.statistics.clone(),
+                budget: BudgetBurn::new(self.shared.budget_per_day(), found.value.spent_today_micros),
                 cached: !matches!(found.source, CacheSource::Loaded | CacheSource::Bypass),
             }),
             Err(error) => {
@@ -277,7 +281,25 @@ impl Shared {
         self.ai.as_ref().map_or(0, |ai| ai.provider.estimate_micros(request))
     }
 
+    /// What all together may cost a day, in micro-dollars.
+    fn budget_per_day(&self) -> Option<u64> {
+        let day = |window| {
+            matches!(window, Window::UtcDay) || window == Window::Sliding(Duration::from_secs(86_400))
+        };
+        let mut limits = self.limiter.limits().iter();
+        let budget = limits.find(|limit| {
+            limit.scope() == Scope::Global && limit.unit() == Unit::Cost && day(limit.window())
+        });
+        budget.map(picarcade_ratelimit::Limit::limit)
+    }
+
     pub(crate) fn remote_is_up(&self) -> bool {
         self.watch.as_ref().is_none_or(|watch| watch.is_up())
     }
+}
+
+/// The beginning of the UTC day.
+fn midnight(now: SystemTime) -> SystemTime {
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs() / 86_400 * 86_400)
 }

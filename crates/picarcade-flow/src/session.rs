@@ -65,6 +65,10 @@ pub trait SessionStore: Send + Sync + std::fmt::Debug {
     async fn store(&self, session: Session, now: SystemTime) -> Result<bool, StoreError>;
     /// Removes the session if `user_id` owns it.
     async fn delete(&self, session_id: &str, user_id: &str) -> Result<bool, StoreError>;
+    /// Whether other processes change the same sessions. They are then cached only while these can tell of their changes.
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// Sessions in this process, bounded; the default when no store is given.

@@ -57,6 +57,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("shutdown_delay", "PICARCADE_SHUTDOWN_DELAY", Some("1")),
     plain("public_operations", "PICARCADE_PUBLIC_OPERATIONS", Some("false")),
     plain("prompt_privacy", "PICARCADE_PROMPT_PRIVACY", Some("full")),
+    secret("prompt_hash_key", "PICARCADE_PROMPT_HASH_KEY"),
     url("redis_url", "REDIS_URL"),
     url("redis_backup_url", "REDIS_BACKUP_URL"),
     plain("redis_key_prefix", "REDIS_KEY_PREFIX", Some("picarcade:")),

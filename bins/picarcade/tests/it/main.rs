@@ -24,6 +24,7 @@ mod logs;
 mod metrics;
 mod operators;
 mod outcomes;
+mod postgres;
 mod reload;
 mod schema;
 mod service;

@@ -21,7 +21,7 @@ use crate::tally::Tally;
 use crate::timestamp::{HOUR, MINUTE, minute_of};
 use crate::{Error, Event};
 
-/// Minutes rolled up in one transaction.
+/// Time rolled up in one transaction, if that can be done within a statement's time; else an eighth of it, and so on.
 const CHUNK: i64 = 60 * MINUTE;
 
 /// Notes the minutes below the frontier into which rows of the batch fall. The transaction must hold the writers' lock.
@@ -112,13 +112,20 @@ async fn roll_ups(
     let wait = format!("SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_WRITERS})");
     sqlx::raw_sql(AssertSqlSafe(wait)).execute(&mut *transaction).await.map_err(error)?;
     transaction.commit().await.map_err(error)?;
+    let mut chunk = CHUNK;
     loop {
         let mut transaction = begin(pool, options).await?;
         if !is_keeper(&mut transaction).await? {
             done.elsewhere = true;
             return Ok(());
         }
-        let rolled_up = roll_up(&mut transaction, closed).await?;
+        let rolled_up = match roll_up(&mut transaction, closed, chunk).await {
+            Err(error) if error.is_transient() && chunk > MINUTE => {
+                chunk = minute_of(chunk / 8).max(MINUTE);
+                continue;
+            }
+            rolled_up => rolled_up?,
+        };
         transaction.commit().await.map_err(error)?;
         done.minutes_rolled_up += rolled_up.minutes;
         if !rolled_up.more {
@@ -186,19 +193,23 @@ struct RolledUp {
     more: bool,
 }
 
-async fn roll_up(connection: &mut PgConnection, closed: i64) -> Result<RolledUp, Error> {
+async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Result<RolledUp, Error> {
     let watermark = query::watermark(connection).await?;
     let next =
         oldest(connection, watermark.unwrap_or(0)).await?.map_or(closed, |at| minute_of(at).min(closed));
     let from = watermark.unwrap_or(next);
     // Time without rows is passed over in one step, however long it is.
     let first = next.max(from);
-    let until = closed.min(first + CHUNK).max(from);
+    let until = closed.min(first + chunk).max(from);
 
     let mut touched = BTreeSet::new();
     // A late row that is committed after this statement brings its own note with it.
-    let late =
-        query("DELETE FROM rollup_late RETURNING minute").fetch_all(&mut *connection).await.map_err(error)?;
+    let most = chunk / MINUTE;
+    let late = query(
+        "DELETE FROM rollup_late WHERE minute IN (SELECT DISTINCT minute FROM rollup_late ORDER BY minute LIMIT $1)
+         RETURNING minute",
+    );
+    let late = late.bind(most).fetch_all(&mut *connection).await.map_err(error)?;
     let late: BTreeSet<i64> = late.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
     let mut ranges: Vec<Range<i64>> = late.range(..from).map(|&minute| minute..minute + MINUTE).collect();
     ranges.push(first..until);
@@ -218,7 +229,8 @@ async fn roll_up(connection: &mut PgConnection, closed: i64) -> Result<RolledUp,
         roll_up_hour(connection, hour).await?;
     }
     query("UPDATE rollup_state SET watermark = $1").bind(until).execute(connection).await.map_err(error)?;
-    Ok(RolledUp { minutes: touched.len() as u64, more: until < closed })
+    let more_late = late.range(..from).count() as u64 == most as u64;
+    Ok(RolledUp { minutes: touched.len() as u64, more: until < closed || more_late })
 }
 
 /// Replaces the tallies of whole minutes by what the rows say now.

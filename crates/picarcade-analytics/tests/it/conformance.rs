@@ -406,12 +406,13 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// By proptest: whatever happens in whatever order, statistics are what plain queries over the rows say.
 async fn statistics_are_those_of_the_rows(subject: &impl Subject) {
-    let config = Config { cases: 12, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
-    let store = std::cell::RefCell::new(subject.fresh().await);
+    let config = Config { cases: 8, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let store = std::sync::Mutex::new(subject.fresh().await);
     let check = |steps: Vec<Step>| {
         Handle::current().block_on(async {
-            let empty = subject.emptied(Arc::clone(&store.borrow())).await;
-            *store.borrow_mut() = Arc::clone(&empty);
+            let last = Arc::clone(&*store.lock().unwrap());
+            let empty = subject.emptied(last).await;
+            *store.lock().unwrap() = Arc::clone(&empty);
             follow(subject, empty.as_ref(), steps).await;
         });
         Ok(())

@@ -322,6 +322,21 @@ async fn partitions_are_made_ahead_and_dropped_when_old() {
     assert_eq!(count(&server, &server.url(), "ONLY cost_tracking_default").await, 0);
 }
 
+/// A day of rows that came at once, late: more than is summed up in one transaction.
+#[tokio::test]
+async fn a_day_that_comes_late_is_rolled_up_piece_by_piece() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = migrated(&server.url()).await;
+    let day = |from: usize| (from..from + 1_400).map(|n| at(NOW - 1 - n as i64 * 60_000_000, mixed(3)));
+    store.write(&day(0).take(1).collect::<Vec<_>>()).await.unwrap();
+    store.maintain(time(NOW)).await.unwrap();
+    store.write(&day(1).collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(count(&server, &server.url(), "rollup_late").await, 1_400);
+    assert_eq!(store.maintain(time(NOW)).await.unwrap().minutes_rolled_up, 1_400);
+    assert_eq!(count(&server, &server.url(), "rollup_late").await, 0);
+    assert_eq!(store.statistics(Period::Day, time(NOW)).await.unwrap().total_classifications, 1_401);
+}
+
 #[tokio::test]
 async fn a_clock_that_is_ahead_retires_nothing() {
     let server = PostgresServer::start().await.unwrap();
@@ -646,7 +661,7 @@ impl Watch {
                 assert!(now.is_balanced(), "{now:?}");
                 assert!(now.accepted >= last.accepted && now.committed >= last.committed, "{last:?} {now:?}");
                 last = now;
-                std::thread::sleep(Duration::from_micros(100));
+                std::thread::park_timeout(Duration::from_micros(100));
             }
         });
         Self { stop, thread }

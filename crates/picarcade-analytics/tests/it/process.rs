@@ -10,6 +10,9 @@ use picarcade_analytics::{ClassificationEvent, Config, Counters, Event, Recorder
 use crate::events::{classification, cost};
 use crate::flaky::Flaky;
 
+/// The tests that run themselves again.
+const KILLED: &str = "process::what_was_committed_or_spooled_survives_kill_9";
+const FULL: &str = "process::a_disk_that_is_full_costs_observations_and_no_money";
 const DIRECTORY: &str = "PICARCADE_ANALYTICS_TEST_DIRECTORY";
 
 /// The directory to work in, when this process is the one started by the test.
@@ -144,13 +147,12 @@ async fn what_was_committed_or_spooled_survives_kill_9() {
     if let Some(directory) = directory() {
         record_until_killed(&directory).await;
     }
-    const TEST: &str = "process::what_was_committed_or_spooled_survives_kill_9";
     let home = tempfile::tempdir().unwrap();
     let directory = home.path();
     // Made here: two that make it at once may be in each other's way.
     SqliteStore::open(&directory.join("data")).await.unwrap().close().await;
     for round in 1..=3 {
-        let mut children = [again(TEST, directory, ""), again(TEST, directory, "")];
+        let mut children = [again(KILLED, directory, ""), again(KILLED, directory, "")];
         let deadline = Instant::now() + Duration::from_secs(120);
         for child in &mut children {
             // The shell has become the process itself: the id is the same.
@@ -211,7 +213,6 @@ async fn a_disk_that_is_full_costs_observations_and_no_money() {
         fill_the_disk(&directory).await;
         return;
     }
-    const TEST: &str = "process::a_disk_that_is_full_costs_observations_and_no_money";
     let home = tempfile::tempdir().unwrap();
     let mount = format!("mount -t tmpfs -o size=300k,nr_inodes=64 tmpfs {} && ", home.path().display());
     let may_mount = Command::new("unshare")
@@ -221,7 +222,7 @@ async fn a_disk_that_is_full_costs_observations_and_no_money() {
     // In blocks of 512 bytes, or of 1024 in some shells.
     let limit = "trap '' XFSZ; ulimit -f 128;";
     let mut child =
-        if may_mount { unshared(TEST, home.path(), &mount) } else { again(TEST, home.path(), limit) };
+        if may_mount { unshared(FULL, home.path(), &mount) } else { again(FULL, home.path(), limit) };
     assert!(child.wait().unwrap().success(), "on a file system of its own: {may_mount}");
 }
 

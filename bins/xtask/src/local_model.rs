@@ -18,12 +18,13 @@ use picarcade_intent::{Facts, LocalClassifier};
 const SETS: [(&str, &str); 2] = [
     (
         "judge-test.csv",
-        "Written by the hand that wrote the corpus, which grew after it: its totals were looked at, its single errors \
-         were not. It is not blind.",
+        "Written by another hand than the corpus, which did not see it. The model that met it first got 95.5 % right; then its \
+         errors were read once, and their kinds mended in other words. It flatters a little.",
     ),
     (
         "judge-dev.csv",
-        "Written by the same hand before most of the corpus. Its single errors guided the corpus, so its figures flatter.",
+        "Several sets that were written at different times by the hand that wrote the corpus. Their single errors guided \
+         it, so the figures flatter.",
     ),
 ];
 

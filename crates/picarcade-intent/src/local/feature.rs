@@ -35,6 +35,9 @@ const S_LAST: u32 = 0x06;
 const S_CLAUSE: u32 = 0x07;
 const S_SIGN: u32 = 0x08;
 const S_REGIME: u32 = 0x09;
+const S_TAIL: u32 = 0x0a;
+/// How many words of the last clause count again.
+const TAIL: usize = 8;
 const EDGE: u32 = 0xffff_fff0;
 
 /// How the scores of [`Group::Words`] are scaled for a text of so many tokens.
@@ -166,6 +169,7 @@ fn places(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
     for token in text.tokens.iter().filter(|token| token.opens_clause).take(6) {
         sink(Group::Places, finish(S_CLAUSE, token.marks, token.hash), PLACE / 2);
     }
+    tail(text, sink);
     // The opening characters, for scripts without spaces.
     let opening = text.tokens.first().filter(|token| token.script == Script::Han);
     if let Some(token) = opening {
@@ -173,6 +177,23 @@ fn places(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
         for &c in text.chars.iter().skip(token.range.start).take(3) {
             hash = mix(hash, c as u32);
             sink(Group::Places, finish(S_FIRST ^ 0x80, token.marks, hash), PLACE);
+        }
+    }
+}
+
+/// The words of the last of several clauses, once more: of several wishes the last one says what comes out in the end.
+fn tail(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
+    let Some(start) = text.tokens.iter().rposition(|token| token.opens_clause).filter(|at| *at > 0) else {
+        return;
+    };
+    for token in text.tokens.iter().skip(start).take(TAIL) {
+        if !matches!(token.script, Script::Han | Script::Kana) {
+            sink(Group::Places, finish(S_TAIL, token.marks, token.hash), PLACE);
+            continue;
+        }
+        let chars = text.chars.get(token.range.clone()).unwrap_or_default();
+        for pair in chars.windows(2).take(TAIL) {
+            sink(Group::Places, finish(S_TAIL, token.marks, crate::local::token::hash(pair)), PLACE / 2);
         }
     }
 }

@@ -12,27 +12,35 @@ use crate::local::token::{NEGATED, hash};
 /// In which direction a word negates, or that it ends another's reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// What follows, to the end of the clause.
+    /// What follows, to the end of the clause; with nothing behind it, what went before ("video no, solo foto").
     Forward,
     /// What went before, back to the start of the clause.
     Back,
+    /// What follows, and the two words before: a verb that its language puts first ("anime pas", "animier das nicht").
+    Both,
+    /// Behind a negation, what went before: "видео не надо".
+    Needed,
     /// Nothing: the word begins a clause that an earlier negation does not reach ("but", "just", "sondern").
     Ends,
 }
 
 const FORWARD: &str = "not no dont never without nothing doesnt shouldnt isnt wont nor neither \
     sin nunca jamas ningun ninguna \
-    ne pas sans jamais aucun aucune \
-    nicht kein keine keinen keinem ohne nie niemals \
+    ne sans jamais aucun aucune \
+    kein keine keinen keinem ohne nie niemals \
     nao sem nem nenhum nenhuma \
     non senza mai nessun nessuna \
     не без нет никакой никаких \
     لا بدون ليس دون بلا \
-    मत bina mat nahi nahin";
+    bina";
 
 const BACK: &str = "olmadan degil olmasin istemiyorum yok \
     말고 말아 말아줘 마 마세요 마라 없이 없는 않고 않게 아니라 \
-    बिना नहीं ना";
+    बिना नहीं ना मत mat nahi nahin";
+
+const BOTH: &str = "pas nicht";
+
+const NEEDED: &str = "надо нужно нужен нужна нужны нада";
 
 const ENDS: &str = "but just only instead rather simply and then \
     pero sino solo solamente y luego \
@@ -47,7 +55,14 @@ const ENDS: &str = "but just only instead rather simply and then \
     그냥 그리고 대신 하지만 단지";
 
 static WORDS: LazyLock<Vec<(u32, Reach)>> = LazyLock::new(|| {
-    let mut words: Vec<(u32, Reach)> = [(FORWARD, Reach::Forward), (BACK, Reach::Back), (ENDS, Reach::Ends)]
+    let lists = [
+        (FORWARD, Reach::Forward),
+        (BACK, Reach::Back),
+        (BOTH, Reach::Both),
+        (NEEDED, Reach::Needed),
+        (ENDS, Reach::Ends),
+    ];
+    let mut words: Vec<(u32, Reach)> = lists
         .into_iter()
         .flat_map(|(list, reach)| {
             list.split_whitespace().map(move |word| {

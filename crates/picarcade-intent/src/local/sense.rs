@@ -84,8 +84,10 @@ impl Sense {
     pub(crate) const fn prior(self, regime: Regime) -> f32 {
         match (self, regime) {
             (Self::Edit, Regime::Image | Regime::Video | Regime::References) => 3.0,
-            (Self::Picture, Regime::Nothing) => 3.0,
+            (Self::Picture, Regime::Nothing) => 4.0,
             (Self::Picture, Regime::References | Regime::Image) => 2.0,
+            // Sound costs the most, and who wants it says so.
+            (Self::VideoSound | Self::Sound, _) => 0.7,
             _ => 1.0,
         }
     }

@@ -297,26 +297,35 @@ fn negate(text: &mut Text) {
             clause_start = at;
         }
         let range = token.range.clone();
-        match reach {
-            Some(Reach::Forward) => {
-                text.signs.negation = true;
-                forward = true;
-            }
-            Some(Reach::Back) => {
-                text.signs.negation = true;
-                let first = clause_start.max(at.saturating_sub(4));
-                let start = text.tokens.get(first).map_or(range.start, |token| token.range.start);
-                for mark in text.marks.get_mut(start..range.start).unwrap_or_default() {
-                    *mark |= NEGATED;
+        let is_last = || {
+            let next = text.tokens.get(at + 1);
+            next.is_none_or(|next| next.opens_clause || self::reach(next.hash) == Some(Reach::Ends))
+        };
+        let (forwards, backwards) = match reach {
+            Some(Reach::Forward) => (true, if is_last() { 3 } else { 0 }),
+            Some(Reach::Both) => (true, 3),
+            Some(Reach::Back) => (forward, 4),
+            Some(Reach::Needed) if forward => (true, 4),
+            _ => {
+                if forward {
+                    mark(&mut text.marks, range);
                 }
+                continue;
             }
-            _ if forward => {
-                for mark in text.marks.get_mut(range).unwrap_or_default() {
-                    *mark |= NEGATED;
-                }
-            }
-            _ => {}
+        };
+        text.signs.negation = true;
+        forward = forwards;
+        if backwards > 0 {
+            let first = clause_start.max(at.saturating_sub(backwards));
+            let start = text.tokens.get(first).map_or(range.start, |token| token.range.start);
+            mark(&mut text.marks, start..range.start);
         }
+    }
+}
+
+fn mark(marks: &mut [u8], range: Range<usize>) {
+    for mark in marks.get_mut(range).unwrap_or_default() {
+        *mark |= NEGATED;
     }
 }
 
@@ -400,6 +409,10 @@ mod tests {
         assert_eq!(marked("don't animate it, brighten it", NEGATED), ["animate", "it"]);
         assert_eq!(marked("a clip without music but loud", NEGATED), ["music"]);
         assert_eq!(marked("müzik olmadan video", NEGATED), ["muzik"]);
+        assert_eq!(marked("видео не надо, просто картинка", NEGATED), ["видео", "не"]);
+        assert_eq!(marked("надо сделать ярче", NEGATED), [""; 0]);
+        assert_eq!(marked("video no, solo foto", NEGATED), ["video"]);
+        assert_eq!(marked("n'anime pas la photo", NEGATED), ["n", "anime", "la", "photo"]);
     }
 
     #[test]

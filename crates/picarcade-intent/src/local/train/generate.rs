@@ -63,17 +63,23 @@ fn example(language: &Language, template: &Template, random: &mut Random) -> Exa
                 language.write_slot("style", random, &mut prompt);
             }
         }
-    } else if random.chance(0.12) {
-        let later = |other: &&Template| {
-            !other.bare
-                && other.held_out == template.held_out
-                && joined(template.sense, other.sense).is_some()
-        };
-        let others: Vec<&Template> = language.templates.iter().filter(later).collect();
-        if let Some(other) = random.choose(&others) {
+    } else if random.chance(0.15) {
+        if random.chance(0.4) {
+            let request = std::mem::replace(&mut prompt, slot(language, "first", random));
+            append(&mut prompt, &request);
+        }
+        for _ in 0..=random.below(3) / 2 {
+            let same = random.chance(0.45);
+            let later = |other: &&Template| {
+                !other.bare
+                    && other.held_out == template.held_out
+                    && joined(sense, other.sense).is_some_and(|joint| (joint == sense) == same)
+            };
+            let others: Vec<&Template> = language.templates.iter().filter(later).collect();
+            let Some(other) = random.choose(&others) else { break };
             append(&mut prompt, &slot(language, "then", random));
             append(&mut prompt, &read(language, other, random));
-            sense = joined(template.sense, other.sense).unwrap_or(sense);
+            sense = joined(sense, other.sense).unwrap_or(sense);
         }
     }
     if !template.bare {
@@ -137,6 +143,8 @@ const fn joined(first: Sense, second: Sense) -> Option<Sense> {
         (Sense::Edit | Sense::Add | Sense::Animate, Sense::Sound) => Sense::Sound,
         (Sense::Timing, Sense::Timing | Sense::Edit) => Sense::Timing,
         (Sense::Add, Sense::Add) => Sense::Add,
+        (Sense::Animate, Sense::Animate) => Sense::Animate,
+        (Sense::Sound, Sense::Sound | Sense::Animate) => Sense::Sound,
         _ => return None,
     })
 }

@@ -255,6 +255,29 @@ mod tests {
             let _ = decode(&dressed.into(), SCHEMA, LIMIT);
         }
 
+        /// As the bytes of an enemy who knows the format: every field may be anything, and the checksum is right.
+        #[test]
+        fn edits_under_a_right_checksum_are_read_or_refused_but_never_panic(
+            envelope in envelope(),
+            body in proptest::collection::vec(0_u8..4, 0..300),
+            packed in any::<bool>(),
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            cut in 0_usize..40,
+        ) {
+            let good = encode(&envelope, &body, if packed { 0 } else { usize::MAX }).unwrap();
+            let mut bytes = good[..good.len() - 4].to_vec();
+            for (at, value) in edits {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            bytes.truncate(bytes.len() - cut.min(bytes.len()));
+            let checksum = crc32fast::hash(&bytes);
+            bytes.extend_from_slice(&checksum.to_le_bytes());
+            if let Ok((_, json)) = decode(&bytes.into(), SCHEMA, LIMIT) {
+                prop_assert!(json.len() <= LIMIT);
+            }
+        }
+
         /// Whatever the clocks, a value lives no longer than it was given at its writing.
         #[test]
         fn no_clock_makes_a_value_immortal(envelope in envelope(), now in any::<u64>()) {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::{
     entry::Entry,
@@ -69,31 +69,37 @@ impl<V> Outcome<V> {
 
 /// One load under way.
 pub(crate) struct Flight<V> {
-    outcome: watch::Sender<Option<Outcome<V>>>,
+    // One lock and one list of waiters: most flights are short reads that nobody else waits for.
+    outcome: Mutex<Option<Outcome<V>>>,
+    landed: Notify,
     waiters: AtomicUsize,
 }
 
 impl<V> Flight<V> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { outcome: watch::Sender::new(None), waiters: AtomicUsize::new(0) })
+        Arc::new(Self { outcome: Mutex::new(None), landed: Notify::new(), waiters: AtomicUsize::new(0) })
     }
 
+    /// Hands out the outcome; the first one counts.
     pub(crate) fn land(&self, outcome: Outcome<V>) {
-        self.outcome.send_if_modified(|slot| {
-            let first = slot.is_none();
-            if first {
-                *slot = Some(outcome);
-            }
-            first
-        });
+        let mut slot = self.outcome.lock();
+        if slot.is_none() {
+            *slot = Some(outcome);
+            drop(slot);
+            self.landed.notify_waiters();
+        }
     }
 
     /// Waits for the end. The caller may leave at any time; the load does not notice.
     pub(crate) async fn wait(&self) -> Outcome<V> {
-        let mut outcome = self.outcome.subscribe();
-        match outcome.wait_for(Option::is_some).await {
-            Ok(outcome) => outcome.clone().unwrap_or(Outcome::Panicked),
-            Err(_) => Outcome::Panicked,
+        loop {
+            let mut landed = std::pin::pin!(self.landed.notified());
+            // Listens before it looks, so that no landing is missed in between.
+            landed.as_mut().enable();
+            if let Some(outcome) = self.outcome.lock().clone() {
+                return outcome;
+            }
+            landed.await;
         }
     }
 

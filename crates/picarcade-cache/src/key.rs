@@ -45,6 +45,11 @@ impl Key {
         self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
+    /// Lower-case hexadecimal, 64 characters.
+    pub(crate) fn hex(&self) -> impl std::ops::Deref<Target = str> + use<> {
+        blake3::Hash::from_bytes(self.0).to_hex()
+    }
+
     /// Another eight, independent of [`Key::short`], to spread counters and locks.
     pub(crate) fn stripe(&self) -> usize {
         let [.., a, b] = self.0;
@@ -67,7 +72,7 @@ impl fmt::Debug for Key {
 impl fmt::Display for Key {
     /// Lower-case hexadecimal, 64 characters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+        f.write_str(&self.hex())
     }
 }
 

@@ -108,6 +108,11 @@ impl CacheLevels {
         self.sessions.clear().await;
     }
 
+    /// Waits until what is being loaded is written, for at most `deadline`: before the process ends.
+    pub async fn drain(&self, deadline: Duration) {
+        tokio::join!(self.intent.drain(deadline), self.enhancement.drain(deadline));
+    }
+
     /// The statistics of every level, in the order of the levels.
     pub fn statistics(&self) -> Vec<CacheStatistics> {
         vec![

@@ -262,6 +262,8 @@ impl FlowService {
         if let Some(ai) = &self.shared.ai {
             let _ = tokio::time::timeout(deadline / 2, ai.idle()).await;
         }
+        // What was paid for is to reach the second level.
+        self.shared.caches.drain(deadline / 4).await;
         let counters = self.shared.recorder.shutdown(deadline.saturating_sub(begun.elapsed())).await;
         tracing::debug!(?counters, "analytics are written");
     }

@@ -1,33 +1,88 @@
-//! Any bytes in the second level are a hit or a miss: never a panic, never a value that was not stored.
+//! Any bytes in the second level are a hit or a miss: never a panic, never more than an entry may be.
 //!
-//! `cargo +nightly fuzz run envelope` in `crates/picarcade-cache`. The checksum is made right for every second input,
-//! or the fuzzer would never get past it.
+//! `cargo +nightly fuzz run envelope` in `crates/picarcade-cache`; on the stable toolchain, without the sanitizer,
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none envelope`. An input is tried three ways: as it is; behind the magic and
+//! with a right checksum; and as edits of a good entry, again with a right checksum, or the fuzzer would never get past
+//! the schema's fingerprint.
 #![no_main]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use picarcade_cache::{Cache, InMemoryRemote, Key, Remote};
+use tokio::runtime::Runtime;
 
-fuzz_target!(|bytes: &[u8]| {
+const LIMIT: usize = 1 << 16;
+
+struct Bench {
+    runtime: Runtime,
+    remote: Arc<InMemoryRemote>,
+    cache: Cache<String>,
+    good: [Bytes; 2],
+}
+
+static BENCH: LazyLock<Bench> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(async {
-        let remote = Arc::new(InMemoryRemote::new());
+    let remote = Arc::new(InMemoryRemote::new());
+    let (cache, good) = runtime.block_on(async {
         let cache = Cache::<String>::builder("fuzz")
-            .max_entry_bytes(1 << 16)
+            .max_entry_bytes(LIMIT)
+            .compress_above(1000)
             .remote(Arc::clone(&remote) as Arc<dyn Remote>)
             .build()
             .unwrap();
-        let mut checked = b"PaC1".to_vec();
-        checked.extend_from_slice(bytes);
-        let checksum = crc32fast::hash(&checked);
-        checked.extend_from_slice(&checksum.to_le_bytes());
-        for (n, entry) in [Bytes::copy_from_slice(bytes), checked.into()].into_iter().enumerate() {
-            let key = Key::builder("fuzz", 1).part_u64(n as u64).finish();
-            remote.put_raw("fuzz", &key, entry, Duration::from_secs(60));
-            if let Some(found) = cache.get(&key).await {
-                assert!(found.value.len() <= 1 << 16);
+        let mut good = Vec::new();
+        // One plain and one compressed.
+        for value in ["plain".to_owned(), "packed".repeat(1000)] {
+            let key = Key::builder("good", 1).part(&value).finish();
+            cache.insert(&key, value).await.unwrap();
+            good.push(remote.read("fuzz", &key).await.unwrap().entry.unwrap());
+        }
+        (cache, good.try_into().unwrap())
+    });
+    Bench { runtime, remote, cache, good }
+});
+
+fn with_checksum(mut covered: Vec<u8>) -> Bytes {
+    let checksum = crc32fast::hash(&covered);
+    covered.extend_from_slice(&checksum.to_le_bytes());
+    covered.into()
+}
+
+/// A good entry with bytes replaced (place, value), and its end cut off or grown by the rest of the input.
+fn edited(good: &Bytes, input: &[u8]) -> Bytes {
+    let mut bytes = good[..good.len() - 4].to_vec();
+    let (edits, rest) = input.as_chunks::<3>();
+    for [low, high, value] in edits {
+        let at = usize::from(u16::from_le_bytes([*low, *high])) % bytes.len();
+        bytes[at] = *value;
+    }
+    match rest {
+        [cut] => bytes.truncate(bytes.len() - usize::from(*cut) % bytes.len()),
+        more => bytes.extend_from_slice(more),
+    }
+    with_checksum(bytes)
+}
+
+fuzz_target!(|input: &[u8]| {
+    let bench = &*BENCH;
+    let entries = [
+        Bytes::copy_from_slice(input),
+        with_checksum([b"PaC1", input].concat()),
+        edited(&bench.good[0], input),
+        edited(&bench.good[1], input),
+    ];
+    bench.runtime.block_on(async {
+        let key = Key::builder("fuzz", 1).finish();
+        for entry in entries {
+            bench.cache.remove(&key).await;
+            bench.remote.put_raw("fuzz", &key, entry, Duration::from_secs(60));
+            if let Some(found) = bench.cache.get(&key).await {
+                assert!(found.value.len() <= LIMIT);
             }
         }
     });

@@ -175,11 +175,12 @@ async fn put(
 }
 
 fn entry_key(space: &str, key: &Key) -> String {
-    format!("{space}:e:{key}")
+    // Made for every read: without the detour of formatting.
+    [space, ":e:", &*key.hex()].concat()
 }
 
 fn lease_key(space: &str, key: &Key) -> String {
-    format!("{space}:l:{key}")
+    [space, ":l:", &*key.hex()].concat()
 }
 
 fn mark_key(space: &str, mark: &Mark) -> String {

@@ -3,22 +3,32 @@
 //! `cargo bench -p picarcade-benches --bench cache_levels`. Servers, keys and values are made outside of the loops. The
 //! groups answer one question each: `hit` (a ready key in memory), `key_and_hit` (a key from its parts, then memory),
 //! `second_level` (one at a time, and 64 tasks), `levels` (Zipf keys over no cache, one level, the other, both; cold and
-//! warm), `contended` (two threads on one key, and on many).
+//! warm), `contended` (two threads on one key, on many, and on Zipf keys of which a fifth fits). Hit rates are printed beside
+//! the times of those that have one.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::{
     convert::Infallible,
     hint::black_box,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use cached::{Cached, LruTtlCache, TtlCache};
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
+use fred::{
+    clients::Client as Fred,
+    interfaces::{ClientLike, KeysInterface},
+    types::{Builder, config::Config as FredConfig},
+};
 use picarcade_cache::{Cache, Key, RedisRemote, Remote};
-use picarcade_redis::{Config, RedisHandle};
+use picarcade_redis::{Config, DriverKind, RedisHandle};
 use picarcade_testkit::RedisServer;
 use tokio::runtime::Runtime;
 
@@ -58,9 +68,23 @@ struct Redis {
 
 async fn redis() -> Redis {
     let server = RedisServer::start().await.unwrap();
-    let handle = RedisHandle::connect(Config::new(server.url())).unwrap();
+    let remote = remote(&server, DriverKind::Redis).await;
+    Redis { server, remote }
+}
+
+async fn remote(server: &RedisServer, driver: DriverKind) -> Arc<RedisRemote> {
+    let handle = RedisHandle::connect(Config { driver, ..Config::new(server.url()) }).unwrap();
     handle.ready(Duration::from_secs(10)).await.unwrap();
-    Redis { server, remote: RedisRemote::new(handle) }
+    RedisRemote::new(handle)
+}
+
+/// fred by itself, made as quick as ours: no delay.
+async fn raw_fred(server: &RedisServer) -> Fred {
+    let mut builder = Builder::from_config(FredConfig::from_url(&server.url()).unwrap());
+    builder.with_connection_config(|config| config.tcp.nodelay = Some(true));
+    let client = builder.build().unwrap();
+    client.init().await.unwrap();
+    client
 }
 
 /// Keys as users ask them: Zipf with exponent 1 over `KEYS`, from a fixed seed.
@@ -79,7 +103,7 @@ fn hit(c: &mut Criterion) {
     let runtime = runtime();
     let mut group = c.benchmark_group("hit");
     let (ours, k) = (local(), key(1));
-    runtime.block_on(ours.insert(&k, value()));
+    runtime.block_on(ours.insert(&k, value())).unwrap();
     group.bench_function("picarcade peek", |b| b.iter(|| ours.peek(black_box(&k)).unwrap()));
     group.bench_function("picarcade get_or_load", |b| {
         b.to_async(&runtime).iter(async || ours.get_or_load(black_box(&k), load).await.unwrap());
@@ -98,7 +122,7 @@ fn hit(c: &mut Criterion) {
     quick.insert(k, Arc::new(value()));
     group.bench_function("quick_cache", |b| b.iter(|| quick.get(black_box(&k)).unwrap()));
     // It locks and clones outside of itself: that is how its macros use it.
-    let mut timed = cached::TtlCache::builder().ttl(Duration::from_secs(3600)).build().unwrap();
+    let mut timed = TtlCache::builder().ttl(Duration::from_secs(3600)).build().unwrap();
     timed.cache_set(k, Arc::new(value()));
     let timed = std::sync::Mutex::new(timed);
     group.bench_function("cached TtlCache", |b| {
@@ -111,7 +135,7 @@ fn key_and_hit(c: &mut Criterion) {
     let runtime = runtime();
     let mut group = c.benchmark_group("key_and_hit");
     let ours = local();
-    runtime.block_on(ours.insert(&key(1), value()));
+    runtime.block_on(ours.insert(&key(1), value())).unwrap();
     group.bench_function("picarcade", |b| b.iter(|| ours.peek(&key(black_box(1))).unwrap()));
     // The same bytes that the key is made of, in one piece.
     let mut bytes = Vec::new();
@@ -159,6 +183,8 @@ fn second_level(c: &mut Criterion) {
         let _inside = runtime.enter();
         two_levels(&redis.remote, 1)
     };
+    let by_fred = runtime.block_on(async { two_levels(&remote(&redis.server, DriverKind::Fred).await, 1) });
+    let fred = runtime.block_on(raw_fred(&redis.server));
     let keys: Arc<Vec<Key>> = Arc::new((0..KEYS).map(key).collect());
     let raw = redis::Client::open(redis.server.url()).unwrap();
     // As the handle does it: no delay, so that the peer is not slowed down by a default.
@@ -170,7 +196,7 @@ fn second_level(c: &mut Criterion) {
     let names: Arc<Vec<String>> = Arc::new(keys.iter().map(|key| format!("raw:{key}")).collect());
     runtime.block_on(async {
         for (key, name) in keys.iter().zip(names.iter()) {
-            ours.insert(key, value()).await;
+            ours.insert(key, value()).await.unwrap();
             let mut raw = raw.clone();
             redis::cmd("SET").arg(name).arg(value()).exec_async(&mut raw).await.unwrap();
         }
@@ -184,6 +210,14 @@ fn second_level(c: &mut Criterion) {
         }
     };
 
+    let get_by_fred = |fred: &Fred, name: &str| {
+        let (fred, name) = (fred.clone(), name.to_owned());
+        async move {
+            let bytes: Vec<u8> = fred.get(name).await.unwrap();
+            black_box(bytes);
+        }
+    };
+
     let mut group = c.benchmark_group("second_level/one");
     group.bench_function("picarcade get", |b| {
         b.to_async(&runtime).iter(async || ours.get(&keys[7]).await.unwrap());
@@ -192,17 +226,29 @@ fn second_level(c: &mut Criterion) {
         b.to_async(&runtime).iter(async || ours.get_or_load(&keys[7], load).await.unwrap());
     });
     group.bench_function("redis-rs GET", |b| b.to_async(&runtime).iter(|| get(&raw, &names[7])));
+    group.bench_function("picarcade get, fred", |b| {
+        b.to_async(&runtime).iter(async || by_fred.get(&keys[7]).await.unwrap());
+    });
+    group.bench_function("fred GET", |b| b.to_async(&runtime).iter(|| get_by_fred(&fred, &names[7])));
     group.finish();
 
     let mut group = c.benchmark_group("second_level/64_tasks");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("picarcade get", |b| {
+    for (name, cache) in [("picarcade get", &ours), ("picarcade get, fred", &by_fred)] {
+        group.bench_function(name, |b| {
+            b.iter_custom(|count| {
+                let (cache, keys) = (cache.clone(), Arc::clone(&keys));
+                runtime.block_on(from_64_tasks(count, move |n| {
+                    let (cache, key) = (cache.clone(), keys[n as usize]);
+                    async move { drop(black_box(cache.get(&key).await.unwrap())) }
+                }))
+            });
+        });
+    }
+    group.bench_function("fred GET", |b| {
         b.iter_custom(|count| {
-            let (ours, keys) = (ours.clone(), Arc::clone(&keys));
-            runtime.block_on(from_64_tasks(count, move |n| {
-                let (ours, key) = (ours.clone(), keys[n as usize]);
-                async move { drop(black_box(ours.get(&key).await.unwrap())) }
-            }))
+            let (fred, names) = (fred.clone(), Arc::clone(&names));
+            runtime.block_on(from_64_tasks(count, move |n| get_by_fred(&fred, &names[n as usize])))
         });
     });
     group.bench_function("redis-rs GET", |b| {
@@ -263,8 +309,8 @@ fn levels(c: &mut Criterion) {
     drop(inside);
     runtime.block_on(async {
         for key in &keys {
-            warm.insert(key, value()).await;
-            both.insert(key, value()).await;
+            warm.insert(key, value()).await.unwrap();
+            both.insert(key, value()).await.unwrap();
         }
     });
     walk("no cache", &mut group, None);
@@ -310,7 +356,7 @@ fn contended(c: &mut Criterion) {
         moka::sync::Cache::builder().time_to_live(Duration::from_secs(3600)).max_capacity(KEYS).build();
     let quick = quick_cache::sync::Cache::<Key, Arc<String>>::new(KEYS as usize * 2);
     for key in &keys {
-        runtime.block_on(ours.insert(key, value()));
+        runtime.block_on(ours.insert(key, value())).unwrap();
         moka.insert(*key, Arc::new(value()));
         quick.insert(*key, Arc::new(value()));
     }
@@ -331,6 +377,51 @@ fn contended(c: &mut Criterion) {
     }
 }
 
+/// Two threads, Zipf keys, room for a fifth of them: what is missing is made and stored.
+fn contended_zipf(c: &mut Criterion) {
+    const ROOM: u64 = KEYS / 5;
+    let runtime = runtime();
+    let keys: Vec<Key> = (0..KEYS).map(key).collect();
+    let asked = zipf(100_000);
+    let pick = |n: u64| &keys[asked[n as usize % asked.len()] as usize];
+    // What one of these entries weighs here.
+    let ours = Cache::<String>::builder("bench").max_bytes(ROOM * 494).build().unwrap();
+    let moka =
+        moka::sync::Cache::builder().time_to_live(Duration::from_secs(3600)).max_capacity(ROOM).build();
+    let quick = quick_cache::sync::Cache::<Key, Arc<String>>::new(ROOM as usize);
+    let timed =
+        LruTtlCache::builder().max_size(ROOM as usize).ttl(Duration::from_secs(3600)).build().unwrap();
+    let timed = std::sync::Mutex::new(timed);
+    let mut group = c.benchmark_group("contended/zipf");
+    group.throughput(Throughput::Elements(1));
+    let mut compare = |name: &str, get: &(dyn Fn(&Key) -> bool + Sync), put: &(dyn Fn(&Key) + Sync)| {
+        let (hits, all) = (AtomicU64::new(0), AtomicU64::new(0));
+        group.bench_function(name, |b| {
+            b.iter_custom(|count| {
+                from_two_threads(count, |n| {
+                    let hit = get(pick(n));
+                    if !hit {
+                        put(pick(n));
+                    }
+                    hits.fetch_add(u64::from(hit), Ordering::Relaxed);
+                    all.fetch_add(1, Ordering::Relaxed);
+                })
+            });
+        });
+        let rate = hits.load(Ordering::Relaxed) as f64 / all.load(Ordering::Relaxed).max(1) as f64;
+        eprintln!("    {name}: hit rate {rate:.4}");
+    };
+    compare("picarcade", &|key| ours.peek(key).is_some(), &|key| {
+        drop(runtime.block_on(ours.insert(key, value())));
+    });
+    compare("moka sync", &|key| moka.get(key).is_some(), &|key| moka.insert(*key, Arc::new(value())));
+    compare("quick_cache", &|key| quick.get(key).is_some(), &|key| quick.insert(*key, Arc::new(value())));
+    compare("cached LruTtlCache", &|key| timed.lock().unwrap().cache_get(key).cloned().is_some(), &|key| {
+        drop(timed.lock().unwrap().cache_set(*key, Arc::new(value())))
+    });
+    group.finish();
+}
+
 fn settings() -> Criterion {
     Criterion::default()
         .sample_size(30)
@@ -341,6 +432,6 @@ fn settings() -> Criterion {
 criterion_group! {
     name = benches;
     config = settings();
-    targets = hit, key_and_hit, second_level, levels, contended
+    targets = hit, key_and_hit, second_level, levels, contended, contended_zipf
 }
 criterion_main!(benches);

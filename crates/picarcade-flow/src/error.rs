@@ -55,7 +55,11 @@ impl FlowError {
 fn summary(problems: &[FieldProblem]) -> String {
     problems
         .iter()
-        .map(|problem| format!("{}: {}", problem.pointer, problem.detail))
+        // The whole document has an empty pointer.
+        .map(|FieldProblem { pointer, detail }| match pointer.as_str() {
+            "" => detail.clone(),
+            pointer => format!("{pointer}: {detail}"),
+        })
         .collect::<Vec<_>>()
         .join("; ")
 }

@@ -87,9 +87,11 @@ impl PostgresOptions {
         })
     }
 
+    /// No statement here is worth compiling: over a large table the planner thinks otherwise, and the compiler then takes
+    /// seconds for what runs in milliseconds.
     fn settings(&self) -> String {
         format!(
-            "SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {};
+            "SET LOCAL jit = off; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {};
              SET LOCAL idle_in_transaction_session_timeout = {}",
             self.statement_timeout.as_millis(),
             self.lock_timeout.as_millis(),

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use futures_util::StreamExt;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -42,15 +43,16 @@ async fn ten_thousand_idle_connections_take_little_and_nobody_elses_place() {
     let service = Service::start(&[("PICARCADE_MAX_CONNECTIONS", &total)]).await;
     service.process(json!({"prompt": "a red fox"})).await;
     let before = service.memory();
-    let mut idle = Vec::with_capacity(many);
-    for number in 0..many {
-        let mut stream = connect_from(u8::try_from(number / PER_ADDRESS).unwrap() + 1, &service).await;
-        // Every second one is idle between two requests, the others before the first.
-        if number % 2 == 0 {
+    let opening = futures_util::stream::iter(0..many).map(|number| {
+        let service = &service;
+        async move {
+            let mut stream = connect_from(u8::try_from(number / PER_ADDRESS).unwrap() + 1, service).await;
+            // One that has not asked for anything yet would be cut before the last one is there.
             assert_eq!(ask(&mut stream).await, "HTTP/1.1 200");
+            stream
         }
-        idle.push(stream);
-    }
+    });
+    let idle: Vec<_> = opening.buffer_unordered(64).collect().await;
     let each = (service.memory() - before) * 1024 / many as u64;
     assert!(each < 40, "{each} KiB a connection");
     let mut one_more = connect_from(1, &service).await;

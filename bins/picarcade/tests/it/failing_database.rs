@@ -162,9 +162,13 @@ async fn a_full_disk_costs_counted_events_and_no_answer() {
     let preparation = format!(
         "if mount -t tmpfs -o size=256k none '{place}' 2>/dev/null; then :; else trap '' XFSZ; ulimit -f 256; fi;"
     );
-    let mut environment = vec![("DATABASE_URL", "postgres://app:x@127.0.0.1:1/app")];
+    let server = shared().await;
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    let through = proxy.through(&migrated(server).await);
+    let mut environment = vec![("DATABASE_URL", &*through)];
     environment.extend(UNLIMITED);
     let mut service = Service::start_alone(&preparation, directory, &environment).await;
+    proxy.set(Fault::Cut).await;
     let long = "🦊".repeat(8000);
     let batch = json!({"requests": vec![json!({"prompt": long}); 64]});
     until("events are dropped", async || {

@@ -13,6 +13,7 @@ mod database;
 mod document;
 mod failing_ai;
 mod failing_database;
+mod failing_limits;
 mod failing_redis;
 mod fleet;
 mod floods;

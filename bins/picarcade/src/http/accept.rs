@@ -91,11 +91,18 @@ pub(crate) async fn run(
             }
         }
     };
-    // Those who are connected already, as far as the system is concerned, would be reset with the listener.
-    while let Some(Ok((stream, address))) = listener.accept().now_or_never() {
-        admit(&open, &server, stream, address);
+    // Those who are connected already, as far as the system is concerned, would be reset with the listener. The system is
+    // asked directly, as the runtime knows only what it has been told of. Whoever comes between the last look and the end
+    // is reset all the same: that is what the time of being unready is for.
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, address)) = listener.accept() {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                admit(&open, &server, stream, address);
+            }
+        }
     }
-    drop(listener);
     close.send_replace(true);
     if timeout_at(deadline, open.empty()).await.is_err() {
         tracing::warn!("some requests were not finished in time");

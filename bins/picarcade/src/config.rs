@@ -148,7 +148,7 @@ impl Config {
             mode: mode(layers, llm.is_some())?,
             limits: limits(layers)?,
             expected_instances: required(layers, "expected_instances", instances)?,
-            leased_limits: layers.parsed("leased_limits", names)?.unwrap_or_default(),
+            leased_limits: layers.parsed("leased_limits", |words| Ok(names(words)))?.unwrap_or_default(),
             cost_action: required(layers, "cost_limit_action", |word| match word {
                 "degrade" => Ok(CostAction::Degrade),
                 "reject" => Ok(CostAction::Reject),
@@ -317,8 +317,8 @@ fn instances(word: &str) -> Result<u32, String> {
     }
 }
 
-fn names(words: &str) -> Result<Vec<String>, String> {
-    Ok(words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect())
+fn names(words: &str) -> Vec<String> {
+    words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 fn limits(layers: &Layers) -> Result<Vec<Limit>, ConfigError> {

@@ -32,6 +32,65 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
     }
 }
 
+/// Header fields that every HTTP server may send.
+const OF_HTTP: [&str; 5] = ["content-type", "content-length", "date", "connection", "transfer-encoding"];
+
+#[tokio::test]
+async fn answers_have_the_described_headers_and_statuses() {
+    let service =
+        Service::start(&[("PICARCADE_API_KEYS", "web:k"), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")]).await;
+    let document = service.get("/openapi.json").await;
+    let body = json!({"prompt": "a red fox"});
+    let cases = [
+        ("post", "/api/v2/process", "/api/v2/process", Some("k")),
+        ("post", "/api/v2/process", "/api/v2/process", Some("k")),
+        ("post", "/api/v2/process", "/api/v2/process", None),
+        ("post", "/api/v2/classify-only", "/api/v2/classify-only", Some("k")),
+        ("post", "/api/v2/batch", "/api/v2/batch", Some("k")),
+        (
+            "post",
+            "/api/v2/generations/{generation_id}/outcome",
+            "/api/v2/generations/0192/outcome",
+            Some("k"),
+        ),
+        ("get", "/api/v2/models/available", "/api/v2/models/available", Some("k")),
+        ("get", "/api/v2/stats", "/api/v2/stats?period=x", Some("k")),
+        ("get", "/api/v2/sessions/{id}", "/api/v2/sessions/x", Some("k")),
+        ("get", "/health/live", "/health/live", None),
+        ("get", "/health/detailed", "/health/detailed", None),
+        ("get", "/admin/breakers", "/admin/breakers", None),
+        ("get", "/metrics", "/metrics", None),
+    ];
+    let mut seen = BTreeSet::new();
+    for (method, template, path, key) in cases {
+        let mut request = service.request(method.to_uppercase().parse().unwrap(), path);
+        if let Some(key) = key {
+            request = request.header("x-api-key", key);
+        }
+        if method == "post" {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16().to_string();
+        let described = &document["paths"][template][method]["responses"][&status];
+        assert!(described.is_object(), "{method} {template} {status} is not described");
+        let described = described["headers"].as_object().unwrap();
+        for name in response.headers().keys().map(reqwest::header::HeaderName::as_str) {
+            assert!(
+                OF_HTTP.contains(&name) || described.contains_key(name),
+                "{method} {template} {status}: {name}"
+            );
+        }
+        for (name, header) in described {
+            let header = document.pointer(header["$ref"].as_str().unwrap().trim_start_matches('#')).unwrap();
+            let there = response.headers().contains_key(name);
+            assert!(there || header["required"] != true, "{method} {template} {status} lacks {name}");
+        }
+        seen.insert(status);
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["200", "401", "404", "422", "429"]);
+}
+
 #[tokio::test]
 async fn answers_have_the_described_fields_and_no_others() {
     let service = Service::start(&[]).await;

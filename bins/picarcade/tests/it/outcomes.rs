@@ -160,6 +160,12 @@ async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_
         let breakers = breakers["breakers"].as_array().unwrap().clone();
         breakers.iter().any(|breaker| breaker["name"] == "replicate" && breaker["state"] == state)
     };
+    // News are told once: both must be listening.
+    let deadline = Instant::now() + PATIENCE;
+    let listeners = async || redis.command(&["PUBSUB", "NUMSUB", "picarcade:fleet:news"]).await.unwrap();
+    while !listeners().await.trim_end().ends_with('2') {
+        assert!(Instant::now() < deadline, "{}", listeners().await);
+    }
     let failed = json!({"success": false, "error_kind": "provider_error"});
     // Each is told of fewer than it takes; what one hears, the other counts.
     for service in [&one, &two, &one, &two, &one] {
@@ -176,8 +182,8 @@ async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_
         assert!(answer["degraded"].as_array().unwrap().contains(&json!("model_unavailable")), "{answer}");
         assert!(!available(service).await.contains(&model));
     }
-    // After its open time it is tried again, and one success brings it back.
-    let deadline = Instant::now() + PATIENCE * 2;
+    // After its open time it is tried again, first by the instance that the fleet elects, and success brings it back.
+    let deadline = Instant::now() + PATIENCE * 4;
     for service in [&one, &two] {
         while ask(service).await["model_to_use"] != model {
             assert!(Instant::now() < deadline, "it never came back");

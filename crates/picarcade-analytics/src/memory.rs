@@ -78,7 +78,7 @@ impl Store for MemoryStore {
 
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
         let until = micros(now);
-        Ok(self.tally(None, until - period.micros(), until).statistics(period, until))
+        Ok(self.tally(None, period.start(until), until).statistics(period, until))
     }
 
     async fn user_statistics(
@@ -88,7 +88,7 @@ impl Store for MemoryStore {
         now: SystemTime,
     ) -> Result<Statistics, Error> {
         let until = micros(now);
-        Ok(self.tally(Some(user_id), until - period.micros(), until).statistics(period, until))
+        Ok(self.tally(Some(user_id), period.start(until), until).statistics(period, until))
     }
 
     async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error> {

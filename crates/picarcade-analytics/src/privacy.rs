@@ -49,12 +49,17 @@ impl Privacy {
     /// The event as it may be stored. Applying it twice is harmless, except that [`Privacy::Hashed`] hashes the hash.
     #[must_use]
     pub fn apply(&self, mut event: Event) -> Event {
-        if let Event::Classification(classification) = &mut event
+        self.redact(&mut event);
+        event
+    }
+
+    /// [`apply`](Self::apply), in place.
+    pub(crate) fn redact(&self, event: &mut Event) {
+        if let Event::Classification(classification) = event
             && let Some(kept) = self.kept(&classification.prompt)
         {
             classification.prompt = kept;
         }
-        event
     }
 
     /// What replaces the prompt; `None` when it may stay as it is.

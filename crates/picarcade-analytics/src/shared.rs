@@ -70,10 +70,9 @@ impl Shared {
     }
 
     /// Takes the row in or counts it as dropped; wakes whoever has to act on it.
-    pub(crate) fn offer(&self, record: Record) {
-        // Before the lock: the size of what is in the row, and its allocation.
+    pub(crate) fn offer(&self, record: Box<Record>) {
+        // Before the lock: the size of what is in the row.
         let bytes = record.bytes();
-        let record = Box::new(record);
         let refused;
         let (full_batch, pressed);
         {

@@ -22,7 +22,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// - anything else: the store cannot work until somebody changes something. Keep the batch.
     async fn write(&self, batch: &[Record]) -> Result<(), Error>;
 
-    /// Statistics of the rows created in the `period` before `now`. Rows on their way are not counted yet.
+    /// Statistics of the rows created in the `period` before `now`, which begins with a whole minute. Rows on their way are not counted yet.
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error>;
 
     /// Statistics of one user's rows; from the raw rows, since roll-ups keep no user.

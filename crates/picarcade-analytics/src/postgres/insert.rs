@@ -1,7 +1,8 @@
 //! Rows in, a batch to a statement: each column travels as one array, and `UNNEST` makes rows of them.
 //!
-//! Two round trips a table, whatever the size of the batch, and unlike `COPY` it can leave out what is there already. It does so
-//! only when it must: `ON CONFLICT` doubles what the server does for a row, and rows come twice only after an accident. The first
+//! Two round trips a table, whatever the size of the batch, and unlike `COPY` it can leave out what is there already. The minutes
+//! below the frontier into which rows fall are noted as late by the same statement. What is there already is left out
+//! only when it must be: `ON CONFLICT` doubles what the server does for a row, and rows come twice only after an accident. The first
 //! try is a plain insert, which a row that is there already makes fail; the second one leaves such rows out.
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent};
 use crate::histogram::bucket_of_ms;
 use crate::record::{Record, paired_id};
 use crate::text::{clean, clean_json};
+use crate::timestamp::minute_of;
 use crate::{ClassificationEvent, Error, Event, ModelSelectionEvent};
 
 /// Text as it is in the batch, but for what has to be cleaned.
@@ -67,7 +69,10 @@ columns!(Classifications {
     id: Uuid, user_id: Text<'a>, prompt: Text<'a>, classified_workflow: Text<'a>, confidence: f64,
     processing_time_ms: f64, used_fallback: bool, cache_hit: bool, circuit_breaker_state: Text<'a>, rate_limited: bool,
     source: Text<'a>, model: Text<'a>, cost_micros: i64, saved_micros: i64, duration_bucket: i16, created_at: i64,
-} "INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence, processing_time_ms,
+    minute: i64,
+} "WITH late AS (INSERT INTO rollup_late (minute) SELECT DISTINCT m FROM unnest($17::int8[]) AS m
+       WHERE m < (SELECT frontier FROM rollup_state))
+   INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence, processing_time_ms,
        used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros, saved_micros,
        duration_bucket, created_at)
    SELECT r.c1, r.c2, r.c3, r.c4, r.c5, r.c6, r.c7, r.c8, r.c9, r.c10, r.c11, r.c12, r.c13, r.c14, r.c15,
@@ -79,7 +84,10 @@ columns!(Classifications {
 columns!(Costs {
     id: Uuid, user_id: Text<'a>, operation_type: Text<'a>, generation_id: Option<Text<'a>>, estimated: i64,
     actual: Option<i64>, model_used: Text<'a>, success: Option<bool>, error_message: Option<Text<'a>>, created_at: i64,
-} "INSERT INTO cost_tracking (id, user_id, operation_type, generation_id, estimated_cost_micros, actual_cost_micros,
+    minute: i64,
+} "WITH late AS (INSERT INTO rollup_late (minute) SELECT DISTINCT m FROM unnest($11::int8[]) AS m
+       WHERE m < (SELECT frontier FROM rollup_state))
+   INSERT INTO cost_tracking (id, user_id, operation_type, generation_id, estimated_cost_micros, actual_cost_micros,
        model_used, success, error_message, created_at)
    SELECT r.c1, r.c2, r.c3, r.c4, r.c5, r.c6, r.c7, r.c8, r.c9,
        timestamptz 'epoch' + r.c10 * interval '1 microsecond'
@@ -131,7 +139,8 @@ impl<'a> Rows<'a> {
         Ok(rows)
     }
 
-    /// Inserts the batch; whether there were outcomes in it. A second outcome of a generation is no accident, and always stays
+    /// Inserts the batch, in a transaction that holds the writers' lock since an earlier statement: what a statement sees of the
+    /// frontier must not be older than the lock. Says whether there were outcomes. A second outcome of a generation is no accident, and always stays
     /// out.
     pub(super) async fn insert(
         &self,
@@ -143,6 +152,14 @@ impl<'a> Rows<'a> {
         self.costs.insert(connection, repeated).await?;
         self.selections.insert(connection, repeated).await?;
         self.outcomes.insert(connection, Repeated::Stays).await
+    }
+}
+
+/// Rows are nearly in order of time: a list without neighbours that repeat is short.
+fn note(minutes: &mut Vec<i64>, at: i64) {
+    let minute = minute_of(at);
+    if minutes.last() != Some(&minute) {
+        minutes.push(minute);
     }
 }
 
@@ -164,6 +181,7 @@ impl<'a> Classifications<'a> {
         self.model.push(clean(&event.model));
         self.duration_bucket.push(bucket_of_ms(event.processing_time_ms).cast_signed());
         self.created_at.push(at);
+        note(&mut self.minute, at);
         Ok(())
     }
 }
@@ -180,6 +198,7 @@ impl<'a> Costs<'a> {
         self.success.push(event.success);
         self.error_message.push(event.error_message.as_deref().map(clean));
         self.created_at.push(at);
+        note(&mut self.minute, at);
         Ok(())
     }
 }

@@ -14,36 +14,14 @@ use sqlx::postgres::{PgConnection, PgPool};
 
 use super::connect::{PostgresOptions, begin, begin_writing};
 use super::{LOCK_CLASS, LOCK_KEEPER, LOCK_WRITERS, column, error, outcome, partition, query};
-use crate::record::Record;
+use crate::Error;
 use crate::rollup::hours_of;
 use crate::store::Maintained;
 use crate::tally::Tally;
 use crate::timestamp::{HOUR, MINUTE, minute_of};
-use crate::{Error, Event};
 
 /// Time rolled up in one transaction, if that can be done within a statement's time; else an eighth of it, and so on.
 const CHUNK: i64 = 60 * MINUTE;
-
-/// Notes the minutes below the frontier into which rows of the batch fall. The transaction must hold the writers' lock.
-pub(super) async fn mark_late(connection: &mut PgConnection, batch: &[Record]) -> Result<(), Error> {
-    let minutes: BTreeSet<i64> = batch
-        .iter()
-        .filter(|record| matches!(record.event, Event::Classification(_) | Event::Cost(_)))
-        .map(|record| minute_of(record.created_at()))
-        .collect();
-    if minutes.is_empty() {
-        return Ok(());
-    }
-    query(
-        "INSERT INTO rollup_late (minute)
-         SELECT m FROM unnest($1::int8[]) AS m WHERE m < (SELECT frontier FROM rollup_state)",
-    )
-    .bind(minutes.into_iter().collect::<Vec<_>>())
-    .execute(connection)
-    .await
-    .map_err(error)?;
-    Ok(())
-}
 
 /// Housekeeping, step by step. A step that fails leaves the next ones their turn: a roll-up that cannot be read must not keep
 /// partitions from being made. What failed first is the error.

@@ -103,18 +103,12 @@ impl PostgresStore {
         self
     }
 
-    async fn insert(
-        &self,
-        rows: &insert::Rows<'_>,
-        batch: &[Record],
-        repeated: Repeated,
-    ) -> Result<(), Error> {
+    async fn insert(&self, rows: &insert::Rows<'_>, repeated: Repeated) -> Result<(), Error> {
         let mut transaction = connect::begin_writing(&self.pool, &self.options).await?;
         let outcomes = rows.insert(&mut transaction, repeated).await?;
         if outcomes {
             outcome::apply(&mut transaction).await?;
         }
-        keep::mark_late(&mut transaction, batch).await?;
         transaction.commit().await.map_err(error)
     }
 
@@ -131,10 +125,10 @@ impl Store for PostgresStore {
             return Ok(());
         }
         let rows = insert::Rows::new(batch)?;
-        match self.insert(&rows, batch, Repeated::Fails).await {
+        match self.insert(&rows, Repeated::Fails).await {
             // Written before, and the acknowledgement lost; or read again from a spool.
             Err(Error::Rejected { code, .. }) if code == UNIQUE_VIOLATION => {
-                self.insert(&rows, batch, Repeated::Stays).await
+                self.insert(&rows, Repeated::Stays).await
             }
             written => written,
         }
@@ -144,7 +138,7 @@ impl Store for PostgresStore {
         connect::bounded(&self.options, async {
             let until = micros(now);
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
-            let tally = query::tally(&mut transaction, until - period.micros(), until).await?;
+            let tally = query::tally(&mut transaction, period.start(until), until).await?;
             transaction.commit().await.map_err(error)?;
             Ok(tally.statistics(period, until))
         })
@@ -159,7 +153,7 @@ impl Store for PostgresStore {
     ) -> Result<Statistics, Error> {
         connect::bounded(&self.options, async {
             let until = micros(now);
-            let range = until - period.micros()..until;
+            let range = period.start(until)..until;
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
             let tally = query::raw(&mut transaction, Some(user_id), std::slice::from_ref(&range)).await?;
             transaction.commit().await.map_err(error)?;

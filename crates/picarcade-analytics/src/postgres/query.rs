@@ -12,29 +12,24 @@ use crate::plan::Plan;
 use crate::rollup::Minutes;
 use crate::tally::{Group, Tally};
 
+/// What a row of [`raw`] says first: a group of classifications, or else the money spent.
+const CLASSIFICATIONS: i64 = 0;
+
 /// The sums of `from..until`. The transaction must see one moment: rows that move from raw to rolled up in between would
 /// otherwise count twice or not at all.
 pub(super) async fn tally(connection: &mut PgConnection, from: i64, until: i64) -> Result<Tally, Error> {
-    let watermark = watermark(connection).await?;
-    let late = late(connection).await?;
+    let (watermark, late) = trusted(connection).await?;
     let plan = Plan::new(from, until, watermark.unwrap_or(i64::MIN), &late);
     let mut tally = Tally::default();
-    for (ranges, statement) in [
-        (
-            &plan.hours,
-            "SELECT tally FROM unnest($1::int8[], $2::int8[]) AS r (a, b) JOIN rollup_hours ON hour >= r.a AND hour < r.b",
-        ),
-        (
-            &plan.minutes,
-            "SELECT tally FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
+    if !(plan.hours.is_empty() && plan.minutes.is_empty()) {
+        let (hours, minutes) = (bounds(&plan.hours), bounds(&plan.minutes));
+        let read = query(
+            "SELECT tally FROM unnest($1::int8[], $2::int8[]) AS r (a, b) JOIN rollup_hours ON hour >= r.a AND hour < r.b
+             UNION ALL
+             SELECT tally FROM unnest($3::int8[], $4::int8[]) AS r (a, b)
              JOIN rollup_minutes ON minute >= r.a AND minute < r.b",
-        ),
-    ] {
-        if ranges.is_empty() {
-            continue;
-        }
-        let (starts, ends) = bounds(ranges);
-        let read = query(statement).bind(starts).bind(ends);
+        );
+        let read = read.bind(hours.0).bind(hours.1).bind(minutes.0).bind(minutes.1);
         for row in read.fetch_all(&mut *connection).await.map_err(error)? {
             tally.merge(&Tally::decode(column(&row, 0)?)?);
         }
@@ -57,10 +52,13 @@ pub(super) async fn watermark(connection: &mut PgConnection) -> Result<Option<i6
     })
 }
 
-/// The minutes below the watermark that cannot be trusted.
-async fn late(connection: &mut PgConnection) -> Result<BTreeSet<i64>, Error> {
-    let rows = query("SELECT DISTINCT minute FROM rollup_late").fetch_all(connection).await.map_err(error)?;
-    rows.iter().map(|row| column(row, 0)).collect()
+/// The watermark, and the minutes below it that cannot be trusted. Without parameters it takes one round trip.
+async fn trusted(connection: &mut PgConnection) -> Result<(Option<i64>, BTreeSet<i64>), Error> {
+    let read =
+        "SELECT (SELECT watermark FROM rollup_state), (SELECT array_agg(DISTINCT minute) FROM rollup_late)";
+    let row = sqlx::raw_sql(read).fetch_one(connection).await.map_err(error)?;
+    let late: Option<Vec<i64>> = column(&row, 1)?;
+    Ok((column(&row, 0)?, late.unwrap_or_default().into_iter().collect()))
 }
 
 /// The sums of the rows themselves, of one user's or of all.
@@ -82,19 +80,9 @@ pub(super) async fn raw(
          JOIN intent_classification_logs ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
               AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
          WHERE $3::text IS NULL OR user_id = $3
-         GROUP BY 2, 3, 4, 5",
-    )
-    .bind(starts.clone())
-    .bind(ends.clone())
-    .bind(user.map(str::to_owned))
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(error)?;
-    for row in rows {
-        tally.add(group(&row)?);
-    }
-    let spent = query(
-        "SELECT coalesce(sum(actual_cost_micros), 0)::int8
+         GROUP BY 2, 3, 4, 5
+         UNION ALL
+         SELECT 1, '', '', '', 0, 0, 0, 0, 0, 0, 0, coalesce(sum(actual_cost_micros), 0)::int8
          FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
          JOIN cost_tracking ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
               AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
@@ -102,11 +90,16 @@ pub(super) async fn raw(
     )
     .bind(starts)
     .bind(ends)
-    .bind(user.map(str::to_owned))
-    .fetch_one(connection)
+    .bind(user)
+    .fetch_all(connection)
     .await
     .map_err(error)?;
-    tally.spend(count(column(&spent, 0)?));
+    for row in rows {
+        match column(&row, 0)? {
+            CLASSIFICATIONS => tally.add(group(&row)?),
+            _ => tally.spend(count(column(&row, 11)?)),
+        }
+    }
     Ok(tally)
 }
 

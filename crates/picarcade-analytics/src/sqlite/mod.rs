@@ -81,7 +81,7 @@ impl Store for SqliteStore {
 
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
         let until = micros(now);
-        let tally = query::tally(&self.readers, until - period.micros(), until).await?;
+        let tally = query::tally(&self.readers, period.start(until), until).await?;
         Ok(tally.statistics(period, until))
     }
 
@@ -92,7 +92,7 @@ impl Store for SqliteStore {
         now: SystemTime,
     ) -> Result<Statistics, Error> {
         let until = micros(now);
-        let tally = query::user_tally(&self.readers, user_id, until - period.micros(), until).await?;
+        let tally = query::user_tally(&self.readers, user_id, period.start(until), until).await?;
         Ok(tally.statistics(period, until))
     }
 

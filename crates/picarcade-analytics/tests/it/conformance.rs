@@ -308,9 +308,15 @@ fn rows(count: usize) -> impl Strategy<Value = Vec<Record>> {
     proptest::collection::vec((age, event).prop_map(|(age, event)| at(NOW - 1 - age, event)), 1..count)
 }
 
+/// Where a period begins: with the minute in which it would, counted exactly.
+fn start(period: Period, now: i64) -> i64 {
+    let exact = now - period.duration().as_micros() as i64;
+    exact - exact.rem_euclid(MINUTE)
+}
+
 /// What a person would compute from all the rows.
 fn naive(rows: &[Record], user: Option<&str>, period: Period, now: i64) -> Statistics {
-    let from = now - period.duration().as_micros() as i64;
+    let from = start(period, now);
     let inside = || rows.iter().filter(|row| (from..now).contains(&row.created_at()));
     let seen: Vec<&ClassificationEvent> = inside()
         .filter_map(|row| match &row.event {
@@ -439,7 +445,7 @@ async fn follow(subject: &impl Subject, store: &dyn Both, steps: Vec<Step>) {
             same(store, &written, period, at).await;
         }
     }
-    let week = now - Period::Week.duration().as_micros() as i64;
+    let week = start(Period::Week, now);
     if let Some(raw) = subject.raw_sums(week, now).await {
         let found = store.statistics(Period::Week, time(now)).await.unwrap();
         let rate = |count: u64| count as f64 * 100.0 / raw.rows.max(1) as f64;
@@ -474,12 +480,9 @@ async fn statistics_read_no_row_that_is_rolled_up(subject: &impl Subject) {
     store.maintain(time(NOW)).await.unwrap();
     let closed = NOW - NOW % MINUTE;
     for period in Period::ALL {
-        // The first minute of the period is cut: it is read row by row.
-        let from = NOW - period.duration().as_micros() as i64;
-        let whole = from + MINUTE - from % MINUTE;
         let before = store.statistics(period, time(NOW)).await.unwrap();
         assert_same(&before, &naive(&rows, None, period, NOW));
-        if !subject.erase(whole, closed).await {
+        if !subject.erase(start(period, NOW), closed).await {
             return;
         }
         assert_eq!(store.statistics(period, time(NOW)).await.unwrap(), before);

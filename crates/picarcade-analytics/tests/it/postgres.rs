@@ -578,7 +578,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
         .await
         .unwrap();
     record(1_000).await;
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO cost%'";
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO cost%'";
     let second = "LOCK TABLE intent_classification_logs IN EXCLUSIVE MODE";
     while server.psql(waits).await.unwrap() == "0" {
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -745,7 +745,7 @@ async fn a_deadlock_is_tried_again() {
         let (store, rows) = (store.clone(), rows.clone());
         async move { store.write(&rows).await }
     });
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO cost%'";
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO cost%'";
     while server.psql(waits).await.unwrap() != "1" {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

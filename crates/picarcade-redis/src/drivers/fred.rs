@@ -2,8 +2,11 @@
 //!
 //! fred's defaults are made safe here: one attempt per command (it would resend silently, up to three times), no
 //! reconnection of its own (the handle's supervisor replaces the whole client, so that missed invalidations are replayed first),
-//! a bounded queue, `TCP_NODELAY`, and a deadline for connections that stop answering. Every command goes through
-//! `custom`, so that both drivers send the same words.
+//! a bounded queue, `TCP_NODELAY`, and a deadline for connections that stop answering.
+//!
+//! The commands of every day go through fred's own methods: of those that wait together it flushes the last one, but each
+//! one that it does not know (`custom`). Scripts it flushes in either case, and they must name their slot, so they stay
+//! `custom`, as do the rare ones.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,9 +15,9 @@ use bytes::Bytes;
 use fred::{
     clients::Client,
     error::{Error as FredError, ErrorKind},
-    interfaces::{ClientLike, EventInterface, PubsubInterface},
+    interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface},
     types::{
-        ClusterHash, ConnectHandle, CustomCommand, Value as FredValue,
+        ClusterHash, ConnectHandle, CustomCommand, Expiration, Key, SetOptions, Value as FredValue,
         config::{
             Config as FredConfig, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig,
             UnresponsiveConfig,
@@ -93,7 +96,7 @@ impl Fred {
         hash: ClusterHash,
         args: Vec<FredValue>,
     ) -> Result<FredValue, Error> {
-        self.ask(name, hash, args).await.map_err(|error| classify(&error))
+        told(self.ask(name, hash, args).await)
     }
 
     async fn ask(
@@ -123,14 +126,13 @@ impl Fred {
 #[async_trait]
 impl Driver for Fred {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        bytes_of(self.query("GET", ClusterHash::FirstKey, vec![word(key)]).await?)
+        bytes_of(told(self.client.get(name(key)).await)?)
     }
 
     async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
-        let (value, left) = tokio::try_join!(
-            self.query("GET", ClusterHash::FirstKey, vec![word(key)]),
-            self.query("PTTL", ClusterHash::FirstKey, vec![word(key)]),
-        )?;
+        let key = name(key);
+        let (value, left) =
+            told(tokio::try_join!(self.client.get(key.clone()), self.client.pttl::<FredValue, _>(key)))?;
         let Some(value) = bytes_of(value)? else { return Ok(None) };
         // -1 is a key without expiry, -2 one that vanished between the two commands.
         Ok(match convert(left).as_int()? {
@@ -150,16 +152,13 @@ impl Driver for Fred {
         ttl: Option<Duration>,
         condition: Condition,
     ) -> Result<bool, Error> {
-        let mut args = vec![word(key), word(value)];
-        if let Some(ttl) = ttl {
-            args.extend([FredValue::from_static_str("PX"), FredValue::from(milliseconds(ttl).to_string())]);
-        }
-        match condition {
-            Condition::Always => {}
-            Condition::Absent => args.push(FredValue::from_static_str("NX")),
-            Condition::Present => args.push(FredValue::from_static_str("XX")),
-        }
-        match self.query("SET", ClusterHash::FirstKey, args).await? {
+        let expiry = ttl.map(|ttl| Expiration::PX(i64::try_from(milliseconds(ttl)).unwrap_or(i64::MAX)));
+        let options = match condition {
+            Condition::Always => None,
+            Condition::Absent => Some(SetOptions::NX),
+            Condition::Present => Some(SetOptions::XX),
+        };
+        match told(self.client.set(name(key), word(value), expiry, options, false).await)? {
             FredValue::Null => Ok(false),
             FredValue::String(_) | FredValue::Bytes(_) => Ok(true),
             _ => Err(Error::unexpected("SET")),
@@ -167,9 +166,10 @@ impl Driver for Fred {
     }
 
     async fn delete(&self, keys: &[Bytes]) -> Result<u64, Error> {
-        let counts = try_join_all(keys.iter().map(|key| async move {
-            count_of(self.query("DEL", ClusterHash::FirstKey, vec![word(key)]).await?)
-        }))
+        let counts = try_join_all(
+            keys.iter()
+                .map(|key| async move { count_of(told(self.client.del(Key::from(key.clone())).await)?) }),
+        )
         .await?;
         Ok(counts.into_iter().sum())
     }
@@ -267,7 +267,7 @@ impl Driver for Fred {
 }
 
 impl Fred {
-    async fn delete_page(&self, keys: Option<Vec<fred::types::Key>>) -> Result<u64, Error> {
+    async fn delete_page(&self, keys: Option<Vec<Key>>) -> Result<u64, Error> {
         let keys: Vec<Bytes> =
             keys.unwrap_or_default().iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
         self.delete(&keys).await
@@ -277,6 +277,14 @@ impl Fred {
 /// A client with the settings of another one, that does not reconnect.
 fn alone(like: &Client) -> Client {
     Client::new(like.client_config(), Some(like.perf_config()), Some(like.connection_config().clone()), None)
+}
+
+fn name(key: &[u8]) -> Key {
+    Bytes::copy_from_slice(key).into()
+}
+
+fn told<T>(answer: Result<T, FredError>) -> Result<T, Error> {
+    answer.map_err(|error| classify(&error))
 }
 
 fn word(bytes: &[u8]) -> FredValue {

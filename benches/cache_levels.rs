@@ -336,13 +336,13 @@ fn levels(c: &mut Criterion) {
     group.finish();
 }
 
-/// Two threads that call `one` until `count` calls are made.
-fn from_two_threads(count: u64, one: impl Fn(u64) + Sync) -> Duration {
+/// Two threads that call `one` until `count` calls are made, with the numbers from `from` on.
+fn from_two_threads(from: u64, count: u64, one: impl Fn(u64) + Sync) -> Duration {
     let began = Instant::now();
     std::thread::scope(|scope| {
         for thread in 0..2 {
             let one = &one;
-            scope.spawn(move || (0..count / 2 + 1).for_each(|n| one(n * 2 + thread)));
+            scope.spawn(move || (0..count / 2 + 1).for_each(|n| one(from + n * 2 + thread)));
         }
     });
     began.elapsed()
@@ -365,13 +365,13 @@ fn contended(c: &mut Criterion) {
         group.throughput(Throughput::Elements(1));
         let pick = |n: u64| &keys[(n % spread) as usize];
         group.bench_function("picarcade", |b| {
-            b.iter_custom(|count| from_two_threads(count, |n| drop(black_box(ours.peek(pick(n))))));
+            b.iter_custom(|count| from_two_threads(0, count, |n| drop(black_box(ours.peek(pick(n))))));
         });
         group.bench_function("moka sync", |b| {
-            b.iter_custom(|count| from_two_threads(count, |n| drop(black_box(moka.get(pick(n))))));
+            b.iter_custom(|count| from_two_threads(0, count, |n| drop(black_box(moka.get(pick(n))))));
         });
         group.bench_function("quick_cache", |b| {
-            b.iter_custom(|count| from_two_threads(count, |n| drop(black_box(quick.get(pick(n))))));
+            b.iter_custom(|count| from_two_threads(0, count, |n| drop(black_box(quick.get(pick(n))))));
         });
         group.finish();
     }
@@ -382,7 +382,7 @@ fn contended_zipf(c: &mut Criterion) {
     const ROOM: u64 = KEYS / 5;
     let runtime = runtime();
     let keys: Vec<Key> = (0..KEYS).map(key).collect();
-    let asked = zipf(100_000);
+    let asked = zipf(1_000_000);
     let pick = |n: u64| &keys[asked[n as usize % asked.len()] as usize];
     // What one of these entries weighs here.
     let ours = Cache::<String>::builder("bench").max_bytes(ROOM * 494).build().unwrap();
@@ -398,7 +398,9 @@ fn contended_zipf(c: &mut Criterion) {
         let (hits, all) = (AtomicU64::new(0), AtomicU64::new(0));
         group.bench_function(name, |b| {
             b.iter_custom(|count| {
-                from_two_threads(count, |n| {
+                // Where the sample before it ended: from the start, each would find the keys that the last one left.
+                let from = all.load(Ordering::Relaxed);
+                from_two_threads(from, count, |n| {
                     let hit = get(pick(n));
                     if !hit {
                         put(pick(n));

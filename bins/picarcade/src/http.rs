@@ -21,6 +21,8 @@ mod read;
 mod request_id;
 mod router;
 mod sessions;
+#[cfg(feature = "otel")]
+mod span;
 mod unread;
 
 pub(crate) use accept::run;

@@ -4,6 +4,8 @@
 //! place in the code may say a few of them in a while, and what it had to leave out is counted (see [`storm`]).
 
 mod storm;
+#[cfg(feature = "otel")]
+pub(crate) mod traces;
 
 use std::io::{IsTerminal, Write};
 

@@ -30,6 +30,8 @@ const REDIS_PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     telemetry::start();
+    #[cfg(feature = "otel")]
+    let traces = telemetry::traces::Traces::start()?;
     let mut layers = Config::layers(arguments.config.config.as_deref())?;
     if let Some(listen) = arguments.listen {
         layers.set("listen", listen, Origin::Flag("--listen"));
@@ -80,6 +82,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         // A Redis that hangs must not take the time of the events.
         let _ = tokio::time::timeout(left() / 2, membership.leave()).await;
     }
+    #[cfg(feature = "otel")]
+    tokio::join!(wired.flow.shutdown(left()), traces.finish(left()));
+    #[cfg(not(feature = "otel"))]
     wired.flow.shutdown(left()).await;
     telemetry::finish();
     tracing::info!("stopped");

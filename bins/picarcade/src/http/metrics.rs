@@ -107,7 +107,7 @@ pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Resul
 }
 
 /// A method may be any word; only the usual ones become labels.
-fn method(request: &Request) -> &'static str {
+pub(super) fn method(request: &Request) -> &'static str {
     match request.method().as_str() {
         "GET" => "GET",
         "POST" => "POST",

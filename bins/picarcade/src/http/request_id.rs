@@ -11,7 +11,7 @@ use hyper::{Method, StatusCode};
 use uuid::{Builder, Uuid};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The longest id that is echoed.
 const MAX_LENGTH: usize = 128;
@@ -44,7 +44,8 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn of(request: &Request) -> Self {
-        let trace = request.headers().get(&TRACEPARENT).and_then(trace_id).map(str::to_owned);
+        let trace =
+            request.headers().get(&TRACEPARENT).and_then(trace_parent).map(|(trace, ..)| trace.to_owned());
         Self {
             method: request.method().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
@@ -65,19 +66,20 @@ impl Line {
     }
 }
 
-/// The trace of a `traceparent`: `version-trace-parent-flags`, lower-case hexadecimal of 2, 32, 16 and 2 digits, neither the
+/// Trace, parent and flags of a `traceparent`: `version-trace-parent-flags`, lower-case hexadecimal of 2, 32, 16 and 2 digits, neither the
 /// trace nor the parent all 0. Later versions than 00 may have more after that.
-fn trace_id(value: &HeaderValue) -> Option<&str> {
+pub(super) fn trace_parent(value: &HeaderValue) -> Option<(&str, &str, &str)> {
     let text = value.to_str().ok()?;
     let mut parts = text.split('-');
     let mut part = |length: usize| {
         let part = parts.next().filter(|part| part.len() == length)?;
         part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).then_some(part)
     };
-    let (version, trace, parent, _flags) = (part(2)?, part(32)?, part(16)?, part(2)?);
+    let (version, trace, parent, flags) = (part(2)?, part(32)?, part(16)?, part(2)?);
     let more = parts.next().is_some();
     let some = |part: &str| part.bytes().any(|byte| byte != b'0');
-    (version != "ff" && !(version == "00" && more) && some(trace) && some(parent)).then_some(trace)
+    (version != "ff" && !(version == "00" && more) && some(trace) && some(parent))
+        .then_some((trace, parent, flags))
 }
 
 /// Visible ASCII without quotes and backslashes: safe in every log and every header.
@@ -104,7 +106,9 @@ mod tests {
 
     #[test]
     fn only_a_valid_trace_is_taken() {
-        let trace = |text: &'static str| trace_id(&HeaderValue::from_static(text)).map(str::to_owned);
+        let trace = |text: &'static str| {
+            trace_parent(&HeaderValue::from_static(text)).map(|(trace, ..)| trace.to_owned())
+        };
         let id = "4bf92f3577b34da6a3ce929d0e0e4736";
         assert_eq!(trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").as_deref(), Some(id));
         assert_eq!(trace("00-00000000000000000000000000000000-00f067aa0ba902b7-01"), None);

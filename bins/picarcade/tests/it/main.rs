@@ -32,4 +32,6 @@ mod service;
 mod slow_clients;
 mod stop;
 mod tokens;
+#[cfg(feature = "otel")]
+mod traces;
 mod with_ai;

@@ -1,0 +1,135 @@
+//! Traces: spans go out in batches by OTLP over HTTP, as the standard `OTEL_*` environment says. Without an endpoint there
+//! is no export, and no span is made.
+//!
+//! By OpenTelemetry's own interface and not by way of `tracing`: what is exported then depends neither on the log's filter
+//! nor on its layers, and no line of the log changes. A collector that is away costs spans and never a request: the queue
+//! is bounded (`OTEL_BSP_MAX_QUEUE_SIZE`), a thread of its own empties it, and what does not fit is dropped.
+
+use std::env;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hyper::{Request, Response};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_otlp::{SpanExporter, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tokio::runtime::Handle;
+
+use crate::command::{Failure, chain};
+
+/// What makes spans, once there is somewhere to send them.
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+
+/// How long the collector may take for a batch where the environment does not say.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The tracer, where traces are exported.
+pub(crate) fn tracer() -> Option<&'static SdkTracer> {
+    TRACER.get()
+}
+
+/// The export that runs, for its end.
+#[derive(Debug)]
+pub(crate) struct Traces(Option<SdkTracerProvider>);
+
+impl Traces {
+    /// Begins the export, if the environment asks for one. Call it inside the runtime.
+    pub(crate) fn start() -> Result<Self, Failure> {
+        let endpoint = first(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
+        let is = |name, word| set(name).is_some_and(|value| value.eq_ignore_ascii_case(word));
+        if endpoint.is_none() || is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
+            return Ok(Self(None));
+        }
+        let wrong = |error: &dyn std::error::Error| Failure::usage(format!("OTEL_*: {}", chain(error)));
+        let client = Client::new().map_err(|error| wrong(&error))?;
+        let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
+        let exporter = exporter.map_err(|error| wrong(&error))?;
+        let mut resource = Resource::builder();
+        let named = set("OTEL_RESOURCE_ATTRIBUTES").is_some_and(|all| all.contains("service.name="));
+        if set("OTEL_SERVICE_NAME").is_none() && !named {
+            resource = resource.with_service_name("picarcade");
+        }
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource.build())
+            .with_batch_exporter(exporter)
+            .build();
+        // One service in one process: there is none before it.
+        let _ = TRACER.set(provider.tracer("picarcade"));
+        Ok(Self(Some(provider)))
+    }
+
+    /// Sends what is left, for no longer than this.
+    pub(crate) async fn finish(self, patience: Duration) {
+        let Some(provider) = self.0 else { return };
+        let sent = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(patience));
+        if !matches!(tokio::time::timeout(patience, sent).await, Ok(Ok(Ok(())))) {
+            tracing::warn!("the last traces may not have been exported");
+        }
+    }
+}
+
+/// A variable of the environment; an empty one counts as unset.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn first(names: [&str; 2]) -> Option<String> {
+    names.into_iter().find_map(set)
+}
+
+/// The service's HTTP client for the exporter's thread, which has no runtime of its own.
+#[derive(Debug)]
+struct Client {
+    http: reqwest::Client,
+    runtime: Handle,
+    failing: AtomicBool,
+}
+
+impl Client {
+    fn new() -> Result<Self, reqwest::Error> {
+        let timeout = first(["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"])
+            .and_then(|millis| millis.parse().ok())
+            .map_or(TIMEOUT, Duration::from_millis);
+        let http = reqwest::Client::builder().timeout(timeout).build()?;
+        Ok(Self { http, runtime: Handle::current(), failing: AtomicBool::new(false) })
+    }
+
+    /// A line where it begins to fail and one where it is over, and none between.
+    fn tell(&self, failure: Option<&str>) {
+        match (failure, self.failing.swap(failure.is_some(), Ordering::Relaxed)) {
+            (Some(reason), false) => tracing::warn!(reason, "traces cannot be exported and are dropped"),
+            (None, true) => tracing::info!("traces are exported again"),
+            _ => {}
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for Client {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let http = self.http.clone();
+        let sending = self.runtime.spawn(async move { http.send_bytes(request).await });
+        let answer = sending.await.map_err(HttpError::from).and_then(|answer| answer);
+        match answer {
+            Ok(response) => {
+                let status = response.status();
+                self.tell((!status.is_success()).then_some(status.as_str()));
+                Ok(response)
+            }
+            Err(error) => {
+                // An address may hold a password.
+                let reason = match error.downcast::<reqwest::Error>() {
+                    Ok(error) => chain(&error.without_url()),
+                    Err(_) => "no answer that can be read".to_owned(),
+                };
+                self.tell(Some(&reason));
+                Err(reason.into())
+            }
+        }
+    }
+}

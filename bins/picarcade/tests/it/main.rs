@@ -26,6 +26,7 @@ mod metrics;
 mod operators;
 mod outcomes;
 mod postgres;
+mod probes;
 mod reload;
 mod schema;
 mod service;

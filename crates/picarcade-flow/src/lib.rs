@@ -37,7 +37,7 @@ pub use fleet::{Fleet, Override, ProviderEvent, ProviderNews};
 pub use health::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
 pub use outcome::{ErrorKind, Generation, GenerationLog, OutcomeReport, Reported};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
-pub use request::{CacheControl, Caller, FlowRequest};
+pub use request::{CacheControl, Caller, FlowRequest, MAX_ID_BYTES};
 pub use response::{
     BudgetBurn, CacheWords, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
 };

@@ -13,7 +13,7 @@ use url::Url;
 use crate::error::{FieldProblem, FlowError};
 
 /// The longest `user_id` or `session_id`, in bytes: what the limits can count under.
-const MAX_ID_BYTES: usize = picarcade_ratelimit::MAX_SUBJECT_BYTES;
+pub const MAX_ID_BYTES: usize = picarcade_ratelimit::MAX_SUBJECT_BYTES;
 
 /// The longest URL of a medium, in bytes.
 const MAX_URL_BYTES: usize = 4096;

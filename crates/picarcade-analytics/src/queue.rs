@@ -5,28 +5,42 @@
 //! delivered is put back to its place, so that the front is always the oldest row and "everything accepted before now has
 //! left" is one comparison.
 //!
-//! Rows are boxed: what is done under the lock moves pointers. [`Slots`] are opened to a [`Batch`] outside of it.
+//! Rows lie in runs, pieces of memory with room for a few dozen: an offer copies its row to the end of the last run. A memory
+//! allocation for each row would cost as much as the rest of the offer, and more where another thread frees it; one list of
+//! all rows would be copied as it grows. What is taken under the lock is runs; [`Slots`] are opened to a [`Batch`] outside of it.
 
 use std::collections::VecDeque;
 
 use crate::record::Record;
 use crate::worth::Worth;
 
+/// Rows that a run has room for.
+const RUN: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Queue {
-    rows: VecDeque<Slot>,
+    runs: VecDeque<Run>,
+    /// Waiting.
+    rows: usize,
     bytes: usize,
     taken: Vec<Taken>,
+    /// Waiting, or taken and not settled.
+    held_rows: usize,
+    held_bytes: usize,
     next: u64,
     max_rows: usize,
     max_bytes: usize,
 }
 
+/// Rows that came one after the other. Runs do not overlap, and lie in order.
 #[derive(Debug)]
-struct Slot {
-    sequence: u64,
+struct Run {
+    /// The sequence number of the first row, or a smaller one where rows were taken out of the middle of a batch.
+    first: u64,
+    /// Above the sequence number of the last row.
+    end: u64,
     bytes: usize,
-    record: Box<Record>,
+    records: Vec<Record>,
 }
 
 /// The account of a batch that is on its way.
@@ -41,104 +55,175 @@ struct Taken {
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Slots {
-    slots: Vec<Slot>,
-    first: u64,
+    runs: Vec<Run>,
+    rows: usize,
 }
 
 /// Rows on their way.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) records: Vec<Record>,
-    /// As many as records: where each belongs.
-    sequences: Vec<u64>,
+    /// The sequence number by which the queue knows the batch.
+    taken: u64,
+    /// The same of the rows that are left.
     first: u64,
+    end: u64,
 }
 
 impl Slots {
     pub(crate) fn open(self) -> Batch {
-        let Self { slots, first } = self;
-        let (sequences, records) = slots.into_iter().map(|slot| (slot.sequence, *slot.record)).unzip();
-        Batch { records, sequences, first }
+        let first = self.runs.first().map_or(0, |run| run.first);
+        let end = self.runs.last().map_or(0, |run| run.end);
+        let mut runs = self.runs.into_iter();
+        let mut records = runs.next().map(|run| run.records).unwrap_or_default();
+        records.reserve_exact(self.rows.saturating_sub(records.len()));
+        for mut run in runs {
+            records.append(&mut run.records);
+        }
+        Batch { records, taken: first, first, end }
     }
 }
 
 impl Batch {
     /// Keeps the rows from `start` on: the ones before have been delivered.
     pub(crate) fn forget_before(&mut self, start: usize) {
-        self.records.drain(..start.min(self.records.len()));
-        self.sequences.drain(..start.min(self.sequences.len()));
+        let forgotten = start.min(self.records.len());
+        self.records.drain(..forgotten);
+        self.first += forgotten as u64;
     }
 
     /// Keeps the rows for which `keep`, called with each row's place in the batch, says so.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
-        let (mut at, mut also) = (0, 0);
+        let mut at = 0;
         self.records.retain(|_| (keep(at), at += 1).0);
-        self.sequences.retain(|_| (keep(also), also += 1).0);
+    }
+}
+
+impl Run {
+    /// Takes off the first rows, at most `rows` of them and `bytes`; `None` when not even one fits.
+    fn split(&mut self, rows: usize, bytes: usize) -> Option<Self> {
+        let (mut count, mut size) = (0, 0);
+        for row in self.records.iter().take(rows) {
+            let row = row.bytes();
+            if row > bytes.saturating_sub(size) {
+                break;
+            }
+            size += row;
+            count += 1;
+        }
+        if count == 0 {
+            return None;
+        }
+        let records: Vec<Record> = self.records.drain(..count).collect();
+        let first = self.first;
+        self.first += count as u64;
+        self.bytes -= size;
+        Some(Self { first, end: self.first, bytes: size, records })
     }
 }
 
 impl Queue {
     pub(crate) const fn new(max_rows: usize, max_bytes: usize) -> Self {
-        Self { rows: VecDeque::new(), bytes: 0, taken: Vec::new(), next: 0, max_rows, max_bytes }
+        Self {
+            runs: VecDeque::new(),
+            rows: 0,
+            bytes: 0,
+            taken: Vec::new(),
+            held_rows: 0,
+            held_bytes: 0,
+            next: 0,
+            max_rows,
+            max_bytes,
+        }
     }
 
     /// Takes the row of so many bytes in, or gives it back when there is no room for a row of its worth.
-    pub(crate) fn offer(&mut self, record: Box<Record>, bytes: usize) -> Result<(), Box<Record>> {
+    #[allow(clippy::result_large_err, reason = "the row is handed back as it came, and rarely")]
+    pub(crate) fn offer(&mut self, record: Record, bytes: usize) -> Result<(), Record> {
         let worth = Worth::of(&record.event);
-        let room = (self.held_rows() as u64) < worth.share(self.max_rows as u64)
-            && (self.held_bytes() + bytes) as u64 <= worth.share(self.max_bytes as u64);
+        let room = (self.held_rows as u64) < worth.share(self.max_rows as u64)
+            && (self.held_bytes + bytes) as u64 <= worth.share(self.max_bytes as u64);
         if !room {
             return Err(record);
         }
-        self.rows.push_back(Slot { sequence: self.next, bytes, record });
+        let sequence = self.next;
         self.next += 1;
+        self.rows += 1;
         self.bytes += bytes;
+        self.held_rows += 1;
+        self.held_bytes += bytes;
+        match self.runs.back_mut() {
+            Some(run) if run.end == sequence && run.records.len() < run.records.capacity() => {
+                run.records.push(record);
+                run.bytes += bytes;
+                run.end = self.next;
+            }
+            _ => {
+                let mut records = Vec::with_capacity(RUN);
+                records.push(record);
+                self.runs.push_back(Run { first: sequence, end: self.next, bytes, records });
+            }
+        }
         Ok(())
     }
 
-    /// The oldest rows, at most `max_rows` of them and, but for a single larger row, `max_bytes`.
+    /// The oldest rows, at most `max_rows` of them and, but for a single larger row, `max_bytes`. Rows that are not next to
+    /// each other, because those between are on their way, are not taken together.
     pub(crate) fn take(&mut self, max_rows: usize, max_bytes: usize) -> Option<Slots> {
-        let (mut count, mut bytes) = (0, 0);
-        for slot in self.rows.iter().take(max_rows) {
-            if count > 0 && bytes + slot.bytes > max_bytes {
-                break;
-            }
-            count += 1;
-            bytes += slot.bytes;
+        let first = self.runs.front()?.first;
+        let (mut rows, mut bytes) = (0, 0);
+        let mut runs: Vec<Run> = Vec::new();
+        while let Some(run) = self.runs.front_mut()
+            && runs.last().is_none_or(|last| last.end == run.first)
+        {
+            let (rows_left, bytes_left) = (max_rows.saturating_sub(rows), max_bytes.saturating_sub(bytes));
+            let fits = run.records.len() <= rows_left && run.bytes <= bytes_left;
+            // A single row leaves, however large it is.
+            let taken = if fits || (rows == 0 && run.records.len() == 1) {
+                self.runs.pop_front()
+            } else if rows == 0 {
+                run.split(rows_left, bytes_left).or_else(|| run.split(1, usize::MAX))
+            } else {
+                run.split(rows_left, bytes_left)
+            };
+            let Some(taken) = taken else { break };
+            rows += taken.records.len();
+            bytes += taken.bytes;
+            runs.push(taken);
         }
-        let first = self.rows.front()?.sequence;
-        let slots = self.rows.drain(..count).collect();
+        self.rows -= rows;
         self.bytes -= bytes;
-        self.taken.push(Taken { first, rows: count, bytes });
-        // A burst should not be paid for in memory for ever.
-        if self.rows.is_empty() && self.rows.capacity() > 4_096 {
-            self.rows.shrink_to(1_024);
-        }
-        Some(Slots { slots, first })
+        self.taken.push(Taken { first, rows, bytes });
+        Some(Slots { runs, rows })
     }
 
     /// The batch has found its place elsewhere.
     pub(crate) fn settle(&mut self, batch: &Batch) {
-        self.taken.retain(|taken| taken.first != batch.first);
+        let Some(at) = self.taken.iter().position(|taken| taken.first == batch.taken) else { return };
+        let taken = self.taken.swap_remove(at);
+        self.held_rows -= taken.rows;
+        self.held_bytes -= taken.bytes;
     }
 
     /// What is left of a batch returns to where it was.
     pub(crate) fn put_back(&mut self, batch: Batch) {
         self.settle(&batch);
-        let Some(&first) = batch.sequences.first() else { return };
-        let at = self.rows.partition_point(|slot| slot.sequence < first);
-        let after = self.rows.split_off(at);
-        for (sequence, record) in batch.sequences.into_iter().zip(batch.records) {
-            let bytes = record.bytes();
-            self.bytes += bytes;
-            self.rows.push_back(Slot { sequence, bytes, record: Box::new(record) });
+        let Batch { records, first, end, .. } = batch;
+        if records.is_empty() {
+            return;
         }
-        self.rows.extend(after);
+        let bytes = records.iter().map(Record::bytes).sum();
+        self.rows += records.len();
+        self.bytes += bytes;
+        self.held_rows += records.len();
+        self.held_bytes += bytes;
+        let at = self.runs.partition_point(|run| run.first < first);
+        self.runs.insert(at, Run { first, end, bytes, records });
     }
 
     /// Rows waiting to be taken.
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+    pub(crate) const fn len(&self) -> usize {
+        self.rows
     }
 
     /// Bytes waiting to be taken.
@@ -146,18 +231,14 @@ impl Queue {
         self.bytes
     }
 
-    fn held_rows(&self) -> usize {
-        self.rows.len() + self.taken.iter().map(|taken| taken.rows).sum::<usize>()
-    }
-
     /// Bytes waiting, and bytes taken and not settled.
-    pub(crate) fn held_bytes(&self) -> usize {
-        self.bytes + self.taken.iter().map(|taken| taken.bytes).sum::<usize>()
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     /// Whether waiting rows fill at least half of either bound.
-    pub(crate) fn is_pressed(&self) -> bool {
-        self.rows.len() >= self.max_rows.div_ceil(2) || self.bytes >= self.max_bytes.div_ceil(2)
+    pub(crate) const fn is_pressed(&self) -> bool {
+        self.rows >= self.max_rows.div_ceil(2) || self.bytes >= self.max_bytes.div_ceil(2)
     }
 
     /// The sequence number that the next row will have: every row accepted so far is below it.
@@ -167,10 +248,11 @@ impl Queue {
 
     /// Whether no row below `watermark` is waiting.
     pub(crate) fn is_empty_below(&self, watermark: u64) -> bool {
-        self.rows.front().is_none_or(|slot| slot.sequence >= watermark)
+        self.runs.front().is_none_or(|run| run.first >= watermark)
     }
 
-    /// Whether every row below `watermark` has left for good.
+    /// Whether every row below `watermark` has left for good. Never said too early; where rows were taken out of the middle
+    /// of a batch that came back, perhaps late.
     pub(crate) fn is_settled_below(&self, watermark: u64) -> bool {
         self.is_empty_below(watermark) && self.taken.iter().all(|taken| taken.first >= watermark)
     }
@@ -184,8 +266,12 @@ mod tests {
     use crate::{Event, OutcomeEvent};
 
     fn record(size: usize) -> Record {
+        numbered(0, size)
+    }
+
+    fn numbered(number: i64, size: usize) -> Record {
         Record::new(
-            0,
+            number,
             Event::Outcome(OutcomeEvent {
                 generation_id: "x".repeat(size).into(),
                 user_id: "".into(),
@@ -199,7 +285,7 @@ mod tests {
 
     fn offer(queue: &mut Queue, record: Record) -> bool {
         let bytes = record.bytes();
-        queue.offer(Box::new(record), bytes).is_ok()
+        queue.offer(record, bytes).is_ok()
     }
 
     fn hit() -> Record {
@@ -268,24 +354,30 @@ mod tests {
         ]
     }
 
+    fn numbers(batch: &Batch) -> Vec<i64> {
+        batch.records.iter().map(Record::created_at).collect()
+    }
+
     proptest! {
-        /// Against a plain list of sequence numbers.
+        /// Against a plain list of numbers; each row's is its time.
         #[test]
-        fn bounded_ordered_and_accounted(steps in proptest::collection::vec(step(), 1..120)) {
+        fn bounded_ordered_and_accounted(steps in proptest::collection::vec(step(), 1..160)) {
             let (max_rows, max_bytes) = (12, 6_000);
             let mut queue = Queue::new(max_rows, max_bytes);
-            let mut waiting: Vec<u64> = Vec::new();
+            let mut waiting: Vec<i64> = Vec::new();
             let mut batches: Vec<Batch> = Vec::new();
             let mut next = 0;
             for step in steps {
                 match step {
-                    Step::Offer(size) => if offer(&mut queue, record(size)) {
+                    Step::Offer(size) => if offer(&mut queue, numbered(next, size)) {
                         waiting.push(next);
                         next += 1;
                     },
                     Step::Take(rows, bytes) => if let Some(batch) = queue.take(rows, bytes).map(Slots::open) {
-                        let taken = batch.sequences.clone();
-                        prop_assert_eq!(taken.len(), batch.records.len());
+                        let taken = numbers(&batch);
+                        let size: usize = batch.records.iter().map(Record::bytes).sum();
+                        prop_assert!(!taken.is_empty() && taken.len() <= rows);
+                        prop_assert!(taken.len() == 1 || size <= bytes);
                         prop_assert_eq!(&taken[..], &waiting[..taken.len()]);
                         waiting.drain(..taken.len());
                         batches.push(batch);
@@ -297,20 +389,42 @@ mod tests {
                         let mut batch = batches.swap_remove(which);
                         batch.retain(|at| at % 2 == 0);
                         batch.forget_before(kept);
-                        waiting.extend(&batch.sequences);
+                        waiting.extend(numbers(&batch));
                         waiting.sort_unstable();
                         queue.put_back(batch);
                     },
                 }
+                let held = waiting.len() + batches.iter().map(|batch| batch.records.len()).sum::<usize>();
                 prop_assert_eq!(queue.len(), waiting.len());
-                prop_assert!(queue.held_rows() <= max_rows);
+                prop_assert_eq!(queue.held_rows, held);
+                prop_assert!(held <= max_rows);
                 prop_assert!(queue.held_bytes() <= max_bytes);
-                let oldest = waiting.iter().copied()
-                    .chain(batches.iter().map(|batch| batch.first)).min().unwrap_or(next);
-                prop_assert!(queue.is_settled_below(oldest));
-                prop_assert!(oldest == next || !queue.is_settled_below(oldest + 1));
-                prop_assert_eq!(queue.watermark(), next);
+                prop_assert!(queue.runs.iter().all(|run| !run.records.is_empty()));
+                prop_assert_eq!(queue.watermark(), next as u64);
+                // Never too early, and not for ever.
+                let oldest = waiting.iter().copied().chain(batches.iter().flat_map(numbers)).min();
+                match oldest {
+                    Some(oldest) => prop_assert!(!queue.is_settled_below(oldest as u64 + 1)),
+                    None => prop_assert!(queue.is_settled_below(next as u64)),
+                }
             }
         }
+    }
+
+    #[test]
+    fn rows_that_return_are_next_whatever_came_since() {
+        let mut queue = Queue::new(1_000, usize::MAX);
+        for number in 0..150 {
+            assert!(offer(&mut queue, numbered(number, 1)));
+        }
+        let first = queue.take(100, usize::MAX).unwrap().open();
+        let second = queue.take(30, usize::MAX).unwrap().open();
+        assert_eq!(numbers(&second), (100..130).collect::<Vec<_>>());
+        queue.put_back(first);
+        assert!(offer(&mut queue, numbered(150, 1)));
+        // What lies between is on its way: not taken as if it were not missing.
+        assert_eq!(numbers(&queue.take(500, usize::MAX).unwrap().open()), (0..100).collect::<Vec<_>>());
+        queue.put_back(second);
+        assert_eq!(numbers(&queue.take(500, usize::MAX).unwrap().open()), (100..151).collect::<Vec<_>>());
     }
 }

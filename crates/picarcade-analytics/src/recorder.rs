@@ -84,8 +84,7 @@ impl Recorder {
 
     /// Records an event that happened at `created_at`.
     pub fn record_at(&self, event: Event, created_at: SystemTime) {
-        // Into its place first: what follows is handed a pointer, and does not move the row again.
-        let mut record = Box::new(Record::new(micros(created_at), event));
+        let mut record = Record::new(micros(created_at), event);
         self.shared.config.privacy.redact(&mut record.event);
         self.shared.offer(record);
     }

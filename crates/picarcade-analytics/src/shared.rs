@@ -70,7 +70,7 @@ impl Shared {
     }
 
     /// Takes the row in or counts it as dropped; wakes whoever has to act on it.
-    pub(crate) fn offer(&self, record: Box<Record>) {
+    pub(crate) fn offer(&self, record: Record) {
         // Before the lock: the size of what is in the row.
         let bytes = record.bytes();
         let refused;
@@ -173,7 +173,7 @@ impl Shared {
 }
 
 impl State {
-    fn offer(&mut self, record: Box<Record>, bytes: usize) -> Option<Box<Record>> {
+    fn offer(&mut self, record: Record, bytes: usize) -> Option<Record> {
         let table = record.event.table();
         if self.closed {
             self.ledger.refuse(table, DropReason::Closed);

@@ -25,7 +25,7 @@ impl Histogram {
             self.counts.resize(at + 1, 0);
         }
         if let Some(sum) = self.counts.get_mut(at) {
-            *sum += count;
+            *sum = sum.saturating_add(count);
         }
     }
 

@@ -15,6 +15,11 @@ mod generation;
 mod histogram;
 mod ledger;
 mod memory;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    allow(dead_code, reason = "the databases merge and store what the memory store adds up")
+)]
+mod packed;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod plan;
 #[cfg(feature = "postgres")]

@@ -49,7 +49,7 @@ impl MemoryStore {
                 continue;
             }
             match event {
-                Event::Classification(event) => tally.add(event.into()),
+                Event::Classification(event) => tally.observe(event),
                 Event::Cost(cost) => tally.spend(cost.actual_cost_micros.unwrap_or(0)),
                 _ => {}
             }

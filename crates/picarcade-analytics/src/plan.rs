@@ -1,9 +1,10 @@
 //! Which stored tallies and which raw rows make up a stretch of time: pure.
 //!
 //! Everything below the watermark has been rolled up by minute, and whole hours of it by hour, except minutes into which rows
-//! came late. A stretch is therefore cut into at most: raw rows to the first whole minute, minutes to the first whole hour,
-//! hours, minutes again, and raw rows from the watermark on; late minutes are read raw, and their hours by minute. The cost
-//! depends on the length of the stretch and on how far the watermark is behind, not on how many rows there are.
+//! came late. From the watermark on there are the parts that batches left of what they added to a minute. A stretch is
+//! therefore cut into at most: raw rows to the first whole minute, minutes to the first whole hour, hours, minutes again, and
+//! live minutes from the watermark on; late minutes are read raw, and their hours by minute. The cost depends on the length of
+//! the stretch and on how far the watermark is behind, not on how many rows there are.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -17,24 +18,23 @@ pub(crate) struct Plan {
     pub(crate) hours: Vec<Range<i64>>,
     /// Read from minute tallies; bounds are whole minutes.
     pub(crate) minutes: Vec<Range<i64>>,
+    /// Read from the parts that batches left; begin with a whole minute and end with one, or where the stretch ends.
+    pub(crate) live: Vec<Range<i64>>,
     /// Read from the rows.
     pub(crate) raw: Vec<Range<i64>>,
 }
 
 impl Plan {
-    /// Covers `from..until`. `watermark` and the `late` minutes are whole minutes.
-    pub(crate) fn new(from: i64, until: i64, watermark: i64, late: &BTreeSet<i64>) -> Self {
+    /// Covers `from..until`. The watermark, `None` when nothing has been rolled up, and the `late` minutes are whole minutes.
+    pub(crate) fn new(from: i64, until: i64, watermark: Option<i64>, late: &BTreeSet<i64>) -> Self {
         let mut plan = Self::default();
-        if from >= until {
-            return plan;
-        }
         let first = ceil(from, MINUTE);
-        let last = floor(until, MINUTE).min(watermark);
-        if first >= last {
-            plan.raw.push(from..until);
+        let (Some(watermark), true) = (watermark, first < until) else {
+            extend(&mut plan.raw, from..until);
             return plan;
-        }
+        };
         extend(&mut plan.raw, from..first);
+        let last = floor(until, MINUTE).min(watermark);
         let mut at = first;
         while at < last {
             let hour = floor(at, HOUR);
@@ -51,8 +51,23 @@ impl Plan {
             }
             at = end;
         }
-        extend(&mut plan.raw, last..until);
+        if watermark > until {
+            // Parts of what has been rolled up are gone.
+            extend(&mut plan.raw, at..until);
+            return plan;
+        }
+        for &minute in late.range(at..until) {
+            extend(&mut plan.live, at..minute);
+            at = until.min(minute + MINUTE);
+            extend(&mut plan.raw, minute..at);
+        }
+        extend(&mut plan.live, at..until);
         plan
+    }
+
+    /// What money spent is read from rows: there are no parts of it.
+    pub(crate) fn unsummed(&self) -> Vec<Range<i64>> {
+        self.raw.iter().chain(&self.live).cloned().collect()
     }
 }
 
@@ -90,9 +105,10 @@ mod tests {
             let until = from + length;
             let watermark = watermark * MINUTE;
             let late: BTreeSet<i64> = late.into_iter().map(|minute| minute * MINUTE).collect();
-            let plan = Plan::new(from, until, watermark, &late);
+            let plan = Plan::new(from, until, Some(watermark), &late);
 
-            let mut all: Vec<_> = plan.hours.iter().chain(&plan.minutes).chain(&plan.raw).cloned().collect();
+            let mut all: Vec<_> =
+                plan.hours.iter().chain(&plan.minutes).chain(&plan.live).chain(&plan.raw).cloned().collect();
             all.sort_by_key(|range| range.start);
             let mut at = from;
             for range in &all {
@@ -109,10 +125,15 @@ mod tests {
                     prop_assert!(late.range(range.clone()).next().is_none());
                 }
             }
-            // Raw rows are read only where they must be: at the ends, above the watermark, and late minutes.
+            for range in &plan.live {
+                prop_assert!(range.start >= watermark && range.start % MINUTE == 0);
+                prop_assert!(range.end % MINUTE == 0 || range.end == until);
+                prop_assert!(late.range(range.clone()).next().is_none());
+            }
+            // Raw rows are read only where they must be: at the ends, and late minutes.
             for range in &plan.raw {
                 for minute in (ceil(range.start, MINUTE)..floor(range.end, MINUTE)).step_by(MINUTE as usize) {
-                    prop_assert!(minute >= watermark || late.contains(&minute));
+                    prop_assert!(late.contains(&minute));
                 }
             }
         }
@@ -121,8 +142,15 @@ mod tests {
     #[test]
     fn a_day_is_mostly_hours() {
         let now = 100 * 24 * HOUR + 7 * MINUTE + 13;
-        let plan = Plan::new(now - 24 * HOUR, now, floor(now, MINUTE), &BTreeSet::new());
+        let plan = Plan::new(floor(now, MINUTE) - 24 * HOUR, now, Some(floor(now, MINUTE)), &BTreeSet::new());
         assert_eq!(plan.hours.iter().map(|range| (range.end - range.start) / HOUR).sum::<i64>(), 23);
-        assert_eq!((plan.hours.len(), plan.minutes.len(), plan.raw.len()), (1, 2, 2));
+        assert_eq!((plan.hours.len(), plan.minutes.len(), plan.live.len(), plan.raw.len()), (1, 2, 1, 0));
+    }
+
+    #[test]
+    fn nothing_is_trusted_before_the_first_roll_up() {
+        let plan = Plan::new(0, 10 * HOUR, None, &BTreeSet::new());
+        assert_eq!((plan.raw.first(), plan.raw.len(), plan.live.len()), (Some(&(0..10 * HOUR)), 1, 0));
+        assert_eq!(Plan::new(7, 7, Some(0), &BTreeSet::new()), Plan::default());
     }
 }

@@ -3,15 +3,18 @@
 //! A tally is a commutative monoid: tallies of disjoint sets of rows merge to the tally of their union. That is what lets
 //! a query add a few hundred stored tallies and a handful of raw rows instead of reading ten million.
 //!
-//! Stored form: one version byte and JSON. A minute's tally is a few hundred bytes; a reader that meets an unknown version
+//! Stored form: one version byte, then numbers and words as [`packed`](crate::packed) writes them. A busy minute's histogram has
+//! hundreds of buckets, and a query adds some eighty tallies: as JSON, which was version 1 and is still read, reading them took
+//! longer than everything else, and they were too long to be kept in line by PostgreSQL. A reader that meets an unknown version
 //! says so instead of guessing.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::Error;
 use crate::histogram::{Histogram, bucket_of_ms};
+use crate::packed::{self, Reader};
 use crate::statistics::{Period, Statistics};
 use crate::timestamp::rfc3339;
 use crate::{ClassificationEvent, timestamp};
@@ -32,24 +35,6 @@ pub(crate) struct Group {
     pub(crate) saved_micros: u64,
 }
 
-impl From<&ClassificationEvent> for Group {
-    fn from(event: &ClassificationEvent) -> Self {
-        Self {
-            workflow: event.classified_workflow.to_string(),
-            source: event.source.to_string(),
-            model: event.model.to_string(),
-            bucket: bucket_of_ms(event.processing_time_ms),
-            rows: 1,
-            confidence: event.confidence,
-            processing_ms: event.processing_time_ms,
-            fallbacks: event.used_fallback.into(),
-            cache_hits: event.cache_hit.into(),
-            rate_limited: event.rate_limited.into(),
-            saved_micros: event.saved_micros,
-        }
-    }
-}
-
 /// Sums over classifications, and the money spent in the same time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Tally {
@@ -67,9 +52,9 @@ pub(crate) struct Tally {
     durations: Histogram,
 }
 
-/// The stored form.
-#[derive(Serialize, Deserialize)]
-struct Stored {
+/// What version 1 has behind its first byte, as JSON.
+#[derive(Deserialize)]
+struct Json {
     n: u64,
     conf: f64,
     ms: f64,
@@ -84,10 +69,12 @@ struct Stored {
     h: Vec<(u16, u64)>,
 }
 
-const VERSION: u8 = 1;
+const JSON: u8 = 1;
+const PACKED: u8 = 2;
 
 impl Tally {
-    pub(crate) fn add(&mut self, group: Group) {
+    /// Adds the groups of rows that a query returned.
+    pub(crate) fn add(&mut self, group: &Group) {
         self.rows += group.rows;
         self.confidence += group.confidence;
         self.processing_ms += group.processing_ms;
@@ -95,10 +82,25 @@ impl Tally {
         self.cache_hits += group.cache_hits;
         self.rate_limited += group.rate_limited;
         self.saved_micros += group.saved_micros;
-        count(&mut self.by_type, group.workflow, group.rows);
-        count(&mut self.by_source, group.source, group.rows);
-        count(&mut self.by_model, group.model, group.rows);
+        count(&mut self.by_type, &group.workflow, group.rows);
+        count(&mut self.by_source, &group.source, group.rows);
+        count(&mut self.by_model, &group.model, group.rows);
         self.durations.add(group.bucket, group.rows);
+    }
+
+    /// Adds a row that is at hand.
+    pub(crate) fn observe(&mut self, event: &ClassificationEvent) {
+        self.rows += 1;
+        self.confidence += event.confidence;
+        self.processing_ms += event.processing_time_ms;
+        self.fallbacks += u64::from(event.used_fallback);
+        self.cache_hits += u64::from(event.cache_hit);
+        self.rate_limited += u64::from(event.rate_limited);
+        self.saved_micros = self.saved_micros.saturating_add(event.saved_micros);
+        count(&mut self.by_type, &event.classified_workflow, 1);
+        count(&mut self.by_source, &event.source, 1);
+        count(&mut self.by_model, &event.model, 1);
+        self.durations.add(bucket_of_ms(event.processing_time_ms), 1);
     }
 
     /// Money that `cost_tracking` says was spent.
@@ -153,35 +155,83 @@ impl Tally {
         }
     }
 
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, Error> {
-        let mut bytes = vec![VERSION];
-        let stored = Stored {
-            n: self.rows,
-            conf: self.confidence,
-            ms: self.processing_ms,
-            fb: self.fallbacks,
-            hit: self.cache_hits,
-            rl: self.rate_limited,
-            cost: self.spent_micros,
-            saved: self.saved_micros,
-            t: self.by_type.clone(),
-            s: self.by_source.clone(),
-            m: self.by_model.clone(),
-            h: self.durations.iter().collect(),
-        };
-        serde_json::to_writer(&mut bytes, &stored).map_err(|_| Error::Corrupt { what: "roll-up" })?;
-        Ok(bytes)
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![PACKED];
+        for sum in [
+            self.rows,
+            self.fallbacks,
+            self.cache_hits,
+            self.rate_limited,
+            self.spent_micros,
+            self.saved_micros,
+        ] {
+            packed::number(&mut bytes, sum);
+        }
+        packed::float(&mut bytes, self.confidence);
+        packed::float(&mut bytes, self.processing_ms);
+        for counts in [&self.by_type, &self.by_source, &self.by_model] {
+            packed::number(&mut bytes, counts.len() as u64);
+            for (key, count) in counts {
+                packed::word(&mut bytes, key);
+                packed::number(&mut bytes, *count);
+            }
+        }
+        let mut last = 0;
+        for (bucket, count) in self.durations.iter() {
+            packed::number(&mut bytes, u64::from(bucket - last));
+            packed::number(&mut bytes, count);
+            last = bucket;
+        }
+        bytes
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let corrupt = Error::Corrupt { what: "roll-up" };
-        let Some((&VERSION, json)) = bytes.split_first() else { return Err(corrupt) };
-        let stored: Stored = serde_json::from_slice(json).map_err(|_| corrupt)?;
+    /// Adds a tally that was [encoded](Self::encode). When that fails the sums are of no use any more.
+    pub(crate) fn merge_encoded(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let merged = match bytes.split_first() {
+            Some((&PACKED, packed)) => self.merge_packed(Reader::new(packed)),
+            Some((&JSON, json)) => {
+                serde_json::from_slice::<Json>(json).ok().map(|stored| self.merge(&stored.into()))
+            }
+            _ => None,
+        };
+        merged.ok_or(Error::Corrupt { what: "roll-up" })
+    }
+
+    fn merge_packed(&mut self, mut from: Reader<'_>) -> Option<()> {
+        for sum in [
+            &mut self.rows,
+            &mut self.fallbacks,
+            &mut self.cache_hits,
+            &mut self.rate_limited,
+            &mut self.spent_micros,
+            &mut self.saved_micros,
+        ] {
+            *sum = sum.checked_add(from.number()?)?;
+        }
+        self.confidence += from.float()?;
+        self.processing_ms += from.float()?;
+        for counts in [&mut self.by_type, &mut self.by_source, &mut self.by_model] {
+            for _ in 0..from.number()? {
+                let key = from.word()?;
+                count(counts, key, from.number()?);
+            }
+        }
+        let mut bucket = 0_u16;
+        while !from.is_empty() {
+            bucket = bucket.checked_add(u16::try_from(from.number()?).ok()?)?;
+            self.durations.add(bucket, from.number()?);
+        }
+        Some(())
+    }
+}
+
+impl From<Json> for Tally {
+    fn from(stored: Json) -> Self {
         let mut durations = Histogram::default();
         for (bucket, count) in stored.h {
             durations.add(bucket, count);
         }
-        Ok(Self {
+        Self {
             rows: stored.n,
             confidence: stored.conf,
             processing_ms: stored.ms,
@@ -194,25 +244,22 @@ impl Tally {
             by_source: stored.s,
             by_model: stored.m,
             durations,
-        })
+        }
     }
 }
 
 /// A limited request was not classified: it has no type, source or model to count.
-fn count(into: &mut BTreeMap<String, u64>, key: String, rows: u64) {
-    if !key.is_empty() {
-        *into.entry(key).or_default() += rows;
+fn count(into: &mut BTreeMap<String, u64>, key: &str, rows: u64) {
+    match into.get_mut(key) {
+        Some(sum) => *sum = sum.saturating_add(rows),
+        None if key.is_empty() => {}
+        None => drop(into.insert(key.to_owned(), rows)),
     }
 }
 
 fn merge_counts(into: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
-    for (key, count) in from {
-        match into.get_mut(key) {
-            Some(sum) => *sum += count,
-            None => {
-                into.insert(key.clone(), *count);
-            }
-        }
+    for (key, rows) in from {
+        count(into, key, *rows);
     }
 }
 
@@ -255,7 +302,7 @@ mod tests {
     fn sum<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Tally {
         let mut tally = Tally::default();
         for group in groups {
-            tally.add(group.clone());
+            tally.add(group);
             tally.spend(group.rows);
         }
         tally
@@ -268,8 +315,16 @@ mod tests {
         ) {
             let cut = cut.min(groups.len());
             let mut merged = sum(&groups[cut..]);
-            merged.merge(&Tally::decode(&sum(&groups[..cut]).encode().unwrap()).unwrap());
+            merged.merge_encoded(&sum(&groups[..cut]).encode()).unwrap();
             prop_assert_eq!(merged, sum(&groups));
+        }
+
+        #[test]
+        fn any_bytes_are_a_tally_or_an_error(mut bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Some(version) = bytes.first_mut() {
+                *version = PACKED;
+            }
+            let _ = Tally::default().merge_encoded(&bytes);
         }
     }
 
@@ -283,8 +338,55 @@ mod tests {
 
     #[test]
     fn foreign_bytes_are_an_error() {
-        for bytes in [&b""[..], b"\x01", b"\x02{}", b"\x01{\"n\":1}"] {
-            assert!(matches!(Tally::decode(bytes), Err(Error::Corrupt { .. })));
+        for bytes in [&b""[..], b"\x01", b"\x02{}", b"\x01{\"n\":1}", b"\x03"] {
+            assert!(matches!(Tally::default().merge_encoded(bytes), Err(Error::Corrupt { .. })), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn what_version_1_wrote_is_read() {
+        let json = br#"{"n":3,"conf":2.5,"ms":30.0,"fb":1,"hit":2,"rl":0,"cost":7,"saved":9,
+            "t":{"NEW_IMAGE":3},"s":{"llm":2,"rules":1},"m":{"a":3},"h":[[64,1],[700,2]]}"#;
+        let mut tally = Tally::default();
+        tally.merge_encoded(&[&[JSON], &json[..]].concat()).unwrap();
+        let mut group = Group {
+            workflow: "NEW_IMAGE".into(),
+            source: "llm".into(),
+            model: "a".into(),
+            bucket: 700,
+            rows: 2,
+            confidence: 2.0,
+            processing_ms: 20.0,
+            fallbacks: 1,
+            cache_hits: 1,
+            rate_limited: 0,
+            saved_micros: 9,
+        };
+        let mut expected = Tally::default();
+        expected.add(&group);
+        group = Group {
+            source: "rules".into(),
+            bucket: 64,
+            rows: 1,
+            confidence: 0.5,
+            processing_ms: 10.0,
+            fallbacks: 0,
+            cache_hits: 1,
+            saved_micros: 0,
+            ..group
+        };
+        expected.add(&group);
+        expected.spend(7);
+        assert_eq!(tally, expected);
+    }
+
+    #[test]
+    fn a_full_histogram_is_short() {
+        let mut tally = Tally::default();
+        for bucket in 200..600 {
+            tally.durations.add(bucket, 18);
+        }
+        // PostgreSQL keeps rows of at most 2 kB in line.
+        assert!(tally.encode().len() < 900, "{}", tally.encode().len());
     }
 }

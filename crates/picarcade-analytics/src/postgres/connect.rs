@@ -13,11 +13,12 @@ use crate::database::{MIGRATION_TABLE, Retention};
 use crate::{Error, SchemaState};
 
 /// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "tables", include_str!("../../migrations/postgres/0001_tables.sql")),
     (2, "outcomes and sessions", include_str!("../../migrations/postgres/0002_outcomes_and_sessions.sql")),
     (3, "rollups", include_str!("../../migrations/postgres/0003_rollups.sql")),
     (4, "age of outcomes", include_str!("../../migrations/postgres/0004_outcome_age.sql")),
+    (5, "parts of minutes", include_str!("../../migrations/postgres/0005_parts.sql")),
 ];
 
 /// How long a connection that is given back may take to answer.

@@ -1,9 +1,10 @@
 //! Rows in, a batch to a statement: each column travels as one array, and `UNNEST` makes rows of them.
 //!
 //! Two round trips a table, whatever the size of the batch, and unlike `COPY` it can leave out what is there already. The minutes
-//! below the frontier into which rows fall are noted as late by the same statement. What is there already is left out
-//! only when it must be: `ON CONFLICT` doubles what the server does for a row, and rows come twice only after an accident. The first
-//! try is a plain insert, which a row that is there already makes fail; the second one leaves such rows out.
+//! below the frontier into which rows fall are noted as late by the same statement, and the parts that the rows add to their
+//! minutes are left for statistics. What is there already is left out only when it must be: `ON CONFLICT` doubles what the server does for a row, and rows come twice only after an accident. The first
+//! try is a plain insert, which a row that is there already makes fail; the second one leaves such rows out, and since it does
+//! not know which, it leaves no parts and notes all minutes as late.
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use crate::database::money;
 use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent};
 use crate::histogram::bucket_of_ms;
 use crate::record::{Record, paired_id};
+use crate::rollup::Parts;
 use crate::text::{clean, clean_json};
 use crate::timestamp::minute_of;
 use crate::{ClassificationEvent, Error, Event, ModelSelectionEvent};
@@ -69,9 +71,11 @@ columns!(Classifications {
     id: Uuid, user_id: Text<'a>, prompt: Text<'a>, classified_workflow: Text<'a>, confidence: f64,
     processing_time_ms: f64, used_fallback: bool, cache_hit: bool, circuit_breaker_state: Text<'a>, rate_limited: bool,
     source: Text<'a>, model: Text<'a>, cost_micros: i64, saved_micros: i64, duration_bucket: i16, created_at: i64,
-    minute: i64,
+    minute: i64, part_minute: i64, part_last: i64, part: Vec<u8>,
 } "WITH late AS (INSERT INTO rollup_late (minute) SELECT DISTINCT m FROM unnest($17::int8[]) AS m
-       WHERE m < (SELECT frontier FROM rollup_state))
+       WHERE m < (SELECT frontier FROM rollup_state) OR cardinality($18::int8[]) = 0),
+   parts AS (INSERT INTO rollup_parts (minute, last, tally)
+       SELECT r.m, r.l, r.t FROM unnest($18::int8[], $19::int8[], $20::bytea[]) AS r (m, l, t))
    INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence, processing_time_ms,
        used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros, saved_micros,
        duration_bucket, created_at)
@@ -126,17 +130,32 @@ impl<'a> Rows<'a> {
     /// The batch as columns.
     pub(super) fn new(batch: &'a [Record]) -> Result<Self, Error> {
         let mut rows = Self::default();
+        let mut parts = Parts::default();
         for record in batch {
             let (id, at) = (record.id, record.created_at());
             match &record.event {
-                Event::Classification(event) => rows.classifications.push(id, at, event)?,
+                Event::Classification(event) => {
+                    rows.classifications.push(id, at, event)?;
+                    parts.observe(at, event);
+                }
                 Event::Cost(event) => rows.costs.push(id, at, event)?,
                 Event::ModelSelection(event) => rows.selections.push(id, at, event)?,
                 Event::SystemPerformance(event) => rows.performance.push(id, at, event),
                 Event::Outcome(event) => rows.outcomes.push(id, at, event)?,
             }
         }
+        for (minute, last, part) in parts.encoded() {
+            rows.classifications.part_minute.push(minute);
+            rows.classifications.part_last.push(last);
+            rows.classifications.part.push(part);
+        }
         Ok(rows)
+    }
+
+    /// Some of the rows may be there already: what the batch adds to its minutes is not known.
+    pub(super) fn forget_parts(&mut self) {
+        let rows = &mut self.classifications;
+        (rows.part_minute, rows.part_last, rows.part) = Default::default();
     }
 
     /// Inserts the batch, in a transaction that holds the writers' lock since an earlier statement: what a statement sees of the

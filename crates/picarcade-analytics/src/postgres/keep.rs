@@ -206,6 +206,11 @@ async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Resu
     for hour in hours_of(touched.iter().copied().chain([from]), until) {
         roll_up_hour(connection, hour).await?;
     }
+    query("DELETE FROM rollup_parts WHERE minute < $1")
+        .bind(until)
+        .execute(&mut *connection)
+        .await
+        .map_err(error)?;
     query("UPDATE rollup_state SET watermark = $1").bind(until).execute(connection).await.map_err(error)?;
     let more_late = late.range(..from).count() as u64 == most as u64;
     Ok(RolledUp { minutes: touched.len() as u64, more: until < closed || more_late })
@@ -218,7 +223,7 @@ async fn write(
     touched: &mut BTreeSet<i64>,
 ) -> Result<(), Error> {
     let (minutes, tallies): (Vec<i64>, Vec<Vec<u8>>) =
-        query::minutes(connection, ranges).await?.encoded()?.into_iter().unzip();
+        query::minutes(connection, ranges).await?.encoded().unzip();
     touched.extend(&minutes);
     query(
         "INSERT INTO rollup_minutes (minute, tally) SELECT r.m, r.t FROM unnest($1::int8[], $2::bytea[]) AS r (m, t)
@@ -236,7 +241,7 @@ async fn roll_up_hour(connection: &mut PgConnection, hour: i64) -> Result<(), Er
     let read = query("SELECT tally FROM rollup_minutes WHERE minute >= $1 AND minute < $2");
     let mut tally = Tally::default();
     for row in read.bind(hour).bind(hour + HOUR).fetch_all(&mut *connection).await.map_err(error)? {
-        tally.merge(&Tally::decode(column(&row, 0)?)?);
+        tally.merge_encoded(column(&row, 0)?)?;
     }
     if !tally.is_empty() {
         query(
@@ -244,7 +249,7 @@ async fn roll_up_hour(connection: &mut PgConnection, hour: i64) -> Result<(), Er
              ON CONFLICT (hour) DO UPDATE SET tally = excluded.tally",
         )
         .bind(hour)
-        .bind(tally.encode()?)
+        .bind(tally.encode())
         .execute(connection)
         .await
         .map_err(error)?;

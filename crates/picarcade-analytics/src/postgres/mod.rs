@@ -124,10 +124,11 @@ impl Store for PostgresStore {
         if batch.is_empty() {
             return Ok(());
         }
-        let rows = insert::Rows::new(batch)?;
+        let mut rows = insert::Rows::new(batch)?;
         match self.insert(&rows, Repeated::Fails).await {
             // Written before, and the acknowledgement lost; or read again from a spool.
             Err(Error::Rejected { code, .. }) if code == UNIQUE_VIOLATION => {
+                rows.forget_parts();
                 self.insert(&rows, Repeated::Stays).await
             }
             written => written,
@@ -155,7 +156,7 @@ impl Store for PostgresStore {
             let until = micros(now);
             let range = period.start(until)..until;
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
-            let tally = query::raw(&mut transaction, Some(user_id), std::slice::from_ref(&range)).await?;
+            let tally = query::user_tally(&mut transaction, user_id, range).await?;
             transaction.commit().await.map_err(error)?;
             Ok(tally.statistics(period, until))
         })

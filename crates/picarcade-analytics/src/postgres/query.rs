@@ -9,32 +9,71 @@ use super::{column, error, query};
 use crate::Error;
 use crate::database::count;
 use crate::plan::Plan;
-use crate::rollup::Minutes;
+use crate::rollup::{Minutes, merge_parts};
 use crate::tally::{Group, Tally};
 
-/// What a row of [`raw`] says first: a group of classifications, or else the money spent.
-const CLASSIFICATIONS: i64 = 0;
+/// What a row of [`tally`]'s first query says first: a tally, a part of a live minute, or else the money spent.
+const TALLY: i64 = 0;
+const PART: i64 = 1;
 
 /// The sums of `from..until`. The transaction must see one moment: rows that move from raw to rolled up in between would
 /// otherwise count twice or not at all.
 pub(super) async fn tally(connection: &mut PgConnection, from: i64, until: i64) -> Result<Tally, Error> {
     let (watermark, late) = trusted(connection).await?;
-    let plan = Plan::new(from, until, watermark.unwrap_or(i64::MIN), &late);
+    let plan = Plan::new(from, until, watermark, &late);
     let mut tally = Tally::default();
-    if !(plan.hours.is_empty() && plan.minutes.is_empty()) {
-        let (hours, minutes) = (bounds(&plan.hours), bounds(&plan.minutes));
-        let read = query(
-            "SELECT tally FROM unnest($1::int8[], $2::int8[]) AS r (a, b) JOIN rollup_hours ON hour >= r.a AND hour < r.b
-             UNION ALL
-             SELECT tally FROM unnest($3::int8[], $4::int8[]) AS r (a, b)
-             JOIN rollup_minutes ON minute >= r.a AND minute < r.b",
-        );
-        let read = read.bind(hours.0).bind(hours.1).bind(minutes.0).bind(minutes.1);
-        for row in read.fetch_all(&mut *connection).await.map_err(error)? {
-            tally.merge(&Tally::decode(column(&row, 0)?)?);
+    let (hours, minutes, live, unsummed) =
+        (bounds(&plan.hours), bounds(&plan.minutes), bounds(&plan.live), bounds(&plan.unsummed()));
+    // One statement for all that is not read from classifications: that is usually everything.
+    let read = query(
+        "SELECT 0::int8, 0::int8, 0::int8, tally FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
+         JOIN rollup_hours ON hour >= r.a AND hour < r.b
+         UNION ALL
+         SELECT 0, 0, 0, tally FROM unnest($3::int8[], $4::int8[]) AS r (a, b)
+         JOIN rollup_minutes ON minute >= r.a AND minute < r.b
+         UNION ALL
+         SELECT 1, minute, last, tally FROM unnest($5::int8[], $6::int8[]) AS r (a, b)
+         JOIN rollup_parts ON minute >= r.a AND minute < r.b
+         UNION ALL
+         SELECT 2, coalesce(sum(actual_cost_micros), 0)::int8, 0, ''::bytea
+         FROM unnest($7::int8[], $8::int8[]) AS r (a, b)
+         JOIN cost_tracking ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
+              AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'",
+    );
+    let read = read.bind(hours.0).bind(hours.1).bind(minutes.0).bind(minutes.1);
+    let read = read.bind(live.0).bind(live.1).bind(unsummed.0).bind(unsummed.1);
+    let rows = read.fetch_all(&mut *connection).await.map_err(error)?;
+    let mut parts = Vec::new();
+    for row in &rows {
+        match column(row, 0)? {
+            TALLY => tally.merge_encoded(column(row, 3)?)?,
+            PART => parts.push((column(row, 1)?, column(row, 2)?, column(row, 3)?)),
+            _ => tally.spend(count(column(row, 1)?)),
         }
     }
-    tally.merge(&raw(connection, None, &plan.raw).await?);
+    let raw = merge_parts(&mut tally, &plan, until, &parts)?;
+    classifications(connection, None, &raw, &mut tally).await?;
+    Ok(tally)
+}
+
+/// The sums of one user's rows, of which there are no others than the rows themselves.
+pub(super) async fn user_tally(
+    connection: &mut PgConnection,
+    user: &str,
+    range: Range<i64>,
+) -> Result<Tally, Error> {
+    let mut tally = Tally::default();
+    let ranges = [range];
+    classifications(connection, Some(user), &ranges, &mut tally).await?;
+    let (starts, ends) = bounds(&ranges);
+    let spent = query(
+        "SELECT coalesce(sum(actual_cost_micros), 0)::int8 FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
+         JOIN cost_tracking ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
+              AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
+         WHERE user_id = $3",
+    );
+    let spent = spent.bind(starts).bind(ends).bind(user).fetch_one(connection).await.map_err(error)?;
+    tally.spend(count(column(&spent, 0)?));
     Ok(tally)
 }
 
@@ -61,15 +100,15 @@ async fn trusted(connection: &mut PgConnection) -> Result<(Option<i64>, BTreeSet
     Ok((column(&row, 0)?, late.unwrap_or_default().into_iter().collect()))
 }
 
-/// The sums of the rows themselves, of one user's or of all.
-pub(super) async fn raw(
+/// Adds the classifications of some stretches, one user's or all, read one by one.
+async fn classifications(
     connection: &mut PgConnection,
     user: Option<&str>,
     ranges: &[Range<i64>],
-) -> Result<Tally, Error> {
-    let mut tally = Tally::default();
+    tally: &mut Tally,
+) -> Result<(), Error> {
     if ranges.is_empty() {
-        return Ok(tally);
+        return Ok(());
     }
     let (starts, ends) = bounds(ranges);
     let rows = query(
@@ -80,27 +119,13 @@ pub(super) async fn raw(
          JOIN intent_classification_logs ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
               AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
          WHERE $3::text IS NULL OR user_id = $3
-         GROUP BY 2, 3, 4, 5
-         UNION ALL
-         SELECT 1, '', '', '', 0, 0, 0, 0, 0, 0, 0, coalesce(sum(actual_cost_micros), 0)::int8
-         FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
-         JOIN cost_tracking ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
-              AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
-         WHERE $3::text IS NULL OR user_id = $3",
-    )
-    .bind(starts)
-    .bind(ends)
-    .bind(user)
-    .fetch_all(connection)
-    .await
-    .map_err(error)?;
+         GROUP BY 2, 3, 4, 5",
+    );
+    let rows = rows.bind(starts).bind(ends).bind(user).fetch_all(connection).await.map_err(error)?;
     for row in rows {
-        match column(&row, 0)? {
-            CLASSIFICATIONS => tally.add(group(&row)?),
-            _ => tally.spend(count(column(&row, 11)?)),
-        }
+        tally.add(&group(&row)?);
     }
-    Ok(tally)
+    Ok(())
 }
 
 /// The sums of whole minutes, minute by minute.
@@ -126,7 +151,7 @@ pub(super) async fn minutes(connection: &mut PgConnection, ranges: &[Range<i64>]
     .await
     .map_err(error)?;
     for row in rows {
-        minutes.add(column(&row, 0)?, group(&row)?);
+        minutes.add(column(&row, 0)?, &group(&row)?);
     }
     let rows = query(
         "SELECT (extract(epoch FROM date_trunc('minute', created_at, 'UTC')) * 1000000)::int8,

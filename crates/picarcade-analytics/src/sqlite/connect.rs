@@ -15,11 +15,12 @@ use crate::database::MIGRATION_TABLE;
 use crate::{Error, SchemaState};
 
 /// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 5] = [
     (1, "tables", include_str!("../../migrations/sqlite/0001_tables.sql")),
     (2, "outcomes and sessions", include_str!("../../migrations/sqlite/0002_outcomes_and_sessions.sql")),
     (3, "rollups", include_str!("../../migrations/sqlite/0003_rollups.sql")),
     (4, "age of outcomes", include_str!("../../migrations/sqlite/0004_outcome_age.sql")),
+    (5, "parts of minutes", include_str!("../../migrations/sqlite/0005_parts.sql")),
 ];
 
 /// The writing pool (one connection) and the reading pool.

@@ -17,27 +17,39 @@ use crate::{ClassificationEvent, Error, Event, ModelSelectionEvent};
 
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
-/// Inserts the batch, leaving rows that are there as they are; whether there were outcomes in it.
-pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -> Result<bool, Error> {
-    let mut outcomes = false;
+/// What was inserted.
+#[derive(Debug, Default)]
+pub(super) struct Inserted {
+    /// Outcomes were in the batch.
+    pub(super) outcomes: bool,
+    /// No classification was there already.
+    pub(super) all_new: bool,
+}
+
+/// Inserts the batch, leaving rows that are there as they are.
+pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -> Result<Inserted, Error> {
+    let mut inserted = Inserted { outcomes: false, all_new: true };
     // In this order: an outcome finds the rows that it completes when they come with it.
     for table in
         [Table::Classification, Table::SystemPerformance, Table::Cost, Table::ModelSelection, Table::Outcome]
     {
         let rows: Vec<&Record> = batch.iter().filter(|record| record.event.table() == table).collect();
-        outcomes |= table == Table::Outcome && !rows.is_empty();
+        inserted.outcomes |= table == Table::Outcome && !rows.is_empty();
+        let mut new = 0;
         let mut rest = rows.as_slice();
         for size in CHUNKS {
             while let Some((chunk, after)) = rest.split_at_checked(size) {
-                insert(connection, table, chunk).await?;
+                new += insert(connection, table, chunk).await?;
                 rest = after;
             }
         }
+        inserted.all_new &= table != Table::Classification || new == rows.len() as u64;
     }
-    Ok(outcomes)
+    Ok(inserted)
 }
 
-async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record]) -> Result<(), Error> {
+/// Inserts so many rows; how many were not there.
+async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record]) -> Result<u64, Error> {
     let mut arguments = SqliteArguments::default();
     for record in rows {
         let mut row = Row(&mut arguments);
@@ -51,8 +63,9 @@ async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record
         }
     }
     let statement = statement(table, rows.len());
-    sqlx::query_with(AssertSqlSafe(statement), arguments).execute(connection).await.map_err(error)?;
-    Ok(())
+    let done =
+        sqlx::query_with(AssertSqlSafe(statement), arguments).execute(connection).await.map_err(error)?;
+    Ok(done.rows_affected())
 }
 
 /// `INSERT … VALUES (…), (…)` for so many rows. Made of literals only.

@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use super::{error, outcome, query};
 use crate::database::Retention;
 use crate::record::Record;
-use crate::rollup::hours_of;
+use crate::rollup::{Parts, hours_of};
 use crate::store::Maintained;
 use crate::tally::Tally;
 use crate::timestamp::{HOUR, MINUTE, minute_of};
@@ -23,23 +23,43 @@ const CHUNK: i64 = 60 * MINUTE;
 /// Rows deleted in one transaction.
 pub(super) const DELETED: i64 = 5_000;
 
-/// Notes the minutes below the watermark into which rows of the batch fall.
-pub(super) async fn mark_late(connection: &mut SqliteConnection, batch: &[Record]) -> Result<(), Error> {
-    let minutes: BTreeSet<i64> = batch
-        .iter()
-        .filter(|record| matches!(record.event, Event::Classification(_) | Event::Cost(_)))
-        .map(|record| minute_of(record.created_at()))
-        .collect();
-    let Some(oldest) = minutes.first() else { return Ok(()) };
-    let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM rollup_state WHERE watermark > ?")
-        .bind(oldest)
+/// Notes what the batch means for its minutes: those below the watermark into which rows fall are late, and for the others
+/// there is what the batch adds to them. Unless classifications were there already: then it is not known what it adds.
+pub(super) async fn note(
+    connection: &mut SqliteConnection,
+    batch: &[Record],
+    all_new: bool,
+) -> Result<(), Error> {
+    let mut minutes = BTreeSet::new();
+    let mut parts = Parts::default();
+    for record in batch {
+        let at = record.created_at();
+        match &record.event {
+            Event::Classification(event) => parts.observe(at, event),
+            Event::Cost(_) => {}
+            _ => continue,
+        }
+        minutes.insert(minute_of(at));
+    }
+    let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM rollup_state")
         .fetch_optional(&mut *connection)
         .await
         .map_err(error)?;
-    let Some(watermark) = watermark else { return Ok(()) };
-    for minute in minutes.range(..watermark) {
+    // Parts are left even before the first roll-up: it may come within the minute.
+    let watermark = watermark.unwrap_or(i64::MIN);
+    let late = if all_new { minutes.range(..watermark) } else { minutes.range(..) };
+    for minute in late {
         sqlx::query("INSERT INTO rollup_late (minute) VALUES (?) ON CONFLICT DO NOTHING")
             .bind(minute)
+            .execute(&mut *connection)
+            .await
+            .map_err(error)?;
+    }
+    for (minute, last, part) in parts.encoded().filter(|(minute, ..)| all_new && *minute >= watermark) {
+        sqlx::query("INSERT INTO rollup_parts VALUES (?, ?, ?)")
+            .bind(minute)
+            .bind(last)
+            .bind(part)
             .execute(&mut *connection)
             .await
             .map_err(error)?;
@@ -93,10 +113,13 @@ async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp
     let until = closed.min(first + CHUNK).max(from);
 
     let mut touched = BTreeSet::new();
-    for minute in &late {
+    for minute in late.range(..from) {
         write(connection, &(*minute..minute + MINUTE), &mut touched).await?;
     }
-    sqlx::query("DELETE FROM rollup_late").execute(&mut *connection).await.map_err(error)?;
+    // Minutes that are not rolled up yet stay noted, and keep their parts.
+    for done in ["DELETE FROM rollup_late WHERE minute < ?", "DELETE FROM rollup_parts WHERE minute < ?"] {
+        sqlx::query(done).bind(until).execute(&mut *connection).await.map_err(error)?;
+    }
     write(connection, &(first..until), &mut touched).await?;
     // The hour in which the watermark was is complete when the watermark has left it, with or without more rows.
     for hour in hours_of(touched.iter().copied().chain([from]), until) {
@@ -119,7 +142,7 @@ async fn write(
     if range.is_empty() {
         return Ok(());
     }
-    for (minute, tally) in query::minutes(connection, range).await?.encoded()? {
+    for (minute, tally) in query::minutes(connection, range).await?.encoded() {
         sqlx::query("INSERT INTO rollup_minutes VALUES (?1, ?2) ON CONFLICT DO UPDATE SET tally = ?2")
             .bind(minute)
             .bind(tally)
@@ -141,12 +164,12 @@ async fn roll_up_hour(connection: &mut SqliteConnection, hour: i64) -> Result<()
             .map_err(error)?;
     let mut tally = Tally::default();
     for bytes in minutes {
-        tally.merge(&Tally::decode(&bytes)?);
+        tally.merge_encoded(&bytes)?;
     }
     if !tally.is_empty() {
         sqlx::query("INSERT INTO rollup_hours VALUES (?1, ?2) ON CONFLICT DO UPDATE SET tally = ?2")
             .bind(hour)
-            .bind(tally.encode()?)
+            .bind(tally.encode())
             .execute(connection)
             .await
             .map_err(error)?;

@@ -71,11 +71,11 @@ impl SqliteStore {
 impl Store for SqliteStore {
     async fn write(&self, batch: &[Record]) -> Result<(), Error> {
         let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-        let outcomes = insert::batch(&mut transaction, batch).await?;
-        if outcomes {
+        let inserted = insert::batch(&mut transaction, batch).await?;
+        if inserted.outcomes {
             outcome::apply(&mut transaction).await?;
         }
-        keep::mark_late(&mut transaction, batch).await?;
+        keep::note(&mut transaction, batch, inserted.all_new).await?;
         transaction.commit().await.map_err(error)
     }
 

@@ -11,14 +11,14 @@ use crate::Error;
 use crate::database::count;
 use crate::plan::Plan;
 use crate::record::first_id_at;
-use crate::rollup::Minutes;
+use crate::rollup::{Minutes, merge_parts};
 use crate::tally::{Group, Tally};
 
 /// The sums of `from..until`, read in one transaction: rows that move from raw to rolled up in between count once.
 pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result<Tally, Error> {
     let mut transaction = readers.begin().await.map_err(error)?;
     let (watermark, late) = watermark(&mut transaction).await?;
-    let plan = Plan::new(from, until, watermark.unwrap_or(i64::MIN), &late);
+    let plan = Plan::new(from, until, watermark, &late);
     let mut tally = Tally::default();
     for (ranges, statement) in [
         (&plan.hours, "SELECT tally FROM rollup_hours WHERE hour >= ? AND hour < ?"),
@@ -32,12 +32,23 @@ pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result
                 .await
                 .map_err(error)?;
             for bytes in rows {
-                tally.merge(&Tally::decode(&bytes)?);
+                tally.merge_encoded(&bytes)?;
             }
         }
     }
-    for range in &plan.raw {
-        raw(&mut transaction, range, &mut tally).await?;
+    let mut parts: Vec<(i64, i64, Vec<u8>)> = Vec::new();
+    for range in &plan.live {
+        let read =
+            sqlx::query_as("SELECT minute, last, tally FROM rollup_parts WHERE minute >= ? AND minute < ?");
+        let read = read.bind(range.start).bind(range.end).fetch_all(&mut *transaction);
+        parts.extend(read.await.map_err(error)?);
+    }
+    let parts: Vec<_> = parts.iter().map(|(minute, last, part)| (*minute, *last, part.as_slice())).collect();
+    for range in merge_parts(&mut tally, &plan, until, &parts)? {
+        classifications(&mut transaction, None, &range, &mut tally).await?;
+    }
+    for range in plan.unsummed() {
+        spent(&mut transaction, None, &range, &mut tally).await?;
     }
     Ok(tally)
 }
@@ -57,29 +68,55 @@ pub(super) async fn watermark(
     Ok((watermark, late.into_iter().collect()))
 }
 
-async fn raw(connection: &mut SqliteConnection, range: &Range<i64>, tally: &mut Tally) -> Result<(), Error> {
-    let rows = sqlx::query(
-        "SELECT 0, classified_workflow, source, model, duration_bucket, count(*), sum(confidence),
-             sum(processing_time_ms), sum(used_fallback), sum(cache_hit), sum(rate_limited), sum(saved_micros)
-         FROM intent_classification_logs WHERE id >= ? AND id < ? GROUP BY 2, 3, 4, 5",
-    )
-    .bind(bound(range.start))
-    .bind(bound(range.end))
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(error)?;
-    for row in rows {
-        tally.add(group(&row)?);
+/// Classifications in groups, as [`group`] reads them.
+macro_rules! groups {
+    ($which:literal) => {
+        concat!(
+            "SELECT 0, classified_workflow, source, model, duration_bucket, count(*), sum(confidence),
+                 sum(processing_time_ms), sum(used_fallback), sum(cache_hit), sum(rate_limited), sum(saved_micros)
+             FROM intent_classification_logs WHERE ",
+            $which,
+            " GROUP BY 2, 3, 4, 5"
+        )
+    };
+}
+
+/// Adds the classifications of a stretch, one user's or all, read one by one.
+async fn classifications(
+    connection: &mut SqliteConnection,
+    user: Option<&str>,
+    range: &Range<i64>,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    let read = sqlx::query(match user {
+        None => groups!("id >= ? AND id < ?"),
+        Some(_) => groups!("id >= ? AND id < ? AND user_id = ?"),
+    });
+    let read = read.bind(bound(range.start)).bind(bound(range.end));
+    let read = if let Some(user) = user { read.bind(user) } else { read };
+    for row in read.fetch_all(connection).await.map_err(error)? {
+        tally.add(&group(&row)?);
     }
-    let spent: i64 = sqlx::query_scalar(
-        "SELECT coalesce(sum(actual_cost_micros), 0) FROM cost_tracking WHERE id >= ? AND id < ?",
-    )
-    .bind(bound(range.start))
-    .bind(bound(range.end))
-    .fetch_one(connection)
-    .await
-    .map_err(error)?;
-    tally.spend(count(spent));
+    Ok(())
+}
+
+/// Adds the money spent in a stretch, by one user or by all.
+async fn spent(
+    connection: &mut SqliteConnection,
+    user: Option<&str>,
+    range: &Range<i64>,
+    tally: &mut Tally,
+) -> Result<(), Error> {
+    let read = sqlx::query_scalar(match user {
+        None => "SELECT coalesce(sum(actual_cost_micros), 0) FROM cost_tracking WHERE id >= ? AND id < ?",
+        Some(_) => {
+            "SELECT coalesce(sum(actual_cost_micros), 0) FROM cost_tracking
+             WHERE id >= ? AND id < ? AND user_id = ?"
+        }
+    });
+    let read = read.bind(bound(range.start)).bind(bound(range.end));
+    let read = if let Some(user) = user { read.bind(user) } else { read };
+    tally.spend(count(read.fetch_one(connection).await.map_err(error)?));
     Ok(())
 }
 
@@ -92,30 +129,8 @@ pub(super) async fn user_tally(
 ) -> Result<Tally, Error> {
     let mut transaction = readers.begin().await.map_err(error)?;
     let mut tally = Tally::default();
-    let rows = sqlx::query(
-        "SELECT 0, classified_workflow, source, model, duration_bucket, count(*), sum(confidence),
-             sum(processing_time_ms), sum(used_fallback), sum(cache_hit), sum(rate_limited), sum(saved_micros)
-         FROM intent_classification_logs WHERE user_id = ? AND id >= ? AND id < ? GROUP BY 2, 3, 4, 5",
-    )
-    .bind(user)
-    .bind(bound(from))
-    .bind(bound(until))
-    .fetch_all(&mut *transaction)
-    .await
-    .map_err(error)?;
-    for row in rows {
-        tally.add(group(&row)?);
-    }
-    let spent: i64 = sqlx::query_scalar(
-        "SELECT coalesce(sum(actual_cost_micros), 0) FROM cost_tracking WHERE user_id = ? AND id >= ? AND id < ?",
-    )
-    .bind(user)
-    .bind(bound(from))
-    .bind(bound(until))
-    .fetch_one(&mut *transaction)
-    .await
-    .map_err(error)?;
-    tally.spend(count(spent));
+    classifications(&mut transaction, Some(user), &(from..until), &mut tally).await?;
+    spent(&mut transaction, Some(user), &(from..until), &mut tally).await?;
     Ok(tally)
 }
 
@@ -134,7 +149,7 @@ pub(super) async fn minutes(connection: &mut SqliteConnection, range: &Range<i64
     .await
     .map_err(error)?;
     for row in rows {
-        minutes.add(row.try_get(0).map_err(error)?, group(&row)?);
+        minutes.add(row.try_get(0).map_err(error)?, &group(&row)?);
     }
     let spent: Vec<(i64, i64)> = sqlx::query_as(
         "SELECT created_at - created_at % 60000000, coalesce(sum(actual_cost_micros), 0)

@@ -103,6 +103,7 @@ promises![
     statistics_are_those_of_the_rows,
     late_rows_are_counted,
     statistics_read_no_row_that_is_rolled_up,
+    rows_since_the_last_roll_up_are_counted_unread,
     statistics_of_a_user_are_of_that_user_alone,
     forgetting_a_user_leaves_the_others,
     sessions_are_kept_by_their_owner,
@@ -301,11 +302,15 @@ fn classifications() -> impl Strategy<Value = ClassificationEvent> {
 /// Rows over the last nine days, denser towards the end.
 fn rows(count: usize) -> impl Strategy<Value = Vec<Record>> {
     let age = prop_oneof![0..2 * MINUTE, 0..3 * HOUR, 0..30 * HOUR, 0..9 * 24 * HOUR];
-    let event = prop_oneof![
+    let row = (age, observed()).prop_map(|(age, event)| at(NOW - 1 - age, event));
+    proptest::collection::vec(row, 1..count)
+}
+
+fn observed() -> impl Strategy<Value = Event> {
+    prop_oneof![
         4 => classifications().prop_map(Event::Classification),
         1 => (0..90_000_u64).prop_map(|actual| Event::Cost(cost("ann", Some(actual)))),
-    ];
-    proptest::collection::vec((age, event).prop_map(|(age, event)| at(NOW - 1 - age, event)), 1..count)
+    ]
 }
 
 /// Where a period begins: with the minute in which it would, counted exactly.
@@ -396,6 +401,10 @@ fn assert_same(found: &Statistics, expected: &Statistics) {
 enum Step {
     Write(Vec<Record>),
     Maintain,
+    /// Rows of so many microseconds ago; some are of a clock that is ahead.
+    Live(Vec<(i64, Event)>),
+    /// Every so-manieth row once more, and a new one.
+    Again(usize),
     /// So many microseconds go by.
     Pass(i64),
 }
@@ -404,10 +413,12 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => rows(60).prop_map(Step::Write),
+        4 => proptest::collection::vec((-MINUTE..2 * MINUTE, observed()), 1..20).prop_map(Step::Live),
+        1 => (1..4_usize).prop_map(Step::Again),
         2 => Just(Step::Maintain),
         1 => prop_oneof![1..MINUTE, MINUTE..2 * HOUR].prop_map(Step::Pass),
     ];
-    proptest::collection::vec(step, 1..10)
+    proptest::collection::vec(step, 1..12)
 }
 
 /// By proptest: whatever happens in whatever order, statistics are what plain queries over the rows say.
@@ -434,6 +445,17 @@ async fn follow(subject: &impl Subject, store: &dyn Both, steps: Vec<Step>) {
             Step::Write(rows) => {
                 store.write(&rows).await.unwrap();
                 written.extend(rows);
+            }
+            Step::Live(rows) => {
+                let rows: Vec<Record> = rows.into_iter().map(|(age, event)| at(now - age, event)).collect();
+                store.write(&rows).await.unwrap();
+                written.extend(rows);
+            }
+            Step::Again(every) => {
+                let new = at(now - 1, Event::Classification(classification("u")));
+                let rows: Vec<Record> = written.iter().step_by(every).chain([&new]).cloned().collect();
+                store.write(&rows).await.unwrap();
+                written.push(new);
             }
             Step::Maintain => drop(store.maintain(time(now)).await.unwrap()),
             Step::Pass(micros) => now += micros,
@@ -488,6 +510,43 @@ async fn statistics_read_no_row_that_is_rolled_up(subject: &impl Subject) {
         assert_eq!(store.statistics(period, time(NOW)).await.unwrap(), before);
         store.write(&rows).await.unwrap();
         store.maintain(time(NOW)).await.unwrap();
+    }
+}
+
+/// However busy the present minute is: what a batch adds to it is noted with the batch, and counted once.
+async fn rows_since_the_last_roll_up_are_counted_unread(subject: &impl Subject) {
+    let store = subject.fresh().await;
+    store.maintain(time(NOW)).await.unwrap();
+    let closed = NOW - NOW % MINUTE;
+    let rows: Vec<Record> = (0..300)
+        .map(|n| at(closed + n * 90_000, Event::Classification(classification("user-ann"))))
+        .collect();
+    for batch in rows.chunks(70) {
+        store.write(batch).await.unwrap();
+    }
+    let expected = naive(&rows, None, Period::Day, NOW);
+    assert_same(&store.statistics(Period::Day, time(NOW)).await.unwrap(), &expected);
+    assert_eq!(subject.rollups_with("user-ann").await.unwrap_or(0), 0, "a part names a user");
+    // In the middle of a batch, rows have to be told apart: they are read.
+    let middle = closed + 100 * 90_000;
+    let cut = naive(&rows, None, Period::Day, middle);
+    assert_same(&store.statistics(Period::Day, time(middle)).await.unwrap(), &cut);
+    if !subject.erase(closed, NOW).await {
+        return;
+    }
+    assert_same(&store.statistics(Period::Day, time(NOW)).await.unwrap(), &expected);
+    // Rows that come again make the minute one that is read, and nothing counts twice.
+    let store = subject.fresh().await;
+    store.maintain(time(NOW)).await.unwrap();
+    store.write(&rows[..100]).await.unwrap();
+    store.write(&rows).await.unwrap();
+    assert_same(&store.statistics(Period::Day, time(NOW)).await.unwrap(), &expected);
+    let later = NOW + 2 * MINUTE;
+    store.maintain(time(later)).await.unwrap();
+    let expected = naive(&rows, None, Period::Day, later);
+    assert_same(&store.statistics(Period::Day, time(later)).await.unwrap(), &expected);
+    if let Some(parts) = subject.count(store.as_ref(), "rollup_parts").await {
+        assert_eq!(parts, 0, "parts of what has been rolled up");
     }
 }
 

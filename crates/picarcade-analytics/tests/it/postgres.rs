@@ -41,7 +41,7 @@ impl Subject for Postgres {
     async fn emptied(&self, store: Arc<dyn Both>) -> Arc<dyn Both> {
         self.run(
             "DELETE FROM intent_classification_logs; DELETE FROM cost_tracking; DELETE FROM rollup_minutes;
-             DELETE FROM rollup_hours; DELETE FROM rollup_late; DELETE FROM rollup_state",
+             DELETE FROM rollup_hours; DELETE FROM rollup_late; DELETE FROM rollup_parts; DELETE FROM rollup_state",
         )
         .await;
         store
@@ -73,7 +73,7 @@ impl Subject for Postgres {
         let answer = self
             .run(&format!(
                 "SELECT count(*), count(*) FILTER (WHERE position(convert_to('{text}', 'UTF8') IN tally) > 0)
-                 FROM rollup_minutes"
+                 FROM (SELECT tally FROM rollup_minutes UNION ALL SELECT tally FROM rollup_parts) AS tallies"
             ))
             .await;
         let (all, with) = answer.split_once('|').unwrap();
@@ -145,6 +145,7 @@ async fn every_earlier_version_is_migrated() {
         include_str!("../../migrations/postgres/0002_outcomes_and_sessions.sql"),
         include_str!("../../migrations/postgres/0003_rollups.sql"),
         include_str!("../../migrations/postgres/0004_outcome_age.sql"),
+        include_str!("../../migrations/postgres/0005_parts.sql"),
     ];
     for applied in 0..=migrations.len() {
         let url = server.create_database().await.unwrap();
@@ -171,17 +172,24 @@ async fn every_earlier_version_is_migrated() {
             // A row of that time stays.
             sqlx::raw_sql(ROW).execute(&pool).await.unwrap();
         }
+        if (3..5).contains(&applied) {
+            // It was written since the last roll-up, and left no part of its minute.
+            sqlx::raw_sql("INSERT INTO rollup_state VALUES (true, 1767323040000000, 1767323040000000)")
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
         pool.close().await;
 
         let store = patient(&url).await;
         let expected = match applied {
-            4 => SchemaState::Current { version: 4 },
-            applied => SchemaState::Behind { applied: applied as i64, known: 4 },
+            5 => SchemaState::Current { version: 5 },
+            applied => SchemaState::Behind { applied: applied as i64, known: 5 },
         };
         assert_eq!(store.schema().await.unwrap(), expected);
         // What is missing is said by how far it is away.
-        assert_eq!(expected.to_string().contains("run the migrations"), applied < 4, "{expected}");
-        if applied < 3 {
+        assert_eq!(expected.to_string().contains("run the migrations"), applied < 5, "{expected}");
+        if applied < 5 {
             // Not migrated, it keeps the rows waiting and does not lose them.
             let error = store.write(&[at(NOW - 1, mixed(3))]).await.unwrap_err();
             assert!(!error.is_rejection(), "{error:?}");
@@ -208,7 +216,7 @@ async fn a_newer_schema_is_said_to_be_newer() {
         .psql("INSERT INTO picarcade_migrations VALUES (99, 'from the future', now(), true, '\\x00', 0)")
         .await
         .unwrap();
-    let ahead = SchemaState::Ahead { applied: 99, known: 4 };
+    let ahead = SchemaState::Ahead { applied: 99, known: 5 };
     assert_eq!(store.schema().await.unwrap(), ahead);
     assert!(matches!(store.migrate().await, Err(Error::Schema(state)) if state == ahead));
 }
@@ -276,11 +284,13 @@ async fn the_watermark_waits_for_writers_that_began_before_it() {
     .await
     .unwrap();
 
-    let error = store.maintain(time(NOW)).await.unwrap_err();
+    // When the minutes of all rows are over.
+    let later = time(NOW + 60_000_000);
+    let error = store.maintain(later).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
     transaction.commit().await.unwrap();
-    assert!(store.maintain(time(NOW)).await.unwrap().minutes_rolled_up > 0);
-    assert_eq!(store.statistics(Period::Day, time(NOW)).await.unwrap().total_classifications, 4);
+    assert_eq!(store.maintain(later).await.unwrap().minutes_rolled_up, 2);
+    assert_eq!(store.statistics(Period::Day, later).await.unwrap().total_classifications, 4);
 }
 
 #[tokio::test]

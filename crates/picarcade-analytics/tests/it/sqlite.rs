@@ -45,7 +45,8 @@ impl Subject for Sqlite {
     async fn rollups_with(&self, text: &str) -> Option<u64> {
         let pool = open(&self.newest()).await;
         let (all, with): (i64, i64) = sqlx::query_as(
-            "SELECT count(*), count(*) FILTER (WHERE instr(CAST(tally AS TEXT), ?) > 0) FROM rollup_minutes",
+            "SELECT count(*), count(*) FILTER (WHERE instr(tally, CAST(? AS BLOB)) > 0)
+             FROM (SELECT tally FROM rollup_minutes UNION ALL SELECT tally FROM rollup_parts)",
         )
         .bind(text)
         .fetch_one(&pool)
@@ -213,6 +214,7 @@ async fn every_earlier_version_is_migrated() {
         include_str!("../../migrations/sqlite/0002_outcomes_and_sessions.sql"),
         include_str!("../../migrations/sqlite/0003_rollups.sql"),
         include_str!("../../migrations/sqlite/0004_outcome_age.sql"),
+        include_str!("../../migrations/sqlite/0005_parts.sql"),
     ];
     let directory = tempfile::tempdir().unwrap();
     for applied in 0..=migrations.len() {
@@ -236,10 +238,17 @@ async fn every_earlier_version_is_migrated() {
             // A row of that time stays.
             sqlx::raw_sql(ROW).execute(&pool).await.unwrap();
         }
+        if (3..5).contains(&applied) {
+            // It was written since the last roll-up, and left no part of its minute.
+            sqlx::raw_sql("INSERT INTO rollup_state VALUES (1, 1767323040000000)")
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
         pool.close().await;
 
         let store = SqliteStore::open(&file).await.unwrap();
-        assert_eq!(store.schema().await.unwrap(), SchemaState::Current { version: 4 });
+        assert_eq!(store.schema().await.unwrap(), SchemaState::Current { version: 5 });
         store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
         let rows = if applied > 0 { 2 } else { 1 };
         assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, rows);

@@ -17,20 +17,25 @@
 
 mod config;
 pub mod conformance;
+#[cfg(feature = "redis")]
+mod connection;
 mod member;
 mod memory;
 mod mind;
-#[cfg(feature = "redis")]
 mod redis;
-pub mod scripts;
+mod scripts;
 
 use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
 
-#[cfg(feature = "redis")]
-pub use self::redis::RedisFleetView;
-pub use self::{config::FleetConfig, member::FleetMember, memory::MemoryFleetView};
+pub use self::{
+    config::FleetConfig,
+    member::FleetMember,
+    memory::MemoryFleetView,
+    redis::RedisFleetView,
+    scripts::{FleetScript, RunScript},
+};
 
 /// What an instance says about one breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,11 +1,68 @@
-//! What a [`FleetView`](super::FleetView) in Redis runs there, for whoever brings a connection of another kind.
+//! What a [`RedisFleetView`](super::RedisFleetView) runs in Redis.
 //!
 //! One script per method, because a ballot, the removal of the expired ones and the tally are one step, and because the time
 //! must be the server's: instances need no common clock. The keys expire by themselves, so a fleet that is gone leaves
 //! nothing behind.
 
+use async_trait::async_trait;
+
+use super::FleetError;
+
+/// One of the scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FleetScript {
+    /// Casts a ballot and counts.
+    Vote,
+    /// Elects a prober.
+    Elect,
+    /// Takes ballot and lease back.
+    Leave,
+}
+
+impl FleetScript {
+    /// All of them, for whoever loads them beforehand.
+    pub const ALL: [Self; 3] = [Self::Vote, Self::Elect, Self::Leave];
+
+    /// A stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vote => "fleet-vote",
+            Self::Elect => "fleet-elect",
+            Self::Leave => "fleet-leave",
+        }
+    }
+
+    /// Its text, in Lua.
+    #[must_use]
+    pub const fn source(self) -> &'static str {
+        match self {
+            Self::Vote => VOTE,
+            Self::Elect => ELECT,
+            Self::Leave => LEAVE,
+        }
+    }
+}
+
+/// Whatever can run a script in Redis: with the feature `redis` every asynchronous connection of the `redis` crate, and any
+/// other by a few lines of its owner's.
+#[async_trait]
+pub trait RunScript: Send + Sync {
+    /// Runs the script, atomically, over these keys, which share a hash tag. Gives the numbers of its answer: one, or those of
+    /// a list.
+    ///
+    /// # Errors
+    /// [`FleetError`] when Redis cannot be reached, refuses, or answers anything else. Must end by itself.
+    async fn run(
+        &self,
+        script: FleetScript,
+        keys: &[String],
+        arguments: &[&str],
+    ) -> Result<Vec<u64>, FleetError>;
+}
+
 /// KEYS: ballots. ARGV: instance, ballot, milliseconds. Returns instances, open, recovered.
-pub const VOTE: &str = r"
+const VOTE: &str = r"
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. string.format('%.0f', now + ARGV[3]))
@@ -27,7 +84,7 @@ return {tally.total, tally.open, tally.recovered}
 ";
 
 /// KEYS: lease. ARGV: instance, milliseconds. Returns 1 for the elected instance.
-pub const ELECT: &str = r"
+const ELECT: &str = r"
 local holder = redis.call('GET', KEYS[1])
 if not holder then
     redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -37,7 +94,7 @@ return holder == ARGV[1] and 1 or 0
 ";
 
 /// KEYS: ballots, lease. ARGV: instance.
-pub const LEAVE: &str = r"
+const LEAVE: &str = r"
 redis.call('HDEL', KEYS[1], ARGV[1])
 if redis.call('GET', KEYS[2]) == ARGV[1] then
     redis.call('DEL', KEYS[2])

@@ -23,7 +23,7 @@ async fn connect(server: &RedisServer) -> ConnectionManager {
 #[tokio::test]
 async fn redis_keeps_the_contract() {
     let server = RedisServer::start().await.unwrap();
-    let view = RedisFleetView::new(connect(&server).await, "test");
+    let view = RedisFleetView::new(connect(&server).await, "test:");
     conformance::check(&view, "redis").await;
 }
 
@@ -32,7 +32,7 @@ async fn prefixes_and_strange_names_are_kept_apart() {
     let server = RedisServer::start().await.unwrap();
     let connection = connect(&server).await;
     let (one, other) =
-        (RedisFleetView::new(connection.clone(), "one"), RedisFleetView::new(connection, "other"));
+        (RedisFleetView::new(connection.clone(), "one:"), RedisFleetView::new(connection, "other:"));
     for name in ["a b", "a:b", "日本", "{x}", "*"] {
         assert_eq!(one.vote(name, "i:1", Ballot::Open, secs(60)).await.unwrap().open, 1, "{name}");
         assert_eq!(other.vote(name, "i:2", Ballot::Closed, secs(60)).await.unwrap().open, 0, "{name}");
@@ -55,7 +55,7 @@ async fn a_fleet_over_redis_and_without_it() {
     let mut fleet = Vec::new();
     for number in 0..3 {
         let breaker = breaker(Config::default().failure_threshold(1));
-        let view = Arc::new(RedisFleetView::new(connect(&server).await, "test"));
+        let view = Arc::new(RedisFleetView::new(connect(&server).await, "test:"));
         let config = FleetConfig { interval: millis(20), ..FleetConfig::new(format!("instance-{number}")) };
         let member = FleetMember::join(breaker.clone(), view, config).unwrap();
         fleet.push((breaker, member));

@@ -30,6 +30,17 @@ pub struct Answer {
     pub reasoning: String,
     /// What the call cost, in micro-dollars, by the provider's own count of tokens.
     pub cost_micros: u64,
+    /// That count; `None` when the provider did not say.
+    pub tokens: Option<Tokens>,
+}
+
+/// How many tokens a call took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tokens {
+    /// What went in, that which the provider had in its prompt cache included.
+    pub input: u64,
+    /// What came out.
+    pub output: u64,
 }
 
 /// Leaves out what is written about a user's words.
@@ -134,6 +145,7 @@ impl Answer {
             confidence: wire.confidence.clamp(0.0, 1.0),
             reasoning: wire.reasoning.chars().take(MAX_REASONING_CHARS).collect(),
             cost_micros,
+            tokens: None,
         })
     }
 }

@@ -25,7 +25,7 @@ mod tags;
 mod type_set;
 mod verdict;
 
-pub use answer::{Answer, Unusable};
+pub use answer::{Answer, Tokens, Unusable};
 pub use catalogue::{Catalogue, Inputs, Model, Offer, Preference, Route, RouteNeeds};
 pub use classifier::Classifier;
 pub use enhance::{MAX_ENHANCED_CHARS, accept_enhancement, accept_enhancement_with, enhance, enhance_with};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::answer::Unusable;
+use crate::answer::{Tokens, Unusable};
 
 /// The kinds of failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,6 +66,8 @@ pub struct ProviderError {
     pub retry_after: Option<Duration>,
     /// What was billed although there is no usable answer, in micro-dollars; `None` when the provider did not say.
     pub cost_micros: Option<u64>,
+    /// How many tokens that took; `None` when the provider did not say.
+    pub tokens: Option<Tokens>,
     /// More for the operator: one line of at most 200 characters, without secrets and without the user's words.
     pub detail: String,
 }
@@ -78,7 +80,7 @@ impl ProviderError {
     pub fn new(kind: ProviderErrorKind, detail: impl AsRef<str>) -> Self {
         let line = detail.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c });
         let detail = line.take(Self::MAX_DETAIL_CHARS).collect();
-        Self { kind, status: None, retry_after: None, cost_micros: None, detail }
+        Self { kind, status: None, retry_after: None, cost_micros: None, tokens: None, detail }
     }
 
     /// An answer that cannot be used and what it cost.

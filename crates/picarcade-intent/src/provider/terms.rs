@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::answer::Tokens;
+
 /// The file that is compiled in.
 const EMBEDDED: &str = include_str!("../../data/classifiers.toml");
 
@@ -85,6 +87,14 @@ pub struct Usage {
     pub(crate) cache_write: u64,
     pub(crate) cache_read: u64,
     pub(crate) output: u64,
+}
+
+impl Usage {
+    /// As it is told to whoever called.
+    pub(crate) const fn tokens(self) -> Tokens {
+        let input = self.input.saturating_add(self.cache_write).saturating_add(self.cache_read);
+        Tokens { input, output: self.output }
+    }
 }
 
 impl Terms {

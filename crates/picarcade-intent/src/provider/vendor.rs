@@ -107,7 +107,12 @@ impl<V: Vendor> Provider for V {
         if !response.is_success() {
             return Err(V::refused(&response));
         }
-        let cost = V::usage(&response.body).map_or(estimate, |usage| self.client().terms.cost(usage));
-        V::read(&response, cost, estimate)
+        let usage = V::usage(&response.body);
+        let cost = usage.map_or(estimate, |usage| self.client().terms.cost(usage));
+        let tokens = usage.map(Usage::tokens);
+        match V::read(&response, cost, estimate) {
+            Ok(answer) => Ok(Answer { tokens, ..answer }),
+            Err(error) => Err(ProviderError { tokens, ..error }),
+        }
     }
 }

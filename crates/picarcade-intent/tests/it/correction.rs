@@ -24,6 +24,7 @@ fn answer(prompt_type: PromptType) -> Answer {
         confidence: 0.97,
         reasoning: "because the words say so".to_owned(),
         cost_micros: 1_234,
+        tokens: None,
     }
 }
 

@@ -152,7 +152,14 @@ fn an_ai_writes_for_every_type_and_a_bad_prompt_becomes_the_offline_form() {
         let request = request(prompt, media);
         let answered = |enhanced_prompt: String| {
             let reasoning = "because".to_owned();
-            let answer = Answer { prompt_type, enhanced_prompt, confidence: 0.9, reasoning, cost_micros: 1 };
+            let answer = Answer {
+                prompt_type,
+                enhanced_prompt,
+                confidence: 0.9,
+                reasoning,
+                cost_micros: 1,
+                tokens: None,
+            };
             let verdict = classifier.corrected(&request, answer);
             assert_eq!((verdict.prompt_type, verdict.corrected_from), (prompt_type, None));
             (classifier.enhanced(&request, &verdict), verdict)

@@ -1,0 +1,41 @@
+//! The circuit breakers: what holds for all, and what a table of the file sets for one.
+
+use std::time::Duration;
+
+use super::layers::{ConfigError, Layers};
+use super::settings::BREAKER_NAMES;
+use super::values::{seconds, threshold};
+
+/// One breaker's own values.
+#[derive(Debug, Default)]
+pub(crate) struct BreakerSettings {
+    pub(crate) failure_threshold: Option<u32>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) success_threshold: Option<u32>,
+}
+
+pub(super) fn breakers(layers: &Layers) -> Result<Vec<(&'static str, BreakerSettings)>, ConfigError> {
+    let all = BreakerSettings {
+        failure_threshold: layers.parsed("circuit_breaker_failure_threshold", threshold)?,
+        timeout: layers.parsed("circuit_breaker_timeout", seconds)?,
+        success_threshold: layers.parsed("circuit_breaker_success_threshold", threshold)?,
+    };
+    let mut breakers = Vec::new();
+    for name in BREAKER_NAMES {
+        let key = |field: &str| format!("breakers.{name}.{field}");
+        let own = BreakerSettings {
+            failure_threshold: layers.parsed(&key("failure_threshold"), threshold)?,
+            timeout: layers.parsed(&key("timeout"), seconds)?,
+            success_threshold: layers.parsed(&key("success_threshold"), threshold)?,
+        };
+        breakers.push((
+            name,
+            BreakerSettings {
+                failure_threshold: own.failure_threshold.or(all.failure_threshold),
+                timeout: own.timeout.or(all.timeout),
+                success_threshold: own.success_threshold.or(all.success_threshold),
+            },
+        ));
+    }
+    Ok(breakers)
+}

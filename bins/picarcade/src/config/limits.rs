@@ -1,0 +1,57 @@
+//! How much there may be: requests and dollars.
+
+use std::time::Duration;
+
+use picarcade_ratelimit::{Limit, Scope, Window};
+
+use super::layers::{ConfigError, Layers};
+use super::values::count;
+
+/// A hundred million dollars: more than anybody means, and far below what the limiter can count.
+const MAX_DOLLARS: f64 = 1e8;
+
+pub(super) fn limits(layers: &Layers) -> Result<Vec<Limit>, ConfigError> {
+    const MINUTE: Window = Window::Sliding(Duration::from_secs(60));
+    const HOUR: Window = Window::Sliding(Duration::from_secs(3600));
+    let requests = [
+        ("rate_limit_requests_per_minute", Scope::User, MINUTE),
+        ("rate_limit_requests_per_hour", Scope::User, HOUR),
+        ("rate_limit_api_key_requests_per_minute", Scope::ApiKey, MINUTE),
+        ("rate_limit_endpoint_requests_per_minute", Scope::Endpoint, MINUTE),
+        ("rate_limit_global_requests_per_minute", Scope::Global, MINUTE),
+        ("rate_limit_global_requests_per_hour", Scope::Global, HOUR),
+    ];
+    let dollars = [
+        ("cost_limit_per_hour", Scope::User, HOUR),
+        ("cost_limit_global_per_day", Scope::Global, Window::UtcDay),
+    ];
+    let mut limits = Vec::new();
+    for (key, scope, window) in requests {
+        if let Some(limit) = layers.parsed(key, count)?.filter(|limit| *limit > 0) {
+            limits.push(Limit::requests(scope, limit, window));
+        }
+    }
+    for (key, scope, window) in dollars {
+        if let Some(limit) = layers.parsed(key, dollars_as_micros)?.filter(|limit| *limit > 0) {
+            limits.push(Limit::cost(scope, limit, window));
+        }
+    }
+    Ok(limits)
+}
+
+/// Among how many instances the limits are divided while Redis is away.
+pub(super) fn instances(word: &str) -> Result<u32, String> {
+    match word.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("must be a whole number from 1".to_owned()),
+    }
+}
+
+fn dollars_as_micros(value: &str) -> Result<u64, String> {
+    value
+        .parse()
+        .ok()
+        .filter(|dollars: &f64| (0.0..=MAX_DOLLARS).contains(dollars))
+        .map(|dollars| (dollars * 1e6).round() as u64)
+        .ok_or_else(|| "must be a number of US dollars of 0 or more".to_owned())
+}

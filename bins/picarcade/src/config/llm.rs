@@ -1,0 +1,73 @@
+//! Which AI classifies, and when it is asked.
+
+use picarcade_flow::Mode;
+use secrecy::SecretString;
+
+use super::layers::{ConfigError, Layers};
+use super::settings::Setting;
+use super::values::{http_url, text};
+
+/// Which AI classifies.
+#[derive(Debug)]
+pub(crate) struct Llm {
+    pub(crate) provider: LlmProvider,
+    pub(crate) key: SecretString,
+    pub(crate) model: Option<String>,
+    pub(crate) base_url: Option<String>,
+}
+
+/// The AI providers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LlmProvider {
+    Anthropic,
+    OpenAi,
+    Replicate,
+}
+
+pub(super) fn llm(layers: &Layers) -> Result<Option<Llm>, ConfigError> {
+    const PROVIDERS: [(LlmProvider, &str, &str, &str); 3] = [
+        (LlmProvider::Anthropic, "anthropic", "anthropic_api_key", "anthropic_base_url"),
+        (LlmProvider::OpenAi, "openai", "openai_api_key", "openai_base_url"),
+        (LlmProvider::Replicate, "replicate", "replicate_api_token", "replicate_base_url"),
+    ];
+    let wanted = layers.parsed("llm_provider", |word| match word {
+        "none" => Ok(None),
+        _ => match PROVIDERS.iter().find(|provider| provider.1 == word) {
+            Some(provider) => Ok(Some(provider)),
+            None => Err("must be anthropic, openai, replicate or none".to_owned()),
+        },
+    })?;
+    let chosen = match wanted {
+        Some(None) => return Ok(None),
+        Some(Some(provider)) => Some(provider),
+        None => PROVIDERS.iter().find(|provider| layers.value(provider.2).is_some()),
+    };
+    let Some(&(provider, name, key, base_url)) = chosen else { return Ok(None) };
+    let Some(secret) = layers.parsed(key, |value| Ok(SecretString::from(value.to_owned())))? else {
+        let env = Setting::of(key).map_or(key, |setting| setting.env);
+        return Err(ConfigError::Together(format!("LLM_PROVIDER is {name}, but {env} is not set")));
+    };
+    Ok(Some(Llm {
+        provider,
+        key: secret,
+        model: layers.parsed("llm_model", text)?,
+        base_url: layers.parsed(base_url, http_url)?,
+    }))
+}
+
+pub(super) fn mode(layers: &Layers, has_llm: bool) -> Result<Mode, ConfigError> {
+    let mode = layers.parsed("llm_mode", |word| match word {
+        "llm_first" => Ok(Mode::LlmFirst),
+        "cascade" => Ok(Mode::Cascade),
+        "local" => Ok(Mode::Local),
+        _ => Err("must be llm_first, cascade or local".to_owned()),
+    })?;
+    match mode {
+        Some(Mode::LlmFirst | Mode::Cascade) if !has_llm => {
+            Err(layers.wrong("llm_mode", "needs a provider, but no key of one is set"))
+        }
+        Some(mode) => Ok(mode),
+        None if has_llm => Ok(Mode::LlmFirst),
+        None => Ok(Mode::Local),
+    }
+}

@@ -1,0 +1,90 @@
+//! Values of settings, from their text: each parser says in a few words what it wanted.
+
+use std::time::Duration;
+
+use hyper::header::HeaderValue;
+
+use super::layers::{ConfigError, Layers};
+
+/// A setting that always has a value.
+pub(super) fn required<T>(
+    layers: &Layers,
+    key: &str,
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, ConfigError> {
+    layers.parsed(key, parse)?.ok_or_else(|| layers.wrong(key, "must be set"))
+}
+
+pub(super) fn text(value: &str) -> Result<String, String> {
+    if value.is_empty() { Err("must not be empty".to_owned()) } else { Ok(value.to_owned()) }
+}
+
+/// A comma list of words.
+pub(super) fn names(words: &str) -> Vec<String> {
+    words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// A comma list of origins (RFC 6454): scheme, host and port, and nothing more.
+pub(super) fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
+    let origin = |item: &str| match url::Url::parse(item) {
+        Ok(url) if url.has_host() && url.origin().ascii_serialization() == item => {
+            HeaderValue::from_str(item).ok()
+        }
+        _ => None,
+    };
+    let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(origin)
+        .collect::<Option<_>>()
+        .ok_or_else(|| "must be a comma list of origins like https://app.example".to_owned())
+}
+
+pub(super) fn http_url(value: &str) -> Result<String, String> {
+    match url::Url::parse(value) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(value.to_owned()),
+        _ => Err("must be an http or https URL".to_owned()),
+    }
+}
+
+pub(super) fn flag(value: &str) -> Result<bool, String> {
+    match value {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+pub(super) fn count(value: &str) -> Result<u64, String> {
+    value.parse().map_err(|_| "must be a whole number of 0 or more".to_owned())
+}
+
+pub(super) fn at_least_one(value: &str) -> Result<usize, String> {
+    value
+        .parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "must be a whole number of 1 or more".to_owned())
+}
+
+pub(super) fn threshold(value: &str) -> Result<u32, String> {
+    value
+        .parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "must be a whole number of 1 or more".to_owned())
+}
+
+/// A time in seconds, fractions allowed; more than nothing and at most a year.
+pub(super) fn seconds(value: &str) -> Result<Duration, String> {
+    value
+        .parse()
+        .ok()
+        .filter(|seconds: &f64| *seconds > 0.0 && *seconds <= 31_536_000.0)
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "must be a number of seconds above 0 and at most a year".to_owned())
+}
+
+/// The same, or 0.
+pub(super) fn seconds_or_none(value: &str) -> Result<Duration, String> {
+    if value.parse() == Ok(0.0) { Ok(Duration::ZERO) } else { seconds(value) }
+}

@@ -4,9 +4,13 @@
 //! of failures to see the outage, and a manual override would hold for the requests of one instance only. So whatever
 //! one instance is told, it tells the others, and every breaker counts it.
 //!
+//! A report that reaches two instances at once is news for one of them only: before it is told, the generation is claimed
+//! from the fleet, unless a reservation has already decided who was first.
+//!
 //! **Failure behaviour.** News are told at most once and waited for by nobody. An instance that misses some is as right as
-//! it would be alone.
+//! it would be alone. Where nobody can be asked for a claim nobody can be told either, and each counts for itself.
 
+use async_trait::async_trait;
 use picarcade_breaker::{CircuitBreaker, Statistics};
 use serde::{Deserialize, Serialize};
 
@@ -64,7 +68,12 @@ pub enum ProviderEvent {
 }
 
 /// The way to the other instances.
+#[async_trait]
 pub trait Fleet: Send + Sync + std::fmt::Debug {
+    /// Whether this instance is the first of all to claim the outcome of this generation: one is, and stays it for at least a
+    /// quarter of an hour. True when the others cannot be asked. Must not wait for longer than a second or so.
+    async fn claim(&self, generation_id: &str) -> bool;
+
     /// Tells every other instance, which hand it to [`FlowService::hear`]. Must not wait.
     fn tell(&self, news: ProviderNews);
 }

@@ -7,8 +7,10 @@
 //! the log. Without a log those are not found; while it does not answer, the report is to be sent again. A generation begun
 //! elsewhere a moment ago may still be on its way to the log, so its report waits for it a little.
 //!
-//! Two instances that are told of one generation at the same moment may both take it for news. The reservation is settled
-//! once and the tables keep the first outcome all the same; only a breaker may count it twice.
+//! Two instances may be told of one generation at the same moment. The reservation, or without one a claim in the fleet,
+//! decides which of them takes it for news; the other says that it is repeated.
+//!
+//! Whoever reports may leave before the answer: a report that has been taken for news goes on to its end.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::error::{FieldProblem, FlowError};
 use crate::request::Caller;
 use crate::service::Shared;
 use crate::session::StoreError;
+use crate::working::finished;
 
 /// How many generations a process remembers. At this bound the oldest is forgotten and looked up in the log.
 const REMEMBERED: usize = 50_000;
@@ -41,6 +44,12 @@ const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
 /// The pause between two looks into the log for one that is.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// What became of the reservation of a generation that has been reported before.
+const REPEATED: &str = "repeated";
+
+/// The same of one that nobody has.
+const UNKNOWN: &str = "unknown";
 
 /// Why a generation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,6 +175,11 @@ impl Generations {
         self.recent.lock().by_id.get(id).cloned()
     }
 
+    /// Forgets those of one user.
+    pub(crate) fn forget_user(&self, user_id: &str) {
+        self.recent.lock().by_id.retain(|_, generation| *generation.user_id != *user_id);
+    }
+
     /// Marks it as reported; false when somebody else was first.
     fn claim(&self, id: &str) -> bool {
         match self.recent.lock().by_id.get_mut(id) {
@@ -177,7 +191,7 @@ impl Generations {
 
 impl Shared {
     pub(crate) async fn report(
-        &self,
+        self: &Arc<Self>,
         generation_id: &str,
         caller: &Caller,
         report: OutcomeReport,
@@ -196,25 +210,31 @@ impl Shared {
             return Ok(Reported {
                 generation_id: generation_id.to_owned(),
                 recorded: false,
-                settlement: "repeated".to_owned(),
+                settlement: REPEATED.to_owned(),
             });
         }
+        let (shared, id) = (Arc::clone(self), generation_id.to_owned());
+        finished(async move { Ok(shared.conclude(id, generation, report).await) }).await
+    }
+
+    /// Takes in a report that is news to this instance.
+    async fn conclude(&self, id: String, generation: Generation, report: OutcomeReport) -> Reported {
         let cost = cost(&report, generation.estimated_cost_micros);
-        let (settlement, first) = self.settle(generation_id, cost).await;
+        let (settlement, first) = self.settle(&id, cost).await;
         if !first {
             // Another instance was; its word is on its way to the tables, and this one might overtake it.
-            return Ok(Reported { generation_id: generation_id.to_owned(), recorded: false, settlement });
+            return Reported { generation_id: id, recorded: false, settlement };
         }
         self.inform_breaker(&generation.model, &report);
         self.recorder.record(Event::Outcome(OutcomeEvent {
-            generation_id: Arc::from(generation_id),
-            user_id: Arc::clone(&caller.user),
+            generation_id: Arc::from(&*id),
+            user_id: generation.user_id,
             success: report.success,
             actual_cost_micros: Some(cost),
             actual_time: report.actual_time,
             error_message: report.error_kind.map(|kind| word(kind).to_owned()),
         }));
-        Ok(Reported { generation_id: generation_id.to_owned(), recorded: true, settlement })
+        Reported { generation_id: id, recorded: true, settlement }
     }
 
     async fn logged(&self, generation_id: &str) -> Result<Generation, FlowError> {
@@ -238,17 +258,26 @@ impl Shared {
     /// What became of the reservation, and whether this report was the first.
     async fn settle(&self, generation_id: &str, cost_micros: u64) -> (String, bool) {
         match self.limiter.settle(generation_id, cost_micros).await {
-            Ok(settled) if settled.repeated => ("repeated".to_owned(), false),
+            Ok(settled) if settled.repeated => (REPEATED.to_owned(), false),
             Ok(settled) => match serde_json::to_value(settled.outcome) {
-                Ok(serde_json::Value::String(word)) => (word, true),
-                _ => ("unknown".to_owned(), true),
+                Ok(serde_json::Value::String(word)) if word != UNKNOWN => (word, true),
+                _ => self.claim(generation_id).await,
             },
             Err(error) => {
                 // It expires by its deadline and is then charged: on the safe side.
                 tracing::warn!(%error, "a generation could not be settled");
-                ("unknown".to_owned(), true)
+                self.claim(generation_id).await
             }
         }
+    }
+
+    /// The same for one without a reservation.
+    async fn claim(&self, generation_id: &str) -> (String, bool) {
+        let first = match &self.fleet {
+            Some(fleet) => fleet.claim(generation_id).await,
+            None => true,
+        };
+        (if first { UNKNOWN } else { REPEATED }.to_owned(), first)
     }
 
     fn inform_breaker(&self, model: &str, report: &OutcomeReport) {

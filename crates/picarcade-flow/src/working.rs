@@ -134,7 +134,7 @@ impl Shared {
 }
 
 /// Runs to its end, whether or not anybody waits for it.
-async fn finished<T: Send + 'static>(
+pub(crate) async fn finished<T: Send + 'static>(
     work: impl Future<Output = Result<T, FlowError>> + Send + 'static,
 ) -> Result<T, FlowError> {
     let stopped = |error: tokio::task::JoinError| unavailable(&StoreError::Unavailable(error.into()));

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use picarcade_breaker::ConfigError;
-use picarcade_breaker::fleet::{Ballot, FleetConfig, FleetError, FleetMember, FleetView, Tally, scripts};
+use picarcade_breaker::fleet::{
+    FleetConfig, FleetError, FleetMember, FleetScript, FleetView, RedisFleetView, RunScript,
+};
 use picarcade_flow::{Fleet, FlowService, ProviderNews};
-use picarcade_redis::{Event, RedisHandle, Script, Value};
+use picarcade_redis::{Condition, Event, RedisHandle, Script, Value};
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
@@ -17,12 +19,14 @@ use uuid::Uuid;
 /// Where news are told.
 const CHANNEL: &str = "fleet:news";
 
+/// How long a claim lasts: by then the outcome is in the database, unless that is away.
+const CLAIM: Duration = Duration::from_mins(15);
+
 /// How long the others may take to be told that this instance leaves.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-static VOTE: LazyLock<Script> = LazyLock::new(|| Script::new("fleet-vote", scripts::VOTE));
-static ELECT: LazyLock<Script> = LazyLock::new(|| Script::new("fleet-elect", scripts::ELECT));
-static LEAVE: LazyLock<Script> = LazyLock::new(|| Script::new("fleet-leave", scripts::LEAVE));
+static SCRIPTS: LazyLock<[Script; 3]> =
+    LazyLock::new(|| FleetScript::ALL.map(|script| Script::new(script.name(), script.source())));
 
 /// The way to the other instances.
 #[derive(Clone, Debug)]
@@ -44,7 +48,18 @@ impl Channel {
     }
 }
 
+#[async_trait]
 impl Fleet for Channel {
+    async fn claim(&self, generation_id: &str) -> bool {
+        let key = format!("fleet:outcome:{generation_id}");
+        let claimed =
+            self.redis.set_if(key.as_bytes(), self.instance.as_bytes(), Some(CLAIM), Condition::Absent);
+        claimed.await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the other instances were not asked for an outcome");
+            true
+        })
+    }
+
     fn tell(&self, news: ProviderNews) {
         let Ok(message) = serde_json::to_vec(&Message { from: Arc::clone(&self.instance), news }) else {
             return;
@@ -68,13 +83,18 @@ pub(crate) struct Membership {
 
 /// Joins with every breaker that the flow has.
 pub(crate) fn join(channel: &Channel, flow: &FlowService) -> Result<Membership, ConfigError> {
-    let view: Arc<dyn FleetView> = Arc::new(Votes(channel.redis.clone()));
+    let view: Arc<dyn FleetView> = Arc::new(votes(channel.redis.clone()));
     let member = |breaker| {
         FleetMember::join(breaker, Arc::clone(&view), FleetConfig::new(Arc::clone(&channel.instance)))
     };
     let members = flow.breakers().iter().map(member).collect::<Result<_, _>>()?;
     let listener = tokio::spawn(listen(channel.clone(), flow.clone())).abort_handle();
     Ok(Membership { members, listener })
+}
+
+/// The votes of this instance and the others.
+fn votes(redis: RedisHandle) -> RedisFleetView<Scripts> {
+    RedisFleetView::new(Scripts(redis), "")
 }
 
 impl Membership {
@@ -110,56 +130,30 @@ async fn listen(channel: Channel, flow: FlowService) {
     }
 }
 
-/// The votes, through the handle that everything else uses.
+/// The scripts of the votes, through the handle that everything else uses. Its prefix is before their keys.
 #[derive(Debug)]
-struct Votes(RedisHandle);
-
-impl Votes {
-    async fn run(&self, script: &Script, keys: &[String], arguments: &[&str]) -> Result<Value, FleetError> {
-        self.0.eval(script, keys, arguments).await.map_err(failed)
-    }
-}
+struct Scripts(RedisHandle);
 
 #[async_trait]
-impl FleetView for Votes {
-    async fn vote(
+impl RunScript for Scripts {
+    async fn run(
         &self,
-        breaker: &str,
-        instance: &str,
-        ballot: Ballot,
-        ttl: Duration,
-    ) -> Result<Tally, FleetError> {
-        let arguments = [instance, ballot.as_str(), &millis(ttl)];
-        let value = self.run(&VOTE, &[key(breaker, "ballots")], &arguments).await?;
-        let [instances, open, recovered] = value.as_array().map_err(failed)? else {
-            return Err(FleetError("three numbers were expected".into()));
+        script: FleetScript,
+        keys: &[String],
+        arguments: &[&str],
+    ) -> Result<Vec<u64>, FleetError> {
+        let [vote, elect, leave] = &*SCRIPTS;
+        let script = match script {
+            FleetScript::Vote => vote,
+            FleetScript::Elect => elect,
+            FleetScript::Leave => leave,
         };
+        let failed = |error: picarcade_redis::Error| FleetError(Box::new(error));
+        let answer = self.0.eval(script, keys, arguments).await.map_err(failed)?;
+        let numbers = answer.as_array().unwrap_or(std::slice::from_ref(&answer));
         let number = |value: &Value| value.as_int().map(i64::unsigned_abs).map_err(failed);
-        Ok(Tally { instances: number(instances)?, open: number(open)?, recovered: number(recovered)? })
+        numbers.iter().map(number).collect()
     }
-
-    async fn elect(&self, breaker: &str, instance: &str, lease: Duration) -> Result<bool, FleetError> {
-        let elected = self.run(&ELECT, &[key(breaker, "lease")], &[instance, &millis(lease)]).await?;
-        Ok(elected.as_int().map_err(failed)? == 1)
-    }
-
-    async fn leave(&self, breaker: &str, instance: &str) -> Result<(), FleetError> {
-        self.run(&LEAVE, &[key(breaker, "ballots"), key(breaker, "lease")], &[instance]).await.map(drop)
-    }
-}
-
-/// The breaker in braces, so that a cluster keeps its two keys together.
-fn key(breaker: &str, what: &str) -> String {
-    format!("fleet:{{{breaker}}}:{what}")
-}
-
-/// Redis refuses to expire after no time at all.
-fn millis(time: Duration) -> String {
-    time.as_millis().max(1).to_string()
-}
-
-fn failed(error: picarcade_redis::Error) -> FleetError {
-    FleetError(Box::new(error))
 }
 
 #[cfg(test)]
@@ -175,7 +169,7 @@ mod tests {
         for (driver, prefix) in [(DriverKind::Redis, "r"), (DriverKind::Fred, "f")] {
             let handle = RedisHandle::connect(Config { driver, ..Config::new(server.url()) }).unwrap();
             handle.ready(Duration::from_secs(30)).await.unwrap();
-            conformance::check(&Votes(handle), prefix).await;
+            conformance::check(&votes(handle), prefix).await;
         }
     }
 }

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::service::{PATIENCE, Service, connected, picarcade};
+use crate::database::{migrated, settled, shared};
+use crate::service::{PATIENCE, Service, connected, picarcade, until};
 
 async fn generate(service: &Service, user: &str, reserve: bool) -> String {
     let body =
@@ -127,6 +128,55 @@ async fn a_restart_forgets_no_generation() {
     assert_eq!(stats["cost_spent"], json!(0.05));
 }
 
+/// News are told once: waits until both instances listen for them.
+async fn both_listen(redis: &RedisServer) {
+    let listeners = async || redis.command(&["PUBSUB", "NUMSUB", "picarcade:fleet:news"]).await.unwrap();
+    until("both listen", async || listeners().await.trim_end().ends_with('2')).await;
+}
+
+#[tokio::test]
+async fn two_instances_that_are_told_at_once_count_an_outcome_once() {
+    const GENERATIONS: usize = 12;
+    let (redis, postgres) = (RedisServer::start().await.unwrap(), shared().await);
+    let (redis_url, database) = (redis.url(), migrated(postgres).await);
+    let environment =
+        [("REDIS_URL", &*redis_url), ("DATABASE_URL", &*database), ("PICARCADE_ADMIN_TOKEN", "root")];
+    let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
+    tokio::join!(connected(&one), connected(&two));
+    both_listen(&redis).await;
+    let mut ids = Vec::new();
+    for index in 0..GENERATIONS {
+        // No dollars are reserved, so no reservation decides who is first.
+        let service = if index % 2 == 0 { &one } else { &two };
+        ids.push(generate(service, "ann", false).await);
+    }
+    // Both can find them all.
+    tokio::join!(settled(&one), settled(&two));
+    let good = json!({"success": true, "actual_cost": 0.03});
+    let reports =
+        ids.iter().flat_map(|id| [&one, &two].map(|service| report(service, id, "ann", good.clone())));
+    let answers = futures_util::future::join_all(reports).await;
+    for pair in answers.chunks(2) {
+        let recorded = pair.iter().filter(|(_, answer)| answer["recorded"] == true).count();
+        assert!(recorded == 1 && pair.iter().all(|(status, _)| *status == 200), "{pair:?}");
+    }
+    let successes = async |service: &Service| {
+        let request = service.request(Method::GET, "/admin/breakers").bearer_auth("root");
+        let breakers: Value = request.send().await.unwrap().json().await.unwrap();
+        let breakers = breakers["breakers"].as_array().unwrap().clone();
+        let of = |breaker: &&Value| breaker["name"] == "replicate";
+        breakers.iter().find(of).unwrap()["success"].as_u64().unwrap()
+    };
+    let all = GENERATIONS as u64;
+    until("both have heard of all", async || successes(&one).await >= all && successes(&two).await >= all)
+        .await;
+    assert_eq!((successes(&one).await, successes(&two).await), (all, all));
+    tokio::join!(settled(&one), settled(&two));
+    let spent =
+        "SELECT count(*), sum(actual_cost_micros) FROM cost_tracking WHERE actual_cost_micros IS NOT NULL";
+    assert_eq!(postgres.psql_at(&database, spent).await.unwrap().trim(), format!("{all}|{}", all * 30_000));
+}
+
 /// The names of the models that can be used now.
 async fn available(service: &Service) -> Vec<Value> {
     let models = service.get("/api/v2/models/available").await;
@@ -160,12 +210,7 @@ async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_
         let breakers = breakers["breakers"].as_array().unwrap().clone();
         breakers.iter().any(|breaker| breaker["name"] == "replicate" && breaker["state"] == state)
     };
-    // News are told once: both must be listening.
-    let deadline = Instant::now() + PATIENCE;
-    let listeners = async || redis.command(&["PUBSUB", "NUMSUB", "picarcade:fleet:news"]).await.unwrap();
-    while !listeners().await.trim_end().ends_with('2') {
-        assert!(Instant::now() < deadline, "{}", listeners().await);
-    }
+    both_listen(&redis).await;
     let failed = json!({"success": false, "error_kind": "provider_error"});
     // Each is told of fewer than it takes; what one hears, the other counts.
     for service in [&one, &two, &one, &two, &one] {

@@ -56,7 +56,8 @@ pub enum StoreError {
 /// Where sessions live.
 ///
 /// The contract: `load` gives only sessions that have not expired at `now`; `store` replaces a session of the same owner and
-/// reports `false`, changing nothing, when the id belongs to somebody else; `delete` tells whether there was one of this owner.
+/// reports `false`, changing nothing, when the id belongs to somebody else; `delete` tells whether there was one of this owner;
+/// `forget_user` leaves none of this owner's.
 #[async_trait]
 pub trait SessionStore: Send + Sync + std::fmt::Debug {
     /// The session of this id, whoever owns it, unless it has expired.
@@ -65,6 +66,8 @@ pub trait SessionStore: Send + Sync + std::fmt::Debug {
     async fn store(&self, session: Session, now: SystemTime) -> Result<bool, StoreError>;
     /// Removes the session if `user_id` owns it.
     async fn delete(&self, session_id: &str, user_id: &str) -> Result<bool, StoreError>;
+    /// Removes every session of this user; how many. None where they go with the rows of the events' database.
+    async fn forget_user(&self, user_id: &str) -> Result<u64, StoreError>;
     /// Whether other processes change the same sessions. They are then cached only while these can tell of their changes.
     fn is_shared(&self) -> bool {
         false
@@ -103,6 +106,13 @@ impl SessionStore for MemorySessions {
             return Ok(true);
         }
         Ok(false)
+    }
+
+    async fn forget_user(&self, user_id: &str) -> Result<u64, StoreError> {
+        let mut sessions = self.sessions.lock();
+        let before = sessions.len();
+        sessions.retain(|_, session| session.user_id != user_id);
+        Ok((before - sessions.len()) as u64)
     }
 }
 
@@ -184,5 +194,7 @@ mod tests {
         assert_eq!(store.load("s", at(9)).await.unwrap(), Some(mine));
         assert_eq!(store.load("s", at(10)).await.unwrap(), None);
         assert!(store.store(other, at(11)).await.unwrap());
+        assert_eq!((store.forget_user("me").await.unwrap(), store.forget_user("you").await.unwrap()), (0, 1));
+        assert_eq!(store.load("s", at(11)).await.unwrap(), None);
     }
 }

@@ -69,6 +69,18 @@ pub(crate) async fn invalidate(
     Ok(Json(json!({ "invalidated": true })))
 }
 
+/// Deletes a user. Who it is stays out of the log.
+pub(crate) async fn forget_user(
+    State(app): State<App>,
+    Path(user): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    admin_only(&app, &headers)?;
+    let deleted = app.flow.forget_user(&user).await?;
+    tracing::info!(deleted, "a user was deleted");
+    Ok(Json(json!({ "deleted": deleted })))
+}
+
 pub(crate) async fn config(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Problem> {
     admin_only(&app, &headers)?;
     let settings: Vec<_> = app

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use hyper::Method;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use picarcade_flow::{Classified, Response};
 use tower_http::cors::CorsLayer;
 
 use crate::http::app::App;
@@ -48,8 +49,8 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
 
 fn routes() -> Router<App> {
     Router::new()
-        .route("/api/v2/process", post(process::process))
-        .route("/api/v2/classify-only", post(process::classify_only))
+        .route("/api/v2/process", post(process::answer::<Response>))
+        .route("/api/v2/classify-only", post(process::answer::<Classified>))
         .route("/api/v2/models/available", get(read::models))
         .route("/api/v2/decision-matrix", get(read::matrix))
         .route("/api/v2/stats", get(read::stats))
@@ -60,6 +61,7 @@ fn routes() -> Router<App> {
         .route("/admin/breakers", get(admin::breakers))
         .route("/admin/breakers/{name}/{action}", post(admin::override_breaker))
         .route("/admin/cache/invalidate", post(admin::invalidate))
+        .route("/admin/users/{user_id}", delete(admin::forget_user))
         .route("/admin/config", get(admin::config))
         .route("/health", get(health::health))
         .route("/health/", get(health::health))

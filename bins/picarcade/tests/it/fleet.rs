@@ -6,7 +6,7 @@ use picarcade_testkit::{Answer, MockProvider, RedisServer};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::database::{migrated, settled, shared};
+use crate::database::{TABLES, migrated, number, settled, shared};
 use crate::service::{Service, connected, until};
 
 static FOX: LazyLock<Value> = LazyLock::new(|| json!({"prompt": "a red fox", "user_id": "ann"}));
@@ -141,6 +141,42 @@ async fn two_instances_share_sessions_invalidations_and_statistics() {
     let (first, second) = (one.get("/api/v2/stats").await, two.get("/api/v2/stats").await);
     assert_eq!(first["total_classifications"], second["total_classifications"]);
     assert!(first["total_classifications"].as_u64().unwrap() > 6);
+
+    // A user who is deleted is deleted everywhere: rows, sessions, answers in the memory of both.
+    let own = async |service: &Service, method: Method, body: Value| {
+        let request = service.request(method, "/api/v2/sessions/s2").header("x-user-id", "bob");
+        request.json(&body).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(own(one, Method::PUT, json!({"working_image": image(1)})).await, 200);
+    assert_eq!(own(two, Method::GET, Value::Null).await, 200);
+    ask(one, "carol").await;
+    until("both have it in their memory", async || {
+        ask(one, "bob").await == "l1" && ask(two, "bob").await == "l1"
+    })
+    .await;
+    settled(one).await;
+    settled(two).await;
+    let delete = async || {
+        let request = one.request(Method::DELETE, "/admin/users/bob").bearer_auth("root");
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        answer["deleted"].as_u64().unwrap()
+    };
+    let database = &fleet.environment.iter().find(|(name, _)| *name == "DATABASE_URL").unwrap().1;
+    let left = async |user: &str| {
+        let of = |table: &str| format!("SELECT user_id FROM {table} WHERE user_id = '{user}'");
+        let all = [TABLES.map(of).join(" UNION ALL "), of("user_sessions")].join(" UNION ALL ");
+        number(shared().await, database, &format!("SELECT count(*) FROM ({all}) AS rows")).await
+    };
+    let (bobs, carols) = (left("bob").await, left("carol").await);
+    assert!(bobs > 4 && carols > 1, "{bobs} {carols}");
+    assert_eq!((delete().await, delete().await), (bobs, 0));
+    assert_eq!((left("bob").await, left("carol").await), (0, carols));
+    assert_eq!(own(one, Method::GET, Value::Null).await, 404);
+    until("the other instance has forgotten the session", async || {
+        own(two, Method::GET, Value::Null).await == 404
+    })
+    .await;
+    until("and the answer", async || ask(two, "bob").await != "l1").await;
 }
 
 #[tokio::test]

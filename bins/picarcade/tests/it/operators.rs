@@ -28,6 +28,7 @@ async fn the_admin_token_opens_the_admin_routes() {
         (Method::GET, "/admin/config"),
         (Method::POST, "/admin/cache/invalidate"),
         (Method::POST, "/admin/breakers/replicate/reset"),
+        (Method::DELETE, "/admin/users/ann"),
     ] {
         assert_eq!(send(method.clone(), path, None, None).await.0, 401, "{path}");
         assert_eq!(send(method, path, Some("wrong"), None).await.0, 401, "{path}");
@@ -45,6 +46,9 @@ async fn the_admin_token_opens_the_admin_routes() {
     assert_eq!(send(Method::POST, "/admin/breakers/replicate/reset", admin, None).await.1["state"], "closed");
     assert_eq!(send(Method::POST, "/admin/breakers/nobody/reset", admin, None).await.0, 404);
     assert_eq!(send(Method::POST, "/admin/breakers/replicate/explode", admin, None).await.0, 404);
+
+    assert_eq!(send(Method::DELETE, "/admin/users/%20", admin, None).await.0, 422);
+    assert_eq!(send(Method::DELETE, "/admin/users/nobody", admin, None).await, (200, json!({"deleted": 0})));
 
     let (_, config) = send(Method::GET, "/admin/config", admin, None).await;
     assert!(!config.to_string().contains("root-token") && !config.to_string().contains("sk-secret"));

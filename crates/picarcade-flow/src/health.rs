@@ -10,8 +10,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use picarcade_analytics::Store;
-use picarcade_breaker::State;
-use picarcade_ratelimit::Mode;
+use picarcade_breaker::{State, Statistics};
+use picarcade_ratelimit::{Limiter, Mode, Status as LimitStatus, Subjects, Unit};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -92,6 +92,8 @@ pub(crate) struct Checked {
     /// Events given up since the process began, and whether any were since the check before.
     dropped: u64,
     losing: bool,
+    /// The dollar limits that all users share; as they stood when their store last answered.
+    budget: Arc<[LimitStatus]>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -115,16 +117,33 @@ pub(crate) fn spawn_checks(shared: &Arc<Shared>) {
 }
 
 async fn check(weak: &Weak<Shared>) -> Option<Duration> {
-    let (store, before) = {
+    let (store, limiter, before) = {
         let shared = weak.upgrade()?;
-        (Arc::clone(&shared.store), shared.checked.load_full())
+        // A store that is known to be away is not asked: the limiter would hear of it by a question that nobody needs, and
+        // of its return only by the next request.
+        let limiter = shared.remote_is_up().then(|| shared.limiter.clone());
+        (Arc::clone(&shared.store), limiter, shared.checked.load_full())
     };
-    let database = check_database(&*store, before.database.last_error.clone()).await;
+    let (database, budget) = tokio::join!(
+        check_database(&*store, before.database.last_error.clone()),
+        check_budget(limiter.as_ref(), &before.budget)
+    );
     let shared = weak.upgrade()?;
     let dropped = shared.recorder.counters().dropped;
     let losing = dropped > before.dropped;
-    shared.checked.store(Arc::new(Checked { database, dropped, losing }));
+    shared.checked.store(Arc::new(Checked { database, dropped, losing, budget }));
     Some(INTERVAL)
+}
+
+async fn check_budget(limiter: Option<&Limiter>, before: &Arc<[LimitStatus]>) -> Arc<[LimitStatus]> {
+    let Some(limiter) = limiter else { return Arc::clone(before) };
+    match tokio::time::timeout(PATIENCE, limiter.usage(&Subjects::default())).await {
+        Ok(Ok(report)) if !report.local => {
+            report.statuses.into_iter().filter(|status| status.unit == Unit::Cost).collect()
+        }
+        // Nobody knows better than the last figures.
+        _ => Arc::clone(before),
+    }
 }
 
 async fn check_database(store: &dyn Store, last_error: Option<String>) -> Database {
@@ -153,6 +172,10 @@ impl Shared {
     /// Whether the last check did not reach the database.
     pub(crate) fn database_is_away(&self) -> bool {
         self.checked.load().database.down
+    }
+
+    pub(crate) fn budget(&self) -> Arc<[LimitStatus]> {
+        Arc::clone(&self.checked.load().budget)
     }
 
     pub(crate) fn health(&self) -> Health {
@@ -195,17 +218,19 @@ impl Shared {
 
     fn breakers_health(&self) -> ComponentHealth {
         let all = self.breakers.all();
-        let open =
-            all.iter().filter(|breaker| matches!(breaker.state(), State::Open | State::ForcedOpen)).count();
         let statistics: Vec<_> = all.iter().map(picarcade_breaker::CircuitBreaker::statistics).collect();
+        let rejecting = |state| matches!(state, State::Open | State::ForcedOpen);
+        let open = statistics.iter().filter(|breaker| rejecting(breaker.state)).count();
+        let half_open = statistics.iter().filter(|breaker| breaker.state == State::HalfOpen).count();
+        // What is the matter now, else what was the matter.
+        let closed = |breaker: &&Statistics| breaker.state == State::Closed;
+        let (well, ill): (Vec<_>, Vec<_>) = statistics.iter().partition(closed);
+        let last_failure = ill.iter().chain(&well).find_map(|breaker| breaker.last_failure);
         ComponentHealth {
-            status: if open == 0 { Status::Healthy } else { Status::Degraded },
+            status: if open + half_open == 0 { Status::Healthy } else { Status::Degraded },
             latency_ms: None,
-            last_error: statistics
-                .iter()
-                .find_map(|breaker| breaker.last_failure.filter(|_| breaker.state != State::Closed))
-                .map(|kind| kind.as_str().to_owned()),
-            details: json!({ "open": open, "breakers": statistics }),
+            last_error: last_failure.map(|kind| kind.as_str().to_owned()),
+            details: json!({ "open": open, "half_open": half_open, "breakers": statistics }),
         }
     }
 
@@ -225,6 +250,9 @@ impl Shared {
             (Status::Degraded, Some(counters.last_error.unwrap_or("events_spooled")))
         } else if refused {
             (Status::Degraded, Some("rules_refused"))
+        } else if counters.dead_lettered > 0 {
+            // Nothing is missing for requests; what is in the file waits for an operator.
+            (Status::Healthy, Some("events_dead_lettered"))
         } else {
             (Status::Healthy, None)
         };

@@ -230,6 +230,11 @@ impl FlowService {
         self.shared.health()
     }
 
+    /// The dollar limits that all users share, as the last background check found them. Costs no call.
+    pub fn budget(&self) -> Arc<[picarcade_ratelimit::Status]> {
+        self.shared.budget()
+    }
+
     /// The breakers, for status and manual override.
     pub fn breakers(&self) -> &Registry {
         &self.shared.breakers

@@ -37,6 +37,7 @@ pub(crate) async fn detailed(State(app): State<App>, headers: HeaderMap) -> Resu
     let mut body = serde_json::to_value(app.flow.health()).unwrap_or_default();
     if let Value::Object(fields) = &mut body {
         fields.insert("timestamp".to_owned(), json!(Timestamp::now().to_string()));
+        fields.insert("draining".to_owned(), json!(app.is_draining()));
     }
     Ok(Json(body).into_response())
 }

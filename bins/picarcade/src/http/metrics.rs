@@ -1,7 +1,7 @@
 //! `/metrics` as Prometheus text, and the measuring of requests.
 //!
-//! Requests are measured as they pass; everything else is read from the parts when somebody asks. Labels are route
-//! templates, methods and status codes: bounded sets, never a path, a user or a prompt.
+//! Requests are measured as they pass; everything else is read from the parts when somebody asks, as they last knew it: a
+//! scrape costs no call. Labels are route templates, methods and status codes: bounded sets, never a path, a user or a prompt.
 
 mod describe;
 
@@ -18,7 +18,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use parking_lot::RwLock;
 use picarcade_cache::Statistics;
 use picarcade_flow::Status;
-use picarcade_ratelimit::{Limiter, Mode, Subjects, Unit};
+use picarcade_ratelimit::{Limiter, Mode};
 use picarcade_redis::{RedisHandle, Role};
 
 use crate::http::app::App;
@@ -100,7 +100,7 @@ fn measured(route: &str, method: &'static str, status: StatusCode, elapsed: Dura
 
 pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     operators_only(&app, &headers)?;
-    publish(&app).await;
+    publish(&app);
     let mut response = app.metrics.render().into_response();
     response.headers_mut().insert(CONTENT_TYPE, TEXT);
     Ok(response)
@@ -119,11 +119,8 @@ pub(super) fn method(request: &Request) -> &'static str {
     }
 }
 
-/// How long a scrape waits for the limiter's store to say what is spent.
-const PATIENCE: Duration = Duration::from_secs(1);
-
 /// Reads everything that is not counted as it passes.
-async fn publish(app: &App) {
+fn publish(app: &App) {
     gauge!("picarcade_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("picarcade_draining").set(one_if(app.is_draining()));
     let health = app.flow.health();
@@ -143,7 +140,7 @@ async fn publish(app: &App) {
     gauge!("picarcade_classifications_in_flight").set(in_flight as f64);
     gauge!("picarcade_classifications_queued").set(queued as f64);
     publish_limiter(app.flow.limiter());
-    publish_budget(app.flow.limiter()).await;
+    publish_budget(&app.flow.budget());
     if let Some(redis) = &app.redis {
         publish_redis(redis);
     }
@@ -167,11 +164,9 @@ fn publish_limiter(limiter: &Limiter) {
     gauge!("picarcade_limiter_open_reservations").set(statistics.open_reservations as f64);
 }
 
-/// The dollar limits that belong to no single subject. A store that does not answer leaves the last figures.
-async fn publish_budget(limiter: &Limiter) {
-    let nobody = Subjects::default();
-    let Ok(Ok(report)) = tokio::time::timeout(PATIENCE, limiter.usage(&nobody)).await else { return };
-    for status in report.statuses.iter().filter(|status| status.unit == Unit::Cost) {
+/// The dollar limits that belong to no single subject, as a background check found them.
+fn publish_budget(budget: &[picarcade_ratelimit::Status]) {
+    for status in budget {
         let window = status.window.to_string();
         for (name, micros) in [
             ("picarcade_budget_limit_dollars", status.limit),

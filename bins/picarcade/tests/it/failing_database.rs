@@ -177,6 +177,14 @@ async fn a_full_disk_costs_counted_events_and_no_answer() {
         service.events().await["dropped"] != 0
     })
     .await;
+    until("it is unhealthy for what it gives up", async || {
+        service.post("/api/v2/batch", &batch).await;
+        let health = service.get("/health/detailed").await;
+        let flow = &health["components"]["flow"];
+        (&health["overall"], &flow["status"], &flow["last_error"])
+            == (&json!("unhealthy"), &json!("unhealthy"), &json!("events_lost"))
+    })
+    .await;
     let counters = service.events().await;
     let sum: u64 = ["committed", "queued", "spooled", "dead_lettered", "dropped"]
         .iter()

@@ -1,9 +1,16 @@
 //! The probes: what they show in each state, and that a storm of them asks nobody for anything.
 
-use picarcade_testkit::{FaultProxy, MockProvider, RedisServer};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use picarcade_intent::Matrix;
+use picarcade_testkit::{Answer, Fault, FaultProxy, MockProvider, RedisServer, Reply};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use crate::database::{migrated, shared};
+use crate::failing_database::UNLIMITED;
 use crate::service::{Service, connected, until};
 
 /// How the whole and a part of it do, and what is said of the part.
@@ -14,56 +21,196 @@ async fn state(service: &Service, part: &str) -> (String, String, Value) {
     (text(&health["overall"]), text(&part["status"]), part.clone())
 }
 
+/// What `/health/cache` says of Redis: connected, and which of the two.
+async fn redis(service: &Service) -> (Value, Value) {
+    let redis = &service.get("/health/cache").await["redis"];
+    (redis["connected"].clone(), redis["active"].clone())
+}
+
+/// Overrides a breaker by hand.
+async fn order(service: &Service, breaker: &str, action: &str) {
+    let path = format!("/admin/breakers/{breaker}/{action}");
+    let order = service.request(Method::POST, &path).bearer_auth("root");
+    assert_eq!(order.send().await.unwrap().status(), 200);
+}
+
 #[tokio::test]
-async fn each_state_is_shown_and_none_makes_the_service_unready() {
+async fn each_state_of_redis_is_shown_and_none_makes_the_service_unready() {
     let (primary, backup) = tokio::try_join!(RedisServer::start(), RedisServer::start()).unwrap();
-    let proxy = FaultProxy::start(primary.addr()).await.unwrap();
-    let service = Service::start(&[
-        ("REDIS_URL", &proxy.through(&primary.url())),
-        ("REDIS_BACKUP_URL", &backup.url()),
-        ("PICARCADE_ADMIN_TOKEN", "root"),
-    ])
-    .await;
+    let service = Service::start(&[("REDIS_URL", &primary.url()), ("REDIS_BACKUP_URL", &backup.url())]).await;
     connected(&service).await;
     until("healthy", async || state(&service, "cache").await.0 == "healthy").await;
-
-    primary.kill();
-    until("on the backup", async || service.get("/health/cache").await["redis"]["active"] == "backup").await;
-    service.get("/health/ready").await;
-
-    backup.kill();
-    until("without redis", async || {
-        // The limiter learns of it by a request.
-        service.process(json!({"prompt": "a red fox"})).await;
-        let (overall, cache, part) = state(&service, "cache").await;
-        let (_, limiter, _) = state(&service, "rate_limiter").await;
-        overall == "degraded"
-            && cache == "degraded"
-            && limiter == "degraded"
-            && part["last_error"].is_string()
+    assert_eq!(redis(&service).await, (json!(true), json!("primary")));
+    until("its memory is known", async || {
+        service.get("/health/cache").await["redis"]["used_memory_bytes"].as_u64() > Some(0)
     })
     .await;
-    assert_eq!(service.get("/health/cache").await["redis"]["connected"], false);
+
+    primary.kill();
+    until("on the backup", async || {
+        let (overall, cache, part) = state(&service, "cache").await;
+        overall == "degraded" && cache == "degraded" && part["details"]["remote"] == "backup"
+    })
+    .await;
+    assert_eq!(redis(&service).await, (json!(true), json!("backup")));
     service.get("/health/ready").await;
+
+    // What a replica says that lost its primary: it can be read, and takes nothing. There is no other.
+    backup.command(&["REPLICAOF", "127.0.0.1", "1"]).await.unwrap();
+    let without = async |what: &str| {
+        until(what, async || {
+            // The limiter learns of it by a request.
+            service.process(json!({"prompt": "a red fox"})).await;
+            let (overall, cache, part) = state(&service, "cache").await;
+            let (_, limiter, _) = state(&service, "rate_limiter").await;
+            (&*overall, &*cache, &*limiter) == ("degraded", "degraded", "degraded")
+                && part["details"]["remote"] == "down"
+                && part["last_error"].is_string()
+        })
+        .await;
+        assert_eq!(redis(&service).await.0, json!(false), "{what}");
+        service.get("/health/ready").await;
+    };
+    without("read-only").await;
+    backup.kill();
+    without("gone").await;
 
     primary.restart().await.unwrap();
     until("with redis again", async || {
         service.process(json!({"prompt": "a red fox"})).await;
         state(&service, "rate_limiter").await.1 == "healthy"
-            && service.get("/health/cache").await["redis"]["connected"] == true
+            && redis(&service).await == (json!(true), json!("primary"))
     })
     .await;
+    assert_eq!(state(&service, "cache").await.0, "healthy");
+}
 
-    let order = service.request(Method::POST, "/admin/breakers/replicate/force-open").bearer_auth("root");
-    assert_eq!(order.send().await.unwrap().status(), 200);
-    let (overall, breakers, _) = state(&service, "circuit_breakers").await;
-    assert_eq!((&*overall, &*breakers), ("degraded", "degraded"));
+#[tokio::test]
+async fn each_state_of_the_ai_the_breakers_the_rules_and_the_database_is_shown() {
+    let (server, mock) = (shared().await, MockProvider::start().await.unwrap());
+    let url = migrated(server).await;
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    let (through, mock_url) = (proxy.through(&url), mock.url());
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("matrix.csv");
+    std::fs::write(&file, Matrix::embedded().to_csv()).unwrap();
+    let rules = file.to_str().unwrap().to_owned();
+    let mut environment = vec![
+        ("DATABASE_URL", &*through),
+        ("ANTHROPIC_API_KEY", "k"),
+        ("ANTHROPIC_BASE_URL", &*mock_url),
+        ("PICARCADE_ADMIN_TOKEN", "root"),
+        ("PICARCADE_RULES", &*rules),
+        ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "2"),
+        ("CIRCUIT_BREAKER_TIMEOUT", "1"),
+        ("CIRCUIT_BREAKER_SUCCESS_THRESHOLD", "1"),
+        ("PICARCADE_SHUTDOWN_TIMEOUT", "60"),
+        ("PICARCADE_SHUTDOWN_DELAY", "15"),
+    ];
+    environment.extend(UNLIMITED);
+    let mut service = Service::start_in(directory, &environment, &[]).await;
+    let healthy = async |what: &str| {
+        until(what, async || state(&service, "flow").await.0 == "healthy").await;
+        service.get("/health/ready").await;
+    };
+    healthy("the start").await;
+    let health = service.get("/health/detailed").await;
+    let summary = json!({"healthy": 5, "degraded": 0, "unhealthy": 0, "total": 5});
+    assert_eq!((&health["summary"], &health["draining"]), (&summary, &json!(false)), "{health}");
+    until("its latency is known", async || state(&service, "database").await.2["latency_ms"].is_f64()).await;
+
+    // The AI: down, tried again, back; and by hand.
+    let breaker = async |wanted: &str| {
+        let (_, status, part) = state(&service, "circuit_breakers").await;
+        let breakers = part["details"]["breakers"].as_array().unwrap().clone();
+        let is = |breaker: &Value| breaker["name"] == "anthropic" && breaker["state"] == wanted;
+        breakers.iter().any(is).then_some((status, part["last_error"].clone()))
+    };
+    let asked = AtomicU32::new(0);
+    let ask = async || {
+        let prompt = format!("paint tree {}", asked.fetch_add(1, Ordering::Relaxed));
+        service.process(json!({"prompt": prompt, "active_image": true})).await
+    };
+    mock.always(Reply::ServerError);
+    until("the breaker is open", async || {
+        ask().await;
+        breaker("open").await == Some(("degraded".to_owned(), json!("server")))
+    })
+    .await;
     service.get("/health/ready").await;
+    mock.always(Reply::Answer(Answer::of("EDIT_IMAGE")).after(Duration::from_secs(3)));
+    let probing = async {
+        // The one that is let through takes its time; the others are answered at once.
+        until("the breaker is closed", async || ask().await["source"] == "llm").await;
+    };
+    let half_open = until("the breaker is half open", async || {
+        breaker("half_open").await == Some(("degraded".to_owned(), json!("server")))
+    });
+    tokio::join!(probing, half_open);
+    // What it was is still to be read.
+    assert_eq!(breaker("closed").await, Some(("healthy".to_owned(), json!("server"))));
+    for (action, forced, status) in
+        [("force-open", "forced_open", "degraded"), ("force-close", "forced_closed", "healthy")]
+    {
+        order(&service, "anthropic", action).await;
+        assert_eq!(breaker(forced).await.unwrap().0, status);
+    }
+    order(&service, "anthropic", "reset").await;
+    mock.recover();
+    healthy("by itself again").await;
+
+    // The rules: a file that cannot be read, and again the one that is in force.
+    let good = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "nonsense").unwrap();
+    service.signal("HUP");
+    until("the rules are refused", async || {
+        let (overall, flow, part) = state(&service, "flow").await;
+        (&*overall, &*flow) == ("degraded", "degraded") && part["last_error"] == "rules_refused"
+    })
+    .await;
+    service.get("/health/ready").await;
+    std::fs::write(&file, good).unwrap();
+    service.signal("HUP");
+    healthy("the rules are good").await;
+
+    // The database: rows that it refuses, then gone and the spool in use.
+    let check = "ALTER TABLE intent_classification_logs ADD CHECK (prompt <> 'poison')";
+    server.psql_at(&url, check).await.unwrap();
+    service.process(json!({"prompt": "poison"})).await;
+    until("there is a dead letter", async || {
+        let (overall, _, part) = state(&service, "flow").await;
+        let dead = &part["details"]["analytics"]["dead_lettered"];
+        overall == "healthy" && *dead == 1 && part["last_error"] == "events_dead_lettered"
+    })
+    .await;
+    proxy.set(Fault::Cut).await;
+    until("the database is gone and events are spooled", async || {
+        ask().await;
+        let (overall, database, part) = state(&service, "database").await;
+        let (_, flow, events) = state(&service, "flow").await;
+        (&*overall, &*database, &*flow) == ("degraded", "degraded", "degraded")
+            && part["details"]["reachable"] == false
+            && part["last_error"].is_string()
+            && events["details"]["analytics"]["spooled"].as_u64() > Some(0)
+    })
+    .await;
+    service.get("/health/ready").await;
+    proxy.set(Fault::Pass).await;
+    healthy("the database is back").await;
+    assert!(state(&service, "database").await.2["last_error"].is_string());
+
+    service.signal("TERM");
+    until("it says that it stops", async || service.get("/health/detailed").await["draining"] == true).await;
+    let ready = service.request(Method::GET, "/health/ready").send().await.unwrap();
+    assert_eq!(ready.status(), 503);
+    service.signal("KILL");
+    service.ended().await;
 }
 
 #[tokio::test]
 async fn a_storm_of_probes_asks_nobody() {
     const PROBES: u64 = 3_000;
+    const SCRAPES: u64 = 1_000;
     let (redis, mock) = (RedisServer::start().await.unwrap(), MockProvider::start().await.unwrap());
     let service = Service::start(&[
         ("REDIS_URL", &redis.url()),
@@ -91,5 +238,23 @@ async fn a_storm_of_probes_asks_nobody() {
     // Beside them the background checks go on, which depends on how long the storm took.
     let asked = commands().await - before;
     assert!(asked < PROBES / 2, "{asked} commands for {PROBES} probes");
+
+    // What limits are asked by; the votes of the breakers are as many in a second as there are breakers.
+    let scripts = async || -> u64 {
+        let report = redis.command(&["INFO", "commandstats"]).await.unwrap();
+        let calls = |line: &str| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok();
+        report.lines().filter(|line| line.contains("eval") || line.contains("fcall")).filter_map(calls).sum()
+    };
+    let before = scripts().await;
+    assert!(before > 0);
+    let scrapes = (0..4).map(|_| async {
+        for _ in 0..SCRAPES / 4 {
+            let answer = service.request(Method::GET, "/metrics").send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+        }
+    });
+    futures_util::future::join_all(scrapes).await;
+    let asked = scripts().await - before;
+    assert!(asked < SCRAPES / 2, "{asked} scripts for {SCRAPES} scrapes");
     assert_eq!(mock.count(), 0);
 }

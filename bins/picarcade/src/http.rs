@@ -23,6 +23,9 @@ mod router;
 mod sessions;
 #[cfg(feature = "otel")]
 mod span;
+#[cfg(not(feature = "otel"))]
+#[path = "http/no_span.rs"]
+mod span;
 mod unread;
 
 pub(crate) use accept::run;

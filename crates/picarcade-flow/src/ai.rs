@@ -126,9 +126,14 @@ impl AiStep {
         let permit = self.breaker.try_acquire().map_err(|_| Degraded::BreakerOpen)?;
         reservation.dispatched();
         let estimate = self.provider.estimate_micros(request);
+        let trace = caller.trace.as_ref();
+        let told = trace.map(|trace| trace.ai_call(self.provider.name(), self.provider.model()));
         let result = self.provider.classify(request, feasible, left).await;
         permit.record(outcome(&result));
         let cost = cost_of(&result, estimate);
+        if let Some(call) = told {
+            call.ended(&result, cost);
+        }
         self.recorder.record(events::paid_call(caller, &*self.provider, estimate, cost, &result));
         if let Err(error) = reservation.settle(cost).await {
             // The reservation expires and is then charged in full: the budget errs on the safe side.

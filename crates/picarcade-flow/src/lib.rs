@@ -17,8 +17,10 @@ mod fleet;
 mod intent;
 mod outcome;
 mod route;
+mod trace;
 
 mod builder;
+mod forget;
 mod health;
 mod process;
 mod service;
@@ -44,3 +46,4 @@ pub use response::{
 pub use rules::Rules;
 pub use service::FlowService;
 pub use session::{MemorySessions, Session, SessionStore, SessionUpdate, StoreError};
+pub use trace::{AiCall, Trace};

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::error::{FieldProblem, FlowError};
+use crate::trace::Trace;
 
 /// The longest `user_id` or `session_id`, in bytes: what the limits can count under.
 pub const MAX_ID_BYTES: usize = picarcade_ratelimit::MAX_SUBJECT_BYTES;
@@ -101,7 +102,7 @@ pub(crate) struct Valid {
 }
 
 /// Who asks, as the surrounding program has established it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Caller {
     /// The end user: limits, the intent cache and every table are keyed by it.
     pub user: Arc<str>,
@@ -109,12 +110,14 @@ pub struct Caller {
     pub api_key: Option<Arc<str>>,
     /// The endpoint that is asked, for the limits of scope ENDPOINT.
     pub endpoint: Cow<'static, str>,
+    /// The trace that the request belongs to, where there is one.
+    pub trace: Option<Arc<dyn Trace>>,
 }
 
 impl Caller {
     /// An end user without an API key, at the endpoint `process`.
     pub fn user(user: impl Into<Arc<str>>) -> Self {
-        Self { user: user.into(), api_key: None, endpoint: Cow::Borrowed("process") }
+        Self { user: user.into(), api_key: None, endpoint: Cow::Borrowed("process"), trace: None }
     }
 
     /// Whether the user can be counted under.
@@ -128,6 +131,13 @@ impl Caller {
     #[must_use]
     pub fn at(mut self, endpoint: impl Into<Cow<'static, str>>) -> Self {
         self.endpoint = endpoint.into();
+        self
+    }
+
+    /// The same caller, with what is done for the request told to this trace.
+    #[must_use]
+    pub fn traced(mut self, trace: Option<Arc<dyn Trace>>) -> Self {
+        self.trace = trace;
         self
     }
 }

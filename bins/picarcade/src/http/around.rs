@@ -14,15 +14,14 @@ use hyper::StatusCode;
 
 use crate::http::problem::{self, Problem};
 use crate::http::request_id::{Line, RequestId, X_REQUEST_ID};
-#[cfg(feature = "otel")]
 use crate::http::span::RequestSpan;
 use crate::http::{load, metrics};
 
 pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
     request.extensions_mut().insert(id.clone());
-    #[cfg(feature = "otel")]
     let span = RequestSpan::begin(&request);
+    request.extensions_mut().insert(span.span());
     let begun = metrics::Begun::new(&request);
     let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| (Instant::now(), Line::of(&request)));
     let answer = match load::enter(request.uri().path()) {
@@ -31,10 +30,7 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     };
     let mut response = problem::dress(answer);
     begun.answered(response.status());
-    #[cfg(feature = "otel")]
-    if let Some(span) = span {
-        span.answered(response.status());
-    }
+    span.answered(response.status());
     if let Some((started, line)) = logged {
         line.write(&id, response.status(), started);
     }

@@ -15,6 +15,7 @@ use crate::http::limits;
 use crate::http::problem::Problem;
 use crate::http::process::cache_control;
 use crate::http::request_id::RequestId;
+use crate::http::span::Span;
 
 /// The most requests of one batch.
 const MAX_REQUESTS: usize = 256;
@@ -25,6 +26,7 @@ const MAX_BATCH_BODY: usize = 8 << 20;
 pub(crate) async fn batch(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
+    Extension(span): Extension<Span>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -34,7 +36,7 @@ pub(crate) async fn batch(
         .await
         .and_then(|bytes| items(body::value(&bytes)?))
     {
-        Ok(items) => Ok(Json(run(&app, &id, &headers, &presented, items).await)),
+        Ok(items) => Ok(Json(run(&app, &id, &span, &headers, &presented, items).await)),
         Err(problem) => Err(problem),
     };
     Ok(limits::told(&app, &asking, answer).await)
@@ -43,11 +45,12 @@ pub(crate) async fn batch(
 async fn run(
     app: &App,
     id: &RequestId,
+    span: &Span,
     headers: &HeaderMap,
     presented: &Presented,
     items: Vec<Value>,
 ) -> Value {
-    let parsed: Vec<_> = items.into_iter().map(|item| parse(item, presented, headers)).collect();
+    let parsed: Vec<_> = items.into_iter().map(|item| parse(item, presented, span, headers)).collect();
     let mut requests = Vec::new();
     let mut slots = Vec::new();
     for item in parsed {
@@ -99,8 +102,13 @@ fn items(body: Value) -> Result<Vec<Value>, Problem> {
     }
 }
 
-fn parse(item: Value, presented: &Presented, headers: &HeaderMap) -> Result<(FlowRequest, Caller), Problem> {
+fn parse(
+    item: Value,
+    presented: &Presented,
+    span: &Span,
+    headers: &HeaderMap,
+) -> Result<(FlowRequest, Caller), Problem> {
     let request = body::from_value(item).map_err(Problem::fields)?;
     let caller = presented.caller(headers, request.user_id.as_deref(), "batch")?;
-    Ok((request, caller))
+    Ok((request, caller.traced(span.trace())))
 }

@@ -109,7 +109,12 @@ impl Presented {
             if named.is_some_and(|named| named != &**user) {
                 return Err(Problem::new(StatusCode::FORBIDDEN, "the token is another user's"));
             }
-            return Ok(Caller { user: Arc::clone(user), api_key: None, endpoint: endpoint.into() });
+            return Ok(Caller {
+                user: Arc::clone(user),
+                api_key: None,
+                endpoint: endpoint.into(),
+                trace: None,
+            });
         }
         let header = headers.get(&X_USER_ID).map(|value| {
             let text = std::str::from_utf8(value.as_bytes()).ok().map(str::trim);
@@ -129,7 +134,7 @@ impl Presented {
             Self::Token(user) => (&**user, None),
         };
         let user = header.flatten().or(named).unwrap_or(default);
-        Ok(Caller { user: Arc::from(user), api_key, endpoint: endpoint.into() })
+        Ok(Caller { user: Arc::from(user), api_key, endpoint: endpoint.into(), trace: None })
     }
 }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
-use picarcade_flow::Caller;
+use picarcade_flow::{Caller, FlowError};
 use picarcade_ratelimit::{Denial, Report, Status, headers};
 use serde_json::{Value, json};
 
 use crate::http::app::App;
 use crate::http::identity::Presented;
 use crate::http::problem::Problem;
+use crate::http::span::Span;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -42,6 +43,17 @@ pub(crate) async fn refused(
         Ok(caller) => Ok(told(app, &caller, problem).await),
         Err(_) => Err(problem),
     }
+}
+
+/// Tells a trace how the limits decided.
+pub(crate) fn trace(span: &Span, decided: Result<&Report, &FlowError>) {
+    let word = match decided {
+        Ok(report) if report.local => "admitted_locally",
+        Ok(_) => "admitted",
+        Err(FlowError::Limited(_)) => "denied",
+        Err(_) => return,
+    };
+    span.tell(&[("picarcade.limits", word)], &[]);
 }
 
 /// Whole seconds, rounded up: a caller that waits so long is not early.

@@ -1,12 +1,14 @@
-//! `POST /api/v2/process` and `POST /api/v2/classify-only`.
+//! `POST /api/v2/process` and `POST /api/v2/classify-only`: one way, two answers.
 
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Response as HttpResponse};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
-use picarcade_flow::{CacheControl, Caller, FlowRequest};
+use picarcade_flow::{
+    CacheControl, Caller, Classified, FlowError, FlowRequest, FlowService, Processed, Response,
+};
 use serde::Serialize;
 
 use crate::http::app::App;
@@ -15,53 +17,113 @@ use crate::http::identity::Presented;
 use crate::http::limits;
 use crate::http::problem::Problem;
 use crate::http::request_id::RequestId;
+use crate::http::span::Span;
 
 /// Bytes that nearly every answer fits into.
 const ORDINARY: usize = 2048;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-pub(crate) async fn process(
-    State(app): State<App>,
-    Extension(id): Extension<RequestId>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let presented = app.identities.check(&headers).await?;
-    let (request, caller) = match read(&headers, body, &presented, "process").await {
-        Ok(read) => read,
-        Err(problem) => return limits::refused(&app, &headers, &presented, "process", problem).await,
-    };
-    match app.flow.process(request, &caller, cache_control(&headers)).await {
-        Ok(mut processed) => {
-            processed.answer.request_id = Some(id.as_str().to_owned());
-            let mut response = json(&processed.answer);
-            limits::write(response.headers_mut(), &processed.limits);
-            Ok(response)
-        }
-        Err(error) => Ok(limits::told(&app, &caller, Problem::from(error)).await),
+/// What one of the two routes answers.
+pub(crate) trait Answer: Serialize + Sized {
+    /// The endpoint, for its limits.
+    const ENDPOINT: &'static str;
+
+    /// Asks the flow for it.
+    fn ask(
+        flow: &FlowService,
+        request: FlowRequest,
+        caller: &Caller,
+        control: CacheControl,
+    ) -> impl Future<Output = Result<Processed<Self>, FlowError>> + Send;
+
+    /// Where the id of the HTTP request goes.
+    fn request_id(&mut self) -> &mut Option<String>;
+
+    /// Says how it was come by.
+    fn tell(&self, span: &Span);
+}
+
+impl Answer for Response {
+    const ENDPOINT: &'static str = "process";
+
+    fn ask(
+        flow: &FlowService,
+        request: FlowRequest,
+        caller: &Caller,
+        control: CacheControl,
+    ) -> impl Future<Output = Result<Processed<Self>, FlowError>> + Send {
+        flow.process(request, caller, control)
+    }
+
+    fn request_id(&mut self) -> &mut Option<String> {
+        &mut self.request_id
+    }
+
+    fn tell(&self, span: &Span) {
+        let facts = [
+            ("picarcade.prompt_type", self.prompt_type.as_str()),
+            ("picarcade.source", self.source.as_str()),
+            ("picarcade.cache.intent", self.cache.intent),
+            ("picarcade.cache.enhancement", self.cache.enhancement),
+            ("picarcade.cache.parameters", self.cache.parameters),
+        ];
+        span.tell(&facts, &self.degraded);
     }
 }
 
-pub(crate) async fn classify_only(
+impl Answer for Classified {
+    const ENDPOINT: &'static str = "classify-only";
+
+    fn ask(
+        flow: &FlowService,
+        request: FlowRequest,
+        caller: &Caller,
+        control: CacheControl,
+    ) -> impl Future<Output = Result<Processed<Self>, FlowError>> + Send {
+        flow.classify_only(request, caller, control)
+    }
+
+    fn request_id(&mut self) -> &mut Option<String> {
+        &mut self.request_id
+    }
+
+    fn tell(&self, span: &Span) {
+        let facts = [
+            ("picarcade.prompt_type", self.prompt_type.as_str()),
+            ("picarcade.source", self.source.as_str()),
+            ("picarcade.cache.intent", if self.cache_hit { "hit" } else { "miss" }),
+        ];
+        span.tell(&facts, &self.degraded);
+    }
+}
+
+pub(crate) async fn answer<A: Answer>(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
+    Extension(span): Extension<Span>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<HttpResponse, Problem> {
     let presented = app.identities.check(&headers).await?;
-    let (request, caller) = match read(&headers, body, &presented, "classify-only").await {
+    let (request, caller) = match read(&headers, body, &presented, A::ENDPOINT).await {
         Ok(read) => read,
-        Err(problem) => return limits::refused(&app, &headers, &presented, "classify-only", problem).await,
+        Err(problem) => return limits::refused(&app, &headers, &presented, A::ENDPOINT, problem).await,
     };
-    match app.flow.classify_only(request, &caller, cache_control(&headers)).await {
+    let caller = caller.traced(span.trace());
+    match A::ask(&app.flow, request, &caller, cache_control(&headers)).await {
         Ok(mut processed) => {
-            processed.answer.request_id = Some(id.as_str().to_owned());
+            *processed.answer.request_id() = Some(id.as_str().to_owned());
+            processed.answer.tell(&span);
+            limits::trace(&span, Ok(&processed.limits));
             let mut response = json(&processed.answer);
             limits::write(response.headers_mut(), &processed.limits);
             Ok(response)
         }
-        Err(error) => Ok(limits::told(&app, &caller, Problem::from(error)).await),
+        Err(error) => {
+            limits::trace(&span, Err(&error));
+            Ok(limits::told(&app, &caller, Problem::from(error)).await)
+        }
     }
 }
 
@@ -79,7 +141,7 @@ async fn read(
 }
 
 /// The answer as JSON, in a buffer that an ordinary one fits into.
-fn json(answer: &impl Serialize) -> Response {
+fn json(answer: &impl Serialize) -> HttpResponse {
     let mut body = Vec::with_capacity(ORDINARY);
     match serde_json::to_writer(&mut body, answer) {
         Ok(()) => ([(CONTENT_TYPE, JSON)], body).into_response(),

@@ -1,13 +1,19 @@
-//! The span of a request, for traces: method, route template and status, below the caller's span if it sent a
-//! `traceparent`. Never a path, a user or a prompt.
+//! The span of a request, for traces: method, route template, status and how the answer was come by, below the caller's span
+//! if it sent a `traceparent`. Below it is a span for each call of an AI provider, in the words of OpenTelemetry's conventions
+//! for generative AI. Never a path, a user or a prompt.
+
+use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request};
 use hyper::StatusCode;
 use opentelemetry::trace::{
-    Span, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+    Span as _, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId, TraceState,
+    Tracer,
 };
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::{Array, Context, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::Span as SdkSpan;
+use picarcade_flow::{AiCall, Degraded, Trace};
+use picarcade_intent::{Answer, ProviderError};
 
 use crate::http::metrics;
 use crate::http::request_id::{TRACEPARENT, trace_parent};
@@ -15,12 +21,16 @@ use crate::telemetry::traces;
 
 /// A request on its way. One that nobody waits for any more ends without a status.
 #[derive(Debug)]
-pub(crate) struct RequestSpan(SdkSpan);
+pub(crate) struct RequestSpan(Span);
+
+/// The same, for whoever adds to it on the way. Empty where no traces are exported.
+#[derive(Clone, Debug)]
+pub(crate) struct Span(Option<Context>);
 
 impl RequestSpan {
     /// A span, where traces are exported.
-    pub(crate) fn begin(request: &Request) -> Option<Self> {
-        let tracer = traces::tracer()?;
+    pub(crate) fn begin(request: &Request) -> Self {
+        let Some(tracer) = traces::tracer() else { return Self(Span(None)) };
         let method = metrics::method(request);
         let mut attributes = vec![KeyValue::new("http.request.method", method)];
         let name = match request.extensions().get::<MatchedPath>().map(MatchedPath::as_str) {
@@ -33,15 +43,95 @@ impl RequestSpan {
         let parent = parent(request)
             .map_or_else(Context::new, |parent| Context::new().with_remote_span_context(parent));
         let builder = tracer.span_builder(name).with_kind(SpanKind::Server).with_attributes(attributes);
-        Some(Self(tracer.build_with_context(builder, &parent)))
+        Self(Span(Some(Context::new().with_span(tracer.build_with_context(builder, &parent)))))
     }
 
-    pub(crate) fn answered(mut self, status: StatusCode) {
-        self.0.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
+    pub(crate) fn span(&self) -> Span {
+        self.0.clone()
+    }
+
+    pub(crate) fn answered(self, status: StatusCode) {
+        let Some(context) = &self.0.0 else { return };
+        let span = context.span();
+        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
         if status.is_server_error() {
-            self.0.set_status(Status::error(""));
+            span.set_status(Status::error(""));
         }
-        self.0.end();
+    }
+}
+
+/// An AI call that nobody waits for any more may outlive the request; the request's span does not.
+impl Drop for RequestSpan {
+    fn drop(&mut self) {
+        if let Some(context) = &self.0.0 {
+            context.span().end();
+        }
+    }
+}
+
+impl Span {
+    /// For the flow, which knows no tracing system.
+    pub(crate) fn trace(&self) -> Option<Arc<dyn Trace>> {
+        self.0.clone().map(|context| Arc::new(Calls(context)) as _)
+    }
+
+    /// How the answer was come by, in words from bounded sets.
+    pub(crate) fn tell(&self, facts: &[(&'static str, &'static str)], degraded: &[Degraded]) {
+        let Some(context) = &self.0 else { return };
+        let span = context.span();
+        span.set_attributes(facts.iter().map(|(name, word)| KeyValue::new(*name, *word)));
+        if !degraded.is_empty() {
+            let words: Vec<StringValue> = degraded.iter().map(|reason| reason.as_str().into()).collect();
+            span.set_attribute(KeyValue::new("picarcade.degraded", Value::Array(Array::String(words))));
+        }
+    }
+}
+
+/// The spans of AI calls below this request's.
+#[derive(Debug)]
+struct Calls(Context);
+
+impl Trace for Calls {
+    fn ai_call(&self, provider: &str, model: &str) -> Box<dyn AiCall> {
+        let span = traces::tracer().map(|tracer| {
+            let attributes = vec![
+                KeyValue::new("gen_ai.operation.name", "chat"),
+                KeyValue::new("gen_ai.provider.name", provider.to_owned()),
+                KeyValue::new("gen_ai.request.model", model.to_owned()),
+                KeyValue::new("gen_ai.output.type", "json"),
+            ];
+            let builder = tracer.span_builder(format!("chat {model}"));
+            let builder = builder.with_kind(SpanKind::Client).with_attributes(attributes);
+            tracer.build_with_context(builder, &self.0)
+        });
+        Box::new(Call(span))
+    }
+}
+
+/// One of them.
+struct Call(Option<SdkSpan>);
+
+impl AiCall for Call {
+    fn ended(self: Box<Self>, result: &Result<Answer, ProviderError>, cost_micros: u64) {
+        let Some(mut span) = self.0 else { return };
+        let tokens = match result {
+            Ok(answer) => answer.tokens,
+            Err(error) => {
+                span.set_attribute(KeyValue::new("error.type", error.kind.as_str()));
+                if let Some(status) = error.status {
+                    span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+                }
+                span.set_status(Status::error(""));
+                error.tokens
+            }
+        };
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        if let Some(tokens) = tokens {
+            span.set_attribute(KeyValue::new("gen_ai.usage.input_tokens", number(tokens.input)));
+            span.set_attribute(KeyValue::new("gen_ai.usage.output_tokens", number(tokens.output)));
+        }
+        span.set_attribute(KeyValue::new("picarcade.cost_micros", number(cost_micros)));
+        span.end();
     }
 }
 

@@ -24,6 +24,8 @@ mod limits;
 mod logs;
 mod metrics;
 mod operators;
+#[cfg(feature = "otel")]
+mod otlp;
 mod outcomes;
 mod postgres;
 mod probes;

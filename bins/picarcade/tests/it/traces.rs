@@ -1,67 +1,135 @@
 //! Traces: what a collector gets, and that a dead one harms nobody.
 
-use picarcade_testkit::{Fault, FaultProxy};
+use picarcade_testkit::{Answer, Fault, FaultProxy, MockProvider, Reply};
 use reqwest::Method;
-use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::otlp::{Export, Span, collect};
 use crate::service::{Service, in_time};
 
 const TRACE: [u8; 16] =
     [0x4b, 0xf9, 0x2f, 0x35, 0x77, 0xb3, 0x4d, 0xa6, 0xa3, 0xce, 0x92, 0x9d, 0x0e, 0x0e, 0x47, 0x36];
 const PARENT: [u8; 8] = [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7];
 
-async fn ask(service: &Service) {
+async fn ask(service: &Service, prompt: &str) -> Value {
     let request = service
         .request(Method::POST, "/api/v2/process")
         .header("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
         .header("x-user-id", "secret-ann");
-    let answer = request.json(&json!({"prompt": "a secret fox"})).send().await.unwrap();
+    let answer = request.json(&json!({"prompt": prompt, "active_image": true})).send().await.unwrap();
     assert_eq!(answer.status(), 200);
+    answer.json().await.unwrap()
 }
 
-/// One request of the exporter, head and body, answered with an empty 200.
-async fn collect(listener: TcpListener) -> Vec<u8> {
-    let (mut stream, _) = listener.accept().await.unwrap();
-    let mut read = Vec::new();
-    loop {
-        assert!(stream.read_buf(&mut read).await.unwrap() > 0, "cut: {}", String::from_utf8_lossy(&read));
-        let Some(end) = find(&read, b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&read[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap();
-        if read.len() >= end + 4 + length.trim().parse::<usize>().unwrap() {
-            break;
-        }
-    }
-    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await.unwrap();
-    read
+/// Starts a service that exports to this collector when it stops: nothing goes out by itself before.
+async fn exporting(listener: &TcpListener, more: &[(&str, &str)]) -> Service {
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let mut environment = vec![
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
+        ("OTEL_SERVICE_NAME", "fox-service"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
+    ];
+    environment.extend(more);
+    Service::start(&environment).await
 }
 
-fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
-    bytes.windows(part.len()).position(|window| window == part)
+/// Stops it, and gives what it exports.
+async fn exported(mut service: Service, listener: TcpListener) -> Export {
+    service.signal("TERM");
+    let export = in_time("the spans", collect(listener)).await;
+    assert_eq!(service.ended().await.code(), Some(0));
+    export
+}
+
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// What the span says of these.
+fn told<'a>(span: &'a Span, names: &[&str]) -> Vec<&'a str> {
+    names.iter().map(|name| span.attributes.get(*name).map_or("", String::as_str)).collect()
 }
 
 #[tokio::test]
 async fn a_request_becomes_a_span_below_its_caller_and_tells_nothing_of_the_user() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    // Nothing goes out by itself before the stop: what is left is sent then.
-    let environment = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", &*endpoint),
-        ("OTEL_SERVICE_NAME", "fox-service"),
-        ("OTEL_BSP_SCHEDULE_DELAY", "3600000"),
+    let service = exporting(&listener, &[("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")]).await;
+    ask(&service, "a secret fox").await;
+    let denied = service.request(Method::POST, "/api/v2/classify-only").header("x-user-id", "secret-ann");
+    let denied = denied.json(&json!({"prompt": "a secret fox"})).send().await.unwrap();
+    assert_eq!(denied.status(), 429);
+    let export = exported(service, listener).await;
+    assert!(export.raw.starts_with(b"POST /v1/traces HTTP/1.1\r\n"));
+    assert!(has(&export.raw, b"fox-service"));
+    assert!(!has(&export.raw, b"secret"), "{:?}", export.spans);
+    let [answered, denied] = &export.spans[..] else { panic!("{:?}", export.spans) };
+    assert_eq!((&answered.trace[..], &answered.parent[..], answered.kind), (&TRACE[..], &PARENT[..], 2));
+    assert_eq!(answered.name, "POST /api/v2/process");
+    let names = [
+        "http.route",
+        "http.response.status_code",
+        "picarcade.limits",
+        "picarcade.source",
+        "picarcade.prompt_type",
+        "picarcade.cache.intent",
+        "picarcade.cache.enhancement",
+        "picarcade.cache.parameters",
     ];
-    let mut service = Service::start(&environment).await;
-    ask(&service).await;
-    service.signal("TERM");
-    let sent = in_time("the spans", collect(listener)).await;
-    assert_eq!(service.ended().await.code(), Some(0));
-    assert!(sent.starts_with(b"POST /v1/traces HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&sent));
-    for part in [&TRACE[..], &PARENT, b"fox-service", b"POST /api/v2/process", b"http.route"] {
-        assert!(find(&sent, part).is_some(), "{part:?} in {}", String::from_utf8_lossy(&sent));
+    assert_eq!(
+        told(answered, &names),
+        ["/api/v2/process", "200", "admitted", "local", "EDIT_IMAGE", "miss", "miss", "miss"]
+    );
+    assert_eq!(told(denied, &names[..4]), ["/api/v2/classify-only", "429", "denied", ""]);
+    assert!(denied.parent.is_empty() && !denied.failed && !answered.failed);
+}
+
+#[tokio::test]
+async fn each_call_of_the_ai_becomes_a_span_below_the_request_that_was_first() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mock = MockProvider::start().await.unwrap();
+    mock.answer_with(Answer::of("EDIT_IMAGE"));
+    let url = mock.url();
+    let environment = [("ANTHROPIC_API_KEY", "secret-key"), ("ANTHROPIC_BASE_URL", &*url)];
+    let service = exporting(&listener, &environment).await;
+    ask(&service, "a secret fox").await;
+    ask(&service, "a secret fox").await;
+    // Tried again, because the first failure may pass.
+    mock.push(Reply::ServerError);
+    ask(&service, "a secret hare").await;
+    mock.push(Reply::Refusal);
+    assert_eq!(ask(&service, "a secret boar").await["degraded"], json!(["llm_unusable"]));
+    let export = exported(service, listener).await;
+    assert!(!has(&export.raw, b"secret"), "{:?}", export.spans);
+    let requests: Vec<_> = export.spans.iter().filter(|span| span.kind == 2).collect();
+    let calls: Vec<_> = export.spans.iter().filter(|span| span.kind == 3).collect();
+    assert_eq!((requests.len(), calls.len()), (4, 4), "{:?}", export.spans);
+    let below = |request: usize| {
+        let of = |call: &&&Span| call.parent == requests[request].id && call.trace == TRACE;
+        calls.iter().filter(of).collect::<Vec<_>>()
+    };
+    let source = |request: usize| told(requests[request], &["picarcade.source", "picarcade.cache.intent"]);
+    assert_eq!((source(0), below(0).len()), (vec!["llm", "miss"], 1));
+    assert_eq!((source(1), below(1).len()), (vec!["llm", "l1"], 0));
+    assert_eq!((source(2), below(2).len()), (vec!["llm", "miss"], 2));
+    let names = ["gen_ai.operation.name", "gen_ai.provider.name", "error.type", "http.response.status_code"];
+    let model = &below(0)[0].attributes["gen_ai.request.model"];
+    for (call, failed, expected) in [
+        (below(0)[0], false, ["chat", "anthropic", "", ""]),
+        (below(2)[0], true, ["chat", "anthropic", "server", "500"]),
+        (below(2)[1], false, ["chat", "anthropic", "", ""]),
+        (below(3)[0], true, ["chat", "anthropic", "unusable", "200"]),
+    ] {
+        assert_eq!((told(call, &names), call.failed), (expected.to_vec(), failed), "{call:?}");
+        assert_eq!(call.name, format!("chat {model}"));
+        // What was answered was counted and paid for, useful or not.
+        let paid = expected[2] != "server";
+        for name in ["gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "picarcade.cost_micros"] {
+            let number = call.attributes.get(name).map_or(0, |number| number.parse::<u64>().unwrap());
+            assert_eq!(number > 0, paid, "{name}: {call:?}");
+        }
     }
-    assert!(find(&sent, b"secret").is_none(), "{}", String::from_utf8_lossy(&sent));
+    assert_eq!(told(requests[3], &["picarcade.source", "picarcade.degraded"]), ["local", "llm_unusable"]);
 }
 
 #[tokio::test]
@@ -78,7 +146,7 @@ async fn a_dead_collector_costs_no_request_and_one_line() {
     ];
     let mut service = Service::start(&environment).await;
     for _ in 0..50 {
-        ask(&service).await;
+        ask(&service, "a secret fox").await;
     }
     service.signal("TERM");
     assert_eq!(service.ended().await.code(), Some(0));

@@ -6,6 +6,7 @@
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
 use reqwest::Method;
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::failing_database::UNLIMITED;
@@ -32,6 +33,7 @@ struct Request {
     method: Method,
     url: String,
     content_type: Option<&'static str>,
+    headers: Vec<(String, HeaderValue)>,
     body: Option<Vec<u8>>,
     /// It fits the description, so what is wrong with it cannot be its form.
     right: bool,
@@ -63,11 +65,34 @@ fn text(value: &Value) -> String {
 }
 
 impl Operation {
+    /// What is asked for beside the body.
+    fn parameters<'a>(&'a self, schemas: Schemas<'a>) -> impl Iterator<Item = &'a Value> {
+        let parameters = self.described["parameters"].as_array().into_iter().flatten();
+        parameters.map(move |parameter| schemas.resolved(parameter))
+    }
+
+    /// Some of the described header fields, each right or, when `wrong`, sometimes anything.
+    fn headers(&self, random: &mut Rng, schemas: Schemas<'_>, wrong: bool) -> Vec<(String, HeaderValue)> {
+        let mut headers = Vec::new();
+        for parameter in self.parameters(schemas).filter(|parameter| parameter["in"] == "header") {
+            let (anything_goes, sent) = (wrong && random.bool(), random.bool());
+            let value =
+                if anything_goes { anything(random, 1) } else { schemas.make(random, &parameter["schema"]) };
+            // What cannot stand in a header field cannot be sent.
+            if let Ok(value) = HeaderValue::from_bytes(text(&value).as_bytes())
+                && sent
+            {
+                headers.push((parameter["name"].as_str().unwrap().to_owned(), value));
+            }
+        }
+        headers
+    }
+
     /// The URL with its parameters, each right or, when `wrong`, sometimes anything.
     fn url(&self, random: &mut Rng, schemas: Schemas<'_>, wrong: bool) -> String {
         let mut url = self.path.clone();
         let mut query = Vec::new();
-        for parameter in self.described["parameters"].as_array().into_iter().flatten() {
+        for parameter in self.parameters(schemas).filter(|parameter| parameter["in"] != "header") {
             let name = parameter["name"].as_str().unwrap();
             let value = if wrong && random.bool() {
                 text(&anything(random, 1))
@@ -102,6 +127,7 @@ impl Operation {
             method: self.method.parse().unwrap(),
             url: self.url(random, schemas, false),
             content_type: body.as_ref().map(|_| "application/json"),
+            headers: self.headers(random, schemas, false),
             body,
             right: true,
         }
@@ -111,6 +137,7 @@ impl Operation {
         let mut request = self.right(random, schemas);
         request.right = false;
         request.url = self.url(random, schemas, true);
+        request.headers = self.headers(random, schemas, true);
         match random.u8(..10) {
             0 => {
                 request.content_type = *random
@@ -154,6 +181,9 @@ async fn verdict(service: &Service, schemas: Schemas<'_>, request: &Request) -> 
     let mut sent = service.request(request.method.clone(), &request.url).bearer_auth(TOKEN);
     if let Some(content_type) = request.content_type {
         sent = sent.header("content-type", content_type);
+    }
+    for (name, value) in &request.headers {
+        sent = sent.header(name, value);
     }
     if let Some(body) = &request.body {
         sent = sent.body(body.clone());
@@ -223,7 +253,7 @@ async fn whatever_is_asked_the_answer_is_one_that_the_description_has() {
     let schemas = Schemas(&document);
     let mut random = Rng::with_seed(seed);
     let operations = operations(&document);
-    assert!(operations.len() >= 22, "{}", operations.len());
+    assert!(operations.len() >= 23, "{}", operations.len());
     let mut requests = Vec::new();
     for operation in &operations {
         requests.extend((0..RIGHT).map(|_| operation.right(&mut random, schemas)));

@@ -92,8 +92,45 @@ async fn answers_have_the_described_headers_and_statuses() {
 }
 
 #[tokio::test]
+async fn what_may_be_sent_beside_the_body_is_described() {
+    let service = Service::start(&[("PICARCADE_CORS_ORIGINS", "https://app.example")]).await;
+    let document = service.get("/openapi.json").await;
+    let mut described: BTreeSet<_> = ["authorization", "content-type", "x-api-key"].map(str::to_owned).into();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().unwrap().iter();
+            let headers: BTreeSet<_> = parameters
+                .filter_map(|parameter| {
+                    let target = parameter["$ref"].as_str()?.trim_start_matches('#');
+                    let parameter = document.pointer(target).unwrap_or_else(|| panic!("{target}"));
+                    assert_eq!(parameter["in"], "header");
+                    Some(parameter["name"].as_str().unwrap().to_owned())
+                })
+                .collect();
+            let expected: &[_] = match path.as_str() {
+                "/api/v2/process" | "/api/v2/classify-only" | "/api/v2/batch" => {
+                    &["cache-control", "traceparent", "x-request-id", "x-user-id"]
+                }
+                path if path.starts_with("/api/") => &["traceparent", "x-request-id", "x-user-id"],
+                _ => &["traceparent", "x-request-id"],
+            };
+            assert!(headers.iter().eq(expected), "{method} {path}: {headers:?}");
+            described.extend(headers);
+        }
+    }
+    // They are what a page may send.
+    let preflight = service
+        .request(Method::OPTIONS, "/api/v2/process")
+        .header("origin", "https://app.example")
+        .header("access-control-request-method", "POST");
+    let allowed = preflight.send().await.unwrap().headers()["access-control-allow-headers"].clone();
+    let allowed: BTreeSet<_> = allowed.to_str().unwrap().split(',').map(str::to_owned).collect();
+    assert_eq!(allowed, described);
+}
+
+#[tokio::test]
 async fn answers_have_the_described_fields_and_no_others() {
-    let service = Service::start(&[]).await;
+    let service = Service::start(&[("PICARCADE_ADMIN_TOKEN", "root")]).await;
     let document = service.get("/openapi.json").await;
     let schema = |path: &str, method: &str, status: &str, media_type: &str| {
         let schema = &document["paths"][path][method]["responses"][status]["content"][media_type]["schema"];
@@ -132,4 +169,20 @@ async fn answers_have_the_described_fields_and_no_others() {
     let put = service.request(Method::PUT, "/api/v2/sessions/s1").json(&json!({"metadata": {"a": 1}}));
     let session: Value = put.send().await.unwrap().json().await.unwrap();
     check(&document, &schema("/api/v2/sessions/{id}", "put", "200", json), &session, "session");
+    let all = json!({"all": true});
+    for (method, template, path, body) in [
+        ("get", "/admin/breakers", "/admin/breakers", None),
+        ("post", "/admin/breakers/{name}/{action}", "/admin/breakers/runway/reset", None),
+        ("post", "/admin/cache/invalidate", "/admin/cache/invalidate", Some(&all)),
+        ("delete", "/admin/users/{user_id}", "/admin/users/ann", None),
+        ("get", "/admin/config", "/admin/config", None),
+    ] {
+        let mut request = service.request(method.to_uppercase().parse().unwrap(), path).bearer_auth("root");
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        check(&document, &schema(template, method, "200", json), &answer.json().await.unwrap(), path);
+    }
 }

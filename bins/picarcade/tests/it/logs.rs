@@ -1,12 +1,17 @@
 //! The log: JSON where nobody looks at a terminal, few lines, no secret and no word of a user, even in a storm.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+
+use nix::pty::openpty;
 use picarcade_testkit::{Fault, FaultProxy, MockProvider, Reply};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::database::{migrated, shared};
 use crate::failing_database::UNLIMITED;
-use crate::service::Service;
+use crate::service::{Service, in_time, picarcade};
 
 #[tokio::test]
 async fn a_storm_of_failures_is_no_storm_of_lines_and_tells_nothing_of_users_or_keys() {
@@ -66,6 +71,73 @@ async fn a_storm_of_failures_is_no_storm_of_lines_and_tells_nothing_of_users_or_
     let messages: Vec<Value> =
         log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].clone()).collect();
     assert_eq!(messages.last(), Some(&json!("stopped")), "{messages:?}");
+}
+
+/// A line without what colours it.
+fn plain(line: &str) -> String {
+    let mut text = String::new();
+    let mut letters = line.chars();
+    while let Some(letter) = letters.next() {
+        if letter == '\u{1b}' {
+            letters.find(char::is_ascii_alphabetic);
+        } else {
+            text.push(letter);
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+#[tokio::test]
+async fn on_a_terminal_the_log_is_text_with_one_line_for_a_request() {
+    let terminal = openpty(None, None).unwrap();
+    let directory = TempDir::new().unwrap();
+    let environment = [
+        ("RUST_LOG", "picarcade=debug"),
+        ("PICARCADE_API_KEYS", "web:secret-web"),
+        ("REDIS_URL", "redis://:secret-redis@127.0.0.1:1"),
+    ];
+    let mut command = picarcade(&directory, &environment);
+    command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(terminal.slave);
+    let mut child = command.spawn().unwrap();
+    // So that the terminal ends with the service.
+    drop(command);
+    let (told, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let lines = BufReader::new(File::from(terminal.master)).lines();
+        // It ends with an error, as terminals do.
+        lines.map_while(Result::ok).for_each(|line| drop(told.send(plain(&line))));
+    });
+    let mut log = Vec::new();
+    let url = loop {
+        let line = in_time("it listens", lines.recv()).await.unwrap_or_else(|| panic!("{log:#?}"));
+        log.push(line.clone());
+        if let Some((_, rest)) = line.split_once("listening address=") {
+            break format!("http://{}", rest.split(' ').next().unwrap());
+        }
+    };
+    let client = reqwest::Client::new();
+    for index in 0..5 {
+        let request = client.post(format!("{url}/api/v2/process")).header("x-api-key", "secret-web");
+        let request = request.header("x-user-id", "secret-ann").header("x-request-id", format!("id-{index}"));
+        let body = json!({"prompt": "my secret prompt", "session_id": "secret-session"});
+        assert_eq!(request.json(&body).send().await.unwrap().status(), 200);
+    }
+    let id = child.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
+    in_time("it ends", child.wait()).await.unwrap();
+    while let Some(line) = in_time("the last line", lines.recv()).await {
+        log.push(line);
+    }
+    for line in &log {
+        assert!(!line.contains("secret") && serde_json::from_str::<Value>(line).is_err(), "{line}");
+        let level = ["DEBUG", "INFO", "WARN", "ERROR"].iter().any(|level| line.contains(level));
+        assert!(level && line.starts_with(|first: char| first.is_ascii_digit()), "{line}");
+    }
+    for index in 0..5 {
+        let of = |line: &&String| line.contains(&format!("id-{index}"));
+        assert_eq!(log.iter().filter(of).count(), 1, "{log:#?}");
+    }
+    assert!(log.last().unwrap().ends_with("stopped"), "{log:#?}");
 }
 
 #[tokio::test]

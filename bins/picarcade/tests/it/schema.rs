@@ -14,7 +14,7 @@ const LETTERS: &[char] = &[
 pub struct Schemas<'a>(pub &'a Value);
 
 impl<'a> Schemas<'a> {
-    fn resolved(self, schema: &'a Value) -> &'a Value {
+    pub fn resolved(self, schema: &'a Value) -> &'a Value {
         match schema["$ref"].as_str() {
             Some(reference) => self.0.pointer(reference.trim_start_matches('#')).expect(reference),
             None => schema,

@@ -4,8 +4,10 @@
 //!
 //! - `offer`: one `Recorder::record`, the event at hand; the clock runs over a full queue of them.
 //! - `spool`: rows from the queue to the disk, the store being away.
-//! - `drain/postgres`, `drain/sqlite`: a batch of 1,000 through the store, beside the same rows in the barest statement.
-//! - `statistics`: 24 hours, over ten thousand rows and over a million (`PICARCADE_BENCH_ROWS` for more, in PostgreSQL).
+//! - `drain/postgres`, `drain/sqlite`: a batch of 1,000 through the store and the same rows in the barest statement, in turn:
+//!   the tables grow under both, and whatever else the machine does concerns both.
+//! - `statistics`: 24 hours, over ten thousand rows and over a million (`PICARCADE_BENCH_ROWS` for another number), the present
+//!   minute not rolled up and as busy as the others.
 
 #![allow(
     missing_docs,
@@ -239,7 +241,17 @@ async fn raw_unnest(connection: &mut sqlx::PgConnection, columns: &Columns) {
     .expect("rows written");
 }
 
-fn drain_postgres(criterion: &mut Criterion) {
+/// Whether a bench of this name is asked for, by no filter or one that names it: these are filled for minutes.
+fn is_wanted(name: &str) -> bool {
+    let mut filters =
+        std::env::args().skip(1).filter(|argument| argument.starts_with(char::is_alphabetic)).peekable();
+    filters.peek().is_none() || filters.any(|filter| name.contains(&filter) || filter.contains(name))
+}
+
+fn drain_postgres(_: &mut Criterion) {
+    if !is_wanted("drain/postgres") {
+        return;
+    }
     let runtime = Runtime::new().expect("a runtime");
     let server = runtime.block_on(PostgresServer::start()).expect("postgres");
     let (store, mut connection) = runtime.block_on(async {
@@ -250,38 +262,49 @@ fn drain_postgres(criterion: &mut Criterion) {
             .expect("a connection");
         (store, connection)
     });
-    let mut group = criterion.benchmark_group("drain/postgres");
-    group.throughput(Throughput::Elements(BATCH as u64));
-    group.bench_function("raw_unnest", |bencher| {
-        bencher.iter_custom(|iterations| {
-            (0..iterations)
-                .map(|_| {
-                    let columns = Columns::new();
-                    let started = Instant::now();
-                    runtime.block_on(raw_unnest(&mut connection, &columns));
-                    started.elapsed()
-                })
-                .sum()
-        });
-    });
-    group.bench_function("store", |bencher| {
-        bencher.iter_custom(|iterations| written(&runtime, &store, iterations))
-    });
-    group.finish();
+    in_turn(
+        "drain/postgres",
+        || {
+            let columns = Columns::new();
+            time(|| runtime.block_on(raw_unnest(&mut connection, &columns)))
+        },
+        || written(&runtime, &store),
+    );
 }
 
-fn written(runtime: &Runtime, store: &dyn Store, iterations: u64) -> Duration {
-    (0..iterations)
-        .map(|_| {
-            let rows = batch();
-            let started = Instant::now();
-            runtime.block_on(store.write(&rows)).expect("rows written");
-            started.elapsed()
-        })
-        .sum()
+/// How long a batch takes the store.
+fn written(runtime: &Runtime, store: &dyn Store) -> Duration {
+    let rows = batch();
+    time(|| runtime.block_on(store.write(&rows)).expect("rows written"))
 }
 
-fn drain_sqlite(criterion: &mut Criterion) {
+fn time(work: impl FnOnce()) -> Duration {
+    let started = Instant::now();
+    work();
+    started.elapsed()
+}
+
+/// A batch by the one and a batch by the other, many times over.
+fn in_turn(name: &str, mut raw: impl FnMut() -> Duration, mut ours: impl FnMut() -> Duration) {
+    const WARM_UP: usize = 20;
+    const ROUNDS: usize = 200;
+    let rounds: Vec<(Duration, Duration)> =
+        (0..WARM_UP + ROUNDS).map(|_| (raw(), ours())).skip(WARM_UP).collect();
+    let spread = |name: &str, mut spent: Vec<Duration>| {
+        spent.sort_unstable();
+        let at = |percent: usize| spent.get(ROUNDS * percent / 100).copied().unwrap_or_default();
+        println!("{name}: median {:?}, p10 {:?}, p90 {:?}", at(50), at(10), at(90));
+        at(50).as_secs_f64()
+    };
+    let raw = spread(&format!("{name}/raw"), rounds.iter().map(|(raw, _)| *raw).collect());
+    let ours = spread(&format!("{name}/store"), rounds.iter().map(|(_, ours)| *ours).collect());
+    println!("{name}: {:.0} rows/s, {:.2} of raw", BATCH as f64 / ours, raw / ours);
+}
+
+fn drain_sqlite(_: &mut Criterion) {
+    if !is_wanted("drain/sqlite") {
+        return;
+    }
     let runtime = Runtime::new().expect("a runtime");
     let directory = tempfile::tempdir().expect("a directory");
     let (store, raw) = runtime.block_on(async {
@@ -295,24 +318,14 @@ fn drain_sqlite(criterion: &mut Criterion) {
             .synchronous(sqlx::sqlite::SqliteSynchronous::Normal);
         (store, sqlx::SqlitePool::connect_with(options).await.expect("a connection"))
     });
-    let mut group = criterion.benchmark_group("drain/sqlite");
-    group.throughput(Throughput::Elements(BATCH as u64));
-    group.bench_function("raw_multi_row", |bencher| {
-        bencher.iter_custom(|iterations| {
-            (0..iterations)
-                .map(|_| {
-                    let records = batch();
-                    let started = Instant::now();
-                    runtime.block_on(raw_multi_row(&raw, &records));
-                    started.elapsed()
-                })
-                .sum()
-        });
-    });
-    group.bench_function("store", |bencher| {
-        bencher.iter_custom(|iterations| written(&runtime, &store, iterations))
-    });
-    group.finish();
+    in_turn(
+        "drain/sqlite",
+        || {
+            let records = batch();
+            time(|| runtime.block_on(raw_multi_row(&raw, &records)))
+        },
+        || written(&runtime, &store),
+    );
 }
 
 async fn raw_multi_row(pool: &sqlx::SqlitePool, records: &[Record]) {
@@ -347,25 +360,24 @@ async fn raw_multi_row(pool: &sqlx::SqlitePool, records: &[Record]) {
     transaction.commit().await.expect("committed");
 }
 
-fn statistics(criterion: &mut Criterion) {
+fn statistics(_: &mut Criterion) {
+    if !is_wanted("statistics") {
+        return;
+    }
     let most =
         std::env::var("PICARCADE_BENCH_ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
     let runtime = Runtime::new().expect("a runtime");
     let server = runtime.block_on(PostgresServer::start()).expect("postgres");
     let directory = tempfile::tempdir().expect("a directory");
-    let mut group = criterion.benchmark_group("statistics/24h");
     for rows in [10_000, most] {
         let postgres = runtime.block_on(async {
             let url = server.create_database().await.expect("a database");
             let store = PostgresStore::connect(&url).await.expect("a store");
             store.migrate().await.expect("migrated");
-            fill_postgres(&store, &url, rows).await;
+            fill_postgres(&url, rows).await;
             store
         });
-        percentiles(&runtime, &format!("postgres/{rows}"), &postgres);
-        group.bench_function(format!("postgres/{rows}"), |bencher| {
-            bencher.iter(|| black_box(day(&runtime, &postgres)));
-        });
+        percentiles(&runtime, &format!("postgres/{rows}"), &postgres, rows);
         let rows = rows.min(1_000_000);
         let sqlite = runtime.block_on(async {
             let file = directory.path().join(format!("{rows}.db"));
@@ -373,34 +385,38 @@ fn statistics(criterion: &mut Criterion) {
             fill(&store, rows).await;
             store
         });
-        group.bench_function(format!("sqlite/{rows}"), |bencher| {
-            bencher.iter(|| black_box(day(&runtime, &sqlite)));
-        });
+        percentiles(&runtime, &format!("sqlite/{rows}"), &sqlite, rows);
     }
-    group.finish();
 }
 
 fn day(runtime: &Runtime, store: &dyn Store) -> Statistics {
     runtime.block_on(store.statistics(Period::Day, SystemTime::now())).expect("statistics")
 }
 
-/// What criterion does not tell: how long the slowest of a few hundred calls takes.
-fn percentiles(runtime: &Runtime, name: &str, store: &dyn Store) {
+/// How long the slowest of a few hundred calls takes, over a day that is rolled up but for a minute like all the others, of which
+/// the rows came in batches of half a second.
+fn percentiles(runtime: &Runtime, name: &str, store: &dyn Store, rows: usize) {
     const CALLS: usize = 500;
-    let mut spent: Vec<Duration> = (0..CALLS)
-        .map(|_| {
-            let started = Instant::now();
-            black_box(day(runtime, store));
-            started.elapsed()
-        })
-        .collect();
+    let minute = rows.div_ceil(24 * 60);
+    runtime.block_on(async {
+        store.maintain(SystemTime::now()).await.expect("rolled up");
+        let events: Vec<usize> = (0..minute).collect();
+        for batch in events.chunks(minute.div_ceil(120)) {
+            let now = now_micros();
+            let batch: Vec<Record> =
+                batch.iter().map(|n| Record::new(now, Event::Classification(event(*n)))).collect();
+            store.write(&batch).await.expect("rows written");
+        }
+    });
+    let mut spent: Vec<Duration> =
+        (0..CALLS).map(|_| time(|| drop(black_box(day(runtime, store))))).collect();
     spent.sort_unstable();
     let at = |percent: usize| spent.get(CALLS * percent / 100).copied().unwrap_or_default();
     println!("statistics/24h/{name}: p50 {:?}, p90 {:?}, p99 {:?}", at(50), at(90), at(99));
 }
 
-/// So many rows, evenly over the last day up to this moment, made by the server itself, rolled up.
-async fn fill_postgres(store: &PostgresStore, url: &str, rows: usize) {
+/// So many rows, evenly over the last day up to this moment, made by the server itself.
+async fn fill_postgres(url: &str, rows: usize) {
     let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await.expect("a connection");
     sqlx::query(
         "INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence, processing_time_ms,
@@ -420,10 +436,9 @@ async fn fill_postgres(store: &PostgresStore, url: &str, rows: usize) {
         .execute(&mut connection)
         .await
         .expect("vacuumed");
-    store.maintain(SystemTime::now()).await.expect("rolled up");
 }
 
-/// So many rows, evenly over the last day, rolled up.
+/// So many rows, evenly over the last day.
 async fn fill(store: &dyn Store, rows: usize) {
     const DAY: i64 = 86_400_000_000;
     let now = now_micros();
@@ -436,7 +451,6 @@ async fn fill(store: &dyn Store, rows: usize) {
             .collect();
         store.write(&batch).await.expect("rows written");
     }
-    store.maintain(SystemTime::now()).await.expect("rolled up");
 }
 
 criterion_group! {

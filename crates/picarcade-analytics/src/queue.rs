@@ -11,6 +11,9 @@
 
 use std::collections::VecDeque;
 
+use uuid::Uuid;
+
+use crate::Event;
 use crate::record::Record;
 use crate::worth::Worth;
 
@@ -137,14 +140,15 @@ impl Queue {
         }
     }
 
-    /// Takes the row of so many bytes in, or gives it back when there is no room for a row of its worth.
-    #[allow(clippy::result_large_err, reason = "the row is handed back as it came, and rarely")]
-    pub(crate) fn offer(&mut self, record: Record, bytes: usize) -> Result<(), Record> {
-        let worth = Worth::of(&record.event);
+    /// Takes in a row that is `bytes` large, or gives it back when there is no room for a row of its worth. The row is put
+    /// together where it is going to lie.
+    #[allow(clippy::result_large_err, reason = "the event is handed back as it came, and rarely")]
+    pub(crate) fn offer(&mut self, id: Uuid, event: Event, bytes: usize) -> Result<(), Event> {
+        let worth = Worth::of(&event);
         let room = (self.held_rows as u64) < worth.share(self.max_rows as u64)
             && (self.held_bytes + bytes) as u64 <= worth.share(self.max_bytes as u64);
         if !room {
-            return Err(record);
+            return Err(event);
         }
         let sequence = self.next;
         self.next += 1;
@@ -154,13 +158,13 @@ impl Queue {
         self.held_bytes += bytes;
         match self.runs.back_mut() {
             Some(run) if run.end == sequence && run.records.len() < run.records.capacity() => {
-                run.records.push(record);
+                run.records.push(Record { id, event });
                 run.bytes += bytes;
                 run.end = self.next;
             }
             _ => {
                 let mut records = Vec::with_capacity(RUN);
-                records.push(record);
+                records.push(Record { id, event });
                 self.runs.push_back(Run { first: sequence, end: self.next, bytes, records });
             }
         }
@@ -263,7 +267,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Event, OutcomeEvent};
+    use crate::OutcomeEvent;
 
     fn record(size: usize) -> Record {
         numbered(0, size)
@@ -285,7 +289,7 @@ mod tests {
 
     fn offer(queue: &mut Queue, record: Record) -> bool {
         let bytes = record.bytes();
-        queue.offer(record, bytes).is_ok()
+        queue.offer(record.id, record.event, bytes).is_ok()
     }
 
     fn hit() -> Record {

@@ -24,7 +24,7 @@ pub struct Record {
 impl Record {
     /// Gives an event its identity at `created_at` (microseconds since the Unix epoch).
     pub fn new(created_at: i64, event: Event) -> Self {
-        Self { id: id_at(created_at, fastrand::u64(..)), event }
+        Self { id: new_id(created_at), event }
     }
 
     /// Microseconds since the Unix epoch, from the id.
@@ -46,6 +46,11 @@ impl Record {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(bytes).map_err(|_| Error::Corrupt { what: "event" })
     }
+}
+
+/// An id of its own for something created at `created_at` (microseconds since the Unix epoch).
+pub(crate) fn new_id(created_at: i64) -> Uuid {
+    id_at(created_at, fastrand::u64(..))
 }
 
 fn id_at(created_at: i64, random: u64) -> Uuid {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::config::Config;
 use crate::ledger::Counters;
-use crate::record::Record;
+use crate::record::new_id;
 use crate::shared::Shared;
 use crate::timestamp::micros;
 use crate::{Error, Event, Store, writer};
@@ -83,10 +83,9 @@ impl Recorder {
     }
 
     /// Records an event that happened at `created_at`.
-    pub fn record_at(&self, event: Event, created_at: SystemTime) {
-        let mut record = Record::new(micros(created_at), event);
-        self.shared.config.privacy.redact(&mut record.event);
-        self.shared.offer(record);
+    pub fn record_at(&self, mut event: Event, created_at: SystemTime) {
+        self.shared.config.privacy.redact(&mut event);
+        self.shared.offer(new_id(micros(created_at)), event);
     }
 
     /// What became of the rows so far. [`Counters::is_balanced`] always.

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use uuid::Uuid;
 
+use crate::Event;
 use crate::config::Config;
 use crate::ledger::{Counters, DropReason, Ledger};
 use crate::queue::Queue;
@@ -70,15 +72,15 @@ impl Shared {
     }
 
     /// Takes the row in or counts it as dropped; wakes whoever has to act on it.
-    pub(crate) fn offer(&self, record: Record) {
+    pub(crate) fn offer(&self, id: Uuid, event: Event) {
         // Before the lock: the size of what is in the row.
-        let bytes = record.bytes();
+        let bytes = size_of::<Record>() + event.heap_bytes();
         let refused;
         let (full_batch, pressed);
         {
             let mut state = self.state.lock();
             let before = (state.has_batch(&self.config), state.queue.is_pressed());
-            refused = state.offer(record, bytes);
+            refused = state.offer(id, event, bytes);
             let after = (state.has_batch(&self.config), state.queue.is_pressed());
             (full_batch, pressed) = (!before.0 && after.0, !before.1 && after.1);
         }
@@ -173,20 +175,19 @@ impl Shared {
 }
 
 impl State {
-    fn offer(&mut self, record: Record, bytes: usize) -> Option<Record> {
-        let table = record.event.table();
+    fn offer(&mut self, id: Uuid, event: Event, bytes: usize) -> Option<Event> {
         if self.closed {
-            self.ledger.refuse(table, DropReason::Closed);
-            return Some(record);
+            self.ledger.refuse(event.table(), DropReason::Closed);
+            return Some(event);
         }
-        match self.queue.offer(record, bytes) {
+        match self.queue.offer(id, event, bytes) {
             Ok(()) => {
                 self.ledger.accept();
                 None
             }
-            Err(record) => {
-                self.ledger.refuse(table, DropReason::QueueFull);
-                Some(record)
+            Err(event) => {
+                self.ledger.refuse(event.table(), DropReason::QueueFull);
+                Some(event)
             }
         }
     }

@@ -10,8 +10,16 @@ use std::ops::Range;
 
 use crate::plan::{Plan, floor};
 use crate::tally::{Group, Tally};
-use crate::timestamp::{HOUR, MINUTE, minute_of};
+use crate::timestamp::{HOUR, MINUTE, SECOND, minute_of};
 use crate::{ClassificationEvent, Error};
+
+/// For how long a minute must have been over to be summed up: its last rows wait for their batch, and would come late.
+const SETTLING: i64 = 5 * SECOND;
+
+/// Where the minutes end that can be summed up at `now`.
+pub(crate) const fn closed(now: i64) -> i64 {
+    minute_of(now - SETTLING)
+}
 
 /// Tallies by the minute they belong to.
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use super::connect::{PostgresOptions, begin, begin_writing};
 use super::{LOCK_CLASS, LOCK_KEEPER, LOCK_WRITERS, column, error, outcome, partition, query};
 use crate::Error;
-use crate::rollup::hours_of;
+use crate::rollup::{closed, hours_of};
 use crate::store::Maintained;
 use crate::tally::Tally;
 use crate::timestamp::{HOUR, MINUTE, minute_of};
@@ -37,7 +37,7 @@ pub(super) async fn maintain(
     };
     let steps = [
         partitions(pool, options, now, &mut done).await,
-        roll_ups(pool, options, minute_of(now), &mut done).await,
+        roll_ups(pool, options, closed(now), &mut done).await,
         outcomes(pool, options, &mut done).await,
         retire(pool, options, now, &mut done).await,
     ];
@@ -59,7 +59,7 @@ async fn announce(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<
         "INSERT INTO rollup_state (one, frontier) VALUES (true, $1)
          ON CONFLICT (one) DO UPDATE SET frontier = greatest(rollup_state.frontier, $1)",
     )
-    .bind(minute_of(now))
+    .bind(closed(now))
     .execute(&mut *transaction)
     .await
     .map_err(error)?;

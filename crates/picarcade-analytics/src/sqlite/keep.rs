@@ -12,7 +12,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use super::{error, outcome, query};
 use crate::database::Retention;
 use crate::record::Record;
-use crate::rollup::{Parts, hours_of};
+use crate::rollup::{Parts, closed, hours_of};
 use crate::store::Maintained;
 use crate::tally::Tally;
 use crate::timestamp::{HOUR, MINUTE, minute_of};
@@ -104,7 +104,7 @@ struct RolledUp {
 
 async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp, Error> {
     let (watermark, late) = query::watermark(connection).await?;
-    let closed = minute_of(now);
+    let closed = closed(now);
     let next =
         oldest(connection, watermark.unwrap_or(0)).await?.map_or(closed, |at| minute_of(at).min(closed));
     let from = watermark.unwrap_or(next);

@@ -39,6 +39,9 @@ pub(crate) struct Group {
     pub(crate) print: u32,
     /// How the rules stand for a subject that nobody has met. A report begins as a copy of these.
     pub(crate) blank: Arc<[Status]>,
+    /// The print in hexadecimal, as keys have it.
+    #[cfg(feature = "redis")]
+    pub(crate) print_text: Box<str>,
     /// The rules as scripts read them.
     #[cfg(feature = "redis")]
     pub(crate) packed: Arc<[u8]>,
@@ -56,14 +59,17 @@ impl Group {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
             }
         }
+        let print = (hash ^ (hash >> 32)) as u32;
         Self {
+            #[cfg(feature = "redis")]
+            print_text: format!("{print:08x}").into(),
             #[cfg(feature = "redis")]
             packed: crate::redis::wire::descriptor(&rules).into(),
             #[cfg(feature = "redis")]
             amounts: crate::redis::wire::amounts(&rules),
             blank: rules.iter().map(blank).collect(),
             rules: rules.into(),
-            print: (hash ^ (hash >> 32)) as u32,
+            print,
         }
     }
 }

@@ -153,6 +153,11 @@ impl RedisHandle {
         &self.router().config.prefix
     }
 
+    /// Within which time every command ends.
+    pub fn command_timeout(&self) -> Duration {
+        self.router().config.command_timeout
+    }
+
     /// Counts every change of the connection that serves; 0 before the first.
     pub fn generation(&self) -> u64 {
         self.router().serving().generation

@@ -11,19 +11,24 @@
 //! A Redis that was flushed, replaced or restarted empty knows nothing of what was spent. With a [`Ledger`], a scope that
 //! is met for the first time is charged with what the ledger says before any dollar is reserved in it.
 
+mod batch;
+mod gathering;
 mod keys;
 mod scripts;
+mod state;
 pub(crate) mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use picarcade_redis::{RedisHandle, Script, Value};
+use picarcade_redis::{Error as RedisError, RedisHandle, Script, Value};
 
+use self::batch::{Answers, Batch, Member, Part};
+use self::gathering::{Entry, Failure, Gathering, Told};
 use self::keys::Keys;
 use self::scripts::Scripts;
-use self::wire::Answer;
+use self::wire::{Answer, Present};
 use crate::ledger::spent;
 use crate::{
     Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Verdict,
@@ -37,6 +42,7 @@ pub struct RedisStore {
     redis: RedisHandle,
     scripts: Arc<Scripts>,
     keys: Keys,
+    gathering: Arc<Gathering>,
     clock: Option<Clock>,
     ledger: Option<Arc<dyn Ledger>>,
     max_reservations: usize,
@@ -50,6 +56,7 @@ impl RedisStore {
             redis,
             scripts: Arc::new(Scripts::new()),
             keys: Keys::new(DEFAULT_TAG),
+            gathering: Arc::default(),
             clock: None,
             ledger: None,
             max_reservations: 1_000_000,
@@ -61,6 +68,7 @@ impl RedisStore {
     #[must_use]
     pub fn tag(mut self, tag: &str) -> Self {
         self.keys = Keys::new(tag);
+        self.gathering = Arc::default();
         self
     }
 
@@ -82,6 +90,7 @@ impl RedisStore {
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
+        self.gathering = Arc::default();
         self
     }
 
@@ -89,8 +98,9 @@ impl RedisStore {
     /// on, and `tag:shared`.
     #[must_use]
     pub fn sharded(self, users: usize) -> Shards {
-        let part =
-            |name: &str| -> Arc<dyn Store> { Arc::new(Self { keys: self.keys.part(name), ..self.clone() }) };
+        let part = |name: &str| -> Arc<dyn Store> {
+            Arc::new(Self { keys: self.keys.part(name), gathering: Arc::default(), ..self.clone() })
+        };
         Shards::new(part("shared"), (0..users).map(|shard| part(&shard.to_string())).collect())
     }
 
@@ -99,35 +109,79 @@ impl RedisStore {
         self.clock.as_ref().and_then(Clock::dictated).unwrap_or(0)
     }
 
-    async fn decide(&self, ask: Ask<'_>, dry: bool) -> Result<Answer, Error> {
-        let present = wire::present(ask.plan, ask.subjects);
+    /// Decides one question by itself.
+    async fn decide(&self, ask: Ask<'_>, present: &Present, dry: bool) -> Result<Answer, Error> {
         let mut keys = Vec::with_capacity(present.len() + 2);
-        keys.extend(present.iter().map(|scope| self.keys.state(ask.plan, *scope, ask.subjects)));
         keys.push(self.keys.deadlines());
+        keys.extend(present.iter().map(|scope| self.keys.state(ask.plan, *scope, ask.subjects)));
         keys.extend(ask.reservation.map(|id| self.keys.record(id)));
-        let numbers = [
-            self.time(),
-            ask.requests,
-            ask.cost_micros,
-            present.len() as u64,
-            u64::from(dry),
-            millis(ask.ttl),
-            self.max_reservations as u64,
-            u64::from(self.ledger.is_some()),
-        ];
-        let groups = || present.iter().filter_map(|scope| ask.plan.group(*scope));
-        let mut fast = Vec::with_capacity(6);
-        if ask.cost_micros == 0 && ask.reservation.is_none() && !dry && !present.is_empty() {
-            fast.extend([self.time(), ask.requests]);
-            fast.extend(groups().map(|group| group.amounts));
-        }
-        let mut descriptors = Vec::with_capacity(512);
-        for group in groups() {
+        let mut head = Vec::with_capacity(16 + 5 + 28);
+        wire::put_double(&mut head, self.time());
+        wire::put_double(&mut head, ask.requests);
+        wire::put(&mut head, millis(ask.ttl), 5);
+        let mut descriptors = Vec::with_capacity(256);
+        for group in present.iter().filter_map(|scope| ask.plan.group(*scope)) {
+            wire::put(&mut head, group.amounts, 7);
             descriptors.extend_from_slice(&group.packed);
         }
-        let args = [wire::doubles(&fast), wire::doubles(&numbers), descriptors];
+        head.resize(head.capacity().max(head.len()), 0);
+        let mut args = Vec::with_capacity(3);
+        args.extend([head, descriptors]);
+        if !is_plain(&ask) || dry {
+            let mut more = Vec::with_capacity(32);
+            let ledger = u64::from(self.ledger.is_some());
+            for number in [ask.cost_micros, u64::from(dry), self.max_reservations as u64, ledger] {
+                wire::put_double(&mut more, number);
+            }
+            args.push(more);
+        }
         let answer = self.eval(&self.scripts.acquire, &keys, &args).await?;
-        wire::answer(&answer, ask.plan, &present, ask.requests)
+        wire::answer(&answer, ask.plan, present, ask.requests)
+    }
+
+    /// Decides a request without dollars: by itself, or with those that wait too.
+    async fn pass(&self, ask: Ask<'_>, present: &Present) -> Result<Answer, Error> {
+        match self.gathering.enter(self, || self.member(ask, present))? {
+            Entry::Now(_turn) => {
+                let answer = self.decide(ask, present, false).await;
+                if let Err(error) = &answer {
+                    self.gathering.learn(error);
+                }
+                answer
+            }
+            Entry::Later(hears) => match hears.await {
+                Ok(Told::Decided(answers, index)) => answers.of(index, ask.plan, present),
+                Ok(Told::Alone) => self.decide(ask, present, false).await,
+                Ok(Told::Failed(error)) => Err(error),
+                Err(_) => Err(Error::Interrupted { reason: "the task that asked came to an end".to_owned() }),
+            },
+        }
+    }
+
+    fn member(&self, ask: Ask<'_>, present: &Present) -> Member {
+        let part = |scope: &Scope| {
+            let group = ask.plan.group(*scope)?;
+            Some(Part {
+                key: self.keys.state(ask.plan, *scope, ask.subjects),
+                packed: Arc::clone(&group.packed),
+                amounts: group.amounts,
+                rules: group.rules.len(),
+            })
+        };
+        let parts = present.iter().filter_map(part).collect();
+        Member { requests: ask.requests, keep: millis(ask.ttl), parts }
+    }
+
+    async fn decide_together(&self, mut batch: Batch) -> Result<Answers, Failure> {
+        let args = batch.arguments(self.time());
+        let keys = batch.keys(self.keys.deadlines());
+        let bytes = match self.redis.eval(&self.scripts.batch, &keys, &args).await {
+            Ok(Value::Bytes(bytes)) => bytes,
+            Ok(_) => return Err(Failure::Store(wire::nonsense())),
+            Err(RedisError::Protocol { .. } | RedisError::TooLarge { .. }) => return Err(Failure::Question),
+            Err(error) => return Err(Failure::Store(translated(&error))),
+        };
+        batch.answers(bytes).map_err(Failure::Store)
     }
 
     async fn seed(&self, ask: Ask<'_>, scope: Scope) -> Result<(), Error> {
@@ -136,13 +190,14 @@ impl RedisStore {
         let mut args = vec![
             self.time().to_string().into_bytes(),
             millis(ask.ttl).to_string().into_bytes(),
+            group.amounts.to_string().into_bytes(),
             group.packed.to_vec(),
         ];
         let subject = ask.subjects.of(scope).unwrap_or_default();
         let spent = spent(&**ledger, scope, subject, group).await?;
         args.extend(spent.into_iter().map(|micros| micros.to_string().into_bytes()));
         let state = self.keys.state(ask.plan, scope, ask.subjects);
-        self.call(&self.scripts.seed, &[state, self.keys.deadlines()], &args).await.map(drop)
+        self.call(&self.scripts.seed, &[self.keys.deadlines(), state], &args).await.map(drop)
     }
 
     async fn conclude(&self, id: ReservationId, actual: &str) -> Result<Settled, Error> {
@@ -159,15 +214,18 @@ impl RedisStore {
     }
 
     async fn call(&self, script: &Script, keys: &[String], args: &[Vec<u8>]) -> Result<Value, Error> {
-        self.redis.eval(script, keys, args).await.map_err(|error| {
-            let reason = error.to_string();
-            if error.is_outcome_unknown() {
-                Error::Interrupted { reason }
-            } else {
-                Error::Unavailable { reason }
-            }
-        })
+        self.redis.eval(script, keys, args).await.map_err(|error| translated(&error))
     }
+}
+
+fn translated(error: &RedisError) -> Error {
+    let reason = error.to_string();
+    if error.is_outcome_unknown() { Error::Interrupted { reason } } else { Error::Unavailable { reason } }
+}
+
+/// Whether it asks for requests and nothing else.
+fn is_plain(ask: &Ask<'_>) -> bool {
+    ask.cost_micros == 0 && ask.reservation.is_none()
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -177,10 +235,15 @@ fn millis(duration: Duration) -> u64 {
 #[async_trait]
 impl Store for RedisStore {
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
-        let mut answer = self.decide(ask, false).await;
+        let present = Present::new(ask.plan, ask.subjects);
+        let mut answer = if is_plain(&ask) && !present.is_empty() {
+            self.pass(ask, &present).await
+        } else {
+            self.decide(ask, &present, false).await
+        };
         if ask.reservation.is_some() && matches!(answer, Err(Error::Interrupted { .. })) {
             // The id makes the repetition harmless, and money is worth a second question.
-            answer = self.decide(ask, false).await;
+            answer = self.decide(ask, &present, false).await;
         }
         match answer? {
             Answer::Decided(verdict) => Ok(verdict),
@@ -188,7 +251,7 @@ impl Store for RedisStore {
                 for scope in scopes {
                     self.seed(ask, scope).await?;
                 }
-                match self.decide(ask, false).await? {
+                match self.decide(ask, &present, false).await? {
                     Answer::Decided(verdict) => Ok(verdict),
                     // Flushed again in between.
                     Answer::Seed(_) => Err(Error::Rebuilding),
@@ -206,7 +269,8 @@ impl Store for RedisStore {
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
-        match self.decide(Ask::new(plan, subjects), true).await? {
+        let ask = Ask::new(plan, subjects);
+        match self.decide(ask, &Present::new(plan, subjects), true).await? {
             Answer::Decided(Verdict::Admitted(report)) => Ok(report),
             _ => Err(wire::nonsense()),
         }

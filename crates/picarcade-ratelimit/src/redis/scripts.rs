@@ -2,10 +2,11 @@
 
 use picarcade_redis::Script;
 
-/// The three scripts of the store.
+/// The scripts of the store.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) acquire: Script,
+    pub(super) batch: Script,
     pub(super) settle: Script,
     pub(super) seed: Script,
 }
@@ -20,6 +21,10 @@ impl Scripts {
                     include_str!("lua/counters.lua"),
                     include_str!("lua/acquire.lua")
                 ),
+            ),
+            batch: Script::new(
+                "ratelimit.batch",
+                concat!("local now, keep\n", include_str!("lua/counters.lua"), include_str!("lua/batch.lua")),
             ),
             settle: Script::new(
                 "ratelimit.settle",

@@ -1,11 +1,14 @@
 //! What goes to the scripts and what comes back, in bytes.
 //!
 //! Descriptors are MessagePack arrays of whole numbers, which Redis unpacks in one call; answers are doubles, which one
-//! call packs. Every number on the way is below 2^53 and so the same on both sides. An answer of another length than the
-//! question implies is an error, never a guess.
+//! call packs, or states as they are kept. Every number on the way is below 2^53 and so the same on both sides. An answer of
+//! another length than the question implies is an error, never a guess. Arguments are short, because Redis hashes every
+//! byte that it hands to a script.
 
+use std::ops::Deref;
 use std::time::Duration;
 
+use super::state;
 use crate::counter::Reading;
 use crate::plan::Rule;
 use crate::window::Shape;
@@ -14,12 +17,22 @@ use crate::{Denial, Error, Outcome, Plan, Report, Scope, Settled, Status, Subjec
 /// The descriptor of one scope's rules; see `lua/counters.lua`.
 pub(crate) fn descriptor(rules: &[Rule]) -> Vec<u8> {
     let life = rules.iter().map(|rule| life(rule).as_millis() as u64 + 1).max().unwrap_or(1);
-    let mut packed = Vec::with_capacity(4 + 9 * (2 + 6 * rules.len()));
-    packed.push(0xdc);
-    packed.extend_from_slice(&(2 + 6 * rules.len() as u16).to_be_bytes());
-    let mut put = |number: u64| {
-        packed.push(0xcf);
-        packed.extend_from_slice(&number.to_be_bytes());
+    let mut packed = vec![0xdc];
+    packed.extend_from_slice(&(1 + 6 * rules.len() as u16).to_be_bytes());
+    let mut put = |number: u64| match number {
+        ..=0x7f => packed.push(number as u8),
+        0x80..=0xffff => {
+            packed.push(0xcd);
+            packed.extend_from_slice(&(number as u16).to_be_bytes());
+        }
+        0x1_0000..=0xffff_ffff => {
+            packed.push(0xce);
+            packed.extend_from_slice(&(number as u32).to_be_bytes());
+        }
+        _ => {
+            packed.push(0xcf);
+            packed.extend_from_slice(&number.to_be_bytes());
+        }
     };
     put(life);
     for rule in rules {
@@ -33,7 +46,6 @@ pub(crate) fn descriptor(rules: &[Rule]) -> Vec<u8> {
             put(number);
         }
     }
-    put(amounts(rules));
     packed
 }
 
@@ -53,48 +65,6 @@ fn life(rule: &Rule) -> Duration {
     }
 }
 
-/// The numbers before a state's counters; see `lua/fast.lua`.
-const HEAD: usize = 4;
-/// And whether it was seeded, before six for each rule.
-const FIRST: usize = HEAD + 1;
-
-/// Reads an answer of `lua/fast.lua`: the states as they were before `requests` were admitted.
-fn passed(numbers: &[f64], plan: &Plan, present: &[Scope], requests: u64) -> Result<Answer, Error> {
-    let (&[_, now], mut states) = numbers.split_at_checked(2).ok_or_else(nonsense)? else {
-        return Err(nonsense());
-    };
-    let now = now as u64;
-    let mut statuses = Vec::with_capacity(plan.limits().len());
-    for scope in present {
-        let Some(group) = plan.group(*scope) else { return Err(nonsense()) };
-        let (state, others) = states.split_at_checked(FIRST + 6 * group.rules.len()).ok_or_else(nonsense)?;
-        states = others;
-        let sum = state.get(HEAD - 1).copied().unwrap_or_default() as u64 + requests;
-        let first = statuses.len();
-        statuses.extend_from_slice(&group.blank);
-        let counters = state.get(FIRST..).unwrap_or_default().chunks_exact(6);
-        for ((rule, counter), status) in group.rules.iter().zip(counters).zip(statuses.iter_mut().skip(first))
-        {
-            let (&[start, _, total, reserved, _, last], Shape::Buckets(buckets)) = (counter, rule.shape)
-            else {
-                return Err(nonsense());
-            };
-            let (added, last) = if rule.unit == Unit::Requests && sum > 0 { (sum, start) } else { (0, last) };
-            let used = total as u64 + added;
-            status.fill(Reading {
-                used,
-                reserved: (reserved as u64).min(used),
-                remaining: rule.limit.saturating_sub(used),
-                reset: if used > 0 { buckets.end(last as u64).saturating_sub(now) } else { 0 },
-            });
-        }
-    }
-    if !states.is_empty() {
-        return Err(nonsense());
-    }
-    Ok(Answer::Decided(Verdict::Admitted(Report::new(statuses, false))))
-}
-
 /// What the acquire script answered.
 #[derive(Debug)]
 pub(super) enum Answer {
@@ -103,8 +73,33 @@ pub(super) enum Answer {
     Seed(Vec<Scope>),
 }
 
+/// The status of an answer of `lua/fast.lua`.
+const PASSED: f64 = 4.0;
+
+/// Reads an answer of `lua/fast.lua`: the states as they were before `requests` were admitted.
+fn passed(
+    now: u64,
+    mut states: &[u8],
+    plan: &Plan,
+    present: &[Scope],
+    requests: u64,
+) -> Result<Answer, Error> {
+    let mut next = |scope: &Scope| {
+        let (state, others) = states.split_at_checked(state::length(plan.of(*scope).len()))?;
+        states = others;
+        Some((state, state::passed(state)? + requests))
+    };
+    let report = state::report(plan, present, now, present.iter().map_while(&mut next))?;
+    if states.is_empty() { Ok(Answer::Decided(Verdict::Admitted(report))) } else { Err(nonsense()) }
+}
+
 /// Reads the answer of the acquire script; `present` are the scopes that were asked, in order.
 pub(super) fn answer(bytes: &[u8], plan: &Plan, present: &[Scope], requests: u64) -> Result<Answer, Error> {
+    if let Some((head, states)) = bytes.split_at_checked(16)
+        && double(head) == PASSED
+    {
+        return passed(double(head.get(8..).unwrap_or_default()) as u64, states, plan, present, requests);
+    }
     let numbers = numbers(bytes)?;
     match numbers.first().map(|status| *status as u64) {
         Some(2) => {
@@ -113,7 +108,6 @@ pub(super) fn answer(bytes: &[u8], plan: &Plan, present: &[Scope], requests: u64
             return Ok(Answer::Seed(missing.map(|(_, scope)| *scope).collect()));
         }
         Some(3) => return Err(Error::TooManyReservations),
-        Some(4) => return passed(&numbers, plan, present, requests),
         Some(0 | 1) => {}
         _ => return Err(nonsense()),
     }
@@ -165,18 +159,49 @@ pub(super) fn settled(bytes: &[u8]) -> Result<Settled, Error> {
 }
 
 /// The scopes that have both rules and a subject, in order.
-pub(super) fn present(plan: &Plan, subjects: &Subjects<'_>) -> Vec<Scope> {
-    let applies = |scope: &Scope| !plan.of(*scope).is_empty() && subjects.of(*scope).is_some();
-    Scope::ALL.into_iter().filter(applies).collect()
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Present {
+    scopes: [Scope; 4],
+    count: usize,
 }
 
-/// Whole numbers as scripts take them.
-pub(super) fn doubles(numbers: &[u64]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8 * numbers.len());
-    for number in numbers {
-        bytes.extend_from_slice(&(*number as f64).to_le_bytes());
+impl Present {
+    pub(super) fn new(plan: &Plan, subjects: &Subjects<'_>) -> Self {
+        let mut present = Self { scopes: Scope::ALL, count: 0 };
+        for scope in Scope::ALL {
+            if !plan.of(scope).is_empty()
+                && subjects.of(scope).is_some()
+                && let Some(place) = present.scopes.get_mut(present.count)
+            {
+                *place = scope;
+                present.count += 1;
+            }
+        }
+        present
     }
-    bytes
+}
+
+impl Deref for Present {
+    type Target = [Scope];
+
+    fn deref(&self) -> &[Scope] {
+        self.scopes.get(..self.count).unwrap_or_default()
+    }
+}
+
+/// A whole number as a double.
+pub(super) fn put_double(bytes: &mut Vec<u8>, number: u64) {
+    bytes.extend_from_slice(&(number as f64).to_le_bytes());
+}
+
+/// A whole number in the lowest `width` of its eight bytes.
+pub(super) fn put(bytes: &mut Vec<u8>, number: u64, width: usize) {
+    bytes.extend(number.to_le_bytes().iter().take(width));
+}
+
+/// The double that `bytes` begin with.
+pub(super) fn double(bytes: &[u8]) -> f64 {
+    bytes.first_chunk::<8>().map_or(f64::NAN, |eight| f64::from_le_bytes(*eight))
 }
 
 fn numbers(bytes: &[u8]) -> Result<Vec<f64>, Error> {

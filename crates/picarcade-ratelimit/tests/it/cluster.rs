@@ -68,6 +68,11 @@ async fn decisions_are_exact_and_never_cross_slots() {
     }
     let admitted = tasks.join_all().await.into_iter().filter(|admitted| *admitted).count();
     assert_eq!(admitted, 100);
+    let mut questions = 0;
+    for node in cluster.nodes() {
+        questions += node.calls("evalsha").await.unwrap();
+    }
+    assert!(questions < 100, "{questions} questions for 400 requests: they did not go together");
     let id = limiters[0].acquire(&ada(), 0, 700).await.unwrap().admitted().unwrap().reservation.detach();
     assert!(!spends(&limiters[1], &ada(), 301).await);
     assert_eq!(limiters[1].settle(&id, 200).await.unwrap().outcome, Outcome::Settled);

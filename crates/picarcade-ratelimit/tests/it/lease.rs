@@ -1,67 +1,27 @@
 //! Leases: what instances debit in advance never passes the limit, and little of it is stranded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use picarcade_ratelimit::{
-    Ask, Error, Leases, Limit, Limiter, MemoryStore, Plan, Report, ReservationId, Scope, Settled, Store,
-    Subjects, Verdict, Window,
-};
+use picarcade_ratelimit::{Leases, Limit, Limiter, Scope, Subjects, Window};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use crate::remote::Remote;
 use crate::setup::{ada, passes, secs, sliding, used};
-
-/// Counts what a store is asked.
-#[derive(Debug)]
-struct Counted {
-    store: MemoryStore,
-    acquired: AtomicU64,
-}
-
-impl Counted {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { store: MemoryStore::new(100_000, 100_000), acquired: AtomicU64::new(0) })
-    }
-}
-
-#[async_trait::async_trait]
-impl Store for Counted {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
-        self.acquired.fetch_add(1, Ordering::Relaxed);
-        // As a network would: others come in between the question and the answer.
-        tokio::task::yield_now().await;
-        let answer = self.store.acquire(ask).await;
-        tokio::task::yield_now().await;
-        answer
-    }
-
-    async fn settle(&self, plan: &Plan, id: ReservationId, actual: u64) -> Result<Settled, Error> {
-        self.store.settle(plan, id, actual).await
-    }
-
-    async fn release(&self, plan: &Plan, id: ReservationId) -> Result<Settled, Error> {
-        self.store.release(plan, id).await
-    }
-
-    async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
-        self.store.usage(plan, subjects).await
-    }
-}
 
 fn global(limit: u64, window: Window) -> Limit {
     Limit::requests(Scope::Global, limit, window).named("all")
 }
 
-fn instance(store: &Arc<Counted>, limits: impl IntoIterator<Item = Limit>, leases: Leases) -> Limiter {
-    let store: Arc<dyn Store> = Arc::<Counted>::clone(store);
-    Limiter::builder().limits(limits).store(store).expected_instances(4).leases(leases).build().unwrap()
+fn instance(store: &Arc<Remote>, limits: impl IntoIterator<Item = Limit>, leases: Leases) -> Limiter {
+    let builder = Limiter::builder().limits(limits).store(store.store());
+    builder.expected_instances(4).leases(leases).build().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
 async fn four_instances_admit_exactly_the_limit_in_the_end() {
-    let store = Counted::new();
+    let store = Remote::new();
     let limiters =
         [0; 4].map(|_| instance(&store, [global(1000, Window::UtcDay)], Leases::of(["all"]).largest(50)));
     let mut tasks = tokio::task::JoinSet::new();
@@ -85,12 +45,12 @@ async fn four_instances_admit_exactly_the_limit_in_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_decisions_ask_the_store_a_few_times() {
-    let store = Counted::new();
+    let store = Remote::new();
     let limiter = instance(&store, [global(1_000_000, sliding(3600))], Leases::of(["all"]).largest(1000));
     for _ in 0..10_000 {
         assert!(passes(&limiter, &ada(), 1).await);
     }
-    let asked = store.acquired.load(Ordering::Relaxed);
+    let asked = store.asked();
     assert!(asked <= 30, "{asked}");
     let held = used(&limiter, &ada(), "all").await.0;
     assert!((10_000..=11_000).contains(&held), "{held}: more than one chunk is out");
@@ -98,7 +58,7 @@ async fn ten_thousand_decisions_ask_the_store_a_few_times() {
 
 #[tokio::test(start_paused = true)]
 async fn a_denial_elsewhere_puts_back_what_was_taken() {
-    let store = Counted::new();
+    let store = Remote::new();
     let limits = [global(100, Window::UtcDay), Limit::requests(Scope::User, 3, Window::UtcDay)];
     let limiter = instance(&store, limits, Leases::of(["all"]));
     for _ in 0..3 {
@@ -119,7 +79,7 @@ async fn a_denial_elsewhere_puts_back_what_was_taken() {
 
 #[tokio::test(start_paused = true)]
 async fn a_killed_holder_strands_its_chunk_and_no_more() {
-    let store = Counted::new();
+    let store = Remote::new();
     let limit = || [global(100, sliding(60))];
     let killed = instance(&store, limit(), Leases::of(["all"]).largest(8));
     for _ in 0..20 {
@@ -143,8 +103,13 @@ async fn a_killed_holder_strands_its_chunk_and_no_more() {
 #[tokio::test]
 async fn what_cannot_be_leased_is_named() {
     let build = |limit: Limit, leases| {
-        let store: Arc<dyn Store> = Counted::new();
-        Limiter::builder().limit(limit).store(store).leases(leases).build().unwrap_err().to_string()
+        Limiter::builder()
+            .limit(limit)
+            .store(Remote::new().store())
+            .leases(leases)
+            .build()
+            .unwrap_err()
+            .to_string()
     };
     let smooth = Window::Smooth { period: secs(60), burst: 3 };
     assert_eq!(build(global(9, Window::UtcDay), Leases::of(["x"])), "limit x: lease is of no limit");
@@ -163,7 +128,7 @@ proptest! {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async move {
-            let store = Counted::new();
+            let store = Remote::new();
             let limiters = [0; 3].map(|_| instance(&store, [global(20, sliding(6))], Leases::of(["all"]).largest(6)));
             let mut log: Vec<(Instant, u64)> = Vec::new();
             for (pause, index, amount) in steps {

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[cfg(feature = "redis")]
+mod batch;
+#[cfg(feature = "redis")]
 mod cluster;
 mod conformance;
 mod gate;
@@ -11,6 +13,7 @@ mod memory;
 mod oracle;
 #[cfg(feature = "redis")]
 mod redis;
+mod remote;
 mod setup;
 mod sharded;
 #[cfg(feature = "tower")]

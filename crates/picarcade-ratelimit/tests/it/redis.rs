@@ -18,16 +18,16 @@ use crate::setup::{Book, Setup, TTL, ada, contract, passes, secs, sliding, spend
 
 static SERVER: OnceCell<RedisServer> = OnceCell::const_new();
 
-async fn server() -> &'static RedisServer {
+pub async fn server() -> &'static RedisServer {
     SERVER.get_or_init(|| async { RedisServer::start().await.unwrap() }).await
 }
 
 /// Patient, so that a loaded machine is not taken for a lost server.
-async fn connect(url: &str, prefix: &str) -> RedisHandle {
+pub async fn connect(url: &str, prefix: &str) -> RedisHandle {
     connect_within(url, prefix, secs(30)).await
 }
 
-async fn connect_within(url: &str, prefix: &str, command_timeout: Duration) -> RedisHandle {
+pub async fn connect_within(url: &str, prefix: &str, command_timeout: Duration) -> RedisHandle {
     let config = Config {
         prefix: prefix.to_owned(),
         command_timeout,
@@ -40,7 +40,7 @@ async fn connect_within(url: &str, prefix: &str, command_timeout: Duration) -> R
 }
 
 /// A prefix that no other test has.
-fn prefix() -> String {
+pub fn prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("test-{}:", NEXT.fetch_add(1, Ordering::Relaxed))
 }
@@ -76,7 +76,7 @@ async fn alone_within(limits: impl IntoIterator<Item = Limit>, timeout: Duration
 }
 
 /// Waits until `limiter` decides in `mode`, by the requests of one who has no part in the test.
-async fn until(limiter: &Limiter, mode: Mode) {
+pub async fn until(limiter: &Limiter, mode: Mode) {
     let reached = async {
         while limiter.mode() != mode {
             let _ = limiter.acquire(&Subjects::default().user("probe"), 1, 0).await.unwrap();

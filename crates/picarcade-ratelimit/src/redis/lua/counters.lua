@@ -8,11 +8,13 @@
 --   kind 0, buckets: width, span, 0
 --   kind 1, leaky:   unit, rate, burst
 -- and last a number made of all limits.
--- A scope's state is doubles: the four of fast.lua, whether it was seeded, then six for each rule:
---   kind 0: start of the newest bucket, its amount, total, reserved, number of past buckets, start of the last charge
---   kind 1: time, level, 0, 0, 0, 0
--- so that both begin rule r at 6r-5. Past buckets are pairs (start, amount) of doubles, oldest first, in a hash beside it (the
--- same key with :p, in the same slot): they are read and written only when time enters a new bucket.
+-- A scope's state is the four numbers of fast.lua, the time to which its rules were moved, and a byte: whether it was seeded.
+-- Then for each rule three numbers of seven bytes and two bytes:
+--   kind 0: amount of the newest bucket, total, reserved, number of past buckets, how many buckets ago the last charge was
+--   kind 1: level, 0, 0, 0, 0
+-- Opened (`t`), it is whether it was seeded, then for each rule, from 6r-5 + 1: start of the newest bucket (the time), the four,
+-- start of the last charge. Past buckets are pairs (start, amount) of doubles, oldest first, in a hash beside it (the same key
+-- with :p, in the same slot): they are read and written only when time enters a new bucket.
 local earliest
 
 local function clock(given)
@@ -23,28 +25,55 @@ local function clock(given)
   end
 end
 
+-- Descriptors, each with the number made of its limits behind it.
+local function described(descs, amounts)
+  for i, desc in ipairs(descs) do desc[#desc + 1] = amounts[i] end
+  return descs
+end
+
+-- What was admitted in passing belongs to the newest buckets.
+local function pass(s, sum)
+  local d, t = s.desc, s.t
+  for r = 1, sum > 0 and s.n or 0 do
+    local o = 6 * r - 5
+    if d[o + 1] == 1 then
+      t[o + 2] = t[o + 2] + sum
+      t[o + 3] = t[o + 3] + sum
+      t[o + 6] = t[o + 1]
+    end
+  end
+end
+
 local function open(hot, desc, raw)
   local n = (#desc - 2) / 6
-  local t
-  if raw and #raw == 8 * (6 * n + 5) then
-    t = { struct.unpack('<' .. string.rep('d', 6 * n + 1), raw, 33) }
-    -- Behind the numbers it answers where it stopped reading.
-    t[#t] = nil
-    -- What was admitted in passing belongs to the newest buckets.
-    local sum = struct.unpack('<d', raw, 25)
-    for r = 1, sum > 0 and n or 0 do
-      local o = 6 * r - 5
-      if desc[o + 1] == 1 then
-        t[o + 2] = t[o + 2] + sum
-        t[o + 3] = t[o + 3] + sum
-        t[o + 6] = t[o + 1]
-      end
-    end
-  else
-    t = {}
-    for i = 1, 6 * n + 1 do t[i] = 0 end
+  local s = { hot = hot, desc = desc, n = n, at = 0, t = { 0 }, rings = {}, dirty = {} }
+  local t = s.t
+  if not raw or #raw ~= 36 + 23 * n then
+    for i = 2, 6 * n + 1 do t[i] = 0 end
+    return s
   end
-  return { hot = hot, desc = desc, n = n, t = t, rings = {}, dirty = {} }
+  local v = { struct.unpack('<I7I7I7I7I7B' .. string.rep('I7I7I7BB', n), raw) }
+  s.at, t[1] = v[5], v[6]
+  -- To be written when anything passes, so that the next can pass by fast.lua.
+  s.stale = now >= v[1] or v[2] ~= desc[#desc]
+  for r = 1, n do
+    local o, i = 6 * r - 5, 5 * r + 1
+    local leaky, width = desc[o + 3] == 1, desc[o + 4]
+    local start = leaky and s.at or s.at - s.at % width
+    t[o + 1] = start
+    for j = 1, 4 do t[o + 1 + j] = v[i + j] end
+    t[o + 6] = leaky and 0 or start - v[i + 5] * width
+  end
+  pass(s, v[4])
+  return s
+end
+
+-- Whether any of it is reserved.
+local function reserves(s)
+  for r = 1, s.n do
+    if s.t[6 * r - 1] > 0 then return true end
+  end
+  return false
 end
 
 -- Until when requests may pass by fast.lua, and how many: while no bucket ends and no reservation expires. A leaking level never stands
@@ -72,15 +101,15 @@ local function ring(s, r)
   if not s.rings[r] then
     local o, past = 6 * r - 5, false
     if s.t[o + 5] > 0 then
-      past = redis.call('HGET', s.hot .. ':p', r)
-      if not past then s.t[o + 3] = s.t[o + 2] end
+      past = redis.pcall('HGET', s.hot .. ':p', r)
+      if type(past) ~= 'string' then past, s.t[o + 3] = false, s.t[o + 2] end
     end
     s.rings[r] = past or ''
   end
   return s.rings[r]
 end
 
-local function advance(s, r)
+local function advance_rule(s, r)
   local d, t, o = s.desc, s.t, 6 * r - 5
   if d[o + 3] == 1 then
     if now > t[o + 1] then
@@ -108,6 +137,12 @@ local function advance(s, r)
   end
   t[o + 1] = start
   t[o + 2] = 0
+end
+
+-- Moves a state to the present: all of its rules, because it remembers one time for them all.
+local function advance(s)
+  for r = 1, s.n do advance_rule(s, r) end
+  s.at = math.max(s.at, now)
 end
 
 -- 0 when the amount fits, -1 when it never will, else the microseconds until it does.
@@ -183,21 +218,84 @@ local function reading(s, r)
   return t[o + 3], math.min(t[o + 4], t[o + 3]), reset
 end
 
-local function save(s, deadlines)
-  local life = s.desc[1] + keep
-  local till, room = passing(s, deadlines)
-  local doubles = '<' .. string.rep('d', #s.t + 4)
-  redis.call('SET', s.hot, struct.pack(doubles, till, s.desc[#s.desc], room, 0, unpack(s.t)), 'PX', life)
-  local turned = false
-  for r in pairs(s.dirty) do
-    turned = true
-    if s.rings[r] == '' then
-      redis.call('HDEL', s.hot .. ':p', r)
-    else
-      redis.call('HSET', s.hot .. ':p', r, s.rings[r])
+-- Moves all to the present; answers 1 if any limit has no room, and for each what its refusal is.
+local function weigh(scopes, ask)
+  local status, refusals = 0, {}
+  for _, s in ipairs(scopes) do
+    advance(s)
+    for r = 1, s.n do
+      local wait = refusal(s, r, ask[s.desc[6 * r - 4]])
+      if wait ~= 0 then status = 1 end
+      refusals[#refusals + 1] = wait
     end
   end
-  if turned then redis.call('PEXPIRE', s.hot .. ':p', life) end
+  return status, refusals
+end
+
+-- Charges a scope, and reserves what is of the unit `held`. Answers whether it has to be written, and where the reserved went.
+local function take(s, ask, held)
+  local touched, starts = s.stale and ask[1] > 0, {}
+  for r = 1, s.n do
+    local unit = s.desc[6 * r - 4]
+    if ask[unit] > 0 then
+      touched = true
+      charge(s, r, ask[unit], unit == held and ask[unit] or 0)
+      if unit == held then starts[#starts + 1] = s.t[6 * r - 4] end
+    end
+  end
+  return touched, starts
+end
+
+local function readings(scopes, refusals)
+  local answer, rule = {}, 0
+  for _, s in ipairs(scopes) do
+    for r = 1, s.n do
+      rule = rule + 1
+      local used, reserved, reset = reading(s, r)
+      answer[#answer + 1] = used
+      answer[#answer + 1] = reserved
+      answer[#answer + 1] = reset
+      answer[#answer + 1] = refusals[rule]
+    end
+  end
+  return struct.pack('<' .. string.rep('d', #answer), unpack(answer))
+end
+
+-- A state as it is written.
+local function picture(s, till, room)
+  local d, t = s.desc, s.t
+  local v = { till, d[#d], room, 0, s.at, t[1] }
+  for r = 1, s.n do
+    local o, ago = 6 * r - 5, 0
+    if d[o + 3] == 0 then ago = math.min(255, (t[o + 1] - t[o + 6]) / d[o + 4]) end
+    v[#v + 1] = t[o + 2]
+    v[#v + 1] = math.max(0, t[o + 3])
+    v[#v + 1] = t[o + 4]
+    v[#v + 1] = t[o + 5]
+    v[#v + 1] = ago
+  end
+  return struct.pack('<I7I7I7I7I7B' .. string.rep('I7I7I7BB', s.n), unpack(v))
+end
+
+-- What is at a key and is no hash is none of ours: it may not fail those who are written after it.
+local function keep_ring(key, r, ring)
+  local done
+  if ring == '' then done = redis.pcall('HDEL', key, r) else done = redis.pcall('HSET', key, r, ring) end
+  if type(done) == 'table' then
+    redis.call('DEL', key)
+    if ring ~= '' then redis.call('HSET', key, r, ring) end
+  end
+end
+
+local function write(s, image)
+  local life = s.desc[1] + keep
+  redis.call('SET', s.hot, image, 'PX', life)
+  for r in pairs(s.dirty) do keep_ring(s.hot .. ':p', r, s.rings[r]) end
+  if next(s.dirty) then redis.call('PEXPIRE', s.hot .. ':p', life) end
+end
+
+local function save(s, deadlines)
+  write(s, picture(s, passing(s, deadlines)))
 end
 
 -- Reservations. A record is {estimate, deadline, forgotten at, outcome, charged, parts, unit}; outcome 0 is open, and a
@@ -206,10 +304,10 @@ end
 local function each_held(part, unit, deadlines, visit)
   local s = open(part[1], part[2], redis.call('GET', part[1]))
   local held = 0
+  advance(s)
   for r = 1, s.n do
     if s.desc[6 * r - 4] == unit then
       held = held + 1
-      advance(s, r)
       visit(s, r, part[3][held])
     end
   end

@@ -1,0 +1,80 @@
+//! A store behind a network that the test holds in its hand: it counts what it is asked, answers when it may, and can be away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use picarcade_ratelimit::{
+    Ask, Error, MemoryStore, Plan, Report, ReservationId, Settled, Store, Subjects, Verdict,
+};
+use tokio::sync::watch;
+
+/// Decides at once and answers when its gate is open: one for what is reserved or leased, one for the rest.
+#[derive(Debug)]
+pub struct Remote {
+    store: MemoryStore,
+    pub reserved: watch::Sender<bool>,
+    pub rest: watch::Sender<bool>,
+    pub away: AtomicBool,
+    asked: AtomicU64,
+    debited: AtomicU64,
+}
+
+impl Remote {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            store: MemoryStore::new(100_000, 100_000),
+            reserved: watch::Sender::new(true),
+            rest: watch::Sender::new(true),
+            away: AtomicBool::new(false),
+            asked: AtomicU64::new(0),
+            debited: AtomicU64::new(0),
+        })
+    }
+
+    pub fn store(self: &Arc<Self>) -> Arc<dyn Store> {
+        Arc::<Self>::clone(self)
+    }
+
+    /// How often it was asked to decide.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// How many requests were admitted under a reservation.
+    pub fn debited(&self) -> u64 {
+        self.debited.load(Ordering::Relaxed)
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Remote {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        // As with a network, others come in between the question and the answer.
+        tokio::task::yield_now().await;
+        let answer = if self.away.load(Ordering::Relaxed) {
+            Err(Error::Unavailable { reason: "away".to_owned() })
+        } else {
+            self.store.acquire(ask).await
+        };
+        tokio::task::yield_now().await;
+        let gate = if ask.reservation.is_some() { &self.reserved } else { &self.rest };
+        gate.subscribe().wait_for(|open| *open).await.unwrap();
+        if ask.reservation.is_some() && matches!(answer, Ok(Verdict::Admitted(_))) {
+            self.debited.fetch_add(ask.requests, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    async fn settle(&self, plan: &Plan, id: ReservationId, actual: u64) -> Result<Settled, Error> {
+        self.store.settle(plan, id, actual).await
+    }
+
+    async fn release(&self, plan: &Plan, id: ReservationId) -> Result<Settled, Error> {
+        self.store.release(plan, id).await
+    }
+
+    async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
+        self.store.usage(plan, subjects).await
+    }
+}

@@ -76,6 +76,7 @@ enum Load {
 
 /// Those who go together, in the order in which they came.
 type Passengers = VecDeque<Waiting>;
+type Callers = Vec<oneshot::Sender<Told>>;
 
 impl Queue {
     /// Who goes now of those who wait, and as what. What leaves must land.
@@ -131,8 +132,8 @@ impl Gathering {
         Ok(Entry::Later(hears))
     }
 
-    /// One question for those who still want to know. Whoever does not go with the others waits on, before all who came later.
-    fn board(&self, mut passengers: Passengers, patience: Duration) -> (Batch, Vec<oneshot::Sender<Told>>) {
+    /// One question for those who still want to know, and those who do not go with the others.
+    fn board(mut passengers: Passengers, patience: Duration) -> (Batch, Callers, Passengers) {
         let (mut batch, mut callers) = (Batch::default(), Vec::with_capacity(MOST));
         while let Some(Waiting { member, since, told }) = passengers.pop_front() {
             if told.is_closed() {
@@ -146,13 +147,19 @@ impl Gathering {
                 Ok(()) => callers.push(told),
                 Err(member) => {
                     passengers.push_front(Waiting { member, since, told });
-                    let mut queue = self.queue.lock();
-                    passengers.append(&mut queue.waiting);
-                    queue.waiting = std::mem::take(&mut passengers);
+                    break;
                 }
             }
         }
-        (batch, callers)
+        (batch, callers, passengers)
+    }
+
+    /// Lets those who were left behind wait on, before all who came later; answers who goes now.
+    fn wait_on(&self, mut behind: Passengers) -> Option<(Load, Passengers)> {
+        let mut queue = self.queue.lock();
+        behind.append(&mut queue.waiting);
+        queue.waiting = behind;
+        queue.leave()
     }
 
     /// After a silence, tells all who have not been sent that the store does not answer.
@@ -218,7 +225,12 @@ impl Flight {
         let patience = self.store.redis.command_timeout();
         while let Some(load) = self.load {
             let passengers = std::mem::take(&mut self.passengers);
-            let (batch, callers) = self.store.gathering.board(passengers, patience);
+            let (batch, callers, behind) = Gathering::board(passengers, patience);
+            if !behind.is_empty()
+                && let Some((load, passengers)) = self.store.gathering.wait_on(behind)
+            {
+                Self::start(&self.store, load, passengers);
+            }
             if !callers.is_empty() {
                 self.ask(batch, callers).await;
                 // Who was answered may ask again at once: they go together, and not one of them first.
@@ -233,7 +245,7 @@ impl Flight {
         }
     }
 
-    async fn ask(&self, batch: Batch, callers: Vec<oneshot::Sender<Told>>) {
+    async fn ask(&self, batch: Batch, callers: Callers) {
         let tell = |told: &dyn Fn(usize) -> Told| {
             for (index, caller) in callers.into_iter().enumerate() {
                 // Whoever left does not want to know; what was charged for it stays charged.

@@ -444,6 +444,27 @@ fn a_runtime_that_ends_leaves_nobody_of_another_waiting() {
 }
 
 #[tokio::test]
+async fn a_crowd_of_strangers_is_decided_in_smaller_batches() {
+    let server = RedisServer::start().await.unwrap();
+    let redis = connect(&server.url(), "own:").await;
+    let limits = [hourly(1)[0].clone(), Limit::requests(Scope::Global, 250, sliding(3600))];
+    let limiter = Limiter::builder().limits(limits).store(Arc::new(RedisStore::new(redis))).build().unwrap();
+    let callers = (0..300).map(|index| {
+        let limiter = limiter.clone();
+        tokio::spawn(async move {
+            let decision = limiter.acquire(&Subjects::default().user(index.to_string()), 1, 0).await.unwrap();
+            Heard { passed: decision.is_admitted(), local: decision.report().local }
+        })
+    });
+    let heard = hear(callers.collect()).await;
+    assert!(heard.iter().all(|heard| !heard.local));
+    assert_eq!(heard.iter().filter(|heard| heard.passed).count(), 250);
+    // 19 users and everything are 20 states.
+    let questions = server.calls("evalsha").await.unwrap() + server.calls("eval").await.unwrap();
+    assert!((300 / 19..60).contains(&questions), "{questions}");
+}
+
+#[tokio::test]
 async fn limiters_that_differ_over_one_count_do_not_go_together() {
     let redis = connect(&server().await.url(), &prefix()).await;
     let setup = Setup::new(|clock| Arc::new(RedisStore::new(redis).with_clock(clock)));

@@ -76,6 +76,10 @@ impl FlowRequest {
             }
         };
         check_id("/user_id", Some(&caller.user), &mut problems);
+        if self.user_id.as_deref() != Some(&*caller.user) {
+            // Somebody else may have been named by other means: what is wrong is wrong all the same.
+            check_id("/user_id", self.user_id.as_deref(), &mut problems);
+        }
         check_id("/session_id", self.session_id.as_deref(), &mut problems);
         check_media(&self.context, &mut problems);
         match prompt {

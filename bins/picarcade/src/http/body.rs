@@ -15,6 +15,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::http::identity::is_usable;
 use crate::http::problem::Problem;
 
 /// The largest body of one request, in bytes.
@@ -186,7 +187,12 @@ pub(crate) fn parse_with_user<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, O
     struct Named {
         user_id: Option<String>,
     }
-    Ok((parse_as(bytes)?, parse_as::<Named>(bytes)?.user_id))
+    let (parsed, user) = (parse_as(bytes)?, parse_as::<Named>(bytes)?.user_id);
+    // Looked at even where a header names somebody: what is wrong is wrong.
+    if user.as_deref().is_some_and(|user| !is_usable(user)) {
+        return Err(Problem::fields(vec![FieldProblem::new("/user_id", "is not a usable user id")]));
+    }
+    Ok((parsed, user))
 }
 
 /// A path of serde as a JSON pointer (RFC 6901).

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HeaderName};
 use hyper::{HeaderMap, StatusCode};
-use picarcade_flow::{Caller, FieldProblem};
+use picarcade_flow::{Caller, FieldProblem, MAX_ID_BYTES};
 use secrecy::ExposeSecret;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -24,9 +24,6 @@ const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 
 /// The user when nobody says who it is.
 const ANONYMOUS: &str = "anonymous";
-
-/// The longest user id that a header may carry, in bytes.
-const MAX_USER: usize = 1024;
 
 /// The keys, hashed.
 #[derive(Debug)]
@@ -105,6 +102,17 @@ impl Presented {
         named: Option<&str>,
         endpoint: impl Into<Cow<'static, str>>,
     ) -> Result<Caller, Problem> {
+        // Looked at even where it does not count: what is wrong is wrong.
+        let header = headers.get(&X_USER_ID).map(|value| {
+            let text = std::str::from_utf8(value.as_bytes()).ok().map(str::trim);
+            text.filter(|text| is_usable(text))
+        });
+        if header == Some(None) {
+            return Err(Problem::fields(vec![FieldProblem::new(
+                "/x-user-id",
+                "the header is not a usable user id",
+            )]));
+        }
         if let Self::Token(user) = self {
             if named.is_some_and(|named| named != &**user) {
                 return Err(Problem::new(StatusCode::FORBIDDEN, "the token is another user's"));
@@ -116,18 +124,6 @@ impl Presented {
                 trace: None,
             });
         }
-        let header = headers.get(&X_USER_ID).map(|value| {
-            let text = std::str::from_utf8(value.as_bytes()).ok().map(str::trim);
-            text.filter(|text| {
-                !text.is_empty() && text.len() <= MAX_USER && !text.chars().any(char::is_control)
-            })
-        });
-        if header == Some(None) {
-            return Err(Problem::fields(vec![FieldProblem::new(
-                "/x-user-id",
-                "the header is not a usable user id",
-            )]));
-        }
         let (default, api_key) = match self {
             Self::Open => (ANONYMOUS, None),
             Self::Key(name) => (&**name, Some(Arc::clone(name))),
@@ -136,6 +132,11 @@ impl Presented {
         let user = header.flatten().or(named).unwrap_or(default);
         Ok(Caller { user: Arc::from(user), api_key, endpoint: endpoint.into(), trace: None })
     }
+}
+
+/// Whether a user can be called so.
+pub(super) fn is_usable(user: &str) -> bool {
+    user.len() <= MAX_ID_BYTES && !user.trim().is_empty() && !user.chars().any(char::is_control)
 }
 
 fn api_key(headers: &HeaderMap) -> Option<&[u8]> {

@@ -5,11 +5,12 @@ use axum::extract::{Query, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use hyper::HeaderMap;
 use picarcade_analytics::Period;
-use picarcade_flow::{Caller, FieldProblem, MAX_ID_BYTES};
+use picarcade_flow::{Caller, FieldProblem};
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::http::app::App;
+use crate::http::identity::is_usable;
 use crate::http::limits;
 use crate::http::problem::Problem;
 
@@ -87,10 +88,7 @@ pub(crate) fn named_user(query: Option<&str>) -> Result<Option<String>, Problem>
         user_id: Option<String>,
     }
     let named = parse_query::<UserQuery>(query)?.user_id.filter(|name| !name.is_empty());
-    let unusable = |name: &str| {
-        name.len() > MAX_ID_BYTES || name.trim().is_empty() || name.chars().any(char::is_control)
-    };
-    if named.as_deref().is_some_and(unusable) {
+    if named.as_deref().is_some_and(|name| !is_usable(name)) {
         return Err(field("user_id", "is not a usable user id"));
     }
     Ok(named)

@@ -25,6 +25,27 @@ pub async fn status(service: &Service, headers: &[(&str, &str)], body: &Value) -
 }
 
 #[tokio::test]
+async fn a_user_who_cannot_be_called_so_is_refused_wherever_named() {
+    let service = Service::start(&[]).await;
+    let (long, id) = ("x".repeat(257), "0192a3b4-0000-7000-8000-000000000000");
+    for (method, path, body) in [
+        (Method::POST, "/api/v2/process".to_owned(), json!({"prompt": "a red fox"})),
+        (Method::POST, "/api/v2/classify-only".to_owned(), json!({"prompt": "a red fox"})),
+        (Method::PUT, "/api/v2/sessions/s1".to_owned(), json!({})),
+        (Method::POST, format!("/api/v2/generations/{id}/outcome"), json!({"success": true})),
+    ] {
+        for (user, named) in [("ann", "\u{7}"), ("ann", " "), ("ann", &*long), (&*long, "ann")] {
+            let mut body = body.clone();
+            body["user_id"] = json!(named);
+            let request = service.request(method.clone(), &path).header("x-user-id", user).json(&body);
+            assert_eq!(request.send().await.unwrap().status(), 422, "{path} {user:?} {named:?}");
+        }
+    }
+    let matrix = service.request(Method::GET, "/api/v2/decision-matrix").header("x-user-id", &long);
+    assert_eq!(matrix.send().await.unwrap().status(), 422);
+}
+
+#[tokio::test]
 async fn keys_are_needed_where_they_are_configured() {
     let service = Service::start(&[("PICARCADE_API_KEYS", "web:k-web,batch:k-batch")]).await;
     let body = json!({"prompt": "a red fox"});

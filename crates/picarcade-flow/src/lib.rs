@@ -14,8 +14,10 @@ mod caches;
 mod enhance;
 mod events;
 mod fleet;
+mod generations;
 mod intent;
 mod outcome;
+mod report;
 mod route;
 mod trace;
 
@@ -36,8 +38,9 @@ pub use degraded::Degraded;
 pub use embedded::EmbeddedError;
 pub use error::{BuildError, FieldProblem, FlowError};
 pub use fleet::{Fleet, Override, ProviderEvent, ProviderNews};
+pub use generations::{Generation, GenerationLog};
 pub use health::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
-pub use outcome::{ErrorKind, Generation, GenerationLog, OutcomeReport, Reported};
+pub use outcome::{ErrorKind, OutcomeReport, Reported};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
 pub use request::{CacheControl, Caller, FlowRequest, MAX_ID_BYTES};
 pub use response::{

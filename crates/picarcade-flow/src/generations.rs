@@ -1,0 +1,124 @@
+//! Generations: those that this process has begun lately, in its memory, and a log for all others.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use picarcade_analytics::GenerationRows;
+
+use crate::request::Caller;
+use crate::session::StoreError;
+
+/// How many generations a process remembers. At this bound the oldest is forgotten and looked up in the log.
+const REMEMBERED: usize = 50_000;
+
+/// One generation, as far as a report needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Whose it is.
+    pub user_id: Arc<str>,
+    /// Which model makes it.
+    pub model: Arc<str>,
+    /// What it was expected to cost, in micro-dollars.
+    pub estimated_cost_micros: u64,
+    /// An outcome is known.
+    pub reported: bool,
+}
+
+/// Where generations of other processes and earlier times can be found.
+#[async_trait]
+pub trait GenerationLog: Send + Sync + std::fmt::Debug {
+    /// The generation of this id, or nothing.
+    async fn find(&self, generation_id: &str) -> Result<Option<Generation>, StoreError>;
+}
+
+/// Every database of events is a log of generations.
+#[async_trait]
+impl<T: GenerationRows> GenerationLog for T {
+    async fn find(&self, generation_id: &str) -> Result<Option<Generation>, StoreError> {
+        let row = self.generation(generation_id).await;
+        let row = row.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
+        Ok(row.map(|row| Generation {
+            user_id: row.user_id.into(),
+            model: row.selected_model.into(),
+            estimated_cost_micros: row.estimated_cost_micros,
+            reported: row.reported,
+        }))
+    }
+}
+
+/// The generations that this process has begun lately.
+#[derive(Debug, Default)]
+pub(crate) struct Generations {
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    by_id: HashMap<Arc<str>, Generation>,
+    order: VecDeque<Arc<str>>,
+}
+
+impl Generations {
+    pub(crate) fn begin(&self, id: &Arc<str>, caller: &Caller, model: &Arc<str>, estimated_cost_micros: u64) {
+        let (user_id, model) = (Arc::clone(&caller.user), Arc::clone(model));
+        self.insert(Arc::clone(id), Generation { user_id, model, estimated_cost_micros, reported: false });
+    }
+
+    fn insert(&self, id: Arc<str>, generation: Generation) {
+        let mut recent = self.recent.lock();
+        if recent.by_id.insert(Arc::clone(&id), generation).is_none() {
+            recent.order.push_back(id);
+        }
+        if recent.order.len() > REMEMBERED
+            && let Some(oldest) = recent.order.pop_front()
+        {
+            recent.by_id.remove(&oldest);
+        }
+    }
+
+    /// Keeps one that was looked up, unless it came to be known meanwhile: what is known here may be newer.
+    pub(crate) fn remember(&self, id: &str, generation: Generation) -> Generation {
+        if let Some(known) = self.find(id) {
+            return known;
+        }
+        self.insert(id.into(), generation.clone());
+        generation
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Generation> {
+        self.recent.lock().by_id.get(id).cloned()
+    }
+
+    /// Forgets those of one user.
+    pub(crate) fn forget_user(&self, user_id: &str) {
+        self.recent.lock().by_id.retain(|_, generation| *generation.user_id != *user_id);
+    }
+
+    /// Marks it as reported; false when somebody else was first.
+    pub(crate) fn claim(&self, id: &str) -> bool {
+        match self.recent.lock().by_id.get_mut(id) {
+            Some(generation) => !std::mem::replace(&mut generation.reported, true),
+            None => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_generation_is_forgotten_first() {
+        let generations = Generations::default();
+        let generation =
+            Generation { user_id: "u".into(), model: "m".into(), estimated_cost_micros: 1, reported: false };
+        for id in 0..=REMEMBERED {
+            generations.insert(id.to_string().into(), generation.clone());
+        }
+        assert!(generations.find("0").is_none() && generations.find("1").is_some());
+        assert!(generations.claim("1"));
+        assert!(!generations.claim("1"));
+    }
+}

@@ -1,10 +1,14 @@
 //! Reports of what became of generations.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use picarcade_breaker::{Config, Registry, State};
-use picarcade_flow::{Caller, ErrorKind, FlowError, FlowRequest, OutcomeReport};
+use picarcade_flow::{Caller, ErrorKind, Fleet, FlowError, FlowRequest, OutcomeReport, ProviderNews};
 use picarcade_ratelimit::Scope;
+use tokio::sync::Semaphore;
 
 use crate::house::{House, edit, local, local_with};
 
@@ -91,4 +95,59 @@ async fn failures_open_the_models_provider_and_successes_close_it() {
     }
     house.flow.report_outcome(&last, &ann, good(0.03)).await.unwrap();
     assert_eq!(breakers.breaker("replicate").state(), State::Closed);
+}
+
+/// Another instance, which takes its time to say who is first.
+#[derive(Debug)]
+struct Slow {
+    asked: Semaphore,
+    answered: Semaphore,
+    first: AtomicBool,
+}
+
+#[async_trait]
+impl Fleet for Slow {
+    async fn claim(&self, _: &str) -> bool {
+        self.asked.add_permits(1);
+        self.answered.acquire().await.unwrap().forget();
+        self.first.swap(false, Ordering::Relaxed)
+    }
+
+    fn tell(&self, _: ProviderNews) {}
+}
+
+#[tokio::test]
+async fn who_reports_may_leave_and_who_is_not_the_first_is_told_so() {
+    let fleet = Arc::new(Slow {
+        asked: Semaphore::new(0),
+        answered: Semaphore::new(0),
+        first: AtomicBool::new(true),
+    });
+    let house = local_with(|builder| builder.fleet(Arc::clone(&fleet) as _)).await;
+    let ann = Caller::user("ann");
+    let ask = async || house.try_ask(edit("make the sky purple"), &ann).await.unwrap().generation_id;
+    let id = ask().await;
+    {
+        let report = house.flow.report_outcome(&id, &ann, good(0.01));
+        tokio::select! {
+            _ = report => panic!("nobody has answered"),
+            asked = fleet.asked.acquire() => asked.unwrap().forget(),
+        }
+    }
+    // Its caller is gone. It goes on, and is counted once.
+    fleet.answered.add_permits(1);
+    let breaker = house.flow.breakers().breaker("replicate");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while breaker.statistics().success == 0 {
+        assert!(tokio::time::Instant::now() < deadline, "the report was lost");
+        tokio::task::yield_now().await;
+    }
+    let again = house.flow.report_outcome(&id, &ann, good(0.01)).await.unwrap();
+    assert_eq!((again.recorded, &*again.settlement), (false, "repeated"));
+
+    let other = ask().await;
+    fleet.answered.add_permits(1);
+    let second = house.flow.report_outcome(&other, &ann, good(0.01)).await.unwrap();
+    assert_eq!((second.recorded, &*second.settlement), (false, "repeated"));
+    assert_eq!(breaker.statistics().success, 1);
 }

@@ -1,6 +1,6 @@
 //! The working medium of a session.
 
-use picarcade_flow::{Caller, FlowError, FlowRequest, SessionUpdate};
+use picarcade_flow::{Caller, FlowError, FlowRequest, OutcomeReport, SessionUpdate};
 
 use crate::house::local;
 
@@ -42,4 +42,27 @@ async fn only_the_owner_sees_a_session() {
     );
     house.flow.delete_session("s1", &ann).await.unwrap();
     assert!(matches!(house.flow.session("s1", &ann).await, Err(FlowError::NotFound)));
+}
+
+#[tokio::test]
+async fn a_user_who_is_forgotten_has_nothing_left_and_others_have_all() {
+    let house = local().await;
+    let (ann, bob) = (Caller::user("ann"), Caller::user("bob"));
+    let mut generations = Vec::new();
+    for (user, session) in [(&ann, "s1"), (&bob, "s2")] {
+        house.flow.update_session(session, user, image("https://cdn.example/i.png")).await.unwrap();
+        generations.push(house.try_ask(FlowRequest::new("a red fox"), user).await.unwrap().generation_id);
+    }
+    assert!(house.flow.forget_user("ann").await.unwrap() >= 3);
+    assert_eq!(house.flow.forget_user("ann").await.unwrap(), 0);
+    assert!(matches!(house.flow.forget_user(" ").await, Err(FlowError::Invalid(_))));
+    let report = OutcomeReport { success: true, ..OutcomeReport::default() };
+    for (user, session, generation, known) in
+        [(&ann, "s1", &generations[0], false), (&bob, "s2", &generations[1], true)]
+    {
+        assert_eq!(house.flow.session(session, user).await.is_ok(), known);
+        assert_eq!(house.flow.report_outcome(generation, user, report.clone()).await.is_ok(), known);
+        let answer = house.try_ask(FlowRequest::new("a red fox"), user).await.unwrap();
+        assert_eq!(answer.cache_hit, known, "{answer:?}");
+    }
 }

@@ -45,7 +45,7 @@ pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result
     }
     let parts: Vec<_> = parts.iter().map(|(minute, last, part)| (*minute, *last, part.as_slice())).collect();
     for range in merge_parts(&mut tally, &plan, until, &parts)? {
-        classifications(&mut transaction, None, &range, &mut tally).await?;
+        classifications(&mut transaction, None, &range, |_, group| tally.add(group)).await?;
     }
     for range in plan.unsummed() {
         spent(&mut transaction, None, &range, &mut tally).await?;
@@ -70,34 +70,67 @@ pub(super) async fn watermark(
 
 /// Classifications in groups, as [`group`] reads them.
 macro_rules! groups {
-    ($which:literal) => {
+    ($minute:literal, $which:literal) => {
         concat!(
-            "SELECT 0, classified_workflow, source, model, duration_bucket, count(*), sum(confidence),
+            "SELECT ",
+            $minute,
+            ", classified_workflow, source, model, duration_bucket, count(*), sum(confidence),
                  sum(processing_time_ms), sum(used_fallback), sum(cache_hit), sum(rate_limited), sum(saved_micros)
              FROM intent_classification_logs WHERE ",
             $which,
-            " GROUP BY 2, 3, 4, 5"
+            " GROUP BY 1, 2, 3, 4, 5"
         )
     };
 }
 
-/// Adds the classifications of a stretch, one user's or all, read one by one.
+/// Rows grouped at once. SQLite sorts what it groups and keeps that in memory (`temp_store`), some hundred bytes a row, and a
+/// busy minute has a million rows.
+const PIECE: i64 = 20_000;
+
+/// Calls `add` with the sums of the classifications of a stretch, and the minute of each; with one user's, minutes apart do not
+/// matter and are not told.
 async fn classifications(
     connection: &mut SqliteConnection,
     user: Option<&str>,
     range: &Range<i64>,
-    tally: &mut Tally,
+    mut add: impl FnMut(i64, &Group),
 ) -> Result<(), Error> {
-    let read = sqlx::query(match user {
-        None => groups!("id >= ? AND id < ?"),
-        Some(_) => groups!("id >= ? AND id < ? AND user_id = ?"),
-    });
-    let read = read.bind(bound(range.start)).bind(bound(range.end));
-    let read = if let Some(user) = user { read.bind(user) } else { read };
-    for row in read.fetch_all(connection).await.map_err(error)? {
-        tally.add(&group(&row)?);
+    let end = bound(range.end);
+    let mut from = Some(bound(range.start));
+    while let Some(start) = from {
+        from = piece(connection, user, &start, &end).await?;
+        let read = sqlx::query(match user {
+            None => groups!("created_at - created_at % 60000000", "id >= ? AND id < ?"),
+            Some(_) => groups!("0", "id >= ? AND id < ? AND user_id = ?"),
+        });
+        let read = read.bind(&start).bind(from.as_ref().unwrap_or(&end));
+        let read = if let Some(user) = user { read.bind(user) } else { read };
+        for row in read.fetch_all(&mut *connection).await.map_err(error)? {
+            add(row.try_get(0).map_err(error)?, &group(&row)?);
+        }
     }
     Ok(())
+}
+
+/// The id at which the piece that begins at `start` ends; none when it is the last before `end`.
+async fn piece(
+    connection: &mut SqliteConnection,
+    user: Option<&str>,
+    start: &[u8],
+    end: &[u8],
+) -> Result<Option<Vec<u8>>, Error> {
+    let read = sqlx::query_scalar(match user {
+        None => {
+            "SELECT id FROM intent_classification_logs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1 OFFSET ?3"
+        }
+        Some(_) => {
+            "SELECT id FROM intent_classification_logs WHERE id >= ?1 AND id < ?2 AND user_id = ?4
+             ORDER BY id LIMIT 1 OFFSET ?3"
+        }
+    });
+    let read = read.bind(start).bind(end).bind(PIECE);
+    let read = if let Some(user) = user { read.bind(user) } else { read };
+    read.fetch_optional(connection).await.map_err(error)
 }
 
 /// Adds the money spent in a stretch, by one user or by all.
@@ -129,7 +162,7 @@ pub(super) async fn user_tally(
 ) -> Result<Tally, Error> {
     let mut transaction = readers.begin().await.map_err(error)?;
     let mut tally = Tally::default();
-    classifications(&mut transaction, Some(user), &(from..until), &mut tally).await?;
+    classifications(&mut transaction, Some(user), &(from..until), |_, group| tally.add(group)).await?;
     spent(&mut transaction, Some(user), &(from..until), &mut tally).await?;
     Ok(tally)
 }
@@ -137,20 +170,7 @@ pub(super) async fn user_tally(
 /// The sums of whole minutes, minute by minute.
 pub(super) async fn minutes(connection: &mut SqliteConnection, range: &Range<i64>) -> Result<Minutes, Error> {
     let mut minutes = Minutes::default();
-    let rows = sqlx::query(
-        "SELECT created_at - created_at % 60000000, classified_workflow, source, model, duration_bucket, count(*),
-             sum(confidence), sum(processing_time_ms), sum(used_fallback), sum(cache_hit), sum(rate_limited),
-             sum(saved_micros)
-         FROM intent_classification_logs WHERE id >= ? AND id < ? GROUP BY 1, 2, 3, 4, 5",
-    )
-    .bind(bound(range.start))
-    .bind(bound(range.end))
-    .fetch_all(&mut *connection)
-    .await
-    .map_err(error)?;
-    for row in rows {
-        minutes.add(row.try_get(0).map_err(error)?, &group(&row)?);
-    }
+    classifications(connection, None, range, |minute, group| minutes.add(minute, group)).await?;
     let spent: Vec<(i64, i64)> = sqlx::query_as(
         "SELECT created_at - created_at % 60000000, coalesce(sum(actual_cost_micros), 0)
          FROM cost_tracking WHERE id >= ? AND id < ? GROUP BY 1",

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use picarcade_analytics::{Config, Error, Period, Recorder, SchemaState, SqliteStore, Store};
+use picarcade_analytics::{Config, Error, Event, Period, Record, Recorder, SchemaState, SqliteStore, Store};
 
 use crate::conformance::{self, Both, RawSums, Subject};
-use crate::events::{NOW, at, mixed, time};
+use crate::events::{NOW, at, classification, mixed, time};
 
 struct Sqlite(tempfile::TempDir);
 
@@ -109,6 +109,25 @@ async fn rows_are_there_after_reopening() {
     store.close().await;
     let store = SqliteStore::open(&file).await.unwrap();
     assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 70);
+}
+
+/// More rows in a minute than are grouped at once.
+#[tokio::test]
+async fn a_busy_minute_is_counted_whole() {
+    const ROWS: i64 = 45_000;
+    const MINUTE: i64 = 60_000_000;
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    let rows: Vec<Record> = (0..ROWS)
+        .map(|n| at(NOW - MINUTE - n, Event::Classification(classification(&format!("user-{}", n % 7)))))
+        .collect();
+    for batch in rows.chunks(5_000) {
+        store.write(batch).await.unwrap();
+    }
+    let before = store.statistics(Period::Hour, time(NOW)).await.unwrap();
+    assert_eq!(before.total_classifications, ROWS as u64);
+    assert!(store.maintain(time(NOW)).await.unwrap().minutes_rolled_up >= 1);
+    assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap(), before);
 }
 
 #[tokio::test]

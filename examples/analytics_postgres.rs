@@ -2,7 +2,8 @@
 //!
 //! `DATABASE_URL=postgres://user:password@localhost/db cargo run -p picarcade-examples --example analytics_postgres`
 //!
-//! Stop the database while this runs: the counters show the rows going to the spool, and coming back.
+//! It runs for a minute. Stop the database for some ten seconds meanwhile: the counters show the rows going to the spool, and
+//! coming back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let recorder = Recorder::try_start(store as Arc<dyn Store>, config)?;
 
-    for second in 0..10_u32 {
+    for second in 0..60_u32 {
         for n in 0..1_000_u32 {
             recorder.record(Event::SystemPerformance(SystemPerformanceEvent {
                 component: "example".into(),

@@ -18,7 +18,7 @@ use crate::{ClassificationEvent, Error, Event, ModelSelectionEvent};
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
 /// What was inserted.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Inserted {
     /// Outcomes were in the batch.
     pub(super) outcomes: bool,

@@ -1,11 +1,15 @@
 //! A file of requests: in order, each bad row costing itself alone.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::command_line::run;
+use crate::service::{in_time, picarcade};
+use crate::terminal::terminal;
 
 /// A thousand rows of every kind, and for each whether it is good.
 fn mixed() -> (String, Vec<bool>) {
@@ -68,6 +72,27 @@ async fn a_thousand_mixed_rows_come_back_in_order() {
             _ => assert_eq!(result["id"], row),
         }
     }
+}
+
+#[tokio::test]
+async fn standard_input_is_a_file_too_and_a_terminal_sees_how_it_goes() {
+    let directory = TempDir::new().unwrap();
+    let (text, _) = mixed();
+    let input = directory.path().join("in");
+    std::fs::write(&input, text).unwrap();
+    let (terminal, mut lines) = terminal();
+    let mut command = picarcade(&directory, &[("TERM", "xterm")]);
+    command.args(["classify", "--batch", "-"]).stdin(File::open(&input).unwrap()).stderr(terminal);
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    drop(command);
+    let output = in_time("the results", child.wait_with_output()).await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1000);
+    let mut shown = String::new();
+    while let Some(line) = in_time("the last line", lines.recv()).await {
+        shown.push_str(&line);
+    }
+    assert!(shown.contains(" rows, ") && shown.contains("400 of 1000 rows failed"), "{shown}");
 }
 
 #[tokio::test]

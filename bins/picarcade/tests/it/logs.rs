@@ -1,9 +1,5 @@
 //! The log: JSON where nobody looks at a terminal, few lines, no secret and no word of a user, even in a storm.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-
-use nix::pty::openpty;
 use picarcade_testkit::{Fault, FaultProxy, MockProvider, Reply};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,6 +8,7 @@ use tempfile::TempDir;
 use crate::database::{migrated, shared};
 use crate::failing_database::UNLIMITED;
 use crate::service::{Service, in_time, picarcade};
+use crate::terminal::terminal;
 
 #[tokio::test]
 async fn a_storm_of_failures_is_no_storm_of_lines_and_tells_nothing_of_users_or_keys() {
@@ -73,23 +70,9 @@ async fn a_storm_of_failures_is_no_storm_of_lines_and_tells_nothing_of_users_or_
     assert_eq!(messages.last(), Some(&json!("stopped")), "{messages:?}");
 }
 
-/// A line without what colours it.
-fn plain(line: &str) -> String {
-    let mut text = String::new();
-    let mut letters = line.chars();
-    while let Some(letter) = letters.next() {
-        if letter == '\u{1b}' {
-            letters.find(char::is_ascii_alphabetic);
-        } else {
-            text.push(letter);
-        }
-    }
-    text.trim_end().to_owned()
-}
-
 #[tokio::test]
 async fn on_a_terminal_the_log_is_text_with_one_line_for_a_request() {
-    let terminal = openpty(None, None).unwrap();
+    let (terminal, mut lines) = terminal();
     let directory = TempDir::new().unwrap();
     let environment = [
         ("RUST_LOG", "picarcade=debug"),
@@ -97,16 +80,10 @@ async fn on_a_terminal_the_log_is_text_with_one_line_for_a_request() {
         ("REDIS_URL", "redis://:secret-redis@127.0.0.1:1"),
     ];
     let mut command = picarcade(&directory, &environment);
-    command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(terminal.slave);
+    command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(terminal);
     let mut child = command.spawn().unwrap();
     // So that the terminal ends with the service.
     drop(command);
-    let (told, mut lines) = tokio::sync::mpsc::unbounded_channel();
-    std::thread::spawn(move || {
-        let lines = BufReader::new(File::from(terminal.master)).lines();
-        // It ends with an error, as terminals do.
-        lines.map_while(Result::ok).for_each(|line| drop(told.send(plain(&line))));
-    });
     let mut log = Vec::new();
     let url = loop {
         let line = in_time("it listens", lines.recv()).await.unwrap_or_else(|| panic!("{log:#?}"));

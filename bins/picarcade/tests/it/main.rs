@@ -34,6 +34,7 @@ mod schema;
 mod service;
 mod slow_clients;
 mod stop;
+mod terminal;
 mod tokens;
 #[cfg(feature = "otel")]
 mod traces;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use picarcade_analytics::{
@@ -104,6 +105,7 @@ promises![
     late_rows_are_counted,
     statistics_read_no_row_that_is_rolled_up,
     rows_since_the_last_roll_up_are_counted_unread,
+    statistics_are_exact_while_rows_come_and_minutes_are_summed_up,
     statistics_of_a_user_are_of_that_user_alone,
     forgetting_a_user_leaves_the_others,
     sessions_are_kept_by_their_owner,
@@ -547,6 +549,68 @@ async fn rows_since_the_last_roll_up_are_counted_unread(subject: &impl Subject) 
     assert_same(&store.statistics(Period::Day, time(later)).await.unwrap(), &expected);
     if let Some(parts) = subject.count(store.as_ref(), "rollup_parts").await {
         assert_eq!(parts, 0, "parts of what has been rolled up");
+    }
+}
+
+/// Writers, housekeeping and readers at once, over minutes that go by quickly; rows come late, and twice. What a reader sees
+/// lies between what had been written before it asked and what had been begun when it had its answer.
+async fn statistics_are_exact_while_rows_come_and_minutes_are_summed_up(subject: &impl Subject) {
+    const BATCHES: u64 = 60;
+    let store = subject.fresh().await;
+    let clock = Arc::new(AtomicI64::new(NOW));
+    let (begun, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let mut writers = tokio::task::JoinSet::new();
+    for seed in 0..3 {
+        let (store, clock) = (Arc::clone(&store), Arc::clone(&clock));
+        let (begun, done) = (Arc::clone(&begun), Arc::clone(&done));
+        writers.spawn(async move {
+            let mut random = fastrand::Rng::with_seed(seed);
+            for _ in 0..BATCHES {
+                let now = clock.fetch_add(3 * SECOND, Ordering::SeqCst);
+                let batch: Vec<Record> = (0..5)
+                    .map(|_| {
+                        let latest = if random.u8(..10) == 0 { 10 * MINUTE } else { SECOND };
+                        at(now - random.i64(0..latest), Event::Classification(classification("u")))
+                    })
+                    .collect();
+                // At times a row comes first alone, and then with its batch.
+                let alone = usize::from(random.u8(..4) == 0);
+                begun.fetch_add(batch.len() as u64, Ordering::SeqCst);
+                store.write(&batch[..alone]).await.unwrap();
+                store.write(&batch).await.unwrap();
+                done.fetch_add(batch.len() as u64, Ordering::SeqCst);
+            }
+        });
+    }
+    let reader = async {
+        while done.load(Ordering::SeqCst) < 3 * 5 * BATCHES {
+            let least = done.load(Ordering::SeqCst);
+            let now = time(clock.load(Ordering::SeqCst) + MINUTE);
+            let found = store.statistics(Period::Day, now).await.unwrap().total_classifications;
+            let most = begun.load(Ordering::SeqCst);
+            assert!((least..=most).contains(&found), "{found} is not between {least} and {most}");
+            tokio::task::yield_now().await;
+        }
+    };
+    let keeper = async {
+        while done.load(Ordering::SeqCst) < 3 * 5 * BATCHES {
+            match store.maintain(time(clock.load(Ordering::SeqCst))).await {
+                Err(error) if !error.is_transient() => panic!("{error:?}"),
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let written = async {
+        while let Some(writer) = writers.join_next().await {
+            writer.unwrap();
+        }
+    };
+    tokio::join!(reader, keeper, written);
+    let now = time(clock.load(Ordering::SeqCst) + MINUTE);
+    for _ in 0..2 {
+        let found = store.statistics(Period::Day, now).await.unwrap();
+        assert_eq!(found.total_classifications, 3 * 5 * BATCHES);
+        store.maintain(now).await.unwrap();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Dollars: reserve what a call may cost before it is made, settle what it did cost, and see the budget hold.
 //!
-//! `cargo run --example limit_dollars`
+//! `cargo run -p picarcade-examples --example limit_dollars`
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! One limit in ten lines: so many requests a minute for each user, and when to come back.
 //!
-//! `cargo run --example limit_requests`
+//! `cargo run -p picarcade-examples --example limit_requests`
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::time::Duration;

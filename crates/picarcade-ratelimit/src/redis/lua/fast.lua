@@ -41,7 +41,7 @@ if KEYS[2] and not ARGV[3] then
       if k2 then call('SETRANGE', k2, '21', pack('<I7', sum2)) end
       if k3 then call('SETRANGE', k3, '21', pack('<I7', sum3)) end
       if k4 then call('SETRANGE', k4, '21', pack('<I7', sum4)) end
-      return pack('<dd', 4, now) .. table.concat(raw)
+      return pack('<dd', 4, now) .. s1 .. (k2 and s2 or '') .. (k3 and s3 or '') .. (k4 and s4 or '')
     end
   end
 end

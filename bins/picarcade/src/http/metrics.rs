@@ -16,7 +16,6 @@ use hyper::{HeaderMap, StatusCode};
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
-use picarcade_cache::Statistics;
 use picarcade_flow::Status;
 use picarcade_ratelimit::{Limiter, Mode};
 use picarcade_redis::{RedisHandle, Role};
@@ -132,7 +131,7 @@ fn publish(app: &App) {
         });
     }
     for level in app.flow.caches().statistics() {
-        publish_level(&level);
+        level.publish_metrics();
     }
     app.flow.breakers().publish_metrics();
     app.flow.recorder().publish_metrics();
@@ -192,26 +191,4 @@ fn publish_redis(redis: &RedisHandle) {
 
 fn one_if(condition: bool) -> f64 {
     f64::from(u8::from(condition))
-}
-
-fn publish_level(level: &Statistics) {
-    let name = level.name.clone();
-    for (result, count) in [
-        ("l1", level.hits_l1),
-        ("l2", level.hits_l2),
-        ("stale", level.stale),
-        ("miss", level.misses),
-        ("bypass", level.bypasses),
-    ] {
-        counter!("picarcade_cache_lookups_total", "cache" => name.clone(), "result" => result)
-            .absolute(count);
-    }
-    counter!("picarcade_cache_loads_total", "cache" => name.clone()).absolute(level.loads);
-    counter!("picarcade_cache_load_errors_total", "cache" => name.clone()).absolute(level.load_errors);
-    counter!("picarcade_cache_coalesced_total", "cache" => name.clone()).absolute(level.coalesced);
-    counter!("picarcade_cache_evictions_total", "cache" => name.clone()).absolute(level.evictions);
-    counter!("picarcade_cache_remote_errors_total", "cache" => name.clone()).absolute(level.remote_errors);
-    gauge!("picarcade_cache_saved_dollars", "cache" => name.clone()).set(level.saved_micros as f64 / 1e6);
-    gauge!("picarcade_cache_entries", "cache" => name.clone()).set(level.entries as f64);
-    gauge!("picarcade_cache_bytes", "cache" => name).set(level.bytes as f64);
 }

@@ -46,19 +46,62 @@ impl Recorder for Board {
 
 #[tokio::test(start_paused = true)]
 async fn counts_are_published_as_they_stand() {
-    let cache = Cache::<u64>::builder("intent").build().unwrap();
+    let cache = Cache::<u64>::builder("intent").cost_per_load_micros(20_000).build().unwrap();
     let runs = Runs::default();
     for _ in 0..3 {
-        cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();
+        cache.get_or_load(key(1), runs.load(1, Duration::from_secs(2))).await.unwrap();
     }
+    let statistics = cache.statistics();
     let board = Board::default();
     metrics::with_local_recorder(&board, || {
-        cache.statistics().publish();
-        cache.statistics().publish();
+        statistics.publish_metrics();
+        statistics.publish_metrics();
     });
-    assert_eq!(board.value(r#"picarcade_cache_lookups_total["cache=intent", "outcome=l1"]"#), 2);
-    assert_eq!(board.value(r#"picarcade_cache_lookups_total["cache=intent", "outcome=miss"]"#), 1);
-    assert_eq!(board.value(r#"picarcade_cache_loads_total["cache=intent"]"#), 1);
-    assert_eq!(board.value(r#"picarcade_cache_entries["cache=intent"]"#), 1.0_f64.to_bits());
+    for (name, count) in [
+        (r#"picarcade_cache_lookups_total["cache=intent", "result=l1"]"#, 2),
+        (r#"picarcade_cache_lookups_total["cache=intent", "result=miss"]"#, 1),
+        (r#"picarcade_cache_loads_total["cache=intent"]"#, 1),
+        (r#"picarcade_cache_load_errors_total["cache=intent"]"#, 0),
+    ] {
+        assert_eq!(board.value(name), count, "{name}");
+    }
+    for (name, amount) in [
+        (r#"picarcade_cache_entries["cache=intent"]"#, 1.0),
+        (r#"picarcade_cache_saved_dollars["cache=intent"]"#, 0.04),
+        (r#"picarcade_cache_load_seconds["cache=intent"]"#, statistics.load_seconds),
+    ] {
+        assert_eq!(board.value(name), f64::to_bits(amount), "{name}");
+    }
+    assert!(statistics.load_seconds >= 2.0);
     assert!(board.0.lock().unwrap().keys().all(|name| name.starts_with("picarcade_cache_")));
+}
+
+/// Whoever adds a count must decide how it is published, or that it is not.
+#[tokio::test(start_paused = true)]
+async fn every_count_is_published() {
+    let statistics = Cache::<u64>::builder("intent").build().unwrap().statistics();
+    let board = Board::default();
+    metrics::with_local_recorder(&board, || statistics.publish_metrics());
+    let published: Vec<String> = board.0.lock().unwrap().keys().cloned().collect();
+    let serde_json::Value::Object(fields) = serde_json::to_value(&statistics).unwrap() else { panic!() };
+    // The name is the label, the hit rate follows from the lookups, and these have other names.
+    let elsewhere = [
+        "name",
+        "hit_rate",
+        "hits_l1",
+        "hits_l2",
+        "stale",
+        "misses",
+        "bypasses",
+        "in_flight",
+        "saved_micros",
+    ];
+    for field in fields.keys().filter(|field| !elsewhere.contains(&field.as_str())) {
+        let (total, amount) =
+            (format!("picarcade_cache_{field}_total["), format!("picarcade_cache_{field}["));
+        assert!(
+            published.iter().any(|name| name.starts_with(&total) || name.starts_with(&amount)),
+            "{field}"
+        );
+    }
 }

@@ -7,14 +7,31 @@ use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 use super::{DURATION, REQUESTS};
 
-const COUNTERS: [(&str, &str); 18] = [
+const COUNTERS: [(&str, &str); 29] = [
     (REQUESTS, "Requests, by route, method and status"),
     ("picarcade_cache_lookups_total", "Lookups of a cache level, by how they ended"),
     ("picarcade_cache_loads_total", "Loads that a miss of a cache level led to"),
-    ("picarcade_cache_load_errors_total", "Loads that failed"),
+    ("picarcade_cache_load_errors_total", "Loads that ended without a value"),
+    ("picarcade_cache_load_panics_total", "Loads that panicked"),
     ("picarcade_cache_coalesced_total", "Lookups that waited for the load of another"),
+    ("picarcade_cache_refreshes_total", "Loads begun before the value's time was over"),
+    ("picarcade_cache_timeouts_total", "Loads that hit their limit, and callers that would not wait longer"),
+    ("picarcade_cache_overloaded_total", "Lookups refused because too many loads or waiters were there"),
     ("picarcade_cache_evictions_total", "Entries that left the process for want of room"),
+    ("picarcade_cache_invalidations_total", "Keys, tags and clears invalidated here or heard from others"),
+    ("picarcade_cache_suspicions_total", "Times when invalidations may have been missed"),
+    ("picarcade_cache_too_large_total", "Values that were not kept because of their size"),
+    ("picarcade_cache_not_serializable_total", "Values that could not be written as JSON"),
+    (
+        "picarcade_cache_late_writes_total",
+        "Values that were not kept because of an invalidation during their load",
+    ),
     ("picarcade_cache_remote_errors_total", "Calls to the second cache tier that failed"),
+    ("picarcade_cache_undecodable_total", "Entries of the second cache tier that could not be decoded"),
+    (
+        "picarcade_cache_writes_dropped_total",
+        "Writes to the second cache tier given up because too many were under way",
+    ),
     ("picarcade_limiter_decisions_total", "Decisions of the limiter"),
     (
         "picarcade_limiter_mode_changes_total",
@@ -34,12 +51,15 @@ const COUNTERS: [(&str, &str); 18] = [
     ("picarcade_analytics_retries_total", "Writes to the database that failed and were repeated"),
 ];
 
-const GAUGES: [(&str, &str); 25] = [
+const GAUGES: [(&str, &str); 28] = [
     ("picarcade_build_info", "1; the version is the label"),
     ("picarcade_draining", "1 while the service is stopping"),
     ("picarcade_component_status", "The health of a part: 0 healthy, 1 degraded, 2 unhealthy"),
     ("picarcade_cache_entries", "Entries of a cache level in process"),
     ("picarcade_cache_bytes", "Bytes that a cache level takes in process"),
+    ("picarcade_cache_max_bytes", "The bound of them"),
+    ("picarcade_cache_loads_in_flight", "Loads under way"),
+    ("picarcade_cache_load_seconds", "Time spent in loads since the start"),
     (
         "picarcade_cache_saved_dollars",
         "What the hits of a cache level would have cost as loads, in US dollars",

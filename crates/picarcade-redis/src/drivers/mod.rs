@@ -1,4 +1,4 @@
-//! The libraries behind the trait, one file each.
+//! The libraries behind the trait, one folder each.
 
 #[cfg(feature = "fred")]
 pub(crate) mod fred;

@@ -1,0 +1,192 @@
+//! Connecting fred: standalone, Cluster, Sentinel, with and without TLS.
+//!
+//! fred's defaults are made safe here: one attempt per command (it would resend silently, up to three times), no
+//! reconnection of its own (the handle's supervisor replaces the whole client, so that missed invalidations are replayed first),
+//! a bounded queue, `TCP_NODELAY`, and a deadline for connections that stop answering.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use fred::{
+    clients::Client,
+    interfaces::ClientLike,
+    types::{
+        ConnectHandle,
+        config::{
+            ClusterDiscoveryPolicy, Config as FredConfig, ConnectionConfig, PerformanceConfig, Server,
+            ServerConfig, TcpConfig, UnresponsiveConfig,
+        },
+    },
+};
+use futures_util::future::poll_immediate;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+
+use super::{Fred, SUBSCRIPTION_BUFFER, reply::classify};
+use crate::{
+    Config, ConfigError, Connector, Driver, Error,
+    address::{Address, Credentials, Topology},
+};
+
+/// Commands that fred holds before it refuses more; the handle's own bound is reached first.
+const QUEUE: usize = 65_536;
+
+/// The task that connects a client and keeps it connected, for as long as this lives.
+pub(super) struct Connected(ConnectHandle);
+
+impl Connected {
+    /// Connects. May be dropped meanwhile, which ends the attempt: fred's own `init` would go on by itself.
+    pub(super) async fn open(client: &Client) -> Result<Self, Error> {
+        let mut connected = Box::pin(client.wait_for_connect());
+        // It listens from its first poll on, and must not miss an answer that comes at once.
+        let early = poll_immediate(&mut connected).await;
+        let task = Self(client.connect());
+        let outcome = match early {
+            Some(outcome) => outcome,
+            None => connected.await,
+        };
+        outcome.map(|()| task).map_err(|error| classify(&error))
+    }
+
+    /// Waits until the connection has ended.
+    pub(super) async fn ended(&mut self) {
+        let _ = (&mut self.0).await;
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Connects fred to an address.
+pub(crate) struct FredConnector {
+    config: FredConfig,
+    connection: ConnectionConfig,
+    performance: PerformanceConfig,
+}
+
+impl fmt::Debug for FredConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // fred's own Debug may show credentials.
+        f.write_str("FredConnector")
+    }
+}
+
+impl FredConnector {
+    pub(crate) fn new(config: &Config, address: Address) -> Result<Self, ConfigError> {
+        let tls = address.tls.then(|| client_tls(config.ca.as_deref())).transpose()?;
+        let Credentials { username, password } = address.credentials;
+        let mut servers = address.nodes.into_iter().map(|node| Server::new(node.host, node.port));
+        let server = match address.topology {
+            Topology::Standalone => ServerConfig::Centralized {
+                server: servers
+                    .next()
+                    .ok_or(ConfigError::Url { setting: "url", problem: "no host".into() })?,
+            },
+            Topology::Cluster => ServerConfig::Clustered {
+                hosts: servers.collect(),
+                policy: ClusterDiscoveryPolicy::default(),
+            },
+            Topology::Sentinel { master, credentials } => ServerConfig::Sentinel {
+                hosts: servers.collect(),
+                service_name: master,
+                username: credentials.username,
+                password: credentials.password,
+            },
+        };
+        let connection = ConnectionConfig {
+            connection_timeout: config.connect_timeout,
+            internal_command_timeout: config.connect_timeout,
+            max_command_attempts: 1,
+            max_command_buffer_len: QUEUE,
+            unresponsive: UnresponsiveConfig {
+                max_timeout: Some(config.command_timeout.saturating_mul(config.failure_threshold)),
+                interval: config.command_timeout,
+            },
+            tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
+            ..ConnectionConfig::default()
+        };
+        Ok(Self {
+            config: FredConfig {
+                username,
+                password,
+                server,
+                database: (address.database != 0).then_some(address.database),
+                tls: tls.map(Into::into),
+                ..FredConfig::default()
+            },
+            connection,
+            performance: PerformanceConfig {
+                broadcast_channel_capacity: SUBSCRIPTION_BUFFER,
+                ..PerformanceConfig::default()
+            },
+        })
+    }
+}
+
+impl FredConnector {
+    fn client(&self, config: FredConfig) -> Client {
+        Client::new(config, Some(self.performance.clone()), Some(self.connection.clone()), None)
+    }
+
+    /// Clients of the single nodes of a cluster; none for the other topologies, whose client can be copied.
+    fn subscribers(&self) -> Vec<Client> {
+        let ServerConfig::Clustered { hosts, .. } = &self.config.server else { return Vec::new() };
+        let single = |server: &Server| ServerConfig::Centralized { server: server.clone() };
+        hosts
+            .iter()
+            .map(|host| self.client(FredConfig { server: single(host), ..self.config.clone() }))
+            .collect()
+    }
+}
+
+#[async_trait]
+impl Connector for FredConnector {
+    async fn connect(&self) -> Result<Arc<dyn Driver>, Error> {
+        let client = self.client(self.config.clone());
+        let owned = Connected::open(&client).await?;
+        Ok(Arc::new(Fred { client, owned: Some(owned), subscribers: self.subscribers() }))
+    }
+}
+
+fn client_tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, ConfigError> {
+    let mut roots = rustls::RootCertStore::empty();
+    match ca {
+        Some(pem) => {
+            let unusable = |_| ConfigError::Ca { problem: "not PEM".into() };
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let added = roots.add(certificate.map_err(unusable)?);
+                added.map_err(|_| ConfigError::Ca { problem: "not a CA certificate".into() })?;
+            }
+        }
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+    }
+    // The provider is named: a process-wide default may be missing, or another one.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|_| ConfigError::Ca { problem: "the TLS settings were refused".into() })?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// A client with the settings of another one, that does not reconnect.
+pub(super) fn alone(like: &Client) -> Client {
+    Client::new(like.client_config(), Some(like.perf_config()), Some(like.connection_config().clone()), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FredConnector;
+    use crate::{Config, address::Address};
+
+    #[test]
+    fn the_librarys_defaults_are_made_safe() {
+        let address = Address::parse("redis://h").unwrap();
+        let connector = FredConnector::new(&Config::default(), address).unwrap();
+        assert_eq!(connector.connection.tcp.nodelay, Some(true), "small commands are not held back");
+        assert_eq!(connector.connection.max_command_attempts, 1, "nothing is sent twice behind our back");
+        assert!(connector.connection.max_command_buffer_len > 0, "0 is no bound");
+        assert!(connector.connection.unresponsive.max_timeout.is_some(), "black holes are noticed");
+    }
+}

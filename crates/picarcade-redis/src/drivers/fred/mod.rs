@@ -1,0 +1,256 @@
+//! fred behind the trait.
+//!
+//! The commands of every day go through fred's own methods: of those that wait together it flushes the last one, but each
+//! one that it does not know (`custom`). Scripts it flushes in either case, and they must name their slot, so they stay
+//! `custom`, as do the rare ones.
+
+mod connect;
+mod reply;
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fred::{
+    clients::Client,
+    error::Error as FredError,
+    interfaces::{ClientLike, EventInterface, KeysInterface, PubsubInterface},
+    types::{ClusterHash, CustomCommand, Expiration, Key, SetOptions, Value as FredValue, scan::Scanner},
+    util::redis_keyslot,
+};
+use futures_util::{StreamExt, future::try_join_all};
+use tokio::sync::{broadcast::error::RecvError, mpsc};
+
+use self::{
+    connect::{Connected, alone},
+    reply::{bytes_of, classify, code, convert, count_of},
+};
+use crate::{
+    Condition, Driver, Error, Script, Value,
+    driver::{literal_prefix, milliseconds},
+};
+
+pub(crate) use self::connect::FredConnector;
+
+/// How many undelivered messages a subscription may hold before the connection is given up as too slow.
+const SUBSCRIPTION_BUFFER: usize = 4096;
+
+/// A fred client as a [`Driver`].
+pub struct Fred {
+    client: Client,
+    /// Ends the client when this is dropped; a client handed in lives on.
+    owned: Option<Connected>,
+    /// Where subscriptions connect to, each alone: cluster nodes pass published messages on to each other. Empty for
+    /// a client that was handed in, whose settings are copied instead.
+    subscribers: Vec<Client>,
+}
+
+impl fmt::Debug for Fred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fred").field("owned", &self.owned.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Fred {
+    /// Uses a client that you already have (of a pool: one of its clients), which must be connected and should have a
+    /// reconnect policy.
+    pub fn from_client(client: Client) -> Self {
+        Self { client, owned: None, subscribers: Vec::new() }
+    }
+
+    async fn query(
+        &self,
+        name: &'static str,
+        hash: ClusterHash,
+        args: Vec<FredValue>,
+    ) -> Result<FredValue, Error> {
+        told(self.ask(name, hash, args).await)
+    }
+
+    async fn ask(
+        &self,
+        name: &'static str,
+        hash: ClusterHash,
+        args: Vec<FredValue>,
+    ) -> Result<FredValue, FredError> {
+        self.client.custom(CustomCommand::new_static(name, hash, false), args).await
+    }
+
+    async fn eval_by(
+        &self,
+        name: &'static str,
+        body: &str,
+        keys: &[Bytes],
+        args: &[Bytes],
+    ) -> Result<FredValue, FredError> {
+        let mut all = vec![FredValue::from(body), FredValue::from(keys.len().to_string())];
+        all.extend(keys.iter().chain(args).cloned().map(FredValue::Bytes));
+        // The first key comes after the script and the count; of custom commands fred heeds no other way to say so.
+        let hash = keys.first().map_or(ClusterHash::Random, |key| ClusterHash::Custom(redis_keyslot(key)));
+        self.ask(name, hash, all).await
+    }
+}
+
+#[async_trait]
+impl Driver for Fred {
+    async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
+        bytes_of(told(self.client.get(name(key)).await)?)
+    }
+
+    async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
+        let key = name(key);
+        let (value, left) =
+            told(tokio::try_join!(self.client.get(key.clone()), self.client.pttl::<FredValue, _>(key)))?;
+        let Some(value) = bytes_of(value)? else { return Ok(None) };
+        // -1 is a key without expiry, -2 one that vanished between the two commands.
+        Ok(match convert(left).as_int()? {
+            -1 => Some((value, None)),
+            left => u64::try_from(left).ok().map(|left| (value, Some(Duration::from_millis(left)))),
+        })
+    }
+
+    async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
+        try_join_all(keys.iter().map(|key| self.get(key))).await
+    }
+
+    async fn set(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        ttl: Option<Duration>,
+        condition: Condition,
+    ) -> Result<bool, Error> {
+        let expiry = ttl.map(|ttl| Expiration::PX(i64::try_from(milliseconds(ttl)).unwrap_or(i64::MAX)));
+        let options = match condition {
+            Condition::Always => None,
+            Condition::Absent => Some(SetOptions::NX),
+            Condition::Present => Some(SetOptions::XX),
+        };
+        match told(self.client.set(name(key), word(value), expiry, options, false).await)? {
+            FredValue::Null => Ok(false),
+            FredValue::String(_) | FredValue::Bytes(_) => Ok(true),
+            _ => Err(Error::unexpected("SET")),
+        }
+    }
+
+    async fn delete(&self, keys: &[Bytes]) -> Result<u64, Error> {
+        let counts = try_join_all(
+            keys.iter()
+                .map(|key| async move { count_of(told(self.client.del(Key::from(key.clone())).await)?) }),
+        )
+        .await?;
+        Ok(counts.into_iter().sum())
+    }
+
+    async fn eval(&self, script: &Script, keys: &[Bytes], args: &[Bytes]) -> Result<Value, Error> {
+        match self.eval_by("EVALSHA", script.sha1(), keys, args).await {
+            Err(error) if code(&error) == Some("NOSCRIPT") => {
+                tracing::debug!(script = script.name(), "sending a script that the server does not know");
+                self.eval_by("EVAL", script.source(), keys, args).await
+            }
+            answer => answer,
+        }
+        .map(convert)
+        .map_err(|error| classify(&error))
+    }
+
+    async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {
+        // By the channel's slot, in a cluster: messages of one publisher stay in order only by way of one node.
+        count_of(self.query("PUBLISH", ClusterHash::FirstKey, vec![word(channel), word(message)]).await?)
+    }
+
+    async fn subscribe(&self, channel: &[u8]) -> Result<mpsc::Receiver<Bytes>, Error> {
+        let channel = std::str::from_utf8(channel).map_err(|_| Error::unexpected("channel"))?;
+        // A client of its own, without reconnection: its end is the end of the subscription.
+        let given = std::slice::from_ref(&self.client);
+        let candidates = if self.subscribers.is_empty() { given } else { &self.subscribers };
+        let mut connected = Err(Error::Refused);
+        for like in candidates {
+            let client = alone(like);
+            let messages = client.message_rx();
+            match Connected::open(&client).await {
+                Ok(task) => {
+                    connected = Ok((client, messages, task));
+                    break;
+                }
+                Err(error) => connected = Err(error),
+            }
+        }
+        let (client, mut messages, mut task) = connected?;
+        client.subscribe(channel).await.map_err(|error| classify(&error))?;
+        let (sender, receiver) = mpsc::channel(SUBSCRIPTION_BUFFER);
+        tokio::spawn(async move {
+            loop {
+                let message = tokio::select! {
+                    message = messages.recv() => message,
+                    () = task.ended() => break,
+                    () = sender.closed() => break,
+                };
+                match message {
+                    // A full buffer ends the subscription: its reader learns that messages were missed.
+                    Ok(message) => match bytes_of(message.value) {
+                        Ok(Some(bytes)) if sender.try_send(bytes.clone()).is_ok() => {}
+                        _ => break,
+                    },
+                    Err(RecvError::Lagged(_) | RecvError::Closed) => break,
+                }
+            }
+            drop((client, task));
+        });
+        Ok(receiver)
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.query("PING", ClusterHash::Random, Vec::new()).await.map(drop)
+    }
+
+    async fn info(&self, section: &str) -> Result<String, Error> {
+        match self.query("INFO", ClusterHash::Random, vec![FredValue::from(section)]).await? {
+            FredValue::String(text) => Ok(text.to_string()),
+            FredValue::Bytes(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            _ => Err(Error::unexpected("INFO")),
+        }
+    }
+
+    async fn purge(&self, prefix: &[u8]) -> Result<u64, Error> {
+        let pattern = String::from_utf8_lossy(&literal_prefix(prefix)).into_owned();
+        let mut deleted = 0;
+        if self.client.is_clustered() {
+            let mut pages = self.client.scan_cluster(pattern, Some(1000), None).boxed();
+            while let Some(page) = pages.next().await {
+                let mut page = page.map_err(|error| classify(&error))?;
+                deleted += self.delete_page(page.take_results()).await?;
+                page.next();
+            }
+        } else {
+            let mut pages = self.client.scan(pattern, Some(1000), None).boxed();
+            while let Some(page) = pages.next().await {
+                let mut page = page.map_err(|error| classify(&error))?;
+                deleted += self.delete_page(page.take_results()).await?;
+                page.next();
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+impl Fred {
+    async fn delete_page(&self, keys: Option<Vec<Key>>) -> Result<u64, Error> {
+        let keys: Vec<Bytes> =
+            keys.unwrap_or_default().iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
+        self.delete(&keys).await
+    }
+}
+
+fn name(key: &[u8]) -> Key {
+    Bytes::copy_from_slice(key).into()
+}
+
+fn told<T>(answer: Result<T, FredError>) -> Result<T, Error> {
+    answer.map_err(|error| classify(&error))
+}
+
+fn word(bytes: &[u8]) -> FredValue {
+    FredValue::Bytes(Bytes::copy_from_slice(bytes))
+}
+

@@ -39,7 +39,8 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
     /// The value and the time it still has to live (`None`: for ever).
     async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error>;
 
-    /// The values of many keys, in order.
+    /// The values of many keys, in order. Where all keys live on one server that is one command, to which a key of another
+    /// type than string is a missing one.
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error>;
 
     /// Writes a value; `ttl` is rounded up to whole milliseconds, `None` is for ever. Returns whether the

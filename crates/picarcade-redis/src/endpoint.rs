@@ -24,6 +24,7 @@ use tokio::{
 
 use crate::{
     Condition, Config, Connector, Driver, Error,
+    gather::Gather,
     journal::{Invalidation, Journal, Replay},
 };
 
@@ -37,6 +38,7 @@ const UNKNOWN: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) reads: Gather,
     /// Counts the connections of this endpoint.
     pub(crate) epoch: u64,
 }
@@ -179,7 +181,7 @@ impl Endpoint {
             let journal = self.journal.lock();
             if journal.is_empty() {
                 self.failures.store(0, Ordering::Relaxed);
-                self.live.store(Some(Arc::new(Live { driver, epoch })));
+                self.live.store(Some(Arc::new(Live { driver, reads: Gather::default(), epoch })));
                 return Ok(());
             }
         }

@@ -13,6 +13,7 @@ use crate::{
     Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Status, Subscription, Value,
     connector::{self, Given},
     endpoint::{Endpoint, Live, apply},
+    gather,
     journal::Invalidation,
     router::Router,
 };
@@ -170,11 +171,12 @@ impl RedisHandle {
         serving.borrow().epoch != 0
     }
 
-    /// The value of a key.
+    /// The value of a key. Reads that are ready at the same time share a command (`MGET`), to which a key of another type
+    /// than string is a missing one.
     pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         let key = self.key(key)?;
         let call = self.begin()?;
-        call.settle(call.live.driver.get(&key)).await
+        call.settle(gather::get(&call.live, key, self.router().config.command_timeout)).await
     }
 
     /// The value of a key and the time it still has to live (`None`: for ever).

@@ -8,6 +8,7 @@ mod drivers;
 mod endpoint;
 mod error;
 mod failover;
+mod gather;
 mod handle;
 mod journal;
 mod router;

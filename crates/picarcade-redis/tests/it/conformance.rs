@@ -50,6 +50,7 @@ macro_rules! everywhere {
 
 everywhere!(
     values_live_as_long_as_they_are_given,
+    reads_at_once_get_their_own_values,
     conditions_hold,
     deletions_and_marks_take_effect,
     scripts_run_by_hash_and_are_sent_when_unknown,
@@ -170,6 +171,17 @@ async fn values_live_as_long_as_they_are_given(redis: RedisHandle) {
     let values = redis.get_many(&names).await.unwrap();
     for (n, (name, value)) in names.iter().zip(values).enumerate() {
         assert_eq!(value.as_deref(), (n % 2 == 0).then_some(name.as_bytes()));
+    }
+}
+
+async fn reads_at_once_get_their_own_values(redis: RedisHandle) {
+    let names: Vec<String> = (0..100).map(|n| format!("many:{n}")).collect();
+    for name in names.iter().step_by(2) {
+        redis.set(name.as_bytes(), name.as_bytes(), Some(SECOND * 100)).await.unwrap();
+    }
+    let values = futures_util::future::join_all(names.iter().map(|name| redis.get(name.as_bytes()))).await;
+    for (n, (name, value)) in names.iter().zip(values).enumerate() {
+        assert_eq!(value.unwrap().as_deref(), (n % 2 == 0).then_some(name.as_bytes()), "{name}");
     }
 }
 

@@ -7,3 +7,4 @@ mod faults;
 #[cfg(all(feature = "redis", feature = "fred"))]
 mod given;
 mod support;
+mod together;

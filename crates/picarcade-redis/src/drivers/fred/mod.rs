@@ -110,7 +110,14 @@ impl Driver for Fred {
     }
 
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
-        try_join_all(keys.iter().map(|key| self.get(key))).await
+        if keys.len() < 2 || self.client.is_clustered() {
+            return try_join_all(keys.iter().map(|key| self.get(key))).await;
+        }
+        let keys: Vec<Key> = keys.iter().cloned().map(Key::from).collect();
+        match told(self.client.mget(keys).await)? {
+            FredValue::Array(values) => values.into_iter().map(bytes_of).collect(),
+            _ => Err(Error::unexpected("MGET")),
+        }
     }
 
     async fn set(
@@ -253,4 +260,3 @@ fn told<T>(answer: Result<T, FredError>) -> Result<T, Error> {
 fn word(bytes: &[u8]) -> FredValue {
     FredValue::Bytes(Bytes::copy_from_slice(bytes))
 }
-

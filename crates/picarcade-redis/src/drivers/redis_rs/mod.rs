@@ -196,8 +196,18 @@ impl Driver for RedisRs {
     }
 
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
-        // Commands sent at once share a write and a round trip, and a cluster routes each by its slot.
-        try_join_all(keys.iter().map(|key| self.get(key))).await
+        if keys.len() < 2 || matches!(self.link, Link::Cluster(_)) {
+            // Commands sent at once share a write and a round trip, and a cluster routes each by its slot.
+            return try_join_all(keys.iter().map(|key| self.get(key))).await;
+        }
+        let mut command = redis::cmd("MGET");
+        for key in keys {
+            command.arg(key.as_ref());
+        }
+        match self.query(&command).await? {
+            redis::Value::Array(values) => values.into_iter().map(bytes_of).collect(),
+            _ => Err(Error::unexpected("MGET")),
+        }
     }
 
     async fn set(

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+mod eventually;
 mod host;
 mod mock;
 mod postgres;
@@ -8,6 +9,7 @@ mod proxy;
 mod redis;
 
 pub use error::{Error, Result};
+pub use eventually::eventually;
 pub use mock::{Answer, Answers, Dialect, MockProvider, OutputShape, PredictionEnd, Reply, Request};
 pub use postgres::{PgBouncer, PostgresBuilder, PostgresServer};
 pub use proxy::{Fault, FaultProxy};

@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use picarcade_cache::{Generation, Key, Mark, Record, Remote, RemoteError, RemoteEvent};
+pub use picarcade_testkit::eventually;
 
 /// Runs each test with every driver: a driver that is added gets every test.
 #[cfg(any(feature = "redis", feature = "fred"))]
@@ -88,15 +89,6 @@ impl Runs {
                 Err(Broken(error))
             })
         }
-    }
-}
-
-/// Waits until a condition holds; fails loudly when it does not for half a minute.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "not within 30 s: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

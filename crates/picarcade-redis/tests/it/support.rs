@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use picarcade_redis::{Config, DriverKind, RedisHandle};
+pub use picarcade_testkit::eventually;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
@@ -44,15 +45,6 @@ pub async fn ready(config: Config) -> RedisHandle {
     let handle = RedisHandle::connect(config).unwrap();
     handle.ready(SECOND * 20).await.unwrap();
     handle
-}
-
-/// Waits until a condition holds; fails loudly when it does not for half a minute.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + SECOND * 30;
-    while !holds().await {
-        assert!(tokio::time::Instant::now() < deadline, "not within 30 s: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// What comes, or a loud failure when nothing does for half a minute.

@@ -1,0 +1,116 @@
+//! A hit in Redis beside the raw drivers, one at a time and from 64 tasks.
+
+use std::{hint::black_box, sync::Arc};
+
+use criterion::{Criterion, Throughput};
+use fred::{clients::Client as Fred, interfaces::KeysInterface};
+use picarcade_cache::{Cache, Key};
+use picarcade_redis::DriverKind;
+use picarcade_testkit::RedisServer;
+use redis::aio::MultiplexedConnection;
+
+use crate::set_up::{
+    KEYS, from_64_tasks, key, load, one_thread, raw_fred, remote, runtime, two_levels, value,
+};
+
+/// Ours by either driver, and the drivers themselves, all over connections of one runtime.
+struct Rivals {
+    ours: Cache<String>,
+    ours_by_fred: Cache<String>,
+    redis_rs: MultiplexedConnection,
+    fred: Fred,
+}
+
+async fn rivals(server: &RedisServer) -> Rivals {
+    let client = redis::Client::open(server.url()).unwrap();
+    // As the handle does it: no delay, so that the peer is not slowed down by a default.
+    let info = client.get_connection_info().clone();
+    let no_delay = redis::io::tcp::TcpSettings::default().set_nodelay(true);
+    let client = redis::Client::open(info.set_tcp_settings(no_delay)).unwrap();
+    Rivals {
+        ours: two_levels(&remote(server, DriverKind::Redis).await, 1),
+        ours_by_fred: two_levels(&remote(server, DriverKind::Fred).await, 1),
+        redis_rs: client.get_multiplexed_async_connection().await.unwrap(),
+        fred: raw_fred(server).await,
+    }
+}
+
+async fn by_redis_rs(mut connection: MultiplexedConnection, name: &str) {
+    let mut command = redis::cmd("GET");
+    command.arg(name);
+    let bytes: Vec<u8> = command.query_async(&mut connection).await.unwrap();
+    black_box(bytes);
+}
+
+async fn by_fred(client: Fred, name: &str) {
+    let bytes: Vec<u8> = client.get(name).await.unwrap();
+    black_box(bytes);
+}
+
+pub(crate) fn second_level(c: &mut Criterion) {
+    let (one_thread, runtime) = (one_thread(), runtime());
+    let server = runtime.block_on(RedisServer::start()).unwrap();
+    let keys: Arc<Vec<Key>> = Arc::new((0..KEYS).map(key).collect());
+    let names: Arc<Vec<String>> = Arc::new(keys.iter().map(|key| format!("raw:{key}")).collect());
+    let rivals_of_two = runtime.block_on(async {
+        let rivals = rivals(&server).await;
+        for (key, name) in keys.iter().zip(names.iter()) {
+            rivals.ours.insert(key, value()).await.unwrap();
+            redis::cmd("SET").arg(name).arg(value()).exec_async(&mut rivals.redis_rs.clone()).await.unwrap();
+        }
+        rivals
+    });
+
+    let Rivals { ours, ours_by_fred, redis_rs, fred } = one_thread.block_on(rivals(&server));
+    let mut group = c.benchmark_group("second_level/one");
+    group.bench_function("picarcade get", |b| {
+        b.to_async(&one_thread).iter(async || ours.get(&keys[7]).await.unwrap());
+    });
+    group.bench_function("picarcade get_or_load", |b| {
+        b.to_async(&one_thread).iter(async || ours.get_or_load(&keys[7], load).await.unwrap());
+    });
+    group.bench_function("redis-rs GET", |b| {
+        b.to_async(&one_thread).iter(|| by_redis_rs(redis_rs.clone(), &names[7]));
+    });
+    group.bench_function("picarcade get, fred", |b| {
+        b.to_async(&one_thread).iter(async || ours_by_fred.get(&keys[7]).await.unwrap());
+    });
+    group.bench_function("fred GET", |b| {
+        b.to_async(&one_thread).iter(|| by_fred(fred.clone(), &names[7]));
+    });
+    group.finish();
+
+    let Rivals { ours, ours_by_fred, redis_rs, fred } = rivals_of_two;
+    let mut group = c.benchmark_group("second_level/64_tasks");
+    group.throughput(Throughput::Elements(1));
+    let through_the_cache = |cache: &Cache<String>, count: u64| {
+        let (cache, keys) = (cache.clone(), Arc::clone(&keys));
+        runtime.block_on(from_64_tasks(count, move |n| {
+            let (cache, key) = (cache.clone(), keys[n as usize]);
+            async move { drop(black_box(cache.get(&key).await.unwrap())) }
+        }))
+    };
+    group.bench_function("picarcade get", |b| b.iter_custom(|count| through_the_cache(&ours, count)));
+    group.bench_function("redis-rs GET", |b| {
+        b.iter_custom(|count| {
+            let (connection, names) = (redis_rs.clone(), Arc::clone(&names));
+            runtime.block_on(from_64_tasks(count, move |n| {
+                let (connection, names) = (connection.clone(), Arc::clone(&names));
+                async move { by_redis_rs(connection, &names[n as usize]).await }
+            }))
+        });
+    });
+    group.bench_function("picarcade get, fred", |b| {
+        b.iter_custom(|count| through_the_cache(&ours_by_fred, count));
+    });
+    group.bench_function("fred GET", |b| {
+        b.iter_custom(|count| {
+            let (client, names) = (fred.clone(), Arc::clone(&names));
+            runtime.block_on(from_64_tasks(count, move |n| {
+                let (client, names) = (client.clone(), Arc::clone(&names));
+                async move { by_fred(client, &names[n as usize]).await }
+            }))
+        });
+    });
+    group.finish();
+}

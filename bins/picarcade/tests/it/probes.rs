@@ -154,6 +154,7 @@ async fn each_state_of_the_ai_the_breakers_the_rules_and_the_database_is_shown()
     {
         order(&service, "anthropic", action).await;
         assert_eq!(breaker(forced).await.unwrap().0, status);
+        assert_eq!(ask().await["circuit_breaker_state"], forced);
     }
     order(&service, "anthropic", "reset").await;
     mock.recover();
@@ -210,7 +211,7 @@ async fn each_state_of_the_ai_the_breakers_the_rules_and_the_database_is_shown()
 #[tokio::test]
 async fn a_storm_of_probes_asks_nobody() {
     const PROBES: u64 = 3_000;
-    const SCRAPES: u64 = 1_000;
+    const SCRAPES: u64 = 400;
     let (redis, mock) = (RedisServer::start().await.unwrap(), MockProvider::start().await.unwrap());
     let service = Service::start(&[
         ("REDIS_URL", &redis.url()),

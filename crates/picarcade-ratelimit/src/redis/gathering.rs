@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::RedisStore;
-use super::batch::{Answers, Batch, MOST, Member};
+use super::answers::Answers;
+use super::batch::{Batch, MOST, Member};
 use crate::Error;
 
 /// The most full batches under way at one time.

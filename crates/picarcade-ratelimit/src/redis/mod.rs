@@ -11,6 +11,7 @@
 //! A Redis that was flushed, replaced or restarted empty knows nothing of what was spent. With a [`Ledger`], a scope that
 //! is met for the first time is charged with what the ledger says before any dollar is reserved in it.
 
+mod answers;
 mod batch;
 mod gathering;
 mod keys;
@@ -24,7 +25,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use picarcade_redis::{Error as RedisError, RedisHandle, Script, Value};
 
-use self::batch::{Answers, Batch, Member, Part};
+use self::answers::Answers;
+use self::batch::{Batch, Member, Part};
 use self::gathering::{Entry, Failure, Gathering, Told};
 use self::keys::Keys;
 use self::scripts::Scripts;

@@ -80,8 +80,12 @@ type Passengers = VecDeque<Waiting>;
 type Callers = Vec<oneshot::Sender<Told>>;
 
 impl Queue {
-    /// Who goes now of those who wait, and as what. What leaves must land.
-    fn leave(&mut self) -> Option<(Load, Passengers)> {
+    /// Who goes now of those who wait, and as what. What leaves must land. Whoever has waited for longer than `patience`
+    /// does not go: something lands at least that often, so nobody waits for more than twice as long.
+    fn leave(&mut self, patience: Duration) -> Option<(Load, Passengers)> {
+        while let Some(late) = self.waiting.pop_front_if(|first| first.since.elapsed() > patience) {
+            let _ = late.told.send(Told::Failed(silence()));
+        }
         let load = if self.waiting.len() >= MOST && self.full < MOST_FULL {
             self.full += 1;
             Load::Full
@@ -125,7 +129,7 @@ impl Gathering {
                 return Err(Error::Unavailable { reason: "too many requests wait to be decided".to_owned() });
             }
             queue.waiting.push_back(waiting);
-            queue.leave()
+            queue.leave(store.patience())
         };
         if let Some((load, passengers)) = left {
             Flight::start(store, load, passengers);
@@ -134,14 +138,10 @@ impl Gathering {
     }
 
     /// One question for those who still want to know, and those who do not go with the others.
-    fn board(mut passengers: Passengers, patience: Duration) -> (Batch, Callers, Passengers) {
+    fn board(mut passengers: Passengers) -> (Batch, Callers, Passengers) {
         let (mut batch, mut callers) = (Batch::default(), Vec::with_capacity(MOST));
         while let Some(Waiting { member, since, told }) = passengers.pop_front() {
             if told.is_closed() {
-                continue;
-            }
-            if since.elapsed() > patience {
-                let _ = told.send(Told::Failed(silence()));
                 continue;
             }
             match batch.add(member) {
@@ -156,11 +156,11 @@ impl Gathering {
     }
 
     /// Lets those who were left behind wait on, before all who came later; answers who goes now.
-    fn wait_on(&self, mut behind: Passengers) -> Option<(Load, Passengers)> {
+    fn wait_on(&self, mut behind: Passengers, patience: Duration) -> Option<(Load, Passengers)> {
         let mut queue = self.queue.lock();
         behind.append(&mut queue.waiting);
         queue.waiting = behind;
-        queue.leave()
+        queue.leave(patience)
     }
 
     /// After a silence, tells all who have not been sent that the store does not answer.
@@ -197,7 +197,7 @@ impl Drop for Turn<'_> {
         let left = {
             let mut queue = self.store.gathering.queue.lock();
             queue.land(Load::Short);
-            queue.leave()
+            queue.leave(self.store.patience())
         };
         if let Some((load, passengers)) = left {
             Flight::start(self.store, load, passengers);
@@ -223,12 +223,12 @@ impl Flight {
     }
 
     async fn go(mut self) {
-        let patience = self.store.redis.command_timeout();
+        let patience = self.store.patience();
         while let Some(load) = self.load {
             let passengers = std::mem::take(&mut self.passengers);
-            let (batch, callers, behind) = Gathering::board(passengers, patience);
+            let (batch, callers, behind) = Gathering::board(passengers);
             if !behind.is_empty()
-                && let Some((load, passengers)) = self.store.gathering.wait_on(behind)
+                && let Some((load, passengers)) = self.store.gathering.wait_on(behind, patience)
             {
                 Self::start(&self.store, load, passengers);
             }
@@ -239,7 +239,7 @@ impl Flight {
             }
             let mut queue = self.store.gathering.queue.lock();
             queue.land(load);
-            let left = queue.leave();
+            let left = queue.leave(patience);
             drop(queue);
             (self.load, self.passengers) =
                 left.map_or_else(Default::default, |(load, next)| (Some(load), next));
@@ -285,4 +285,48 @@ pub(super) enum Failure {
     Question,
     /// The store, and so with everybody's.
     Store(Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::tests::{member, plan};
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn queue(ages: &[u64]) -> (Queue, Vec<oneshot::Receiver<Told>>) {
+        let mut queue = Queue::default();
+        let hear = |age: &u64| {
+            let since = Instant::now().checked_sub(Duration::from_secs(*age)).unwrap();
+            let (told, hears) = oneshot::channel();
+            queue.waiting.push_back(Waiting { member: member(&plan(1), 1), since, told });
+            hears
+        };
+        let hearers = ages.iter().map(hear).collect();
+        (queue, hearers)
+    }
+
+    #[test]
+    fn whoever_waited_too_long_is_told_and_does_not_go() {
+        let (mut queue, mut hearers) = queue(&[300, 200, 1, 1]);
+        let (load, passengers) = queue.leave(PATIENCE).unwrap();
+        assert_eq!((load, passengers.len()), (Load::Short, 2));
+        for (index, hearer) in hearers.iter_mut().enumerate() {
+            assert_eq!(matches!(hearer.try_recv(), Ok(Told::Failed(_))), index < 2, "{index}");
+        }
+    }
+
+    #[test]
+    fn one_short_question_and_full_ones_beside_it() {
+        let (mut queue, _hearers) = queue(&[0; 2 * MOST + 1]);
+        let loads: Vec<_> = std::iter::from_fn(|| queue.leave(PATIENCE)).map(|(load, _)| load).collect();
+        assert_eq!(loads, [Load::Full, Load::Full, Load::Short]);
+        let (more, _hearers) = self::queue(&[0; MOST - 1]);
+        queue.waiting = more.waiting;
+        assert!(queue.leave(PATIENCE).is_none(), "a short one is under way");
+        queue.land(Load::Full);
+        assert!(queue.leave(PATIENCE).is_none(), "still");
+        queue.land(Load::Short);
+        assert_eq!(queue.leave(PATIENCE).map(|(load, who)| (load, who.len())), Some((Load::Short, MOST - 1)));
+    }
 }

@@ -106,6 +106,11 @@ impl RedisStore {
         Shards::new(part("shared"), (0..users).map(|shard| part(&shard.to_string())).collect())
     }
 
+    /// For how long a request waits to be sent.
+    fn patience(&self) -> Duration {
+        self.redis.command_timeout()
+    }
+
     /// The server's own time is asked for with 0.
     fn time(&self) -> u64 {
         self.clock.as_ref().and_then(Clock::dictated).unwrap_or(0)

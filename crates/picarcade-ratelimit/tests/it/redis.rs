@@ -375,6 +375,38 @@ async fn four_processes_admit_exactly_the_limit() {
     assert_eq!(used(&limiter, &ada(), "global-cost-utc-day").await, (700, 700));
 }
 
+/// Without dollars, so that each process decides many of them in one question.
+#[tokio::test]
+async fn four_processes_that_ask_together_admit_exactly_the_limit() {
+    let limits = [
+        Limit::requests(Scope::User, 1000, sliding(3600)),
+        Limit::requests(Scope::Global, 100, Window::UtcDay),
+    ];
+    if let Some((url, prefix)) = parent() {
+        let limiter = limiter_at(&url, &prefix, limits.clone()).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..250 {
+            let limiter = limiter.clone();
+            tasks.spawn(async move {
+                let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+                assert!(!decision.report().local);
+                decision.is_admitted()
+            });
+        }
+        let admitted = tasks.join_all().await.into_iter().filter(|admitted| *admitted).count();
+        println!("\nadmitted {admitted}");
+        return;
+    }
+    let (own, prefix) = (RedisServer::start().await.unwrap(), prefix());
+    let test = "redis::four_processes_that_ask_together_admit_exactly_the_limit";
+    assert_eq!(admitted(test, &own.url(), &prefix).await, 100);
+    let questions = own.calls("evalsha").await.unwrap();
+    assert!(questions < 200, "{questions} questions for 1,000 requests: they did not go together");
+    let limiter = limiter_at(&own.url(), &prefix, limits.clone()).await;
+    assert_eq!(used(&limiter, &ada(), "user-requests-3600s").await, (100, 0), "denied by the later one");
+    assert_eq!(used(&limiter, &ada(), "global-requests-utc-day").await, (100, 0));
+}
+
 #[tokio::test]
 async fn four_processes_spend_the_dollars_and_no_more() {
     let limits =

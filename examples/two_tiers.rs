@@ -20,13 +20,15 @@ async fn main() -> anyhow::Result<()> {
         Some((primary, backup)) => (primary.url(), Some(backup.url())),
         None => (env::var("REDIS_URL")?, env::var("REDIS_BACKUP_URL").ok()),
     };
-    let redis = RedisHandle::connect(Config { backup_url, ..Config::new(url) })?;
+    // Shorter than in service (10 s), so that the way back to the primary is seen here too.
+    let failback_grace = Duration::from_secs(2);
+    let redis = RedisHandle::connect(Config { backup_url, failback_grace, ..Config::new(url) })?;
     redis.ready(Duration::from_secs(5)).await?;
     // Small enough that most lookups need the second level.
     let cache =
         Cache::<String>::builder("demo").max_bytes(2_000).remote(RedisRemote::new(redis.clone())).build()?;
 
-    for second in 0..10_u64 {
+    for second in 0..16_u64 {
         if let (3, Some((primary, _))) = (second, &own) {
             println!("-- the primary is killed");
             primary.kill();

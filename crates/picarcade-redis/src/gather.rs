@@ -68,12 +68,11 @@ fn wait(live: &Arc<Live>, read: Read, patience: Duration) {
     };
     let mut turn = Turn { live: Arc::clone(live), is_over: full.is_some() };
     drop(tokio::spawn(async move {
-        let reads = match full {
-            Some(reads) => reads,
-            None => {
-                yield_now().await;
-                turn.take()
-            }
+        let reads = if let Some(reads) = full {
+            reads
+        } else {
+            yield_now().await;
+            turn.take()
         };
         send(&turn.live, reads, patience).await;
     }));

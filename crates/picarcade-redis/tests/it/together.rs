@@ -1,7 +1,7 @@
 //! Reads that share a command: how many commands that makes, and what one reader's fate is to the others.
 
 use futures_util::future::join_all;
-use picarcade_redis::{Config, DriverKind, RedisHandle};
+use picarcade_redis::{Config, DriverKind, Error, RedisHandle};
 use picarcade_testkit::RedisServer;
 
 use crate::support::{SECOND, config, ready, with_every_driver, within};
@@ -120,5 +120,5 @@ async fn reads_together_end_at_their_deadline(driver: DriverKind) {
     server.pause();
     let names: Vec<String> = (0..100).map(|n| format!("k{n}")).collect();
     let answers = within(join_all(names.iter().map(|name| redis.get(name.as_bytes())))).await;
-    assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(|error| error.is_transient())));
+    assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(Error::is_transient)));
 }

@@ -24,6 +24,7 @@ use picarcade_analytics::{
     ClassificationEvent, Config, Error, Event, Maintained, Period, PostgresStore, Record, Recorder,
     SchemaState, SqliteStore, Statistics, Store,
 };
+use picarcade_benches::{each, in_turn, is_wanted};
 use picarcade_testkit::PostgresServer;
 use tokio::runtime::Runtime;
 
@@ -241,13 +242,6 @@ async fn raw_unnest(connection: &mut sqlx::PgConnection, columns: &Columns) {
     .expect("rows written");
 }
 
-/// Whether a bench of this name is asked for, by no filter or one that names it: these are filled for minutes.
-fn is_wanted(name: &str) -> bool {
-    let mut filters =
-        std::env::args().skip(1).filter(|argument| argument.starts_with(char::is_alphabetic)).peekable();
-    filters.peek().is_none() || filters.any(|filter| name.contains(&filter) || filter.contains(name))
-}
-
 fn drain_postgres(_: &mut Criterion) {
     if !is_wanted("drain/postgres") {
         return;
@@ -262,11 +256,11 @@ fn drain_postgres(_: &mut Criterion) {
             .expect("a connection");
         (store, connection)
     });
-    in_turn(
+    drain(
         "drain/postgres",
         || {
             let columns = Columns::new();
-            time(|| runtime.block_on(raw_unnest(&mut connection, &columns)))
+            each(1, || runtime.block_on(raw_unnest(&mut connection, &columns)))
         },
         || written(&runtime, &store),
     );
@@ -275,30 +269,16 @@ fn drain_postgres(_: &mut Criterion) {
 /// How long a batch takes the store.
 fn written(runtime: &Runtime, store: &dyn Store) -> Duration {
     let rows = batch();
-    time(|| runtime.block_on(store.write(&rows)).expect("rows written"))
+    each(1, || runtime.block_on(store.write(&rows)).expect("rows written"))
 }
 
-fn time(work: impl FnOnce()) -> Duration {
-    let started = Instant::now();
-    work();
-    started.elapsed()
-}
-
-/// A batch by the one and a batch by the other, many times over.
-fn in_turn(name: &str, mut raw: impl FnMut() -> Duration, mut ours: impl FnMut() -> Duration) {
-    const WARM_UP: usize = 20;
-    const ROUNDS: usize = 200;
-    let rounds: Vec<(Duration, Duration)> =
-        (0..WARM_UP + ROUNDS).map(|_| (raw(), ours())).skip(WARM_UP).collect();
-    let spread = |name: &str, mut spent: Vec<Duration>| {
-        spent.sort_unstable();
-        let at = |percent: usize| spent.get(ROUNDS * percent / 100).copied().unwrap_or_default();
-        println!("{name}: median {:?}, p10 {:?}, p90 {:?}", at(50), at(10), at(90));
-        at(50).as_secs_f64()
-    };
-    let raw = spread(&format!("{name}/raw"), rounds.iter().map(|(raw, _)| *raw).collect());
-    let ours = spread(&format!("{name}/store"), rounds.iter().map(|(_, ours)| *ours).collect());
-    println!("{name}: {:.0} rows/s, {:.2} of raw", BATCH as f64 / ours, raw / ours);
+/// Batches by the one and by the other, and how many rows a second ours are.
+fn drain<'a>(group: &str, raw: impl FnMut() -> Duration + 'a, ours: impl FnMut() -> Duration + 'a) {
+    let medians = in_turn(group, 200, &mut [("raw", Box::new(raw)), ("store", Box::new(ours))]);
+    if let [raw, ours] = medians[..] {
+        let (raw, ours) = (raw.as_secs_f64(), ours.as_secs_f64());
+        println!("{group}: {:.0} rows/s, {:.2} of raw", BATCH as f64 / ours, raw / ours);
+    }
 }
 
 fn drain_sqlite(_: &mut Criterion) {
@@ -318,11 +298,11 @@ fn drain_sqlite(_: &mut Criterion) {
             .synchronous(sqlx::sqlite::SqliteSynchronous::Normal);
         (store, sqlx::SqlitePool::connect_with(options).await.expect("a connection"))
     });
-    in_turn(
+    drain(
         "drain/sqlite",
         || {
             let records = batch();
-            time(|| runtime.block_on(raw_multi_row(&raw, &records)))
+            each(1, || runtime.block_on(raw_multi_row(&raw, &records)))
         },
         || written(&runtime, &store),
     );
@@ -409,7 +389,7 @@ fn percentiles(runtime: &Runtime, name: &str, store: &dyn Store, rows: usize) {
         }
     });
     let mut spent: Vec<Duration> =
-        (0..CALLS).map(|_| time(|| drop(black_box(day(runtime, store))))).collect();
+        (0..CALLS).map(|_| each(1, || drop(black_box(day(runtime, store))))).collect();
     spent.sort_unstable();
     let at = |percent: usize| spent.get(CALLS * percent / 100).copied().unwrap_or_default();
     println!("statistics/24h/{name}: p50 {:?}, p90 {:?}, p99 {:?}", at(50), at(90), at(99));

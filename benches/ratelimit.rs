@@ -8,10 +8,11 @@
 use std::hint::black_box;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use picarcade_benches::{each, in_turn, is_wanted};
 use picarcade_ratelimit::{Leases, Limit, Limiter, RedisStore, Scope, Subjects, Window};
 use picarcade_redis::{Config, RedisHandle, Script};
 use picarcade_testkit::RedisServer;
@@ -96,29 +97,47 @@ fn subjects(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// `tasks` tasks share the iterations; the time is of all of them together.
-async fn shared<F>(tasks: u64, iterations: u64, call: impl Fn() -> F + Clone + Send + 'static) -> Duration
+/// So many tasks share the calls; the time of one is that of all of them together, by their number.
+fn shared<F>(runtime: &Runtime, tasks: u32, call: impl Fn() -> F + Clone + Send + 'static) -> Duration
 where
     F: Future<Output = ()> + Send,
 {
-    let began = Instant::now();
-    let mut set = tokio::task::JoinSet::new();
-    for task in 0..tasks {
-        let call = call.clone();
-        let share = iterations / tasks + u64::from(task < iterations % tasks);
-        set.spawn(async move {
-            for _ in 0..share {
-                call().await;
+    const CALLS: u32 = 100;
+    each(CALLS * tasks, || {
+        runtime.block_on(async {
+            let mut set = tokio::task::JoinSet::new();
+            for _ in 0..tasks {
+                let call = call.clone();
+                set.spawn(async move {
+                    for _ in 0..CALLS {
+                        call().await;
+                    }
+                });
             }
+            set.join_all().await;
         });
-    }
-    set.join_all().await;
-    began.elapsed()
+    })
 }
 
-fn redis(criterion: &mut Criterion) {
-    let runtime = runtime();
-    let server = runtime.block_on(RedisServer::start()).expect("a redis-server");
+async fn decide(limiter: Limiter) {
+    let subjects = Subjects::default().user("user-0192f0").api_key("partner").endpoint("process");
+    let decision = limiter.acquire(&subjects, 1, 0).await.expect("a decision");
+    assert!(!decision.report().local, "the store is away");
+    let _ = black_box(decision);
+}
+
+fn redis(_: &mut Criterion) {
+    if !is_wanted("ratelimit/redis") {
+        return;
+    }
+    let server = runtime().block_on(RedisServer::start()).expect("a redis-server");
+    // What a call alone costs is not to be decided by wake-ups between threads, which take from nothing to several round trips.
+    let one_thread = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    rivals(1, &one_thread, &server);
+    rivals(64, &runtime(), &server);
+}
+
+fn rivals(tasks: u32, runtime: &Runtime, server: &RedisServer) {
     let handle = runtime.block_on(async {
         let config = Config { prefix: "bench:".to_owned(), ..Config::new(server.url()) };
         let handle = RedisHandle::connect(config).expect("a usable configuration");
@@ -133,40 +152,23 @@ fn redis(criterion: &mut Criterion) {
     let leased = Limiter::builder().limits(requests).store(store).leases(leases).build().expect("limits");
     let script = Arc::new(Script::new("bench.one_counter", "return redis.call('INCR', KEYS[1])"));
 
-    let mut group = criterion.benchmark_group("ratelimit/redis");
-    for tasks in [1, 64] {
-        group.bench_function(BenchmarkId::new("one counter script", tasks), |bencher| {
-            bencher.to_async(&runtime).iter_custom(|iterations| {
-                let (handle, script) = (handle.clone(), Arc::clone(&script));
-                shared(tasks, iterations, move || {
-                    let (handle, script) = (handle.clone(), Arc::clone(&script));
-                    async move {
-                        black_box(handle.eval(&script, &[b"counter"], &[b"1"]).await.expect("an answer"));
-                    }
-                })
-            });
-        });
-        for (name, limiter) in [("picarcade 9 limits", &exact), ("picarcade 7 limits leased", &leased)] {
-            group.bench_function(BenchmarkId::new(name, tasks), |bencher| {
-                bencher.to_async(&runtime).iter_custom(|iterations| {
-                    let limiter = limiter.clone();
-                    shared(tasks, iterations, move || {
-                        let limiter = limiter.clone();
-                        async move {
-                            let subjects = Subjects::default()
-                                .user("user-0192f0")
-                                .api_key("partner")
-                                .endpoint("process");
-                            let decision = limiter.acquire(&subjects, 1, 0).await.expect("a decision");
-                            assert!(!decision.report().local, "the store is away");
-                            let _ = black_box(decision);
-                        }
-                    })
-                });
-            });
+    let count = move || {
+        let (handle, script) = (handle.clone(), Arc::clone(&script));
+        async move {
+            black_box(handle.eval(&script, &[b"counter"], &[b"1"]).await.expect("an answer"));
         }
-    }
-    group.finish();
+    };
+    let decide_by = |limiter: Limiter| move || decide(limiter.clone());
+    let (exact, leased) = (decide_by(exact), decide_by(leased));
+    in_turn(
+        &format!("ratelimit/redis/{tasks}"),
+        200,
+        &mut [
+            ("one counter script", Box::new(|| shared(runtime, tasks, count.clone()))),
+            ("picarcade 9 limits", Box::new(|| shared(runtime, tasks, exact.clone()))),
+            ("picarcade 7 limits leased", Box::new(|| shared(runtime, tasks, leased.clone()))),
+        ],
+    );
 }
 
 criterion_group!(benches, decision, redis, subjects);

@@ -17,7 +17,8 @@ use crate::cli::{Cli, Command, RulesCommand};
 use crate::command::Failure;
 
 /// A request makes some dozens of small allocations, and the rows that it leaves are freed by another thread than made them.
-/// Of the time of a service that answers from memory the system's allocator took a sixth more than this one.
+/// With the system's allocator the service answers a sixth fewer requests from memory; mimalloc's version 3 is no quicker than
+/// its version 2 and keeps half as much again resident.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

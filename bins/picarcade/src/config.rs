@@ -49,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) mode: Mode,
     pub(crate) limits: Vec<Limit>,
     pub(crate) expected_instances: u32,
+    pub(crate) reservation_ttl: Duration,
     pub(crate) leased_limits: Vec<String>,
     pub(crate) cost_action: CostAction,
     pub(crate) breakers: Vec<(&'static str, BreakerSettings)>,
@@ -90,6 +91,7 @@ impl Config {
             mode: llm::mode(layers, llm.is_some())?,
             limits: limits::limits(layers)?,
             expected_instances: required(layers, "expected_instances", limits::instances)?,
+            reservation_ttl: required(layers, "reservation_ttl", limits::reservation_ttl)?,
             leased_limits: layers.parsed("leased_limits", |words| Ok(names(words)))?.unwrap_or_default(),
             cost_action: required(layers, "cost_limit_action", |word| match word {
                 "degrade" => Ok(CostAction::Degrade),

@@ -192,7 +192,8 @@ fn limiter(
         .filter(|limit| purpose == Purpose::Service || limit.unit() == Unit::Cost)
         .cloned();
     let ledger: Arc<dyn Ledger> = Arc::new(Spent(Arc::clone(events)));
-    let mut builder = Limiter::builder().limits(limits).ledger(Arc::clone(&ledger));
+    let mut builder =
+        Limiter::builder().limits(limits).ledger(Arc::clone(&ledger)).reservation_ttl(config.reservation_ttl);
     if let Some(handle) = redis {
         builder = builder
             .store(Arc::new(RedisStore::new(handle.clone()).ledger(ledger)))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use picarcade_ratelimit::{Limit, Scope, Window};
 
 use super::layers::{ConfigError, Layers};
-use super::values::count;
+use super::values::{count, seconds};
 
 /// A hundred million dollars: more than anybody means, and far below what the limiter can count.
 const MAX_DOLLARS: f64 = 1e8;
@@ -44,6 +44,15 @@ pub(super) fn instances(word: &str) -> Result<u32, String> {
     match word.parse() {
         Ok(number) if number > 0 => Ok(number),
         _ => Err("must be a whole number from 1".to_owned()),
+    }
+}
+
+/// How long a reservation may stay unsettled: what the limiter takes.
+pub(super) fn reservation_ttl(value: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_hours(720);
+    match seconds(value) {
+        Ok(ttl) if (Duration::from_millis(1)..=LONGEST).contains(&ttl) => Ok(ttl),
+        _ => Err("must be a number of seconds from 0.001 to 2592000, which is 30 days".to_owned()),
     }
 }
 

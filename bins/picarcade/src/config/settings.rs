@@ -82,6 +82,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     plain("cost_limit_global_per_day", "COST_LIMIT_GLOBAL_PER_DAY", Some("500.0")),
     plain("cost_limit_action", "COST_LIMIT_ACTION", Some("degrade")),
     plain("expected_instances", "PICARCADE_EXPECTED_INSTANCES", Some("1")),
+    plain("reservation_ttl", "PICARCADE_RESERVATION_TTL", Some("900")),
     plain("leased_limits", "PICARCADE_LEASED_LIMITS", None),
     plain("circuit_breaker_failure_threshold", "CIRCUIT_BREAKER_FAILURE_THRESHOLD", None),
     plain("circuit_breaker_timeout", "CIRCUIT_BREAKER_TIMEOUT", None),

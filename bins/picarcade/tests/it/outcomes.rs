@@ -112,6 +112,34 @@ async fn any_instance_takes_the_outcome_of_a_generation_once() {
     }
 }
 
+/// Redis decides by its own clock what has expired.
+async fn redis_seconds(redis: &RedisServer) -> u64 {
+    redis.command(&["TIME"]).await.unwrap().lines().find_map(|line| line.trim().parse().ok()).unwrap()
+}
+
+#[tokio::test]
+async fn an_outcome_that_comes_late_adds_what_it_was_over() {
+    let redis = RedisServer::start().await.unwrap();
+    let service = Service::start(&[("REDIS_URL", &redis.url()), ("PICARCADE_RESERVATION_TTL", "8")]).await;
+    connected(&service).await;
+    let cheap = generate(&service, "ann", true).await;
+    let dear = generate(&service, "ann", true).await;
+    let reserved_at = redis_seconds(&redis).await;
+    until("both have expired", async || redis_seconds(&redis).await > reserved_at + 8).await;
+
+    for (id, cost, charged) in [(cheap, 0.01, 0.06), (dear, 0.05, 0.08)] {
+        let outcome = json!({"success": true, "actual_cost": cost});
+        let (status, late) = report(&service, &id, "ann", outcome).await;
+        assert_eq!(
+            (status, &late["recorded"], &late["settlement"]),
+            (200, &json!(true), &json!("expired")),
+            "{cost}"
+        );
+        let used = dollars(&service, "ann").await;
+        assert!((used - charged).abs() < 1e-9, "{cost}: {used}");
+    }
+}
+
 #[tokio::test]
 async fn a_restart_forgets_no_generation() {
     let mut service = Service::start(&[]).await;

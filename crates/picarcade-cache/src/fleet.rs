@@ -84,12 +84,13 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     /// Everything in memory must be checked against the second level before it is served as fresh.
     pub(crate) fn suspect_all(&self, why: &'static str) {
         tracing::debug!(cache = %self.name, why, "invalidations may have been missed");
-        self.counters.suspicions.one();
-        self.events.tell(Event::Suspected { why });
         self.invalidations.suspect();
         if let Some(second) = &self.second {
             second.doubt_clear_mark();
         }
+        // Whoever sees the count may rely on it.
+        self.counters.suspicions.one();
+        self.events.tell(Event::Suspected { why });
     }
 
     fn hear(&self, heard: &mut Heard, bytes: &[u8]) {

@@ -349,6 +349,18 @@ async fn limiter_at(url: &str, prefix: &str, limits: impl IntoIterator<Item = Li
     Limiter::builder().limits(limits).store(Arc::new(store)).build().unwrap()
 }
 
+/// A child's part: 250 questions at once, and the sum of what each says.
+async fn all_at_once<F: Future<Output = u64> + Send + 'static>(
+    limiter: &Limiter,
+    ask: impl Fn(Limiter, u64) -> F,
+) -> u64 {
+    let mut tasks = tokio::task::JoinSet::new();
+    for index in 0..250 {
+        tasks.spawn(ask(limiter.clone(), index));
+    }
+    tasks.join_all().await.into_iter().sum()
+}
+
 #[tokio::test]
 async fn four_processes_admit_exactly_the_limit() {
     let limits = [
@@ -357,15 +369,12 @@ async fn four_processes_admit_exactly_the_limit() {
     ];
     if let Some((url, prefix)) = parent() {
         let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..250 {
-            let limiter = limiter.clone();
-            tasks.spawn(async move {
-                limiter.acquire(&ada(), 1, 7).await.unwrap().admitted().map(|a| a.reservation.detach())
-            });
-        }
-        let admitted = tasks.join_all().await.into_iter().flatten().count();
-        println!("\nadmitted {admitted}");
+        let sum = all_at_once(&limiter, |limiter, _| async move {
+            let admission = limiter.acquire(&ada(), 1, 7).await.unwrap().admitted();
+            admission.map(|admission| admission.reservation.detach()).map_or(0, |_| 1)
+        })
+        .await;
+        println!("\nadmitted {sum}");
         return;
     }
     let (url, prefix) = (server().await.url(), prefix());
@@ -384,17 +393,13 @@ async fn four_processes_that_ask_together_admit_exactly_the_limit() {
     ];
     if let Some((url, prefix)) = parent() {
         let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..250 {
-            let limiter = limiter.clone();
-            tasks.spawn(async move {
-                let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
-                assert!(!decision.report().local);
-                decision.is_admitted()
-            });
-        }
-        let admitted = tasks.join_all().await.into_iter().filter(|admitted| *admitted).count();
-        println!("\nadmitted {admitted}");
+        let sum = all_at_once(&limiter, |limiter, _| async move {
+            let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+            assert!(!decision.report().local);
+            u64::from(decision.is_admitted())
+        })
+        .await;
+        println!("\nadmitted {sum}");
         return;
     }
     let (own, prefix) = (RedisServer::start().await.unwrap(), prefix());
@@ -413,16 +418,13 @@ async fn four_processes_spend_the_dollars_and_no_more() {
         [Limit::cost(Scope::User, 10_000, sliding(3600)), Limit::cost(Scope::Global, 9_000, Window::UtcDay)];
     if let Some((url, prefix)) = parent() {
         let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-        let mut tasks = tokio::task::JoinSet::new();
-        for index in 0..250_u64 {
-            let limiter = limiter.clone();
-            tasks.spawn(async move {
-                let price = 1 + index * 37 % 113;
-                let admission = limiter.acquire(&ada(), 0, price).await.unwrap().admitted();
-                admission.map(|admission| admission.reservation.detach()).map_or(0, |_| price)
-            });
-        }
-        println!("\nadmitted {}", tasks.join_all().await.into_iter().sum::<u64>());
+        let sum = all_at_once(&limiter, |limiter, index| async move {
+            let price = 1 + index * 37 % 113;
+            let admission = limiter.acquire(&ada(), 0, price).await.unwrap().admitted();
+            admission.map(|admission| admission.reservation.detach()).map_or(0, |_| price)
+        })
+        .await;
+        println!("\nadmitted {sum}");
         return;
     }
     let (url, prefix) = (server().await.url(), prefix());

@@ -5,6 +5,14 @@
 //! hold a probe. Every paid try is reserved and settled by itself, so that the budget is checked again each time.
 //!
 //! On failure the caller of this step answers from the local classifier; the reason says why.
+//!
+//! # Calls that do not end
+//!
+//! A provider must return within the time that it is given. If it does not, this step ends the
+//! call: the breaker counts a timeout, the place is free again, and the estimate is charged. A stop
+//! of the process ends the calls that are still running in the same way, so that each leaves a row
+//! of its cost. A call that ends without a result (a provider that panics, a task that is dropped)
+//! leaves its row through [`Unfinished`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +22,10 @@ use picarcade_breaker::{Bulkhead, CircuitBreaker, FailureKind, Outcome};
 use picarcade_intent::{Answer, Provider, ProviderError, ProviderErrorKind, Request, TypeSet, Unusable};
 use picarcade_ratelimit::{Decision, Denial, Limiter, Reservation, Subjects};
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::charge::{Bill, Charge, bounded, charge};
 use crate::degraded::Degraded;
 use crate::events;
 use crate::policy::Policy;
@@ -24,12 +34,12 @@ use crate::request::Caller;
 /// The shortest time in which a provider can answer anything; with less left, a try is not begun.
 const MIN_ATTEMPT: Duration = Duration::from_millis(50);
 
-/// A bill of more than so many times the estimate, itself an upper bound, is a mistake of the provider's. Believed, one
-/// such answer would use up everybody's budget.
-const IMPLAUSIBLE: u64 = 20;
+/// How much longer than its time a provider may take before its call is ended from here: its own
+/// error says more, such as what was billed.
+const GRACE: Duration = Duration::from_millis(250);
 
-/// How often a stop looks whether the last call has ended.
-const LOOK: Duration = Duration::from_millis(10);
+/// How often a stop checks whether the last call has ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The pause before a second try, doubled for each further one.
 const BACKOFF: Duration = Duration::from_millis(200);
@@ -59,6 +69,8 @@ pub(crate) struct AiStep {
     pub(crate) recorder: Recorder,
     pub(crate) timeout: Duration,
     pub(crate) max_attempts: u32,
+    /// True from the moment when running calls are to end.
+    stopping: Arc<watch::Sender<bool>>,
 }
 
 impl AiStep {
@@ -72,7 +84,8 @@ impl AiStep {
         let bulkhead =
             Bulkhead::new(policy.max_concurrent_classifications, policy.max_queued_classifications)?;
         let (timeout, max_attempts) = (policy.classification_timeout, policy.max_attempts.max(1));
-        Ok(Self { provider, breaker, bulkhead, limiter, recorder, timeout, max_attempts })
+        let stopping = Arc::new(watch::Sender::new(false));
+        Ok(Self { provider, breaker, bulkhead, limiter, recorder, timeout, max_attempts, stopping })
     }
 
     /// Asks the provider, within the deadline and the budget.
@@ -102,8 +115,19 @@ impl AiStep {
     /// Waits until no call is under way.
     pub(crate) async fn idle(&self) {
         while self.bulkhead.in_use() > 0 {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
+    }
+
+    /// Ends the calls that are under way, each with a row of its cost and a settled reservation. No
+    /// call begins afterwards.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    async fn stopped(&self) {
+        // The sender is a part of `self`, so the channel is open.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
     async fn attempt(
@@ -117,7 +141,11 @@ impl AiStep {
             return Err(Degraded::BreakerOpen.into());
         }
         let _place = self.bulkhead.acquire(deadline).await.map_err(|_| Degraded::ConcurrencyLimit)?;
-        let mut reservation = self.reserve(request, caller).await?;
+        if *self.stopping.borrow() {
+            return Err(Degraded::LlmError.into());
+        }
+        let estimate = bounded(self.provider.estimate_micros(request));
+        let mut reservation = self.reserve(estimate, caller).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         if left < MIN_ATTEMPT {
             // Only the wait for a place can have used up the time.
@@ -125,25 +153,38 @@ impl AiStep {
         }
         let permit = self.breaker.try_acquire().map_err(|_| Degraded::BreakerOpen)?;
         reservation.dispatched();
-        let estimate = self.provider.estimate_micros(request);
+        let unfinished = Unfinished { step: self, caller, estimate, reservation: Some(reservation) };
         let trace = caller.trace.as_ref();
-        let told = trace.map(|trace| trace.ai_call(self.provider.name(), self.provider.model()));
-        let result = self.provider.classify(request, feasible, left).await;
+        let traced = trace.map(|trace| trace.ai_call(self.provider.name(), self.provider.model()));
+        let answered = tokio::time::timeout(left + GRACE, self.provider.classify(request, feasible, left));
+        let result = tokio::select! {
+            answered = answered => answered.unwrap_or_else(|_| Err(overstayed())),
+            () = self.stopped() => {
+                // The end says nothing about the provider's health.
+                permit.record(Outcome::Neutral);
+                unfinished.end(Charge { micros: estimate, flag: None }, Some("shutdown")).await;
+                return Err(Degraded::LlmTimeout.into());
+            }
+        };
         permit.record(outcome(&result));
-        let cost = cost_of(&result, estimate);
-        if let Some(call) = told {
-            call.ended(&result, cost);
+        let charge = charge(bill(&result), estimate);
+        if let Some(flag) = charge.flag {
+            let (provider, charged_micros) = (self.provider.name(), charge.micros);
+            tracing::warn!(
+                provider,
+                charged_micros,
+                flag = flag.as_str(),
+                "a provider's bill is implausible"
+            );
         }
-        self.recorder.record(events::paid_call(caller, &*self.provider, estimate, cost, &result));
-        if let Err(error) = reservation.settle(cost).await {
-            // The reservation expires and is then charged in full: the budget errs on the safe side.
-            tracing::warn!(%error, "a paid call could not be settled");
+        if let Some(call) = traced {
+            call.ended(&result, charge.micros);
         }
+        unfinished.end(charge, result.as_ref().err().map(|error| error.kind.as_str())).await;
         Ok(result)
     }
 
-    async fn reserve(&self, request: &Request, caller: &Caller) -> Result<Reservation, AiFailure> {
-        let estimate = self.provider.estimate_micros(request);
+    async fn reserve(&self, estimate: u64, caller: &Caller) -> Result<Reservation, AiFailure> {
         match self.limiter.acquire(&subjects(caller), 0, estimate).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
             Ok(Decision::Denied(denial)) => {
@@ -158,6 +199,51 @@ impl AiStep {
     }
 }
 
+/// A paid call that has no row of its cost yet. Dropped, it records one at the estimate: the
+/// provider may bill it.
+struct Unfinished<'a> {
+    step: &'a AiStep,
+    caller: &'a Caller,
+    estimate: u64,
+    /// Taken when the call has ended.
+    reservation: Option<Reservation>,
+}
+
+impl Unfinished<'_> {
+    /// Records what the call cost, then settles its reservation.
+    async fn end(mut self, charge: Charge, error: Option<&'static str>) {
+        let Some(reservation) = self.reservation.take() else { return };
+        self.record(charge, error);
+        if let Err(error) = reservation.settle(charge.micros).await {
+            // The reservation expires and is then charged in full: the budget errs on the safe
+            // side.
+            tracing::warn!(%error, "a paid call could not be settled");
+        }
+    }
+
+    fn record(&self, charge: Charge, error: Option<&'static str>) {
+        let Self { step, caller, estimate, .. } = self;
+        step.recorder.record(events::paid_call(caller, step.provider.model(), *estimate, charge, error));
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        let Some(reservation) = self.reservation.take() else { return };
+        let micros = self.estimate;
+        self.record(Charge { micros, flag: None }, Some("unfinished"));
+        // Unsettled, the dollars would count a second time when the reservation expires.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(reservation.settle(micros));
+        }
+    }
+}
+
+/// The error of a provider that does not return within its time.
+fn overstayed() -> ProviderError {
+    ProviderError::new(ProviderErrorKind::Timeout, "the provider did not return within its time")
+}
+
 /// The subjects of a caller, for the limits.
 pub(crate) fn subjects(caller: &Caller) -> Subjects<'_> {
     let subjects = Subjects::default().user(&*caller.user).endpoint(&*caller.endpoint);
@@ -167,14 +253,18 @@ pub(crate) fn subjects(caller: &Caller) -> Subjects<'_> {
     }
 }
 
-/// What a call has cost: as billed where the provider said so, nothing where it surely did not run, else the estimate.
-fn cost_of(result: &Result<Answer, ProviderError>, estimate: u64) -> u64 {
-    match result {
-        Ok(answer) => answer.cost_micros.min(estimate.saturating_mul(IMPLAUSIBLE)),
-        Err(error) => error.cost_micros.unwrap_or(match error.kind {
-            ProviderErrorKind::Timeout | ProviderErrorKind::Unusable(_) => estimate,
-            _ => 0,
-        }),
+/// Returns what a result says about the price of the call. An answer that cannot be used was made
+/// all the same.
+fn bill(result: &Result<Answer, ProviderError>) -> Bill {
+    let error = match result {
+        Ok(answer) => return Bill::Done(answer.cost_micros),
+        Err(error) => error,
+    };
+    match (error.kind, error.cost_micros) {
+        (ProviderErrorKind::Unusable(_), Some(micros)) => Bill::Done(micros),
+        (_, Some(micros)) => Bill::Failed(micros),
+        (ProviderErrorKind::Timeout | ProviderErrorKind::Unusable(_), None) => Bill::Unknown,
+        (_, None) => Bill::Free,
     }
 }
 

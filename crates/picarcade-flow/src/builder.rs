@@ -12,11 +12,13 @@ use picarcade_ratelimit::Limiter;
 
 use crate::ai::AiStep;
 use crate::caches::CacheLevels;
+use crate::denials::Denials;
 use crate::error::BuildError;
 use crate::fleet::Fleet;
 use crate::generations::{GenerationLog, Generations};
 use crate::health::{self, Checked, RemoteWatch};
 use crate::policy::{Mode, Policy, default_limits};
+use crate::report::LookUps;
 use crate::rules::Rules;
 use crate::service::{FlowService, Shared};
 use crate::session::{MemorySessions, SessionStore};
@@ -166,6 +168,8 @@ impl FlowBuilder {
             generation_log: self.generation_log,
             fleet: self.fleet,
             generations: Generations::default(),
+            look_ups: LookUps::default(),
+            denials: Denials::default(),
             checked: ArcSwap::from_pointee(Checked::default()),
         });
         health::spawn_checks(&shared);

@@ -3,9 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use picarcade_analytics::{ClassificationEvent, CostEvent, Event, ModelSelectionEvent};
-use picarcade_intent::{Answer, PromptType, Provider, ProviderError, Route, Source};
+use picarcade_analytics::{
+    ClassificationEvent, CostEvent, Event, ModelSelectionEvent, SystemPerformanceEvent,
+};
+use picarcade_intent::{PromptType, Route, Source};
+use serde_json::json;
 
+use crate::charge::{Charge, CostFlag, bounded};
+use crate::generations::Generation;
+use crate::outcome::{OutcomeReport, word};
 use crate::request::Caller;
 
 /// The operation of a paid classification in `cost_tracking`.
@@ -41,26 +47,46 @@ pub(crate) fn classification(caller: &Caller, facts: &ClassificationFacts<'_>) -
         source: facts.source.map_or("", Source::as_str).into(),
         model: Arc::clone(&facts.model),
         cost_micros: 0,
-        saved_micros: facts.saved_micros,
+        saved_micros: bounded(facts.saved_micros),
     })
 }
 
 pub(crate) fn paid_call(
     caller: &Caller,
-    provider: &dyn Provider,
+    model: &str,
     estimated: u64,
-    actual: u64,
-    result: &Result<Answer, ProviderError>,
+    charge: Charge,
+    error: Option<&'static str>,
 ) -> Event {
     Event::Cost(CostEvent {
         user_id: Arc::clone(&caller.user),
         operation_type: CLASSIFICATION.into(),
         generation_id: None,
         estimated_cost_micros: estimated,
-        actual_cost_micros: Some(actual),
-        model_used: Arc::from(provider.model()),
-        success: Some(result.is_ok()),
-        error_message: result.as_ref().err().map(|error| error.kind.as_str().to_owned()),
+        actual_cost_micros: Some(charge.micros),
+        model_used: Arc::from(model),
+        success: Some(error.is_none()),
+        error_message: error_message(error, charge.flag),
+    })
+}
+
+/// Returns the words of `error_message`: why the work failed, and why its cost is not the stated
+/// one.
+pub(crate) fn error_message(error: Option<&'static str>, flag: Option<CostFlag>) -> Option<String> {
+    let words: Vec<_> = error.into_iter().chain(flag.map(CostFlag::as_str)).collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// An end user's word on a generation. The row names no user, and it leaves those of the generation
+/// as they are: the first outcome of a generation counts there, and that has to be the operator's.
+pub(crate) fn user_report(generation_id: &str, generation: &Generation, report: &OutcomeReport) -> Event {
+    let error = report.error_kind.filter(|_| !report.success).map(word);
+    Event::SystemPerformance(SystemPerformanceEvent {
+        component: "generation".into(),
+        metric: "reported_by_user".into(),
+        value: if report.success { 1.0 } else { 0.0 },
+        status: if report.success { "success" } else { "failure" }.into(),
+        metrics: json!({ "generation_id": generation_id, "model": &*generation.model, "error_kind": error }),
     })
 }
 
@@ -77,7 +103,7 @@ pub(crate) fn selection(
         workflow_type: prompt_type.as_str().into(),
         selected_model: Arc::clone(model),
         fallback_models: route.fallback_models.iter().map(|model| Arc::from(model.as_str())).collect(),
-        estimated_cost_micros: route.estimated_cost_micros,
+        estimated_cost_micros: bounded(route.estimated_cost_micros),
         actual_cost_micros: None,
         estimated_time: f64::from(route.estimated_time_seconds),
         actual_time: None,

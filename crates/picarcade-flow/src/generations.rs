@@ -1,6 +1,6 @@
 //! Generations: those that this process has begun lately, in its memory, and a log for all others.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,7 +22,7 @@ pub struct Generation {
     pub model: Arc<str>,
     /// What it was expected to cost, in micro-dollars.
     pub estimated_cost_micros: u64,
-    /// An outcome is known.
+    /// The operator's outcome is known.
     pub reported: bool,
 }
 
@@ -52,11 +52,20 @@ impl<T: GenerationRows> GenerationLog for T {
 #[derive(Debug, Default)]
 pub(crate) struct Generations {
     recent: Mutex<Recent>,
+    reported_by_users: Mutex<ReportedByUsers>,
 }
 
 #[derive(Debug, Default)]
 struct Recent {
     by_id: HashMap<Arc<str>, Generation>,
+    order: VecDeque<Arc<str>>,
+}
+
+/// The generations on which their users have reported lately. They are kept apart from the others,
+/// because a report of the user says nothing about whether the operator has reported.
+#[derive(Debug, Default)]
+struct ReportedByUsers {
+    ids: HashSet<Arc<str>>,
     order: VecDeque<Arc<str>>,
 }
 
@@ -96,12 +105,30 @@ impl Generations {
         self.recent.lock().by_id.retain(|_, generation| *generation.user_id != *user_id);
     }
 
-    /// Marks it as reported; false when somebody else was first.
+    /// Marks it as reported by the operator; false when another report was first.
     pub(crate) fn claim(&self, id: &str) -> bool {
         match self.recent.lock().by_id.get_mut(id) {
             Some(generation) => !std::mem::replace(&mut generation.reported, true),
             None => true,
         }
+    }
+
+    /// Marks it as reported by its user; false when the user has reported before, as far as this
+    /// process remembers. The operator may still report.
+    pub(crate) fn claim_for_user(&self, id: &str) -> bool {
+        let mut reported = self.reported_by_users.lock();
+        if reported.ids.contains(id) {
+            return false;
+        }
+        let id: Arc<str> = id.into();
+        reported.order.push_back(Arc::clone(&id));
+        reported.ids.insert(id);
+        if reported.order.len() > REMEMBERED
+            && let Some(oldest) = reported.order.pop_front()
+        {
+            reported.ids.remove(&oldest);
+        }
+        true
     }
 }
 
@@ -120,5 +147,20 @@ mod tests {
         assert!(generations.find("0").is_none() && generations.find("1").is_some());
         assert!(generations.claim("1"));
         assert!(!generations.claim("1"));
+    }
+
+    #[test]
+    fn a_report_of_the_user_leaves_the_one_of_the_operator_open() {
+        let generations = Generations::default();
+        let generation =
+            Generation { user_id: "u".into(), model: "m".into(), estimated_cost_micros: 1, reported: false };
+        generations.insert("1".into(), generation);
+        assert!(generations.claim_for_user("1") && !generations.claim_for_user("1"));
+        assert!(!generations.find("1").unwrap().reported);
+        assert!(generations.claim("1") && !generations.claim("1"));
+        for id in 2..=REMEMBERED + 1 {
+            assert!(generations.claim_for_user(&id.to_string()));
+        }
+        assert!(generations.claim_for_user("1"), "the oldest is forgotten");
     }
 }

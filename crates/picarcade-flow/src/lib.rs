@@ -11,6 +11,8 @@ mod session;
 
 mod ai;
 mod caches;
+mod charge;
+mod denials;
 mod enhance;
 mod events;
 mod fleet;
@@ -33,6 +35,7 @@ mod embedded;
 
 pub use builder::FlowBuilder;
 pub use caches::CacheLevels;
+pub use charge::CostFlag;
 pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;
@@ -40,9 +43,9 @@ pub use error::{BuildError, FieldProblem, FlowError};
 pub use fleet::{Fleet, Override, ProviderEvent, ProviderNews};
 pub use generations::{Generation, GenerationLog};
 pub use health::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
-pub use outcome::{ErrorKind, OutcomeReport, Reported};
+pub use outcome::{ErrorKind, OutcomeReport, Reported, SettledReport};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
-pub use request::{CacheControl, Caller, FlowRequest, MAX_ID_BYTES};
+pub use request::{Authority, CacheControl, Caller, FlowRequest, MAX_ID_BYTES};
 pub use response::{
     BudgetBurn, CacheWords, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
 };

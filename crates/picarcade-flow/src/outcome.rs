@@ -1,10 +1,15 @@
 //! The outcome of a generation, as it is reported: what it says, what it costs, and what a breaker makes of it.
+//!
+//! The report states a price; [`charge`](crate::charge) decides what of it is believed. A failed
+//! generation may cost nothing. A finished one may not, unless its model is estimated at nothing: a
+//! report without the real price would otherwise disable the budget.
 
 use std::time::Duration;
 
 use picarcade_breaker::{FailureKind, Outcome};
 use serde::{Deserialize, Serialize};
 
+use crate::charge::{Bill, CostFlag, micros};
 use crate::error::{FieldProblem, FlowError};
 
 /// The largest cost of one generation that is believed, in US dollars.
@@ -48,15 +53,36 @@ pub struct OutcomeReport {
     pub retry_after: Option<f64>,
 }
 
-/// What a report has done.
+/// What a report has done, by the authority of its caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reported {
+#[serde(untagged)]
+#[non_exhaustive]
+pub enum Reported {
+    /// The operator's report: it settles dollars and counts for the breaker.
+    Settled(SettledReport),
+    /// An end user's report: success and error kind are recorded, and nothing else changes.
+    Recorded {
+        /// Always `recorded`.
+        status: &'static str,
+    },
+}
+
+impl Reported {
+    pub(crate) const RECORDED: Self = Self::Recorded { status: "recorded" };
+}
+
+/// What the operator's report has done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SettledReport {
     /// The generation.
     pub generation_id: String,
     /// False when it had been reported before.
     pub recorded: bool,
     /// What became of the reserved dollars: `settled`, `released`, `expired`, `repeated`, or `unknown` without a reservation.
     pub settlement: String,
+    /// Why the cost is not charged as it was reported; absent when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost_flag: Option<CostFlag>,
 }
 
 /// What the breaker of the model's provider should think of it.
@@ -77,14 +103,16 @@ pub(crate) fn outcome(report: &OutcomeReport) -> Outcome {
     }
 }
 
-/// As reported; else nothing for what the provider surely did not bill, and the estimate for everything else.
-pub(crate) fn cost(report: &OutcomeReport, estimate_micros: u64) -> u64 {
+/// Returns what a report says about the price: as stated, else nothing for failures that providers
+/// do not bill.
+pub(crate) fn bill(report: &OutcomeReport) -> Bill {
     match (report.actual_cost, report.success, report.error_kind) {
-        (Some(dollars), _, _) => (dollars * 1e6).round() as u64,
+        (Some(dollars), true, _) => Bill::Done(micros(dollars)),
+        (Some(dollars), false, _) => Bill::Failed(micros(dollars)),
         (None, false, Some(ErrorKind::RejectedInput | ErrorKind::RateLimited | ErrorKind::ProviderError)) => {
-            0
+            Bill::Free
         }
-        (None, _, _) => estimate_micros,
+        (None, _, _) => Bill::Unknown,
     }
 }
 
@@ -121,11 +149,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_surely_not_billed_costs_nothing() {
-        assert_eq!(cost(&report(true, None), 7), 7);
-        assert_eq!(cost(&report(false, Some(ErrorKind::Timeout)), 7), 7);
-        assert_eq!(cost(&report(false, Some(ErrorKind::RejectedInput)), 7), 0);
-        assert_eq!(cost(&OutcomeReport { actual_cost: Some(0.03), ..report(false, None) }, 7), 30_000);
+    fn a_report_without_a_cost_is_free_only_for_failures_that_are_not_billed() {
+        assert_eq!(bill(&report(true, None)), Bill::Unknown);
+        assert_eq!(bill(&report(true, Some(ErrorKind::RejectedInput))), Bill::Unknown);
+        assert_eq!(bill(&report(false, Some(ErrorKind::Timeout))), Bill::Unknown);
+        assert_eq!(bill(&report(false, Some(ErrorKind::RejectedInput))), Bill::Free);
+        let stated = |success| OutcomeReport { actual_cost: Some(0.03), ..report(success, None) };
+        assert_eq!((bill(&stated(false)), bill(&stated(true))), (Bill::Failed(30_000), Bill::Done(30_000)));
     }
 
     #[test]

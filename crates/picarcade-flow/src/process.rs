@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use picarcade_cache::Source as CacheSource;
 use picarcade_intent::{Request, Route, Row, Verdict};
-use picarcade_ratelimit::{Decision, Denial, Report, Reservation};
+use picarcade_ratelimit::{Decision, Denial, Report, Reservation, Subjects};
 use uuid::{Builder, Uuid};
 
 use crate::ai::subjects;
@@ -42,7 +42,7 @@ impl Shared {
     ) -> Result<Processed<Response>, FlowError> {
         let started = Instant::now();
         let valid = request.validate(caller)?;
-        let limits = self.admit(&valid, caller, started).await?;
+        let limits = self.admit_classification(caller, started).await?;
         let reserve = valid.reserve;
         let made = self.make(valid, caller, control, &limits).await?;
         let Made { request, decided, route, enhanced: (enhanced_prompt, enhancement), rules, .. } = &made;
@@ -101,7 +101,7 @@ impl Shared {
     ) -> Result<Processed<Classified>, FlowError> {
         let started = Instant::now();
         let valid = request.validate(caller)?;
-        let limits = self.admit(&valid, caller, started).await?;
+        let limits = self.admit_classification(caller, started).await?;
         let made = self.make(valid, caller, control, &limits).await?;
         let elapsed = started.elapsed();
         self.record(&made, caller, &made.route.model.as_str().into(), elapsed);
@@ -131,29 +131,36 @@ impl Shared {
         Ok(Processed { answer, limits })
     }
 
-    /// Step 1. A store that does not answer lets the request pass: limiters decide locally by themselves, and what is
-    /// left is an error of wiring that must not take the service down.
-    async fn admit(&self, valid: &Valid, caller: &Caller, started: Instant) -> Result<Report, FlowError> {
-        match self.limiter.acquire(&subjects(caller), 1, 0).await {
+    /// Step 1: the request limits. A denied request leaves a row without its words.
+    async fn admit_classification(&self, caller: &Caller, started: Instant) -> Result<Report, FlowError> {
+        let admitted = self.admit(&subjects(caller)).await;
+        if matches!(admitted, Err(FlowError::Limited(_))) && self.denials.record(Instant::now()) {
+            self.recorder.record(events::classification(
+                caller,
+                &ClassificationFacts {
+                    // Nothing was done with the words, and a flood of them would fill the database.
+                    prompt: "",
+                    prompt_type: None,
+                    source: None,
+                    model: "".into(),
+                    confidence: 0.0,
+                    elapsed: started.elapsed(),
+                    used_fallback: false,
+                    cache_hit: false,
+                    breaker_state: self.provider_state(),
+                    saved_micros: 0,
+                },
+            ));
+        }
+        admitted
+    }
+
+    /// Takes one request from the limits of these subjects. A store that does not answer lets the
+    /// request pass: limiters decide locally by themselves, and what is left is an error of wiring.
+    pub(crate) async fn admit(&self, subjects: &Subjects<'_>) -> Result<Report, FlowError> {
+        match self.limiter.acquire(subjects, 1, 0).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.report),
-            Ok(Decision::Denied(denial)) => {
-                self.recorder.record(events::classification(
-                    caller,
-                    &ClassificationFacts {
-                        prompt: valid.prompt.as_str(),
-                        prompt_type: None,
-                        source: None,
-                        model: "".into(),
-                        confidence: 0.0,
-                        elapsed: started.elapsed(),
-                        used_fallback: false,
-                        cache_hit: false,
-                        breaker_state: self.provider_state(),
-                        saved_micros: 0,
-                    },
-                ));
-                Err(FlowError::Limited(Box::new(denial)))
-            }
+            Ok(Decision::Denied(denial)) => Err(FlowError::Limited(Box::new(denial))),
             Err(error) => {
                 tracing::warn!(%error, "the request limits did not answer");
                 Err(FlowError::Unavailable { retry_after: Duration::from_secs(1) })

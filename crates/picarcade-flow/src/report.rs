@@ -1,11 +1,23 @@
-//! What became of a generation, as reported by whoever ran it.
+//! Reports on generations.
 //!
-//! A report settles the reserved dollars, completes the two tables and counts for the breaker of the model's provider: that
-//! is what makes availability, fallbacks and actual costs true. Reporting twice changes nothing the second time.
+//! A report of the operator settles the reserved dollars, completes the two tables and counts for
+//! the breaker of the model's provider. A second report changes nothing.
+//!
+//! # Why authority matters
+//!
+//! An end user who could settle would control everybody's money: a high cost closes the budget of
+//! all users, a cost of zero gives the user's own reservation back, and a few failures open a
+//! provider's breaker in the whole fleet. So a report of an end user is recorded for the statistics
+//! of models and changes nothing else. In particular it does not claim the generation: the
+//! operator's report counts whenever it comes.
+//!
+//! # Look-ups
 //!
 //! This process remembers the generations it has begun lately; older ones, and those of other instances, are looked up in
-//! the log. Without a log those are not found; while it does not answer, the report is to be sent again. A generation begun
-//! elsewhere a moment ago may still be on its way to the log, so its report waits for it a little.
+//! the log. Without a log they are not found; while it does not answer, the report has to be sent
+//! again. A generation that another instance has begun a moment ago may not be in the log yet, so a
+//! report of the operator waits for it. Ids can be made up, so look-ups are bounded: [`LOOK_UPS`]
+//! queries run at once, and at most [`WAITING`] reports wait.
 //!
 //! Two instances may be told of one generation at the same moment. The reservation, or without one a claim in the fleet,
 //! decides which of them takes it for news; the other says that it is repeated.
@@ -16,27 +28,64 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use picarcade_analytics::{Event, OutcomeEvent};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::charge::charge;
 use crate::error::FlowError;
-use crate::generations::Generation;
-use crate::outcome::{OutcomeReport, Reported, check, cost, word};
-use crate::request::Caller;
+use crate::events;
+use crate::generations::{Generation, GenerationLog};
+use crate::outcome::{OutcomeReport, Reported, SettledReport, bill, check, word};
+use crate::request::{Authority, Caller};
 use crate::service::Shared;
 use crate::working::finished;
 
 /// How long after its beginning a generation may still be on its way to the log.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);
 
-/// The pause between two looks into the log for one that is.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// The pause before the second look into the log for one that is; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How many queries for reports of operators run at once. With those of users they are fewer than
+/// the connections of the smallest pool, so that other queries have one.
+const LOOK_UPS: usize = 2;
+
+/// How many queries for reports of end users run at once. They must not hold up those of operators.
+const USER_LOOK_UPS: usize = 1;
+
+/// How many reports wait for generations that are not in the log yet.
+const WAITING: usize = 16;
+
+/// How long a report waits for its turn to query.
+const TURN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The error of a report that may succeed in a moment.
+const SOON: FlowError = FlowError::Unavailable { retry_after: Duration::from_secs(1) };
 
 /// What became of the reservation of a generation that has been reported before.
 const REPEATED: &str = "repeated";
 
 /// The same of one that nobody has.
 const UNKNOWN: &str = "unknown";
+
+/// The bounds of look-ups in the log of generations.
+#[derive(Debug)]
+pub(crate) struct LookUps {
+    for_operators: Semaphore,
+    for_users: Semaphore,
+    waiting: Semaphore,
+}
+
+impl Default for LookUps {
+    fn default() -> Self {
+        Self {
+            for_operators: Semaphore::new(LOOK_UPS),
+            for_users: Semaphore::new(USER_LOOK_UPS),
+            waiting: Semaphore::new(WAITING),
+        }
+    }
+}
 
 impl Shared {
     pub(crate) async fn report(
@@ -46,60 +95,95 @@ impl Shared {
         report: OutcomeReport,
     ) -> Result<Reported, FlowError> {
         check(&report)?;
-        let generation = if let Some(generation) = self.generations.find(generation_id) {
-            generation
-        } else {
-            let found = self.logged(generation_id).await?;
-            self.generations.remember(generation_id, found)
+        let known = self.generations.find(generation_id);
+        let is_known = known.is_some();
+        let generation = match known {
+            Some(generation) => generation,
+            None => self.logged(generation_id, caller.authority).await?,
         };
         if *generation.user_id != *caller.user {
             return Err(FlowError::NotFound);
         }
+        if caller.authority == Authority::EndUser {
+            if self.generations.claim_for_user(generation_id) {
+                self.recorder.record(events::user_report(generation_id, &generation, &report));
+            }
+            return Ok(Reported::RECORDED);
+        }
+        // Only what is reported at once is remembered: another instance may be told of the rest.
+        let generation =
+            if is_known { generation } else { self.generations.remember(generation_id, generation) };
         if generation.reported || !self.generations.claim(generation_id) {
-            return Ok(Reported {
+            return Ok(Reported::Settled(SettledReport {
                 generation_id: generation_id.to_owned(),
                 recorded: false,
                 settlement: REPEATED.to_owned(),
-            });
+                cost_flag: None,
+            }));
         }
         let (shared, id) = (Arc::clone(self), generation_id.to_owned());
-        finished(async move { Ok(shared.conclude(id, generation, report).await) }).await
+        let settlement = finished(async move { Ok(shared.conclude(id, generation, report).await) }).await?;
+        Ok(Reported::Settled(settlement))
     }
 
-    /// Takes in a report that is news to this instance.
-    async fn conclude(&self, id: String, generation: Generation, report: OutcomeReport) -> Reported {
-        let cost = cost(&report, generation.estimated_cost_micros);
-        let (settlement, first) = self.settle(&id, cost).await;
+    /// Applies a report of the operator that is the first one on this instance.
+    async fn conclude(&self, id: String, generation: Generation, report: OutcomeReport) -> SettledReport {
+        let charge = charge(bill(&report), generation.estimated_cost_micros);
+        let (settlement, first) = self.settle(&id, charge.micros).await;
         if !first {
             // Another instance was; its word is on its way to the tables, and this one might overtake it.
-            return Reported { generation_id: id, recorded: false, settlement };
+            return SettledReport { generation_id: id, recorded: false, settlement, cost_flag: None };
+        }
+        if let Some(flag) = charge.flag {
+            let (generation, charged_micros) = (id.as_str(), charge.micros);
+            tracing::warn!(
+                generation,
+                charged_micros,
+                flag = flag.as_str(),
+                "a reported cost is implausible"
+            );
         }
         self.inform_breaker(&generation.model, &report);
         self.recorder.record(Event::Outcome(OutcomeEvent {
             generation_id: Arc::from(&*id),
             user_id: generation.user_id,
             success: report.success,
-            actual_cost_micros: Some(cost),
+            actual_cost_micros: Some(charge.micros),
             actual_time: report.actual_time,
-            error_message: report.error_kind.map(|kind| word(kind).to_owned()),
+            error_message: events::error_message(report.error_kind.map(word), charge.flag),
         }));
-        Reported { generation_id: id, recorded: true, settlement }
+        SettledReport { generation_id: id, recorded: true, settlement, cost_flag: charge.flag }
     }
 
-    async fn logged(&self, generation_id: &str) -> Result<Generation, FlowError> {
+    async fn logged(&self, generation_id: &str, authority: Authority) -> Result<Generation, FlowError> {
         let log = self.generation_log.as_ref().ok_or(FlowError::NotFound)?;
         // What is no id of ours needs no look.
         let id = Uuid::parse_str(generation_id).map_err(|_| FlowError::NotFound)?;
-        let give_up = Instant::now() + on_its_way(id, SystemTime::now());
+        let turns = match authority {
+            Authority::Operator => &self.look_ups.for_operators,
+            Authority::EndUser => &self.look_ups.for_users,
+        };
+        if let Some(generation) = look_up(turns, &**log, generation_id).await? {
+            return Ok(generation);
+        }
+        let patience = match authority {
+            Authority::Operator => on_its_way(id, SystemTime::now()),
+            Authority::EndUser => Duration::ZERO,
+        };
+        if patience.is_zero() {
+            return Err(FlowError::NotFound);
+        }
+        let _waiting = self.look_ups.waiting.try_acquire().map_err(|_| SOON)?;
+        let (give_up, mut pause) = (Instant::now() + patience, FIRST_PAUSE);
         loop {
-            match log.find(generation_id).await {
-                Ok(Some(generation)) => return Ok(generation),
-                Ok(None) if Instant::now() < give_up => tokio::time::sleep(LOOK_AGAIN).await,
-                Ok(None) => return Err(FlowError::NotFound),
-                Err(error) => {
-                    tracing::debug!(%error, "a generation could not be looked up");
-                    return Err(FlowError::Unavailable { retry_after: Duration::from_secs(1) });
-                }
+            let left = give_up.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(FlowError::NotFound);
+            }
+            tokio::time::sleep(pause.min(left)).await;
+            pause *= 2;
+            if let Some(generation) = look_up(turns, &**log, generation_id).await? {
+                return Ok(generation);
             }
         }
     }
@@ -134,6 +218,20 @@ impl Shared {
         let Some(model) = rules.catalogue.model(model) else { return };
         self.provider_reported(&model.provider, report);
     }
+}
+
+/// Looks once into the log, in turn with other reports.
+async fn look_up(
+    turns: &Semaphore,
+    log: &dyn GenerationLog,
+    generation_id: &str,
+) -> Result<Option<Generation>, FlowError> {
+    let turn = tokio::time::timeout(TURN_TIMEOUT, turns.acquire()).await;
+    let Ok(Ok(_turn)) = turn else { return Err(SOON) };
+    log.find(generation_id).await.map_err(|error| {
+        tracing::debug!(%error, "a generation could not be looked up");
+        SOON
+    })
 }
 
 /// How much longer the generation of this id may be on its way to the log: its id says when it was begun.

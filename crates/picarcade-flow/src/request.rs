@@ -105,6 +105,18 @@ pub(crate) struct Valid {
     pub(crate) reserve: bool,
 }
 
+/// What a caller may change for others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Authority {
+    /// An end user: spends within its own limits. Its reports on generations move no money and no
+    /// breaker.
+    #[default]
+    EndUser,
+    /// The operator of the service, such as the holder of an API key: its reports on generations
+    /// settle dollars and count for the breaker of the model's provider.
+    Operator,
+}
+
 /// Who asks, as the surrounding program has established it.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -112,6 +124,8 @@ pub struct Caller {
     pub user: Arc<str>,
     /// The name (never the secret) of the API key that was presented.
     pub api_key: Option<Arc<str>>,
+    /// What the caller may change for others.
+    pub authority: Authority,
     /// The endpoint that is asked, for the limits of scope ENDPOINT.
     pub endpoint: Cow<'static, str>,
     /// The trace that the request belongs to, where there is one.
@@ -119,9 +133,25 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// An end user without an API key, at the endpoint `process`.
+    /// An end user without an API key and without authority, at the endpoint `process`.
     pub fn user(user: impl Into<Arc<str>>) -> Self {
-        Self { user: user.into(), api_key: None, endpoint: Cow::Borrowed("process"), trace: None }
+        Self {
+            user: user.into(),
+            api_key: None,
+            authority: Authority::EndUser,
+            endpoint: Cow::Borrowed("process"),
+            trace: None,
+        }
+    }
+
+    /// Returns this caller with the authority of the operator.
+    ///
+    /// Grant it only to a caller that the operator trusts with the dollars and the breakers of
+    /// every user.
+    #[must_use]
+    pub fn operator(mut self) -> Self {
+        self.authority = Authority::Operator;
+        self
     }
 
     /// Whether the user can be counted under.

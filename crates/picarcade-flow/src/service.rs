@@ -11,18 +11,20 @@ use picarcade_analytics::{Period, Recorder, Store};
 use picarcade_breaker::Registry;
 use picarcade_cache::{Loaded, Source as CacheSource};
 use picarcade_intent::Request;
-use picarcade_ratelimit::{Limiter, Report, Scope, Unit, Window};
+use picarcade_ratelimit::{Limiter, Report, Scope, Subjects, Unit, Window};
 
 use crate::ai::{AiStep, subjects};
 use crate::builder::FlowBuilder;
 use crate::caches::{CacheLevels, Figures, statistics_key};
+use crate::denials::Denials;
 use crate::error::FlowError;
 use crate::fleet::Fleet;
 use crate::generations::{GenerationLog, Generations};
 use crate::health::{Checked, Health, RemoteWatch};
 use crate::outcome::{OutcomeReport, Reported};
 use crate::policy::Policy;
-use crate::request::{CacheControl, Caller, FlowRequest};
+use crate::report::LookUps;
+use crate::request::{Authority, CacheControl, Caller, FlowRequest};
 use crate::response::{BudgetBurn, Classified, ModelAvailability, Processed, Response, StatsAnswer};
 use crate::rules::Rules;
 use crate::session::{Session, SessionStore, SessionUpdate};
@@ -47,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) generation_log: Option<Arc<dyn GenerationLog>>,
     pub(crate) generations: Generations,
+    pub(crate) look_ups: LookUps,
+    pub(crate) denials: Denials,
     pub(crate) fleet: Option<Arc<dyn Fleet>>,
     pub(crate) checked: ArcSwap<Checked>,
 }
@@ -108,7 +112,39 @@ impl FlowService {
         stream::iter(requests).map(run).buffered(self.shared.policy.batch_concurrency.max(1)).collect().await
     }
 
-    /// Takes in what became of a generation of this caller.
+    /// Takes one request from the caller's limits, for a route that asks the flow for something
+    /// else than an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowError::Invalid`] for an unusable user; [`FlowError::Limited`];
+    /// [`FlowError::Unavailable`] when the limits do not answer.
+    pub async fn admit(&self, caller: &Caller) -> Result<Report, FlowError> {
+        caller.check()?;
+        self.shared.admit(&subjects(caller)).await
+    }
+
+    /// Takes one request from the limits for a report on a generation.
+    ///
+    /// A holder of an API key reports for the users it names. Such a report counts for the key, the
+    /// endpoint and all together, but not for the user: a user at its limit must not keep the
+    /// operator from settling.
+    ///
+    /// # Errors
+    ///
+    /// As [`FlowService::admit`].
+    pub async fn admit_report(&self, caller: &Caller) -> Result<Report, FlowError> {
+        caller.check()?;
+        match &caller.api_key {
+            Some(name) if caller.authority == Authority::Operator => {
+                self.shared.admit(&Subjects::default().endpoint(&*caller.endpoint).api_key(&**name)).await
+            }
+            _ => self.shared.admit(&subjects(caller)).await,
+        }
+    }
+
+    /// Records what became of a generation of this caller. What that changes depends on the
+    /// [`Authority`] of the caller.
     ///
     /// # Errors
     ///
@@ -261,12 +297,15 @@ impl FlowService {
         &self.shared.limiter
     }
 
-    /// Lets paid calls end whose callers have left, for at most half of `deadline`, and writes out what is queued in the rest
-    /// of it; what is left is spooled or counted as dropped.
+    /// Waits for running paid calls, for at most half of `deadline`, and ends those that are left:
+    /// each leaves a row at its estimate, and its reservation is settled. Writes out what is queued
+    /// in the rest of the time; what is left is spooled or counted as dropped.
     pub async fn shutdown(&self, deadline: Duration) {
         let begun = tokio::time::Instant::now();
         if let Some(ai) = &self.shared.ai {
             let _ = tokio::time::timeout(deadline / 2, ai.idle()).await;
+            ai.stop();
+            let _ = tokio::time::timeout(deadline / 8, ai.idle()).await;
         }
         // What was paid for is to reach the second level.
         self.shared.caches.drain(deadline / 4).await;

@@ -55,7 +55,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         });
     }
     let public_operations = config.public_operations || address.ip().is_loopback();
-    let identities = http::Identities::new(&config.identity).map_err(|error| Failure::work(chain(&error)))?;
+    let identities = http::Identities::new(&config.identity, address.ip().is_loopback())
+        .map_err(|error| Failure::work(chain(&error)))?;
     let metrics = http::install_metrics().map_err(|error| Failure::work(chain(&error)))?;
     let app =
         App::new(wired.flow.clone(), identities, wired.redis, public_operations, layers.shown(), metrics);

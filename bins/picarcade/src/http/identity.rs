@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use hyper::header::{AUTHORIZATION, HeaderName};
 use hyper::{HeaderMap, StatusCode};
-use picarcade_flow::{Caller, FieldProblem, MAX_ID_BYTES};
+use picarcade_flow::{Authority, Caller, FieldProblem, MAX_ID_BYTES};
 use secrecy::ExposeSecret;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
@@ -31,13 +31,15 @@ pub(crate) struct Identities {
     keys: Vec<(Arc<str>, [u8; 32])>,
     admin: Option<[u8; 32]>,
     tokens: Option<Tokens>,
+    /// What a caller may change where no identity is configured.
+    open: Authority,
 }
 
 /// Who presented which credentials.
 #[derive(Clone, Debug)]
 pub(crate) enum Presented {
-    /// Nobody has to say who they are here.
-    Open,
+    /// No identity is configured, so that every caller has this authority.
+    Open(Authority),
     /// The holder of the API key of this name.
     Key(Arc<str>),
     /// The end user of a token.
@@ -45,7 +47,10 @@ pub(crate) enum Presented {
 }
 
 impl Identities {
-    pub(crate) fn new(identity: &Identity) -> Result<Self, reqwest::Error> {
+    /// Identities of a service that listens on loopback only, or on the network too. Without a
+    /// configured identity, a caller on loopback is the operator; a caller from the network is not,
+    /// because anybody can be one.
+    pub(crate) fn new(identity: &Identity, is_loopback: bool) -> Result<Self, reqwest::Error> {
         let hash = |secret: &str| *blake3::hash(secret.as_bytes()).as_bytes();
         Ok(Self {
             keys: identity
@@ -55,13 +60,14 @@ impl Identities {
                 .collect(),
             admin: identity.admin_token.as_ref().map(|token| hash(token.expose_secret())),
             tokens: identity.jwt.as_ref().map(Tokens::new).transpose()?,
+            open: if is_loopback { Authority::Operator } else { Authority::EndUser },
         })
     }
 
     /// Checks the credentials of a request.
     pub(crate) async fn check(&self, headers: &HeaderMap) -> Result<Presented, Problem> {
         if self.keys.is_empty() && self.tokens.is_none() {
-            return Ok(Presented::Open);
+            return Ok(Presented::Open(self.open));
         }
         if let (Some(tokens), Some(bearer)) = (&self.tokens, bearer(headers)) {
             // An API key is no token unless somebody chose one with two dots in it.
@@ -117,20 +123,15 @@ impl Presented {
             if named.is_some_and(|named| named != &**user) {
                 return Err(Problem::new(StatusCode::FORBIDDEN, "the token is another user's"));
             }
-            return Ok(Caller {
-                user: Arc::clone(user),
-                api_key: None,
-                endpoint: endpoint.into(),
-                trace: None,
-            });
+            return Ok(Caller::user(Arc::clone(user)).at(endpoint));
         }
-        let (default, api_key) = match self {
-            Self::Open => (ANONYMOUS, None),
-            Self::Key(name) => (&**name, Some(Arc::clone(name))),
-            Self::Token(user) => (&**user, None),
+        let (default, api_key, authority) = match self {
+            Self::Open(authority) => (ANONYMOUS, None, *authority),
+            Self::Key(name) => (&**name, Some(Arc::clone(name)), Authority::Operator),
+            Self::Token(user) => (&**user, None, Authority::EndUser),
         };
         let user = header.flatten().or(named).unwrap_or(default);
-        Ok(Caller { user: Arc::from(user), api_key, endpoint: endpoint.into(), trace: None })
+        Ok(Caller { api_key, authority, ..Caller::user(user).at(endpoint) })
     }
 }
 
@@ -158,12 +159,30 @@ mod tests {
     fn identities() -> Identities {
         let key =
             |name: &str, key: &str| ApiKey { name: name.to_owned(), key: SecretString::from(key.to_owned()) };
-        Identities::new(&Identity {
-            api_keys: vec![key("web", "k1"), key("batch", "k2")],
-            admin_token: Some(SecretString::from("root".to_owned())),
-            jwt: None,
-        })
+        Identities::new(
+            &Identity {
+                api_keys: vec![key("web", "k1"), key("batch", "k2")],
+                admin_token: Some(SecretString::from("root".to_owned())),
+                jwt: None,
+            },
+            true,
+        )
         .unwrap()
+    }
+
+    #[tokio::test]
+    async fn without_identities_only_a_caller_on_loopback_is_the_operator() {
+        let none = Identity { api_keys: Vec::new(), admin_token: None, jwt: None };
+        for (is_loopback, authority) in [(true, Authority::Operator), (false, Authority::EndUser)] {
+            let identities = Identities::new(&none, is_loopback).unwrap();
+            let sent = headers(&[("x-user-id", "ann")]);
+            let caller = identities.check(&sent).await.unwrap().caller(&sent, None, "outcome").unwrap();
+            assert_eq!(caller.authority, authority);
+        }
+        let user = Presented::Token("ann".into()).caller(&HeaderMap::new(), None, "outcome").unwrap();
+        assert_eq!(user.authority, Authority::EndUser);
+        let key = Presented::Key("web".into()).caller(&HeaderMap::new(), None, "outcome").unwrap();
+        assert_eq!(key.authority, Authority::Operator);
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {

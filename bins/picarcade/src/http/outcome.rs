@@ -20,11 +20,14 @@ pub(crate) async fn report(
 ) -> Result<Response, Problem> {
     let presented = app.identities.check(&headers).await?;
     let read = body::read(&headers, body, MAX_BODY).await;
-    let (report, user): (OutcomeReport, _) = match read.and_then(|bytes| body::parse_with_user(&bytes)) {
-        Ok(read) => read,
-        Err(problem) => return limits::refused(&app, &headers, &presented, "outcome", problem).await,
+    let parsed = read.and_then(|bytes| body::parse_with_user::<OutcomeReport>(&bytes));
+    let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_deref());
+    let caller = presented.caller(&headers, user, "outcome")?;
+    let reported = async {
+        // A body that cannot be read counts as a request too.
+        app.flow.admit_report(&caller).await?;
+        Ok::<_, Problem>(Json(app.flow.report_outcome(&id, &caller, parsed?.0).await?))
     };
-    let caller = presented.caller(&headers, user.as_deref(), "outcome")?;
-    let reported = app.flow.report_outcome(&id, &caller, report).await;
-    Ok(limits::told(&app, &caller, reported.map(Json).map_err(Problem::from)).await)
+    let reported = reported.await;
+    Ok(limits::told(&app, &caller, reported).await)
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::service::Service;
 
-const SECRET: &str = "a-secret-of-the-issuer-with-some-length";
+pub const SECRET: &str = "a-secret-of-the-issuer-with-some-length";
 
 fn ask(service: &Service, headers: &[(&str, &str)], body: &Value) -> RequestBuilder {
     let mut request = service.request(Method::POST, "/api/v2/process").json(body);

@@ -23,6 +23,7 @@ mod identity;
 mod limits;
 mod logs;
 mod metrics;
+mod money;
 mod operators;
 #[cfg(feature = "otel")]
 mod otlp;

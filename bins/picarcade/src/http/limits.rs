@@ -31,6 +31,25 @@ pub(crate) async fn told(app: &App, caller: &Caller, answer: impl IntoResponse) 
     response
 }
 
+/// Takes one request from the caller's limits, then does the work. The answer carries the limits,
+/// also where it is a refusal.
+pub(crate) async fn limited<T: IntoResponse>(
+    app: &App,
+    caller: &Caller,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Response {
+    match app.flow.admit(caller).await {
+        Ok(report) => {
+            let mut response = work.await.into_response();
+            if !response.headers().contains_key(&LIMIT) {
+                write(response.headers_mut(), &report);
+            }
+            response
+        }
+        Err(error) => told(app, caller, Problem::from(error)).await,
+    }
+}
+
 /// A problem with what the caller sent, who is known as far as the header fields tell.
 pub(crate) async fn refused(
     app: &App,

@@ -1,4 +1,7 @@
-//! The routes that only tell: models, matrix, statistics, usage.
+//! The routes that only read: models, matrix, statistics, usage.
+//!
+//! Each takes one request from the caller's limits, except `usage`: a caller at its limit must be
+//! able to read which limit that is, and the answer costs what a refusal would, one look-up.
 
 use axum::Json;
 use axum::extract::{Query, RawQuery, State};
@@ -15,27 +18,31 @@ use crate::http::limits;
 use crate::http::problem::Problem;
 
 pub(crate) async fn models(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
-    let caller = asking(&app, &headers, None).await?;
-    let models = app.flow.models();
-    let available = models.iter().filter(|model| model.available).count();
-    let body = json!({ "models": models, "total": models.len(), "available": available });
-    Ok(limits::told(&app, &caller, Json(body)).await)
+    let caller = asking(&app, &headers, "models").await?;
+    let body = async {
+        let models = app.flow.models();
+        let available = models.iter().filter(|model| model.available).count();
+        Ok(Json(json!({ "models": models, "total": models.len(), "available": available })))
+    };
+    Ok(limits::limited(&app, &caller, body).await)
 }
 
 pub(crate) async fn matrix(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
-    let caller = asking(&app, &headers, None).await?;
-    let rules = app.flow.rules();
-    let body = json!({
-        "version": rules.matrix.version(),
-        "rows": rules.matrix.rows(),
-        "catalogue_version": rules.catalogue.version(),
-    });
-    Ok(limits::told(&app, &caller, Json(body)).await)
+    let caller = asking(&app, &headers, "decision-matrix").await?;
+    let body = async {
+        let rules = app.flow.rules();
+        Ok(Json(json!({
+            "version": rules.matrix.version(),
+            "rows": rules.matrix.rows(),
+            "catalogue_version": rules.catalogue.version(),
+        })))
+    };
+    Ok(limits::limited(&app, &caller, body).await)
 }
 
-/// Who asks; the end user is named by the query where the route takes one.
-async fn asking(app: &App, headers: &HeaderMap, named: Option<&str>) -> Result<Caller, Problem> {
-    app.identities.check(headers).await?.caller(headers, named, "process")
+/// Returns who asks for this endpoint, as far as the header fields name the caller.
+async fn asking(app: &App, headers: &HeaderMap, endpoint: &'static str) -> Result<Caller, Problem> {
+    app.identities.check(headers).await?.caller(headers, None, endpoint)
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,12 +55,12 @@ pub(crate) async fn stats(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let caller = asking(&app, &headers, None).await?;
+    let caller = asking(&app, &headers, "stats").await?;
     let answer = async {
         let period = period(query.as_deref())?;
-        Ok::<_, Problem>(Json(app.flow.stats(period).await?))
+        Ok(Json(app.flow.stats(period).await?))
     };
-    Ok(limits::told(&app, &caller, answer.await).await)
+    Ok(limits::limited(&app, &caller, answer).await)
 }
 
 fn period(query: Option<&str>) -> Result<Period, Problem> {

@@ -22,8 +22,8 @@ pub(crate) async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = caller(&app, &headers, query.as_deref()).await?;
-    let session = app.flow.session(&id, &caller).await;
-    Ok(limits::told(&app, &caller, session.map(|session| Json(json(&session))).map_err(Problem::from)).await)
+    let session = async { Ok(Json(json(&app.flow.session(&id, &caller).await?))) };
+    Ok(limits::limited(&app, &caller, session).await)
 }
 
 pub(crate) async fn put(
@@ -35,15 +35,14 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     let presented = app.identities.check(&headers).await?;
     let read = body::read(&headers, body, MAX_BODY).await;
-    let (update, user): (SessionUpdate, _) = match read.and_then(|bytes| body::parse_with_user(&bytes)) {
-        Ok(read) => read,
-        Err(problem) => return limits::refused(&app, &headers, &presented, "sessions", problem).await,
-    };
-    // Looked at even when the body names somebody: what is wrong is wrong.
+    let parsed = read.and_then(|bytes| body::parse_with_user::<SessionUpdate>(&bytes));
+    // The query is checked even when the body names the user: what is wrong is wrong.
     let queried = named_user(query.as_deref())?;
-    let caller = presented.caller(&headers, user.or(queried).as_deref(), "sessions")?;
-    let session = app.flow.update_session(&id, &caller, update).await;
-    Ok(limits::told(&app, &caller, session.map(|session| Json(json(&session))).map_err(Problem::from)).await)
+    let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_deref()).or(queried.as_deref());
+    let caller = presented.caller(&headers, user, "sessions")?;
+    // A body that cannot be read counts as a request too.
+    let session = async { Ok(Json(json(&app.flow.update_session(&id, &caller, parsed?.0).await?))) };
+    Ok(limits::limited(&app, &caller, session).await)
 }
 
 pub(crate) async fn delete(
@@ -53,8 +52,11 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let caller = caller(&app, &headers, query.as_deref()).await?;
-    let deleted = app.flow.delete_session(&id, &caller).await;
-    Ok(limits::told(&app, &caller, deleted.map(|()| StatusCode::NO_CONTENT).map_err(Problem::from)).await)
+    let deleted = async {
+        app.flow.delete_session(&id, &caller).await?;
+        Ok(StatusCode::NO_CONTENT)
+    };
+    Ok(limits::limited(&app, &caller, deleted).await)
 }
 
 async fn caller(app: &App, headers: &HeaderMap, query: Option<&str>) -> Result<Caller, Problem> {

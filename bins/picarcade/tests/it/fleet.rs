@@ -71,7 +71,7 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn start() -> Self {
+    async fn start(requests_per_minute: u32) -> Self {
         let (redis, mock) = tokio::try_join!(RedisServer::start(), MockProvider::start()).unwrap();
         mock.answer_with(Answer::of("EDIT_IMAGE"));
         let environment = vec![
@@ -80,7 +80,9 @@ impl Fleet {
             ("ANTHROPIC_API_KEY", "k".to_owned()),
             ("ANTHROPIC_BASE_URL", mock.url()),
             ("PICARCADE_ADMIN_TOKEN", "root".to_owned()),
-            ("RATE_LIMIT_REQUESTS_PER_MINUTE", "20".to_owned()),
+            ("RATE_LIMIT_REQUESTS_PER_MINUTE", requests_per_minute.to_string()),
+            ("RATE_LIMIT_REQUESTS_PER_HOUR", "0".to_owned()),
+            ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0".to_owned()),
         ];
         let (one, two) = tokio::join!(Self::instance(&environment), Self::instance(&environment));
         Self { redis, mock, environment, one, two }
@@ -105,7 +107,8 @@ async fn session(service: &Service, method: Method, body: Option<Value>) -> (u16
 
 #[tokio::test]
 async fn two_instances_share_sessions_invalidations_and_statistics() {
-    let fleet = Fleet::start().await;
+    // Asked until it is so, so without limits of requests.
+    let fleet = Fleet::start(0).await;
     let (one, two) = (&fleet.one, &fleet.two);
     let image = |number: u32| format!("https://cdn.example/{number}.png");
     for number in 0..5 {
@@ -181,7 +184,7 @@ async fn two_instances_share_sessions_invalidations_and_statistics() {
 
 #[tokio::test]
 async fn one_of_two_is_killed_and_the_other_goes_on_with_what_both_knew() {
-    let mut fleet = Fleet::start().await;
+    let mut fleet = Fleet::start(20).await;
     let ask = async |service: &Service, prompt: &str| {
         service
             .post("/api/v2/process", &json!({"prompt": prompt, "active_image": true, "user_id": "ann"}))
@@ -211,5 +214,5 @@ async fn one_of_two_is_killed_and_the_other_goes_on_with_what_both_knew() {
     });
     let answers = futures_util::future::join_all(asks).await;
     let passed = answers.iter().filter(|(status, _)| *status == 200).count();
-    assert_eq!((passed, answers.len() - passed), (9, 11), "20 a minute, of which 11 were used");
+    assert_eq!((passed, answers.len() - passed), (7, 13), "20 a minute, of which 13 were used");
 }

@@ -5,6 +5,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::database::{migrated, settled, shared};
 use crate::service::{PATIENCE, Service, connected};
 
 fn header(response: &Response, name: &str) -> String {
@@ -54,10 +55,11 @@ async fn every_answer_to_an_identified_caller_tells_the_limits() {
     }
     let stranger = service.request(Method::GET, "/api/v2/models/available").send().await.unwrap();
     assert_eq!((stranger.status().as_u16(), header(&stranger, "ratelimit")), (401, String::new()));
-    // Reading the limits used nothing up: three requests were made, one of them in the batch.
+    // Three classifications, and nine requests to sessions, models, matrix and statistics. Reports
+    // of a key do not count for the user they name, and reading the limits is free.
     let usage = service.request(Method::GET, "/api/v2/usage").header("x-api-key", "k").send().await.unwrap();
     let usage: Value = usage.json().await.unwrap();
-    assert_eq!(usage["limits"][0]["used"], 3, "{usage}");
+    assert_eq!(usage["limits"][0]["used"], 12, "{usage}");
 }
 
 #[tokio::test]
@@ -120,4 +122,97 @@ async fn dollars_that_nobody_can_count_are_not_promised() {
         assert!(Instant::now() < deadline, "money stayed open");
     }
     assert_eq!(ask(false).await.status(), 200);
+}
+
+/// The status of a request to each route that takes one from the limits.
+async fn statuses(service: &Service, user: &str) -> Vec<(String, u16)> {
+    let image = json!({"working_image": "https://cdn.example/i.png"});
+    let outcome = "/api/v2/generations/0192a3b4-0000-7000-8000-000000000000/outcome";
+    let mut statuses = Vec::new();
+    for (method, path, body) in [
+        (Method::PUT, "/api/v2/sessions/s", Some(image)),
+        (Method::PUT, "/api/v2/sessions/s", Some(json!({"working_image": 1}))),
+        (Method::GET, "/api/v2/sessions/s", None),
+        (Method::DELETE, "/api/v2/sessions/s", None),
+        (Method::POST, outcome, Some(json!({"success": true}))),
+        (Method::POST, outcome, Some(json!({}))),
+        (Method::GET, "/api/v2/models/available", None),
+        (Method::GET, "/api/v2/decision-matrix", None),
+        (Method::GET, "/api/v2/stats", None),
+        (Method::GET, "/api/v2/stats?period=nonsense", None),
+    ] {
+        let mut request = service.request(method.clone(), path).header("x-user-id", user);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        if status == 429 {
+            assert!(!header(&response, "retry-after").is_empty(), "{method} {path}");
+            assert!(header(&response, "ratelimit").contains("r=0"), "{method} {path}");
+        }
+        statuses.push((format!("{method} {path}"), status));
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn every_route_that_works_takes_a_request_from_the_limits() {
+    let service = Service::start(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "10")]).await;
+    for (route, status) in statuses(&service, "ann").await {
+        assert_ne!(status, 429, "{route}");
+    }
+    for (route, status) in statuses(&service, "ann").await {
+        assert_eq!(status, 429, "{route}");
+    }
+    // Which limit that is can still be read, and other users have their own.
+    let usage = service.get("/api/v2/usage?user_id=ann").await;
+    assert_eq!(usage["limits"][0]["remaining"], 0, "{usage}");
+    assert_ne!(statuses(&service, "bob").await[0].1, 429);
+}
+
+#[tokio::test]
+async fn each_route_has_its_own_limit_of_scope_endpoint() {
+    let service = Service::start(&[("RATE_LIMIT_ENDPOINT_REQUESTS_PER_MINUTE", "4")]).await;
+    // Sessions are asked four times a round, the other endpoints once or twice.
+    for (route, status) in statuses(&service, "ann").await {
+        assert_ne!(status, 429, "{route}");
+    }
+    for (route, status) in statuses(&service, "bob").await {
+        assert_eq!(status == 429, route.contains("sessions"), "{route}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_at_its_limit_does_not_keep_the_operator_from_settling() {
+    let environment = [("PICARCADE_API_KEYS", "web:k"), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];
+    let service = Service::start(&environment).await;
+    let keyed = async |path: &str, body: Value| {
+        let request = service.request(Method::POST, path).header("x-api-key", "k").header("x-user-id", "ann");
+        let response = request.json(&body).send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let body = json!({"prompt": "make the sky purple", "active_image": true, "reserve": true});
+    let (status, answer) = keyed("/api/v2/process", body.clone()).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(keyed("/api/v2/process", body).await.0, 429);
+    let outcome = format!("/api/v2/generations/{}/outcome", answer["generation_id"].as_str().unwrap());
+    let (status, reported) = keyed(&outcome, json!({"success": true, "actual_cost": 0.02})).await;
+    assert_eq!((status, &reported["settlement"]), (200, &json!("settled")), "{reported}");
+}
+
+#[tokio::test]
+async fn a_denied_request_leaves_a_row_without_its_words() {
+    let server = shared().await;
+    let url = migrated(server).await;
+    let environment = [("DATABASE_URL", &*url), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];
+    let service = Service::start(&environment).await;
+    let prompt = "x".repeat(8000);
+    for expected in [200, 429, 429, 429] {
+        let body = json!({"prompt": prompt, "user_id": "ann"});
+        assert_eq!(service.post("/api/v2/process", &body).await.0, expected);
+    }
+    settled(&service).await;
+    let sql = "SELECT count(*), max(length(prompt)) FROM intent_classification_logs WHERE rate_limited";
+    assert_eq!(server.psql_at(&url, sql).await.unwrap().trim(), "3|0");
 }

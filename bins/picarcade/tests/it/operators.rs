@@ -5,6 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::failing_database::UNLIMITED;
 use crate::service::{PATIENCE, Service};
 
 #[tokio::test]
@@ -82,7 +83,8 @@ async fn changed_rules_are_put_in_force_and_wrong_ones_are_not() {
     let file = directory.path().join("matrix.csv");
     let original = Matrix::embedded().to_csv();
     std::fs::write(&file, &original).unwrap();
-    let service = Service::start_in(directory, &[("PICARCADE_RULES", file.to_str().unwrap())], &[]).await;
+    let environment = [&[("PICARCADE_RULES", file.to_str().unwrap())], &UNLIMITED[..]].concat();
+    let service = Service::start_in(directory, &environment, &[]).await;
     let version = async || service.get("/api/v2/decision-matrix").await["version"].clone();
     let first = version().await;
     let ask = async || service.process(json!({"prompt": "a red fox"})).await;

@@ -7,11 +7,17 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::command_line::run;
+use crate::failing_database::UNLIMITED;
 use crate::service::{PATIENCE, Service, connected};
 
 async fn migrate(url: &str) {
     let migrated = run(&TempDir::new().unwrap(), &[("DATABASE_URL", url)], &["migrate"]).await;
     assert_eq!((migrated.code, &*migrated.out), (0, "the database is up to date\n"), "{}", migrated.err);
+}
+
+/// A service that can be asked again and again.
+async fn unlimited(environment: &[(&str, &str)]) -> Service {
+    Service::start(&[environment, &UNLIMITED].concat()).await
 }
 
 async fn ask(service: &Service, index: usize) -> Value {
@@ -58,7 +64,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
     let url = bouncer.url();
     migrate(&url).await;
     migrate(&url).await;
-    let service = Service::start(&[("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")]).await;
+    let service = unlimited(&[("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")]).await;
     for index in 0..20 {
         ask(&service, index).await;
     }
@@ -123,7 +129,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
     let (redis_url, url) = (redis.url(), server.url());
     migrate(&url).await;
     let environment = [("REDIS_URL", &*redis_url), ("DATABASE_URL", &*url)];
-    let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
+    let (one, two) = tokio::join!(unlimited(&environment), unlimited(&environment));
     tokio::join!(connected(&one), connected(&two));
     for n in 0..10 {
         let (writer, reader) = if n % 2 == 0 { (&one, &two) } else { (&two, &one) };
@@ -159,7 +165,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
         ("SESSION_CACHE_TTL", "0.2"),
         ("REDIS_KEY_PREFIX", "brief:"),
     ];
-    let brief = Service::start(&brief).await;
+    let brief = unlimited(&brief).await;
     connected(&brief).await;
     assert_eq!(session(&brief, "s", "ann").await.1["metadata"], json!({"behind": 1}));
     server.psql("UPDATE user_sessions SET metadata = '{\"behind\": 2}'").await.unwrap();
@@ -187,7 +193,7 @@ async fn a_database_that_is_silent_or_not_migrated_does_not_hold_up_the_start() 
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let url = proxy.through(&server.url());
     proxy.set(Fault::BlackHole).await;
-    let service = Service::start(&[("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")]).await;
+    let service = unlimited(&[("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")]).await;
     for index in 0..5 {
         ask(&service, index).await;
     }

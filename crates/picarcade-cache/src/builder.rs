@@ -1,6 +1,11 @@
 //! How a cache comes to be: every setting with its default and what it means.
 
-use std::{fmt, marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -64,7 +69,11 @@ impl<V> Builder<V> {
         }
     }
 
-    /// The version of `V`'s serialised form, part of each stored value's fingerprint. Default 1.
+    /// Sets the version of `V`'s serialized form. Default 1.
+    ///
+    /// Every stored value carries a fingerprint of the cache's name and this version, and one with another
+    /// fingerprint is a miss. Change the version when old values must not be read as new ones: the name
+    /// and the fields of the Rust type have no part in it.
     pub fn schema_version(mut self, version: u32) -> Self {
         self.schema_version = version;
         self
@@ -236,12 +245,13 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
         let Self { name, schema_version, policy, remote, weigher, negative_when, clock, .. } = self;
         let mut schema = blake3::Hasher::new();
         schema.update(name.as_bytes());
+        // Not the name of the type: a struct that moves to another module is still the same value.
         schema.update(&schema_version.to_le_bytes());
-        schema.update(std::any::type_name::<V>().as_bytes());
         let schema = Key::from_bytes(*schema.finalize().as_bytes()).short();
         let name: Arc<str> = name.into();
         Inner {
             schema,
+            unserializable_logged: AtomicBool::new(false),
             memory: Memory::new(&policy),
             flights: Flights::new(policy.max_in_flight.saturating_add(policy.max_queued)),
             invalidations: Invalidations::default(),

@@ -25,7 +25,7 @@ const CLOCK_SKEW_MS: u64 = 1000;
 /// Everything about a value but the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Envelope {
-    /// Fingerprint of the cache's name, schema version and type.
+    /// Fingerprint of the cache's name and schema version.
     pub(crate) schema: u64,
     pub(crate) stored_ms: u64,
     pub(crate) fresh_until_ms: u64,

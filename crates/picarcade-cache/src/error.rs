@@ -21,10 +21,16 @@ pub enum ConfigError {
 
 /// Why [`Cache::get_or_load`](crate::Cache::get_or_load) has no value, not even a stale one.
 ///
-/// The error of a loader is shared by all who waited for it: it is not run again for each of them.
+/// All callers that waited for a failed load share its error: the loader does not run again for each.
+///
+/// It is an error for every `E` that can be displayed, also for those that are not errors themselves:
+/// `anyhow::Error`, `Box<dyn Error + Send + Sync>` (which tower calls `BoxError`) and `String`. So `?`
+/// converts it into the first two, and tower's `Timeout` and `Buffer` accept it. Its message includes
+/// that of the loader's error, and it has no [`source`](std::error::Error::source): the loader's error,
+/// with its own source, is in [`LoadError::Failed`].
 #[non_exhaustive]
 pub enum LoadError<E> {
-    /// The loader failed.
+    /// The loader failed with this error.
     Failed(Arc<E>),
     /// The loader panicked, or the runtime ended it.
     Panicked,
@@ -72,25 +78,21 @@ impl<E: fmt::Debug> fmt::Debug for LoadError<E> {
     }
 }
 
-impl<E> fmt::Display for LoadError<E> {
+impl<E: fmt::Display> fmt::Display for LoadError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Failed(_) => "the load failed",
-            Self::Panicked => "the load panicked",
-            Self::TimedOut => "the load took longer than its caller waits",
-            Self::Overloaded => "too many loads or waiters",
-        })
-    }
-}
-
-impl<E: std::error::Error + 'static> std::error::Error for LoadError<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Failed(error) => Some(&**error),
-            _ => None,
+            // The alternate form of `anyhow::Error` includes its causes, which `source` cannot return.
+            Self::Failed(error) => write!(f, "the load failed: {error:#}"),
+            Self::Panicked => f.write_str("the load panicked"),
+            Self::TimedOut => f.write_str("the load took longer than its caller waits"),
+            Self::Overloaded => f.write_str("too many loads or waiters"),
         }
     }
 }
+
+// Not bound by `E: Error`: neither `anyhow::Error` nor `Box<dyn Error + Send + Sync>` implements it, and
+// the language allows no second implementation for them.
+impl<E: fmt::Debug + fmt::Display> std::error::Error for LoadError<E> {}
 
 /// Why [`Cache::insert`](crate::Cache::insert) does not keep a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

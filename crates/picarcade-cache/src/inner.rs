@@ -4,13 +4,19 @@
 //! miss does, [`invalidate`](crate::invalidate) changes from outside, [`fetch`](crate::fetch) and
 //! [`write_back`](crate::write_back) the second level.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Clock,
+    Clock, Event, Key,
     clock::nanos,
     entry::{Entry, Stamps},
     event::Events,
@@ -39,6 +45,8 @@ pub(crate) struct Inner<V> {
     pub(crate) second: Option<SecondLevel>,
     pub(crate) weigher: Option<Weigher<V>>,
     pub(crate) negative_when: Option<fn(&V) -> bool>,
+    /// Whether the log has said that a value cannot be written as JSON: once is enough.
+    pub(crate) unserializable_logged: AtomicBool,
     /// Loaders that run.
     pub(crate) loads: Semaphore,
 }
@@ -61,6 +69,23 @@ impl<V: Serialize> Inner<V> {
             (Some(weigher), _) => weigher(value),
             (None, Some(length)) => length,
             (None, None) => json_length(value),
+        }
+    }
+
+    /// Whether a weight says that the value cannot be written as JSON: only a weigher of the cache's owner can
+    /// mean a value that large.
+    pub(crate) fn is_unserializable(&self, weight: usize) -> bool {
+        self.weigher.is_none() && weight == usize::MAX
+    }
+
+    /// Counts and reports a value that cannot be written as JSON. The log says so once per cache, because the
+    /// fault is in the type and repeats with every value.
+    pub(crate) fn not_serializable(&self, key: &Key) {
+        self.counters.not_serializable.one();
+        self.events.tell(Event::NotKept { key: *key, why: "not_serializable" });
+        if !self.unserializable_logged.swap(true, Ordering::Relaxed) {
+            let value = std::any::type_name::<V>();
+            tracing::warn!(cache = %self.name, value, "a value cannot be written as JSON and is not cached");
         }
     }
 

@@ -35,7 +35,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         let (entry, weight) = self.entry(value, keeping, length);
         let bytes = weight.max(length.unwrap_or(0));
         let limit = self.policy.max_entry_bytes;
-        if bytes == usize::MAX {
+        if self.is_unserializable(bytes) {
             return Err(self.refuse(key, InsertError::NotSerializable).await);
         }
         if bytes > limit {
@@ -50,12 +50,13 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
 
     /// A value that cannot be kept: the old one is not to stand for it.
     async fn refuse(self: &Arc<Self>, key: &Key, error: InsertError) -> InsertError {
-        let (counter, why) = match error {
-            InsertError::TooLarge { .. } => (&self.counters.too_large, "too_large"),
-            InsertError::NotSerializable => (&self.counters.not_serializable, "not_serializable"),
-        };
-        counter.one();
-        self.events.tell(Event::NotKept { key: *key, why });
+        match error {
+            InsertError::TooLarge { .. } => {
+                self.counters.too_large.one();
+                self.events.tell(Event::NotKept { key: *key, why: "too_large" });
+            }
+            InsertError::NotSerializable => self.not_serializable(key),
+        }
         self.remove(key).await;
         error
     }

@@ -303,19 +303,15 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         tags.extend(&self.options.tags);
         let wanted = store && !self.options.no_write;
         let json = inner.second.as_ref().filter(|_| wanted).map(|_| serde_json::to_vec(&value));
-        let json = match json {
-            Some(Err(_)) => {
-                inner.counters.not_serializable.one();
-                inner.events.tell(Event::NotKept { key: *key, why: "not_serializable" });
-                None
-            }
-            json => json.and_then(Result::ok),
-        };
+        let not_json = matches!(json, Some(Err(_)));
+        let json = json.and_then(Result::ok);
         let length = json.as_ref().map(Vec::len);
         let keeping = Keeping { ttl, negative, tags, took, born: self.born };
         let (entry, weight) = inner.entry(value, keeping, length);
         let too_large = weight.max(length.unwrap_or(0)) > inner.policy.max_entry_bytes;
-        if wanted && too_large {
+        if wanted && (not_json || inner.is_unserializable(weight)) {
+            inner.not_serializable(key);
+        } else if wanted && too_large {
             inner.counters.too_large.one();
             inner.events.tell(Event::NotKept { key: *key, why: "too_large" });
         }

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use picarcade_cache::LoadError;
 use picarcade_intent::{Media, Request};
 
 use crate::caches::{SESSION_PATIENCE, session_key, user_tag};
@@ -127,8 +128,11 @@ impl Shared {
         };
         match self.caches.sessions.get_or_load_with(&key, picarcade_cache::Options::default(), loader).await {
             Ok(found) => Ok(Some(found.value.as_ref().clone())),
-            Err(picarcade_cache::LoadError::Failed(reason)) if reason.is_none() => Ok(None),
-            Err(error) => Err(StoreError::Unavailable(error.to_string().into())),
+            Err(LoadError::Failed(reason)) => match &*reason {
+                Some(error) => Err(StoreError::Unavailable(error.to_string().into())),
+                None => Ok(None),
+            },
+            Err(error) => Err(StoreError::Unavailable(error.kind().into())),
         }
     }
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod conformance;
+mod errors;
 mod invalidation;
 mod memory;
 #[cfg(feature = "metrics")]
@@ -13,6 +14,7 @@ mod single_flight;
 mod staleness;
 mod support;
 mod two_levels;
+mod values;
 
 #[cfg(any(feature = "redis", feature = "fred"))]
 mod real_fleet;

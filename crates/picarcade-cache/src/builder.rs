@@ -187,14 +187,24 @@ impl<V> Builder<V> {
         self
     }
 
-    /// How long the right to load a key for the whole fleet lasts when its holder dies; it is renewed while the load
-    /// runs. Default 10 s.
+    /// Sets how long the lease on a key outlives its holder. Default 2 s.
+    ///
+    /// An instance takes the lease of a key in the second level before it loads the key, and renews it every third of
+    /// this time, for at most [`Builder::lease_wait`]. Other instances wait for the value meanwhile. If the holder is
+    /// killed, stopped or cut off, they wait no longer than this time.
     pub fn lease(mut self, ttl: Duration) -> Self {
-        self.policy.lease = ttl;
+        self.policy.lease = Some(ttl);
         self
     }
 
-    /// How long an instance waits for another one's load before it loads itself. Default 15 s.
+    /// Loads without leases: every instance loads a missing key by itself. For loads that cost less than a wait.
+    pub fn no_lease(mut self) -> Self {
+        self.policy.lease = None;
+        self
+    }
+
+    /// Sets how long an instance waits for another one's load before it loads itself. Default 15 s, and never more than
+    /// half of the hard timeout: the other half is for the load.
     pub fn lease_wait(mut self, wait: Duration) -> Self {
         self.policy.lease_wait = wait;
         self

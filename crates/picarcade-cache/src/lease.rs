@@ -2,7 +2,7 @@
 //!
 //! It saves money and nothing relies on it: two holders make two loads, never a wrong value.
 
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
@@ -28,16 +28,18 @@ impl<'a> Lease<'a> {
         Ok(taken.then_some(Self { second, key, token, ttl }))
     }
 
-    /// Keeps it, for as long as this is polled. Losing it changes nothing: another instance may then load too.
-    pub(crate) async fn keep(&self, counters: &Counters) -> Infallible {
+    /// Renews the lease while this is polled, until it is lost or `longest` has passed: nobody waits for a load that
+    /// takes longer. Losing it changes nothing: another instance may then load too.
+    pub(crate) async fn keep(&self, counters: &Counters, longest: Duration) {
         let Self { second, key, token, ttl } = self;
+        let end = Instant::now() + longest;
         let mut ticks = interval_at(Instant::now() + *ttl / 3, *ttl / 3);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            let renewed = timeout(*ttl, second.remote.renew(&second.space, key, *token, *ttl)).await;
-            if !matches!(renewed, Ok(Ok(true))) {
-                counters.remote_errors.one();
+        while ticks.tick().await < end {
+            match timeout(*ttl, second.remote.renew(&second.space, key, *token, *ttl)).await {
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => return,
+                Ok(Err(_)) | Err(_) => counters.remote_errors.one(),
             }
         }
     }

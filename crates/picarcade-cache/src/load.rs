@@ -6,7 +6,7 @@
 //! running loaders; load; store in memory under the flight's lock; let the callers go; write the second level; give the
 //! lease back. Whatever ends it early (a panic, the runtime) releases those who wait.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
@@ -43,6 +43,8 @@ pub(crate) struct Load<V> {
     landing: Landing<V>,
     options: Options,
     born: u64,
+    /// When the load began: what it has seen of the second level is not older.
+    begun: Instant,
     purpose: Purpose<V>,
     /// What the second level said, once it was asked.
     seen: Option<Seen>,
@@ -70,7 +72,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
     ) -> Self {
         let born = inner.invalidations.count();
         let landing = Landing::new(inner, key, flight, place, &options);
-        Self { landing, options, born, purpose, seen: None }
+        Self { landing, options, born, begun: Instant::now(), purpose, seen: None }
     }
 
     /// Asks the second level. Returns the outcome when that ended the flight.
@@ -134,10 +136,12 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
             return;
         }
         let mut lease = None;
-        if let (Some(second), Some(seen)) = (&inner.second, self.seen.clone())
+        // Other instances would wait in vain for a value that is not written.
+        let wanted = inner.policy.lease.filter(|_| !self.options.no_lease && !self.options.no_write);
+        if let (Some(second), Some(seen), Some(ttl)) = (&inner.second, self.seen.clone(), wanted)
             && !matches!(self.purpose, Purpose::Bypass)
         {
-            match self.claim(second, seen).await {
+            match self.claim(second, seen, ttl).await {
                 Claim::Found(entry) => return self.found(&entry),
                 Claim::Leave => return self.landing.land(self.as_it_was()),
                 Claim::Load(held, latest) => (lease, self.seen) = (held, Some(latest)),
@@ -146,10 +150,10 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
 
         let outcome = {
             let renewing = async {
-                match &lease {
-                    Some(lease) => lease.keep(&inner.counters).await,
-                    None => std::future::pending().await,
+                if let Some(lease) = &lease {
+                    lease.keep(&inner.counters, inner.policy.lease_wait).await;
                 }
+                std::future::pending::<Infallible>().await
             };
             let loading = async {
                 match timeout_at(limit, inner.loads.acquire()).await {
@@ -206,13 +210,13 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
     }
 
     /// Takes the key's lease, or waits for the value of whoever has it.
-    async fn claim<'a>(&mut self, second: &'a SecondLevel, mut seen: Seen) -> Claim<'a, V> {
+    async fn claim<'a>(&mut self, second: &'a SecondLevel, mut seen: Seen, ttl: Duration) -> Claim<'a, V> {
         let inner = Arc::clone(&self.landing.inner);
         let key = self.landing.key;
-        let give_up = Instant::now() + inner.policy.lease_wait;
+        let give_up = Instant::now() + inner.policy.patience();
         let mut pause = Duration::from_millis(5);
         loop {
-            match Lease::take(second, key, inner.policy.lease).await {
+            match Lease::take(second, key, ttl).await {
                 Ok(Some(lease)) => {
                     // The holder before us may have stored its value between our reading and our claim.
                     let (found, latest) = inner.fetch(second, &key, &self.options.tags, self.born).await;
@@ -226,8 +230,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
                 }
                 Ok(None) if matches!(self.purpose, Purpose::Refresh(_)) => return Claim::Leave,
                 Ok(None) if Instant::now() < give_up => {}
-                // Waited long enough, or the second level is away: load without the lease, which only saves money.
+                // Waited long enough: load without the lease, which only saves money.
                 Ok(None) => return Claim::Load(None, seen),
+                // The second level is away, or allows no leases. To wait for another instance would be in vain.
                 Err(_) => {
                     inner.counters.remote_errors.one();
                     return Claim::Load(None, seen);
@@ -319,6 +324,10 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
             return self.landing.land(Outcome::Found(entry, Source::Loaded));
         }
         let stored = self.landing.land_with(&entry, Source::Loaded);
+        if stored && self.begun.elapsed() > inner.policy.write_limit() {
+            inner.counters.late_writes.one();
+            return inner.events.tell(Event::NotKept { key: *key, why: "invalidated" });
+        }
         if let (true, Some(second), Some(json), Some(seen)) = (stored, &inner.second, json, &self.seen) {
             inner.write_back(second, key, &entry, &json, seen).await;
         }

@@ -119,10 +119,19 @@ impl<V> From<V> for Loaded<V> {
 pub struct Options {
     pub(crate) no_read: bool,
     pub(crate) no_write: bool,
+    pub(crate) no_lease: bool,
     pub(crate) tags: Vec<Tag>,
 }
 
 impl Options {
+    /// Loads without taking the key's lease, and without waiting for an instance that holds it. For a load that is
+    /// known to cost less than a wait.
+    #[must_use]
+    pub fn no_lease(mut self) -> Self {
+        self.no_lease = true;
+        self
+    }
+
     /// Does not look into the cache; the loaded value is kept (HTTP `no-cache`).
     #[must_use]
     pub fn no_read(mut self) -> Self {

@@ -27,7 +27,8 @@ pub(crate) struct Policy {
     pub(crate) beta: f64,
     pub(crate) cost_per_load_micros: u64,
     pub(crate) compress_above: usize,
-    pub(crate) lease: Duration,
+    /// `None`: loads take no leases.
+    pub(crate) lease: Option<Duration>,
     pub(crate) lease_wait: Duration,
 }
 
@@ -50,7 +51,7 @@ impl Default for Policy {
             beta: 0.0,
             cost_per_load_micros: 0,
             compress_above: 4096,
-            lease: Duration::from_secs(10),
+            lease: Some(Duration::from_secs(2)),
             lease_wait: Duration::from_secs(15),
         }
     }
@@ -72,7 +73,13 @@ impl Policy {
         let permits = 1..=tokio::sync::Semaphore::MAX_PERMITS;
         range(permits.contains(&self.max_in_flight), "max_in_flight", "at least 1")?;
         range(self.max_waiters > 0, "max_waiters", "at least 1")?;
-        range(self.lease >= Duration::from_millis(100), "lease", "at least 100 ms")
+        let lease = self.lease.is_none_or(|ttl| ttl >= Duration::from_millis(100));
+        range(lease, "lease", "at least 100 ms")
+    }
+
+    /// How long an instance waits for another one's load: never so long that its own load has no time left.
+    pub(crate) fn patience(&self) -> Duration {
+        self.lease_wait.min(self.hard_timeout / 2)
     }
 
     /// The time to live of a value that was loaded now. `random` is uniform in 0..1.
@@ -85,7 +92,13 @@ impl Policy {
     /// How long a tombstone must be remembered: longer than the longest load and than a write that waits for the second
     /// level to come back, so that none can arrive after it.
     pub(crate) fn tombstone(&self) -> Duration {
-        self.load_limit + self.lease_wait + REPLAY_WINDOW + Duration::from_secs(30)
+        self.write_limit() + REPLAY_WINDOW + Duration::from_secs(15)
+    }
+
+    /// How long after its beginning a load may still write to the second level. A process that was stopped for longer
+    /// does not write: the tombstone that would refuse its value may be gone.
+    pub(crate) fn write_limit(&self) -> Duration {
+        self.load_limit + self.lease_wait + Duration::from_secs(15)
     }
 }
 

@@ -63,21 +63,26 @@ impl CacheLevels {
             .max_bytes(64 << 20)
             .cost_per_load_micros(if paid { CLASSIFICATION_MICROS } else { 0 })
             .build()?;
+        // Only the intent level takes leases: its loads cost money. The others are made again for less than a wait.
         let enhancement = with_remote(Cache::builder("enhancement"), remote)
+            .no_lease()
             .ttl(ttls.enhancement)
             .max_bytes(64 << 20)
             .build()?;
         let parameters = with_remote(Cache::builder("parameters"), remote)
+            .no_lease()
             .ttl(ttls.parameters)
             .max_bytes(1 << 20)
             .build()?;
         let statistics = with_remote(Cache::builder("statistics"), remote)
+            .no_lease()
             .ttl(ttls.statistics)
             .stale_for(ttls.statistics)
             .hard_timeout(Duration::from_secs(10))
             .max_bytes(1 << 20)
             .build()?;
         let sessions = with_remote(Cache::builder("sessions"), remote)
+            .no_lease()
             .ttl(ttls.sessions)
             .hard_timeout(SESSION_PATIENCE)
             .max_bytes(16 << 20)

@@ -48,12 +48,18 @@ impl Shared {
         {
             return Ok(Decided { verdict: hit.value, cache: hit.source, failed: None });
         }
+        // Tagged before the load: an invalidation during it is then noticed even if its message is lost.
+        let mut options = options(control).tag(user_tag(&caller.user));
+        if self.ai.is_none() || rules.classifier.feasible(request.facts).single().is_some() {
+            // Decided here and for free: to wait for another instance would take longer.
+            options = options.no_lease();
+        }
         let loader = {
             let (shared, request, rules) = (Arc::clone(self), Arc::clone(request), Arc::clone(rules));
             let caller = caller.clone();
             move || async move { shared.load(&request, &caller, &rules).await }
         };
-        match self.caches.intent.get_or_load_with(&key, options(control), loader).await {
+        match self.caches.intent.get_or_load_with(&key, options, loader).await {
             Ok(found) => Ok(Decided { verdict: found.value, cache: found.source, failed: None }),
             Err(error) => {
                 let failure = failure(&error);
@@ -73,22 +79,21 @@ impl Shared {
         caller: &Caller,
         rules: &Rules,
     ) -> Result<Loaded<Verdict>, AiFailure> {
-        let tag = user_tag(&caller.user);
         if let Some(verdict) = rules.classifier.by_rules(request) {
-            return Ok(Loaded::new(verdict).tag(tag));
+            return Ok(Loaded::new(verdict));
         }
-        let Some(ai) = &self.ai else { return Ok(Loaded::new(rules.classifier.locally(request)).tag(tag)) };
+        let Some(ai) = &self.ai else { return Ok(Loaded::new(rules.classifier.locally(request))) };
         if self.policy.mode == Mode::Cascade {
             let verdict = rules.classifier.locally(request);
             if verdict.confidence >= self.policy.cascade_threshold {
-                return Ok(Loaded::new(verdict).tag(tag));
+                return Ok(Loaded::new(verdict));
             }
         }
         let feasible = rules.classifier.feasible(request.facts);
         let answer = ai.ask(request, feasible, caller).await?;
         let verdict = rules.classifier.corrected(request, answer);
         let confidence = verdict.confidence;
-        let loaded = Loaded::new(verdict).tag(tag);
+        let loaded = Loaded::new(verdict);
         if confidence < self.policy.low_confidence {
             return Ok(loaded.ttl(self.policy.low_confidence_ttl));
         }

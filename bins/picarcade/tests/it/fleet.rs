@@ -72,18 +72,22 @@ struct Fleet {
 
 impl Fleet {
     async fn start(requests_per_minute: u32) -> Self {
+        Self::start_with(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", &requests_per_minute.to_string())]).await
+    }
+
+    async fn start_with(extra: &[(&'static str, &str)]) -> Self {
         let (redis, mock) = tokio::try_join!(RedisServer::start(), MockProvider::start()).unwrap();
         mock.answer_with(Answer::of("EDIT_IMAGE"));
-        let environment = vec![
+        let mut environment = vec![
             ("REDIS_URL", redis.url()),
             ("DATABASE_URL", migrated(shared().await).await),
             ("ANTHROPIC_API_KEY", "k".to_owned()),
             ("ANTHROPIC_BASE_URL", mock.url()),
             ("PICARCADE_ADMIN_TOKEN", "root".to_owned()),
-            ("RATE_LIMIT_REQUESTS_PER_MINUTE", requests_per_minute.to_string()),
             ("RATE_LIMIT_REQUESTS_PER_HOUR", "0".to_owned()),
             ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0".to_owned()),
         ];
+        environment.extend(extra.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let (one, two) = tokio::join!(Self::instance(&environment), Self::instance(&environment));
         Self { redis, mock, environment, one, two }
     }
@@ -215,4 +219,42 @@ async fn one_of_two_is_killed_and_the_other_goes_on_with_what_both_knew() {
     let answers = futures_util::future::join_all(asks).await;
     let passed = answers.iter().filter(|(status, _)| *status == 200).count();
     assert_eq!((passed, answers.len() - passed), (7, 13), "20 a minute, of which 13 were used");
+}
+
+#[tokio::test]
+async fn an_instance_killed_in_an_ai_call_delays_the_others_by_two_seconds_at_most() {
+    let mut fleet = Fleet::start(20).await;
+    fleet.mock.latency(std::time::Duration::from_secs(3600));
+    let ask = json!({"prompt": "make the sky purple", "active_image": true, "user_id": "ann"});
+    let cut_off = fleet.one.request(Method::POST, "/api/v2/process").json(&ask).send();
+    let ((), cut_off) = tokio::join!(
+        async {
+            fleet.mock.arrived(1).await;
+            let lease = fleet.redis.command(&["KEYS", "*:intent:l:*"]).await.unwrap();
+            // The lease is renewed while the call runs, so the longest wait for a dead holder is its time to live.
+            let left: i64 = fleet.redis.command(&["PTTL", lease.trim()]).await.unwrap().parse().unwrap();
+            assert!(left <= 2000, "{left} ms of {lease:?}");
+            fleet.one.signal("KILL");
+        },
+        cut_off
+    );
+    cut_off.unwrap_err();
+    fleet.one.ended().await;
+    fleet.mock.latency(std::time::Duration::ZERO);
+    let answer = fleet.two.process(ask).await;
+    assert_eq!((&answer["source"], fleet.mock.count()), (&json!("llm"), 2), "{answer}");
+}
+
+#[tokio::test]
+async fn a_redis_without_scripts_makes_nobody_wait_for_a_lease() {
+    let fleet = Fleet::start(20).await;
+    fleet.redis.command(&["ACL", "SETUSER", "default", "-@scripting"]).await.unwrap();
+    let ask = json!({"prompt": "make the sky purple", "active_image": true, "user_id": "ann"});
+    for service in [&fleet.one, &fleet.two] {
+        // The dollar limits need scripts too, so the local classifier answers.
+        service.process(ask.clone()).await;
+        // What is never taken is never waited for.
+        assert_eq!(fleet.redis.command(&["KEYS", "*:l:*"]).await.unwrap(), "");
+    }
+    assert!(fleet.one.log().iter().any(|line| line.contains("redis refuses scripts")));
 }

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `SPACE:e:KEY` | `E` or `T` (tombstone), the generation (8 bytes), the entry |
 //! | `SPACE:m:clear`, `SPACE:m:TAG` | a mark: 8 bytes |
-//! | `SPACE:l:KEY` | a lease: its holder's token |
+//! | `SPACE:l:KEY` | a lease: its holder's token; empty when it was given back |
 //! | channel `SPACE:events` | messages |
 //!
 //! Reading is a plain `GET`, writing a script that compares the generation. A removal is a plain `SET` of a tombstone, which
@@ -15,14 +15,17 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, LazyLock, Weak},
+    sync::{
+        Arc, LazyLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
-use picarcade_redis::{Condition, Error, Event, RedisHandle, Script};
+use picarcade_redis::{Error, Event, RedisHandle, Script};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{Generation, Mark, REPLAY_WINDOW, Record, Remote, RemoteEvent};
@@ -41,11 +44,24 @@ static WRITE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+// The three scripts of leases call nothing but GET and SET. So an account that may take a lease may also renew it and
+// give it back, whatever its access list denies.
+static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "cache_lease_acquire",
+        "local holder = redis.call('GET', KEYS[1])\n\
+         if holder and holder ~= '' and holder ~= ARGV[1] then return 0 end\n\
+         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n\
+         return 1",
+    )
+});
+
 static RENEW: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "cache_lease_renew",
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n\
-         return redis.call('PEXPIRE', KEYS[1], ARGV[2])",
+         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n\
+         return 1",
     )
 });
 
@@ -53,7 +69,8 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "cache_lease_release",
         "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n\
-         return redis.call('DEL', KEYS[1])",
+         redis.call('SET', KEYS[1], '', 'PX', 1)\n\
+         return 1",
     )
 });
 
@@ -61,6 +78,8 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| {
 pub struct RedisRemote {
     handle: RedisHandle,
     pending: Arc<Mutex<Pending>>,
+    /// Whether the log has said that scripts are refused.
+    refusal_logged: AtomicBool,
 }
 
 impl fmt::Debug for RedisRemote {
@@ -119,7 +138,17 @@ impl RedisRemote {
     pub fn new(handle: RedisHandle) -> Arc<Self> {
         let pending = Arc::new(Mutex::new(Pending::default()));
         tokio::spawn(replay(handle.clone(), Arc::downgrade(&pending)));
-        Arc::new(Self { handle, pending })
+        Arc::new(Self { handle, pending, refusal_logged: AtomicBool::new(false) })
+    }
+
+    /// The error of a script. A server that refuses scripts by its access list, or does not know them, refuses all:
+    /// the log says once what that means.
+    fn script_error(&self, error: Error) -> RemoteError {
+        let refused = matches!(error, Error::Auth | Error::Protocol { .. });
+        if refused && !self.refusal_logged.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "redis refuses scripts: instances do not share what they load");
+        }
+        remote_error(error)
     }
 
     /// The handle underneath.
@@ -246,7 +275,7 @@ impl Remote for RedisRemote {
                 self.pending.lock().push(key, Write { value, lifetime, began: Instant::now(), seen });
                 Err(remote_error(error))
             }
-            Err(error) => Err(remote_error(error)),
+            Err(error) => Err(self.script_error(error)),
         }
     }
 
@@ -288,11 +317,11 @@ impl Remote for RedisRemote {
     }
 
     async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Result<bool, RemoteError> {
-        let key = lease_key(space, key);
-        self.handle
-            .set_if(key.as_bytes(), &token.to_le_bytes(), Some(ttl), Condition::Absent)
-            .await
-            .map_err(remote_error)
+        let millis = ttl.as_millis().max(1).to_string();
+        let args: [&[u8]; 2] = [&token.to_le_bytes(), millis.as_bytes()];
+        let taken = self.handle.eval(&ACQUIRE, &[lease_key(space, key)], &args).await;
+        let taken = taken.and_then(|value| value.as_int()).map(|count| count == 1);
+        taken.map_err(|error| self.script_error(error))
     }
 
     async fn renew(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Result<bool, RemoteError> {

@@ -20,6 +20,8 @@ with_every_driver!(
     every_promise_holds_on_a_cluster,
     damaged_entries_are_misses_counted_and_overwritten,
     the_backup_takes_over_and_nothing_removed_comes_back,
+    without_scripts_nobody_waits_for_a_lease,
+    a_lease_is_given_back_by_whoever_may_take_it,
 );
 
 pub async fn remote_with(config: Config) -> Arc<RedisRemote> {
@@ -41,6 +43,28 @@ pub fn impatient(driver: DriverKind, url: &str) -> Config {
         failback_grace: Duration::from_millis(500),
         ..Config::new(url)
     }
+}
+
+async fn without_scripts_nobody_waits_for_a_lease(driver: DriverKind) {
+    let server = RedisServer::start().await.unwrap();
+    server.command(&["ACL", "SETUSER", "default", "-@scripting"]).await.unwrap();
+    for _ in 0..2 {
+        let instance = cache(&remote(driver, &server.url()).await);
+        let loaded = instance.get_or_load(key(1), Runs::default().load("v".to_string(), Duration::ZERO));
+        assert_eq!(loaded.await.unwrap().source, Source::Loaded);
+        assert!(instance.drain(SECOND * 20).await);
+        assert_eq!(server.command(&["KEYS", "*:l:*"]).await.unwrap(), "");
+    }
+}
+
+async fn a_lease_is_given_back_by_whoever_may_take_it(driver: DriverKind) {
+    let server = RedisServer::start().await.unwrap();
+    server.command(&["ACL", "SETUSER", "default", "-del", "-pexpire"]).await.unwrap();
+    let remote = remote(driver, &server.url()).await;
+    assert!(remote.acquire("test", key(1), 1, SECOND * 600).await.unwrap());
+    assert!(remote.renew("test", key(1), 1, SECOND * 600).await.unwrap());
+    remote.release("test", key(1), 1).await.unwrap();
+    assert!(remote.acquire("test", key(1), 2, SECOND).await.unwrap());
 }
 
 fn cache(remote: &Arc<RedisRemote>) -> Cache<String> {

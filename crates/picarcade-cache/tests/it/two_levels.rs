@@ -7,9 +7,9 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use picarcade_cache::{Builder, Cache, Clock, InMemoryRemote, LoadError, Remote, Source};
+use picarcade_cache::{Builder, Cache, Clock, InMemoryRemote, LoadError, Loaded, Options, Remote, Source};
 
-use crate::support::{Faulty, Runs, eventually, key};
+use crate::support::{Broken, Faulty, Runs, eventually, key};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NOW: u64 = 1_700_000_000_000;
@@ -75,10 +75,75 @@ async fn a_lease_that_never_ends_is_not_waited_for_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn half_of_the_hard_timeout_is_left_for_the_load_after_waiting_for_a_lease() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let cache = builder(&remote, &clock).hard_timeout(SECOND * 4).build().unwrap();
+    assert!(remote.acquire("test", key(1), 99, SECOND * 3600).await.unwrap());
+    let loaded = cache.get_or_load(key(1), Runs::default().load("v".to_string(), SECOND)).await.unwrap();
+    assert_eq!(loaded.source, Source::Loaded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_without_a_lease_waits_for_no_other_instance() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    for n in 1..4 {
+        assert!(remote.acquire("test", key(n), 99, SECOND * 3600).await.unwrap());
+    }
+    let (runs, began) = (Runs::default(), tokio::time::Instant::now());
+    let cache = builder(&remote, &clock).build().unwrap();
+    let load = runs.load(Loaded::new("v".to_string()), SECOND);
+    cache.get_or_load_with(key(1), Options::default().no_lease(), load).await.unwrap();
+    assert_eq!(began.elapsed(), SECOND);
+    let never = builder(&remote, &clock).no_lease().build().unwrap();
+    never.get_or_load(key(2), runs.load("v".to_string(), SECOND)).await.unwrap();
+    assert_eq!(began.elapsed(), SECOND * 2);
+    // Nor does a load whose value is not written: nobody else could have it.
+    let load = runs.load(Loaded::new("v".to_string()), SECOND);
+    cache.get_or_load_with(key(3), Options::default().no_write(), load).await.unwrap();
+    assert_eq!(began.elapsed(), SECOND * 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_hangs_gives_up_its_lease_when_nobody_waits_for_it_any_more() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let cache = builder(&remote, &clock).lease(SECOND).lease_wait(SECOND * 10).build().unwrap();
+    let (load, limit) = (Runs::default().load("v".to_string(), SECOND * 3600), SECOND * 9);
+    assert!(tokio::time::timeout(limit, cache.get_or_load(key(1), load)).await.is_err());
+    assert!(!remote.acquire("test", key(1), 99, SECOND).await.unwrap(), "it is renewed");
+    tokio::time::sleep(SECOND * 3).await;
+    assert!(remote.acquire("test", key(1), 99, SECOND).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_stopped_for_longer_than_tombstones_last_writes_nothing() {
+    let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
+    let faulty = Faulty::new(Arc::clone(&remote) as Arc<dyn Remote>);
+    // A stopped process reads its messages too late, which is the same.
+    faulty.loses_messages.store(true, Ordering::SeqCst);
+    let stopped = builder(&remote, &clock).build().unwrap();
+    let other = builder(&remote, &clock).remote(faulty).build().unwrap();
+    let load = async move || {
+        other.remove(key(1)).await;
+        // The clock goes on and nothing of the process runs: its own deadlines notice nothing.
+        tokio::time::advance(SECOND * 3000).await;
+        Ok::<_, Broken>("old".to_string())
+    };
+    let waited = stopped.get_or_load(key(1), load).await;
+    assert!(matches!(waited, Err(LoadError::TimedOut)), "{waited:?}");
+    assert!(stopped.drain(SECOND).await);
+    assert!(remote.read("test", key(1)).await.unwrap().entry.is_none());
+    let counts = stopped.statistics();
+    assert_eq!((counts.loads, counts.load_errors, counts.late_writes), (1, 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_load_keeps_its_lease() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let runs = Runs::default();
-    let build = || builder(&remote, &clock).lease(SECOND).lease_wait(SECOND * 60).build().unwrap();
+    let build = || {
+        let builder = builder(&remote, &clock).lease(SECOND).lease_wait(SECOND * 60);
+        builder.hard_timeout(SECOND * 120).build().unwrap()
+    };
     let (one, other) = (build(), build());
     let (a, b) = tokio::join!(
         one.get_or_load(key(1), runs.load("v".to_string(), SECOND * 20)),
@@ -193,7 +258,7 @@ async fn the_hard_timeout_bounds_the_second_level_and_the_lease_too() {
         .unwrap();
     // Another instance has the lease, and keeps it.
     assert!(remote.acquire("test", key(1), 99, SECOND * 3600).await.unwrap());
-    let waited = cache.get_or_load(key(1), Runs::default().load("v".to_string(), SECOND)).await;
+    let waited = cache.get_or_load(key(1), Runs::default().load("v".to_string(), SECOND * 2)).await;
     assert!(matches!(waited, Err(LoadError::TimedOut)), "{waited:?}");
     assert_eq!(began.elapsed().as_secs(), 2);
     faulty.hangs_reading.store(true, Ordering::SeqCst);

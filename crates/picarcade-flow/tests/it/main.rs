@@ -10,3 +10,4 @@ mod limits;
 mod outcomes;
 mod provider;
 mod sessions;
+mod shared_cache;

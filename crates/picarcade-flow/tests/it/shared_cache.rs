@@ -1,0 +1,100 @@
+//! What the flow asks of the second cache level, and what it leaves there.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use picarcade_cache::{Generation, InMemoryRemote, Key, Mark, Record, Remote, RemoteError, RemoteEvent};
+use picarcade_flow::{Caller, FlowBuilder, FlowRequest, RemoteWatch};
+use picarcade_testkit::Answer;
+use tokio::sync::mpsc;
+
+use crate::house::{edit, local_with, with_mock};
+
+/// A second level that counts the leases that are taken.
+#[derive(Debug, Default)]
+struct Counting {
+    inner: InMemoryRemote,
+    leases: AtomicUsize,
+}
+
+type Answered<T> = Result<T, RemoteError>;
+
+#[async_trait]
+impl Remote for Counting {
+    async fn read(&self, space: &str, key: &Key) -> Answered<Record> {
+        self.inner.read(space, key).await
+    }
+    async fn write(&self, s: &str, k: &Key, e: Bytes, ttl: Duration, seen: Generation) -> Answered<bool> {
+        self.inner.write(s, k, e, ttl, seen).await
+    }
+    async fn replace(&self, space: &str, key: &Key, entry: Bytes, ttl: Duration) -> Answered<()> {
+        self.inner.replace(space, key, entry, ttl).await
+    }
+    async fn remove(&self, space: &str, key: &Key, ttl: Duration) -> Answered<()> {
+        self.inner.remove(space, key, ttl).await
+    }
+    async fn marks(&self, space: &str, marks: &[Mark]) -> Answered<Vec<u64>> {
+        self.inner.marks(space, marks).await
+    }
+    async fn raise(&self, space: &str, mark: Mark, ttl: Duration) -> Answered<()> {
+        self.inner.raise(space, mark, ttl).await
+    }
+    async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answered<bool> {
+        self.leases.fetch_add(1, Ordering::SeqCst);
+        self.inner.acquire(space, key, token, ttl).await
+    }
+    async fn renew(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answered<bool> {
+        self.inner.renew(space, key, token, ttl).await
+    }
+    async fn release(&self, space: &str, key: &Key, token: u64) -> Answered<()> {
+        self.inner.release(space, key, token).await
+    }
+    async fn publish(&self, space: &str, message: Bytes) -> Answered<()> {
+        self.inner.publish(space, message).await
+    }
+    fn subscribe(&self, space: &str) -> mpsc::Receiver<RemoteEvent> {
+        self.inner.subscribe(space)
+    }
+}
+
+#[derive(Debug)]
+struct Up;
+
+impl RemoteWatch for Up {
+    fn is_up(&self) -> bool {
+        true
+    }
+    fn latency(&self) -> Option<Duration> {
+        None
+    }
+    fn last_error(&self) -> Option<String> {
+        None
+    }
+    fn is_on_backup(&self) -> bool {
+        false
+    }
+}
+
+fn over(remote: &Arc<Counting>) -> impl FnOnce(FlowBuilder) -> FlowBuilder {
+    let remote = Arc::clone(remote);
+    move |builder| builder.remote(remote, Arc::new(Up))
+}
+
+#[tokio::test]
+async fn only_requests_that_ask_the_ai_take_a_lease() {
+    let remote = Arc::new(Counting::default());
+    let local = local_with(over(&remote)).await;
+    local.ask(edit("make the sky purple")).await;
+    local.ask(FlowRequest::new("a red fox")).await;
+    local.flow.session("s1", &Caller::user("ann")).await.unwrap_err();
+    local.flow.stats(picarcade_analytics::Period::Day).await.unwrap();
+    assert_eq!(remote.leases.load(Ordering::SeqCst), 0, "nothing here costs more than a wait");
+
+    let with_ai = with_mock(over(&remote)).await;
+    with_ai.mock().answer_with(Answer::of("EDIT_IMAGE"));
+    with_ai.ask(edit("make the sea green")).await;
+    assert_eq!((with_ai.mock().count(), remote.leases.load(Ordering::SeqCst)), (1, 1));
+}

@@ -9,12 +9,14 @@ use picarcade_breaker::Registry;
 use picarcade_cache::Remote;
 use picarcade_intent::Provider;
 use picarcade_ratelimit::Limiter;
+use tokio::sync::Semaphore;
 
 use crate::ai::AiStep;
 use crate::caches::CacheLevels;
 use crate::denials::Denials;
 use crate::error::BuildError;
 use crate::fleet::Fleet;
+use crate::forget::MAX_WAITING;
 use crate::generations::{GenerationLog, Generations};
 use crate::health::{self, Checked, RemoteWatch};
 use crate::policy::{Mode, Policy, default_limits};
@@ -171,6 +173,7 @@ impl FlowBuilder {
             look_ups: LookUps::default(),
             denials: Denials::default(),
             checked: ArcSwap::from_pointee(Checked::default()),
+            deletions: Arc::new(Semaphore::new(MAX_WAITING)),
         });
         health::spawn_checks(&shared);
         Ok(FlowService { shared })

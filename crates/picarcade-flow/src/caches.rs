@@ -154,10 +154,24 @@ pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &s
     shape(builder, &request.media).finish()
 }
 
-/// Level 2: the same words as the same type, about media of the same shape, by the same rules and the same model.
-pub(crate) fn enhancement_key(request: &Request, verdict: &Verdict, rules: &Rules, model: &str) -> Key {
+/// Level 2: the same words by the same user as the same type, about media of the same shape, under the same rules and
+/// model, with the same text of the AI.
+///
+/// Two users with the same words have an entry each. A shared one would show the second user that somebody asked the
+/// same before, and would outlive the deletion of the first. The AI's text is part of the key so that a new answer is
+/// never replaced by what was derived from an older one.
+pub(crate) fn enhancement_key(
+    request: &Request,
+    user: &str,
+    verdict: &Verdict,
+    rules: &Rules,
+    model: &str,
+) -> Key {
     let builder = Key::builder("enhancement", SCHEMA)
         .part(request.prompt.as_str())
+        .part(user)
+        .part([u8::from(verdict.enhancement.is_some())])
+        .part(verdict.enhancement.as_deref().unwrap_or_default())
         .part(verdict.prompt_type.as_str())
         .part(verdict.goal.as_str())
         .part([request.facts.bits(), u8::from(verdict.audio)])

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use picarcade_cache::{Loaded, Source as CacheSource};
 use picarcade_intent::Request;
 
-use crate::caches::{Enhanced, enhancement_key};
+use crate::caches::{Enhanced, enhancement_key, user_tag};
 use crate::intent::{Decided, options};
-use crate::request::CacheControl;
+use crate::request::{CacheControl, Caller};
 use crate::rules::Rules;
 use crate::service::Shared;
 
@@ -17,12 +17,13 @@ impl Shared {
     pub(crate) async fn enhanced(
         &self,
         request: &Arc<Request>,
+        caller: &Caller,
         decided: &Decided,
         rules: &Arc<Rules>,
         control: CacheControl,
     ) -> (String, CacheSource) {
         let verdict = &decided.verdict;
-        let key = enhancement_key(request, verdict, rules, self.classifier_id());
+        let key = enhancement_key(request, &caller.user, verdict, rules, self.classifier_id());
         if control == CacheControl::Use
             && let Some(hit) = self.caches.enhancement.peek(&key)
         {
@@ -38,7 +39,8 @@ impl Shared {
                 Ok::<_, Infallible>(if keep { loaded } else { loaded.no_store() })
             }
         };
-        match self.caches.enhancement.get_or_load_with(&key, options(control), loader).await {
+        let options = options(control).tag(user_tag(&caller.user));
+        match self.caches.enhancement.get_or_load_with(&key, options, loader).await {
             Ok(found) => (found.value.text.clone(), found.source),
             Err(_) => (rules.classifier.enhanced(request, verdict), CacheSource::Bypass),
         }

@@ -181,7 +181,7 @@ impl Shared {
         let decided = self.decide(&request, caller, &rules, control).await?;
         let (row, route) = self.route(&request, &decided.verdict, &rules);
         let row = row.clone();
-        let enhanced = self.enhanced(&request, &decided, &rules, control).await;
+        let enhanced = self.enhanced(&request, caller, &decided, &rules, control).await;
         let degraded = self.degraded(&decided, &route, limits);
         Ok(Made { request, decided, row, route, enhanced, degraded, rules })
     }

@@ -12,6 +12,7 @@ use picarcade_breaker::Registry;
 use picarcade_cache::{Loaded, Source as CacheSource};
 use picarcade_intent::Request;
 use picarcade_ratelimit::{Limiter, Report, Scope, Subjects, Unit, Window};
+use tokio::sync::Semaphore;
 
 use crate::ai::{AiStep, subjects};
 use crate::builder::FlowBuilder;
@@ -53,6 +54,8 @@ pub(crate) struct Shared {
     pub(crate) denials: Denials,
     pub(crate) fleet: Option<Arc<dyn Fleet>>,
     pub(crate) checked: ArcSwap<Checked>,
+    /// Places for deletions of users that wait for their repetition.
+    pub(crate) deletions: Arc<Semaphore>,
 }
 
 /// Answers requests: limits, cache, rules, AI, correction, routing, analytics.

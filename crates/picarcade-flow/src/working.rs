@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use picarcade_cache::LoadError;
+use picarcade_cache::{LoadError, Options};
 use picarcade_intent::{Media, Request};
 
 use crate::caches::{SESSION_PATIENCE, session_key, user_tag};
@@ -34,7 +34,7 @@ impl Shared {
             let session = if self.database_is_away() {
                 self.cached_session(&id).await
             } else {
-                let found = tokio::time::timeout(PROCESS_PATIENCE, self.find_session(&id)).await;
+                let found = tokio::time::timeout(PROCESS_PATIENCE, self.find_session(&id, caller)).await;
                 found.unwrap_or_else(|_| Err(slow())).unwrap_or_else(|error| {
                     tracing::debug!(%error, "a session could not be read");
                     None
@@ -52,7 +52,7 @@ impl Shared {
 
     pub(crate) async fn own_session(&self, id: &str, caller: &Caller) -> Result<Session, FlowError> {
         check(id)?;
-        let found = self.find_session(id).await.map_err(|error| unavailable(&error))?;
+        let found = self.find_session(id, caller).await.map_err(|error| unavailable(&error))?;
         found.filter(|session| *session.user_id == *caller.user).ok_or(FlowError::NotFound)
     }
 
@@ -102,7 +102,7 @@ impl Shared {
         self.sessions.is_shared() && !self.watch.as_ref().is_some_and(|watch| watch.is_up())
     }
 
-    async fn find_session(&self, id: &str) -> Result<Option<Session>, StoreError> {
+    async fn find_session(&self, id: &str, caller: &Caller) -> Result<Option<Session>, StoreError> {
         let now = SystemTime::now();
         let key = session_key(id);
         if self.sessions_may_be_stale() {
@@ -126,7 +126,9 @@ impl Shared {
                 Err(error) => Err(Some(error)),
             }
         };
-        match self.caches.sessions.get_or_load_with(&key, picarcade_cache::Options::default(), loader).await {
+        // The caller is nearly always the owner, whose tag is better known before the load.
+        let options = Options::default().tag(user_tag(&caller.user));
+        match self.caches.sessions.get_or_load_with(&key, options, loader).await {
             Ok(found) => Ok(Some(found.value.as_ref().clone())),
             Err(LoadError::Failed(reason)) => match &*reason {
                 Some(error) => Err(StoreError::Unavailable(error.to_string().into())),

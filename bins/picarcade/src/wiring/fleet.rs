@@ -35,16 +35,40 @@ pub(crate) struct Channel {
     instance: Arc<str>,
 }
 
-/// News on the wire: who tells them, so that nobody listens to itself.
+/// A message on the wire, with its sender, which ignores it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Message {
     from: Arc<str>,
-    news: ProviderNews,
+    #[serde(flatten)]
+    content: Content,
+}
+
+/// What instances tell each other.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Content {
+    News(ProviderNews),
+    /// The id of a user.
+    DeletedUser(String),
 }
 
 impl Channel {
     pub(crate) fn new(redis: RedisHandle) -> Self {
         Self { redis, instance: Uuid::now_v7().to_string().into() }
+    }
+
+    /// Sends a message to the other instances, at most once, without waiting for it.
+    fn publish(&self, content: Content) {
+        let Ok(message) = serde_json::to_vec(&Message { from: Arc::clone(&self.instance), content }) else {
+            return;
+        };
+        let redis = self.redis.clone();
+        // The handle bounds how many calls are under way and how long each may take.
+        tokio::spawn(async move {
+            if let Err(error) = redis.publish(CHANNEL, &message).await {
+                tracing::debug!(%error, "a message could not be published to the other instances");
+            }
+        });
     }
 }
 
@@ -61,16 +85,11 @@ impl Fleet for Channel {
     }
 
     fn tell(&self, news: ProviderNews) {
-        let Ok(message) = serde_json::to_vec(&Message { from: Arc::clone(&self.instance), news }) else {
-            return;
-        };
-        let redis = self.redis.clone();
-        // The handle bounds how many calls are under way and how long each may take.
-        tokio::spawn(async move {
-            if let Err(error) = redis.publish(CHANNEL, &message).await {
-                tracing::debug!(%error, "the other instances were not told of a provider");
-            }
-        });
+        self.publish(Content::News(news));
+    }
+
+    fn announce_deletion(&self, user: &str) {
+        self.publish(Content::DeletedUser(user.to_owned()));
     }
 }
 
@@ -123,8 +142,9 @@ async fn listen(channel: Channel, flow: FlowService) {
     while let Some(event) = subscription.next().await {
         let Event::Message(bytes) = event else { continue };
         match serde_json::from_slice::<Message>(&bytes) {
-            Ok(message) if message.from != channel.instance => flow.hear(&message.news),
-            Ok(_) => {}
+            Ok(message) if message.from == channel.instance => {}
+            Ok(Message { content: Content::News(news), .. }) => flow.hear(&news),
+            Ok(Message { content: Content::DeletedUser(user), .. }) => flow.apply_deletion(&user),
             Err(error) => tracing::debug!(%error, "another instance speaks in another way"),
         }
     }

@@ -70,6 +70,10 @@ struct Fleet {
     two: Service,
 }
 
+/// A fleet whose callers may ask as often as a test needs to.
+const UNLIMITED: [(&str, &str); 2] =
+    [("RATE_LIMIT_REQUESTS_PER_MINUTE", "0"), ("RATE_LIMIT_REQUESTS_PER_HOUR", "0")];
+
 impl Fleet {
     async fn start(requests_per_minute: u32) -> Self {
         Self::start_with(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", &requests_per_minute.to_string())]).await
@@ -257,4 +261,72 @@ async fn a_redis_without_scripts_makes_nobody_wait_for_a_lease() {
         assert_eq!(fleet.redis.command(&["KEYS", "*:l:*"]).await.unwrap(), "");
     }
     assert!(fleet.one.log().iter().any(|line| line.contains("redis refuses scripts")));
+}
+
+/// The enhanced prompt of a user for the same words.
+async fn enhanced(service: &Service, user: &str) -> String {
+    let body = json!({"prompt": "make the sky purple", "active_image": true, "user_id": user});
+    service.process(body).await["enhanced_prompt"].as_str().unwrap().to_owned()
+}
+
+async fn as_admin(service: &Service, method: Method, path: &str, body: Value) -> Value {
+    let request = service.request(method, path).bearer_auth("root").json(&body);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200, "{path}");
+    response.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_was_written_for_a_deleted_user_is_served_to_nobody() {
+    let fleet = Fleet::start_with(&UNLIMITED).await;
+    let (one, two) = (&fleet.one, &fleet.two);
+    let says = |text: &str| fleet.mock.answer_with(Answer::of("EDIT_IMAGE").enhanced(text));
+    says("written for ann");
+    assert_eq!(enhanced(one, "ann").await, "written for ann");
+    assert_eq!(enhanced(two, "ann").await, "written for ann");
+
+    // The same words of another user are another entry, before and after the deletion.
+    says("written for bob");
+    assert_eq!(enhanced(two, "bob").await, "written for bob");
+    as_admin(one, Method::DELETE, "/admin/users/ann", Value::Null).await;
+    says("written for carol");
+    assert_eq!(enhanced(one, "carol").await, "written for carol");
+    says("written for ann again");
+    until("no instance has the old text", async || enhanced(two, "ann").await == "written for ann again")
+        .await;
+    assert_eq!(enhanced(one, "ann").await, "written for ann again");
+    assert_eq!(enhanced(one, "bob").await, "written for bob", "others keep what they have");
+}
+
+#[tokio::test]
+async fn after_an_invalidation_the_new_text_of_the_ai_is_served() {
+    let fleet = Fleet::start_with(&UNLIMITED).await;
+    let (one, two) = (&fleet.one, &fleet.two);
+    for turn in ["the first text", "the second text", "the third text"] {
+        fleet.mock.answer_with(Answer::of("EDIT_IMAGE").enhanced(turn));
+        as_admin(one, Method::POST, "/admin/cache/invalidate", json!({"user_id": "ann"})).await;
+        assert_eq!(enhanced(one, "ann").await, turn);
+        until("the other instance serves it too", async || enhanced(two, "ann").await == turn).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_at_a_deletion_leaves_no_row_and_no_entry() {
+    // The deletion is repeated when every request of its time has ended: that is soon here.
+    let fleet = Fleet::start_with(&[("CLASSIFICATION_TIMEOUT", "5")]).await;
+    let (one, two) = (&fleet.one, &fleet.two);
+    fleet.mock.latency(std::time::Duration::from_secs(2));
+    let (_, ()) = tokio::join!(enhanced(two, "ann"), async {
+        fleet.mock.arrived(1).await;
+        as_admin(one, Method::DELETE, "/admin/users/ann", Value::Null).await;
+    });
+    settled(two).await;
+    let database = &fleet.environment.iter().find(|(name, _)| *name == "DATABASE_URL").unwrap().1;
+    let all =
+        TABLES.map(|table| format!("SELECT user_id FROM {table} WHERE user_id = 'ann'")).join(" UNION ALL ");
+    let left = format!("SELECT count(*) FROM ({all}) AS rows");
+    until("its rows are deleted", async || number(shared().await, database, &left).await == 0).await;
+    fleet.mock.latency(std::time::Duration::ZERO);
+    fleet.mock.answer_with(Answer::of("EDIT_IMAGE").enhanced("after the deletion"));
+    assert_eq!(enhanced(two, "ann").await, "after the deletion");
 }

@@ -11,7 +11,7 @@ use picarcade_flow::{Caller, FlowBuilder, FlowRequest, RemoteWatch};
 use picarcade_testkit::Answer;
 use tokio::sync::mpsc;
 
-use crate::house::{edit, local_with, with_mock};
+use crate::house::{House, edit, local_with, with_mock};
 
 /// A second level that counts the leases that are taken.
 #[derive(Debug, Default)]
@@ -97,4 +97,34 @@ async fn only_requests_that_ask_the_ai_take_a_lease() {
     with_ai.mock().answer_with(Answer::of("EDIT_IMAGE"));
     with_ai.ask(edit("make the sea green")).await;
     assert_eq!((with_ai.mock().count(), remote.leases.load(Ordering::SeqCst)), (1, 1));
+}
+
+async fn enhanced(house: &House, user: &str) -> (String, &'static str) {
+    let answer = house.try_ask(edit("make the sky purple"), &Caller::user(user)).await.unwrap();
+    (answer.enhanced_prompt, answer.cache.enhancement)
+}
+
+#[tokio::test]
+async fn two_users_with_the_same_words_share_nothing() {
+    let house = with_mock(|builder| builder).await;
+    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("for ann: a purple sky"));
+    assert_eq!(enhanced(&house, "ann").await, ("for ann: a purple sky".to_owned(), "miss"));
+    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("for bob: a purple sky"));
+    assert_eq!(enhanced(&house, "bob").await, ("for bob: a purple sky".to_owned(), "miss"));
+    assert_eq!(enhanced(&house, "ann").await, ("for ann: a purple sky".to_owned(), "l1"));
+}
+
+#[tokio::test]
+async fn a_new_answer_of_the_ai_is_never_replaced_by_an_older_text() {
+    let house = with_mock(|builder| builder).await;
+    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the first text"));
+    assert_eq!(enhanced(&house, "ann").await.0, "the first text");
+    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the second text"));
+    house.flow.caches().remove_user("ann").await;
+    assert_eq!(enhanced(&house, "ann").await, ("the second text".to_owned(), "miss"));
+    // Also where only the first level forgets, as it does after an hour.
+    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the third text"));
+    let fresh = picarcade_flow::CacheControl::NoCache;
+    house.flow.process(edit("make the sky purple"), &Caller::user("ann"), fresh).await.unwrap();
+    assert_eq!(enhanced(&house, "ann").await, ("the third text".to_owned(), "l1"));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::{Period, Statistics};
-use picarcade_cache::{Builder, Cache, ConfigError, Key, Remote, Statistics as CacheStatistics};
+use picarcade_cache::{Builder, Cache, ConfigError, Key, Reach, Remote, Statistics as CacheStatistics};
 use picarcade_intent::{Media, PromptType, Request, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -90,18 +90,22 @@ impl CacheLevels {
         Ok(Self { intent, enhancement, parameters, statistics, sessions })
     }
 
-    /// Removes what bears this tag, on every level and every instance.
-    pub async fn remove_by_tag(&self, tag: &str) {
-        self.intent.remove_by_tag(tag).await;
-        self.enhancement.remove_by_tag(tag).await;
-        self.parameters.remove_by_tag(tag).await;
-        self.statistics.remove_by_tag(tag).await;
-        self.sessions.remove_by_tag(tag).await;
+    /// Removes what carries this tag, on every level and every instance. Returns how far that got:
+    /// [`Reach::Queued`] when any level could not tell the others yet.
+    pub async fn remove_by_tag(&self, tag: &str) -> Reach {
+        let levels = [
+            self.intent.remove_by_tag(tag).await,
+            self.enhancement.remove_by_tag(tag).await,
+            self.parameters.remove_by_tag(tag).await,
+            self.statistics.remove_by_tag(tag).await,
+            self.sessions.remove_by_tag(tag).await,
+        ];
+        levels.into_iter().find(|reach| *reach == Reach::Queued).unwrap_or(levels[0])
     }
 
-    /// Removes everything that belongs to one user, on every instance.
-    pub async fn remove_user(&self, user: &str) {
-        self.remove_by_tag(&user_tag(user)).await;
+    /// Removes everything that belongs to one user, like [`CacheLevels::remove_by_tag`].
+    pub async fn remove_user(&self, user: &str) -> Reach {
+        self.remove_by_tag(&user_tag(user)).await
     }
 
     /// Removes everything, on every instance.

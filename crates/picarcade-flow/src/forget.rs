@@ -14,6 +14,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use picarcade_cache::Reach;
+
 use crate::error::FlowError;
 use crate::request::Caller;
 use crate::service::{FlowService, Shared};
@@ -109,15 +111,15 @@ impl Shared {
     }
 
     /// Deletes the rows that were written since, and the cache entries. Returns whether nothing of that time is left in
-    /// the queue or in the spool.
+    /// the queue or in the spool, and the second cache level knows.
     async fn delete_what_is_left(&self, user: &str) -> bool {
         let flushed = tokio::time::timeout(FLUSH, self.recorder.flush()).await.is_ok();
         let complete = flushed && self.recorder.counters().spooled == 0;
         self.generations.forget_user(user);
         let deleted = self.store.forget_user(user).await;
-        self.caches.remove_user(user).await;
+        let reach = self.caches.remove_user(user).await;
         match deleted {
-            Ok(_) => complete,
+            Ok(_) => complete && reach != Reach::Queued,
             Err(error) => {
                 tracing::warn!(%error, "a user's rows cannot be deleted yet");
                 false

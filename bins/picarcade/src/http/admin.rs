@@ -58,8 +58,12 @@ pub(crate) async fn invalidate(
     let bytes = body::read(&headers, body, MAX_BODY).await?;
     let caches = app.flow.caches();
     match body::parse_as::<Invalidation>(&bytes)? {
-        Invalidation { tag: Some(tag), user_id: None, all: false } => caches.remove_by_tag(&tag).await,
-        Invalidation { tag: None, user_id: Some(user), all: false } => caches.remove_user(&user).await,
+        Invalidation { tag: Some(tag), user_id: None, all: false } => {
+            caches.remove_by_tag(&tag).await;
+        }
+        Invalidation { tag: None, user_id: Some(user), all: false } => {
+            caches.remove_user(&user).await;
+        }
         Invalidation { tag: None, user_id: None, all: true } => caches.clear().await,
         _ => {
             let detail = "needs exactly one of tag, user_id and all";

@@ -71,9 +71,9 @@ impl<V> Builder<V> {
 
     /// Sets the version of `V`'s serialized form. Default 1.
     ///
-    /// Every stored value carries a fingerprint of the cache's name and this version, and one with another
-    /// fingerprint is a miss. Change the version when old values must not be read as new ones: the name
-    /// and the fields of the Rust type have no part in it.
+    /// Every stored value carries a fingerprint of the cache's name and this version, and one with
+    /// another fingerprint is a miss. Change the version when old values must not be read as new
+    /// ones: the name and the fields of the Rust type have no part in it.
     pub fn schema_version(mut self, version: u32) -> Self {
         self.schema_version = version;
         self
@@ -189,22 +189,24 @@ impl<V> Builder<V> {
 
     /// Sets how long the lease on a key outlives its holder. Default 2 s.
     ///
-    /// An instance takes the lease of a key in the second level before it loads the key, and renews it every third of
-    /// this time, for at most [`Builder::lease_wait`]. Other instances wait for the value meanwhile. If the holder is
-    /// killed, stopped or cut off, they wait no longer than this time.
+    /// An instance takes the lease of a key in the second level before it loads the key, and renews
+    /// it every third of this time, for at most [`Builder::lease_wait`]. Other instances wait for
+    /// the value meanwhile. If the holder is killed, stopped or cut off, they wait no longer than
+    /// this time.
     pub fn lease(mut self, ttl: Duration) -> Self {
         self.policy.lease = Some(ttl);
         self
     }
 
-    /// Loads without leases: every instance loads a missing key by itself. For loads that cost less than a wait.
+    /// Loads without leases: every instance loads a missing key by itself. For loads that cost less
+    /// than a wait.
     pub fn no_lease(mut self) -> Self {
         self.policy.lease = None;
         self
     }
 
-    /// Sets how long an instance waits for another one's load before it loads itself. Default 15 s, and never more than
-    /// half of the hard timeout: the other half is for the load.
+    /// Sets how long an instance waits for another one's load before it loads itself. Default 15 s,
+    /// and never more than half of the hard timeout: the other half is for the load.
     pub fn lease_wait(mut self, wait: Duration) -> Self {
         self.policy.lease_wait = wait;
         self

@@ -21,13 +21,15 @@ pub enum ConfigError {
 
 /// Why [`Cache::get_or_load`](crate::Cache::get_or_load) has no value, not even a stale one.
 ///
-/// All callers that waited for a failed load share its error: the loader does not run again for each.
+/// All callers that waited for a failed load share its error: the loader does not run again for
+/// each.
 ///
-/// It is an error for every `E` that can be displayed, also for those that are not errors themselves:
-/// `anyhow::Error`, `Box<dyn Error + Send + Sync>` (which tower calls `BoxError`) and `String`. So `?`
-/// converts it into the first two, and tower's `Timeout` and `Buffer` accept it. Its message includes
-/// that of the loader's error, and it has no [`source`](std::error::Error::source): the loader's error,
-/// with its own source, is in [`LoadError::Failed`].
+/// It is an error for every `E` that can be displayed, also for those that are not errors
+/// themselves: `anyhow::Error`, `Box<dyn Error + Send + Sync>` (which tower calls `BoxError`) and
+/// `String`. So `?` converts it into the first two, and tower's `Timeout` and `Buffer` accept it.
+/// Its message includes that of the loader's error, and it has no
+/// [`source`](std::error::Error::source): the loader's error, with its own source, is in
+/// [`LoadError::Failed`].
 #[non_exhaustive]
 pub enum LoadError<E> {
     /// The loader failed with this error.
@@ -81,7 +83,8 @@ impl<E: fmt::Debug> fmt::Debug for LoadError<E> {
 impl<E: fmt::Display> fmt::Display for LoadError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            // The alternate form of `anyhow::Error` includes its causes, which `source` cannot return.
+            // The alternate form of `anyhow::Error` includes its causes, which `source` cannot
+            // return.
             Self::Failed(error) => write!(f, "the load failed: {error:#}"),
             Self::Panicked => f.write_str("the load panicked"),
             Self::TimedOut => f.write_str("the load took longer than its caller waits"),
@@ -90,8 +93,8 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
     }
 }
 
-// Not bound by `E: Error`: neither `anyhow::Error` nor `Box<dyn Error + Send + Sync>` implements it, and
-// the language allows no second implementation for them.
+// Not bound by `E: Error`: neither `anyhow::Error` nor `Box<dyn Error + Send + Sync>` implements
+// it, and the language allows no second implementation for them.
 impl<E: fmt::Debug + fmt::Display> std::error::Error for LoadError<E> {}
 
 /// Why [`Cache::insert`](crate::Cache::insert) does not keep a value.

@@ -72,14 +72,14 @@ impl<V: Serialize> Inner<V> {
         }
     }
 
-    /// Whether a weight says that the value cannot be written as JSON: only a weigher of the cache's owner can
-    /// mean a value that large.
+    /// Whether a weight says that the value cannot be written as JSON: only a weigher of the
+    /// cache's owner can mean a value that large.
     pub(crate) fn is_unserializable(&self, weight: usize) -> bool {
         self.weigher.is_none() && weight == usize::MAX
     }
 
-    /// Counts and reports a value that cannot be written as JSON. The log says so once per cache, because the
-    /// fault is in the type and repeats with every value.
+    /// Counts and reports a value that cannot be written as JSON. The log says so once per cache,
+    /// because the fault is in the type and repeats with every value.
     pub(crate) fn not_serializable(&self, key: &Key) {
         self.counters.not_serializable.one();
         self.events.tell(Event::NotKept { key: *key, why: "not_serializable" });

@@ -28,8 +28,9 @@ impl<'a> Lease<'a> {
         Ok(taken.then_some(Self { second, key, token, ttl }))
     }
 
-    /// Renews the lease while this is polled, until it is lost or `longest` has passed: nobody waits for a load that
-    /// takes longer. Losing it changes nothing: another instance may then load too.
+    /// Renews the lease while this is polled, until it is lost or `longest` has passed: nobody
+    /// waits for a load that takes longer. Losing it changes nothing: another instance may then
+    /// load too.
     pub(crate) async fn keep(&self, counters: &Counters, longest: Duration) {
         let Self { second, key, token, ttl } = self;
         let end = Instant::now() + longest;

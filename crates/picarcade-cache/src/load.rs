@@ -232,7 +232,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
                 Ok(None) if Instant::now() < give_up => {}
                 // Waited long enough: load without the lease, which only saves money.
                 Ok(None) => return Claim::Load(None, seen),
-                // The second level is away, or allows no leases. To wait for another instance would be in vain.
+                // The second level is away, or allows no leases. To wait for another instance would
+                // be in vain.
                 Err(_) => {
                     inner.counters.remote_errors.one();
                     return Claim::Load(None, seen);

@@ -124,8 +124,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Loads without taking the key's lease, and without waiting for an instance that holds it. For a load that is
-    /// known to cost less than a wait.
+    /// Loads without taking the key's lease, and without waiting for an instance that holds it. For
+    /// a load that is known to cost less than a wait.
     #[must_use]
     pub fn no_lease(mut self) -> Self {
         self.no_lease = true;

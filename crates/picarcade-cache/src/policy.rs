@@ -77,7 +77,8 @@ impl Policy {
         range(lease, "lease", "at least 100 ms")
     }
 
-    /// How long an instance waits for another one's load: never so long that its own load has no time left.
+    /// How long an instance waits for another one's load: never so long that its own load has no
+    /// time left.
     pub(crate) fn patience(&self) -> Duration {
         self.lease_wait.min(self.hard_timeout / 2)
     }
@@ -95,8 +96,8 @@ impl Policy {
         self.write_limit() + REPLAY_WINDOW + Duration::from_secs(15)
     }
 
-    /// How long after its beginning a load may still write to the second level. A process that was stopped for longer
-    /// does not write: the tombstone that would refuse its value may be gone.
+    /// How long after its beginning a load may still write to the second level. A process that was
+    /// stopped for longer does not write: the tombstone that would refuse its value may be gone.
     pub(crate) fn write_limit(&self) -> Duration {
         self.load_limit + self.lease_wait + Duration::from_secs(15)
     }

@@ -63,7 +63,8 @@ impl CacheLevels {
             .max_bytes(64 << 20)
             .cost_per_load_micros(if paid { CLASSIFICATION_MICROS } else { 0 })
             .build()?;
-        // Only the intent level takes leases: its loads cost money. The others are made again for less than a wait.
+        // Only the intent level takes leases: its loads cost money. The others are made again for
+        // less than a wait.
         let enhancement = with_remote(Cache::builder("enhancement"), remote)
             .no_lease()
             .ttl(ttls.enhancement)
@@ -158,12 +159,12 @@ pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &s
     shape(builder, &request.media).finish()
 }
 
-/// Level 2: the same words by the same user as the same type, about media of the same shape, under the same rules and
-/// model, with the same text of the AI.
+/// Level 2: the same words by the same user as the same type, about media of the same shape, under
+/// the same rules and model, with the same text of the AI.
 ///
-/// Two users with the same words have an entry each. A shared one would show the second user that somebody asked the
-/// same before, and would outlive the deletion of the first. The AI's text is part of the key so that a new answer is
-/// never replaced by what was derived from an older one.
+/// Two users with the same words have an entry each. A shared one would show the second user that
+/// somebody asked the same before, and would outlive the deletion of the first. The AI's text is
+/// part of the key so that a new answer is never replaced by what was derived from an older one.
 pub(crate) fn enhancement_key(
     request: &Request,
     user: &str,

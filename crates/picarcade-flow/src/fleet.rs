@@ -77,9 +77,11 @@ pub trait Fleet: Send + Sync + std::fmt::Debug {
     /// Tells every other instance, which hand it to [`FlowService::hear`]. Must not wait.
     fn tell(&self, news: ProviderNews);
 
-    /// Tells every other instance that this user was deleted; each calls [`FlowService::apply_deletion`]. Must not wait.
+    /// Tells every other instance that this user was deleted; each calls
+    /// [`FlowService::apply_deletion`]. Must not wait.
     ///
-    /// Without it, other instances go on with the generations of the user that they have in their memory.
+    /// Without it, other instances go on with the generations of the user that they have in their
+    /// memory.
     fn announce_deletion(&self, user: &str) {
         let _ = user;
     }

@@ -1,15 +1,18 @@
 //! Deletes a user: rows, sessions, cached answers, on every instance.
 //!
-//! One deletion cannot find everything. A request that is under way writes its rows when it ends, and another instance has
-//! rows in its queue. So the instance that deletes announces it, and every instance deletes again at once and once more
-//! when each request that was under way has ended. While an instance has rows in its spool it goes on, for some hours.
+//! One deletion cannot find everything. A request that is under way writes its rows when it ends,
+//! and another instance has rows in its queue. So the instance that deletes announces it, and every
+//! instance deletes again at once and once more when each request that was under way has ended.
+//! While an instance has rows in its spool, or Redis could not be told, it goes on, for some hours.
 //!
-//! The repetitions also delete what a user who comes back has written in between; sessions are deleted once only.
+//! The repetitions also delete what a user who comes back has written in between; sessions are
+//! deleted once only.
 //!
-//! **What remains.** Roll-ups name no user. What the limits count goes when its window has passed. An instance that ends
-//! before its spool is written writes it after its next start, and a batch may take longer than one request: delete again
-//! then. Rows in a dead-letter file stay. The entries of the second cache level cannot be read any more from the deletion
-//! on; their bytes go when their time to live is over.
+//! **What remains.** Roll-ups name no user. What the limits count goes when its window has passed.
+//! An instance that ends before its spool is written writes it after its next start, and a batch
+//! may take longer than one request: delete again then. Rows in a dead-letter file stay. The
+//! entries of the second cache level cannot be read any more from the deletion on; their bytes go
+//! when their time to live is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,16 +33,17 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How long a request may take beyond its AI step and the wait for another instance's.
 const BEYOND_AI: Duration = Duration::from_secs(5);
 
-/// How often a deletion is repeated while rows wait in the spool. The pauses double, so the last one ends after hours.
+/// How often a deletion is repeated while rows wait in the spool. The pauses double, so the last
+/// one ends after hours.
 const MAX_REPETITIONS: u32 = 10;
 
 /// How many deletions may wait for their repetition in one process.
 pub(crate) const MAX_WAITING: usize = 1024;
 
 impl FlowService {
-    /// Deletes every row and every session of this user, and what is cached of both, and returns how many rows and
-    /// sessions that were. Then tells the other instances, and repeats the deletion in the background for what was under
-    /// way. Goes on when the future is dropped.
+    /// Deletes every row and every session of this user, and what is cached of both, and returns
+    /// how many rows and sessions that were. Then tells the other instances, and repeats the
+    /// deletion in the background for what was under way. Goes on when the future is dropped.
     ///
     /// # Errors
     ///
@@ -81,15 +85,15 @@ impl FlowService {
 }
 
 impl Shared {
-    /// How long a request that is under way can write rows and cache entries: it may wait for another instance's load
-    /// for half of the time that its own may take.
+    /// How long a request that is under way can write rows and cache entries: it may wait for
+    /// another instance's load for half of the time that its own may take.
     fn request_limit(&self) -> Duration {
         let ai = self.policy.classification_timeout;
         ai.saturating_add(ai / 2).saturating_add(BEYOND_AI)
     }
 
-    /// Deletes the user again after `pause`, once more when every request of now has ended, and then until no rows wait
-    /// in the spool.
+    /// Deletes the user again after `pause`, once more when every request of now has ended, and
+    /// then until no rows wait in the spool.
     fn repeat_deletion(self: &Arc<Self>, user: String, mut pause: Duration) {
         let Ok(place) = Arc::clone(&self.deletions).try_acquire_owned() else {
             tracing::warn!("too many deletions of users wait for their repetition: one is not repeated");
@@ -110,8 +114,8 @@ impl Shared {
         });
     }
 
-    /// Deletes the rows that were written since, and the cache entries. Returns whether nothing of that time is left in
-    /// the queue or in the spool, and the second cache level knows.
+    /// Deletes the rows that were written since, and the cache entries. Returns whether nothing of
+    /// that time is left in the queue or in the spool, and the second cache level knows.
     async fn delete_what_is_left(&self, user: &str) -> bool {
         let flushed = tokio::time::timeout(FLUSH, self.recorder.flush()).await.is_ok();
         let complete = flushed && self.recorder.counters().spooled == 0;

@@ -48,7 +48,8 @@ impl Shared {
         {
             return Ok(Decided { verdict: hit.value, cache: hit.source, failed: None });
         }
-        // Tagged before the load: an invalidation during it is then noticed even if its message is lost.
+        // Tagged before the load: an invalidation during it is then noticed even if its message is
+        // lost.
         let mut options = options(control).tag(user_tag(&caller.user));
         if self.ai.is_none() || rules.classifier.feasible(request.facts).single().is_some() {
             // Decided here and for free: to wait for another instance would take longer.

@@ -235,7 +235,8 @@ async fn an_instance_killed_in_an_ai_call_delays_the_others_by_two_seconds_at_mo
         async {
             fleet.mock.arrived(1).await;
             let lease = fleet.redis.command(&["KEYS", "*:intent:l:*"]).await.unwrap();
-            // The lease is renewed while the call runs, so the longest wait for a dead holder is its time to live.
+            // The lease is renewed while the call runs, so the longest wait for a dead holder is
+            // its time to live.
             let left: i64 = fleet.redis.command(&["PTTL", lease.trim()]).await.unwrap().parse().unwrap();
             assert!(left <= 2000, "{left} ms of {lease:?}");
             fleet.one.signal("KILL");

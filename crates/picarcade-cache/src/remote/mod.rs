@@ -120,7 +120,8 @@ pub trait Remote: Send + Sync + fmt::Debug + 'static {
     /// Takes the lease of a key if nobody has it. Returns whether `token` has it now.
     ///
     /// # Errors
-    /// Also where the lease could be taken but not be given back: the cache then loads without leases.
+    /// Also where the lease could be taken but not be given back: the cache then loads without
+    /// leases.
     async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Result<bool, RemoteError>;
 
     /// Prolongs a lease. Returns whether `token` still had it.

@@ -44,8 +44,8 @@ static WRITE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-// The three scripts of leases call nothing but GET and SET. So an account that may take a lease may also renew it and
-// give it back, whatever its access list denies.
+// The three scripts of leases call nothing but GET and SET. So an account that may take a lease may
+// also renew it and give it back, whatever its access list denies.
 static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "cache_lease_acquire",
@@ -141,8 +141,8 @@ impl RedisRemote {
         Arc::new(Self { handle, pending, refusal_logged: AtomicBool::new(false) })
     }
 
-    /// The error of a script. A server that refuses scripts by its access list, or does not know them, refuses all:
-    /// the log says once what that means.
+    /// The error of a script. A server that refuses scripts by its access list, or does not know
+    /// them, refuses all: the log says once what that means.
     fn script_error(&self, error: Error) -> RemoteError {
         let refused = matches!(error, Error::Auth | Error::Protocol { .. });
         if refused && !self.refusal_logged.swap(true, Ordering::Relaxed) {

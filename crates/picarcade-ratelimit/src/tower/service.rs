@@ -27,10 +27,8 @@ impl<S, P, Request> Service<Request> for RateLimit<S, P>
 where
     S: Service<Request> + Clone + Send + 'static,
     S::Future: Send,
-    S::Response: Send,
-    S::Error: Send,
-    P: Policy<Request, S::Response, S::Error> + Clone + Send + Sync + 'static,
-    Request: Send + Sync + 'static,
+    P: Policy<Request, S::Response, S::Error> + Clone + Send + 'static,
+    Request: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
@@ -46,11 +44,12 @@ where
         let standby = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, standby);
         let (limiter, policy) = (self.limiter.clone(), self.policy.clone());
+        // Owned before the first await: a future that borrows from the request is `Send` only for a request that is `Sync`,
+        // which the body types of axum and tonic are not.
+        let subjects = policy.subjects(&request).into_owned();
+        let requests = policy.requests(&request);
         Box::pin(async move {
-            let subjects = policy.subjects(&request);
-            let decision = limiter.acquire(&subjects, policy.requests(&request), 0).await;
-            drop(subjects);
-            match decision {
+            match limiter.acquire(&subjects, requests, 0).await {
                 Ok(Decision::Admitted(admission)) => {
                     let mut response = inner.call(request).await?;
                     policy.admit(&admission.report, &mut response);

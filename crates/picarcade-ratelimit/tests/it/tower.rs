@@ -1,8 +1,14 @@
 //! The layer around a real service.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use axum::Router;
+use axum::routing::get;
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
 use picarcade_ratelimit::tower::{Policy, RateLimitLayer, Refusal};
 use picarcade_ratelimit::{Error, Limit, Limiter, Report, Scope, Subjects, headers};
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -71,4 +77,62 @@ async fn a_denied_request_does_not_reach_the_service() {
     assert_eq!(served.load(Ordering::Relaxed), 17);
     tokio::time::advance(secs(wait)).await;
     assert_eq!(ask("ada", 4).await.unwrap().status, 200);
+}
+
+/// Counts HTTP requests by a header field, whatever their bodies are.
+#[derive(Debug, Clone)]
+struct ByHeader;
+
+impl<B, R: Default> Policy<Request<B>, Response<R>, Infallible> for ByHeader {
+    fn subjects<'a>(&self, request: &'a Request<B>) -> Subjects<'a> {
+        let user = request.headers().get("x-user-id").and_then(|user| user.to_str().ok());
+        Subjects::default().user(user.unwrap_or("anonymous"))
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Result<Response<R>, Infallible> {
+        let mut response = Response::new(R::default());
+        *response.status_mut() = match refusal {
+            Refusal::Denied(_) => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Ok(response)
+    }
+}
+
+fn one_a_minute() -> RateLimitLayer<ByHeader> {
+    let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 1, sliding(60))).build().unwrap();
+    RateLimitLayer::new(limiter, ByHeader)
+}
+
+fn by<B>(user: &str, body: B) -> Request<B> {
+    Request::builder().uri("/").header("x-user-id", user).body(body).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_layer_fits_an_axum_router() {
+    let router = Router::new().route("/", get(|| async { "hello" })).layer(one_a_minute());
+    let ask = async |user: &str| {
+        router.clone().oneshot(by(user, axum::body::Body::from("x"))).await.unwrap().status()
+    };
+    assert_eq!(ask("ada").await, StatusCode::OK);
+    assert_eq!(ask("ada").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(ask("bob").await, StatusCode::OK);
+}
+
+/// The type that tonic's body wraps: boxed, and not `Sync`.
+type Unsync = UnsyncBoxBody<Bytes, Infallible>;
+
+#[tokio::test(start_paused = true)]
+async fn the_layer_takes_bodies_that_are_not_sync() {
+    let service = one_a_minute().layer(service_fn(|request: Request<Unsync>| async move {
+        Ok::<_, Infallible>(Response::new(request.into_body()))
+    }));
+    // Servers run services in tasks, so the future has to be `Send`.
+    let ask = async |user: &'static str| {
+        let answer = service.clone().oneshot(by(user, Unsync::default()));
+        tokio::spawn(async move { answer.await.unwrap().status() }).await.unwrap()
+    };
+    assert_eq!(ask("ada").await, StatusCode::OK);
+    assert_eq!(ask("ada").await, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(ask("bob").await, StatusCode::OK);
 }

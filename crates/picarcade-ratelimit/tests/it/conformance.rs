@@ -10,7 +10,8 @@ macro_rules! conformance {
         conformance!(@each $setup;
             exactly_the_limit_passes, a_denial_consumes_nothing_anywhere, every_violated_limit_is_told,
             a_refusal_says_when, windows_slide, two_windows_on_one_scope, the_day_is_utc, the_contract_together,
-            smoothing_spreads, absent_subjects_do_not_count, subjects_do_not_mix, usage_consumes_nothing,
+            smoothing_spreads, absent_subjects_do_not_count, subjects_do_not_mix,
+            a_subject_whose_text_extends_another_is_counted_apart, usage_consumes_nothing,
             more_than_the_limit_is_impossible, settled_below_is_refunded, settled_above_is_charged,
             settled_twice_counts_once, settled_after_expiry_only_adds, unsettled_is_charged, released_is_given_back,
             dropped_before_dispatch_is_released, dropped_after_dispatch_is_charged, detached_settles_elsewhere,
@@ -191,6 +192,30 @@ pub async fn subjects_do_not_mix(setup: &Setup) {
         assert!(passes(&limiter, &Subjects::default().user(name), 1).await, "{name}");
         assert!(passes(&limiter, &Subjects::default().api_key(name), 1).await, "{name} as a key");
         assert!(!passes(&limiter, &Subjects::default().user(name), 1).await, "{name} again");
+    }
+}
+
+pub async fn a_subject_whose_text_extends_another_is_counted_apart(setup: &Setup) {
+    let limiter = setup.limiter([
+        dollars_an_hour(1000),
+        Limit::requests(Scope::User, 9, sliding(60)),
+        Limit::cost(Scope::ApiKey, 1000, sliding(3600)),
+    ]);
+    let names = ["ann", "ann:p", "ann:s", "ann:p:p", ":p", "ann}:p", "{ann}", "ann:"];
+    // Two charges in different buckets give each subject past buckets, which are kept beside its state.
+    for _ in 0..2 {
+        for name in names {
+            let subjects = Subjects::default().user(name).api_key(name);
+            assert!(limiter.acquire(&subjects, 2, 0).await.unwrap().is_admitted(), "{name}");
+            assert!(spends(&limiter, &subjects, 450).await, "{name}");
+        }
+        setup.pass(secs(61));
+    }
+    for name in names {
+        let subjects = Subjects::default().user(name).api_key(name);
+        assert!(!spends(&limiter, &subjects, 101).await, "{name}");
+        assert_eq!(used(&limiter, &subjects, "user-cost-3600s").await, (900, 0), "{name}");
+        assert_eq!(used(&limiter, &subjects, "key-cost-3600s").await, (900, 0), "{name}");
     }
 }
 

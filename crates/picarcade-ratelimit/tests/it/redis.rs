@@ -497,12 +497,12 @@ async fn a_subject_costs_what_the_readme_says() {
         server.command(&["MEMORY", "USAGE", keys.trim()]).await.unwrap().parse().unwrap()
     };
     assert!(passes(&limiter, &ada(), 1).await);
-    assert!(bytes("own:*:user:ada").await <= 300);
+    assert!(bytes("own:*:user:ada:s").await <= 300);
     for _ in 0..200 {
         setup.pass(secs(1));
         assert!(passes(&limiter, &ada(), 1).await);
     }
-    assert!(bytes("own:*:user:ada").await <= 300, "the state does not grow");
+    assert!(bytes("own:*:user:ada:s").await <= 300, "the state does not grow");
     assert!(bytes("own:*:user:ada:p").await <= 1400, "60 pairs");
 }
 

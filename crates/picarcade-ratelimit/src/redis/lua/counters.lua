@@ -13,9 +13,14 @@
 --   kind 0: amount of the newest bucket, total, reserved, number of past buckets, how many buckets ago the last charge was
 --   kind 1: level, 0, 0, 0, 0
 -- Opened (`t`), it is whether it was seeded, then for each rule, from 6r-5 + 1: start of the newest bucket (the time), the four,
--- start of the last charge. Past buckets are pairs (start, amount) of doubles, oldest first, in a hash beside it (the same key
--- with :p, in the same slot): they are read and written only when time enters a new bucket.
+-- start of the last charge. Past buckets are pairs (start, amount) of doubles, oldest first, in a hash in the same slot: they are
+-- read and written only when time enters a new bucket. The key of a state ends in `s`, the key of its past buckets in `p`.
+-- The last byte distinguishes the two, so no subject's text can turn one into the other.
 local earliest
+
+local function past_key(hot)
+  return string.sub(hot, 1, -2) .. 'p'
+end
 
 local function clock(given)
   now = given
@@ -101,7 +106,7 @@ local function ring(s, r)
   if not s.rings[r] then
     local o, past = 6 * r - 5, false
     if s.t[o + 5] > 0 then
-      past = redis.pcall('HGET', s.hot .. ':p', r)
+      past = redis.pcall('HGET', past_key(s.hot), r)
       if type(past) ~= 'string' then past, s.t[o + 3] = false, s.t[o + 2] end
     end
     s.rings[r] = past or ''
@@ -290,8 +295,8 @@ end
 local function write(s, image)
   local life = s.desc[1] + keep
   redis.call('SET', s.hot, image, 'PX', life)
-  for r in pairs(s.dirty) do keep_ring(s.hot .. ':p', r, s.rings[r]) end
-  if next(s.dirty) then redis.call('PEXPIRE', s.hot .. ':p', life) end
+  for r in pairs(s.dirty) do keep_ring(past_key(s.hot), r, s.rings[r]) end
+  if next(s.dirty) then redis.call('PEXPIRE', past_key(s.hot), life) end
 end
 
 local function save(s, deadlines)

@@ -26,7 +26,7 @@ impl Dollars {
     ///
     /// A product such as `0.1 * 3.0`, which as a double lies a hair above its decimal value, is not rounded up for
     /// that hair: what is within a millionth of a micro-dollar (or within a double's own resolution) of a whole
-    /// micro-dollar is that micro-dollar.
+    /// micro-dollar is that micro-dollar. An amount above zero is never zero micro-dollars.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming `field` for NaN, a negative amount, and more than [`MAX_AMOUNT`].
@@ -44,6 +44,8 @@ impl Dollars {
         if micros > MAX_AMOUNT as f64 {
             return Err(Error::Invalid { field, reason: "is more than 2^53 micro-dollars" });
         }
+        // Zero means "nothing to count" to a reservation and "no limit" to a configuration.
+        let micros = if dollars > 0.0 { micros.max(1.0) } else { micros };
         Ok(Self { micros: micros as u64 })
     }
 
@@ -89,6 +91,9 @@ mod tests {
         }
         assert_eq!(micros(0.1 * 3.0), Ok(300_000));
         assert_eq!(micros(-0.0), Ok(0));
+        for tiny in [1e-7, 1e-12, 1e-13, f64::MIN_POSITIVE, f64::from_bits(1)] {
+            assert_eq!(micros(tiny), Ok(1), "{tiny}");
+        }
     }
 
     #[test]

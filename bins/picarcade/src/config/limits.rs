@@ -10,6 +10,11 @@ use super::values::{count, seconds};
 /// A hundred million dollars: more than anybody means, and far below what the limiter can count.
 const MAX_DOLLARS: f64 = 1e8;
 
+/// The smallest limit: one micro-dollar, the unit in which the limiter counts.
+const LEAST_DOLLARS: f64 = 1e-6;
+
+const NOT_DOLLARS: &str = "must be 0 for no limit, or US dollars from 0.000001 to 100000000";
+
 pub(super) fn limits(layers: &Layers) -> Result<Vec<Limit>, ConfigError> {
     const MINUTE: Window = Window::Sliding(Duration::from_secs(60));
     const HOUR: Window = Window::Sliding(Duration::from_secs(3600));
@@ -56,11 +61,12 @@ pub(super) fn reservation_ttl(value: &str) -> Result<Duration, String> {
     }
 }
 
+/// A limit in dollars, of which 0 means none. An amount between 0 and what can be counted is neither.
 fn dollars_as_micros(value: &str) -> Result<u64, String> {
-    value
-        .parse()
-        .ok()
-        .filter(|dollars: &f64| (0.0..=MAX_DOLLARS).contains(dollars))
-        .map(|dollars| (dollars * 1e6).round() as u64)
-        .ok_or_else(|| "must be a number of US dollars of 0 or more".to_owned())
+    let dollars: f64 = value.parse().map_err(|_| NOT_DOLLARS)?;
+    match dollars {
+        0.0 => Ok(0),
+        LEAST_DOLLARS..=MAX_DOLLARS => Ok((dollars * 1e6).round() as u64),
+        _ => Err(NOT_DOLLARS.to_owned()),
+    }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use picarcade_analytics::{GenerationRows, Recorder, SessionRows, SqliteStore, Store};
 use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
-use picarcade_flow::{FlowService, GenerationLog, Policy, Rules};
+use picarcade_flow::{CostLedger, FlowService, GenerationLog, Policy, Rules};
 use picarcade_intent::{Anthropic, Catalogue, Matrix, OpenAi, Problem, Provider, Replicate, Severity};
 use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Unit};
 use picarcade_redis::{DriverKind, RedisHandle};
@@ -21,7 +21,7 @@ use thiserror::Error;
 
 use crate::config::{BreakerSettings, Config, Database, Llm, LlmProvider, RedisSettings};
 
-use adapters::{Sessions, Spent, Watch};
+use adapters::{Sessions, Watch};
 pub(crate) use database::migrate;
 
 /// What the parts are put together for.
@@ -68,8 +68,9 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
     let rules = rules(config)?;
     let databases = databases(config).await?;
     let redis = config.redis.as_ref().map(redis).transpose()?;
-    let limiter = limiter(config, purpose, redis.as_ref(), &databases.events)?;
     let recorder = recorder(config, purpose, &databases.events)?;
+    let ledger = CostLedger::new(Arc::clone(&databases.events), recorder.clone());
+    let limiter = limiter(config, purpose, redis.as_ref(), Arc::new(ledger))?;
     let mut builder = FlowService::builder(recorder, databases.events)
         .sessions(Arc::new(Sessions {
             rows: databases.sessions,
@@ -184,14 +185,13 @@ fn limiter(
     config: &Config,
     purpose: Purpose,
     redis: Option<&RedisHandle>,
-    events: &Arc<dyn Store>,
+    ledger: Arc<dyn Ledger>,
 ) -> Result<Limiter, WiringError> {
     let limits = config
         .limits
         .iter()
         .filter(|limit| purpose == Purpose::Service || limit.unit() == Unit::Cost)
         .cloned();
-    let ledger: Arc<dyn Ledger> = Arc::new(Spent(Arc::clone(events)));
     let mut builder =
         Limiter::builder().limits(limits).ledger(Arc::clone(&ledger)).reservation_ttl(config.reservation_ttl);
     if let Some(handle) = redis {

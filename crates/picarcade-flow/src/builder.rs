@@ -19,6 +19,7 @@ use crate::fleet::Fleet;
 use crate::forget::MAX_WAITING;
 use crate::generations::{GenerationLog, Generations};
 use crate::health::{self, Checked, RemoteWatch};
+use crate::ledger::CostLedger;
 use crate::policy::{Mode, Policy, default_limits};
 use crate::report::LookUps;
 use crate::rules::Rules;
@@ -81,7 +82,7 @@ impl FlowBuilder {
         self
     }
 
-    /// The limits. Default: [`default_limits`] in this process.
+    /// The limits. Default: [`default_limits`] in this process, with the costs in the database as their ledger.
     #[must_use]
     pub fn limiter(mut self, limiter: Limiter) -> Self {
         self.limiter = Some(limiter);
@@ -133,9 +134,9 @@ impl FlowBuilder {
     pub fn build(self) -> Result<FlowService, BuildError> {
         let limiter = match self.limiter {
             Some(limiter) => limiter,
-            None => default_limits()
-                .into_iter()
-                .fold(Limiter::builder(), picarcade_ratelimit::LimiterBuilder::limit)
+            None => Limiter::builder()
+                .limits(default_limits())
+                .ledger(Arc::new(CostLedger::new(Arc::clone(&self.store), self.recorder.clone())))
                 .build()?,
         };
         let provider = self.provider.filter(|_| self.policy.mode != Mode::Local);

@@ -17,6 +17,9 @@ use crate::request::Caller;
 /// The operation of a paid classification in `cost_tracking`.
 const CLASSIFICATION: &str = "intent_classification";
 
+/// The operation of a generation, as the outcome of one without a reservation is stored.
+const GENERATION: &str = "generation";
+
 /// One classification, answered or limited.
 #[derive(Debug)]
 pub(crate) struct ClassificationFacts<'a> {
@@ -87,6 +90,23 @@ pub(crate) fn user_report(generation_id: &str, generation: &Generation, report: 
         value: if report.success { 1.0 } else { 0.0 },
         status: if report.success { "success" } else { "failure" }.into(),
         metrics: json!({ "generation_id": generation_id, "model": &*generation.model, "error_kind": error }),
+    })
+}
+
+/// The expense of a reserved generation, at its estimate until an outcome completes the row. The row is written with the
+/// reservation and not at its deadline, for three reasons: an expired reservation then has exactly one row, whichever
+/// instance notices the deadline; a process that ends cannot lose an open reservation; and a budget that is rebuilt from
+/// the table includes what is reserved.
+pub(crate) fn reserved(caller: &Caller, generation_id: &Arc<str>, model: &Arc<str>, micros: u64) -> Event {
+    Event::Cost(CostEvent {
+        user_id: Arc::clone(&caller.user),
+        operation_type: GENERATION.into(),
+        generation_id: Some(Arc::clone(generation_id)),
+        estimated_cost_micros: micros,
+        actual_cost_micros: Some(micros),
+        model_used: Arc::clone(model),
+        success: None,
+        error_message: None,
     })
 }
 

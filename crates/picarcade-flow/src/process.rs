@@ -52,11 +52,14 @@ impl Shared {
             self.parameters(request, verdict, &route.model, enhanced_prompt, rules, control).await;
         // From here on nothing waits, so the caller gets the id of what stays reserved. A generation that is reserved
         // bears the reservation's id, by which any instance can settle it.
-        let generation_id = match reservation {
-            Some(reservation) if !reservation.is_empty() => reservation.detach(),
-            _ => fresh_id().to_string(),
-        };
+        let reservation = reservation.filter(|reservation| !reservation.is_empty());
+        let reserved = reservation.as_ref().map(Reservation::estimate_micros);
+        let generation_id = reservation.map_or_else(|| fresh_id().to_string(), Reservation::detach);
         let (id, model): (Arc<str>, Arc<str>) = (generation_id.as_str().into(), route.model.as_str().into());
+        if let Some(micros) = reserved {
+            // Before the selection: an outcome is applied once the selection is stored, and then finds this row.
+            self.recorder.record(events::reserved(caller, &id, &model, micros));
+        }
         self.generations.begin(&id, caller, &model, route.estimated_cost_micros);
         self.recorder.record(events::selection(caller, &id, &model, verdict.prompt_type, route));
         let elapsed = started.elapsed();

@@ -1,11 +1,15 @@
 //! Where it is written what was really spent.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::plan::Group;
 use crate::{Error, MAX_AMOUNT, Scope, Unit, Window};
+
+/// How long a request waits for the ledger before its dollars are refused.
+pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The cost ledger, from which a store that lost its counters learns what was spent. Owned by whoever records costs.
 #[async_trait]

@@ -164,6 +164,11 @@ impl RedisHandle {
         self.router().serving().generation
     }
 
+    /// Returns whether a backup endpoint is configured.
+    pub fn has_backup(&self) -> bool {
+        self.router().has_backup()
+    }
+
     /// Waits for the next change of the connection that serves, and returns whether one serves after it.
     pub async fn changed(&self) -> bool {
         let mut serving = self.router().watch();

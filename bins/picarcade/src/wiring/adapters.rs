@@ -1,20 +1,15 @@
-//! Backends in the shapes that the flow and the limits ask for: sessions and what was spent from the database, the state of
-//! Redis from its handle.
+//! Backends in the shapes that the flow asks for: sessions from the database, the state of Redis from its handle.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use picarcade_analytics::{Period, SessionRow, SessionRows, Store};
+use picarcade_analytics::{SessionRow, SessionRows};
 use picarcade_flow::{RemoteWatch, Session, SessionStore, StoreError};
-use picarcade_ratelimit::{Ledger, Scope, Window};
 use picarcade_redis::{RedisHandle, Role};
 
 /// The life of a session that somebody else stored without an end: a year.
 const FOREVER: Duration = Duration::from_secs(31_536_000);
-
-/// The window of the dollar limit of a user.
-const HOUR: Duration = Duration::from_secs(3600);
 
 /// Sessions in the database of the events.
 #[derive(Debug)]
@@ -67,31 +62,6 @@ impl SessionStore for Sessions {
 
 fn unavailable(error: picarcade_analytics::Error) -> StoreError {
     StoreError::Unavailable(Box::new(error))
-}
-
-/// What was spent, as the table of costs tells it: from there a Redis that lost its counters learns the budgets anew.
-#[derive(Debug)]
-pub(super) struct Spent(pub(super) Arc<dyn Store>);
-
-#[async_trait]
-impl Ledger for Spent {
-    async fn spent_micros(&self, scope: Scope, subject: &str, window: Window) -> Result<u64, String> {
-        let now = SystemTime::now();
-        let spent = match (scope, window) {
-            (Scope::Global, Window::Sliding(length)) => self.0.spent_since(now - length, now).await,
-            (Scope::Global, Window::UtcDay) => {
-                let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-                let today = Duration::from_secs(since_epoch % 86_400);
-                self.0.spent_since(now - today, now).await
-            }
-            (Scope::User, Window::Sliding(length)) if length == HOUR => {
-                let statistics = self.0.user_statistics(subject, Period::Hour, now).await;
-                statistics.map(|statistics| (statistics.cost_spent * 1e6).ceil() as u64)
-            }
-            _ => return Err("the ledger does not know this window".to_owned()),
-        };
-        spent.map_err(|error| error.kind().to_owned())
-    }
 }
 
 /// Tells the flow whether Redis can be reached.

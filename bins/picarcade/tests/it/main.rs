@@ -4,6 +4,7 @@
 
 mod api;
 mod batch;
+mod budgets;
 mod chaos;
 mod command_line;
 mod configuration;

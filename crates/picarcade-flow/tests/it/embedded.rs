@@ -1,7 +1,10 @@
 //! The set that needs nothing else.
 
+use std::time::Duration;
+
 use picarcade_analytics::Period;
-use picarcade_flow::{CacheControl, Caller, Degraded, FlowError, FlowRequest};
+use picarcade_flow::{CacheControl, Caller, Degraded, FlowError, FlowRequest, FlowService};
+use picarcade_ratelimit::Unit;
 
 use crate::house::{edit, local};
 
@@ -130,4 +133,19 @@ async fn classify_only_tells_how_it_was_decided() {
         .answer;
     assert_eq!(answer.csv_decision.row.prompt_type, answer.prompt_type);
     assert!(answer.csv_decision.feasible.contains(answer.prompt_type));
+}
+
+#[tokio::test]
+async fn a_restart_keeps_what_was_reserved() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let caller = Caller::user("ann");
+    for spent in [30_000, 60_000] {
+        let flow = FlowService::embedded(directory.path()).await.unwrap();
+        let request = FlowRequest { reserve: true, ..edit("make the sky purple") };
+        flow.process(request, &caller, CacheControl::Use).await.unwrap();
+        let usage = flow.usage(&caller).await.unwrap();
+        let dollars: Vec<_> = usage.statuses.iter().filter(|status| status.unit == Unit::Cost).collect();
+        assert!(dollars.len() == 2 && dollars.iter().all(|status| status.used == spent), "{usage:?}");
+        flow.shutdown(Duration::from_secs(30)).await;
+    }
 }

@@ -25,7 +25,7 @@ use self::decision::Trial;
 use self::reservations::{Change, Reservations};
 use self::table::{Held, Table};
 use crate::clock::Clock;
-use crate::ledger::spent;
+use crate::ledger::{LOOKUP_TIMEOUT, spent};
 use crate::{
     Ask, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Store, Subjects, Unit, Verdict,
 };
@@ -103,7 +103,8 @@ impl MemoryStore {
     async fn seed(&self, ask: Ask<'_>, scope: Scope) -> Result<(), Error> {
         let (Some(ledger), Some(group)) = (&self.ledger, ask.plan.group(scope)) else { return Ok(()) };
         let subject = ask.subjects.of(scope).unwrap_or_default();
-        let spent = spent(&**ledger, scope, subject, group).await?;
+        let spent = tokio::time::timeout(LOOKUP_TIMEOUT, spent(&**ledger, scope, subject, group)).await;
+        let spent = spent.unwrap_or(Err(Error::Rebuilding))?;
         let now = self.clock.now();
         let Some(mut held) = self.table(scope).and_then(|table| table.enter(subject, group, now)) else {
             return Ok(());
@@ -114,7 +115,9 @@ impl MemoryStore {
         let costs = cell.each(&group.rules).filter(|(rule, _)| rule.unit == Unit::Cost);
         for ((rule, counter), micros) in costs.zip(spent) {
             counter.advance(rule.shape, now);
-            counter.charge(rule.shape, micros, 0);
+            // The larger of both, not the sum: the ledger may know what was charged here already.
+            let used = counter.reading(rule.shape, rule.limit, now).used;
+            counter.charge(rule.shape, micros.saturating_sub(used), 0);
         }
         Ok(())
     }

@@ -29,6 +29,11 @@ impl Keys {
         ["{", &self.tag, "}:3:", print, ":", scope.word(), ":", subject, ":s"].concat()
     }
 
+    /// The epoch of the server that holds these counters; see `lua/epoch.lua`.
+    pub(super) fn epoch(&self) -> String {
+        format!("{{{}}}:epoch", self.tag)
+    }
+
     pub(super) fn deadlines(&self) -> String {
         format!("{{{}}}:deadlines", self.tag)
     }
@@ -81,6 +86,7 @@ mod tests {
             let keys = Keys::new("t");
             let mut seen = HashMap::new();
             seen.insert(keys.deadlines(), "deadlines".to_owned());
+            seen.insert(keys.epoch(), "epoch".to_owned());
             for (kind, text) in texts.iter().flat_map(|text| [(false, text), (true, text)]) {
                 let plan = plan(kind);
                 let subjects = Subjects::default().user(&**text).api_key(&**text).endpoint(&**text);

@@ -8,10 +8,12 @@
 //! never came, [`Error::Interrupted`]; a reservation is then asked for once more under the same id, which charges nothing
 //! twice. What happens to the request after that is the limiter's to say, not this store's: see [`Fallback`](crate::Fallback).
 //!
-//! A Redis that was flushed, replaced or restarted empty knows nothing of what was spent. With a [`Ledger`], a scope that
-//! is met for the first time is charged with what the ledger says before any dollar is reserved in it.
+//! A Redis that was flushed, replaced, restarted or promoted does not know all that was spent, and neither does one that
+//! traffic returns to. With a [`Ledger`], the dollar counters of a scope are raised to what the ledger says before the first
+//! dollar is reserved in it, and again after each such change. See `lua/epoch.lua` for how a change is noticed.
 
 mod answers;
+mod arrival;
 mod batch;
 mod gathering;
 mod keys;
@@ -26,12 +28,12 @@ use async_trait::async_trait;
 use picarcade_redis::{Error as RedisError, RedisHandle, Script, Value};
 
 use self::answers::Answers;
+use self::arrival::Arrival;
 use self::batch::{Batch, Member, Part};
 use self::gathering::{Entry, Failure, Gathering, Told};
 use self::keys::Keys;
 use self::scripts::Scripts;
 use self::wire::{Answer, Present};
-use crate::ledger::spent;
 use crate::{
     Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Verdict,
 };
@@ -45,6 +47,7 @@ pub struct RedisStore {
     scripts: Arc<Scripts>,
     keys: Keys,
     gathering: Arc<Gathering>,
+    arrival: Arc<Arrival>,
     clock: Option<Clock>,
     ledger: Option<Arc<dyn Ledger>>,
     max_reservations: usize,
@@ -59,6 +62,7 @@ impl RedisStore {
             scripts: Arc::new(Scripts::new()),
             keys: Keys::new(DEFAULT_TAG),
             gathering: Arc::default(),
+            arrival: Arc::default(),
             clock: None,
             ledger: None,
             max_reservations: 1_000_000,
@@ -71,10 +75,11 @@ impl RedisStore {
     pub fn tag(mut self, tag: &str) -> Self {
         self.keys = Keys::new(tag);
         self.gathering = Arc::default();
+        self.arrival = Arc::default();
         self
     }
 
-    /// Where to look up what was spent before Redis knew of it.
+    /// Where to look up what was spent, wherever Redis may have missed it.
     #[must_use]
     pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
         self.ledger = Some(ledger);
@@ -101,7 +106,12 @@ impl RedisStore {
     #[must_use]
     pub fn sharded(self, users: usize) -> Shards {
         let part = |name: &str| -> Arc<dyn Store> {
-            Arc::new(Self { keys: self.keys.part(name), gathering: Arc::default(), ..self.clone() })
+            Arc::new(Self {
+                keys: self.keys.part(name),
+                gathering: Arc::default(),
+                arrival: Arc::default(),
+                ..self.clone()
+            })
         };
         Shards::new(part("shared"), (0..users).map(|shard| part(&shard.to_string())).collect())
     }
@@ -117,11 +127,14 @@ impl RedisStore {
     }
 
     /// Decides one question by itself.
-    async fn decide(&self, ask: Ask<'_>, present: &Present, dry: bool) -> Result<Answer, Error> {
-        let mut keys = Vec::with_capacity(present.len() + 2);
+    async fn decide(&self, ask: Ask<'_>, present: &[Scope], dry: bool) -> Result<Answer, Error> {
+        let mut keys = Vec::with_capacity(present.len() + 3);
         keys.push(self.keys.deadlines());
         keys.extend(present.iter().map(|scope| self.keys.state(ask.plan, *scope, ask.subjects)));
         keys.extend(ask.reservation.map(|id| self.keys.record(id)));
+        if self.asks_the_ledger(&ask) {
+            keys.push(self.keys.epoch());
+        }
         let mut head = Vec::with_capacity(16 + 5 + 28);
         wire::put_double(&mut head, self.time());
         wire::put_double(&mut head, ask.requests);
@@ -136,7 +149,7 @@ impl RedisStore {
         args.extend([head, descriptors]);
         if !is_plain(&ask) || dry {
             let mut more = Vec::with_capacity(32);
-            let ledger = u64::from(self.ledger.is_some());
+            let ledger = u64::from(self.asks_the_ledger(&ask));
             for number in [ask.cost_micros, u64::from(dry), self.max_reservations as u64, ledger] {
                 wire::put_double(&mut more, number);
             }
@@ -191,20 +204,20 @@ impl RedisStore {
         batch.answers(bytes).map_err(Failure::Store)
     }
 
-    async fn seed(&self, ask: Ask<'_>, scope: Scope) -> Result<(), Error> {
-        let Some(ledger) = &self.ledger else { return Err(Error::Rebuilding) };
-        let Some(group) = ask.plan.group(scope) else { return Err(Error::Rebuilding) };
-        let mut args = vec![
-            self.time().to_string().into_bytes(),
-            millis(ask.ttl).to_string().into_bytes(),
-            group.amounts.to_string().into_bytes(),
-            group.packed.to_vec(),
-        ];
-        let subject = ask.subjects.of(scope).unwrap_or_default();
-        let spent = spent(&**ledger, scope, subject, group).await?;
-        args.extend(spent.into_iter().map(|micros| micros.to_string().into_bytes()));
-        let state = self.keys.state(ask.plan, scope, ask.subjects);
-        self.call(&self.scripts.seed, &[self.keys.deadlines(), state], &args).await.map(drop)
+    /// Decides one question. If the answer is lost and the question has an id, it is asked again: the id makes the repetition
+    /// harmless, and money is worth a second round trip.
+    async fn decide_twice(&self, ask: Ask<'_>, present: &[Scope]) -> Result<Answer, Error> {
+        match self.decide(ask, present, false).await {
+            Err(Error::Interrupted { .. }) if ask.reservation.is_some() => {
+                self.decide(ask, present, false).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// Whether the answer may depend on the ledger.
+    fn asks_the_ledger(&self, ask: &Ask<'_>) -> bool {
+        ask.cost_micros > 0 && ask.reservation.is_some() && self.ledger.is_some()
     }
 
     async fn conclude(&self, id: ReservationId, actual: &str) -> Result<Settled, Error> {
@@ -243,27 +256,17 @@ fn millis(duration: Duration) -> u64 {
 impl Store for RedisStore {
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
         let present = Present::new(ask.plan, ask.subjects);
-        let mut answer = if is_plain(&ask) && !present.is_empty() {
+        if self.asks_the_ledger(&ask) {
+            return self.decide_with_ledger(ask, &present).await;
+        }
+        let answer = if is_plain(&ask) && !present.is_empty() {
             self.pass(ask, &present).await
         } else {
-            self.decide(ask, &present, false).await
+            self.decide_twice(ask, &present).await
         };
-        if ask.reservation.is_some() && matches!(answer, Err(Error::Interrupted { .. })) {
-            // The id makes the repetition harmless, and money is worth a second question.
-            answer = self.decide(ask, &present, false).await;
-        }
         match answer? {
             Answer::Decided(verdict) => Ok(verdict),
-            Answer::Seed(scopes) => {
-                for scope in scopes {
-                    self.seed(ask, scope).await?;
-                }
-                match self.decide(ask, &present, false).await? {
-                    Answer::Decided(verdict) => Ok(verdict),
-                    // Flushed again in between.
-                    Answer::Seed(_) => Err(Error::Rebuilding),
-                }
-            }
+            Answer::Seed { .. } => Err(wire::nonsense()),
         }
     }
 

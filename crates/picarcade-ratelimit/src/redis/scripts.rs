@@ -9,6 +9,7 @@ pub(super) struct Scripts {
     pub(super) batch: Script,
     pub(super) settle: Script,
     pub(super) seed: Script,
+    pub(super) arrive: Script,
 }
 
 impl Scripts {
@@ -19,6 +20,7 @@ impl Scripts {
                 concat!(
                     include_str!("lua/fast.lua"),
                     include_str!("lua/counters.lua"),
+                    include_str!("lua/epoch.lua"),
                     include_str!("lua/acquire.lua")
                 ),
             ),
@@ -36,7 +38,21 @@ impl Scripts {
             ),
             seed: Script::new(
                 "ratelimit.seed",
-                concat!("local now, keep\n", include_str!("lua/counters.lua"), include_str!("lua/seed.lua")),
+                concat!(
+                    "local now, keep\n",
+                    include_str!("lua/counters.lua"),
+                    include_str!("lua/epoch.lua"),
+                    include_str!("lua/seed.lua")
+                ),
+            ),
+            arrive: Script::new(
+                "ratelimit.arrive",
+                concat!(
+                    "local now, keep\n",
+                    include_str!("lua/counters.lua"),
+                    include_str!("lua/epoch.lua"),
+                    include_str!("lua/arrive.lua")
+                ),
             ),
         }
     }

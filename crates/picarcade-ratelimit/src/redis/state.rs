@@ -11,7 +11,7 @@ use crate::{Error, Plan, Report, Scope, Status, Unit};
 use super::wire::nonsense;
 
 /// Bytes before the rules, and of each rule.
-const HEAD: usize = 36;
+const HEAD: usize = 42;
 const RULE: usize = 23;
 /// Where a state says how many requests were admitted since it was written, and to which time its rules were moved.
 const SUM: usize = 21;

@@ -69,8 +69,12 @@ fn life(rule: &Rule) -> Duration {
 #[derive(Debug)]
 pub(super) enum Answer {
     Decided(Verdict),
-    /// These scopes do not know what was spent before.
-    Seed(Vec<Scope>),
+    /// These scopes have to be compared with the cost ledger first.
+    Seed {
+        scopes: Vec<Scope>,
+        /// What the comparison is stamped with: the epoch and the phase before the ledger was read.
+        stamp: u64,
+    },
 }
 
 /// The status of an answer of `lua/fast.lua`.
@@ -103,9 +107,11 @@ pub(super) fn answer(bytes: &[u8], plan: &Plan, present: &[Scope], requests: u64
     let numbers = numbers(bytes)?;
     match numbers.first().map(|status| *status as u64) {
         Some(2) => {
-            let bits = numbers.get(2).copied().unwrap_or_default() as u64;
+            let &[_, _, bits, stamp] = numbers.as_slice() else { return Err(nonsense()) };
+            let bits = bits as u64;
             let missing = present.iter().enumerate().filter(|(index, _)| bits & (1 << index) != 0);
-            return Ok(Answer::Seed(missing.map(|(_, scope)| *scope).collect()));
+            let scopes = missing.map(|(_, scope)| *scope).collect();
+            return Ok(Answer::Seed { scopes, stamp: stamp as u64 });
         }
         Some(3) => return Err(Error::TooManyReservations),
         Some(0 | 1) => {}

@@ -35,7 +35,7 @@ async fn crossed(cluster: &RedisCluster) -> bool {
 }
 
 /// Waits until the replica of `node` has all that `node` has.
-async fn replicated(node: &RedisServer) {
+pub async fn replicated(node: &RedisServer) {
     let same = async {
         loop {
             let info = node.command(&["INFO", "replication"]).await.unwrap();

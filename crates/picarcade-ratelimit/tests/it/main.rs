@@ -6,6 +6,8 @@ mod batch;
 #[cfg(feature = "redis")]
 mod cluster;
 mod conformance;
+#[cfg(feature = "redis")]
+mod epochs;
 mod gate;
 mod headers;
 mod lease;

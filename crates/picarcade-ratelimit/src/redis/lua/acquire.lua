@@ -1,10 +1,10 @@
 -- Checks every limit, then charges every limit: all or none. The order is validate, read, check, write; after the first
 -- write nothing can fail.
 --
--- KEYS: the deadlines, n states, [the reservation's record]
+-- KEYS: the deadlines, n states, [the reservation's record, [the epoch, given with a ledger]]
 -- ARGV: what fast.lua wants, n packed descriptors, [doubles: cost, dry, most reservations, ledger]
 -- Answers doubles: status (0 admitted, 1 denied, 2 to be seeded first, 3 too many reservations), time, then for each rule
--- used, reserved, reset, refusal; with status 2 only the bits of the scopes to be seeded.
+-- used, reserved, reset, refusal; with status 2 only the bits of the scopes to be compared with the ledger, and the stamp for it.
 clock(now)
 local descs = described({ cmsgpack.unpack(ARGV[2]) }, { a1, a2, a3, a4 })
 local cost, dry, most, ledger = 0, 0, 0, 0
@@ -30,11 +30,13 @@ read()
 if outstanding and expire(deadlines) then read() end
 
 if cost > 0 and ledger == 1 and not replay then
+  local start, phase = epoch(KEYS[n + 3], 0)
   local bits = 0
   for i, s in ipairs(scopes) do
-    if s.t[1] == 0 then bits = bits + 2 ^ (i - 1) end
+    local stamp = s.t[1]
+    if counts_dollars(s) and (stamp < start + phase or stamp > start + 3) then bits = bits + 2 ^ (i - 1) end
   end
-  if bits > 0 then return struct.pack('<ddd', 2, now, bits) end
+  if bits > 0 then return struct.pack('<dddd', 2, now, bits, start + phase) end
 end
 
 local status, refusals = weigh(scopes, (dry or replay) and { 0, 0 } or ask)

@@ -8,11 +8,12 @@
 --   kind 0, buckets: width, span, 0
 --   kind 1, leaky:   unit, rate, burst
 -- and last a number made of all limits.
--- A scope's state is the four numbers of fast.lua, the time to which its rules were moved, and a byte: whether it was seeded.
+-- A scope's state is the four numbers of fast.lua, the time to which its rules were moved, and the stamp of the last
+-- comparison with the cost ledger (see epoch.lua; 0: never).
 -- Then for each rule three numbers of seven bytes and two bytes:
 --   kind 0: amount of the newest bucket, total, reserved, number of past buckets, how many buckets ago the last charge was
 --   kind 1: level, 0, 0, 0, 0
--- Opened (`t`), it is whether it was seeded, then for each rule, from 6r-5 + 1: start of the newest bucket (the time), the four,
+-- Opened (`t`), it is that stamp, then for each rule, from 6r-5 + 1: start of the newest bucket (the time), the four,
 -- start of the last charge. Past buckets are pairs (start, amount) of doubles, oldest first, in a hash in the same slot: they are
 -- read and written only when time enters a new bucket. The key of a state ends in `s`, the key of its past buckets in `p`.
 -- The last byte distinguishes the two, so no subject's text can turn one into the other.
@@ -53,11 +54,11 @@ local function open(hot, desc, raw)
   local n = (#desc - 2) / 6
   local s = { hot = hot, desc = desc, n = n, at = 0, t = { 0 }, rings = {}, dirty = {} }
   local t = s.t
-  if not raw or #raw ~= 36 + 23 * n then
+  if not raw or #raw ~= 42 + 23 * n then
     for i = 2, 6 * n + 1 do t[i] = 0 end
     return s
   end
-  local v = { struct.unpack('<I7I7I7I7I7B' .. string.rep('I7I7I7BB', n), raw) }
+  local v = { struct.unpack('<I7I7I7I7I7I7' .. string.rep('I7I7I7BB', n), raw) }
   s.at, t[1] = v[5], v[6]
   -- To be written when anything passes, so that the next can pass by fast.lua.
   s.stale = now >= v[1] or v[2] ~= desc[#desc]
@@ -71,6 +72,13 @@ local function open(hot, desc, raw)
   end
   pass(s, v[4])
   return s
+end
+
+local function counts_dollars(s)
+  for r = 1, s.n do
+    if s.desc[6 * r - 4] == 2 then return true end
+  end
+  return false
 end
 
 -- Whether any of it is reserved.
@@ -279,7 +287,7 @@ local function picture(s, till, room)
     v[#v + 1] = t[o + 5]
     v[#v + 1] = ago
   end
-  return struct.pack('<I7I7I7I7I7B' .. string.rep('I7I7I7BB', s.n), unpack(v))
+  return struct.pack('<I7I7I7I7I7I7' .. string.rep('I7I7I7BB', s.n), unpack(v))
 end
 
 -- What is at a key and is no hash is none of ours: it may not fail those who are written after it.

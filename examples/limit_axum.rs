@@ -1,4 +1,5 @@
-//! Request limits in front of an axum router: 3 requests a minute for each user, with the standard header fields.
+//! Request limits in front of an axum router: 3 requests a minute for each user, with the standard
+//! header fields.
 //!
 //! `cargo run -p picarcade-examples --example limit_axum`, then
 //! `for i in 1 2 3 4; do curl -si -H 'x-user-id: ada' localhost:3000; done`
@@ -15,7 +16,8 @@ use axum::routing::get;
 use picarcade_ratelimit::tower::{Policy, RateLimitLayer, Refusal};
 use picarcade_ratelimit::{Limit, Limiter, Report, Scope, Subjects, Window, headers};
 
-/// Counts each user. A real service takes the user from a verified token, in a layer outside of this one.
+/// Counts each user. A real service takes the user from a verified token, in a layer outside of
+/// this one.
 #[derive(Clone)]
 struct ByUser;
 

@@ -82,7 +82,8 @@ impl FlowBuilder {
         self
     }
 
-    /// The limits. Default: [`default_limits`] in this process, with the costs in the database as their ledger.
+    /// The limits. Default: [`default_limits`] in this process, with the costs in the database as
+    /// their ledger.
     #[must_use]
     pub fn limiter(mut self, limiter: Limiter) -> Self {
         self.limiter = Some(limiter);

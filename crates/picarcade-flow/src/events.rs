@@ -93,10 +93,11 @@ pub(crate) fn user_report(generation_id: &str, generation: &Generation, report: 
     })
 }
 
-/// The expense of a reserved generation, at its estimate until an outcome completes the row. The row is written with the
-/// reservation and not at its deadline, for three reasons: an expired reservation then has exactly one row, whichever
-/// instance notices the deadline; a process that ends cannot lose an open reservation; and a budget that is rebuilt from
-/// the table includes what is reserved.
+/// The expense of a reserved generation, at its estimate until an outcome completes the row. The
+/// row is written with the reservation and not at its deadline, for three reasons: an expired
+/// reservation then has exactly one row, whichever instance notices the deadline; a process that
+/// ends cannot lose an open reservation; and a budget that is rebuilt from the table includes what
+/// is reserved.
 pub(crate) fn reserved(caller: &Caller, generation_id: &Arc<str>, model: &Arc<str>, micros: u64) -> Event {
     Event::Cost(CostEvent {
         user_id: Arc::clone(&caller.user),

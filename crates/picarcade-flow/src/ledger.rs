@@ -10,10 +10,12 @@ use picarcade_ratelimit::{Ledger, MAX_AMOUNT, Scope, Window};
 /// The window of a user that the table can answer for.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The table of costs as a [`Ledger`], from which the limits rebuild budgets after they lost counters.
+/// The table of costs as a [`Ledger`], from which the limits rebuild budgets after they lost
+/// counters.
 ///
-/// It answers for one hour of a user, and for a day and any sliding window of all users together. While expenses of this process
-/// wait for the database, the table is not complete: the answer is an error, which keeps dollars closed.
+/// It answers for one hour of a user, and for a day and any sliding window of all users together.
+/// While expenses of this process wait for the database, the table is not complete: the answer is
+/// an error, which keeps dollars closed.
 #[derive(Clone, Debug)]
 pub struct CostLedger {
     store: Arc<dyn Store>,

@@ -57,7 +57,8 @@ impl Shared {
         let generation_id = reservation.map_or_else(|| fresh_id().to_string(), Reservation::detach);
         let (id, model): (Arc<str>, Arc<str>) = (generation_id.as_str().into(), route.model.as_str().into());
         if let Some(micros) = reserved {
-            // Before the selection: an outcome is applied once the selection is stored, and then finds this row.
+            // Before the selection: an outcome is applied once the selection is stored, and then
+            // finds this row.
             self.recorder.record(events::reserved(caller, &id, &model, micros));
         }
         self.generations.begin(&id, caller, &model, route.estimated_cost_micros);

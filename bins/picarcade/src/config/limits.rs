@@ -61,7 +61,8 @@ pub(super) fn reservation_ttl(value: &str) -> Result<Duration, String> {
     }
 }
 
-/// A limit in dollars, of which 0 means none. An amount between 0 and what can be counted is neither.
+/// A limit in dollars, of which 0 means none. An amount between 0 and what can be counted is
+/// neither.
 fn dollars_as_micros(value: &str) -> Result<u64, String> {
     let dollars: f64 = value.parse().map_err(|_| NOT_DOLLARS)?;
     match dollars {

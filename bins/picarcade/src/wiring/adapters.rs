@@ -1,4 +1,5 @@
-//! Backends in the shapes that the flow asks for: sessions from the database, the state of Redis from its handle.
+//! Backends in the shapes that the flow asks for: sessions from the database, the state of Redis
+//! from its handle.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,5 @@
-//! Dollar budgets that outlive what counts them: a fail-back, an old snapshot, a restart of the service.
+//! Dollar budgets that outlive what counts them: a fail-back, an old snapshot, a restart of the
+//! service.
 
 use picarcade_testkit::{Fault, FaultProxy, RedisServer, eventually};
 use reqwest::Method;
@@ -20,7 +21,8 @@ async fn reserve(service: &Service, user: &str) -> Option<String> {
     }
 }
 
-/// Waits until the store denies dollars because the budget is used up. While money is closed, a denial names no limit.
+/// Waits until the store denies dollars because the budget is used up. While money is closed, a
+/// denial names no limit.
 async fn is_used_up(service: &Service, user: &str) {
     until("the budget is used up", async || {
         let body =
@@ -62,7 +64,8 @@ async fn a_budget_survives_a_fail_back(driver: &str) {
         backup.command(&["KEYS", "picarcade:probe:*"]).await.unwrap().contains("probe")
     })
     .await;
-    // The budget is five generations: two on the primary, three on the backup, none after the fail-back.
+    // The budget is five generations: two on the primary, three on the backup, none after the
+    // fail-back.
     for _ in 0..2 {
         assert!(reserve(&service, "ann").await.is_some());
     }
@@ -121,7 +124,8 @@ async fn spent_today(service: &Service) -> f64 {
 
 #[tokio::test]
 async fn a_restart_keeps_the_budget_of_expired_and_of_open_reservations() {
-    // With the shorter time the reservations have expired at the stop, with the longer one they are open.
+    // With the shorter time the reservations have expired at the stop, with the longer one they are
+    // open.
     for (signal, ttl) in [("TERM", "0.001"), ("TERM", "900"), ("KILL", "0.001"), ("KILL", "900")] {
         let environment = [("COST_LIMIT_PER_HOUR", "0.10"), ("PICARCADE_RESERVATION_TTL", ttl)];
         let mut service = Service::start(&environment).await;

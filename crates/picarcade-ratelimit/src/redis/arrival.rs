@@ -1,8 +1,10 @@
-//! Dollars after a change of the server: which connection was reported to it, and how many look-ups in the ledger run at once.
+//! Dollars after a change of the server: which connection was reported to it, and how many look-ups
+//! in the ledger run at once.
 //!
-//! A restarted or promoted server shows itself by its run id, which the script compares. A server that traffic returns to
-//! is the same process as before and looks complete: only its clients know that they spent elsewhere. So each client
-//! reports every change of its connection before it reserves a dollar on it; see `lua/epoch.lua`.
+//! A restarted or promoted server shows itself by its run id, which the script compares. A server
+//! that traffic returns to is the same process as before and looks complete: only its clients know
+//! that they spent elsewhere. So each client reports every change of its connection before it
+//! reserves a dollar on it; see `lua/epoch.lua`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,9 +17,11 @@ use super::wire::Answer;
 use crate::ledger::{LOOKUP_TIMEOUT, spent};
 use crate::{Ask, Error, Scope, Verdict};
 
-/// How many requests of one store read the ledger at the same time. The others wait, and mostly find it done.
+/// How many requests of one store read the ledger at the same time. The others wait, and mostly
+/// find it done.
 const MAX_LOOKUPS: usize = 4;
-/// How often one request is compared. More than one comparison is needed only if the server changes again meanwhile.
+/// How often one request is compared. More than one comparison is needed only if the server changes
+/// again meanwhile.
 const MAX_ROUNDS: usize = 3;
 
 /// No generation of a connection.
@@ -68,7 +72,8 @@ impl RedisStore {
                 timeout_at(until, self.compare(ask, scope, stamp)).await.unwrap_or(Err(Error::Rebuilding))?;
             }
         };
-        // A server that the question went to before it was reported may have admitted by old counters.
+        // A server that the question went to before it was reported may have admitted by old
+        // counters.
         if self.redis.generation() != generation {
             return Err(Error::Interrupted { reason: "traffic moved to another connection".to_owned() });
         }

@@ -18,14 +18,17 @@ impl Keys {
         Self { tag: format!("{}:{name}", self.tag) }
     }
 
-    /// The key of one subject's state. `lua/counters.lua` replaces its last byte to get the key of the past buckets.
+    /// The key of one subject's state. `lua/counters.lua` replaces its last byte to get the key of
+    /// the past buckets.
     ///
-    /// No subject can form the key of another: the parts before the subject have no separator in them, and the
-    /// suffix is behind it. The 3 is the layout of a state: instances that know another layout use other keys.
+    /// No subject can form the key of another: the parts before the subject have no separator in
+    /// them, and the suffix is behind it. The 3 is the layout of a state: instances that know
+    /// another layout use other keys.
     pub(super) fn state(&self, plan: &Plan, scope: Scope, subjects: &Subjects<'_>) -> String {
         let subject = subjects.of(scope).unwrap_or_default();
         let print = plan.group(scope).map(|group| &*group.print_text).unwrap_or_default();
-        // Every request makes up to four of these, and `format!` would take a tenth of its time here.
+        // Every request makes up to four of these, and `format!` would take a tenth of its time
+        // here.
         ["{", &self.tag, "}:3:", print, ":", scope.word(), ":", subject, ":s"].concat()
     }
 

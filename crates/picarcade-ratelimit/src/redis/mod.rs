@@ -8,9 +8,10 @@
 //! never came, [`Error::Interrupted`]; a reservation is then asked for once more under the same id, which charges nothing
 //! twice. What happens to the request after that is the limiter's to say, not this store's: see [`Fallback`](crate::Fallback).
 //!
-//! A Redis that was flushed, replaced, restarted or promoted does not know all that was spent, and neither does one that
-//! traffic returns to. With a [`Ledger`], the dollar counters of a scope are raised to what the ledger says before the first
-//! dollar is reserved in it, and again after each such change. See `lua/epoch.lua` for how a change is noticed.
+//! A Redis that was flushed, replaced, restarted or promoted does not know all that was spent, and
+//! neither does one that traffic returns to. With a [`Ledger`], the dollar counters of a scope are
+//! raised to what the ledger says before the first dollar is reserved in it, and again after each
+//! such change. See `lua/epoch.lua` for how a change is noticed.
 
 mod answers;
 mod arrival;
@@ -204,8 +205,8 @@ impl RedisStore {
         batch.answers(bytes).map_err(Failure::Store)
     }
 
-    /// Decides one question. If the answer is lost and the question has an id, it is asked again: the id makes the repetition
-    /// harmless, and money is worth a second round trip.
+    /// Decides one question. If the answer is lost and the question has an id, it is asked again:
+    /// the id makes the repetition harmless, and money is worth a second round trip.
     async fn decide_twice(&self, ask: Ask<'_>, present: &[Scope]) -> Result<Answer, Error> {
         match self.decide(ask, present, false).await {
             Err(Error::Interrupted { .. }) if ask.reservation.is_some() => {

@@ -44,8 +44,8 @@ where
         let standby = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, standby);
         let (limiter, policy) = (self.limiter.clone(), self.policy.clone());
-        // Owned before the first await: a future that borrows from the request is `Send` only for a request that is `Sync`,
-        // which the body types of axum and tonic are not.
+        // Owned before the first await: a future that borrows from the request is `Send` only for a
+        // request that is `Sync`, which the body types of axum and tonic are not.
         let subjects = policy.subjects(&request).into_owned();
         let requests = policy.requests(&request);
         Box::pin(async move {

@@ -202,7 +202,8 @@ pub async fn a_subject_whose_text_extends_another_is_counted_apart(setup: &Setup
         Limit::cost(Scope::ApiKey, 1000, sliding(3600)),
     ]);
     let names = ["ann", "ann:p", "ann:s", "ann:p:p", ":p", "ann}:p", "{ann}", "ann:"];
-    // Two charges in different buckets give each subject past buckets, which are kept beside its state.
+    // Two charges in different buckets give each subject past buckets, which are kept beside its
+    // state.
     for _ in 0..2 {
         for name in names {
             let subjects = Subjects::default().user(name).api_key(name);

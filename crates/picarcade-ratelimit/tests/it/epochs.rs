@@ -1,4 +1,5 @@
-//! Dollars after a server lost, or never had, a part of what was spent: the counters are raised to what the ledger says.
+//! Dollars after a server lost, or never had, a part of what was spent: the counters are raised to
+//! what the ledger says.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -3,8 +3,9 @@
 --
 -- KEYS: the deadlines, n states, [the reservation's record, [the epoch, given with a ledger]]
 -- ARGV: what fast.lua wants, n packed descriptors, [doubles: cost, dry, most reservations, ledger]
--- Answers doubles: status (0 admitted, 1 denied, 2 to be seeded first, 3 too many reservations), time, then for each rule
--- used, reserved, reset, refusal; with status 2 only the bits of the scopes to be compared with the ledger, and the stamp for it.
+-- Answers doubles: status (0 admitted, 1 denied, 2 to be seeded first, 3 too many reservations),
+-- time, then for each rule used, reserved, reset, refusal; with status 2 only the bits of the
+-- scopes to be compared with the ledger, and the stamp for it.
 clock(now)
 local descs = described({ cmsgpack.unpack(ARGV[2]) }, { a1, a2, a3, a4 })
 local cost, dry, most, ledger = 0, 0, 0, 0

@@ -8,15 +8,17 @@
 --   kind 0, buckets: width, span, 0
 --   kind 1, leaky:   unit, rate, burst
 -- and last a number made of all limits.
--- A scope's state is the four numbers of fast.lua, the time to which its rules were moved, and the stamp of the last
--- comparison with the cost ledger (see epoch.lua; 0: never).
+-- A scope's state is the four numbers of fast.lua, the time to which its rules were moved, and the
+-- stamp of the last comparison with the cost ledger (see epoch.lua; 0: never).
 -- Then for each rule three numbers of seven bytes and two bytes:
---   kind 0: amount of the newest bucket, total, reserved, number of past buckets, how many buckets ago the last charge was
+--   kind 0: amount of the newest bucket, total, reserved, number of past buckets, and how many
+--           buckets ago the last charge was
 --   kind 1: level, 0, 0, 0, 0
--- Opened (`t`), it is that stamp, then for each rule, from 6r-5 + 1: start of the newest bucket (the time), the four,
--- start of the last charge. Past buckets are pairs (start, amount) of doubles, oldest first, in a hash in the same slot: they are
--- read and written only when time enters a new bucket. The key of a state ends in `s`, the key of its past buckets in `p`.
--- The last byte distinguishes the two, so no subject's text can turn one into the other.
+-- Opened (`t`), it is that stamp, then for each rule, from 6r-5 + 1: start of the newest bucket
+-- (the time), the four, start of the last charge. Past buckets are pairs (start, amount) of
+-- doubles, oldest first, in a hash in the same slot: they are read and written only when time
+-- enters a new bucket. The key of a state ends in `s`, the key of its past buckets in `p`. The last
+-- byte distinguishes the two, so no subject's text can turn one into the other.
 local earliest
 
 local function past_key(hot)

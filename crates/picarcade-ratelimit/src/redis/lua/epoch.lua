@@ -1,16 +1,18 @@
 -- Whether the counters of this server can have missed charges.
 --
--- The epoch of a server changes when its counters may be older than what was spent: when another process serves the keys (a
--- restart from a snapshot, a promoted replica), and when a client reports that it spent elsewhere meanwhile (fail-back). Each
--- state that counts dollars carries the stamp of its last comparison with the cost ledger; a stamp of another epoch
--- requires a new comparison before a dollar is reserved.
+-- The epoch of a server changes when its counters may be older than what was spent: when another
+-- process serves the keys (a restart from a snapshot, a promoted replica), and when a client
+-- reports that it spent elsewhere meanwhile (fail-back). Each state that counts dollars carries the
+-- stamp of its last comparison with the cost ledger; a stamp of another epoch requires a new
+-- comparison before a dollar is reserved.
 --
--- The key holds the start of the epoch (seven bytes, a multiple of 4) and the server's run id. A stamp is that start plus the phase
--- (0, 1 or 2) in which the ledger was read. A ledger lags behind: expenses wait in the queues of other instances, and calls
--- are still under way. So every state is compared again once the epoch is 2 seconds old, and once it is a minute old.
+-- The key holds the start of the epoch (seven bytes, a multiple of 4) and the server's run id. A
+-- stamp is that start plus the phase (0, 1 or 2) in which the ledger was read. A ledger lags
+-- behind: expenses wait in the queues of other instances, and calls are still under way. So every
+-- state is compared again once the epoch is 2 seconds old, and once it is a minute old.
 --
--- INFO takes 6 microseconds of the server, and only a call that reserves dollars asks for it. A server that forbids it has an
--- empty run id: there a client's new connection begins an epoch.
+-- INFO takes 6 microseconds of the server, and only a call that reserves dollars asks for it. A
+-- server that forbids it has an empty run id: there a client's new connection begins an epoch.
 local EPOCH_LIFE = '259200000'
 
 local function run_id()
@@ -18,7 +20,8 @@ local function run_id()
   return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
 end
 
--- Returns the start and the phase of the epoch. Begins a new one if the process is another, or if `missed` says so.
+-- Returns the start and the phase of the epoch. Begins a new one if the process is another, or if
+-- `missed` says so.
 local function epoch(key, missed)
   local run, raw = run_id(), redis.call('GET', key)
   local start, known

@@ -1,9 +1,9 @@
--- Raises the dollar counters of a scope to what the cost ledger says was spent. A counter that is higher stays as it is: the
--- larger of both counts, never the sum.
+-- Raises the dollar counters of a scope to what the cost ledger says was spent. A counter that is
+-- higher stays as it is: the larger of both counts, never the sum.
 --
 -- KEYS: the deadlines, the state, the epoch
--- ARGV: time (0: ours), reservation's life in ms, number made of the limits, descriptor, the stamp of the comparison, then the
--- spent amount of each cost rule
+-- ARGV: time (0: ours), reservation's life in ms, number made of the limits, descriptor, the stamp
+-- of the comparison, then the spent amount of each cost rule
 clock(tonumber(ARGV[1]))
 keep = tonumber(ARGV[2])
 local desc = described({ cmsgpack.unpack(ARGV[4]) }, { tonumber(ARGV[3]) })[1]

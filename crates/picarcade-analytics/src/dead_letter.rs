@@ -7,7 +7,7 @@
 //! Bounded: a full file becomes `dead-letter.jsonl.old`, in place of the one before. A file that cannot be written costs the
 //! row, which is then counted as dropped.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -15,6 +15,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::Error;
+use crate::private;
 use crate::record::Record;
 use crate::timestamp::{micros, rfc3339};
 
@@ -64,7 +65,7 @@ impl DeadLetters {
         if size > 0 && size + line.len() as u64 > self.max_bytes {
             fs::rename(&self.path, self.path.with_extension("jsonl.old")).map_err(failed)?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.path).map_err(failed)?;
+        let mut file = private::options().create(true).append(true).open(&self.path).map_err(failed)?;
         file.write_all(line).map_err(failed)?;
         Ok(true)
     }

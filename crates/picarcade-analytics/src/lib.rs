@@ -25,6 +25,7 @@ mod plan;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod privacy;
+mod private;
 #[cfg(feature = "metrics")]
 mod publish;
 mod queue;

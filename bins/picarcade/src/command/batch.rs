@@ -3,8 +3,9 @@
 //! A bad row costs itself alone: it yields an error row, and the command ends with 1 after all the others are answered.
 //! Rows are read, answered and written as a stream, so a file may be larger than memory.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -295,7 +296,7 @@ impl Writer {
     fn open(arguments: &ClassifyArguments) -> Result<Self, Failure> {
         let out: Box<dyn Write> = match &arguments.output {
             Some(path) => Box::new(BufWriter::new(
-                File::create(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
+                create(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
             )),
             None => Box::new(BufWriter::new(std::io::stdout())),
         };
@@ -329,16 +330,41 @@ impl Writer {
     }
 }
 
+/// Creates the file of the results, or empties the one that is there. A regular file becomes
+/// readable for its owner alone, because results hold users' words; a pipe or a device keeps its mode.
+fn create(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
+}
+
+/// Returns a value as a cell of CSV. Numbers and booleans stay what they are.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Array(items)) => items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(" "),
-        Some(Value::Object(fields)) => match fields.get("detail") {
-            Some(detail) => cell(Some(detail)),
-            None => Value::Object(fields.clone()).to_string(),
-        },
-        Some(other) => other.to_string(),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+        Some(value) => inert(text(value)),
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) => fields.get("detail").map_or_else(|| value.to_string(), text),
+        other => other.to_string(),
+    }
+}
+
+/// Puts an apostrophe before text that a spreadsheet would run as a formula (OWASP, CSV injection).
+fn inert(text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+        format!("'{text}")
+    } else {
+        text
     }
 }
 
@@ -349,4 +375,28 @@ fn progress() -> ProgressBar {
     let style = ProgressStyle::with_template("{pos} rows, {per_sec}, {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new_spinner().with_style(style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_a_spreadsheet_would_run_is_escaped_and_numbers_are_not() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"] {
+            assert_eq!(cell(Some(&json!(text))), format!("'{text}"));
+            assert_eq!(cell(Some(&json!([text, "b"]))), format!("'{text} b"));
+            assert_eq!(cell(Some(&json!({ "detail": text }))), format!("'{text}"));
+        }
+        for (value, expected) in [
+            (json!(-1.5), "-1.5"),
+            (json!(true), "true"),
+            (json!("a=b"), "a=b"),
+            (json!(["a", "=b"]), "a =b"),
+            (json!({"title": "=x"}), "{\"title\":\"=x\"}"),
+            (json!(null), ""),
+        ] {
+            assert_eq!(cell(Some(&value)), expected);
+        }
+    }
 }

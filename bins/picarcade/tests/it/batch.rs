@@ -114,6 +114,30 @@ async fn csv_in_and_csv_out() {
 }
 
 #[tokio::test]
+async fn csv_results_hold_no_formula() {
+    let directory = TempDir::new().unwrap();
+    let input = directory.path().join("in.jsonl");
+    let formulas = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"];
+    let rows: String =
+        formulas.iter().fold(json!({"id": -7, "prompt": "a red fox"}).to_string() + "\n", |rows, text| {
+            rows + &json!({"id": text, "prompt": text}).to_string() + "\n"
+        });
+    std::fs::write(&input, rows).unwrap();
+    let run =
+        run(&directory, &[], &["classify", "--batch", input.to_str().unwrap(), "--format", "csv"]).await;
+    let mut reader = csv::Reader::from_reader(run.out.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(&rows[0][0], "-7");
+    for (row, text) in rows.iter().skip(1).zip(formulas) {
+        assert_eq!(row[0], format!("'{text}"));
+        for cell in row {
+            assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r']), "{cell:?}");
+        }
+    }
+    assert_eq!(rows.len(), 1 + formulas.len());
+}
+
+#[tokio::test]
 async fn a_row_that_is_not_utf8_costs_itself() {
     let directory = TempDir::new().unwrap();
     let input = directory.path().join("in.jsonl");

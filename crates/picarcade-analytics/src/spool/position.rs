@@ -5,11 +5,12 @@
 //! segment could be deleted to make room on it. The file may be lost or damaged: reading then begins at the oldest segment,
 //! and the rows that are delivered twice are recognised by their ids.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::segment;
+use crate::private;
 
 const NAME: &str = "position";
 /// Bytes of a line: three numbers and a checksum, filled up with spaces.
@@ -40,7 +41,7 @@ impl Bookmark {
     /// Opens the file, and takes the space that it will ever need; the position in it.
     pub(super) fn open(directory: &Path) -> io::Result<(Self, Position)> {
         let path = directory.join(NAME);
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = private::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut text = [b' '; 2 * LINE];
         let last = match file.read_exact(&mut text) {
             Ok(()) => text.chunks(LINE).filter_map(parse).max_by_key(|(turn, _)| *turn),

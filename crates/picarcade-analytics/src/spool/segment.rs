@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::Segment;
 use super::frame;
+use crate::private;
 
 /// What a segment begins with: the format and its version.
 const MAGIC: &[u8; 8] = b"PICSPL01";
@@ -41,7 +42,7 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<(u64, u64)>> {
 /// Begins a segment, which must not exist yet; the file and its size.
 pub(super) fn create(directory: &Path, number: u64) -> io::Result<(File, u64)> {
     let path = path(directory, number);
-    let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+    let mut file = private::options().write(true).create_new(true).open(&path)?;
     if let Err(error) = file.write_all(MAGIC) {
         // Not even the header fits: leave no file behind that would have to be explained.
         let _ = fs::remove_file(&path);

@@ -4,20 +4,31 @@
 //! ends. Each process takes the first free slot, so that a restarted one finds its own rows and a second one gets a
 //! place of its own.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::segment;
-use crate::Error;
+use crate::{Error, private};
 
 /// Processes that can share a spool directory.
 const SLOTS: u32 = 16;
+
+/// The lock file of a slot.
+const LOCK: &str = "lock";
 
 /// Takes the first free slot, creating the directories.
 pub(super) fn take(root: &Path) -> Result<(PathBuf, File), Error> {
     for slot in 0..SLOTS {
         let directory = root.join(slot.to_string());
-        fs::create_dir_all(&directory).map_err(|source| Error::directory(&directory, source))?;
+        // An earlier version created its files readable for everyone. Without a lock file the
+        // directory is not known to be a slot.
+        if directory.join(LOCK).exists() {
+            private::restrict_directory(&directory);
+        }
+    }
+    for slot in 0..SLOTS {
+        let directory = root.join(slot.to_string());
+        private::create_dir_all(&directory).map_err(|source| Error::directory(&directory, source))?;
         if let Some(lock) = try_lock(&directory)? {
             return Ok((directory, lock));
         }
@@ -26,8 +37,8 @@ pub(super) fn take(root: &Path) -> Result<(PathBuf, File), Error> {
 }
 
 fn try_lock(directory: &Path) -> Result<Option<File>, Error> {
-    let path = directory.join("lock");
-    let file = OpenOptions::new()
+    let path = directory.join(LOCK);
+    let file = private::options()
         .write(true)
         .create(true)
         .truncate(false)

@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 
 use super::error;
 use crate::database::MIGRATION_TABLE;
-use crate::{Error, SchemaState};
+use crate::{Error, SchemaState, private};
 
 /// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
 const MIGRATIONS: [(i64, &str, &str); 5] = [
@@ -26,6 +26,7 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
 /// The writing pool (one connection) and the reading pool.
 pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error> {
     let file = database_file(path)?;
+    create_private(&file);
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true)
@@ -53,6 +54,7 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error
         .execute(&writer)
         .await
         .map_err(|failed| unusable(&file, failed))?;
+    restrict(&file);
     let readers = pool(2)
         .idle_timeout(Duration::from_mins(1))
         .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
@@ -64,9 +66,26 @@ fn database_file(path: &Path) -> Result<PathBuf, Error> {
     let is_directory = path.is_dir() || (!path.exists() && path.extension().is_none());
     let file = if is_directory { path.join("picarcade.db") } else { path.to_owned() };
     if let Some(directory) = file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        std::fs::create_dir_all(directory).map_err(|source| Error::directory(directory, source))?;
+        private::create_dir_all(directory).map_err(|source| Error::directory(directory, source))?;
     }
     Ok(file)
+}
+
+/// Creates the file with mode 0600 if there is none, because SQLite would create it readable for
+/// everyone. SQLite gives its other files the mode of this one. A failure is reported by SQLite.
+fn create_private(file: &Path) {
+    if private::options().write(true).create_new(true).open(file).is_err() {
+        restrict(file);
+    }
+}
+
+/// Restricts the files of a database that an earlier version may have created.
+fn restrict(file: &Path) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        private::restrict(Path::new(&name));
+    }
 }
 
 /// Why the file cannot be opened, as one clear line where it is a matter of access.
@@ -78,7 +97,7 @@ fn unusable(file: &Path, failed: sqlx::Error) -> Error {
     match code & 0xff {
         // READONLY and CANTOPEN; SQLite does not say why, the operating system does.
         8 | 14 => {
-            let source = std::fs::OpenOptions::new()
+            let source = private::options()
                 .append(true)
                 .create(true)
                 .open(file)

@@ -105,9 +105,16 @@ impl Address {
             "rediss-sentinel" => (true, Kind::Sentinel),
             _ => return Err(AddressError::Scheme),
         };
-        let rest = rest.split_once('#').map_or(rest, |(before, _)| before);
+        let (rest, fragment) = rest.split_once('#').unwrap_or((rest, ""));
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let mut pairs = query.split('&').filter(|pair| !pair.is_empty());
+        // A separator in a password that is not percent-encoded would make a part of it a host.
+        if fragment.contains('@') || path.contains('@') || pairs.any(|pair| !pair.contains('=')) {
+            return Err(malformed(
+                "the characters / ? # @ in a user name or password must be percent-encoded",
+            ));
+        }
         let (userinfo, hosts) = match authority.rsplit_once('@') {
             Some((userinfo, hosts)) => (Some(userinfo), hosts),
             None => (None, authority),
@@ -282,6 +289,11 @@ mod tests {
             "redis-sentinel://a?master=",
             "redis://h?tiemout=1",
             "redis://h h",
+            "redis://u:12#x@h",
+            "redis://u:12?x@h",
+            "redis://u:12/x@h",
+            "redis://u:12?a=x@h",
+            "redis://h?tiemout",
         ] {
             assert!(matches!(Address::parse(url), Err(AddressError::Malformed(_))), "{url}");
         }

@@ -89,6 +89,14 @@ impl Config {
         Self { url: url.into(), ..Self::default() }
     }
 
+    /// Checks the settings without connecting.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting that can never work. It quotes no URL.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.validate().map(drop)
+    }
+
     /// The addresses of the primary and the backup, when everything is in range.
     pub(crate) fn validate(&self) -> Result<(Address, Option<Address>), ConfigError> {
         self.validate_ranges()?;

@@ -70,7 +70,8 @@ impl PostgresOptions {
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
             return Err(unusable("it must begin with postgres://"));
         }
-        let connect = PgConnectOptions::from_str(url).map_err(|failed| match failed {
+        let url = known_parameters(url).map_err(unusable)?;
+        let connect = PgConnectOptions::from_str(&url).map_err(|failed| match failed {
             // What the parser says names the flaw and not the URL.
             sqlx::Error::Configuration(flaw) => unusable(&flaw.to_string()),
             _ => unusable("it cannot be parsed"),
@@ -99,6 +100,53 @@ impl PostgresOptions {
             self.statement_timeout.as_millis() * 2,
         )
     }
+}
+
+/// The query parameters of a URL that the driver knows.
+const PARAMETERS: [&str; 18] = [
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "statement-cache-capacity",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+/// Returns the URL without the query parameters that the driver does not know. The driver would log
+/// them with their values, which may be a part of a password.
+///
+/// A `/`, `?` or `#` in a password that is not percent-encoded ends the host: the driver would take a
+/// part of the password for the database or a parameter. An `@` after the host shows that.
+fn known_parameters(url: &str) -> std::result::Result<String, &'static str> {
+    const ENCODE: &str = "the characters / ? # @ in a user name or password must be percent-encoded";
+    let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));
+    let (base, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = base.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+    let is_known = |pair: &str| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        PARAMETERS.contains(&name) || name.starts_with("options[")
+    };
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        query.split('&').filter(|pair| !pair.is_empty()).partition(|pair| is_known(pair));
+    if fragment.contains('@') || path.contains('@') || unknown.iter().any(|pair| pair.contains('@')) {
+        return Err(ENCODE);
+    }
+    if !unknown.is_empty() {
+        tracing::warn!(count = unknown.len(), "unknown parameters of the database URL are ignored");
+    }
+    Ok(if known.is_empty() { base.to_owned() } else { format!("{base}?{}", known.join("&")) })
 }
 
 pub(super) fn pool(options: &PostgresOptions) -> PgPool {
@@ -241,4 +289,37 @@ async fn state(connection: &mut PgConnection) -> Result<SchemaState> {
     let applied = query("SELECT coalesce(max(version), 0) FROM picarcade_migrations WHERE success");
     let applied: i64 = column(&applied.fetch_one(connection).await.map_err(error)?, 0)?;
     Ok(SchemaState::compare(applied, known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_that_the_driver_would_log_are_left_out() {
+        for (url, expected) in [
+            ("postgres://u:p@h/d", "postgres://u:p@h/d"),
+            ("postgres://u:p@h/d?pgbouncer=true&sslmode=require", "postgres://u:p@h/d?sslmode=require"),
+            ("postgres://h?pasword=hunter2", "postgres://h"),
+            ("postgres:///d?host=/run&options[a]=b#x", "postgres:///d?host=/run&options[a]=b"),
+            ("postgres://h?application_name=a@b", "postgres://h?application_name=a@b"),
+            ("postgres://u:p@ss@h/d", "postgres://u:p@ss@h/d"),
+        ] {
+            assert_eq!(known_parameters(url).as_deref(), Ok(expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_password_that_is_not_percent_encoded_is_an_error_that_does_not_quote_it() {
+        for url in [
+            "postgres://u:12#hunter2@h/d",
+            "postgres://u:12?hunter2@h/d",
+            "postgres://u:12?a=hunter2@h/d",
+            "postgres://u:12/hunter2@h/d",
+            "postgres://u:hunter2?x@h/d",
+        ] {
+            let error = PostgresOptions::new(url).map(drop).unwrap_err().to_string();
+            assert!(error.contains("percent-encoded") && !error.contains("hunter2"), "{url}: {error}");
+        }
+    }
 }

@@ -25,6 +25,10 @@ const X_USER_ID: HeaderName = HeaderName::from_static("x-user-id");
 /// The user when nobody says who it is.
 const ANONYMOUS: &str = "anonymous";
 
+/// Begins the user id of a key that names no end user. Sessions, limits, caches and generations are
+/// kept by user id, so no token and no caller may name a user that begins so.
+const KEY_PREFIX: &str = "api-key:";
+
 /// The keys, hashed.
 #[derive(Debug)]
 pub(crate) struct Identities {
@@ -101,13 +105,19 @@ impl Identities {
 }
 
 impl Presented {
-    /// The caller: the user from the header, else from the body or the query, else the key's own name.
+    /// Returns the caller: the user from the header, else from the body or the query, else the key
+    /// itself.
     pub(crate) fn caller(
         &self,
         headers: &HeaderMap,
         named: Option<&str>,
         endpoint: impl Into<Cow<'static, str>>,
     ) -> Result<Caller, Problem> {
+        let own: Arc<str> = match self {
+            Self::Open(_) => Arc::from(ANONYMOUS),
+            Self::Key(name) => Arc::from(format!("{KEY_PREFIX}{name}")),
+            Self::Token(user) => Arc::clone(user),
+        };
         // Looked at even where it does not count: what is wrong is wrong.
         let header = headers.get(&X_USER_ID).map(|value| {
             let text = std::str::from_utf8(value.as_bytes()).ok().map(str::trim);
@@ -119,20 +129,33 @@ impl Presented {
                 "the header is not a usable user id",
             )]));
         }
-        if let Self::Token(user) = self {
-            if named.is_some_and(|named| named != &**user) {
-                return Err(Problem::new(StatusCode::FORBIDDEN, "the token is another user's"));
+        for (pointer, user) in [("/x-user-id", header.flatten()), ("/user_id", named)] {
+            // A caller may repeat the id that the service gave it.
+            if user.is_some_and(|user| is_reserved(user) && *user != *own) {
+                let detail = format!("user ids that begin with {KEY_PREFIX} are reserved");
+                return Err(Problem::fields(vec![FieldProblem::new(pointer, detail)]));
             }
-            return Ok(Caller::user(Arc::clone(user)).at(endpoint));
         }
-        let (default, api_key, authority) = match self {
-            Self::Open(authority) => (ANONYMOUS, None, *authority),
-            Self::Key(name) => (&**name, Some(Arc::clone(name)), Authority::Operator),
-            Self::Token(user) => (&**user, None, Authority::EndUser),
+        let is_token = matches!(self, Self::Token(_));
+        if is_token && named.is_some_and(|named| *named != *own) {
+            return Err(Problem::new(StatusCode::FORBIDDEN, "the token is another user's"));
+        }
+        let user = match header.flatten().or(named) {
+            Some(user) if !is_token => Arc::from(user),
+            _ => own,
         };
-        let user = header.flatten().or(named).unwrap_or(default);
+        let (api_key, authority) = match self {
+            Self::Open(authority) => (None, *authority),
+            Self::Key(name) => (Some(Arc::clone(name)), Authority::Operator),
+            Self::Token(_) => (None, Authority::EndUser),
+        };
         Ok(Caller { api_key, authority, ..Caller::user(user).at(endpoint) })
     }
+}
+
+/// Whether a user id is one that only an API key has.
+fn is_reserved(user: &str) -> bool {
+    user.trim_start().starts_with(KEY_PREFIX)
 }
 
 /// Whether a user can be called so.
@@ -141,13 +164,15 @@ pub(super) fn is_usable(user: &str) -> bool {
 }
 
 fn api_key(headers: &HeaderMap) -> Option<&[u8]> {
-    bearer(headers).or_else(|| headers.get(&X_API_KEY).map(|value| value.as_bytes().trim_ascii()))
+    let header = || headers.get(&X_API_KEY).map(|value| value.as_bytes().trim_ascii());
+    // An empty secret is none, so that it can never match, whatever is configured.
+    bearer(headers).or_else(header).filter(|secret| !secret.is_empty())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii()).filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -197,7 +222,41 @@ mod tests {
         assert_eq!((&*caller.user, caller.api_key.as_deref()), ("ann", Some("batch")));
         let sent = headers(&[("authorization", "bearer k1")]);
         let caller = identities.check(&sent).await.unwrap().caller(&sent, None, "process").unwrap();
-        assert_eq!((&*caller.user, caller.api_key.as_deref()), ("web", Some("web")));
+        assert_eq!((&*caller.user, caller.api_key.as_deref()), ("api-key:web", Some("web")));
+    }
+
+    #[test]
+    fn the_user_of_a_key_cannot_be_named_by_another_caller() {
+        let named = |presented: &Presented, header: Option<&str>, body: Option<&str>| {
+            let sent = header.map_or_else(HeaderMap::new, |user| headers(&[("x-user-id", user)]));
+            presented.caller(&sent, body, "process").map(|caller| caller.user)
+        };
+        let key = Presented::Key(Arc::from("web"));
+        assert_eq!(&*named(&key, Some("api-key:web"), None).unwrap(), "api-key:web");
+        for presented in
+            [Presented::Open, Presented::Key(Arc::from("batch")), Presented::Token(Arc::from("ann"))]
+        {
+            for user in ["api-key:web", "api-key:"] {
+                assert!(named(&presented, Some(user), None).is_err(), "{presented:?} {user}");
+                assert!(named(&presented, None, Some(user)).is_err(), "{presented:?} {user}");
+            }
+        }
+        assert_eq!(&*named(&key, Some("web"), None).unwrap(), "web");
+    }
+
+    #[tokio::test]
+    async fn an_empty_secret_matches_nothing() {
+        let identities = Identities::new(&Identity {
+            api_keys: vec![ApiKey { name: "web".to_owned(), key: SecretString::from(String::new()) }],
+            admin_token: Some(SecretString::from(String::new())),
+            jwt: None,
+        })
+        .unwrap();
+        for sent in [("authorization", "Bearer "), ("authorization", "Bearer   "), ("x-api-key", "")] {
+            let sent = headers(&[sent]);
+            assert!(identities.check(&sent).await.is_err());
+            assert_eq!(identities.is_admin(&sent), Some(false));
+        }
     }
 
     #[tokio::test]

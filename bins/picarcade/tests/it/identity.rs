@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -193,6 +194,127 @@ async fn a_session_of_another_is_none_and_a_users_headers_do_not_count() {
     let answer: Value = request.send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["classification_flags"]["active_image"], false, "{answer}");
     assert_eq!(send(Method::GET, "ann", None, None).await, 200);
+}
+
+#[tokio::test]
+async fn a_token_whose_subject_is_the_name_of_a_key_does_not_reach_what_is_the_keys() {
+    let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_API_KEYS", "web:k-web,batch:k-batch")];
+    let service = Service::start(&environment).await;
+    let of = |subject: &str| token(Algorithm::HS256, SECRET, &json!({"sub": subject}));
+    let session = "/api/v2/sessions/s1";
+    let image = json!({"working_image": "https://cdn.example/i.png"});
+    let put = service.request(Method::PUT, session).bearer_auth("k-web").json(&image);
+    let stored: Value = put.send().await.unwrap().json().await.unwrap();
+    assert_eq!(stored["user_id"], "api-key:web");
+    let get = async |secret: &str, user: Option<&str>, path: &str| {
+        let mut request = service.request(Method::GET, path).bearer_auth(secret);
+        if let Some(user) = user {
+            request = request.header("x-user-id", user);
+        }
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(get("k-web", None, session).await, 200);
+    assert_eq!(get("k-web", Some("api-key:web"), session).await, 200);
+    // Neither the name nor the key's own user id is a way to it.
+    assert_eq!(get(&of("web"), None, session).await, 404);
+    assert_eq!(get(&of("api-key:web"), None, session).await, 401);
+    assert_eq!(get("k-batch", Some("web"), session).await, 404);
+    assert_eq!(get("k-batch", Some("api-key:web"), session).await, 422);
+    assert_eq!(get("k-batch", None, "/api/v2/usage?user_id=api-key:web").await, 422);
+    let body = json!({"prompt": "a red fox", "user_id": "api-key:web"});
+    assert_eq!(status(&service, &[("x-api-key", "k-batch")], &body).await, 422);
+    let batch = service.request(Method::POST, "/api/v2/batch").bearer_auth("k-batch").json(&json!([body]));
+    let answer: Value = batch.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["results"][0]["status"], 422, "{answer}");
+    // The limits are apart too.
+    let usage = service.request(Method::GET, "/api/v2/usage").bearer_auth(of("web"));
+    let usage: Value = usage.send().await.unwrap().json().await.unwrap();
+    assert_eq!((&usage["user_id"], &usage["limits"][0]["used"]), (&json!("web"), &json!(0)));
+}
+
+#[tokio::test]
+async fn a_token_with_an_extension_of_the_header_is_refused_and_a_role_may_have_any_form() {
+    let service = Service::start(&[("PICARCADE_JWT_SECRET", SECRET)]).await;
+    let usage = async |header: Header, changes: &Value| {
+        let key = EncodingKey::from_secret(SECRET.as_bytes());
+        let token = encode(&header, &claims(changes), &key).unwrap();
+        let request = service.request(Method::GET, "/api/v2/usage").bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let with = |crit: Option<&[&str]>, extra: Option<(&str, Value)>| {
+        let mut header = Header::new(Algorithm::HS256);
+        header.crit = crit.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        if let Some((name, value)) = extra {
+            header.extras.insert(name, value);
+        }
+        header
+    };
+    for (header, expected) in [
+        (with(None, None), 200),
+        (with(None, Some(("b64", json!(true)))), 200),
+        (with(None, Some(("exp", json!(1)))), 200),
+        (with(Some(&["exp"]), None), 401),
+        (with(Some(&["b64"]), Some(("b64", json!(false)))), 401),
+        (with(Some(&[]), None), 401),
+        (with(None, Some(("b64", json!(false)))), 401),
+        (with(None, Some(("b64", json!("true")))), 401),
+    ] {
+        assert_eq!(usage(header.clone(), &json!({})).await, expected, "{header:?}");
+    }
+    for (role, expected) in [
+        (json!(["editor"]), 200),
+        (json!({"name": "editor"}), 200),
+        (json!(7), 200),
+        (json!(["editor", "anon"]), 401),
+        (json!({"name": "service_role"}), 401),
+    ] {
+        let changes = json!({ "role": role });
+        assert_eq!(usage(with(None, None), &changes).await, expected, "{changes}");
+    }
+    let soon = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() + 300.5;
+    for (changes, expected) in [
+        (json!({"exp": soon}), 200),
+        (json!({"exp": soon.to_string()}), 401),
+        (json!({"exp": -1}), 401),
+        (json!({"aud": ["other", "authenticated"]}), 200),
+        (json!({"nbf": soon}), 401),
+        (json!({"sub": "x".repeat(300)}), 401),
+    ] {
+        assert_eq!(usage(with(None, None), &changes).await, expected, "{changes}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_secret_in_the_file_lets_nobody_in() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("picarcade.toml");
+    std::fs::write(&file, "api_keys = [\"web:k-web\"]\njwt_secret = \"\"\nadmin_token = \" \"\n").unwrap();
+    let service = Service::start_in(directory, &[], &["--config", file.to_str().unwrap()]).await;
+    let body = json!({"prompt": "a red fox"});
+    let forged = format!("Bearer {}", token(Algorithm::HS256, "", &json!({})));
+    for credentials in [
+        ("authorization", &*forged),
+        ("authorization", "Bearer "),
+        ("authorization", "Bearer"),
+        ("x-api-key", ""),
+    ] {
+        assert_eq!(status(&service, &[credentials], &body).await, 401, "{credentials:?}");
+        let admin = service.request(Method::GET, "/admin/config").header(credentials.0, credentials.1);
+        assert_eq!(admin.send().await.unwrap().status(), 404, "{credentials:?}");
+    }
+    assert_eq!(status(&service, &[("x-api-key", "k-web")], &body).await, 200);
+
+    // HTTP/2 keeps the space at the end, which HTTP/1 takes away.
+    let stream = TokioIo::new(service.connect().await);
+    let (mut requests, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    for (path, expected) in [("/admin/config", 404), ("/api/v2/usage", 401)] {
+        let request =
+            hyper::Request::get(format!("{}{path}", service.url)).header("authorization", "Bearer ");
+        let answer = requests.send_request(request.body(String::new()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), expected, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -206,3 +206,30 @@ async fn who_has_a_known_key_does_not_wait_for_an_issuer_that_hangs() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_malformed_entry_of_a_key_set_costs_itself_and_an_empty_set_costs_nothing() {
+    let issuer = Issuer::start().await;
+    let (first, second) = (Key::new(Algorithm::ES256, "first"), Key::new(Algorithm::ES256, "second"));
+    let mut numeric = second.public.clone();
+    numeric["kid"] = json!(7);
+    let entries = json!([null, 7, {}, {"kty": "quantum", "kid": "x"}, numeric, first.public]);
+    issuer.is(Mood::Answers(json!({ "keys": entries }).to_string().into_bytes()));
+    let service = Service::start(&[("PICARCADE_JWKS_URL", &issuer.url)]).await;
+    assert_eq!(sent(&service, &first.sign(&json!({}))).await, 200);
+    assert_eq!(sent(&service, &second.sign(&json!({}))).await, 401);
+    for broken in [&br#"{"keys": []}"#[..], br#"{"keys": [null]}"#, br#"{"keys": null}"#, b"<html>"] {
+        issuer.is(Mood::Answers(broken.to_vec()));
+        let before = issuer.asked();
+        // A token of an unknown key has the set fetched again.
+        until("the set is fetched", async || {
+            assert_eq!(sent(&service, &first.sign_as("unknown", &json!({}))).await, 401);
+            issuer.asked() > before
+        })
+        .await;
+        assert_eq!(sent(&service, &first.sign(&json!({}))).await, 200);
+    }
+    issuer.publish(&[&second]);
+    until("the new key is fetched", async || sent(&service, &second.sign(&json!({}))).await == 200).await;
+    assert_eq!(sent(&service, &first.sign(&json!({}))).await, 401);
+}

@@ -1,19 +1,22 @@
 //! The issuer's public keys (JWKS, RFC 7517), cached.
 //!
 //! An unknown key id causes one fetch, and then none for a cool-down: a flood of tokens with made-up ids cannot become a
-//! flood of requests to the issuer. Who has a key that is known never waits for a fetch that others have caused, however long
-//! the issuer takes: old keys are renewed in the background, and only very old ones are waited for. While the issuer does
-//! not answer, the keys that are known go on.
+//! flood of requests to the issuer. A token of a known key never waits for a fetch that another token caused, however long
+//! the issuer takes: old keys are renewed in the background, and a token waits only for very old ones. While the issuer does
+//! not answer, or answers without a usable key, the last good keys stay in force for a day.
 //!
-//! A fetch is a task of its own, so that a caller who leaves does not end it for the others.
+//! A fetch is a task of its own, so that a caller who leaves does not end it for the others. An entry of a set that cannot be
+//! used (malformed, of an unknown type, not for signatures) is skipped and costs no other entry.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -22,6 +25,10 @@ const FRESH: Duration = Duration::from_secs(600);
 
 /// How old keys may be that are used while they are fetched again.
 const USABLE: Duration = Duration::from_secs(1800);
+
+/// How old keys may be that are used because the issuer gives no others. Long enough for an outage of
+/// the issuer; not endless, because a key that leaked must not be believed for ever.
+const LAST_GOOD: Duration = Duration::from_secs(86_400);
 
 /// The pause between two fetches.
 const COOL_DOWN: Duration = Duration::from_secs(5);
@@ -42,7 +49,7 @@ pub(crate) struct Key {
 pub(crate) enum Lookup {
     Found(Arc<Key>),
     Unknown,
-    /// The issuer has never answered.
+    /// The issuer has never answered, or not for a long time.
     Unavailable,
 }
 
@@ -101,7 +108,7 @@ impl Jwks {
                 // Who was told no the last time would not be told better now.
                 let failing = self.state.lock().tried.is_some_and(|tried| tried.elapsed() < age);
                 let running = self.renew();
-                if age <= USABLE || failing {
+                if age <= USABLE || (failing && age <= LAST_GOOD) {
                     return Lookup::Found(key);
                 }
                 ended(running).await;
@@ -109,8 +116,10 @@ impl Jwks {
             None => ended(self.renew()).await,
         }
         match &*self.source.keys.borrow() {
-            Some(keys) => keys.find(id).map_or(Lookup::Unknown, Lookup::Found),
-            None => Lookup::Unavailable,
+            Some(keys) if keys.fetched.elapsed() <= LAST_GOOD => {
+                keys.find(id).map_or(Lookup::Unknown, Lookup::Found)
+            }
+            _ => Lookup::Unavailable,
         }
     }
 
@@ -129,6 +138,9 @@ impl Jwks {
         let source = Arc::clone(&self.source);
         tokio::spawn(async move {
             match source.fetch().await {
+                Ok(by_id) if by_id.is_empty() && source.has_keys() => {
+                    tracing::warn!("the issuer's key set has no usable key; the last keys stay in force");
+                }
                 Ok(by_id) => {
                     let keys = Keys { by_id: Arc::new(by_id), fetched: Instant::now() };
                     source.keys.send_replace(Some(keys));
@@ -149,7 +161,19 @@ async fn ended(running: Option<watch::Receiver<()>>) {
     }
 }
 
+/// A key set whose entries are read one by one, because one malformed entry must not cost the others.
+#[derive(Deserialize)]
+struct Set {
+    keys: Vec<Value>,
+}
+
 impl Source {
+    /// Whether there are keys that an empty set must not replace.
+    fn has_keys(&self) -> bool {
+        let known = self.keys.borrow();
+        known.as_ref().is_some_and(|keys| !keys.by_id.is_empty() && keys.fetched.elapsed() <= LAST_GOOD)
+    }
+
     async fn fetch(&self) -> Result<HashMap<String, Arc<Key>>, &'static str> {
         let mut response = self.client.get(&self.url).send().await.map_err(|_| "no answer")?;
         if !response.status().is_success() {
@@ -162,13 +186,19 @@ impl Source {
             }
             body.extend_from_slice(&chunk);
         }
-        let set: JwkSet = serde_json::from_slice(&body).map_err(|_| "not a key set")?;
-        Ok(set
-            .keys
-            .iter()
-            .filter_map(|jwk| Some((jwk.common.key_id.clone().unwrap_or_default(), Arc::new(usable(jwk)?))))
-            .collect())
+        read(&body).ok_or("not a key set")
     }
+}
+
+/// Returns the usable keys of a set, by id.
+fn read(body: &[u8]) -> Option<HashMap<String, Arc<Key>>> {
+    let set: Set = serde_json::from_slice(body).ok()?;
+    let keys = set.keys.into_iter().filter_map(|entry| {
+        let jwk: Jwk = serde_json::from_value(entry).ok()?;
+        let key = usable(&jwk)?;
+        Some((jwk.common.key_id.unwrap_or_default(), Arc::new(key)))
+    });
+    Some(keys.collect())
 }
 
 impl Keys {
@@ -204,4 +234,67 @@ fn usable(jwk: &Jwk) -> Option<Key> {
         return None;
     }
     Some(Key { key: DecodingKey::from_jwk(jwk).ok()?, algorithm })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn good(id: &str) -> Value {
+        json!({"kty": "OKP", "crv": "Ed25519", "kid": id,
+               "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
+    }
+
+    fn ids(keys: &[Value]) -> Vec<String> {
+        let mut ids: Vec<_> =
+            read(json!({ "keys": keys }).to_string().as_bytes()).unwrap().into_keys().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_used_is_skipped() {
+        for entry in [
+            json!(null),
+            json!(7),
+            json!([]),
+            json!({}),
+            json!({"kid": "x"}),
+            json!({"kty": "OKP", "crv": "Ed25519", "kid": 7, "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}),
+            json!({"kty": "quantum", "kid": "x"}),
+            json!({"kty": "EC", "crv": "P-999", "kid": "x", "x": "", "y": ""}),
+            json!({"kty": "RSA", "kid": "x", "n": "!", "e": "AQAB"}),
+            json!({"kty": "oct", "kid": "x", "k": "c2VjcmV0"}),
+            json!({"kty": "OKP", "crv": "Ed25519", "kid": "x", "use": "enc",
+                   "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}),
+            json!({"kty": "OKP", "crv": "Ed25519", "kid": "x", "alg": "HS256",
+                   "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}),
+        ] {
+            assert_eq!(ids(&[good("a"), entry.clone(), good("b")]), ["a", "b"], "{entry}");
+        }
+        for body in ["{}", "[]", "null", r#"{"keys": null}"#, r#"{"keys": {}}"#, "<html>"] {
+            assert!(read(body.as_bytes()).is_none(), "{body}");
+        }
+    }
+
+    /// Keys that were read now, of an issuer that does not answer.
+    fn unreachable() -> Jwks {
+        let jwks = Jwks::new("http://127.0.0.1:1/keys").unwrap();
+        let by_id = read(json!({ "keys": [good("a")] }).to_string().as_bytes()).unwrap();
+        jwks.source.keys.send_replace(Some(Keys { by_id: Arc::new(by_id), fetched: Instant::now() }));
+        jwks
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_good_keys_serve_for_a_day_without_the_issuer() {
+        let jwks = unreachable();
+        for hours in [1, 10, 12] {
+            tokio::time::advance(Duration::from_secs(3600 * hours)).await;
+            assert!(matches!(jwks.key(Some("a")).await, Lookup::Found(_)), "{hours}");
+        }
+        tokio::time::advance(Duration::from_secs(3600 * 2)).await;
+        assert!(matches!(jwks.key(Some("a")).await, Lookup::Unavailable));
+    }
 }

@@ -1,17 +1,20 @@
 //! End users by their tokens (JWT, RFC 7519), as Supabase issues them: HS256 with a shared secret, or a key of a JWKS.
 //!
-//! The algorithm belongs to the key, never to the token: a token names a key, and what it says of its algorithm must be that
-//! key's (RFC 8725, 3.1). `exp` and `sub` are required; `iss` and `aud` are where they are configured. The `anon` and
-//! `service_role` roles are no end users.
+//! The algorithm belongs to the key, never to the token: a token names a key, and the algorithm that it
+//! states must be that key's (RFC 8725, 3.1). No extension of the header is supported, so a token with
+//! `crit` or with an unencoded payload (`b64`, RFC 7797) is refused. `exp` and `sub` are required; `iss`
+//! and `aud` are required if they are configured. The roles `anon` and `service_role` are not end users.
 
 use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::config::JwtSettings;
 use crate::http::identity::jwks::{Jwks, Lookup};
+use crate::http::identity::{is_reserved, is_usable};
 use crate::http::problem::Problem;
 
 /// How far the clocks of issuer and service may be apart, in seconds.
@@ -35,7 +38,9 @@ pub(crate) struct Tokens {
 #[derive(Debug, Deserialize)]
 struct Claims {
     sub: String,
-    role: Option<String>,
+    /// A string at Supabase; other issuers write lists and objects.
+    #[serde(default)]
+    role: Value,
 }
 
 impl Tokens {
@@ -58,6 +63,10 @@ impl Tokens {
             return Err(invalid());
         }
         let header = decode_header(token).map_err(|_| invalid())?;
+        let is_encoded = header.extras.inner().get("b64").is_none_or(|b64| *b64 == Value::Bool(true));
+        if header.crit.is_some() || !is_encoded {
+            return Err(invalid());
+        }
         let claims = match (header.alg, &self.secret, &self.jwks) {
             (Algorithm::HS256, Some(secret), _) => self.claims(token, secret, Algorithm::HS256),
             (Algorithm::HS256, None, _) | (_, _, None) => None,
@@ -70,11 +79,13 @@ impl Tokens {
             },
         };
         let claims = claims.ok_or_else(invalid)?;
-        match claims.role.as_deref() {
-            Some("anon" | "service_role") => Err(Problem::unauthorized("the token is not an end user's")),
-            _ if claims.sub.trim().is_empty() || claims.sub.chars().any(char::is_control) => Err(invalid()),
-            _ => Ok(Arc::from(claims.sub)),
+        if !is_usable(&claims.sub) || is_reserved(&claims.sub) {
+            return Err(invalid());
         }
+        if is_no_user(&claims.role) {
+            return Err(Problem::unauthorized("the token is not an end user's"));
+        }
+        Ok(Arc::from(claims.sub))
     }
 
     fn claims(&self, token: &[u8], key: &DecodingKey, algorithm: Algorithm) -> Option<Claims> {
@@ -98,5 +109,55 @@ impl Tokens {
         }
         validation.set_required_spec_claims(&required);
         decode(token, key, &validation).ok().map(|data| data.claims)
+    }
+}
+
+/// Whether a role is, or contains, one that is not an end user's. In an object, a name with `false` or
+/// `null` is a role that the user does not have.
+fn is_no_user(role: &Value) -> bool {
+    let is_named = |text: &str| {
+        let mut words = text.split(|letter: char| letter == ',' || letter.is_whitespace());
+        words.any(|word| ["anon", "service_role"].iter().any(|role| word.eq_ignore_ascii_case(role)))
+    };
+    match role {
+        Value::String(text) => is_named(text),
+        Value::Array(items) => items.iter().any(is_no_user),
+        Value::Object(fields) => fields.iter().any(|(name, value)| {
+            let is_granted = !matches!(value, Value::Null | Value::Bool(false));
+            (is_named(name) && is_granted) || is_no_user(value)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn roles_of_no_user_are_found_in_every_form() {
+        for role in [
+            json!("anon"),
+            json!("service_role"),
+            json!("authenticated anon"),
+            json!(["authenticated", "anon"]),
+            json!({"name": "service_role"}),
+            json!({"anon": true}),
+            json!([{"roles": ["Anon"]}]),
+        ] {
+            assert!(is_no_user(&role), "{role}");
+        }
+        for role in [
+            json!(null),
+            json!("authenticated"),
+            json!("anonymous"),
+            json!(["editor", 7]),
+            json!({"anon": false, "editor": true}),
+            json!({}),
+        ] {
+            assert!(!is_no_user(&role), "{role}");
+        }
     }
 }

@@ -11,6 +11,9 @@ pub(crate) mod serve;
 
 use std::process::ExitCode;
 
+use crate::config::Config;
+use crate::wiring::WiringError;
+
 /// A failed command: one line for standard error and an exit code.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -29,6 +32,15 @@ impl Failure {
         Self { code: 2, line: line.into() }
     }
 
+    /// A part cannot be put together; the line names the setting that it depends on.
+    pub(crate) fn wiring(config: &Config, error: &WiringError) -> Self {
+        let reason = chain(error);
+        match error.key(config) {
+            Some(key) => Self::usage(format!("{}: {reason}", config.setting(key))),
+            None => Self::usage(reason),
+        }
+    }
+
     #[expect(clippy::print_stderr, reason = "this is the command line's answer")]
     pub(crate) fn report(self) -> ExitCode {
         eprintln!("error: {}", self.line.replace('\n', " "));
@@ -39,12 +51,6 @@ impl Failure {
 impl From<crate::config::ConfigError> for Failure {
     fn from(error: crate::config::ConfigError) -> Self {
         Self::usage(error.to_string())
-    }
-}
-
-impl From<crate::wiring::WiringError> for Failure {
-    fn from(error: crate::wiring::WiringError) -> Self {
-        Self::usage(chain(&error))
     }
 }
 

@@ -6,6 +6,7 @@ mod layers;
 mod limits;
 mod llm;
 mod privacy;
+mod redact;
 mod settings;
 mod stores;
 mod values;
@@ -24,9 +25,13 @@ pub(crate) use breakers::BreakerSettings;
 pub(crate) use identity::ApiKey;
 pub(crate) use identity::{Identity, JwtSettings};
 pub(crate) use layers::{ConfigError, Layers, Origin};
-pub(crate) use llm::{Llm, LlmProvider};
+pub(crate) use llm::{Llm, LlmProvider, with_builder};
+pub(crate) use redact::redact_url;
+use settings::SETTINGS;
 pub(crate) use stores::{Database, RedisSettings};
-use values::{at_least_one, flag, names, origins, required, seconds, seconds_or_none, text};
+#[cfg(feature = "otel")]
+pub(crate) use values::http_url;
+use values::{address, at_least_one, flag, origins, required, seconds, seconds_or_none, text};
 
 /// Everything that can be configured.
 #[derive(Debug)]
@@ -56,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) ttls: CacheTtls,
     pub(crate) max_concurrent_classifications: usize,
     pub(crate) classification_timeout: Duration,
+    /// The settings by key, for errors that name them.
+    layers: Layers,
 }
 
 impl Config {
@@ -67,6 +74,15 @@ impl Config {
             })
             .collect();
         Layers::check_names(environment.iter().map(|(name, value)| (&**name, &**value)))?;
+        for setting in SETTINGS {
+            if std::env::var_os(setting.env).is_some_and(|value| value.to_str().is_none()) {
+                return Err(ConfigError::Wrong {
+                    key: setting.key.to_owned(),
+                    origin: Origin::Environment(setting.env),
+                    reason: "must be UTF-8".to_owned(),
+                });
+            }
+        }
         Layers::read(file, |name| std::env::var(name).ok())
     }
 
@@ -75,8 +91,10 @@ impl Config {
         let data_dir = PathBuf::from(required(layers, "data_dir", text)?);
         let llm = llm::llm(layers)?;
         let redis = stores::redis(layers)?;
+        let limits = limits::limits(layers)?;
+        let leased_limits = limits::leased(layers, &limits)?;
         Ok(Self {
-            listen: required(layers, "listen", text)?,
+            listen: required(layers, "listen", address)?,
             database: stores::database(layers, &data_dir)?,
             identity: identity::identity(layers)?,
             cors_origins: layers.parsed("cors_origins", origins)?.unwrap_or_default(),
@@ -89,10 +107,10 @@ impl Config {
             public_operations: required(layers, "public_operations", flag)?,
             privacy: privacy::prompt_privacy(layers)?,
             mode: llm::mode(layers, llm.is_some())?,
-            limits: limits::limits(layers)?,
+            limits,
             expected_instances: required(layers, "expected_instances", limits::instances)?,
             reservation_ttl: required(layers, "reservation_ttl", limits::reservation_ttl)?,
-            leased_limits: layers.parsed("leased_limits", |words| Ok(names(words)))?.unwrap_or_default(),
+            leased_limits,
             cost_action: required(layers, "cost_limit_action", |word| match word {
                 "degrade" => Ok(CostAction::Degrade),
                 "reject" => Ok(CostAction::Reject),
@@ -111,17 +129,32 @@ impl Config {
             data_dir,
             redis,
             llm,
+            layers: layers.clone(),
         })
     }
 
-    /// Refuses to be open to the network without anybody having to say who they are.
+    /// Returns a key with its origin, for an error about what its value leads to.
+    pub(crate) fn setting(&self, key: &str) -> String {
+        self.layers.setting(key)
+    }
+
+    /// Whether the setting has a value that is not its default.
+    pub(crate) fn is_set(&self, key: &str) -> bool {
+        self.layers.value(key).is_some_and(|value| value.origin != Origin::Default)
+    }
+
+    /// Refuses to listen beyond loopback where no caller has to identify itself.
     pub(crate) fn check_exposure(&self, bound: SocketAddr, insecure: bool) -> Result<(), ConfigError> {
         let guarded = !self.identity.api_keys.is_empty() || self.identity.jwt.is_some();
         if bound.ip().is_loopback() || guarded || insecure {
             return Ok(());
         }
-        Err(ConfigError::Together(format!(
-            "listening on {bound} would let anybody in: set PICARCADE_API_KEYS or a JWT setting, or pass --insecure"
-        )))
+        Err(self.layers.wrong(
+            "listen",
+            format!(
+                "listening on {bound} would let anybody in: \
+                 set PICARCADE_API_KEYS or a JWT setting, or pass --insecure"
+            ),
+        ))
     }
 }

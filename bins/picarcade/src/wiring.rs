@@ -14,12 +14,12 @@ use picarcade_analytics::{GenerationRows, Recorder, SessionRows, SqliteStore, St
 use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
 use picarcade_flow::{CostLedger, FlowService, GenerationLog, Policy, Rules};
-use picarcade_intent::{Anthropic, Catalogue, Matrix, OpenAi, Problem, Provider, Replicate, Severity};
+use picarcade_intent::{Catalogue, Matrix, Problem, Provider, Severity};
 use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Unit};
 use picarcade_redis::{DriverKind, RedisHandle};
 use thiserror::Error;
 
-use crate::config::{BreakerSettings, Config, Database, Llm, LlmProvider, RedisSettings};
+use crate::config::{BreakerSettings, Config, Database, Llm, RedisSettings, with_builder};
 
 use adapters::{Sessions, Watch};
 pub(crate) use database::migrate;
@@ -47,20 +47,35 @@ pub(crate) struct Wired {
 pub(crate) enum WiringError {
     #[error("{file}: {reason}")]
     File { file: String, reason: String },
-    #[error("DATABASE_URL or PICARCADE_DATA_DIR: the database cannot be used")]
+    #[error("the database cannot be used")]
     Database(#[source] picarcade_analytics::Error),
-    #[error("PICARCADE_DATA_DIR: events cannot be spooled")]
+    #[error("events cannot be spooled")]
     Spool(#[source] picarcade_analytics::Error),
-    #[error("REDIS_URL or REDIS_BACKUP_URL: redis cannot be used")]
+    #[error("redis cannot be used")]
     Redis(#[source] picarcade_redis::ConfigError),
-    #[error("LLM_*: the AI provider cannot be used")]
+    #[error("the AI provider cannot be used")]
     Provider(#[source] picarcade_intent::ConfigError),
-    #[error("RATE_LIMIT_* or COST_LIMIT_*: a limit is wrong")]
+    #[error("a limit is wrong")]
     Limits(#[source] picarcade_ratelimit::ConfigError),
     #[error("a circuit breaker is wrong")]
     Breaker(#[source] picarcade_breaker::ConfigError),
     #[error(transparent)]
     Flow(#[from] picarcade_flow::BuildError),
+}
+
+impl WiringError {
+    /// Returns the key of the setting that the failed part depends on, if it is a single one.
+    pub(crate) fn key(&self, config: &Config) -> Option<&'static str> {
+        let is_models = |file: &str| config.models.as_deref() == Some(Path::new(file));
+        match self {
+            Self::File { file, .. } if is_models(file) => Some("models"),
+            Self::File { .. } => Some("rules"),
+            Self::Database(_) if config.is_set("database_url") => Some("database_url"),
+            Self::Database(_) | Self::Spool(_) => Some("data_dir"),
+            Self::Redis(_) => Some("redis_url"),
+            Self::Provider(_) | Self::Limits(_) | Self::Breaker(_) | Self::Flow(_) => None,
+        }
+    }
 }
 
 /// Puts everything together.
@@ -228,24 +243,7 @@ fn breaker(name: &str, settings: &BreakerSettings) -> picarcade_breaker::Config 
 }
 
 fn provider(llm: &Llm) -> Result<Arc<dyn Provider>, WiringError> {
-    /// The builders are alike, but of three types.
-    macro_rules! build {
-        ($provider:ident) => {{
-            let mut builder = $provider::builder(llm.key.clone());
-            if let Some(url) = &llm.base_url {
-                builder = builder.base_url(url);
-            }
-            if let Some(model) = &llm.model {
-                builder = builder.model(model);
-            }
-            Arc::new(builder.build().map_err(WiringError::Provider)?)
-        }};
-    }
-    Ok(match llm.provider {
-        LlmProvider::Anthropic => build!(Anthropic),
-        LlmProvider::OpenAi => build!(OpenAi),
-        LlmProvider::Replicate => build!(Replicate),
-    })
+    with_builder!(llm, builder => Ok(Arc::new(builder.build().map_err(WiringError::Provider)?)))
 }
 
 fn redis(settings: &RedisSettings) -> Result<RedisHandle, WiringError> {

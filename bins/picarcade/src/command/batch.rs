@@ -4,7 +4,7 @@
 //! Rows are read, answered and written as a stream, so a file may be larger than memory.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{BufRead, BufReader, BufWriter, IsTerminal, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::ExitCode;
@@ -71,7 +71,9 @@ pub(crate) async fn run(
     }
     let is_csv = is_csv(file, &mut reader)?;
     let mut writer = Writer::open(arguments)?;
-    let wired = wiring::wire(config, wiring::Purpose::Command).await?;
+    let wired = wiring::wire(config, wiring::Purpose::Command)
+        .await
+        .map_err(|error| Failure::wiring(config, &error))?;
     let inputs = if is_csv { csv_rows(reader)? } else { json_rows(reader) };
     let progress = progress();
     let user = arguments.user.as_deref().unwrap_or("anonymous");
@@ -331,12 +333,16 @@ impl Writer {
 }
 
 /// Creates the file of the results, or empties the one that is there. A regular file becomes
-/// readable for its owner alone, because results hold users' words; a pipe or a device keeps its mode.
+/// readable for its owner alone, because results hold users' words. A pipe, a device and a file of
+/// another owner keep their mode.
 fn create(path: &Path) -> std::io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(Permissions::from_mode(0o600))?;
+        match file.set_permissions(Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
     }
     Ok(file)
 }

@@ -27,7 +27,9 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
         return batch::run(&config, file, &arguments).await;
     }
     let prompt = words(arguments.prompt.as_deref().unwrap_or_default())?;
-    let wired = wiring::wire(&config, wiring::Purpose::Command).await?;
+    let wired = wiring::wire(&config, wiring::Purpose::Command)
+        .await
+        .map_err(|error| Failure::wiring(&config, &error))?;
     let request = FlowRequest {
         prompt,
         active_image: arguments.active_image,

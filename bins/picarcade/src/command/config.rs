@@ -9,7 +9,6 @@ use crate::config::Config;
 
 pub(crate) fn run(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     let layers = Config::layers(arguments.config.as_deref())?;
-    Config::parse(&layers)?;
     let shown = layers.shown();
     let width = shown.iter().map(|(key, _, _)| key.len()).max().unwrap_or(0);
     let mut out = std::io::stdout().lock();
@@ -19,5 +18,8 @@ pub(crate) fn run(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
             break;
         }
     }
+    drop(out);
+    // After the settings, because they show where a wrong value comes from.
+    Config::parse(&layers)?;
     Ok(ExitCode::SUCCESS)
 }

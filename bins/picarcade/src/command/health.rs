@@ -7,26 +7,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::command::Failure;
-use crate::config::Config;
+use crate::config::{Config, redact_url};
 
 /// How long the whole probe may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(url: Option<String>) -> Result<ExitCode, Failure> {
-    let url = url.map_or_else(listening, Ok)?;
+    let url = url.filter(|url| !url.trim().is_empty()).map_or_else(listening, Ok)?;
     let url = url.as_str();
-    let parsed = url::Url::parse(url).map_err(|_| Failure::usage(format!("{url:?} is not a URL")))?;
+    let shown = redact_url(url);
+    let parsed = url::Url::parse(url).map_err(|_| Failure::usage(format!("{shown:?} is not a URL")))?;
     let host = match (parsed.scheme(), parsed.host_str()) {
         ("http", Some(host)) => host.to_owned(),
-        _ => return Err(Failure::usage(format!("{url:?} is not an http URL"))),
+        _ => return Err(Failure::usage(format!("{shown:?} is not an http URL"))),
     };
     let port = parsed.port_or_known_default().unwrap_or(80);
     let status = tokio::time::timeout(PATIENCE, probe(&host, port)).await;
     match status {
         Ok(Ok(200)) => Ok(ExitCode::SUCCESS),
-        Ok(Ok(status)) => Err(Failure::work(format!("{url} is not ready: status {status}"))),
-        Ok(Err(error)) => Err(Failure::work(format!("{url} does not answer: {error}"))),
-        Err(_) => Err(Failure::work(format!("{url} does not answer in time"))),
+        Ok(Ok(status)) => Err(Failure::work(format!("{shown} is not ready: status {status}"))),
+        Ok(Err(error)) => Err(Failure::work(format!("{shown} does not answer: {error}"))),
+        Err(_) => Err(Failure::work(format!("{shown} does not answer in time"))),
     }
 }
 

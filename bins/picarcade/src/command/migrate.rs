@@ -14,7 +14,7 @@ pub(crate) async fn run(arguments: &ConfigArguments) -> Result<ExitCode, Failure
     wiring::migrate(&config).await.map_err(|error| match &error {
         // A database that does not answer now is not a wrong setting.
         WiringError::Database(cause) if cause.is_transient() => Failure::work(chain(&error)),
-        _ => Failure::from(error),
+        _ => Failure::wiring(&config, &error),
     })?;
     let _ = writeln!(std::io::stdout(), "the database is up to date");
     Ok(ExitCode::SUCCESS)

@@ -13,7 +13,7 @@ use crate::wiring;
 /// Prints every problem of the file with line and column; 1 when one of them is an error.
 pub(crate) fn check(file: &Path) -> Result<ExitCode, Failure> {
     let config = Config::parse(&Config::layers(None)?)?;
-    let catalogue = wiring::catalogue(&config)?;
+    let catalogue = wiring::catalogue(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let bytes =
         std::fs::read(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
     let mut out = std::io::stdout().lock();
@@ -31,7 +31,7 @@ pub(crate) fn check(file: &Path) -> Result<ExitCode, Failure> {
 /// Prints the matrix in force.
 pub(crate) fn show(csv: bool) -> Result<ExitCode, Failure> {
     let config = Config::parse(&Config::layers(None)?)?;
-    let rules = wiring::rules(&config)?;
+    let rules = wiring::rules(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let text = if csv { rules.matrix.to_csv() } else { table(rules.matrix.rows(), rules.matrix.version()) };
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)

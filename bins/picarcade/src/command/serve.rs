@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArguments;
 use crate::command::{Failure, chain, reload};
-use crate::config::{Config, ConfigError, Origin};
+use crate::config::{Config, Origin};
 use crate::http::{self, App, Limits};
 use crate::{telemetry, wiring};
 
@@ -37,12 +37,14 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         layers.set("listen", listen, Origin::Flag("--listen"));
     }
     let config = Config::parse(&layers)?;
-    let listener = bind(&config.listen).await?;
+    let listener = bind(&config).await?;
     let address = listener.local_addr().map_err(|error| Failure::work(error.to_string()))?;
     config.check_exposure(address, arguments.insecure)?;
     let mut stop = Signals::new()?;
     let watched = reload::Watched::new(&config);
-    let wired = wiring::wire(&config, wiring::Purpose::Service).await?;
+    let wired = wiring::wire(&config, wiring::Purpose::Service)
+        .await
+        .map_err(|error| Failure::wiring(&config, &error))?;
     let config = Arc::new(config);
     reload::spawn(watched, Arc::clone(&config), wired.flow.clone());
     if let Some(redis) = wired.redis.clone() {
@@ -103,16 +105,15 @@ fn descriptors(wanted: usize) -> usize {
     wanted.min(usize::try_from(room).unwrap_or(wanted))
 }
 
-async fn bind(listen: &str) -> Result<TcpListener, Failure> {
+async fn bind(config: &Config) -> Result<TcpListener, Failure> {
+    let listen = &config.listen;
     TcpListener::bind(listen).await.map_err(|error| {
         let reason = match error.kind() {
             std::io::ErrorKind::AddrInUse => "the address is in use".to_owned(),
             std::io::ErrorKind::PermissionDenied => "this needs more rights".to_owned(),
             _ => error.to_string(),
         };
-        Failure::from(ConfigError::Together(format!(
-            "PICARCADE_LISTEN or --listen: cannot listen on {listen}: {reason}"
-        )))
+        Failure::usage(format!("{}: cannot listen on {listen}: {reason}", config.setting("listen")))
     })
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::layers::{ConfigError, Layers};
 use super::settings::BREAKER_NAMES;
-use super::values::{seconds, threshold};
+use super::values::{open_time, threshold};
 
 /// One breaker's own values.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct BreakerSettings {
 pub(super) fn breakers(layers: &Layers) -> Result<Vec<(&'static str, BreakerSettings)>, ConfigError> {
     let all = BreakerSettings {
         failure_threshold: layers.parsed("circuit_breaker_failure_threshold", threshold)?,
-        timeout: layers.parsed("circuit_breaker_timeout", seconds)?,
+        timeout: layers.parsed("circuit_breaker_timeout", open_time)?,
         success_threshold: layers.parsed("circuit_breaker_success_threshold", threshold)?,
     };
     let mut breakers = Vec::new();
@@ -25,7 +25,7 @@ pub(super) fn breakers(layers: &Layers) -> Result<Vec<(&'static str, BreakerSett
         let key = |field: &str| format!("breakers.{name}.{field}");
         let own = BreakerSettings {
             failure_threshold: layers.parsed(&key("failure_threshold"), threshold)?,
-            timeout: layers.parsed(&key("timeout"), seconds)?,
+            timeout: layers.parsed(&key("timeout"), open_time)?,
             success_threshold: layers.parsed(&key("success_threshold"), threshold)?,
         };
         breakers.push((

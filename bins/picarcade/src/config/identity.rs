@@ -5,6 +5,13 @@ use secrecy::SecretString;
 use super::layers::{ConfigError, Layers};
 use super::values::{http_url, text};
 
+/// The shortest secret of HS256 in bytes: RFC 7518 (3.2) wants a key of at least the hash's size.
+/// A shorter one can be found offline from a single token.
+const MIN_SECRET: usize = 32;
+
+/// The longest name of an API key in bytes. The name is also part of a user id.
+const MAX_NAME: usize = 128;
+
 /// Who may ask.
 #[derive(Debug)]
 pub(crate) struct Identity {
@@ -42,17 +49,16 @@ pub(super) fn identity(layers: &Layers) -> Result<Identity, ConfigError> {
     }
     let secret = |key: &str| layers.parsed(key, |value| Ok(SecretString::from(value.to_owned())));
     let jwt = JwtSettings {
-        secret: secret("jwt_secret")?,
+        secret: layers.parsed("jwt_secret", jwt_secret)?,
         jwks_url: layers.parsed("jwks_url", http_url)?,
         issuer: layers.parsed("jwt_issuer", text)?,
         audience: layers.parsed("jwt_audience", text)?,
     };
     let has_keys = jwt.secret.is_some() || jwt.jwks_url.is_some();
-    if !has_keys && (jwt.issuer.is_some() || jwt.audience.is_some()) {
-        return Err(ConfigError::Together(
-            "a JWT issuer or audience is set, but neither PICARCADE_JWT_SECRET nor PICARCADE_JWKS_URL"
-                .to_owned(),
-        ));
+    for key in ["jwt_issuer", "jwt_audience"] {
+        if !has_keys && layers.value(key).is_some() {
+            return Err(layers.wrong(key, "needs PICARCADE_JWT_SECRET or PICARCADE_JWKS_URL"));
+        }
     }
     Ok(Identity {
         api_keys: api_keys.unwrap_or_default(),
@@ -61,8 +67,18 @@ pub(super) fn identity(layers: &Layers) -> Result<Identity, ConfigError> {
     })
 }
 
+fn jwt_secret(value: &str) -> Result<SecretString, String> {
+    if value.len() < MIN_SECRET {
+        return Err(format!("must have at least {MIN_SECRET} bytes, as HS256 requires"));
+    }
+    Ok(SecretString::from(value.to_owned()))
+}
+
 fn api_key(item: &str) -> Result<ApiKey, String> {
     match item.split_once(':') {
+        Some((name, _)) if name.trim().len() > MAX_NAME || name.chars().any(char::is_control) => {
+            Err(format!("a name must have at most {MAX_NAME} bytes and no control characters"))
+        }
         Some((name, key)) if !name.trim().is_empty() && !key.trim().is_empty() => {
             Ok(ApiKey { name: name.trim().to_owned(), key: SecretString::from(key.trim().to_owned()) })
         }

@@ -1,18 +1,26 @@
 //! The layers: defaults, then the TOML file, then the environment, then flags; each value keeps its origin.
 //!
-//! What nobody knows and what cannot be a scalar is an error that names key and file; nothing is ignored.
+//! An unknown key and a value that is not a scalar are errors that name the key, the file and the line.
+//! An empty value is an unset one in every layer: that is how container platforms and templates spell
+//! "not configured", and an empty secret would let everyone in.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use toml::de::{DeTable, DeValue};
+
+use crate::config::redact::{REDACTED, redact_url};
 use crate::config::settings::{BREAKER_KEYS, BREAKER_NAMES, BREAKERS_TABLE, SETTINGS, Setting, Shown};
+
+/// A line of a file, from 1.
+type Line = usize;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Default,
-    File(PathBuf),
+    File(PathBuf, Line),
     Environment(&'static str),
     Flag(&'static str),
 }
@@ -21,18 +29,24 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(name) => write!(f, "flag {name}"),
         }
     }
 }
 
-/// One value, still as text.
-#[derive(Clone, Debug)]
+/// One value, still as text. `Debug` does not show it, because it may be a secret.
+#[derive(Clone)]
 pub(crate) struct Value {
     pub(crate) text: String,
     pub(crate) origin: Origin,
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value").field("origin", &self.origin).finish_non_exhaustive()
+    }
 }
 
 /// Every value that is set, by TOML key; those of single breakers are `breakers.NAME.KEY`.
@@ -46,16 +60,14 @@ pub(crate) struct Layers {
 pub(crate) enum ConfigError {
     #[error("cannot read the configuration file {}: {reason}", .path.display())]
     Unreadable { path: PathBuf, reason: String },
-    #[error("{}: {reason}", .path.display())]
-    NotToml { path: PathBuf, reason: String },
-    #[error("unknown key {key:?} in {}", .path.display())]
-    UnknownKey { key: String, path: PathBuf },
+    #[error("{}:{line}: {reason}", .path.display())]
+    NotToml { path: PathBuf, line: Line, reason: String },
+    #[error("unknown key {key:?} in {}:{line}", .path.display())]
+    UnknownKey { key: String, path: PathBuf, line: Line },
     #[error("unknown environment variable {name}")]
     UnknownVariable { name: String },
     #[error("{key} ({origin}): {reason}")]
     Wrong { key: String, origin: Origin, reason: String },
-    #[error("{0}")]
-    Together(String),
 }
 
 impl Layers {
@@ -74,8 +86,7 @@ impl Layers {
             layers.read_file(path)?;
         }
         for setting in SETTINGS {
-            // An empty variable is an unset one: that is how container platforms spell "not configured".
-            if let Some(text) = environment(setting.env).filter(|text| !text.trim().is_empty()) {
+            if let Some(text) = environment(setting.env) {
                 layers.set(setting.key, text, Origin::Environment(setting.env));
             }
         }
@@ -98,8 +109,11 @@ impl Layers {
         Ok(())
     }
 
+    /// Sets a value over those of lower layers, unless it is empty.
     pub(crate) fn set(&mut self, key: impl Into<String>, text: String, origin: Origin) {
-        self.values.insert(key.into(), Value { text, origin });
+        if !text.trim().is_empty() {
+            self.values.insert(key.into(), Value { text, origin });
+        }
     }
 
     pub(crate) fn value(&self, key: &str) -> Option<&Value> {
@@ -126,6 +140,11 @@ impl Layers {
         ConfigError::Wrong { key: key.to_owned(), origin, reason: reason.into() }
     }
 
+    /// Returns the key with its origin, for an error about what the value leads to.
+    pub(crate) fn setting(&self, key: &str) -> String {
+        format!("{key} ({})", self.value(key).map_or(&Origin::Default, |value| &value.origin))
+    }
+
     /// Every setting as it may be shown: key, value, origin.
     pub(crate) fn shown(&self) -> Vec<(String, String, String)> {
         let known = SETTINGS.iter().map(|setting| (setting.key.to_owned(), setting.shown));
@@ -143,41 +162,65 @@ impl Layers {
     fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), reason: error.to_string() })?;
-        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| ConfigError::NotToml {
+        let file = File { path, text: &text };
+        let table = DeTable::parse(&text).map_err(|error| ConfigError::NotToml {
             path: path.to_owned(),
-            reason: first_line(&error.to_string()),
+            line: file.line(error.span().map_or(0, |span| span.start)),
+            // The error's own text quotes the line, which may hold a secret.
+            reason: error.message().lines().next().unwrap_or("is not TOML").to_owned(),
         })?;
-        let origin = Origin::File(path.to_owned());
-        for (key, value) in table {
-            if key == BREAKERS_TABLE {
-                self.read_breakers(&value, path)?;
+        for (key, value) in table.get_ref() {
+            let (line, name) = (file.line(key.span().start), &**key.get_ref());
+            if name == BREAKERS_TABLE {
+                self.read_breakers(value.get_ref(), &file, line)?;
                 continue;
             }
-            let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
-                return Err(ConfigError::UnknownKey { key, path: path.to_owned() });
-            };
-            self.set(setting.key, scalar(setting.key, &value, &origin)?, origin.clone());
+            let Some(setting) = Setting::of(name) else { return Err(file.unknown(name.to_owned(), line)) };
+            let origin = file.origin(line);
+            self.set(setting.key, scalar(setting.key, value.get_ref(), &origin)?, origin);
         }
         Ok(())
     }
 
-    fn read_breakers(&mut self, value: &toml::Value, path: &Path) -> Result<(), ConfigError> {
-        let origin = Origin::File(path.to_owned());
-        let unknown = |key: String| ConfigError::UnknownKey { key, path: path.to_owned() };
-        let breakers = value.as_table().ok_or_else(|| unknown(BREAKERS_TABLE.to_owned()))?;
+    fn read_breakers(&mut self, value: &DeValue<'_>, file: &File<'_>, line: Line) -> Result<(), ConfigError> {
+        let breakers = value.as_table().ok_or_else(|| file.unknown(BREAKERS_TABLE.to_owned(), line))?;
         for (name, fields) in breakers {
-            let prefix = format!("{BREAKERS_TABLE}.{name}");
-            let known = BREAKER_NAMES.contains(&name.as_str());
-            let fields = fields.as_table().filter(|_| known).ok_or_else(|| unknown(prefix.clone()))?;
-            for (field, value) in fields {
-                let key = format!("{prefix}.{field}");
-                if !BREAKER_KEYS.contains(&field.as_str()) {
-                    return Err(unknown(key));
+            let line = file.line(name.span().start);
+            let prefix = format!("{BREAKERS_TABLE}.{}", name.get_ref());
+            let known = BREAKER_NAMES.contains(&&**name.get_ref());
+            let fields = fields.get_ref().as_table().filter(|_| known);
+            for (field, value) in fields.ok_or_else(|| file.unknown(prefix.clone(), line))? {
+                let line = file.line(field.span().start);
+                let key = format!("{prefix}.{}", field.get_ref());
+                if !BREAKER_KEYS.contains(&&**field.get_ref()) {
+                    return Err(file.unknown(key, line));
                 }
-                self.set(key.clone(), scalar(&key, value, &origin)?, origin.clone());
+                let origin = file.origin(line);
+                self.set(key.clone(), scalar(&key, value.get_ref(), &origin)?, origin);
             }
         }
         Ok(())
+    }
+}
+
+/// The configuration file.
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl File<'_> {
+    /// The line of a byte.
+    fn line(&self, at: usize) -> Line {
+        1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+    }
+
+    fn origin(&self, line: Line) -> Origin {
+        Origin::File(self.path.to_owned(), line)
+    }
+
+    fn unknown(&self, key: String, line: Line) -> ConfigError {
+        ConfigError::UnknownKey { key, path: self.path.to_owned(), line }
     }
 }
 
@@ -213,67 +256,41 @@ impl Setting {
 }
 
 /// A value of the file as the text that the environment would carry; a list is joined by commas.
-fn scalar(key: &str, value: &toml::Value, origin: &Origin) -> Result<String, ConfigError> {
+fn scalar(key: &str, value: &DeValue<'_>, origin: &Origin) -> Result<String, ConfigError> {
+    let wrong = |reason: &str| ConfigError::Wrong {
+        key: key.to_owned(),
+        origin: origin.clone(),
+        reason: reason.to_owned(),
+    };
     match value {
-        toml::Value::String(text) => Ok(text.clone()),
-        toml::Value::Integer(number) => Ok(number.to_string()),
-        toml::Value::Float(number) => Ok(number.to_string()),
-        toml::Value::Boolean(flag) => Ok(flag.to_string()),
-        toml::Value::Array(items) => {
-            let items: Result<Vec<_>, _> = items.iter().map(|item| scalar(key, item, origin)).collect();
+        DeValue::String(text) => Ok(text.to_string()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map(|number| number.to_string())
+            .map_err(|_| wrong("must be a whole number below 2^63")),
+        DeValue::Float(number) => Ok(number.as_str().to_owned()),
+        DeValue::Boolean(flag) => Ok(flag.to_string()),
+        DeValue::Array(items) => {
+            let items: Result<Vec<_>, _> =
+                items.iter().map(|item| scalar(key, item.get_ref(), origin)).collect();
             Ok(items?.join(","))
         }
-        toml::Value::Table(_) | toml::Value::Datetime(_) => Err(ConfigError::Wrong {
-            key: key.to_owned(),
-            origin: origin.clone(),
-            reason: "must be a string, a number, a boolean or a list of strings".to_owned(),
-        }),
+        DeValue::Table(_) | DeValue::Datetime(_) => {
+            Err(wrong("must be a string, a number, a boolean or a list of strings"))
+        }
     }
 }
 
 fn show(text: &str, shown: Shown) -> String {
     match shown {
         Shown::Plainly => text.to_owned(),
-        Shown::Redacted => "(redacted)".to_owned(),
-        Shown::UrlWithoutCredentials => without_credentials(text),
-    }
-}
-
-/// The URL without user, password and query, any of which may carry a secret.
-fn without_credentials(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return "(redacted)".to_owned() };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    // The last @ ends the credentials: a password may hold one, a host cannot.
-    match rest.rsplit_once('@') {
-        Some((_, place)) => format!("{scheme}://(redacted)@{place}"),
-        None => format!("{scheme}://{rest}"),
-    }
-}
-
-fn first_line(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    match (lines.first(), lines.last()) {
-        (Some(first), Some(last)) if lines.len() > 1 => format!("{first}: {last}"),
-        (Some(first), _) => (*first).to_owned(),
-        _ => String::new(),
+        Shown::Redacted => REDACTED.to_owned(),
+        Shown::UrlWithoutCredentials => redact_url(text),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn credentials_are_never_shown() {
-        for (url, shown) in [
-            ("redis://:hunter2@cache:6379/0", "redis://(redacted)@cache:6379/0"),
-            ("postgres://u:p@ss@db/app?password=hunter2", "postgres://(redacted)@db/app"),
-            ("redis://cache:6379", "redis://cache:6379"),
-            ("hunter2", "(redacted)"),
-        ] {
-            assert_eq!(without_credentials(url), shown);
-        }
-    }
 
     #[test]
     fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
@@ -324,16 +341,71 @@ mod tests {
 
     #[test]
     fn unknown_keys_name_themselves_and_their_file() {
-        for (text, key) in [
-            ("listne = \"x\"", "\"listne\""),
-            ("[breakers.opnai]\ntimeout = 1", "\"breakers.opnai\""),
-            ("[breakers.openai]\ntimout = 1", "\"breakers.openai.timout\""),
+        for (text, key, line) in [
+            ("listne = \"x\"", "\"listne\"", 1),
+            ("\n\n[breakers.opnai]\ntimeout = 1", "\"breakers.opnai\"", 3),
+            ("[breakers.openai]\ntimout = 1", "\"breakers.openai.timout\"", 2),
+            ("# é\nbreakers = 1", "\"breakers\"", 2),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), text).unwrap();
             let error = Layers::read(Some(file.path()), |_| None).unwrap_err().to_string();
-            assert!(error.contains(key) && error.contains(&file.path().display().to_string()), "{error}");
-            assert_eq!(error.lines().count(), 1);
+            assert_eq!(error, format!("unknown key {key} in {}:{line}", file.path().display()));
+        }
+    }
+
+    #[test]
+    fn an_empty_value_is_an_unset_one_in_every_layer() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "jwt_secret = \"\"\nadmin_token = \" \\t\"\napi_keys = []\nlisten = \"\"\n",
+        )
+        .unwrap();
+        let mut layers = Layers::read(Some(file.path()), |name| {
+            Some(if name == "REDIS_URL" { "\u{a0} \n".to_owned() } else { String::new() })
+        })
+        .unwrap();
+        layers.set("listen", " ".to_owned(), Origin::Flag("--listen"));
+        for key in ["jwt_secret", "admin_token", "api_keys", "redis_url"] {
+            assert!(layers.value(key).is_none(), "{key}");
+        }
+        assert_eq!(layers.value("listen").map(|value| &*value.text), Some("127.0.0.1:8080"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_toml_names_its_line_and_quotes_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "listen = \"a:1\"\nadmin_token = hunter2hunter2\n").unwrap();
+        let error = Layers::read(Some(file.path()), |_| None).unwrap_err().to_string();
+        assert!(error.contains(":2: ") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn values_are_not_shown_by_debug() {
+        let mut layers = Layers::default();
+        layers.set("admin_token", "hunter2".to_owned(), Origin::Default);
+        assert!(!format!("{layers:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn numbers_of_every_spelling_are_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "max_connections = 1_000\ncost_limit_per_hour = 1_0.5\nrate_limit_requests_per_hour = 0x10\n\
+             shutdown_timeout = +7\nrate_limit_requests_per_minute = -3\n",
+        )
+        .unwrap();
+        let layers = Layers::read(Some(file.path()), |_| None).unwrap();
+        for (key, text) in [
+            ("max_connections", "1000"),
+            ("cost_limit_per_hour", "10.5"),
+            ("rate_limit_requests_per_hour", "16"),
+            ("shutdown_timeout", "7"),
+            ("rate_limit_requests_per_minute", "-3"),
+        ] {
+            assert_eq!(layers.value(key).map(|value| &*value.text), Some(text), "{key}");
         }
     }
 }

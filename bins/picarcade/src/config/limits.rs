@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use picarcade_ratelimit::{Limit, Scope, Window};
+use picarcade_ratelimit::{Limit, Scope, Unit, Window};
 
 use super::layers::{ConfigError, Layers};
-use super::values::{count, seconds};
+use super::values::{count, names, seconds};
 
 /// A hundred million dollars: more than anybody means, and far below what the limiter can count.
 const MAX_DOLLARS: f64 = 1e8;
@@ -42,6 +42,18 @@ pub(super) fn limits(layers: &Layers) -> Result<Vec<Limit>, ConfigError> {
         }
     }
     Ok(limits)
+}
+
+/// Returns the limits that instances lease: each must be the name of a limit of requests.
+pub(super) fn leased(layers: &Layers, limits: &[Limit]) -> Result<Vec<String>, ConfigError> {
+    let leased = layers.parsed("leased_limits", |words| Ok(names(words)))?.unwrap_or_default();
+    let requests: Vec<_> =
+        limits.iter().filter(|limit| limit.unit() == Unit::Requests).map(Limit::name).collect();
+    if leased.iter().all(|name| requests.contains(&&**name)) {
+        return Ok(leased);
+    }
+    let known = if requests.is_empty() { "none is set".to_owned() } else { requests.join(", ") };
+    Err(layers.wrong("leased_limits", format!("must be a comma list of limits of requests: {known}")))
 }
 
 /// Among how many instances the limits are divided while Redis is away.

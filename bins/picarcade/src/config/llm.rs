@@ -1,6 +1,7 @@
 //! Which AI classifies, and when it is asked.
 
 use picarcade_flow::Mode;
+use picarcade_intent::ConfigError as Problem;
 use secrecy::SecretString;
 
 use super::layers::{ConfigError, Layers};
@@ -45,15 +46,54 @@ pub(super) fn llm(layers: &Layers) -> Result<Option<Llm>, ConfigError> {
     let Some(&(provider, name, key, base_url)) = chosen else { return Ok(None) };
     let Some(secret) = layers.parsed(key, |value| Ok(SecretString::from(value.to_owned())))? else {
         let env = Setting::of(key).map_or(key, |setting| setting.env);
-        return Err(ConfigError::Together(format!("LLM_PROVIDER is {name}, but {env} is not set")));
+        return Err(layers.wrong("llm_provider", format!("is {name}, which needs {env}")));
     };
-    Ok(Some(Llm {
+    let llm = Llm {
         provider,
         key: secret,
         model: layers.parsed("llm_model", text)?,
         base_url: layers.parsed(base_url, http_url)?,
-    }))
+    };
+    match with_builder!(&llm, builder => builder.check()) {
+        Ok(()) => Ok(Some(llm)),
+        Err(Problem::ApiKey) => Err(layers.wrong(key, "has characters that a header field cannot carry")),
+        Err(Problem::BaseUrl(reason)) => Err(layers.wrong(base_url, format!("cannot be used: {reason}"))),
+        Err(Problem::Model) => Err(layers.wrong("llm_model", "must be the name of a model of the provider")),
+        // Not a matter of the settings: the wiring reports it.
+        Err(_) => Ok(Some(llm)),
+    }
 }
+
+/// Evaluates an expression with the builder of the chosen provider. The builders are of three types.
+macro_rules! with_builder {
+    ($llm:expr, $builder:ident => $body:expr) => {
+        match $llm.provider {
+            $crate::config::LlmProvider::Anthropic => {
+                let $builder = $crate::config::with_builder!(@of Anthropic, $llm);
+                $body
+            }
+            $crate::config::LlmProvider::OpenAi => {
+                let $builder = $crate::config::with_builder!(@of OpenAi, $llm);
+                $body
+            }
+            $crate::config::LlmProvider::Replicate => {
+                let $builder = $crate::config::with_builder!(@of Replicate, $llm);
+                $body
+            }
+        }
+    };
+    (@of $provider:ident, $llm:expr) => {{
+        let mut builder = picarcade_intent::$provider::builder($llm.key.clone());
+        if let Some(url) = &$llm.base_url {
+            builder = builder.base_url(url);
+        }
+        if let Some(model) = &$llm.model {
+            builder = builder.model(model);
+        }
+        builder
+    }};
+}
+pub(crate) use with_builder;
 
 pub(super) fn mode(layers: &Layers, has_llm: bool) -> Result<Mode, ConfigError> {
     let mode = layers.parsed("llm_mode", |word| match word {

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use picarcade_analytics::{Error, PostgresOptions};
+
 use super::layers::{ConfigError, Layers};
 use super::values::{required, text};
 
@@ -30,20 +32,37 @@ pub(super) fn redis(layers: &Layers) -> Result<Option<RedisSettings>, ConfigErro
         _ => Err("must be redis or fred".to_owned()),
     })?;
     let prefix = required(layers, "redis_key_prefix", text)?;
-    let (url, backup_url) = (layers.parsed("redis_url", text)?, layers.parsed("redis_backup_url", text)?);
+    let (url, backup_url) =
+        (layers.parsed("redis_url", redis_url)?, layers.parsed("redis_backup_url", redis_url)?);
     match (url, backup_url) {
         (Some(url), backup_url) => Ok(Some(RedisSettings { url, backup_url, prefix, fred })),
-        (None, Some(_)) => {
-            Err(ConfigError::Together("REDIS_BACKUP_URL is set, but REDIS_URL is not".to_owned()))
-        }
+        (None, Some(_)) => Err(layers.wrong("redis_backup_url", "needs REDIS_URL")),
         (None, None) => Ok(None),
+    }
+}
+
+fn redis_url(value: &str) -> Result<String, String> {
+    use picarcade_redis::{Config, ConfigError};
+    match Config::new(value).check() {
+        Ok(()) => Ok(value.to_owned()),
+        Err(ConfigError::Scheme { .. }) => Err(
+            "must begin with redis://, rediss://, redis-sentinel://, rediss-sentinel://, redis-cluster:// \
+             or rediss-cluster://"
+                .to_owned(),
+        ),
+        Err(ConfigError::Url { problem, .. }) => Err(format!("must be a Redis URL: {problem}")),
+        Err(other) => Err(other.to_string()),
     }
 }
 
 pub(super) fn database(layers: &Layers, data_dir: &Path) -> Result<Database, ConfigError> {
     let parsed = layers.parsed("database_url", |url| {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Database::Postgres(url.to_owned()));
+            return match PostgresOptions::new(url) {
+                Ok(_) => Ok(Database::Postgres(url.to_owned())),
+                Err(Error::Config(reason)) => Err(reason),
+                Err(other) => Err(other.to_string()),
+            };
         }
         match url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")) {
             Some(path) if !path.is_empty() => Ok(Database::Sqlite(PathBuf::from(path))),

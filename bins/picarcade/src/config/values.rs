@@ -19,6 +19,14 @@ pub(super) fn text(value: &str) -> Result<String, String> {
     if value.is_empty() { Err("must not be empty".to_owned()) } else { Ok(value.to_owned()) }
 }
 
+/// An address to listen on: a host and a port.
+pub(super) fn address(value: &str) -> Result<String, String> {
+    match value.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(value.to_owned()),
+        _ => Err(format!("{value:?} is not a host and a port, such as 127.0.0.1:8080")),
+    }
+}
+
 /// A comma list of words.
 pub(super) fn names(words: &str) -> Vec<String> {
     words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -39,7 +47,7 @@ pub(super) fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
         .ok_or_else(|| "must be a comma list of origins like https://app.example".to_owned())
 }
 
-pub(super) fn http_url(value: &str) -> Result<String, String> {
+pub(crate) fn http_url(value: &str) -> Result<String, String> {
     match url::Url::parse(value) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(value.to_owned()),
         _ => Err("must be an http or https URL".to_owned()),
@@ -54,8 +62,13 @@ pub(super) fn flag(value: &str) -> Result<bool, String> {
     }
 }
 
+/// A number of requests: what the limiter can count.
 pub(super) fn count(value: &str) -> Result<u64, String> {
-    value.parse().map_err(|_| "must be a whole number of 0 or more".to_owned())
+    value
+        .parse()
+        .ok()
+        .filter(|number| *number <= 1 << 53)
+        .ok_or_else(|| "must be a whole number from 0 to 2^53".to_owned())
 }
 
 pub(super) fn at_least_one(value: &str) -> Result<usize, String> {
@@ -66,12 +79,21 @@ pub(super) fn at_least_one(value: &str) -> Result<usize, String> {
         .ok_or_else(|| "must be a whole number of 1 or more".to_owned())
 }
 
+/// How many calls in a row change a breaker.
 pub(super) fn threshold(value: &str) -> Result<u32, String> {
     value
         .parse()
         .ok()
-        .filter(|number| *number > 0)
-        .ok_or_else(|| "must be a whole number of 1 or more".to_owned())
+        .filter(|number| (1..=1_000_000).contains(number))
+        .ok_or_else(|| "must be a whole number from 1 to 1000000".to_owned())
+}
+
+/// How long a breaker stays open, in seconds: what the breaker takes.
+pub(super) fn open_time(value: &str) -> Result<Duration, String> {
+    match seconds(value) {
+        Ok(time) if (Duration::from_millis(1)..=Duration::from_hours(24)).contains(&time) => Ok(time),
+        _ => Err("must be a number of seconds from 0.001 to 86400, which is a day".to_owned()),
+    }
 }
 
 /// A time in seconds, fractions allowed; more than nothing and at most a year.

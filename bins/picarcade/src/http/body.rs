@@ -156,9 +156,10 @@ pub(crate) fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> 
         }
         // "invalid type: string "x", expected a boolean at line 1 column 9": what was sent is not repeated.
         let text = error.to_string();
-        let expected = text.split(" at line ").next().and_then(|text| text.split_once("expected "));
+        // From the end, because text that was sent may hold these words too.
+        let expected = text.rsplit_once(" at line ").and_then(|(text, _)| text.rsplit_once(", expected "));
         let detail = match expected {
-            Some((_, expected)) => format!("must be {expected}"),
+            Some((_, expected)) => format!("must be {}", in_words(expected)),
             None if text.starts_with("missing field") => {
                 pointer.push('/');
                 pointer.push_str(text.split('`').nth(1).unwrap_or_default());
@@ -170,6 +171,19 @@ pub(crate) fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> 
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
     Ok(parsed)
+}
+
+/// Returns what serde expected in the words of JSON; its own are those of Rust.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "f32" | "f64" => "a number",
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        _ if expected.starts_with("struct ") => "an object",
+        _ => expected,
+    }
 }
 
 /// A body of any JSON.
@@ -301,6 +315,14 @@ mod tests {
             .unwrap_err()
             .to_value();
         assert_eq!(problem["errors"][0]["pointer"], "/success");
+        assert_eq!(problem["errors"][0]["detail"], "must be true or false");
+        let cost = |value: &str| {
+            let body = format!("{{\"success\": true, \"actual_cost\": {value}}}");
+            let parsed = parse_as::<picarcade_flow::OutcomeReport>(body.as_bytes());
+            parsed.unwrap_err().to_value()["errors"][0]["detail"].clone()
+        };
+        assert_eq!(cost("{}"), "must be a number");
+        assert_eq!(cost(r#""a, expected secret at line 1""#), "must be a number");
         assert!(!problem.to_string().contains("secret"), "{problem}");
         assert_eq!(parse_as::<Value>(b"[true]").unwrap_err().to_value()["status"], 422);
         assert_eq!(parse_as::<Value>(b"{} x").unwrap_err().to_value()["status"], 400);

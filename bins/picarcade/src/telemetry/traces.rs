@@ -21,6 +21,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
 use crate::command::{Failure, chain};
+use crate::config::http_url;
 
 /// What makes spans, once there is somewhere to send them.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
@@ -40,10 +41,17 @@ pub(crate) struct Traces(Option<SdkTracerProvider>);
 impl Traces {
     /// Begins the export, if the environment asks for one. Call it inside the runtime.
     pub(crate) fn start() -> Result<Self, Failure> {
-        let endpoint = first(["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]);
+        let endpoint = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
+            .into_iter()
+            .find_map(|name| Some((name, set(name)?)));
         let is = |name, word| set(name).is_some_and(|value| value.eq_ignore_ascii_case(word));
-        if endpoint.is_none() || is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
+        let Some((name, endpoint)) = endpoint else { return Ok(Self(None)) };
+        if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
             return Ok(Self(None));
+        }
+        // The exporter's own error quotes the address, which may hold a password.
+        if http_url(&endpoint).is_err() {
+            return Err(Failure::usage(format!("environment {name}: must be an http or https URL")));
         }
         let wrong = |error: &dyn std::error::Error| Failure::usage(format!("OTEL_*: {}", chain(error)));
         let client = Client::new().map_err(|error| wrong(&error))?;
@@ -75,7 +83,7 @@ impl Traces {
 
 /// A variable of the environment; an empty one counts as unset.
 fn set(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 fn first(names: [&str; 2]) -> Option<String> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::http::{Http, Settings};
+use super::http::{Http, Settings, check_base};
 use super::terms::Terms;
 use super::vendor::{Client, Vendor};
 use crate::error::ConfigError;
@@ -89,13 +89,7 @@ impl<P: Vendor> ProviderBuilder<P> {
     ///
     /// [`ConfigError`] when the key or the model is empty or cannot be sent, or the base URL is not one.
     pub fn build(self) -> Result<P, ConfigError> {
-        // A model's name ends up in paths, logs and metrics: printable ASCII without spaces, and not without end.
-        let is_plain =
-            (1..=200).contains(&self.model.len()) && self.model.bytes().all(|byte| byte.is_ascii_graphic());
-        if !is_plain {
-            return Err(ConfigError::Model);
-        }
-        P::check_model(&self.model)?;
+        self.check()?;
         let http = Http::new(Settings {
             base_url: &self.base_url,
             version: P::VERSION,
@@ -105,6 +99,23 @@ impl<P: Vendor> ProviderBuilder<P> {
         })?;
         let terms = self.terms.unwrap_or_else(|| Terms::of(P::NAME, &self.model));
         Ok(P::of(Client { http, model: self.model, terms }))
+    }
+
+    /// Checks the settings without setting up an HTTP client.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`], as [`build`](Self::build), except [`ConfigError::Client`].
+    pub fn check(&self) -> Result<(), ConfigError> {
+        // A model's name ends up in paths, logs and metrics: printable ASCII without spaces, and not without end.
+        let is_plain =
+            (1..=200).contains(&self.model.len()) && self.model.bytes().all(|byte| byte.is_ascii_graphic());
+        if !is_plain {
+            return Err(ConfigError::Model);
+        }
+        P::check_model(&self.model)?;
+        P::headers(&self.api_key)?;
+        check_base(&self.base_url)
     }
 }
 

@@ -220,6 +220,11 @@ pub(super) async fn within<T>(
     tokio::time::timeout(timeout, call).await.unwrap_or_else(|_| late())
 }
 
+/// Checks a base URL.
+pub(super) fn check_base(base_url: &str) -> Result<(), ConfigError> {
+    base(base_url, Version::Always).map(drop)
+}
+
 fn base(base_url: &str, version: Version) -> Result<Url, ConfigError> {
     let mut url = Url::parse(base_url.trim()).map_err(|_| ConfigError::BaseUrl("it is not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {

@@ -19,6 +19,10 @@ use crate::session::Session;
 /// The layout of the cached values; raised when one of them changes its meaning.
 const SCHEMA: u32 = 1;
 
+/// Like [`SCHEMA`], for the levels whose values are made of a prompt: raised when prompts are
+/// normalized in another way.
+const PROMPT_SCHEMA: u32 = 2;
+
 /// What a classification by AI costs on the average; the worth of a hit on level 1 when the provider tells nothing.
 const CLASSIFICATION_MICROS: u64 = 20_000;
 
@@ -149,7 +153,7 @@ pub(crate) fn user_tag(user: &str) -> String {
 
 /// Level 1: the same words by the same user about media of the same shape, under the same rules, model and mode.
 pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &str, mode: Mode) -> Key {
-    let builder = Key::builder("intent", SCHEMA)
+    let builder = Key::builder("intent", PROMPT_SCHEMA)
         .part(request.prompt.normalized().as_bytes())
         .part(user)
         .part([request.facts.bits()])
@@ -163,7 +167,7 @@ pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &s
 /// the same rules and model, with the same text of the AI.
 ///
 /// Two users with the same words have an entry each. A shared one would show the second user that
-/// somebody asked the same before, and would outlive the deletion of the first. The AI's text is
+/// another user asked the same before, and would outlive the deletion of the first. The AI's text is
 /// part of the key so that a new answer is never replaced by what was derived from an older one.
 pub(crate) fn enhancement_key(
     request: &Request,
@@ -172,7 +176,7 @@ pub(crate) fn enhancement_key(
     rules: &Rules,
     model: &str,
 ) -> Key {
-    let builder = Key::builder("enhancement", SCHEMA)
+    let builder = Key::builder("enhancement", PROMPT_SCHEMA)
         .part(request.prompt.as_str())
         .part(user)
         .part([u8::from(verdict.enhancement.is_some())])

@@ -135,7 +135,7 @@ impl Classifier {
     }
 
     fn likely(&self, request: &Request) -> Likely<'_> {
-        let goals = self.local.goals(&order::without(request.prompt.as_str()), request.facts);
+        let goals = self.local.goals(&order::without(&request.prompt.normalized()), request.facts);
         Likely { matrix: &self.matrix, facts: request.facts, goals }
     }
 }

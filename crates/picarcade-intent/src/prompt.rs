@@ -20,7 +20,7 @@ use crate::error::PromptError;
 ///
 /// let prompt = Prompt::new("  a red \n fox ")?;
 /// assert_eq!(prompt.as_str(), "  a red \n fox ");
-/// assert_eq!(prompt.normalized(), "a red fox");
+/// assert_eq!(prompt.normalized(), "a red \n fox");
 /// assert_eq!(Prompt::new(" \n "), Err(PromptError::Empty));
 /// # Ok::<(), PromptError>(())
 /// ```
@@ -71,14 +71,20 @@ impl Prompt {
         &self.0
     }
 
-    /// The text without white space around it and with each inner run of white space as one space; nothing else is
-    /// changed. Two prompts that differ only in this are the same request.
+    /// Returns the text without white space around it and with `\r\n` as `\n`.
+    ///
+    /// Two prompts with the same normalized text are the same request, so every decision reads
+    /// this text. Nothing else is normalized: line breaks, repeated spaces, case and the forms of
+    /// Unicode change a text that is to be written on an image.
     pub fn normalized(&self) -> Cow<'_, str> {
-        collapse(&self.0)
+        let text = self.0.trim();
+        if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
     }
 }
 
 /// Trims, and makes each run of white space one space; borrows when there is nothing to do.
+///
+/// For comparisons only: the result is not what the user wrote.
 pub(crate) fn collapse(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     let mut previous_is_space = false;
@@ -164,6 +170,29 @@ mod tests {
             assert_eq!(Prompt::new(unseen), Err(PromptError::Invisible), "{unseen:?}");
         }
         assert!(Prompt::new("\u{0}a").is_ok());
+    }
+
+    #[test]
+    fn only_line_ends_and_the_margins_are_normalized() {
+        let normalized = |text: &str| Prompt::new(text).unwrap().normalized().into_owned();
+        assert_eq!(normalized("\u{3000}\r\n roses\r\nviolets \r\n"), "roses\nviolets");
+        for text in [
+            "roses\nviolets",
+            "roses  violets",
+            "roses violets",
+            "roses\tviolets",
+            "roses\rviolets",
+            "roses\u{a0}violets",
+            "roses\u{200d}violets",
+            "Roses violets",
+            "ros\u{e9}",
+            "rose\u{301}",
+            "\u{200b}roses",
+            "“roses”",
+            "\"roses\"",
+        ] {
+            assert_eq!(normalized(text), text);
+        }
     }
 
     #[test]

@@ -55,3 +55,40 @@ async fn neither_key_nor_prompt_is_sent_where_it_does_not_belong() {
     let detailed = service.get("/health/detailed").await.to_string();
     assert!(!detailed.contains("test-key") && !detailed.contains("purple"));
 }
+
+#[tokio::test]
+async fn prompts_that_differ_in_quoted_white_space_are_different_requests() {
+    let mock = MockProvider::start().await.unwrap();
+    mock.answer_with(|request: &picarcade_testkit::Request| {
+        let turn: serde_json::Value = serde_json::from_str(&request.user_text()).unwrap();
+        Answer::of("EDIT_IMAGE").enhanced(format!("AI: {}", turn["prompt"].as_str().unwrap()))
+    });
+    let service = service(&mock).await;
+    let local = Service::start(&[]).await;
+    let written = [
+        "write on it: \"roses\nviolets\"",
+        "write on it: \"roses violets\"",
+        "write on it: \"roses  violets\"",
+        "write on it: \"roses\tviolets\"",
+        "write on it: \"roses\n\nviolets\"",
+        "write on it: \"roses\u{a0}violets\"",
+        "write on it: \"Roses violets\"",
+        "write on it: \"rose\u{301}s violets\"",
+        "write on it: \"ros\u{e9}s violets\"",
+        "write on it: “roses violets”",
+    ];
+    for prompt in written {
+        let body = json!({"prompt": prompt, "active_image": true});
+        let answer = service.process(body.clone()).await;
+        assert_eq!(answer["enhanced_prompt"], format!("AI: {prompt}"), "{answer}");
+        let answer = local.process(body).await;
+        assert!(answer["enhanced_prompt"].as_str().unwrap().contains(prompt), "{answer}");
+    }
+    assert_eq!(mock.count(), written.len() as u64);
+    // White space around the words and the kind of a line's end are the same request.
+    let answer = service
+        .process(json!({"prompt": " write on it: \"roses\r\nviolets\"\n", "active_image": true}))
+        .await;
+    assert_eq!(answer["cache"]["intent"], "l1", "{answer}");
+    assert_eq!(mock.count(), written.len() as u64);
+}

@@ -22,10 +22,10 @@ async fn a_request_is_answered_and_then_from_the_cache() {
         (first.cache.intent, first.cache.enhancement, first.cache.parameters),
         ("miss", "miss", "miss")
     );
-    let second = house.ask(edit("  make the   sky purple ")).await;
+    let second = house.ask(edit("  make the sky purple\r\n")).await;
     assert!(second.cache_hit);
     assert_eq!((second.cache.intent, second.cache.parameters), ("l1", "l1"));
-    assert_eq!(second.original_prompt, "  make the   sky purple ");
+    assert_eq!(second.original_prompt, "  make the sky purple\r\n");
     assert_ne!(first.generation_id, second.generation_id);
 }
 

@@ -53,7 +53,7 @@ pub fn accept_enhancement_with(
     if characters > MAX_ENHANCED_CHARS {
         return Err(Rejection::TooLong { characters });
     }
-    let given = request.prompt.normalized();
+    let given = prompt::collapse(request.prompt.as_str());
     if words::is_detailed(&given) {
         let keeps_words = prompt::collapse(enhanced).contains(given.trim_end_matches('.'));
         if !keeps_words || characters > given.chars().count() + MAX_ADDED_CHARS {
@@ -167,7 +167,7 @@ mod tests {
         let request = request(long);
         let refused = accept_enhancement(PromptType::EditImage, &request, "A fox jumps.");
         assert_eq!(refused, Err(Rejection::Rewritten));
-        let kept = format!("{}, and the rest stays.", request.prompt.normalized().trim_end_matches('.'));
+        let kept = format!("{}, and the rest stays.", prompt::collapse(long).trim_end_matches('.'));
         assert_eq!(accept_enhancement(PromptType::EditImage, &request, &kept), Ok(kept.clone()));
         let padded = kept.clone() + &" And more.".repeat(50);
         assert_eq!(accept_enhancement(PromptType::EditImage, &request, &padded), Err(Rejection::Rewritten));

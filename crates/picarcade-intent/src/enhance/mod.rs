@@ -68,8 +68,8 @@ struct Frame<'a> {
 impl Frame<'_> {
     /// The prompt with what must stay behind it, when it is detailed enough as it is.
     fn detailed(&self, preservation: &str) -> Option<String> {
-        let prompt = self.request.prompt.as_str().trim();
-        words::is_detailed(prompt).then(|| format!("{} {preservation}", words::as_sentence(prompt)))
+        let prompt = self.request.prompt.normalized();
+        words::is_detailed(&prompt).then(|| format!("{} {preservation}", words::as_sentence(&prompt)))
     }
 
     /// The prompt as a tidy sentence, in the user's own words: the light edit for clarity.

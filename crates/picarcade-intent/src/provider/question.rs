@@ -46,7 +46,7 @@ pub(crate) fn turn(request: &Request, feasible: TypeSet) -> String {
     let mut tags = request.named_references();
     tags.truncate(LISTED_TAGS);
     json!({
-        "prompt": request.prompt.as_str(),
+        "prompt": request.prompt.normalized(),
         "facts": request.facts,
         "uploads": request.upload_count(),
         "tags": tags.iter().map(|tag| format!("@{tag}")).collect::<Vec<_>>(),

@@ -6,16 +6,14 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::prompt_type::PromptType;
+use crate::text;
 
 /// How much of an AI's reasoning is kept, in characters.
 const MAX_REASONING_CHARS: usize = 1_000;
-
-/// How many beginnings of an object are tried in a text: each costs at most one reading of the rest of it.
-const MAX_OBJECTS: usize = 32;
 
 /// A usable answer of an AI.
 #[derive(Clone, PartialEq)]
@@ -90,8 +88,16 @@ impl Unusable {
 struct Wire {
     prompt_type: String,
     enhanced_prompt: String,
+    #[serde(deserialize_with = "number")]
     confidence: f64,
     reasoning: String,
+}
+
+/// Reads a finite number, or one that is written as text.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+    number.filter(|number| number.is_finite()).ok_or_else(|| serde::de::Error::custom("not a number"))
 }
 
 impl Answer {
@@ -108,33 +114,29 @@ impl Answer {
         Self::from_wire(wire, cost_micros)
     }
 
-    /// The same from text. Text models like to put a code fence, a sentence or their thoughts around their JSON; the first
-    /// object in the text that is an answer counts.
+    /// Reads the object from text, with code fences, remarks and thoughts around it.
+    ///
+    /// The last complete answer counts, because models write drafts before their final answer. An
+    /// object between `<think>` and `</think>`, or tags like them, is a thought and never counts.
     ///
     /// # Errors
     ///
-    /// As [`from_json`](Self::from_json), and [`Unusable::Truncated`] when an object is not closed. Of several mistakes the
-    /// last one counts: thoughts come before the answer.
+    /// As [`from_json`](Self::from_json). [`Unusable::Truncated`] when the last object or thought
+    /// is not closed: the final answer is missing then, and a draft must not replace it.
     pub fn from_text(text: &str, cost_micros: u64) -> Result<Self, Unusable> {
-        let mut rest = text;
-        let mut mistake = Unusable::Malformed;
-        for _ in 0..MAX_OBJECTS {
-            let Some(object) = rest.find('{').and_then(|at| rest.get(at..)) else { break };
-            let mut objects = serde_json::Deserializer::from_str(object).into_iter::<Value>();
-            let (read, length) = match objects.next() {
-                Some(Ok(value)) => (Self::from_json(value, cost_micros), objects.byte_offset()),
-                Some(Err(error)) if error.is_eof() => (Err(Unusable::Truncated), 1),
-                _ => (Err(Unusable::Malformed), 1),
-            };
-            match read {
-                Ok(answer) => return Ok(answer),
-                // An object inside one that is cut off says nothing more about the whole.
-                Err(_) if mistake == Unusable::Truncated => {}
-                Err(read) => mistake = read,
-            }
-            rest = object.get(length.max(1)..).unwrap_or_default();
+        text::last_answer(text, &|object| Self::from_json(object, cost_micros))
+    }
+
+    /// Reads the object from a field that holds it as JSON or as text: servers differ in the
+    /// arguments of a function.
+    #[cfg(feature = "providers")]
+    pub(crate) fn from_field(field: &Value, cost_micros: u64) -> Result<Self, Unusable> {
+        match field {
+            Value::String(text) if text.trim().is_empty() => Err(Unusable::Missing),
+            Value::String(text) => Self::from_text(text, cost_micros),
+            Value::Null => Err(Unusable::Missing),
+            object => Self::from_json(object.clone(), cost_micros),
         }
-        Err(mistake)
     }
 
     fn from_wire(wire: Wire, cost_micros: u64) -> Result<Self, Unusable> {
@@ -203,7 +205,7 @@ mod tests {
         assert!(Answer::from_text(&thoughts, 0).is_ok());
         let mut unknown = object();
         unknown["prompt_type"] = json!("PAINT");
-        let last = format!("{{\"a\": 1}} {unknown}");
+        let last = format!("{} {{\"a\": 1}} {unknown}", object());
         assert_eq!(Answer::from_text(&last, 0).unwrap_err(), Unusable::UnknownType);
         let whole = object().to_string();
         assert_eq!(Answer::from_text(&whole[..whole.len() - 1], 0).unwrap_err(), Unusable::Truncated);

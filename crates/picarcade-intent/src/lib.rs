@@ -22,6 +22,7 @@ mod prompt_type;
 mod provider;
 mod request;
 mod tags;
+mod text;
 mod type_set;
 mod verdict;
 

@@ -10,7 +10,7 @@ mod redis;
 
 pub use error::{Error, Result};
 pub use eventually::eventually;
-pub use mock::{Answer, Answers, Dialect, MockProvider, OutputShape, PredictionEnd, Reply, Request};
+pub use mock::{Answer, Answers, Coding, Dialect, MockProvider, OutputShape, PredictionEnd, Reply, Request};
 pub use postgres::{PgBouncer, PostgresBuilder, PostgresServer};
 pub use proxy::{Fault, FaultProxy};
 pub use redis::{RedisBuilder, RedisCluster, RedisClusterBuilder, RedisSentinel, RedisServer, Value};

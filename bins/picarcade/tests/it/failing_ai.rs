@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use picarcade_testkit::{Answer, Fault, FaultProxy, MockProvider, Reply};
+use picarcade_testkit::{Answer, Coding, Fault, FaultProxy, MockProvider, Reply};
 use serde_json::{Value, json};
 
 use crate::service::{Service, in_time, until};
@@ -14,6 +14,10 @@ async fn service(url: &str, more: &[(&str, &str)]) -> Service {
         vec![("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", url), ("CLASSIFICATION_TIMEOUT", "1")];
     environment.extend(more);
     Service::start(&environment).await
+}
+
+fn status_200(body: &str) -> Reply {
+    Reply::Status { code: 200, headers: vec![], body: body.to_owned() }
 }
 
 /// A request whose facts leave a choice, so that the AI is wanted.
@@ -48,6 +52,8 @@ async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wr
         ),
         ("reset", Reply::Reset, "llm_error"),
         ("half a body", Reply::HalfBody, "llm_error"),
+        ("half a body in chunks", Reply::HalfChunked, "llm_error"),
+        ("a compressed bomb", status_200(&" ".repeat(16 << 20)).encoded(Coding::Gzip), "llm_unusable"),
         ("not JSON", Reply::NotJson, "llm_unusable"),
         ("prose", Reply::Prose("I think it is an edit.".to_owned()), "llm_unusable"),
         ("missing fields", Reply::Json(json!({})), "llm_unusable"),
@@ -172,4 +178,18 @@ async fn a_caller_who_leaves_has_the_call_made_kept_and_settled() {
     until("the call is settled", async || used().await < reserved).await;
     let spent = service.get("/api/v2/stats").await["cost_spent"].as_f64().unwrap();
     assert!((spent - used().await).abs() < 1e-6 && spent > 0.0, "{spent}");
+}
+
+#[tokio::test]
+async fn a_date_in_retry_after_is_respected() {
+    let mock = MockProvider::start().await.unwrap();
+    let service = service(&mock.url(), &[("CLASSIFICATION_TIMEOUT", "50")]).await;
+    let headers = vec![
+        ("date".to_owned(), "Fri, 31 Dec 1999 23:00:00 GMT".to_owned()),
+        ("retry-after".to_owned(), "Sat, 01 Jan 2000 00:00:00 GMT".to_owned()),
+    ];
+    mock.always(Reply::Status { code: 429, headers, body: "{}".to_owned() });
+    let answer = service.process(edit("make the sky purple")).await;
+    assert_eq!(answer["degraded"], json!(["llm_error"]), "{answer}");
+    assert_eq!(mock.count(), 1, "an hour is longer than the deadline");
 }

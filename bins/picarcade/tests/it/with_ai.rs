@@ -1,6 +1,6 @@
 //! With the mock provider in the place of Anthropic: used, corrected, cached, replaced.
 
-use picarcade_testkit::{Answer, MockProvider, Reply};
+use picarcade_testkit::{Answer, Coding, MockProvider, Reply};
 use serde_json::json;
 
 use crate::service::Service;
@@ -91,4 +91,73 @@ async fn prompts_that_differ_in_quoted_white_space_are_different_requests() {
         .await;
     assert_eq!(answer["cache"]["intent"], "l1", "{answer}");
     assert_eq!(mock.count(), written.len() as u64);
+}
+
+fn draft() -> String {
+    Answer::of("EDIT_IMAGE").enhanced("A draft.").to_json().to_string()
+}
+
+fn last() -> String {
+    Answer::of("EDIT_IMAGE").enhanced("The last one.").to_json().to_string()
+}
+
+#[tokio::test]
+async fn the_final_answer_is_used_in_whatever_form_it_comes() {
+    let mock = MockProvider::start().await.unwrap();
+    let openai = Service::start(&[("OPENAI_API_KEY", "test-key"), ("OPENAI_BASE_URL", &mock.url())]).await;
+    let anthropic = service(&mock).await;
+    let (draft, last) = (draft(), last());
+    let completion = |content: &serde_json::Value| Reply::Status {
+        code: 200,
+        headers: vec![],
+        body: json!({
+            "choices": [{"message": {"content": content}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": "900", "completion_tokens": 100.0},
+        })
+        .to_string(),
+    };
+    let parts = json!([{"type": "text", "text": draft}, {"type": "text", "text": last}]);
+    let plain = || Reply::Answer(Answer::of("EDIT_IMAGE").enhanced("The last one."));
+    for (name, service, reply) in [
+        ("a thought", &anthropic, Reply::Prose(format!("<think>{draft}</think>{last}"))),
+        ("fences", &anthropic, Reply::Prose(format!("```json\n{draft}\n```\n```json\n{last}\n```"))),
+        ("gzip", &anthropic, plain().encoded(Coding::Gzip)),
+        ("deflate", &anthropic, plain().encoded(Coding::Deflate)),
+        ("Brotli", &openai, plain().encoded(Coding::Brotli)),
+        ("parts", &openai, completion(&parts)),
+        ("text and parts compressed", &openai, completion(&parts).encoded(Coding::Gzip)),
+    ] {
+        mock.push(reply);
+        let prompt = format!("make the sky purple: {name}");
+        let answer = service.process(json!({"prompt": prompt, "active_image": true})).await;
+        assert_eq!(
+            (&answer["source"], &answer["enhanced_prompt"], &answer["degraded"]),
+            (&json!("llm"), &json!("The last one."), &json!([])),
+            "{name}: {answer}"
+        );
+    }
+    // 900 at 0.20 and 100 at 1.20 dollars a million, as the last two calls state in their ways.
+    let spent = openai.get("/api/v2/stats").await["cost_spent"].as_f64().unwrap();
+    assert!(spent > 0.0 && spent < 0.002, "{spent}");
+}
+
+#[tokio::test]
+async fn failed_polls_do_not_abandon_a_paid_prediction() {
+    let mock = MockProvider::start().await.unwrap();
+    mock.answer_with(Answer::of("EDIT_IMAGE"));
+    let environment = [
+        ("REPLICATE_API_TOKEN", "test-key"),
+        ("REPLICATE_BASE_URL", &mock.url()),
+        ("CLASSIFICATION_TIMEOUT", "50"),
+    ];
+    let service = Service::start(&environment).await;
+    mock.push(Reply::Pending(2));
+    let status = |code, body: &str| Reply::Status { code, headers: vec![], body: body.to_owned() };
+    for fault in [status(404, "{}"), Reply::NotJson, status(502, "<html>"), Reply::Reset, Reply::Unauthorized]
+    {
+        mock.push_poll(fault);
+    }
+    let answer = service.process(json!({"prompt": "make the sky purple", "active_image": true})).await;
+    assert_eq!((&answer["source"], &answer["degraded"]), (&json!("llm"), &json!([])), "{answer}");
+    assert_eq!(mock.count(), 1, "one paid call");
 }

@@ -9,6 +9,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::builder::ProviderBuilder;
+use super::content;
+use super::count::{count, optional};
 use super::error::{ProviderError, ProviderErrorKind};
 use super::http::{Response, Version, kind_of, secret_header};
 use super::question;
@@ -128,36 +130,24 @@ impl Vendor for Anthropic {
 
     fn usage(body: &Value) -> Option<Usage> {
         let usage = body.get("usage")?;
-        let tokens = |name: &str| usage[name].as_u64().unwrap_or_default();
         Some(Usage {
-            input: usage["input_tokens"].as_u64()?,
-            cache_write: tokens("cache_creation_input_tokens"),
-            cache_read: tokens("cache_read_input_tokens"),
-            output: usage["output_tokens"].as_u64()?,
+            input: count(&usage["input_tokens"])?,
+            cache_write: optional(&usage["cache_creation_input_tokens"])?,
+            cache_read: optional(&usage["cache_read_input_tokens"])?,
+            output: count(&usage["output_tokens"])?,
         })
     }
 
-    fn read(response: &Response, cost_micros: u64, _estimate: u64) -> Result<Answer, ProviderError> {
+    fn read(response: &Response, billed: Option<u64>, estimate: u64) -> Result<Answer, ProviderError> {
+        let cost_micros = billed.unwrap_or(estimate);
         let blocks = response.body["content"].as_array().map(Vec::as_slice).unwrap_or_default();
         // Only one tool was offered, so its name says nothing.
-        let tool = blocks.iter().find(|block| block["type"] == "tool_use");
-        let answer = match response.text("/stop_reason") {
-            Some("refusal") => Err(Unusable::Refusal),
-            Some("max_tokens" | "model_context_window_exceeded") => Err(Unusable::Truncated),
-            None => Err(Unusable::Malformed),
-            Some(_) => {
-                if let Some(tool) = tool {
-                    Answer::from_json(tool["input"].clone(), cost_micros)
-                } else {
-                    let texts = blocks.iter().filter(|block| block["type"] == "text");
-                    let text: String = texts.filter_map(|block| block["text"].as_str()).collect();
-                    if text.is_empty() {
-                        Err(Unusable::Missing)
-                    } else {
-                        Answer::from_text(&text, cost_micros)
-                    }
-                }
-            }
+        let tools = blocks.iter().filter(|block| block["type"] == "tool_use").map(|block| &block["input"]);
+        let text = content::text(&response.body["content"]);
+        let answer = match content::stopped(response.text("/stop_reason")) {
+            Some(reason) => Err(reason),
+            None if response.body["content"].is_null() => Err(Unusable::Malformed),
+            None => content::answer(tools, &text, cost_micros),
         };
         response.priced(answer, cost_micros, request_id(response))
     }

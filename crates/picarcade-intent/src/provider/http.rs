@@ -5,13 +5,15 @@
 //! it. What goes into an error is made of fixed words, the status, and the provider's own codes when they look like
 //! codes; messages are left out, because providers quote keys and prompts in them.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, DATE, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, RequestBuilder, Url, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
+use super::body;
+use super::encoding::{self, Undecodable};
 use super::error::{ProviderError, ProviderErrorKind};
 use crate::answer::{Answer, Unusable};
 use crate::error::ConfigError;
@@ -27,6 +29,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 pub(super) struct Http {
     client: Client,
     base: Url,
+    /// The header values that carry the key. They are not shown by `Debug`.
+    secrets: Vec<HeaderValue>,
 }
 
 /// What came back.
@@ -60,8 +64,11 @@ pub enum Version {
 impl Http {
     pub(super) fn new(settings: Settings<'_>) -> Result<Self, ConfigError> {
         let base = base(settings.base_url, settings.version)?;
+        let mut headers = settings.headers;
+        let secrets = headers.values().filter(|value| value.is_sensitive()).cloned().collect();
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encoding::ACCEPTED));
         let mut client = Client::builder()
-            .default_headers(settings.headers)
+            .default_headers(headers)
             .user_agent(concat!("picarcade/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(settings.connect_timeout)
             .read_timeout(settings.read_timeout)
@@ -71,7 +78,21 @@ impl Http {
             // A gateway without TLS must not fail for want of root certificates, which small containers do not have.
             client = client.tls_certs_only(std::iter::empty::<Certificate>());
         }
-        Ok(Self { client: client.build().map_err(|_| ConfigError::Client)?, base })
+        Ok(Self { client: client.build().map_err(|_| ConfigError::Client)?, base, secrets })
+    }
+
+    /// Removes the detail of an error that repeats the key. A provider can send the key back where
+    /// a code or the name of the request is expected.
+    pub(super) fn without_secrets(&self, error: ProviderError) -> ProviderError {
+        let holds_secret = |secret: &HeaderValue| {
+            let secret = secret.to_str().unwrap_or_default();
+            let secret = secret.rsplit(' ').next().unwrap_or_default();
+            error.detail.split([' ', ',']).any(|word| word == secret)
+        };
+        if self.secrets.iter().any(holds_secret) {
+            return ProviderError { detail: "detail removed: it repeats the key".to_owned(), ..error };
+        }
+        error
     }
 
     pub(super) fn post(&self, path: &str) -> RequestBuilder {
@@ -82,32 +103,47 @@ impl Http {
         self.client.get(format!("{}/{path}", self.base))
     }
 
-    /// Sends, and reads the whole response.
+    /// Sends a request and reads the whole response.
     ///
-    /// `billed` is what a response that breaks off is reckoned at: its provider has done the work.
+    /// `billed` is the cost of a successful response that cannot be read: its provider has done the
+    /// work. A failed response that cannot be read has its meaning by its status all the same.
     pub(super) async fn send(request: RequestBuilder, billed: u64) -> Result<Response, ProviderError> {
         let mut response = request.send().await.map_err(|error| transport(&error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let is_success = response.status().is_success();
+        match Self::body(&mut response, billed).await {
+            Ok(body) => Ok(Response { status, headers, body }),
+            Err(_) if !is_success => Ok(Response { status, headers, body: Value::Null }),
+            Err(error) => Err(error.with_status(status)),
+        }
+    }
+
+    /// Reads the body of a response as JSON, decoded and bounded.
+    async fn body(response: &mut reqwest::Response, billed: u64) -> Result<Value, ProviderError> {
+        let too_large = || ProviderError::unusable(Unusable::TooLarge, Some(billed));
+        let broken = || {
+            let broken = ProviderError::new(ProviderErrorKind::Server, "the response breaks off");
+            ProviderError { cost_micros: Some(billed), ..broken }
+        };
         let mut body = Vec::new();
         loop {
             match response.chunk().await {
                 Ok(Some(chunk)) if body.len() + chunk.len() > MAX_RESPONSE_BYTES => {
-                    return Err(ProviderError::unusable(Unusable::TooLarge, is_success.then_some(billed))
-                        .with_status(status));
+                    return Err(too_large());
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
-                Err(error) if error.is_timeout() => return Err(transport(&error).with_status(status)),
-                Err(_) => {
-                    let broken = ProviderError::new(ProviderErrorKind::Server, "the response breaks off");
-                    return Err(ProviderError { cost_micros: is_success.then_some(billed), ..broken }
-                        .with_status(status));
-                }
+                Err(error) if error.is_timeout() => return Err(transport(&error)),
+                Err(_) => return Err(broken()),
             }
         }
-        let body = serde_json::from_slice(&body).unwrap_or_default();
-        Ok(Response { status, headers, body })
+        let codings = response.headers().get_all(CONTENT_ENCODING).iter();
+        let codings = codings.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
+        match encoding::decode(&codings, body, MAX_RESPONSE_BYTES) {
+            Ok(body) => Ok(body::json(&body)),
+            Err(Undecodable::TooLarge) => Err(too_large()),
+            Err(Undecodable::Broken) => Err(broken()),
+        }
     }
 }
 
@@ -170,13 +206,30 @@ impl Response {
         })
     }
 
-    /// `retry-after-ms`, or `retry-after` in seconds, or the field of that name that Replicate puts into the body. A date is
-    /// not understood: it needs a clock that agrees.
-    fn retry_after(&self) -> Option<Duration> {
-        let number = |name| self.header(name)?.trim().parse::<f64>().ok();
-        let stated = number("retry-after-ms").map(|ms| ms / 1e3).or_else(|| number("retry-after"));
-        let seconds =
-            stated.or_else(|| self.body.get("retry_after")?.as_f64()).filter(|number| *number >= 0.0)?;
+    /// Returns the time to wait from `retry-after-ms`, from `retry-after`, or from the field
+    /// `retry_after` of the body.
+    ///
+    /// `retry-after` is a number of seconds or an HTTP date. A date counts from the `date` of the
+    /// same response, so that the clocks need not agree.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let milliseconds = || self.header("retry-after-ms")?.trim().parse::<f64>().ok().map(|ms| ms / 1e3);
+        let seconds = || self.header("retry-after")?.trim().parse::<f64>().ok();
+        let date = || {
+            let at = httpdate::parse_http_date(self.header("retry-after")?.trim()).ok()?;
+            let sent = self.header(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+            let wait = at.duration_since(sent.unwrap_or_else(SystemTime::now)).unwrap_or_default();
+            Some(wait.as_secs_f64())
+        };
+        let in_body = || {
+            let stated =
+                ["/retry_after", "/error/retry_after"].iter().find_map(|at| self.body.pointer(at))?;
+            stated.as_f64().or_else(|| stated.as_str()?.trim().parse().ok())
+        };
+        let possible = |seconds: &f64| *seconds >= 0.0;
+        let seconds = (milliseconds().filter(possible))
+            .or_else(|| seconds().filter(possible))
+            .or_else(date)
+            .or_else(|| in_body().filter(possible))?;
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(MAX_RETRY_AFTER).min(MAX_RETRY_AFTER))
     }
 }
@@ -304,9 +357,35 @@ mod tests {
         let body = serde_json::json!({"detail": "throttled", "retry_after": 6});
         let told = Response { status: 429, headers: HeaderMap::new(), body };
         assert_eq!(told.retry_after(), Some(Duration::from_secs(6)));
-        for nonsense in ["-1", "soon", "NaN", "Fri, 31 Dec 1999 23:59:59 GMT"] {
+        assert_eq!(with("retry-after", "0"), Some(Duration::ZERO));
+        assert_eq!(with("retry-after", "0.25"), Some(Duration::from_millis(250)));
+        assert_eq!(with("retry-after", "31536000"), Some(MAX_RETRY_AFTER));
+        for nonsense in ["-1", "soon", "NaN", "", "Fri, 31 Foo 1999 23:59:59 GMT"] {
             assert_eq!(with("retry-after", nonsense), None, "{nonsense}");
         }
+    }
+
+    #[test]
+    fn a_date_counts_from_the_date_of_the_response() {
+        let waits = |date: Option<&'static str>, retry_after: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("retry-after", HeaderValue::from_static(retry_after));
+            if let Some(date) = date {
+                headers.insert(DATE, HeaderValue::from_static(date));
+            }
+            Response { status: 429, headers, body: Value::Null }.retry_after()
+        };
+        let sent = Some("Fri, 31 Dec 1999 23:59:59 GMT");
+        for (at, wait) in [
+            ("Sat, 01 Jan 2000 00:00:59 GMT", Duration::from_mins(1)),
+            ("Saturday, 01-Jan-00 00:00:00 GMT", Duration::from_secs(1)),
+            ("Fri, 31 Dec 1999 23:59:58 GMT", Duration::ZERO),
+            ("Thu, 31 Dec 2099 23:59:59 GMT", MAX_RETRY_AFTER),
+        ] {
+            assert_eq!(waits(sent, at), Some(wait), "{at}");
+        }
+        assert_eq!(waits(None, "Fri, 31 Dec 1999 23:59:59 GMT"), Some(Duration::ZERO));
+        assert_eq!(waits(Some("today"), "Tue, 31 Dec 2999 23:59:59 GMT"), Some(MAX_RETRY_AFTER));
     }
 
     #[test]

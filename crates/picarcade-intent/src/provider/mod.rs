@@ -7,7 +7,15 @@
 #[cfg(feature = "providers")]
 mod anthropic;
 #[cfg(feature = "providers")]
+mod body;
+#[cfg(feature = "providers")]
 mod builder;
+#[cfg(feature = "providers")]
+mod content;
+#[cfg(feature = "providers")]
+mod count;
+#[cfg(feature = "providers")]
+mod encoding;
 mod error;
 #[cfg(feature = "providers")]
 mod http;

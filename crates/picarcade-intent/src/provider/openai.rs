@@ -8,6 +8,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::builder::ProviderBuilder;
+use super::content;
+use super::count::{count, optional};
 use super::error::{ProviderError, ProviderErrorKind};
 use super::http::{Response, Version, bearer, kind_of};
 use super::question;
@@ -109,32 +111,31 @@ impl Vendor for OpenAi {
     /// Tokens that were read from the prompt cache or written to it are part of the prompt's, and have prices of their own.
     fn usage(body: &Value) -> Option<Usage> {
         let usage = body.get("usage")?;
-        let prompt = usage["prompt_tokens"].as_u64()?;
-        let part = |name: &str| usage["prompt_tokens_details"][name].as_u64().unwrap_or_default();
-        let cache_read = part("cached_tokens").min(prompt);
-        let cache_write = part("cache_write_tokens").min(prompt - cache_read);
+        let prompt = count(&usage["prompt_tokens"])?;
+        let part = |name: &str| optional(&usage["prompt_tokens_details"][name]);
+        let cache_read = part("cached_tokens")?.min(prompt);
+        let cache_write = part("cache_write_tokens")?.min(prompt - cache_read);
         Some(Usage {
             input: prompt - cache_read - cache_write,
             cache_write,
             cache_read,
-            output: usage["completion_tokens"].as_u64()?,
+            output: count(&usage["completion_tokens"])?,
         })
     }
 
-    fn read(response: &Response, cost_micros: u64, _estimate: u64) -> Result<Answer, ProviderError> {
-        let has_refusal =
-            response.text("/choices/0/message/refusal").is_some_and(|refusal| !refusal.is_empty());
-        let answer = match response.text("/choices/0/finish_reason") {
-            _ if has_refusal => Err(Unusable::Refusal),
-            Some("content_filter") => Err(Unusable::Refusal),
-            Some("length") => Err(Unusable::Truncated),
-            _ if response.body.pointer("/choices/0/message").is_none() => Err(Unusable::Malformed),
-            _ => {
-                let text = response.text("/choices/0/message/content").filter(|text| !text.is_empty());
-                let text =
-                    text.or_else(|| response.text("/choices/0/message/tool_calls/0/function/arguments"));
-                text.map_or(Err(Unusable::Missing), |text| Answer::from_text(text, cost_micros))
-            }
+    fn read(response: &Response, billed: Option<u64>, estimate: u64) -> Result<Answer, ProviderError> {
+        let cost_micros = billed.unwrap_or(estimate);
+        let message = &response.body["choices"][0]["message"];
+        let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let arguments = calls.iter().map(|call| &call["function"]["arguments"]);
+        // Some servers send the content as an object in place of its text.
+        let parsed = Some(&message["content"]).filter(|content| content.is_object());
+        let text = content::text(&message["content"]);
+        let answer = match content::stopped(response.text("/choices/0/finish_reason")) {
+            Some(reason) => Err(reason),
+            None if content::is_refused(message) => Err(Unusable::Refusal),
+            None if message.is_null() => Err(Unusable::Malformed),
+            None => content::answer(parsed.into_iter().chain(arguments), &text, cost_micros),
         };
         response.priced(answer, cost_micros, response.header("x-request-id"))
     }

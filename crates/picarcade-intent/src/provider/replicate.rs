@@ -1,9 +1,10 @@
 //! Replicate predictions.
 //!
-//! Creating one with `Prefer: wait` usually returns it finished; otherwise it is polled until the deadline. `Cancel-After`
-//! tells Replicate the deadline too, so that nothing goes on working, and costing, for a caller that has left. Text models
-//! there take no schema: the instructions alone ask for JSON. Polling goes to the configured base URL and never to a URL
-//! out of a response, because the token goes along.
+//! Creating one with `Prefer: wait` usually returns it finished; otherwise it is polled until the
+//! deadline. A prediction that is still at work then is cancelled, and `Cancel-After` states the
+//! deadline to Replicate as well, so that no work goes on, and costs, for a caller that has left.
+//! Text models there take no schema: the instructions alone ask for JSON. Polls and cancellations
+//! go to the configured base URL and never to a URL from a response, because the token goes along.
 
 use std::time::Duration;
 
@@ -13,8 +14,10 @@ use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use super::builder::{ProviderBuilder, READ_TIMEOUT};
+use super::content;
+use super::count::count;
 use super::error::{ProviderError, ProviderErrorKind};
-use super::http::{Http, Response, Version, bearer, kind_of};
+use super::http::{Http, Response, Version, bearer, kind_of, within};
 use super::question;
 use super::terms::Usage;
 use super::vendor::{Client, Vendor};
@@ -39,8 +42,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause between polls.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many polls may fail one after the other.
-const MAX_FAILED_POLLS: u32 = 3;
+/// The longest pause that a failed poll may ask for.
+const MAX_FAILURE_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long the first poll may take. The time is doubled after each poll that is too slow, so that
+/// one lost response does not use up the deadline of the call.
+const POLL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long cancelling a prediction may take.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A language model at Replicate.
 ///
@@ -66,33 +76,83 @@ impl Replicate {
         self.0.model.split_once(':').map(|(_, version)| version)
     }
 
-    /// Asks how a prediction stands until it has ended. Asking is free and the prediction is not, so a poll that fails is
-    /// repeated a few times before the prediction is given up.
+    /// Polls a prediction until it has ended.
+    ///
+    /// The prediction is paid for and a poll is free, so a failed poll never gives up the
+    /// prediction, whatever the failure is. Only the deadline of the call does, and then the
+    /// prediction is cancelled.
     async fn follow(&self, created: Response, estimate: u64) -> Result<Response, ProviderError> {
-        let (mut response, mut pause, mut failures) = (created, FIRST_PAUSE, 0);
-        while response.is_success() && matches!(response.text("/status"), Some("starting" | "processing")) {
-            let id = response.text("/id").filter(|id| is_id(id)).ok_or_else(|| {
-                ProviderError::unusable(Unusable::Malformed, Some(estimate)).with_status(response.status)
-            })?;
+        if !created.is_success() || State::of(&created) != Some(State::Running) {
+            return Ok(created);
+        }
+        let id = created.text("/id").filter(|id| is_id(id)).ok_or_else(|| {
+            ProviderError::unusable(Unusable::Malformed, Some(estimate)).with_status(created.status)
+        })?;
+        let mut running = Running { prediction: Some((self.0.http.clone(), id.to_owned())) };
+        let (mut pause, mut timeout) = (FIRST_PAUSE, POLL_TIMEOUT);
+        loop {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_PAUSE);
-            let polled = Http::send(self.0.http.get(&format!("predictions/{id}")), estimate).await;
-            let failed = match polled {
-                Ok(polled) if polled.is_success() => {
-                    (response, failures) = (polled, 0);
-                    continue;
+            let poll = Http::send(self.0.http.get(&format!("predictions/{id}")), estimate);
+            match within(timeout, poll).await {
+                Ok(polled) if polled.is_success() && polled.text("/id").is_none_or(|polled| polled == id) => {
+                    if State::of(&polled) == Some(State::Ended) {
+                        running.prediction = None;
+                        return Ok(polled);
+                    }
                 }
-                Ok(polled) => Self::refused(&polled),
-                Err(error) => error,
-            };
-            failures += 1;
-            if failures > MAX_FAILED_POLLS || !failed.is_transient() {
-                // The prediction goes on and is billed, whatever became of the question after it.
-                return Err(ProviderError { cost_micros: Some(estimate), ..failed });
+                Ok(failed) => {
+                    let stated = failed.retry_after().unwrap_or(pause);
+                    pause = stated.clamp(FIRST_PAUSE, MAX_FAILURE_PAUSE);
+                }
+                // A prediction that is too large is so at every further poll.
+                Err(error) if error.kind == ProviderErrorKind::Unusable(Unusable::TooLarge) => {
+                    return Err(error);
+                }
+                Err(error) if error.kind == ProviderErrorKind::Timeout => {
+                    timeout = timeout.saturating_mul(2);
+                }
+                Err(_) => {}
             }
-            pause = failed.retry_after.unwrap_or(pause).max(FIRST_PAUSE);
         }
-        Ok(response)
+    }
+}
+
+/// Whether a prediction is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Running,
+    Ended,
+}
+
+impl State {
+    /// The state that a response names; `None` for a response that is no prediction.
+    fn of(response: &Response) -> Option<Self> {
+        match response.text("/status")? {
+            "starting" | "processing" | "queued" => Some(Self::Running),
+            "succeeded" | "failed" | "canceled" | "aborted" => Some(Self::Ended),
+            _ => None,
+        }
+    }
+}
+
+/// A prediction that is cancelled when the call ends first: at its deadline, or with its caller.
+///
+/// Nothing waits for the cancellation. If it fails, the `Cancel-After` of the prediction ends it.
+struct Running {
+    prediction: Option<(Http, String)>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some((http, id)) = self.prediction.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let cancel = Http::send(http.post(&format!("predictions/{id}/cancel")), 0);
+            if let Err(error) = within(CANCEL_TIMEOUT, cancel).await {
+                tracing::debug!(%error, "a prediction could not be cancelled");
+            }
+        });
     }
 }
 
@@ -149,7 +209,8 @@ impl Vendor for Replicate {
         timeout: Duration,
         estimate: u64,
     ) -> Result<Response, ProviderError> {
-        let wait = timeout.as_secs().clamp(1, MAX_WAIT_SECONDS);
+        // The response must come before the deadline: its id is what a prediction is cancelled by.
+        let wait = timeout.as_secs().saturating_sub(1).clamp(1, MAX_WAIT_SECONDS);
         let cancel = timeout.as_secs().saturating_add(1).clamp(MIN_CANCEL_SECONDS, MAX_CANCEL_SECONDS);
         let call = self.0.http.post(&self.path());
         let call = call.header("prefer", format!("wait={wait}")).header("cancel-after", format!("{cancel}s"));
@@ -162,7 +223,7 @@ impl Vendor for Replicate {
     }
 
     fn usage(body: &Value) -> Option<Usage> {
-        let tokens = |name: &str| body["metrics"][name].as_u64();
+        let tokens = |name: &str| count(&body["metrics"][name]);
         Some(Usage {
             input: tokens("input_token_count")?,
             output: tokens("output_token_count")?,
@@ -170,7 +231,8 @@ impl Vendor for Replicate {
         })
     }
 
-    fn read(response: &Response, cost_micros: u64, estimate: u64) -> Result<Answer, ProviderError> {
+    fn read(response: &Response, billed: Option<u64>, estimate: u64) -> Result<Answer, ProviderError> {
+        let cost_micros = billed.unwrap_or(estimate);
         let id = response.text("/id");
         let ended = |kind, cost_micros| {
             let error = response.error(kind, &[response.text("/status")], id);
@@ -178,16 +240,19 @@ impl Vendor for Replicate {
         };
         match response.text("/status") {
             Some("succeeded") => {
-                let answer = match output(&response.body["output"]) {
-                    Some(text) if !text.trim().is_empty() => Answer::from_text(&text, cost_micros),
-                    _ => Err(Unusable::Missing),
-                };
+                let output = &response.body["output"];
+                let parsed = Some(output).filter(|output| output.is_object());
+                let answer = content::answer(parsed.into_iter(), &text(output), cost_micros);
                 response.priced(answer, cost_micros, id)
             }
-            Some("failed") if is_refusal(response.text("/error").unwrap_or_default()) => {
-                response.priced(Err(Unusable::Refusal), cost_micros, id)
+            Some("failed") => {
+                let error = &response.body["error"];
+                let words = error.as_str().map_or_else(|| error.to_string(), ToOwned::to_owned);
+                if is_refusal(&words) {
+                    return response.priced(Err(Unusable::Refusal), cost_micros, id);
+                }
+                ended(ProviderErrorKind::Server, billed)
             }
-            Some("failed") => ended(ProviderErrorKind::Server, None),
             // Past its deadline while it was running: it is billed, and nobody says for how much.
             Some("canceled") => ended(ProviderErrorKind::Timeout, Some(estimate)),
             // Past its deadline before it began: there was no room for it.
@@ -198,11 +263,11 @@ impl Vendor for Replicate {
 }
 
 /// The output of a text model: one text, or its pieces in order.
-fn output(output: &Value) -> Option<String> {
+fn text(output: &Value) -> String {
     match output {
-        Value::String(text) => Some(text.clone()),
-        Value::Array(pieces) => pieces.iter().map(Value::as_str).collect(),
-        _ => None,
+        Value::String(text) => text.clone(),
+        Value::Array(pieces) => pieces.iter().map(Value::as_str).collect::<Option<_>>().unwrap_or_default(),
+        _ => String::new(),
     }
 }
 

@@ -78,8 +78,8 @@ pub trait Vendor: Debug + Send + Sync + Sized {
     /// How many tokens a successful response says that it took.
     fn usage(body: &Value) -> Option<Usage>;
 
-    /// The answer in a successful response. `cost_micros` is what it cost, by its usage or else by the estimate.
-    fn read(response: &Response, cost_micros: u64, estimate: u64) -> Result<Answer, ProviderError>;
+    /// The answer in a successful response. `billed` is its cost by its usage, where it states one.
+    fn read(response: &Response, billed: Option<u64>, estimate: u64) -> Result<Answer, ProviderError>;
 }
 
 #[async_trait]
@@ -105,14 +105,14 @@ impl<V: Vendor> Provider for V {
         let estimate = self.estimate_micros(request);
         let response = within(timeout, self.ask(request, feasible, timeout, estimate)).await?;
         if !response.is_success() {
-            return Err(V::refused(&response));
+            return Err(self.client().http.without_secrets(V::refused(&response)));
         }
         let usage = V::usage(&response.body);
-        let cost = usage.map_or(estimate, |usage| self.client().terms.cost(usage));
+        let billed = usage.map(|usage| self.client().terms.cost(usage));
         let tokens = usage.map(Usage::tokens);
-        match V::read(&response, cost, estimate) {
+        match V::read(&response, billed, estimate) {
             Ok(answer) => Ok(Answer { tokens, ..answer }),
-            Err(error) => Err(ProviderError { tokens, ..error }),
+            Err(error) => Err(self.client().http.without_secrets(ProviderError { tokens, ..error })),
         }
     }
 }

@@ -84,7 +84,8 @@ async fn stop_reasons_are_not_answers() {
             json!({"stop_reason": "model_context_window_exceeded", "content": [], "usage": usage}),
             Unusable::Truncated,
         ),
-        (json!({"content": []}), Unusable::Malformed),
+        (json!({"content": []}), Unusable::Missing),
+        (json!({"usage": usage}), Unusable::Malformed),
     ] {
         mock.push(status(200, &body));
         let error = ask(&provider, &request("a fox", "")).await.unwrap_err();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use picarcade_intent::{Anthropic, Matrix, OpenAi, ProviderErrorKind, Replicate, Unusable};
-use picarcade_testkit::{MockProvider, Reply};
+use picarcade_testkit::{Coding, MockProvider, Reply};
 
 use crate::support::{KEY, LONG, ask, key, providers, request};
 
@@ -20,6 +20,7 @@ async fn faults_have_the_same_meaning_everywhere() {
         (Reply::Unauthorized, K::Auth, false),
         (Reply::Reset, K::Server, true),
         (Reply::HalfBody, K::Server, true),
+        (Reply::HalfChunked, K::Server, true),
         (Reply::NotJson, K::Unusable(Unusable::Malformed), false),
         (Reply::WrongEnum, K::Unusable(Unusable::UnknownType), false),
         (Reply::Refusal, K::Unusable(Unusable::Refusal), false),
@@ -41,7 +42,7 @@ async fn faults_have_the_same_meaning_everywhere() {
             let is_billed = error.cost_micros.is_some_and(|cost| cost > 0);
             assert_eq!(
                 is_billed,
-                matches!(kind, K::Unusable(_)) || reply == Reply::HalfBody,
+                matches!(kind, K::Unusable(_)) || matches!(reply, Reply::HalfBody | Reply::HalfChunked),
                 "{name} {reply:?}"
             );
             let shown = format!("{error} {error:?}");
@@ -81,6 +82,28 @@ async fn bodies_of_any_shape_are_errors() {
                 assert_eq!(error.status, Some(code), "{} {code} {body:.60}", provider.name());
                 assert!(error.detail.is_ascii());
             }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_page_beyond_the_cap_has_its_meaning_by_its_status() {
+    let mock = MockProvider::start().await.unwrap();
+    let page = "<p>Service unavailable</p>".repeat(100_000);
+    let headers = vec![("retry-after".to_owned(), "7".to_owned())];
+    let plain = Reply::Status { code: 503, headers: headers.clone(), body: page };
+    let damaged = [headers, vec![("content-encoding".to_owned(), "br".to_owned())]].concat();
+    let damaged = Reply::Status { code: 503, headers: damaged, body: "<p>".to_owned() };
+    for provider in providers(&mock) {
+        for reply in [plain.clone(), plain.clone().encoded(Coding::Gzip), damaged.clone()] {
+            mock.push(reply);
+            let error = ask(&*provider, &request("a fox", "")).await.unwrap_err();
+            assert_eq!(
+                (error.kind, error.cost_micros, error.retry_after),
+                (ProviderErrorKind::Overloaded, None, Some(Duration::from_secs(7))),
+                "{}: {error:?}",
+                provider.name()
+            );
         }
     }
 }

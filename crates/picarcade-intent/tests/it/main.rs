@@ -9,6 +9,8 @@ mod enhancement;
 mod faults;
 mod injection;
 #[cfg(feature = "providers")]
+mod odd_answers;
+#[cfg(feature = "providers")]
 mod openai;
 #[cfg(feature = "providers")]
 mod replicate;

@@ -6,7 +6,7 @@ use picarcade_intent::{Matrix, Provider, ProviderErrorKind, Replicate, Unusable}
 use picarcade_testkit::{Answer, MockProvider, OutputShape, PredictionEnd, Reply};
 use serde_json::json;
 
-use crate::support::{ask, key, last_body, request};
+use crate::support::{LONG, ask, key, last_body, request};
 
 async fn mock() -> (MockProvider, Replicate) {
     let mock = MockProvider::start().await.unwrap();
@@ -63,7 +63,7 @@ async fn polling_ends_at_the_deadline() {
     // Somebody who has all the time in the world still tells the API a deadline that it takes.
     mock.recover();
     provider.classify(&request, feasible, Duration::MAX).await.unwrap();
-    let sent = mock.requests().pop().unwrap();
+    let sent = mock.requests().into_iter().rfind(|sent| sent.path.ends_with("/predictions")).unwrap();
     assert_eq!((sent.header("prefer"), sent.header("cancel-after")), (Some("wait=15"), Some("3600s")));
 }
 
@@ -85,7 +85,7 @@ async fn every_end_has_its_meaning_and_price() {
     mock.push(Reply::Refusal);
     let error = ask(&provider, &request).await.unwrap_err();
     assert_eq!(error.kind, ProviderErrorKind::Unusable(Unusable::Refusal));
-    for output in [json!(null), json!([]), json!({"a": 1}), json!(["{\"a\"", 1])] {
+    for output in [json!(null), json!([]), json!(7), json!(["{\"a\"", 1])] {
         let body = json!({"id": "a", "status": "succeeded", "output": output}).to_string();
         mock.push(Reply::Status { code: 201, headers: Vec::new(), body });
         let error = ask(&provider, &request).await.unwrap_err();
@@ -94,35 +94,97 @@ async fn every_end_has_its_meaning_and_price() {
 }
 
 #[tokio::test]
-async fn a_poll_that_fails_does_not_unbill_the_prediction() {
+async fn no_failed_poll_gives_up_a_prediction() {
     let (mock, provider) = mock().await;
-    let body = json!({"id": "nobody-knows-it", "status": "starting"}).to_string();
-    mock.push(Reply::Status { code: 201, headers: Vec::new(), body });
     let request = request("slow it down", "v");
-    let error = ask(&provider, &request).await.unwrap_err();
-    assert_eq!((error.status, error.cost_micros), (Some(404), Some(provider.estimate_micros(&request))));
+    let status = |code, body: &str| Reply::Status { code, headers: Vec::new(), body: body.to_owned() };
+    let other = json!({"id": "another", "status": "failed", "error": "not ours"}).to_string();
+    let headers = vec![("retry-after-ms".to_owned(), "1".to_owned())];
+    let busy = Reply::Status { code: 429, headers, body: String::new() };
+    for fault in [
+        status(404, "{\"detail\": \"not found\"}"),
+        Reply::NotJson,
+        Reply::ServerError,
+        Reply::Reset,
+        Reply::HalfBody,
+        Reply::HalfChunked,
+        Reply::Unauthorized,
+        status(502, "<html>"),
+        status(200, "{}"),
+        status(200, "{\"status\": \"succ"),
+        status(200, "{\"error\": \"Overloaded\"}"),
+        status(200, &other),
+        busy,
+    ] {
+        mock.push(Reply::Pending(2));
+        let calls = mock.count();
+        for _ in 0..2 {
+            mock.push_poll(fault.clone());
+        }
+        let answer = ask(&provider, &request).await;
+        assert!(answer.is_ok(), "{fault:?}: {answer:?}");
+        assert_eq!(mock.count(), calls + 1, "one paid call");
+    }
 }
 
 #[tokio::test]
-async fn a_poll_that_fails_for_now_is_repeated_and_the_prediction_is_not() {
+async fn a_poll_without_an_answer_does_not_use_up_the_deadline() {
+    let (mock, provider) = mock().await;
+    mock.push(Reply::Pending(1));
+    mock.push_poll(Reply::Hang);
+    assert!(ask(&provider, &request("slow it down", "v")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_prediction_that_is_still_at_work_is_cancelled_at_the_deadline_and_by_a_caller_that_leaves() {
     let (mock, provider) = mock().await;
     let request = request("slow it down", "v");
-    let busy = Reply::RateLimited { retry_after: Some(Duration::ZERO) };
-    mock.push(Reply::Pending(2));
-    for fault in [Reply::ServerError, Reply::Reset, busy] {
-        mock.push_poll(fault);
-    }
-    let answer = ask(&provider, &request).await.unwrap();
-    assert_eq!(answer.prompt_type.as_str(), "VIDEO_EDIT");
-    assert_eq!(mock.count(), 1, "one paid call");
+    let feasible = Matrix::embedded().feasible(request.facts);
+    let cancelled = |count: usize| {
+        let mock = &mock;
+        async move {
+            let cancels = || mock.requests().iter().filter(|sent| sent.path.ends_with("/cancel")).count();
+            while cancels() < count {
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    mock.push(Reply::Pending(u32::MAX));
+    let error = provider.classify(&request, feasible, Duration::from_secs(1)).await.unwrap_err();
+    assert_eq!((error.kind, error.cost_micros), (ProviderErrorKind::Timeout, None), "charged as possible");
+    tokio::time::timeout(LONG, cancelled(1)).await.expect("the prediction is cancelled");
 
     mock.push(Reply::Pending(u32::MAX));
-    for _ in 0..4 {
-        mock.push_poll(Reply::ServerError);
+    let calls = mock.count();
+    let call = tokio::spawn({
+        let (provider, request) = (provider.clone(), request.clone());
+        async move { ask(&provider, &request).await }
+    });
+    let polled = async {
+        mock.arrived(calls + 1).await;
+        let last_is_poll = || mock.requests().last().is_some_and(|sent| sent.method == "GET");
+        while !last_is_poll() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, polled).await.expect("the prediction is polled");
+    call.abort();
+    tokio::time::timeout(LONG, cancelled(2)).await.expect("the prediction is cancelled");
+    let cancel = mock.requests().into_iter().rfind(|sent| sent.path.ends_with("/cancel")).unwrap();
+    assert_eq!(
+        (&*cancel.method, cancel.header("authorization")),
+        ("POST", Some("Bearer sk-very-secret-key"))
+    );
+}
+
+#[tokio::test]
+async fn an_ended_prediction_is_not_cancelled() {
+    let (mock, provider) = mock().await;
+    for reply in [Reply::Pending(0), Reply::Pending(2), Reply::Ended(PredictionEnd::Failed)] {
+        mock.push(reply);
+        let _ = ask(&provider, &request("slow it down", "v")).await;
     }
-    let error = ask(&provider, &request).await.unwrap_err();
-    assert_eq!(error.kind, ProviderErrorKind::Server);
-    assert_eq!(error.cost_micros, Some(provider.estimate_micros(&request)), "it is billed all the same");
+    assert!(mock.requests().iter().all(|sent| !sent.path.ends_with("/cancel")));
 }
 
 #[tokio::test]

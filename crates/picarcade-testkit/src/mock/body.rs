@@ -29,7 +29,7 @@ enum Torn {
 }
 
 impl Payload {
-    pub(super) fn whole(body: String) -> Self {
+    pub(super) fn whole(body: impl Into<Bytes>) -> Self {
         Self { front: body.into(), padding: 0, back: Bytes::new(), torn: Torn::No }
     }
 

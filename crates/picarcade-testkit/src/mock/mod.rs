@@ -29,7 +29,7 @@ pub use answer::{Answer, Answers};
 pub use dialect::Dialect;
 pub use journal::Request;
 pub use replicate::OutputShape;
-pub use reply::{PredictionEnd, Reply};
+pub use reply::{Coding, PredictionEnd, Reply};
 
 use crate::error::{Error, Result};
 use crate::host::runtime;

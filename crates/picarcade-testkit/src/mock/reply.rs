@@ -44,6 +44,8 @@ pub enum Reply {
     Reset,
     /// Half of the response's body, then the connection is cut.
     HalfBody,
+    /// Half of the response's body in chunks, without the last one, then the connection is cut.
+    HalfChunked,
     /// Status 200 and a body that is not JSON, as a broken gateway sends.
     NotJson,
     /// An answer whose type is none of the twelve.
@@ -52,6 +54,8 @@ pub enum Reply {
     Refusal,
     /// The answer is cut off by the token limit.
     Truncated,
+    /// This reply with its body encoded, whether the caller accepts the coding or not.
+    Encoded(Coding, Box<Self>),
     /// This reply, after a while.
     Slow(Duration, Box<Self>),
     /// A correct answer whose enhanced prompt is about this many bytes long.
@@ -62,7 +66,36 @@ pub enum Reply {
     Ended(PredictionEnd),
 }
 
+/// A content coding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Coding {
+    /// `gzip`.
+    Gzip,
+    /// `deflate`: the zlib format.
+    Deflate,
+    /// `br`, in blocks that are stored and not compressed.
+    Brotli,
+}
+
+impl Coding {
+    /// The name in `content-encoding`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+        }
+    }
+}
+
 impl Reply {
+    /// This reply with its body encoded.
+    #[must_use]
+    pub fn encoded(self, coding: Coding) -> Self {
+        Self::Encoded(coding, Box::new(self))
+    }
+
     /// This reply, after `delay`.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::reply::Coding;
+
 /// What the mock does about a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: String,
+    pub(super) coding: Option<Coding>,
     pub(super) delay: Duration,
     pub(super) delivery: Delivery,
 }
@@ -21,6 +24,8 @@ pub(super) enum Delivery {
     Whole,
     /// Half of the body, then the connection is cut.
     Half,
+    /// Half of the body in chunks, then the connection is cut.
+    HalfChunked,
     /// With so many bytes in the place of [`FILLER`].
     Padded(u64),
     /// Not at all; the connection stays.
@@ -38,6 +43,7 @@ impl Response {
             status,
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             body: body.to_string(),
+            coding: None,
             delay: Duration::ZERO,
             delivery: Delivery::Whole,
         }

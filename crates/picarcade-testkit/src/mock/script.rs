@@ -109,6 +109,14 @@ impl Script {
             Some(Reply::Hang) => return Response::json(200, &json!({})).delivered(Delivery::Never),
             Some(Reply::Reset) => return Response::json(200, &json!({})).delivered(Delivery::Reset),
             Some(Reply::HalfBody) => return self.render(dialect, request, None).delivered(Delivery::Half),
+            Some(Reply::HalfChunked) => {
+                return self.render(dialect, request, None).delivered(Delivery::HalfChunked);
+            }
+            Some(Reply::Encoded(coding, plain)) => {
+                let mut response = self.render(dialect, request, Some(*plain));
+                response.coding = Some(coding);
+                return response.header("content-encoding", coding.as_str());
+            }
             Some(Reply::Slow(delay, then)) => {
                 let mut response = self.render(dialect, request, Some(*then));
                 response.delay += delay;

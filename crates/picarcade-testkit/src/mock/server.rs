@@ -1,12 +1,14 @@
 //! The mock on a socket: HTTP/1.1 by hyper, each connection a task that ends with the mock.
 
-use std::io;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -20,6 +22,7 @@ use tokio::task::JoinSet;
 use super::body::Payload;
 use super::dialect::Route;
 use super::journal::Request;
+use super::reply::Coding;
 use super::response::{Delivery, Response};
 use super::script::Script;
 
@@ -77,7 +80,7 @@ async fn answer(
             reset.store(true, Ordering::Relaxed);
             Err(io::Error::other("reset on purpose"))
         }
-        Delivery::Half | Delivery::Whole | Delivery::Padded(_) => send(response),
+        Delivery::Half | Delivery::HalfChunked | Delivery::Whole | Delivery::Padded(_) => send(response),
     }
 }
 
@@ -109,10 +112,44 @@ fn send(response: Response) -> io::Result<hyper::Response<Payload>> {
             head = head.header("content-length", response.body.len());
             Payload::half(&response.body)
         }
+        Delivery::HalfChunked => Payload::half(&response.body),
         Delivery::Padded(bytes) => Payload::padded(&response.body, bytes),
-        _ => Payload::whole(response.body),
+        _ => match response.coding {
+            Some(coding) => Payload::whole(encode(coding, response.body.as_bytes())?),
+            None => Payload::whole(response.body),
+        },
     };
     head.body(payload).map_err(io::Error::other)
+}
+
+fn encode(coding: Coding, body: &[u8]) -> io::Result<Vec<u8>> {
+    match coding {
+        Coding::Gzip => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(body)?;
+            encoder.finish()
+        }
+        Coding::Deflate => {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(body)?;
+            encoder.finish()
+        }
+        Coding::Brotli => Ok(stored_brotli(body)),
+    }
+}
+
+/// Stores a body in uncompressed Brotli blocks (RFC 7932, section 9).
+fn stored_brotli(body: &[u8]) -> Vec<u8> {
+    // One zero bit states a window of 64 KiB. An empty block without data ends its byte.
+    let mut encoded = vec![0b0000_1100];
+    for block in body.chunks(1 << 16) {
+        // Not the last block, a length of four nibbles, not compressed, padding.
+        let header = ((block.len() - 1) << 3) | (1 << 19);
+        encoded.extend(header.to_le_bytes().iter().take(3));
+        encoded.extend_from_slice(block);
+    }
+    encoded.push(3);
+    encoded
 }
 
 /// Counts a request while it is answered, until its caller has the head of the response or is gone.

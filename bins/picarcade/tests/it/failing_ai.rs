@@ -181,6 +181,45 @@ async fn a_caller_who_leaves_has_the_call_made_kept_and_settled() {
 }
 
 #[tokio::test]
+async fn an_error_under_status_200_is_retried_and_costs_nothing() {
+    let mock = MockProvider::start().await.unwrap();
+    mock.answer_with(Answer::of("EDIT_IMAGE"));
+    let settings = [("CLASSIFICATION_TIMEOUT", "50"), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1000")];
+    let service = service(&mock.url(), &settings).await;
+    let spent = async || service.get("/api/v2/stats").await["cost_spent"].as_f64().unwrap();
+    let used = async || {
+        let usage = service.get("/api/v2/usage").await;
+        let limits = usage["limits"].as_array().unwrap().clone();
+        limits.iter().find(|limit| limit["unit"] == "usd").unwrap()["used"].as_f64().unwrap()
+    };
+    let under_200 = |body: Value| status_200(&body.to_string());
+    let transient = [
+        json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),
+        json!({"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down"}}),
+        json!({"error": {"code": 529, "message": "busy"}}),
+        json!({"error": {"message": "upstream failed"}}),
+        json!({"error": "Service unavailable"}),
+    ];
+    for body in &transient {
+        let (calls, prompt) = (mock.count(), format!("make the sky purple: {body}"));
+        mock.always(under_200(body.clone()));
+        let failed = service.process(edit(&prompt)).await;
+        assert_eq!(failed["degraded"], json!(["llm_error"]), "{body}: {failed}");
+        assert!(mock.count() > calls + 1, "{body}: it is tried again");
+        let calls = mock.count();
+        mock.always(under_200(json!({"error": {"type": "invalid_request_error", "message": "no"}})));
+        assert_eq!(service.process(edit(&prompt)).await["degraded"], json!(["llm_error"]));
+        assert_eq!(mock.count(), calls + 1, "a rejected request is not tried again");
+        mock.recover();
+    }
+    until("all reservations are given back", async || used().await == 0.0).await;
+    assert_eq!(spent().await, 0.0);
+    mock.push(under_200(transient[0].clone()));
+    let answer = service.process(edit("make the sky purple")).await;
+    assert_eq!((&answer["source"], &answer["degraded"]), (&json!("llm"), &json!([])), "{answer}");
+}
+
+#[tokio::test]
 async fn a_date_in_retry_after_is_respected() {
     let mock = MockProvider::start().await.unwrap();
     let service = service(&mock.url(), &[("CLASSIFICATION_TIMEOUT", "50")]).await;

@@ -12,9 +12,9 @@ use reqwest::{Certificate, Client, RequestBuilder, Url, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-use super::body;
 use super::encoding::{self, Undecodable};
 use super::error::{ProviderError, ProviderErrorKind};
+use super::{body, fault};
 use crate::answer::{Answer, Unusable};
 use crate::error::ConfigError;
 
@@ -182,6 +182,14 @@ impl Response {
         // Money that is spent is not there again after a few seconds, whatever a gateway in between says.
         let retry_after = if kind == ProviderErrorKind::SpendLimit { None } else { self.retry_after() };
         ProviderError { retry_after, ..ProviderError::new(kind, detail) }.with_status(self.status)
+    }
+
+    /// The error that the body of a successful response describes, if it does.
+    pub(super) fn fault(&self) -> Option<ProviderError> {
+        let fault = fault::fault(&self.body)?;
+        let codes: Vec<_> = fault.codes.into_iter().map(Some).collect();
+        let id = self.header("request-id").or_else(|| self.header("x-request-id"));
+        Some(self.error(fault.kind, &codes, id.or_else(|| self.text("/request_id"))))
     }
 
     /// The answer in the response, or why it cannot be used with what it cost all the same.

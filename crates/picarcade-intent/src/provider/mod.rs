@@ -18,6 +18,8 @@ mod count;
 mod encoding;
 mod error;
 #[cfg(feature = "providers")]
+mod fault;
+#[cfg(feature = "providers")]
 mod http;
 #[cfg(feature = "providers")]
 mod openai;

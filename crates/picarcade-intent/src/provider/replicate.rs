@@ -17,6 +17,7 @@ use super::builder::{ProviderBuilder, READ_TIMEOUT};
 use super::content;
 use super::count::count;
 use super::error::{ProviderError, ProviderErrorKind};
+use super::fault::kind_in;
 use super::http::{Http, Response, Version, bearer, kind_of, within};
 use super::question;
 use super::terms::Usage;
@@ -251,7 +252,11 @@ impl Vendor for Replicate {
                 if is_refusal(&words) {
                     return response.priced(Err(Unusable::Refusal), cost_micros, id);
                 }
-                ended(ProviderErrorKind::Server, billed)
+                // Only the platform knows keys and money; a model that names them has failed.
+                let is_possible =
+                    |kind: &ProviderErrorKind| kind.is_transient() || *kind == ProviderErrorKind::Rejected;
+                let kind = kind_in(&words).filter(is_possible);
+                ended(kind.unwrap_or(ProviderErrorKind::Server), billed)
             }
             // Past its deadline while it was running: it is billed, and nobody says for how much.
             Some("canceled") => ended(ProviderErrorKind::Timeout, Some(estimate)),

@@ -11,11 +11,11 @@ use reqwest::header::HeaderMap;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use super::error::ProviderError;
+use super::error::{ProviderError, ProviderErrorKind};
 use super::http::{Http, Response, Version, within};
 use super::terms::{Terms, Usage};
 use super::{Provider, question};
-use crate::answer::Answer;
+use crate::answer::{Answer, Unusable};
 use crate::error::ConfigError;
 use crate::request::Request;
 use crate::type_set::TypeSet;
@@ -112,7 +112,18 @@ impl<V: Vendor> Provider for V {
         let tokens = usage.map(Usage::tokens);
         match V::read(&response, billed, estimate) {
             Ok(answer) => Ok(Answer { tokens, ..answer }),
-            Err(error) => Err(self.client().http.without_secrets(ProviderError { tokens, ..error })),
+            Err(error) => {
+                // An error under a successful status is a failure of its own kind, and free unless
+                // the response says that tokens were used.
+                let fault = if hides_fault(error.kind) { response.fault() } else { None };
+                let error = fault.map_or(error, |fault| ProviderError { cost_micros: billed, ..fault });
+                Err(self.client().http.without_secrets(ProviderError { tokens, ..error }))
+            }
         }
     }
+}
+
+/// Whether an answer can be unusable because the body describes an error. A refusal is an answer.
+const fn hides_fault(kind: ProviderErrorKind) -> bool {
+    matches!(kind, ProviderErrorKind::Unusable(reason) if !matches!(reason, Unusable::Refusal))
 }

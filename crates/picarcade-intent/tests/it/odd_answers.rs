@@ -152,6 +152,11 @@ async fn the_last_complete_answer_in_a_text_counts() {
 }
 
 #[tokio::test]
+async fn errors_in_a_body_have_the_kind_of_errors_by_status() {
+    run("responses.json", &[]).await;
+}
+
+#[tokio::test]
 async fn odd_messages_are_read() {
     run("anthropic.json", &["anthropic"]).await;
 }

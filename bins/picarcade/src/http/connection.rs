@@ -8,7 +8,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -55,6 +55,11 @@ pub(crate) struct Patience {
     phase: AtomicU32,
     /// Since when nothing could be written, in milliseconds; `NEVER` when the last write went through.
     stalled_ms: AtomicU64,
+    /// Responses of the service that hyper has not taken completely.
+    unsent: AtomicU32,
+    /// Whether bytes of a response of the service may still wait in hyper's buffer. Set when a
+    /// request begins; cleared by a flush that finds no response under way.
+    writing: AtomicBool,
 }
 
 impl Patience {
@@ -65,17 +70,22 @@ impl Patience {
             answering: AtomicU32::new(0),
             phase: AtomicU32::new(COMING),
             stalled_ms: AtomicU64::new(NEVER),
+            unsent: AtomicU32::new(0),
+            writing: AtomicBool::new(false),
         })
     }
 
-    /// A request's head is complete. The guard ends when its answer is handed over.
+    /// Returns the guard of a request whose head is complete. The guard ends when hyper has taken
+    /// the whole response.
     pub(crate) fn answering(self: &Arc<Self>, multiplexed: bool) -> Answering {
         self.answering.fetch_add(1, Ordering::Relaxed);
+        self.unsent.fetch_add(1, Ordering::Relaxed);
+        self.writing.store(true, Ordering::Relaxed);
         self.deadline_ms.store(NEVER, Ordering::Relaxed);
         if multiplexed {
             self.phase.store(MULTIPLEXED, Ordering::Relaxed);
         }
-        Answering { patience: Arc::clone(self), multiplexed }
+        Answering { patience: Arc::clone(self), multiplexed, made: false }
     }
 
     /// Waits until the connection has used up its patience.
@@ -129,6 +139,22 @@ impl Patience {
         }
     }
 
+    /// Records that hyper has flushed its buffer.
+    fn flushed(&self) {
+        if self.unsent.load(Ordering::Relaxed) == 0 {
+            self.writing.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether the next byte that hyper writes begins a message that is not the service's.
+    ///
+    /// hyper serves one request at a time on HTTP/1, and it calls `poll_flush` of the socket only
+    /// after the last byte of its buffer is written. So the only message that can begin between a
+    /// flush and the next request is hyper's own answer to malformed HTTP.
+    fn is_at_boundary(&self) -> bool {
+        !self.writing.load(Ordering::Relaxed) && self.phase.load(Ordering::Relaxed) != MULTIPLEXED
+    }
+
     fn received(&self) {
         if self.phase.load(Ordering::Relaxed) == BETWEEN
             && self.phase.swap(COMING, Ordering::Relaxed) == BETWEEN
@@ -149,31 +175,44 @@ impl Patience {
     }
 }
 
-/// One request is being answered for as long as this lives.
+/// The guard of one request: its response is being made or is on its way to the client.
 #[derive(Debug)]
 pub(crate) struct Answering {
     patience: Arc<Patience>,
     multiplexed: bool,
+    /// Whether the response is made, so that only the client can delay the rest.
+    made: bool,
+}
+
+impl Answering {
+    fn set_made(&mut self) {
+        if !std::mem::replace(&mut self.made, true) {
+            self.patience.answered(self.multiplexed);
+        }
+    }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.patience.answered(self.multiplexed);
+        self.set_made();
+        self.patience.unsent.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// A response body that keeps its request being answered for as long as it is made. That is the whole of a stream of
-/// events; a body of a known length is made already, and whether the client takes it is up to the client.
+/// A response body that holds its request's guard. A body of a known length is made already; a
+/// stream of events is made when it ends.
 #[derive(Debug)]
 pub(crate) struct AnsweringBody {
     inner: axum::body::Body,
-    _answering: Option<Answering>,
+    _answering: Answering,
 }
 
 impl AnsweringBody {
-    pub(crate) fn new(inner: axum::body::Body, answering: Answering) -> Self {
-        let made = inner.size_hint().exact().is_some();
-        Self { inner, _answering: (!made).then_some(answering) }
+    pub(crate) fn new(inner: axum::body::Body, mut answering: Answering) -> Self {
+        if inner.size_hint().exact().is_some() {
+            answering.set_made();
+        }
+        Self { inner, _answering: answering }
     }
 }
 
@@ -197,39 +236,69 @@ impl Body for AnsweringBody {
     }
 }
 
-/// A socket that tells [`Patience`] when bytes come in, and puts what hyper itself answers to malformed HTTP into the words
-/// of a problem.
+/// A socket that reports reads and writes to [`Patience`] and replaces hyper's own answer to
+/// malformed HTTP by a problem.
+///
+/// hyper writes that answer past the service, without a body and without a request id. The answer
+/// is recognized by where it stands (at a message boundary of HTTP/1 where no response of the
+/// service is under way) and by its exact shape. Nothing else is ever replaced, so no text of a
+/// user can be taken for it.
 #[derive(Debug)]
 pub(crate) struct WatchedIo<T> {
     inner: T,
     patience: Arc<Patience>,
-    /// What goes out in the place of hyper's own answer, and how much of it has.
+    /// The problem that is written in the place of hyper's answer, and how much of it is written.
     instead: Option<(Vec<u8>, usize)>,
+    /// Whether hyper's answer can still come. False from the first bytes at a boundary that are
+    /// something else: the connection speaks HTTP/2.
+    is_http1: bool,
 }
 
 impl<T> WatchedIo<T> {
     pub(crate) fn new(inner: T, patience: Arc<Patience>) -> Self {
-        Self { inner, patience, instead: None }
+        Self { inner, patience, instead: None, is_http1: true }
     }
 }
 
-/// The status of an answer that hyper gave by itself: the service's own bear a request id, always.
-fn malformed(head: &[u8]) -> Option<StatusCode> {
-    let status = head.strip_prefix(b"HTTP/1.1 ")?.get(..3).filter(|status| status.starts_with(b"4"))?;
-    let own = head.windows(12).any(|window| window == b"x-request-id");
-    if own { None } else { StatusCode::from_bytes(status).ok() }
+/// Returns the status of hyper's own answer to malformed HTTP, if `message` is one and nothing
+/// else: a client error, whose only fields are `connection`, `content-length: 0` and `date`.
+fn malformed(message: &[u8]) -> Option<StatusCode> {
+    // The answer follows the version of the connection's last request.
+    let line = message.strip_prefix(b"HTTP/1.1 ").or_else(|| message.strip_prefix(b"HTTP/1.0 "))?;
+    let head = std::str::from_utf8(line).ok()?.strip_suffix("\r\n\r\n")?;
+    let mut lines = head.split("\r\n");
+    let (code, reason) = lines.next()?.split_once(' ')?;
+    let status = StatusCode::from_bytes(code.as_bytes()).ok()?;
+    let is_hypers = lines.all(|field| match field.split_once(": ") {
+        Some(("connection", value)) => matches!(value, "close" | "keep-alive"),
+        Some(("content-length", value)) => value == "0",
+        Some(("date", value)) => value.len() == "Mon, 01 Jan 2024 00:00:00 GMT".len(),
+        _ => false,
+    });
+    (is_hypers && status.is_client_error() && status.canonical_reason() == Some(reason)).then_some(status)
 }
 
 impl<T: Write + Unpin> WatchedIo<T> {
-    /// Writes the problem, if there is one to write in the place of `buf`.
+    /// Writes the problem that takes the place of `buf`; `false` when `buf` is to be written.
     fn poll_instead(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<bool>> {
         if self.instead.is_none() {
-            let Some(status) = malformed(buf) else { return Poll::Ready(Ok(false)) };
+            if buf.is_empty() || !self.is_http1 || !self.patience.is_at_boundary() {
+                return Poll::Ready(Ok(false));
+            }
+            let Some(status) = malformed(buf) else {
+                self.is_http1 = false;
+                return Poll::Ready(Ok(false));
+            };
             self.instead = Some((problem::raw(status, "the request is not valid HTTP"), 0));
         }
         while let Some((bytes, written)) = &mut self.instead {
             let Some(rest) = bytes.get(*written..).filter(|rest| !rest.is_empty()) else { break };
-            *written += ready!(Pin::new(&mut self.inner).poll_write(cx, rest))?;
+            let polled = Pin::new(&mut self.inner).poll_write(cx, rest);
+            self.patience.wrote(polled.is_ready());
+            match ready!(polled)? {
+                0 => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                length => *written += length,
+            }
         }
         self.instead = None;
         Poll::Ready(Ok(true))
@@ -265,7 +334,9 @@ impl<T: Write + Unpin> Write for WatchedIo<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        ready!(Pin::new(&mut self.inner).poll_flush(cx))?;
+        self.patience.flushed();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
@@ -281,9 +352,11 @@ impl<T: Write + Unpin> Write for WatchedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[std::io::IoSlice<'_>],
     ) -> Poll<std::io::Result<usize>> {
-        let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
-        if ready!(self.poll_instead(cx, first))? {
-            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        // hyper's answer has no body, so it is always the only buffer.
+        let mut filled = bufs.iter().filter(|buf| !buf.is_empty());
+        let (first, more) = (filled.next().map_or(&[][..], |buf| buf), filled.next().is_some());
+        if !more && ready!(self.poll_instead(cx, first))? {
+            return Poll::Ready(Ok(first.len()));
         }
         let polled = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
         self.patience.wrote(polled.is_ready());
@@ -364,5 +437,107 @@ mod tests {
         assert!(tokio::time::timeout(second, patience.between_requests()).await.is_err());
         let _streams = patience.answering(true);
         patience.between_requests().await;
+    }
+
+    /// hyper's own answer.
+    const OWN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\ndate: Mon, 30 Nov 2026 00:00:00 GMT\r\n\r\n";
+
+    /// A socket that takes at most five bytes at a time.
+    #[derive(Debug, Default)]
+    struct Narrow(Vec<u8>);
+
+    impl Write for Narrow {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<std::io::Result<usize>> {
+            let taken = &buf[..buf.len().min(5)];
+            self.0.extend_from_slice(taken);
+            Poll::Ready(Ok(taken.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn write(io: &mut WatchedIo<Narrow>, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let written = poll_fn(|cx| Pin::new(&mut *io).poll_write(cx, bytes)).await.unwrap();
+            bytes = &bytes[written..];
+        }
+    }
+
+    async fn flush(io: &mut WatchedIo<Narrow>) {
+        poll_fn(|cx| Pin::new(&mut *io).poll_flush(cx)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_a_message_at_a_boundary_is_replaced() {
+        let patience = Patience::new();
+        let mut io = WatchedIo::new(Narrow::default(), Arc::clone(&patience));
+        let answering = patience.answering(false);
+        let body = AnsweringBody::new(axum::body::Body::from("x"), answering);
+        // A flush in the middle of a response makes no boundary.
+        flush(&mut io).await;
+        write(&mut io, OWN).await;
+        drop(body);
+        // The response is taken, but the rest of it is not flushed.
+        write(&mut io, OWN).await;
+        assert_eq!(io.inner.0, [OWN, OWN].concat());
+        flush(&mut io).await;
+        write(&mut io, OWN).await;
+        let text = String::from_utf8(io.inner.0.split_off(2 * OWN.len())).unwrap();
+        assert!(text.contains("application/problem+json") && text.contains("x-request-id"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_response_that_came_and_went_between_two_writes_is_no_boundary() {
+        let patience = Patience::new();
+        let mut io = WatchedIo::new(Narrow::default(), Arc::clone(&patience));
+        flush(&mut io).await;
+        drop(patience.answering(false));
+        write(&mut io, OWN).await;
+        assert_eq!(io.inner.0, OWN);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_replaced_on_http2() {
+        let patience = Patience::new();
+        let mut io = WatchedIo::new(Narrow::default(), Arc::clone(&patience));
+        write(&mut io, b"\0\0\0\x04\0\0\0\0\0").await;
+        flush(&mut io).await;
+        write(&mut io, OWN).await;
+        assert!(io.inner.0.ends_with(OWN));
+        let io = WatchedIo::new(Narrow::default(), Arc::clone(&patience));
+        drop(patience.answering(true));
+        assert!(!io.patience.is_at_boundary());
+    }
+
+    #[test]
+    fn only_the_exact_shape_is_hypers_answer() {
+        assert_eq!(malformed(OWN), Some(StatusCode::BAD_REQUEST));
+        let own = std::str::from_utf8(OWN).unwrap();
+        assert!(malformed(own.replace("HTTP/1.1", "HTTP/1.0").as_bytes()).is_some());
+        for other in [
+            own.replace("400 Bad Request", "200 OK"),
+            own.replace("Bad Request", "Bad request"),
+            own.replace("content-length: 0", "content-length: 1"),
+            own.replace("connection: close", "x-request-id: 1"),
+            own.replace("00:00:00 GMT", "00:00:00 GMT "),
+            own.replace("\r\n\r\n", "\r\n"),
+            format!("{own}x"),
+            format!("x{own}"),
+            own[..own.len() - 1].to_owned(),
+            own[..30].to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(malformed(other.as_bytes()), None, "{other}");
+        }
     }
 }

@@ -30,6 +30,7 @@ mod operators;
 #[cfg(feature = "otel")]
 mod otlp;
 mod outcomes;
+mod own_errors;
 mod postgres;
 mod probes;
 mod reload;

@@ -1,7 +1,8 @@
-//! The connections that are open: so many in all, so many an address, and a way to wait until the last one is gone.
+//! The open connections: limits in total and per network, and a way to wait until the last one is
+//! gone.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ pub(crate) struct Limits {
     pub(crate) per_address: usize,
 }
 
-/// Connections that are open, by address.
+/// The open connections, in total and by network.
 #[derive(Debug)]
 pub(crate) struct Open {
     limits: Limits,
@@ -26,7 +27,17 @@ pub(crate) struct Open {
 #[derive(Debug)]
 pub(crate) struct Slot {
     open: Arc<Open>,
-    address: IpAddr,
+    network: IpAddr,
+}
+
+/// Returns the network that an address is counted under: the address itself for IPv4, its /64 for
+/// IPv6, because one client has a whole /64 to choose addresses from. An IPv4 client of a socket
+/// for both families is counted as IPv4.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
 }
 
 impl Open {
@@ -34,17 +45,18 @@ impl Open {
         Arc::new(Self { limits, counts: Mutex::default(), left: Notify::new() })
     }
 
-    /// A place for a connection from this address, or none.
+    /// Returns a place for a connection from this address, or none.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+        let network = network(address);
         let mut counts = self.counts.lock();
-        let (all, by_address) = &mut *counts;
-        let own = by_address.get(&address).copied().unwrap_or(0);
+        let (all, by_network) = &mut *counts;
+        let own = by_network.get(&network).copied().unwrap_or(0);
         if *all >= self.limits.connections || own >= self.limits.per_address {
             return None;
         }
         *all += 1;
-        by_address.insert(address, own + 1);
-        Some(Slot { open: Arc::clone(self), address })
+        by_network.insert(network, own + 1);
+        Some(Slot { open: Arc::clone(self), network })
     }
 
     /// Waits until no connection is open.
@@ -65,12 +77,12 @@ impl Open {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut counts = self.open.counts.lock();
-        let (all, by_address) = &mut *counts;
+        let (all, by_network) = &mut *counts;
         *all -= 1;
-        if let Some(own) = by_address.get_mut(&self.address) {
+        if let Some(own) = by_network.get_mut(&self.network) {
             *own -= 1;
             if *own == 0 {
-                by_address.remove(&self.address);
+                by_network.remove(&self.network);
             }
         }
         if *all == 0 {
@@ -96,5 +108,22 @@ mod tests {
         assert!(third.is_some());
         drop((second, third));
         open.empty().await;
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_share_a_limit_and_ipv4_addresses_do_not() {
+        let open = Open::new(Limits { connections: 10, per_address: 1 });
+        let enter = |address: &str| open.enter(address.parse().unwrap());
+        let first = enter("2001:db8:1:2:a::1");
+        assert!(first.is_some());
+        assert!(enter("2001:db8:1:2:ffff:ffff:ffff:ffff").is_none());
+        let other = enter("2001:db8:1:3:a::1");
+        assert!(other.is_some());
+        // How IPv4 clients appear on a socket for both families: all in one /64.
+        let mapped = [enter("::ffff:192.0.2.1"), enter("::ffff:192.0.2.2")];
+        assert!(mapped.iter().all(Option::is_some));
+        assert!(enter("192.0.2.1").is_none());
+        drop(first);
+        assert!(enter("2001:db8:1:2:b::2").is_some());
     }
 }

@@ -66,7 +66,11 @@ pub fn accept_enhancement_with(
     {
         return Err(Rejection::DroppedTag(dropped));
     }
-    if let Some(invented) = present.into_iter().filter(|tag| !is_known(tag, prompt_type, request)).min() {
+    let given: HashSet<&str> = tags::all(request.prompt.as_str())
+        .chain(request.media.reference_images.iter().map(crate::ReferenceImage::name))
+        .collect();
+    let is_invented = |tag: &&str| !given.contains(tag) && !is_known(tag, prompt_type, request);
+    if let Some(invented) = present.into_iter().filter(is_invented).min() {
         return Err(Rejection::InventedTag(invented.chars().take(40).collect()));
     }
     Ok(enhanced.to_owned())
@@ -84,6 +88,7 @@ fn required(strategy: Strategy, prompt_type: PromptType, request: &Request) -> V
     required
 }
 
+/// Whether a tag that the user did not give names a medium of the request.
 fn is_known(tag: &str, prompt_type: PromptType, request: &Request) -> bool {
     let is_target = match tag {
         tags::WORKING_IMAGE => prompt_type.uses_working_image(),
@@ -92,8 +97,6 @@ fn is_known(tag: &str, prompt_type: PromptType, request: &Request) -> bool {
     };
     is_target
         || tags::reference_number(tag).is_some_and(|number| (1..=request.upload_count()).contains(&number))
-        || tags::all(request.prompt.as_str()).any(|given| given == tag)
-        || request.media.reference_images.iter().any(|found| found.name() == tag)
 }
 
 #[cfg(test)]

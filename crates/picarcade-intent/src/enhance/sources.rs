@@ -3,6 +3,8 @@
 //! The working image is the target and is called `@working_image`; uploads are `@reference_1` upwards in upload order;
 //! stored references keep the names that the user gave them.
 
+use std::collections::HashSet;
+
 use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::tags;
@@ -22,9 +24,10 @@ impl<'a> Sources<'a> {
     pub(super) fn of(prompt_type: PromptType, request: &'a Request) -> Self {
         let mut names = request.named_references();
         if request.facts.referenced_image {
+            let mut seen: HashSet<&str> = names.iter().copied().collect();
             for found in request.media.reference_images.iter().map(crate::ReferenceImage::name) {
                 // Found images come with labels that need not be tags; those cannot be named.
-                if is_tag(found) && !names.contains(&found) {
+                if is_tag(found) && seen.insert(found) {
                     names.push(found);
                 }
             }

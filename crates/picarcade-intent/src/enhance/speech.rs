@@ -3,6 +3,8 @@
 //! Quotes are also around titles and signs, and nothing here can tell in every language. So what is quoted is handed on as
 //! it is, to be said word for word *where it is spoken*.
 
+use std::collections::HashMap;
+
 /// The quotes of the languages that people write in. One that opens here may close there, so the first that closes counts.
 const PAIRS: [(char, char); 10] = [
     ('"', '"'),
@@ -20,56 +22,92 @@ const PAIRS: [(char, char); 10] = [
 /// Words that begin with an apostrophe.
 const ELIDED: [&str; 6] = ["tis", "twas", "til", "cause", "em", "cuz"];
 
-/// What people put in quotes, in the order of the text and without the quotes.
+/// Returns what people put in quotes, in the order of the text and without the quotes.
 ///
 /// Apostrophes are no quotes, an opening quote without its end is ignored, and so is a quote within a quote.
 pub(super) fn quoted(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
+    let mut ends = Ends { text, known: HashMap::new() };
     let mut from = 0;
     while let Some((at, opening)) = text.get(from..).and_then(|rest| {
         rest.char_indices().find(|(_, c)| matches!(c, '\'' | '‘') || PAIRS.iter().any(|(open, _)| open == c))
     }) {
-        let inner_from = from + at + opening.len_utf8();
-        let inner = text.get(inner_from..).unwrap_or_default();
+        let opening_at = from + at;
+        from = opening_at + opening.len_utf8();
         let end = match opening {
-            '\'' | '‘' => single_end(text.get(..from + at).unwrap_or_default(), inner),
-            _ => double_end(opening, inner),
+            '\'' | '‘' => ends.single(opening_at, from),
+            _ => ends.double(opening, from),
         };
-        from = inner_from;
-        if let Some((words, length)) =
-            end.and_then(|(end, close)| Some((inner.get(..end)?.trim(), end + close)))
-        {
+        if let Some((end, close)) = end {
+            let words = text.get(from..end).unwrap_or_default().trim();
             if !words.is_empty() {
                 found.push(words);
             }
-            from += length;
+            from = end + close;
         }
     }
     found
 }
 
-/// Where the quote ends, and how long the quote that ends it is.
-fn double_end(opening: char, inner: &str) -> Option<(usize, usize)> {
-    let closing = PAIRS.iter().filter(|(open, _)| *open == opening);
-    closing.filter_map(|(_, close)| Some((inner.find(*close)?, close.len_utf8()))).min()
+/// The places in a text where quotes may end. The next one of each kind is kept, because a text of
+/// opening quotes would otherwise be searched to its end for each of them.
+struct Ends<'a> {
+    text: &'a str,
+    /// For a closing quote, the place that was found last; `None` when there is no more.
+    known: HashMap<char, Option<usize>>,
 }
 
-/// The same for a single quote, which is an apostrophe unless it stands before a word and its end behind one.
-fn single_end(before: &str, inner: &str) -> Option<(usize, usize)> {
-    let opens = before.chars().next_back().is_none_or(|c| !c.is_alphanumeric());
-    let word = inner.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
-    let is_elided = word.starts_with(|c: char| c.is_numeric()) || ELIDED.contains(&&*word.to_lowercase());
-    if !opens || word.is_empty() || is_elided {
-        return None;
+impl Ends<'_> {
+    /// Returns where the quote ends whose words begin at `from`, and how long the quote is that ends it.
+    fn double(&mut self, opening: char, from: usize) -> Option<(usize, usize)> {
+        let closing = PAIRS.iter().filter(|(open, _)| *open == opening);
+        let ends = closing.filter_map(|(_, close)| {
+            let end = self.next(*close, from, |text| text.find(*close))?;
+            Some((end, close.len_utf8()))
+        });
+        ends.min()
     }
-    let closes = |at: usize, quote: &str| {
-        let behind = inner.get(at + quote.len()..).and_then(|rest| rest.chars().next());
-        let ahead = inner.get(..at).and_then(|words| words.chars().next_back());
-        behind.is_none_or(|c| !c.is_alphanumeric()) && ahead.is_some_and(|c| !c.is_whitespace())
-    };
-    let (end, quote) = inner.match_indices(['\'', '’']).find(|(at, quote)| closes(*at, quote))?;
-    // One letter is the rest of a word: rock 'n' roll.
-    (inner.get(..end)?.chars().nth(1).is_some()).then_some((end, quote.len()))
+
+    /// Like [`double`](Self::double), for a single quote, which is an apostrophe unless it stands before
+    /// a word and its end behind one.
+    fn single(&mut self, opening_at: usize, from: usize) -> Option<(usize, usize)> {
+        let inner = self.text.get(from..)?;
+        let before = self.text.get(..opening_at)?.chars().next_back();
+        let word = inner.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        let is_elided = word.starts_with(|c: char| c.is_numeric()) || ELIDED.contains(&&*word.to_lowercase());
+        if before.is_some_and(char::is_alphanumeric) || word.is_empty() || is_elided {
+            return None;
+        }
+        // An end does not depend on where its quote begins, except that a quote is not empty.
+        let end = self.next('\'', from, |inner| {
+            let closes = |at: usize, quote: &str| {
+                let behind = inner.get(at + quote.len()..).and_then(|rest| rest.chars().next());
+                let ahead = inner.get(..at).and_then(|words| words.chars().next_back());
+                behind.is_none_or(|c| !c.is_alphanumeric()) && ahead.is_some_and(|c| !c.is_whitespace())
+            };
+            let mut quotes = inner.match_indices(['\'', '’']);
+            quotes.find(|(at, quote)| closes(*at, quote)).map(|(at, _)| at)
+        })?;
+        let close = self.text.get(end..)?.chars().next()?.len_utf8();
+        // One letter is the rest of a word: rock 'n' roll.
+        (self.text.get(from..end)?.chars().nth(1).is_some()).then_some((end, close))
+    }
+
+    fn next(
+        &mut self,
+        close: char,
+        from: usize,
+        search: impl FnOnce(&str) -> Option<usize>,
+    ) -> Option<usize> {
+        match self.known.get(&close) {
+            Some(None) => return None,
+            Some(Some(known)) if *known >= from => return Some(*known),
+            _ => {}
+        }
+        let found = search(self.text.get(from..)?).map(|at| from + at);
+        self.known.insert(close, found);
+        found
+    }
 }
 
 #[cfg(test)]
@@ -77,6 +115,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn many_quotes_are_read_in_one_pass() {
+        // Searched anew for each quote, a text of this length takes hours.
+        const MANY: usize = 100_000;
+        for (quotes, found) in
+            [("“", 0), ("\"", 0), (".'a", 0), ("„a“", MANY), ("„a”", MANY), ("'a.", 0), ("«“", 0)]
+        {
+            let text = quotes.repeat(MANY) + "”";
+            let expected = if quotes == "“" || quotes == "«“" { 1 } else { found };
+            assert_eq!(quoted(&text).len(), expected, "{quotes}");
+        }
+    }
 
     #[test]
     fn what_stands_in_quotes_is_found_in_every_language() {

@@ -236,8 +236,9 @@ impl Cutter {
             && is_contraction(word)
             && let Some(last) = self.text.tokens.last_mut()
         {
+            // The word follows the token directly, so its hash continues the token's.
             last.range.end = end;
-            last.hash = hash(self.text.chars.get(last.range.clone()).unwrap_or_default());
+            last.hash = word.iter().fold(last.hash, |hash, &c| mix(hash, c as u32));
         } else {
             self.text.tokens.push(Token {
                 range: start..end,

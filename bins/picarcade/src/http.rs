@@ -9,6 +9,7 @@ mod body;
 mod connection;
 mod health;
 mod identity;
+mod json;
 mod limits;
 mod load;
 mod metrics;
@@ -30,8 +31,9 @@ mod unread;
 
 pub(crate) use accept::run;
 pub(crate) use app::App;
-pub(crate) use body::from_value as request_from_value;
+pub(crate) use body::request as parse_request;
 pub(crate) use identity::Identities;
+pub(crate) use json::{check as check_json, members as json_members};
 pub(crate) use metrics::install as install_metrics;
 pub(crate) use open::Limits;
 pub(crate) use problem::Problem;

@@ -8,6 +8,9 @@ use picarcade_ratelimit::Denial;
 use serde::Serialize;
 use thiserror::Error;
 
+/// The most wrong fields that one refusal names.
+pub const MAX_PROBLEMS: usize = 32;
+
 /// One wrong field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldProblem {
@@ -28,7 +31,7 @@ impl FieldProblem {
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FlowError {
-    /// The request is well-formed but wrong: mend the fields and send it again.
+    /// The request is well-formed but wrong: at most [`MAX_PROBLEMS`] fields to correct.
     #[error("the request is not valid: {}", summary(.0))]
     Invalid(Vec<FieldProblem>),
     /// A limit of the caller (or the global one) is reached: come back after [`Denial::retry_after`].

@@ -40,14 +40,14 @@ pub use charge::CostFlag;
 pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;
-pub use error::{BuildError, FieldProblem, FlowError};
+pub use error::{BuildError, FieldProblem, FlowError, MAX_PROBLEMS};
 pub use fleet::{Fleet, Override, ProviderEvent, ProviderNews};
 pub use generations::{Generation, GenerationLog};
 pub use health::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
 pub use ledger::CostLedger;
 pub use outcome::{ErrorKind, OutcomeReport, Reported, SettledReport};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
-pub use request::{Authority, CacheControl, Caller, FlowRequest, MAX_ID_BYTES};
+pub use request::{Authority, CacheControl, Caller, FlowRequest, MAX_ID_BYTES, MAX_MEDIA};
 pub use response::{
     BudgetBurn, CacheWords, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
 };

@@ -1,25 +1,40 @@
 //! A request as its caller states it, and what makes it valid.
 //!
-//! Validation names every wrong field at once, by JSON pointer, so that a caller mends them in one round. A request that
-//! fails here has consumed nothing and touched no backend.
+//! Validation names up to [`MAX_PROBLEMS`] wrong fields at once, by JSON pointer, so that a caller can
+//! correct them in one round. A request that fails here has consumed nothing and touched no backend.
+//!
+//! The cost of a request is linear in its size, whatever it contains: lists are bounded before they
+//! are validated, and so is everything that a parser handles in more than linear time.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use picarcade_intent::{Facts, Media, Prompt};
+use picarcade_intent::{Facts, Media, Prompt, ReferenceImage};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use crate::error::{FieldProblem, FlowError};
+use crate::error::{FieldProblem, FlowError, MAX_PROBLEMS};
 use crate::trace::Trace;
 
 /// The longest `user_id` or `session_id`, in bytes: what the limits can count under.
 pub const MAX_ID_BYTES: usize = picarcade_ratelimit::MAX_SUBJECT_BYTES;
 
+/// The most uploads, and the most references, of one request.
+pub const MAX_MEDIA: usize = 64;
+
 /// The longest URL of a medium, in bytes.
 const MAX_URL_BYTES: usize = 4096;
 
-/// One request, in the shape of the HTTP body. Unknown fields are ignored.
+/// The longest host of a URL, in bytes. A name of the DNS is no longer, and the encoding of
+/// international names takes time that grows with the square of their length.
+const MAX_HOST_BYTES: usize = 255;
+
+/// One request, in the shape of the HTTP body. Unknown fields are ignored. Of a list of media that is
+/// longer than [`MAX_MEDIA`], only so much is kept that validation can refuse it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct FlowRequest {
@@ -38,7 +53,7 @@ pub struct FlowRequest {
     /// The session whose working medium may fill in for missing facts.
     pub session_id: Option<String>,
     /// The media themselves; the URLs are passed on and never fetched.
-    #[serde(deserialize_with = "null_is_default")]
+    #[serde(deserialize_with = "bounded_media")]
     pub context: Media,
     /// Whether to reserve the estimated cost of the generation against the dollar limits.
     pub reserve: bool,
@@ -90,7 +105,10 @@ impl FlowRequest {
                 session_id: self.session_id,
                 reserve: self.reserve,
             }),
-            _ => Err(FlowError::Invalid(problems)),
+            _ => {
+                problems.truncate(MAX_PROBLEMS);
+                Err(FlowError::Invalid(problems))
+            }
         }
     }
 }
@@ -188,10 +206,62 @@ pub enum CacheControl {
     NoStore,
 }
 
-fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+/// Reads the media, or none for `null`, and keeps at most one element too many of each list.
+fn bounded_media<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Media, D::Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Bounded {
+        uploaded_images: List<String>,
+        reference_images: List<ReferenceImage>,
+        working_image: Option<String>,
+        working_video: Option<String>,
+    }
+    let bounded = Option::<Bounded>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(Media {
+        uploaded_images: bounded.uploaded_images.0,
+        reference_images: bounded.reference_images.0,
+        working_image: bounded.working_image,
+        working_video: bounded.working_video,
+    })
+}
+
+/// A list whose elements beyond the first [`MAX_MEDIA`] + 1 are skipped: a body of small elements
+/// would otherwise take many times its size.
+struct List<T>(Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Elements<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<List<T>, A::Error> {
+                let mut kept = Vec::new();
+                while kept.len() <= MAX_MEDIA
+                    && let Some(element) = elements.next_element()?
+                {
+                    kept.push(element);
+                }
+                if kept.len() > MAX_MEDIA {
+                    while elements.next_element::<IgnoredAny>()?.is_some() {}
+                }
+                Ok(List(kept))
+            }
+        }
+
+        deserializer.deserialize_seq(Elements(PhantomData))
+    }
 }
 
 pub(crate) fn check_id(pointer: &str, id: Option<&str>, problems: &mut Vec<FieldProblem>) {
@@ -210,6 +280,11 @@ pub(crate) fn check_url(pointer: impl FnOnce() -> String, url: &str, problems: &
         problems.push(FieldProblem::new(pointer(), format!("must have at most {MAX_URL_BYTES} bytes")));
         return;
     }
+    if host_bytes(url) > MAX_HOST_BYTES {
+        let detail = format!("must have a host of at most {MAX_HOST_BYTES} bytes");
+        problems.push(FieldProblem::new(pointer(), detail));
+        return;
+    }
     match Url::parse(url) {
         Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => {}
         Ok(_) => problems.push(FieldProblem::new(pointer(), "must be an http or https URL")),
@@ -217,18 +292,37 @@ pub(crate) fn check_url(pointer: impl FnOnce() -> String, url: &str, problems: &
     }
 }
 
+/// Returns the length of the host of a URL, its port included, as the WHATWG parser delimits it:
+/// behind the scheme and any slashes, up to the next slash, and without user information.
+fn host_bytes(url: &str) -> usize {
+    let is_slash = |c| matches!(c, '/' | '\\');
+    let Some((_, rest)) = url.split_once(':') else { return 0 };
+    let rest = rest.trim_start_matches(|c| is_slash(c) || matches!(c, '\t' | '\n' | '\r'));
+    let authority = rest.split(|c| is_slash(c) || matches!(c, '?' | '#')).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default().len()
+}
+
+/// Checks a list's length and returns the elements that are worth a check of their own.
+fn check_list<'a, T>(name: &str, list: &'a [T], problems: &mut Vec<FieldProblem>) -> &'a [T] {
+    if list.len() > MAX_MEDIA {
+        let detail = format!("must have at most {MAX_MEDIA} elements");
+        problems.push(FieldProblem::new(format!("/context/{name}"), detail));
+    }
+    list.get(..MAX_MEDIA).unwrap_or(list)
+}
+
 fn check_media(media: &Media, problems: &mut Vec<FieldProblem>) {
-    for (index, url) in media.uploaded_images.iter().enumerate() {
+    for (index, url) in check_list("uploaded_images", &media.uploaded_images, problems).iter().enumerate() {
         check_url(|| format!("/context/uploaded_images/{index}"), url, problems);
     }
-    for (index, reference) in media.reference_images.iter().enumerate() {
+    let references = check_list("reference_images", &media.reference_images, problems);
+    let mut urls = HashMap::new();
+    for (index, reference) in references.iter().enumerate() {
         check_url(|| format!("/context/reference_images/{index}/url"), &reference.url, problems);
         let tag = format!("/context/reference_images/{index}/tag");
         check_id(&tag, Some(&reference.tag), problems);
-        let before = media.reference_images.get(..index).unwrap_or_default();
-        let repeated =
-            before.iter().any(|other| other.name() == reference.name() && other.url != reference.url);
-        if repeated || is_given(reference.name(), media) {
+        let first = urls.entry(reference.name()).or_insert(&reference.url);
+        if **first != reference.url || is_given(reference.name(), media) {
             problems.push(FieldProblem::new(tag, "names another image of this request already"));
         }
     }
@@ -314,6 +408,56 @@ mod tests {
         let free = vec![reference("r", "reference_2"), reference("s", "hat"), reference("s", "@hat")];
         assert!(pointers(request(&upload, free)).is_empty());
         assert!(pointers(request(&[], vec![reference("r", "reference_1")])).is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_one_problem_and_kept_only_in_part() {
+        let references: Vec<_> = (0..20_000)
+            .map(|n| serde_json::json!({"url": "https://a.example/r", "tag": n.to_string()}))
+            .collect();
+        let context = serde_json::json!({
+            "uploaded_images": vec!["https://a.example/u"; MAX_MEDIA], "reference_images": references
+        });
+        let request: FlowRequest =
+            serde_json::from_value(serde_json::json!({"prompt": "x", "context": context})).unwrap();
+        assert_eq!(request.context.reference_images.len(), MAX_MEDIA + 1);
+        assert_eq!(request.context.uploaded_images.len(), MAX_MEDIA);
+        assert_eq!(pointers(request), ["/context/reference_images"]);
+    }
+
+    #[test]
+    fn a_list_that_a_program_makes_too_long_is_refused_too() {
+        let mut request = FlowRequest::new("x");
+        request.context.uploaded_images = vec!["no URL".to_owned(); 100_000];
+        let pointers = pointers(request);
+        assert_eq!((pointers.len(), pointers[0].as_str()), (MAX_PROBLEMS, "/context/uploaded_images"));
+    }
+
+    #[test]
+    fn the_host_of_a_url_is_bounded_however_it_is_written() {
+        let long = "\u{4e2d}".repeat(1000);
+        for url in [
+            format!("https://{long}/"),
+            format!("https://user:pass@{long}?q"),
+            format!("https:\\\\{long}#f"),
+            format!("https:{long}.example/"),
+            format!("https:/\t/{long}/"),
+        ] {
+            let mut problems = Vec::new();
+            check_url(|| "/u".to_owned(), &url, &mut problems);
+            assert!(problems[0].detail.contains("host"), "{url}: {problems:?}");
+        }
+        let mut problems = Vec::new();
+        for url in [
+            format!("https://b\u{fc}cher.example/{long}?{long}#{long}")
+                .chars()
+                .take(1300)
+                .collect::<String>(),
+            format!("https://{}:{}@a.example/", "u".repeat(300), "p".repeat(300)),
+        ] {
+            check_url(|| "/u".to_owned(), &url, &mut problems);
+        }
+        assert_eq!(problems, []);
     }
 
     #[test]

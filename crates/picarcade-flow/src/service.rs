@@ -11,7 +11,7 @@ use picarcade_analytics::{Period, Recorder, Store};
 use picarcade_breaker::Registry;
 use picarcade_cache::{Loaded, Source as CacheSource};
 use picarcade_intent::Request;
-use picarcade_ratelimit::{Limiter, Report, Scope, Subjects, Unit, Window};
+use picarcade_ratelimit::{Denial, Limiter, Report, Scope, Subjects, Unit, Window};
 use tokio::sync::Semaphore;
 
 use crate::ai::{AiStep, subjects};
@@ -242,6 +242,27 @@ impl FlowService {
             tracing::warn!(%error, "usage could not be read");
             FlowError::Unavailable { retry_after: Duration::from_secs(1) }
         })
+    }
+
+    /// Returns the denial of a caller whose request limits are used up, and consumes nothing. A program
+    /// asks this before expensive work, such as reading a large body; the request itself is decided
+    /// on its way as usual.
+    ///
+    /// With `user_is_final` false, the user may still turn out to be another one. The limits of users
+    /// are not asked then.
+    pub async fn denial(&self, caller: &Caller, user_is_final: bool) -> Option<Denial> {
+        let (limiter, subjects) = (&self.shared.limiter, subjects(caller));
+        let report = limiter.usage(&subjects).await.ok()?;
+        let used_up = report.statuses.iter().any(|status| {
+            let asked = user_is_final || status.scope != Scope::User;
+            status.unit == Unit::Requests && status.remaining == 0 && asked
+        });
+        if !used_up {
+            return None;
+        }
+        // Only the decision knows when to come back. It denies and so consumes nothing, except if a
+        // request became free since the look: then that one is spent.
+        limiter.acquire(&subjects, 1, 0).await.ok()?.denied()
     }
 
     /// The catalogue, each model with its availability.

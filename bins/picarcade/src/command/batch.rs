@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::{ClassifyArguments, Format};
 use crate::command::Failure;
 use crate::config::Config;
-use crate::http::{Problem, request_from_value};
+use crate::http::{Problem, check_json, json_members, parse_request};
 use crate::wiring;
 
 /// The longest row, in bytes: far above 8,000 characters in any spelling.
@@ -173,20 +173,17 @@ fn json_rows(reader: Box<dyn BufRead>) -> Box<dyn Iterator<Item = Input>> {
 }
 
 fn json_row(line: &[u8], number: u64) -> Input {
-    match serde_json::from_slice::<Value>(line) {
-        Ok(value) => {
-            let id = value.get("id").filter(|id| !id.is_null()).cloned();
-            Input { line: number, id, request: request_from_value(value).map_err(Problem::fields) }
-        }
-        Err(error) => {
-            let detail = format!("the row is not JSON (column {})", error.column());
-            Input {
-                line: number,
-                id: None,
-                request: Err(Problem::fields(vec![FieldProblem::new("", detail)])),
-            }
-        }
+    let failed = |detail: String| Input {
+        line: number,
+        id: None,
+        request: Err(Problem::fields(vec![FieldProblem::new("", detail)])),
+    };
+    let Ok(text) = std::str::from_utf8(line) else { return failed("the row is not UTF-8".to_owned()) };
+    if let Err(error) = check_json(text) {
+        return failed(format!("the row is not JSON (column {})", error.column()));
     }
+    let id = json_members(text, ["id"]).and_then(|[id]| serde_json::from_str::<Value>(id?.get()).ok());
+    Input { line: number, id: id.filter(|id| !id.is_null()), request: parse_request(text) }
 }
 
 /// Lines of bytes, each bounded; the rest of a longer one is skipped.
@@ -261,10 +258,10 @@ fn csv_row(headers: &[String], record: &csv::ByteRecord, line: u64) -> Input {
         }
     }
     let id = fields.get("id").cloned();
-    let request = match request_from_value(Value::Object(fields)) {
-        Ok(request) if problems.is_empty() => Ok(request),
-        Ok(_) => Err(Problem::fields(problems)),
-        Err(more) => Err(Problem::fields(problems.into_iter().chain(more).collect())),
+    let request = match parse_request(&Value::Object(fields).to_string()) {
+        Ok(_) if !problems.is_empty() => Err(Problem::fields(problems)),
+        Err(problem) => Err(problem.with_fields_before(problems)),
+        request => request,
     };
     Input { line, id, request }
 }

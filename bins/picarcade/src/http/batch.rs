@@ -1,4 +1,9 @@
 //! `POST /api/v2/batch`: up to 256 requests at once, each with its own result or problem, in order.
+//!
+//! The body is split into the texts of its requests, and each text is parsed by itself. A wrong
+//! request costs itself alone, and the memory of a batch is a small multiple of its body.
+
+use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -6,11 +11,13 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use hyper::{HeaderMap, StatusCode};
 use picarcade_flow::{Caller, FieldProblem, FlowRequest};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::http::app::App;
-use crate::http::body;
+use crate::http::body::{self, MAX_BODY};
 use crate::http::identity::Presented;
+use crate::http::json;
 use crate::http::limits;
 use crate::http::problem::Problem;
 use crate::http::process::cache_control;
@@ -23,6 +30,9 @@ const MAX_REQUESTS: usize = 256;
 /// The largest body of a batch, in bytes: 256 prompts of 8,000 four-byte characters.
 const MAX_BATCH_BODY: usize = 8 << 20;
 
+/// The most places of a batch that are not UTF-8 and still cost only their requests.
+const MAX_INVALID: usize = 64 * 1024;
+
 pub(crate) async fn batch(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
@@ -32,25 +42,24 @@ pub(crate) async fn batch(
 ) -> Result<Response, Problem> {
     let presented = app.identities.check(&headers).await?;
     let asking = presented.caller(&headers, None, "batch")?;
-    let answer = match body::read(&headers, body, MAX_BATCH_BODY)
-        .await
-        .and_then(|bytes| items(body::value(&bytes)?))
-    {
-        Ok(items) => Ok(Json(run(&app, &id, &span, &headers, &presented, items).await)),
+    // A body may be large, so a caller whose limit is used up is refused before it is read.
+    limits::refuse_used_up(&app, &presented, &headers, &asking).await?;
+    let parsed = match body::read(&headers, body, MAX_BATCH_BODY).await {
+        // The bytes end here: the requests are all that is kept while they are answered.
+        Ok(bytes) => requests(&bytes, &presented, &span, &headers).await,
+        Err(problem) => Err(problem),
+    };
+    let answer = match parsed {
+        Ok(parsed) => Ok(Json(run(&app, &id, &headers, parsed).await)),
         Err(problem) => Err(problem),
     };
     Ok(limits::told(&app, &asking, answer).await)
 }
 
-async fn run(
-    app: &App,
-    id: &RequestId,
-    span: &Span,
-    headers: &HeaderMap,
-    presented: &Presented,
-    items: Vec<Value>,
-) -> Value {
-    let parsed: Vec<_> = items.into_iter().map(|item| parse(item, presented, span, headers)).collect();
+/// One request of a batch with its caller, or the problem with it.
+type Parsed = Result<(FlowRequest, Caller), Problem>;
+
+async fn run(app: &App, id: &RequestId, headers: &HeaderMap, parsed: Vec<Parsed>) -> Value {
     let mut requests = Vec::new();
     let mut slots = Vec::new();
     for item in parsed {
@@ -80,35 +89,137 @@ async fn run(
     })
 }
 
-/// The requests: a list, or an object with a list `requests`.
-fn items(body: Value) -> Result<Vec<Value>, Problem> {
-    let problem =
-        |pointer: &str, detail: String| Err(Problem::fields(vec![FieldProblem::new(pointer, detail)]));
-    let (pointer, list) = match body {
-        Value::Array(items) => ("", Some(items)),
-        Value::Object(mut fields) => match fields.remove("requests") {
-            Some(Value::Array(items)) => ("/requests", Some(items)),
-            _ => ("/requests", None),
-        },
-        _ => ("", None),
-    };
-    match list {
-        None => problem(pointer, "must be a list of requests".to_owned()),
-        Some(items) if items.is_empty() => problem(pointer, "must not be empty".to_owned()),
-        Some(items) if items.len() > MAX_REQUESTS => {
-            problem(pointer, format!("must have at most {MAX_REQUESTS} requests"))
-        }
-        Some(items) => Ok(items),
-    }
-}
-
-fn parse(
-    item: Value,
+/// Parses the requests of a batch, each by itself.
+async fn requests(
+    bytes: &[u8],
     presented: &Presented,
     span: &Span,
     headers: &HeaderMap,
-) -> Result<(FlowRequest, Caller), Problem> {
-    let request = body::from_value(item).map_err(Problem::fields)?;
+) -> Result<Vec<Parsed>, Problem> {
+    let text = Text::new(bytes)?;
+    let items = items(&text.text)?;
+    if items.iter().map(|item| text.invalid_in(item.get())).sum::<usize>() < text.invalid.len() {
+        return Err(not_utf8("the body"));
+    }
+    let mut parsed = Vec::with_capacity(items.len());
+    for item in items {
+        parsed.push(if text.invalid_in(item.get()) > 0 {
+            Err(not_utf8("the request"))
+        } else {
+            parse(item.get(), presented, span, headers)
+        });
+        // A batch of many wrong requests must not keep a worker from everything else.
+        tokio::task::yield_now().await;
+    }
+    Ok(parsed)
+}
+
+/// The text of a batch. Bytes that are not UTF-8 are replaced and remembered, so that they cost only
+/// the request that they are in.
+#[derive(Debug)]
+struct Text<'a> {
+    text: Cow<'a, str>,
+    /// Where the text was replaced, in ascending order.
+    invalid: Vec<usize>,
+}
+
+impl<'a> Text<'a> {
+    fn new(bytes: &'a [u8]) -> Result<Self, Problem> {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Ok(Self { text: Cow::Borrowed(text), invalid: Vec::new() });
+        }
+        let (mut text, mut invalid) = (String::with_capacity(bytes.len()), Vec::new());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            if !chunk.invalid().is_empty() {
+                if invalid.len() >= MAX_INVALID {
+                    return Err(not_utf8("the body"));
+                }
+                invalid.push(text.len());
+                text.push(char::REPLACEMENT_CHARACTER);
+            }
+        }
+        Ok(Self { text: Cow::Owned(text), invalid })
+    }
+
+    /// Returns how many places in `part`, which is a part of the text, were replaced.
+    fn invalid_in(&self, part: &str) -> usize {
+        let begin = part.as_ptr().addr() - self.text.as_ptr().addr();
+        let before = |at: usize| self.invalid.partition_point(|place| *place < at);
+        before(begin + part.len()) - before(begin)
+    }
+}
+
+fn not_utf8(what: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, format!("{what} is not UTF-8"))
+}
+
+/// Returns the requests of a body that is a list, or an object with a list `requests`.
+fn items(text: &str) -> Result<Vec<&RawValue>, Problem> {
+    let (pointer, list) = match json::members(text, ["requests"]) {
+        Some([requests]) => ("/requests", requests.and_then(|raw| json::elements(raw.get(), MAX_REQUESTS))),
+        None => ("", json::elements(text, MAX_REQUESTS)),
+    };
+    let problem = |detail: String| Err(Problem::fields(vec![FieldProblem::new(pointer, detail)]));
+    match list {
+        None => {
+            json::check(text).map_err(|error| body::malformed(&error))?;
+            problem("must be a list of requests".to_owned())
+        }
+        Some((_, true)) => problem(format!("must have at most {MAX_REQUESTS} requests")),
+        Some((items, false)) if items.is_empty() => problem("must not be empty".to_owned()),
+        Some((items, false)) => Ok(items),
+    }
+}
+
+fn parse(item: &str, presented: &Presented, span: &Span, headers: &HeaderMap) -> Parsed {
+    if item.len() > MAX_BODY {
+        let detail = format!("the request must have at most {MAX_BODY} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
+    let request = body::request(item)?;
     let caller = presented.caller(headers, request.user_id.as_deref(), "batch")?;
     Ok((request, caller.traced(span.trace())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(bytes: &[u8]) -> Option<u64> {
+        let text = Text::new(bytes);
+        let problem = text.and_then(|text| items(&text.text).map(drop)).err()?;
+        problem.to_value()["status"].as_u64()
+    }
+
+    #[test]
+    fn a_batch_is_malformed_only_where_it_is_no_json() {
+        for text in [
+            "",
+            "[",
+            "[1,]",
+            "[1] x",
+            r#"{"requests": [1}"#,
+            r#"{"requests": [1]"#,
+            "\u{feff}[1]",
+            "[\u{fffd}]",
+        ] {
+            assert_eq!(status(text.as_bytes()), Some(400), "{text}");
+        }
+        for text in ["1", "[]", "{}", r#"{"requests": {}}"#, r#"{"requests": 1e999}"#] {
+            assert_eq!(status(text.as_bytes()), Some(422), "{text}");
+        }
+        let many = |count: usize| format!("[{}1]", "1,".repeat(count - 1));
+        assert_eq!((status(many(256).as_bytes()), status(many(257).as_bytes())), (None, Some(422)));
+        assert_eq!(status(br#"{"odd": 1e999, "\ud800": [], "requests": [1e999, "\ud800"]}"#), None);
+        assert_eq!(status(&vec![b'\xff'; 100_000]), Some(400));
+    }
+
+    #[test]
+    fn invalid_bytes_are_found_in_their_item_alone() {
+        let text = Text::new(b"[\"a\xff\xfe\", \"b\", \"\xe4\xb8\"]").unwrap();
+        let invalid: Vec<_> =
+            items(&text.text).unwrap().iter().map(|item| text.invalid_in(item.get())).collect();
+        assert_eq!((invalid, text.invalid.len()), (vec![2, 0, 1], 3));
+    }
 }

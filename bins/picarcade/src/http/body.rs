@@ -1,4 +1,8 @@
-//! Request bodies: JSON, bounded in size and in time, with every wrong field named.
+//! Request bodies: JSON, bounded in size and in time, with the wrong fields named.
+//!
+//! A text that does not follow the grammar of JSON is malformed (400). A text that does is well-formed,
+//! whatever its values are: a number out of range, half a surrogate pair or deep nesting is a wrong
+//! field (422) where the field is read, and ignored where it is not.
 //!
 //! A compressed body is refused and never unpacked: what is small on the wire cannot become large here. All bodies that are
 //! coming in share one budget of memory; over it the server is full.
@@ -10,12 +14,14 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
-use picarcade_flow::{FieldProblem, FlowRequest};
-use serde::de::{DeserializeOwned, IgnoredAny};
-use serde_json::{Map, Value};
+use picarcade_flow::{FieldProblem, FlowRequest, MAX_MEDIA};
+use picarcade_intent::{Media, ReferenceImage};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::http::identity::is_usable;
+use crate::http::json;
 use crate::http::problem::Problem;
 
 /// The largest body of one request, in bytes.
@@ -97,76 +103,91 @@ fn is_json(media_type: &str) -> bool {
         && (subtype.eq_ignore_ascii_case("json") || subtype.to_ascii_lowercase().ends_with("+json"))
 }
 
-/// A request from JSON text. The straight way first; what does not fit is looked at again, field by field, to say where.
+/// Parses a request.
 pub(crate) fn parse(bytes: &[u8]) -> Result<FlowRequest, Problem> {
-    if !is_object(bytes) {
-        // serde would take a list for a struct, field by field.
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
-        return from_value(value).map_err(Problem::fields);
-    }
-    match serde_json::from_slice(bytes) {
-        Ok(request) => Ok(request),
-        Err(error) if error.is_data() => {
-            // The text is JSON as far as it was read; the rest may still not be.
-            let value = serde_json::from_slice(bytes).map_err(|error| malformed(&error))?;
-            from_value(value).map_err(Problem::fields)
-        }
-        Err(error) => Err(malformed(&error)),
-    }
+    request(text(bytes)?)
 }
 
-/// A request from a JSON value, with every field of a wrong type named.
-pub(crate) fn from_value(value: Value) -> Result<FlowRequest, Vec<FieldProblem>> {
-    let mut problems = Vec::new();
-    let Value::Object(fields) = &value else {
-        return Err(vec![FieldProblem::new("", "must be an object")]);
+/// Parses a request. A text that serde cannot take at once is read again, field by field, to name
+/// the wrong ones.
+pub(crate) fn request(text: &str) -> Result<FlowRequest, Problem> {
+    // serde would take a list for a struct, field by field.
+    if is_object(text)
+        && let Ok(request) = serde_json::from_str::<FlowRequest>(text)
+        // For serde, a missing prompt is an empty one.
+        && !request.prompt.is_empty()
+    {
+        return Ok(request);
+    }
+    let names = [
+        "prompt",
+        "active_image",
+        "active_video",
+        "uploaded_image",
+        "referenced_image",
+        "user_id",
+        "session_id",
+        "context",
+        "reserve",
+    ];
+    let Some(members) = json::members(text, names) else {
+        json::check(text).map_err(|error| malformed(&error))?;
+        return Err(not_an_object());
     };
-    for name in ["prompt", "user_id", "session_id"] {
-        string(fields, name, "", name == "prompt", &mut problems);
-    }
-    for name in ["active_image", "active_video", "uploaded_image", "referenced_image", "reserve"] {
-        if fields.get(name).is_some_and(|value| !value.is_boolean()) {
-            problems.push(FieldProblem::new(format!("/{name}"), "must be true or false"));
-        }
-    }
-    match fields.get("context") {
-        None | Some(Value::Null) => {}
-        Some(Value::Object(context)) => check_context(context, &mut problems),
-        Some(_) => problems.push(FieldProblem::new("/context", "must be an object")),
-    }
-    if problems.is_empty() {
-        serde_json::from_value(value).map_err(|error| vec![FieldProblem::new("", error.to_string())])
-    } else {
-        Err(problems)
-    }
+    let [
+        prompt,
+        active_image,
+        active_video,
+        uploaded_image,
+        referenced_image,
+        user_id,
+        session_id,
+        context,
+        reserve,
+    ] = members;
+    let mut wrong = Wrong::default();
+    let request = FlowRequest {
+        prompt: wrong.required(prompt, "/prompt"),
+        user_id: wrong.string(user_id, "/user_id"),
+        session_id: wrong.string(session_id, "/session_id"),
+        active_image: wrong.boolean(active_image, "/active_image"),
+        active_video: wrong.boolean(active_video, "/active_video"),
+        uploaded_image: wrong.boolean(uploaded_image, "/uploaded_image"),
+        referenced_image: wrong.boolean(referenced_image, "/referenced_image"),
+        reserve: wrong.boolean(reserve, "/reserve"),
+        context: wrong.media(context),
+    };
+    if wrong.0.is_empty() { Ok(request) } else { Err(Problem::fields(wrong.0)) }
 }
 
-/// A body of another shape; the first field that does not fit is named.
+/// Returns the text of a body. JSON is UTF-8 (RFC 8259, section 8.1), also in fields that are ignored.
+fn text(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let place = format!("the body is not UTF-8 (at byte {})", error.valid_up_to());
+        Problem::new(StatusCode::BAD_REQUEST, place)
+    })
+}
+
+/// Parses a body of another shape, and names the first field that does not fit.
 pub(crate) fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    if !is_object(bytes) {
-        serde_json::from_slice::<IgnoredAny>(bytes).map_err(|error| malformed(&error))?;
-        return Err(Problem::fields(vec![FieldProblem::new("", "must be an object")]));
+    let text = text(bytes)?;
+    if !is_object(text) {
+        json::check(text).map_err(|error| malformed(&error))?;
+        return Err(not_an_object());
     }
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let mut pointer = pointer(error.path());
-        let error = error.into_inner();
-        if !error.is_data() {
+        // The text is JSON as far as it was read; the rest may still not be.
+        if let Err(error) = json::check(text) {
             return malformed(&error);
         }
-        // "invalid type: string "x", expected a boolean at line 1 column 9": what was sent is not repeated.
-        let text = error.to_string();
-        // From the end, because text that was sent may hold these words too.
-        let expected = text.rsplit_once(" at line ").and_then(|(text, _)| text.rsplit_once(", expected "));
-        let detail = match expected {
-            Some((_, expected)) => format!("must be {}", in_words(expected)),
-            None if text.starts_with("missing field") => {
-                pointer.push('/');
-                pointer.push_str(text.split('`').nth(1).unwrap_or_default());
-                "is missing".to_owned()
-            }
-            None => "is not valid".to_owned(),
-        };
+        let mut pointer = pointer(error.path());
+        let error = error.into_inner().to_string();
+        let detail = detail(&error);
+        if let Some(missing) = error.strip_prefix("missing field `") {
+            pointer.push('/');
+            pointer.push_str(missing.split('`').next().unwrap_or_default());
+        }
         Problem::fields(vec![FieldProblem::new(pointer, detail)])
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
@@ -186,16 +207,32 @@ fn in_words(expected: &str) -> &str {
     }
 }
 
-/// A body of any JSON.
-pub(crate) fn value(bytes: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| malformed(&error))
+/// Returns what a field must be, from serde's words about it: `invalid type: string "x", expected a
+/// boolean at line 1 column 9`. What was sent stands before the last "expected" and is not repeated.
+fn detail(error: &str) -> String {
+    let words = error.rsplit_once(" at line ").map_or(error, |(words, _)| words);
+    if words.starts_with("missing field") {
+        "is missing".to_owned()
+    } else if words == "number out of range" {
+        "is a number out of range".to_owned()
+    } else if words == "recursion limit exceeded" {
+        "is nested too deeply".to_owned()
+    } else if let Some((_, expected)) = words.rsplit_once(", expected ") {
+        format!("must be {}", in_words(expected))
+    } else {
+        "is not valid".to_owned()
+    }
 }
 
-fn is_object(bytes: &[u8]) -> bool {
-    bytes.trim_ascii_start().first() == Some(&b'{')
+fn is_object(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('{')
 }
 
-/// The same, with the `user_id` beside the fields, where a caller names the end user in the body.
+fn not_an_object() -> Problem {
+    Problem::fields(vec![FieldProblem::new("", "must be an object")])
+}
+
+/// Parses a body of another shape and the `user_id` in it, where a caller names the end user.
 pub(crate) fn parse_with_user<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Option<String>), Problem> {
     #[derive(serde::Deserialize)]
     struct Named {
@@ -222,55 +259,90 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
-fn check_context(context: &Map<String, Value>, problems: &mut Vec<FieldProblem>) {
-    for name in ["working_image", "working_video"] {
-        string(context, name, "/context", false, problems);
+/// The wrong fields of a request, found one by one.
+#[derive(Default)]
+struct Wrong(Vec<FieldProblem>);
+
+impl Wrong {
+    fn push(&mut self, pointer: impl Into<String>, detail: &str) {
+        self.0.push(FieldProblem::new(pointer, detail));
     }
-    for (index, item) in list(context, "uploaded_images", problems).iter().enumerate() {
-        if !item.is_string() {
-            problems.push(FieldProblem::new(format!("/context/uploaded_images/{index}"), "must be a string"));
+
+    fn required(&mut self, raw: Option<&RawValue>, pointer: &str) -> String {
+        match raw.map(|raw| (raw.get(), serde_json::from_str(raw.get()))) {
+            Some((_, Ok(text))) => return text,
+            Some((raw, Err(_))) if raw.starts_with('"') => self.push(pointer, "must be valid Unicode"),
+            Some(_) => self.push(pointer, "must be a string"),
+            None => self.push(pointer, "is missing"),
+        }
+        String::new()
+    }
+
+    fn string(&mut self, raw: Option<&RawValue>, pointer: &str) -> Option<String> {
+        present(raw).map(|raw| self.required(Some(raw), pointer))
+    }
+
+    fn boolean(&mut self, raw: Option<&RawValue>, pointer: &str) -> bool {
+        match raw.map(RawValue::get) {
+            None | Some("false") => return false,
+            Some("true") => return true,
+            Some(_) => self.push(pointer, "must be true or false"),
+        }
+        false
+    }
+
+    fn media(&mut self, raw: Option<&RawValue>) -> Media {
+        let Some(raw) = present(raw) else { return Media::default() };
+        let names = ["working_image", "working_video", "uploaded_images", "reference_images"];
+        let Some([image, video, uploads, references]) = json::members(raw.get(), names) else {
+            self.push("/context", "must be an object");
+            return Media::default();
+        };
+        Media {
+            working_image: self.string(image, "/context/working_image"),
+            working_video: self.string(video, "/context/working_video"),
+            uploaded_images: self.list(uploads, "/context/uploaded_images", |wrong, upload, pointer| {
+                wrong.required(Some(upload), &pointer)
+            }),
+            reference_images: self.list(references, "/context/reference_images", Self::reference),
         }
     }
-    for (index, item) in list(context, "reference_images", problems).iter().enumerate() {
-        let pointer = format!("/context/reference_images/{index}");
-        match item {
-            Value::Object(reference) => {
-                string(reference, "url", &pointer, true, problems);
-                string(reference, "tag", &pointer, true, problems);
-            }
-            _ => problems.push(FieldProblem::new(pointer, "must be an object")),
+
+    /// Reads one element more than a list may have: validation then refuses the list.
+    fn list<T>(
+        &mut self,
+        raw: Option<&RawValue>,
+        pointer: &str,
+        element: impl Fn(&mut Self, &RawValue, String) -> T,
+    ) -> Vec<T> {
+        let Some(raw) = raw else { return Vec::new() };
+        let Some((elements, _)) = json::elements(raw.get(), MAX_MEDIA + 1) else {
+            self.push(pointer, "must be a list");
+            return Vec::new();
+        };
+        let elements = elements.into_iter().enumerate();
+        elements.map(|(index, raw)| element(self, raw, format!("{pointer}/{index}"))).collect()
+    }
+
+    fn reference(&mut self, raw: &RawValue, pointer: String) -> ReferenceImage {
+        let Some([url, tag]) = json::members(raw.get(), ["url", "tag"]) else {
+            self.push(pointer, "must be an object");
+            return ReferenceImage { url: String::new(), tag: String::new() };
+        };
+        ReferenceImage {
+            url: self.required(url, &format!("{pointer}/url")),
+            tag: self.required(tag, &format!("{pointer}/tag")),
         }
     }
 }
 
-fn list<'a>(fields: &'a Map<String, Value>, name: &str, problems: &mut Vec<FieldProblem>) -> &'a [Value] {
-    match fields.get(name) {
-        None => &[],
-        Some(Value::Array(items)) => items,
-        Some(_) => {
-            problems.push(FieldProblem::new(format!("/context/{name}"), "must be a list"));
-            &[]
-        }
-    }
+/// Returns the value unless it is `null`, which means the same as no value.
+fn present(raw: Option<&RawValue>) -> Option<&RawValue> {
+    raw.filter(|raw| raw.get() != "null")
 }
 
-fn string(
-    fields: &Map<String, Value>,
-    name: &str,
-    at: &str,
-    required: bool,
-    problems: &mut Vec<FieldProblem>,
-) {
-    let detail = match fields.get(name) {
-        Some(Value::String(_)) => return,
-        None | Some(Value::Null) if !required => return,
-        None => "is missing",
-        Some(_) => "must be a string",
-    };
-    problems.push(FieldProblem::new(format!("{at}/{name}"), detail));
-}
-
-fn malformed(error: &serde_json::Error) -> Problem {
+/// Returns the problem with a text that is not JSON.
+pub(crate) fn malformed(error: &serde_json::Error) -> Problem {
     let place = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
     Problem::new(StatusCode::BAD_REQUEST, place)
 }
@@ -280,16 +352,21 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn pointers(text: &str) -> Vec<String> {
+        let problem = request(text).unwrap_err().to_value();
+        assert_eq!(problem["status"], 422, "{problem}");
+        let errors = problem["errors"].as_array().unwrap().iter();
+        errors.map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+    }
+
     #[test]
     fn every_field_of_a_wrong_type_is_named() {
         let value = json!({
             "prompt": 1, "active_image": "yes", "session_id": [], "reserve": null,
             "context": {"uploaded_images": [1], "reference_images": [{"url": 1}, 2], "working_image": {}}
         });
-        let pointers: Vec<_> =
-            from_value(value).unwrap_err().into_iter().map(|problem| problem.pointer).collect();
         assert_eq!(
-            pointers,
+            pointers(&value.to_string()),
             [
                 "/prompt",
                 "/session_id",
@@ -302,30 +379,86 @@ mod tests {
                 "/context/reference_images/1",
             ]
         );
+        assert_eq!(pointers("{}"), ["/prompt"]);
+        assert_eq!(pointers("[1]"), [""]);
     }
 
     #[test]
-    fn a_missing_prompt_is_named() {
-        assert_eq!(from_value(json!({})).unwrap_err(), [FieldProblem::new("/prompt", "is missing")]);
+    fn a_value_that_cannot_be_read_is_a_wrong_field_where_it_is_read_and_ignored_elsewhere() {
+        let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+        for odd in ["1e999", "-1e999", r#""\ud800""#, r#"{"\udc00": 1}"#, &deep] {
+            assert_eq!(
+                request(&format!(r#"{{"prompt": "x", "odd": {odd}}}"#)).unwrap(),
+                FlowRequest::new("x")
+            );
+            assert_eq!(
+                request(&format!(r#"{{"odd": {odd}, "context": {{"odd": {odd}}}, "prompt": "x"}}"#)).unwrap(),
+                FlowRequest::new("x")
+            );
+            for field in ["prompt", "user_id", "active_image", "reserve"] {
+                let text = format!(r#"{{"prompt": "x", "{field}": {odd}}}"#);
+                assert_eq!(pointers(&text), [format!("/{field}")], "{text}");
+            }
+        }
+        let keys = r#"{"\ud800": 1, "prompt": "x", "prompt": "y", "pr\u006fmpt": "z"}"#;
+        assert_eq!(request(keys).unwrap(), FlowRequest::new("z"));
+        for malformed in
+            [r#"{"prompt": "x", "odd": 1e}"#, r#"{"prompt": "x"} x"#, r#"{"prompt": 1, }"#, "{", ""]
+        {
+            assert_eq!(request(malformed).unwrap_err().to_value()["status"], 400, "{malformed}");
+        }
+        assert_eq!(parse(b"{\"prompt\": \"x\", \"odd\": \"\xff\"}").unwrap_err().to_value()["status"], 400);
+    }
+
+    #[test]
+    fn a_list_of_wrong_elements_is_a_bounded_answer() {
+        let wrong =
+            format!(r#"{{"prompt": "x", "context": {{"uploaded_images": [{}1]}}}}"#, "1,".repeat(30_000));
+        assert_eq!(pointers(&wrong).len(), picarcade_flow::MAX_PROBLEMS);
     }
 
     #[test]
     fn other_bodies_name_their_first_wrong_field_and_repeat_nothing() {
-        let problem = parse_as::<picarcade_flow::OutcomeReport>(br#"{"success": "secret words"}"#)
-            .unwrap_err()
-            .to_value();
-        assert_eq!(problem["errors"][0]["pointer"], "/success");
-        assert_eq!(problem["errors"][0]["detail"], "must be true or false");
-        let cost = |value: &str| {
-            let body = format!("{{\"success\": true, \"actual_cost\": {value}}}");
-            let parsed = parse_as::<picarcade_flow::OutcomeReport>(body.as_bytes());
+        for (text, pointer) in [
+            (r#"{"success": "secret words"}"#, "/success"),
+            (r#"{"success": "a, expected secret words at line 1, expected more"}"#, "/success"),
+            (r#"{"success": true, "error_kind": "x, expected secret words at line 2"}"#, "/error_kind"),
+            (r#"{"success": true, "actual_cost": 1e999}"#, "/actual_cost"),
+            (r#"{"success": true, "error_kind": "\ud800"}"#, "/error_kind"),
+            ("{}", "/success"),
+        ] {
+            let problem = parse_as::<picarcade_flow::OutcomeReport>(text.as_bytes()).unwrap_err().to_value();
+            assert_eq!(
+                (&problem["status"], &problem["errors"][0]["pointer"]),
+                (&json!(422), &json!(pointer))
+            );
+            assert!(!problem.to_string().contains("secret"), "{problem}");
+        }
+        let deep = format!(r#"{{"metadata": {}{}}}"#, "[".repeat(300), "]".repeat(300));
+        for text in [deep.as_str(), r#"{"metadata": {"a": [1e999]}}"#, r#"{"metadata": "\ud800"}"#] {
+            let problem = parse_as::<picarcade_flow::SessionUpdate>(text.as_bytes()).unwrap_err().to_value();
+            assert_eq!(problem["status"], 422, "{problem}");
+            let pointer = problem["errors"][0]["pointer"].as_str().unwrap();
+            assert!(pointer.starts_with("/metadata"), "{problem}");
+        }
+        let status =
+            |text: &[u8]| parse_as::<serde_json::Value>(text).unwrap_err().to_value()["status"].clone();
+        assert_eq!(
+            (status(b"[true]"), status(b"{} x"), status(b"{\"a\": \"\xff\"}")),
+            (json!(422), json!(400), json!(400))
+        );
+        // Wrong at its beginning and malformed at its end.
+        let report = parse_as::<picarcade_flow::OutcomeReport>(br#"{"success": 1, "#);
+        assert_eq!(report.unwrap_err().to_value()["status"], 400);
+        let detail = |text: &str| {
+            let parsed = parse_as::<picarcade_flow::OutcomeReport>(text.as_bytes());
             parsed.unwrap_err().to_value()["errors"][0]["detail"].clone()
         };
-        assert_eq!(cost("{}"), "must be a number");
-        assert_eq!(cost(r#""a, expected secret at line 1""#), "must be a number");
-        assert!(!problem.to_string().contains("secret"), "{problem}");
-        assert_eq!(parse_as::<Value>(b"[true]").unwrap_err().to_value()["status"], 422);
-        assert_eq!(parse_as::<Value>(b"{} x").unwrap_err().to_value()["status"], 400);
+        assert_eq!(detail(r#"{"success": "secret words"}"#), "must be true or false");
+        for cost in ["{}", r#""a, expected secret at line 1""#] {
+            let body = format!("{{\"success\": true, \"actual_cost\": {cost}}}");
+            assert_eq!(detail(&body), "must be a number");
+        }
     }
 
     #[test]

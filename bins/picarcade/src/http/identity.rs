@@ -105,6 +105,11 @@ impl Identities {
 }
 
 impl Presented {
+    /// Returns whether the header fields decide who the end user is, so that no body can name another.
+    pub(crate) fn fixes_user(&self, headers: &HeaderMap) -> bool {
+        matches!(self, Self::Token(_)) || headers.contains_key(&X_USER_ID)
+    }
+
     /// Returns the caller: the user from the header, else from the body or the query, else the key
     /// itself.
     pub(crate) fn caller(

@@ -50,7 +50,8 @@ pub(crate) async fn limited<T: IntoResponse>(
     }
 }
 
-/// A problem with what the caller sent, who is known as far as the header fields tell.
+/// Refuses a request for what its caller sent, with the caller's limits as far as the header fields
+/// tell who the caller is.
 pub(crate) async fn refused(
     app: &App,
     headers: &HeaderMap,
@@ -58,9 +59,38 @@ pub(crate) async fn refused(
     endpoint: &'static str,
     problem: Problem,
 ) -> Result<Response, Problem> {
-    match presented.caller(headers, None, endpoint) {
-        Ok(caller) => Ok(told(app, &caller, problem).await),
-        Err(_) => Err(problem),
+    Err(with_limits(app, headers, presented, endpoint, problem).await)
+}
+
+/// Adds the limits of the caller to a problem, as far as the header fields tell who the caller is.
+pub(crate) async fn with_limits(
+    app: &App,
+    headers: &HeaderMap,
+    presented: &Presented,
+    endpoint: &'static str,
+    mut problem: Problem,
+) -> Problem {
+    if let Ok(caller) = presented.caller(headers, None, endpoint)
+        && let Ok(Ok(report)) = tokio::time::timeout(PATIENCE, app.flow.usage(&caller)).await
+    {
+        write(problem.headers_mut(), &report);
+    }
+    problem
+}
+
+/// Refuses a caller whose request limits are used up, before expensive work; consumes nothing. The
+/// limits of users are asked only if the header fields decide who the user is.
+pub(crate) async fn refuse_used_up(
+    app: &App,
+    presented: &Presented,
+    headers: &HeaderMap,
+    caller: &Caller,
+) -> Result<(), Problem> {
+    let asked = app.flow.denial(caller, presented.fixes_user(headers));
+    // Without an answer in time the request goes on: its own decision comes later.
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Some(denial)) => Err(FlowError::Limited(Box::new(denial)).into()),
+        _ => Ok(()),
     }
 }
 

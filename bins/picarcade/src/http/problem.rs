@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, StatusCode};
-use picarcade_flow::{FieldProblem, FlowError};
+use picarcade_flow::{FieldProblem, FlowError, MAX_PROBLEMS};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -54,14 +54,30 @@ impl Problem {
         }))
     }
 
-    pub(crate) fn fields(errors: Vec<FieldProblem>) -> Self {
+    /// Names wrong fields, the first [`MAX_PROBLEMS`] of them.
+    pub(crate) fn fields(mut errors: Vec<FieldProblem>) -> Self {
         let detail = match errors.as_slice() {
             [only] => format!("{}: {}", only.pointer, only.detail),
+            more if more.len() >= MAX_PROBLEMS => format!("{MAX_PROBLEMS} or more fields are wrong"),
             more => format!("{} fields are wrong", more.len()),
         };
+        errors.truncate(MAX_PROBLEMS);
         let mut problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
         problem.0.errors = errors;
         problem
+    }
+
+    /// Names these wrong fields before its own.
+    pub(crate) fn with_fields_before(self, mut errors: Vec<FieldProblem>) -> Self {
+        if errors.is_empty() {
+            return self;
+        }
+        errors.extend(self.0.errors);
+        Self::fields(errors)
+    }
+
+    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.0.headers
     }
 
     /// The same with one more header.

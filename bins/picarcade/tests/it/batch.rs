@@ -172,3 +172,23 @@ async fn csv_is_known_by_its_header_and_a_byte_order_mark_is_none() {
         assert_eq!((run.code, &row["id"], &row["success"]), (0, &json!("a"), &json!(true)), "{}", run.out);
     }
 }
+
+#[tokio::test]
+async fn an_odd_field_that_is_ignored_costs_no_row() {
+    let directory = TempDir::new().unwrap();
+    let input = directory.path().join("in.jsonl");
+    let deep = "[".repeat(300) + &"]".repeat(300);
+    let rows = [
+        r#"{"id": 1, "prompt": "a red fox", "odd": 1e999}"#.to_owned(),
+        format!(r#"{{"id": "b", "prompt": "a red fox", "odd": {deep}, "\ud800": "\udc00"}}"#),
+        r#"{"id": 1e999, "prompt": "a red fox"}"#.to_owned(),
+        r#"{"id": 4, "prompt": 1e999}"#.to_owned(),
+    ];
+    std::fs::write(&input, rows.join("\n")).unwrap();
+    let run = run(&directory, &[], &["classify", "--batch", input.to_str().unwrap()]).await;
+    let rows: Vec<Value> = run.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let results: Vec<_> = rows.iter().map(|row| (row.get("id").cloned(), row["success"] == true)).collect();
+    let expected = [(Some(json!(1)), true), (Some(json!("b")), true), (None, true), (Some(json!(4)), false)];
+    assert_eq!((run.code, results), (1, expected.to_vec()));
+    assert!(rows[3]["error"].to_string().contains("/prompt"), "{}", rows[3]);
+}

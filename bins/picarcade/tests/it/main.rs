@@ -20,6 +20,7 @@ mod file_modes;
 mod fleet;
 mod floods;
 mod headers;
+mod hostile_bodies;
 mod http;
 mod identity;
 mod limits;

@@ -76,7 +76,11 @@ pub(crate) async fn usage(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let presented = app.identities.check(&headers).await?;
-    let caller = presented.caller(&headers, named_user(query.as_deref())?.as_deref(), "process")?;
+    let named = match named_user(query.as_deref()) {
+        Ok(named) => named,
+        Err(problem) => return limits::refused(&app, &headers, &presented, "process", problem).await,
+    };
+    let caller = presented.caller(&headers, named.as_deref(), "process")?;
     let report = app.flow.usage(&caller).await?;
     let body = json!({
         "user_id": &*caller.user,
@@ -103,8 +107,9 @@ pub(crate) fn named_user(query: Option<&str>) -> Result<Option<String>, Problem>
 
 fn parse_query<T: Default + for<'de> Deserialize<'de>>(query: Option<&str>) -> Result<T, Problem> {
     let Some(query) = query else { return Ok(T::default()) };
-    let uri = format!("/?{query}").parse().map_err(|_| field("", "the query is not valid"))?;
-    Query::try_from_uri(&uri).map(|Query(parsed)| parsed).map_err(|_| field("", "the query is not valid"))
+    let invalid = || Problem::fields(vec![FieldProblem::new("", "the query is not valid")]);
+    let uri = format!("/?{query}").parse().map_err(|_| invalid())?;
+    Query::try_from_uri(&uri).map(|Query(parsed)| parsed).map_err(|_| invalid())
 }
 
 fn field(name: &str, detail: &str) -> Problem {

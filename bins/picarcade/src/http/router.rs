@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::State;
 use axum::middleware::from_fn;
 use axum::routing::{delete, get, post};
-use hyper::Method;
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{HeaderMap, Method, StatusCode, Uri};
 use picarcade_flow::{Classified, Response};
 use tower_http::cors::CorsLayer;
 
 use crate::http::app::App;
 use crate::http::problem::Problem;
-use crate::http::{admin, around, batch, health, metrics, openapi, outcome, process, read, sessions};
+use crate::http::{admin, around, batch, health, limits, metrics, openapi, outcome, process, read, sessions};
 
 /// How long a browser may remember what it is allowed to.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -71,5 +72,27 @@ fn routes() -> Router<App> {
         .route("/health/cache", get(health::cache))
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::openapi))
-        .fallback(async || Problem::not_found())
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+}
+
+async fn no_route(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Problem {
+    unserved(&app, &uri, &headers, Problem::not_found()).await
+}
+
+async fn no_method(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Problem {
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed here");
+    unserved(&app, &uri, &headers, problem).await
+}
+
+/// Answers a request that no handler serves. The answer tells a known caller the limits, like every
+/// other answer of the API.
+async fn unserved(app: &App, uri: &Uri, headers: &HeaderMap, problem: Problem) -> Problem {
+    if !uri.path().starts_with("/api/") {
+        return problem;
+    }
+    match app.identities.check(headers).await {
+        Ok(presented) => limits::with_limits(app, headers, &presented, "process", problem).await,
+        Err(_) => problem,
+    }
 }

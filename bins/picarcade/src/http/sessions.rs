@@ -36,8 +36,11 @@ pub(crate) async fn put(
     let presented = app.identities.check(&headers).await?;
     let read = body::read(&headers, body, MAX_BODY).await;
     let parsed = read.and_then(|bytes| body::parse_with_user::<SessionUpdate>(&bytes));
-    // The query is checked even when the body names the user: what is wrong is wrong.
-    let queried = named_user(query.as_deref())?;
+    // Checked even when the body names a user: a wrong query is wrong either way.
+    let queried = match named_user(query.as_deref()) {
+        Ok(queried) => queried,
+        Err(problem) => return limits::refused(&app, &headers, &presented, "sessions", problem).await,
+    };
     let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_deref()).or(queried.as_deref());
     let caller = presented.caller(&headers, user, "sessions")?;
     // A body that cannot be read counts as a request too.
@@ -61,7 +64,10 @@ pub(crate) async fn delete(
 
 async fn caller(app: &App, headers: &HeaderMap, query: Option<&str>) -> Result<Caller, Problem> {
     let presented = app.identities.check(headers).await?;
-    presented.caller(headers, named_user(query)?.as_deref(), "sessions")
+    match named_user(query) {
+        Ok(named) => presented.caller(headers, named.as_deref(), "sessions"),
+        Err(problem) => Err(limits::with_limits(app, headers, &presented, "sessions", problem).await),
+    }
 }
 
 fn json(session: &Session) -> Value {

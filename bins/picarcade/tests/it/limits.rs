@@ -38,6 +38,13 @@ async fn every_answer_to_an_identified_caller_tells_the_limits() {
         (Method::GET, "/api/v2/sessions/s", None, 200),
         (Method::DELETE, "/api/v2/sessions/s", None, 204),
         (Method::GET, "/api/v2/sessions/s", None, 404),
+        (Method::GET, "/api/v2/sessions/s?user_id=%01", None, 422),
+        (Method::PUT, "/api/v2/sessions/s?user_id=%01", Some(json!({})), 422),
+        (Method::GET, "/api/v2/usage?user_id=%01", None, 422),
+        (Method::GET, "/api/v2/process", None, 405),
+        (Method::DELETE, "/api/v2/stats", None, 405),
+        (Method::POST, "/api/v2/sessions/s", Some(json!({})), 405),
+        (Method::GET, "/api/v2/nowhere", None, 404),
     ];
     for (method, path, body, status) in cases {
         let name = format!("{method} {path} {status}");
@@ -47,14 +54,22 @@ async fn every_answer_to_an_identified_caller_tells_the_limits() {
         }
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), status, "{name}");
+        assert_eq!(status == 405, response.headers().contains_key("allow"), "{name}");
         let policy = header(&response, "ratelimit-policy");
         assert!(policy.contains("\"user-requests-60s\";q=100;w=60"), "{name}: {policy}");
         assert!(policy.contains("q=50000000;w=3600;qu=\"micro-dollars\""), "{name}: {policy}");
         let limit = header(&response, "ratelimit");
         assert!(limit.contains("\"user-requests-60s\";r="), "{name}: {limit}");
     }
-    let stranger = service.request(Method::GET, "/api/v2/models/available").send().await.unwrap();
-    assert_eq!((stranger.status().as_u16(), header(&stranger, "ratelimit")), (401, String::new()));
+    for (method, path, status) in [
+        (Method::GET, "/api/v2/models/available", 401),
+        (Method::GET, "/api/v2/process", 405),
+        (Method::GET, "/api/v2/nowhere", 404),
+        (Method::DELETE, "/health", 405),
+    ] {
+        let stranger = service.request(method, path).send().await.unwrap();
+        assert_eq!((stranger.status().as_u16(), header(&stranger, "ratelimit")), (status, String::new()));
+    }
     // Three classifications, and nine requests to sessions, models, matrix and statistics. Reports
     // of a key do not count for the user they name, and reading the limits is free.
     let usage = service.request(Method::GET, "/api/v2/usage").header("x-api-key", "k").send().await.unwrap();

@@ -1,8 +1,8 @@
 //! The layers: defaults, then the TOML file, then the environment, then flags; each value keeps its origin.
 //!
-//! An unknown key and a value that is not a scalar are errors that name the key, the file and the line.
-//! An empty value is an unset one in every layer: that is how container platforms and templates spell
-//! "not configured", and an empty secret would let everyone in.
+//! An unknown key and a value that is not a scalar are errors that name the key, the file and the
+//! line. An empty value is an unset one in every layer: that is how container platforms and
+//! templates spell "not configured", and an empty secret would let everyone in.
 
 use std::collections::BTreeMap;
 use std::fmt;

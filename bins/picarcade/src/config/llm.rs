@@ -64,7 +64,8 @@ pub(super) fn llm(layers: &Layers) -> Result<Option<Llm>, ConfigError> {
     }
 }
 
-/// Evaluates an expression with the builder of the chosen provider. The builders are of three types.
+/// Evaluates an expression with the builder of the chosen provider. The builders are of three
+/// types.
 macro_rules! with_builder {
     ($llm:expr, $builder:ident => $body:expr) => {
         match $llm.provider {

@@ -24,8 +24,8 @@ fn place(rest: &str) -> Option<(bool, String)> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, after) = rest.split_at(end);
     if let Some((credentials, tail)) = after.rsplit_once('@') {
-        // The @ ends the credentials only if it is the only one, no complete authority stands before
-        // it, and it is not in the value of a query parameter.
+        // The @ ends the credentials only if it is the only one, no complete authority stands
+        // before it, and it is not in the value of a query parameter.
         let is_in_password =
             !is_authority(authority) && !authority.contains('@') && !credentials.contains(['@', '=']);
         return if is_in_password { hosts_and_path(tail).map(|place| (true, place)) } else { None };

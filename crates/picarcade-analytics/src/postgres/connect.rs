@@ -127,8 +127,8 @@ const PARAMETERS: [&str; 18] = [
 /// Returns the URL without the query parameters that the driver does not know. The driver would log
 /// them with their values, which may be a part of a password.
 ///
-/// A `/`, `?` or `#` in a password that is not percent-encoded ends the host: the driver would take a
-/// part of the password for the database or a parameter. An `@` after the host shows that.
+/// A `/`, `?` or `#` in a password that is not percent-encoded ends the host: the driver would take
+/// a part of the password for the database or a parameter. An `@` after the host shows that.
 fn known_parameters(url: &str) -> std::result::Result<String, &'static str> {
     const ENCODE: &str = "the characters / ? # @ in a user name or password must be percent-encoded";
     let (rest, fragment) = url.split_once('#').unwrap_or((url, ""));

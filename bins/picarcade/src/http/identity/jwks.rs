@@ -1,12 +1,14 @@
 //! The issuer's public keys (JWKS, RFC 7517), cached.
 //!
-//! An unknown key id causes one fetch, and then none for a cool-down: a flood of tokens with made-up ids cannot become a
-//! flood of requests to the issuer. A token of a known key never waits for a fetch that another token caused, however long
-//! the issuer takes: old keys are renewed in the background, and a token waits only for very old ones. While the issuer does
-//! not answer, or answers without a usable key, the last good keys stay in force for a day.
+//! An unknown key id causes one fetch, and then none for a cool-down: a flood of tokens with
+//! made-up ids cannot become a flood of requests to the issuer. A token of a known key never waits
+//! for a fetch that another token caused, however long the issuer takes: old keys are renewed in
+//! the background, and a token waits only for very old ones. While the issuer does not answer, or
+//! answers without a usable key, the last good keys stay in force for a day.
 //!
-//! A fetch is a task of its own, so that a caller who leaves does not end it for the others. An entry of a set that cannot be
-//! used (malformed, of an unknown type, not for signatures) is skipped and costs no other entry.
+//! A fetch is a task of its own, so that a caller who leaves does not end it for the others. An
+//! entry of a set that cannot be used (malformed, of an unknown type, not for signatures) is
+//! skipped and costs no other entry.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,8 +28,8 @@ const FRESH: Duration = Duration::from_secs(600);
 /// How old keys may be that are used while they are fetched again.
 const USABLE: Duration = Duration::from_secs(1800);
 
-/// How old keys may be that are used because the issuer gives no others. Long enough for an outage of
-/// the issuer; not endless, because a key that leaked must not be believed for ever.
+/// How old keys may be that are used because the issuer gives no others. Long enough for an outage
+/// of the issuer; not endless, because a key that leaked must not be believed for ever.
 const LAST_GOOD: Duration = Duration::from_secs(86_400);
 
 /// The pause between two fetches.
@@ -161,7 +163,8 @@ async fn ended(running: Option<watch::Receiver<()>>) {
     }
 }
 
-/// A key set whose entries are read one by one, because one malformed entry must not cost the others.
+/// A key set whose entries are read one by one, because one malformed entry must not cost the
+/// others.
 #[derive(Deserialize)]
 struct Set {
     keys: Vec<Value>,

@@ -1,9 +1,10 @@
 //! End users by their tokens (JWT, RFC 7519), as Supabase issues them: HS256 with a shared secret, or a key of a JWKS.
 //!
-//! The algorithm belongs to the key, never to the token: a token names a key, and the algorithm that it
-//! states must be that key's (RFC 8725, 3.1). No extension of the header is supported, so a token with
-//! `crit` or with an unencoded payload (`b64`, RFC 7797) is refused. `exp` and `sub` are required; `iss`
-//! and `aud` are required if they are configured. The roles `anon` and `service_role` are not end users.
+//! The algorithm belongs to the key, never to the token: a token names a key, and the algorithm
+//! that it states must be that key's (RFC 8725, 3.1). No extension of the header is supported, so a
+//! token with `crit` or with an unencoded payload (`b64`, RFC 7797) is refused. `exp` and `sub` are
+//! required; `iss` and `aud` are required if they are configured. The roles `anon` and
+//! `service_role` are not end users.
 
 use std::sync::Arc;
 
@@ -112,8 +113,8 @@ impl Tokens {
     }
 }
 
-/// Whether a role is, or contains, one that is not an end user's. In an object, a name with `false` or
-/// `null` is a role that the user does not have.
+/// Whether a role is, or contains, one that is not an end user's. In an object, a name with `false`
+/// or `null` is a role that the user does not have.
 fn is_no_user(role: &Value) -> bool {
     let is_named = |text: &str| {
         let mut words = text.split(|letter: char| letter == ',' || letter.is_whitespace());

@@ -16,6 +16,7 @@ use tokio::sync::broadcast;
 use crate::{
     Config, ConfigError, Event, FailureKind, Name, Outcome, Permit, Recorded, Rejected, State,
     clock::{Tick, Timer, ticks},
+    deadline,
     gate::{Gate, Word},
     machine::{Admission, Change, Machine, Mode, Report, ReportKind, Ticket},
     permit::OwnedPermit,
@@ -57,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) last_failure: AtomicU8,
     /// `Tick::MAX` without a slow-call policy.
     slow_after: Tick,
+    /// `Tick::MAX` if it is not configured.
+    hung_after: Tick,
 }
 
 /// A call that was not let through, and when.
@@ -97,6 +100,7 @@ impl CircuitBreaker {
             timer,
             last_failure: AtomicU8::new(0),
             slow_after: config.slow_calls.map_or(Tick::MAX, |slow| ticks(slow.longer_than)),
+            hung_after: config.hung_after.map_or(Tick::MAX, ticks),
             config,
         };
         Self { inner: Arc::new(inner) }
@@ -114,8 +118,9 @@ impl CircuitBreaker {
         &self.inner.config
     }
 
-    /// Lets a call pass, or says when to come back. The permit is to be told the outcome; dropped without, the call
-    /// counts as neutral.
+    /// Admits a call, or returns when to come back. The caller records the outcome at the permit. A
+    /// permit that is dropped without one counts as neutral, or as a time-out if a
+    /// [`Deadline`](crate::Deadline) ended the call (see [`Permit`]).
     ///
     /// Never waits and allocates nothing.
     ///
@@ -227,7 +232,8 @@ impl Inner {
 
     #[inline]
     fn ticket(&self, word: Word) -> Ticket {
-        let started = if self.slow_after == Tick::MAX { 0 } else { self.timer.now() };
+        let untimed = self.slow_after == Tick::MAX && self.hung_after == Tick::MAX;
+        let started = if untimed { 0 } else { self.timer.now() };
         Ticket { generation: word.generation(), probe: 0, started }
     }
 
@@ -281,6 +287,21 @@ impl Inner {
             Outcome::Failure { kind, retry_after } => self.judge(word, ticket, Some((kind, retry_after))),
             Outcome::Neutral => self.record_neutral(ticket),
         }
+    }
+
+    /// Records a call whose permit was dropped without an outcome.
+    #[cold]
+    pub(crate) fn record_dropped(&self, ticket: Ticket) {
+        // The lag is added because a cached clock may show less time than the caller's time-out did.
+        let lasted =
+            || self.timer.now().saturating_sub(ticket.started).saturating_add(ticks(self.timer.lag()));
+        let hung = self.hung_after != Tick::MAX && lasted() >= self.hung_after;
+        let outcome = if hung || deadline::is_ending() {
+            Outcome::failure(FailureKind::Timeout)
+        } else {
+            Outcome::Neutral
+        };
+        self.record(ticket, outcome);
     }
 
     /// A neutral outcome only gives a probe's slot back.

@@ -1,4 +1,5 @@
-//! Guarding a future: admission when it is first polled, judgement when it ends, neutral when it is dropped.
+//! Guarding a future: admission when it is first polled, judgement when it ends. A future that is
+//! dropped counts as neutral, or as a time-out if a deadline dropped it.
 
 use crate::{CallError, CircuitBreaker, FailureKind, Outcome};
 
@@ -33,7 +34,10 @@ impl CircuitBreaker {
     /// Runs `call` if the breaker admits it. Every error is a failure; see [`call_with`](Self::call_with) to tell them
     /// apart.
     ///
-    /// Cancel safe: a future that is dropped half-way counts as neutral, wherever it was.
+    /// Cancel safe: a future that its caller drops counts as neutral. A future that a
+    /// [`Deadline`](crate::Deadline) or a [`Retry`](crate::Retry) drops because the time is over
+    /// counts as a failure of kind [`FailureKind::Timeout`]. Of other time-outs around this future
+    /// the breaker knows nothing: see [`Config::hung_after`](crate::Config::hung_after).
     ///
     /// # Errors
     /// [`CallError::Rejected`] without polling `call`, or [`CallError::Failed`] with its error.

@@ -33,6 +33,11 @@ pub struct Config {
     pub failure_rate: Option<f64>,
     /// Open when too many calls in the window were slow. Default: off. A slow probe counts as a failed one.
     pub slow_calls: Option<SlowCalls>,
+    /// A call that is dropped unfinished after at least this time counts as a failure of kind
+    /// timeout, not as neutral. Default: off; from 1 ms to 24 h. For time-outs other than
+    /// [`Deadline`](crate::Deadline) that end the call from outside the breaker, such as
+    /// `tower::timeout`: set it to at most their time. The breaker itself ends no call.
+    pub hung_after: Option<Duration>,
     /// How the open time grows while probes keep failing.
     pub backoff: Backoff,
     /// The most that a server's `Retry-After` may keep the breaker open. Default 1 h; up to 24 h.
@@ -106,6 +111,7 @@ impl Default for Config {
             minimum_calls: 10,
             failure_rate: None,
             slow_calls: None,
+            hung_after: None,
             backoff: Backoff::default(),
             retry_after_max: Duration::from_hours(1),
             ramp: None,
@@ -167,6 +173,8 @@ impl Config {
         failure_rate: f64,
         /// Sets [`Config::slow_calls`](#structfield.slow_calls).
         slow_calls: SlowCalls,
+        /// Sets [`Config::hung_after`](#structfield.hung_after).
+        hung_after: Duration,
         /// Sets [`Config::backoff`](#structfield.backoff).
         backoff: Backoff,
         /// Sets [`Config::retry_after_max`](#structfield.retry_after_max).

@@ -1,12 +1,52 @@
 //! One number over everything that a call may wait for.
 //!
-//! Separate time-outs for the queue, each attempt and each pause add up to a time nobody chose. A deadline is a moment,
-//! made once where the request comes in and handed down: the queue, the pauses between attempts and the attempts themselves
-//! all end at it.
+//! Separate time-outs for the queue, each attempt and each pause add up to an unplanned total. A
+//! deadline is a moment, set once where the request arrives and passed down: the queue, the pauses
+//! between attempts and the attempts themselves all end at it.
+//!
+//! # Calls that a deadline ends
+//!
+//! A breaker must tell a call that took too long (a failure of the service) from a call whose caller
+//! went away (neutral). Both look the same from inside: the future is dropped. So a deadline marks
+//! the drop: while it drops the future that it ended, a flag of the thread is set, and a permit that
+//! is dropped under the flag records a time-out. A drop is synchronous, so the flag covers exactly
+//! the future that the deadline ended, in whatever order deadline, retry, bulkhead and breaker are
+//! nested.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
+
+thread_local! {
+    /// Whether this thread is dropping a future that a deadline ended.
+    static ENDING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Returns whether the current drop is the work of a deadline.
+pub(crate) fn is_ending() -> bool {
+    ENDING.try_with(Cell::get).unwrap_or(false)
+}
+
+/// Sets the thread's flag from [`Ending::begin`] until it is dropped itself, also by a panic.
+#[derive(Default)]
+struct Ending {
+    before: Option<bool>,
+}
+
+impl Ending {
+    fn begin(&mut self) {
+        self.before = ENDING.try_with(|ending| ending.replace(true)).ok();
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if let Some(before) = self.before {
+            // The flag is gone only while the thread is torn down, and then no drop reads it.
+            let _ = ENDING.try_with(|ending| ending.set(before));
+        }
+    }
+}
 
 /// The moment by which everything must be done.
 ///
@@ -68,8 +108,13 @@ impl Deadline {
         self.remaining().is_zero()
     }
 
-    /// Runs `future` until the deadline. When none is left it is not even polled: work that begins too late is work that
-    /// nobody waits for.
+    /// Runs `future` until the deadline. If no time is left, `future` is not polled: its result
+    /// would come too late.
+    ///
+    /// A call under a [`CircuitBreaker`](crate::CircuitBreaker) that the deadline ends counts there
+    /// as a failure ([`FailureKind::Timeout`](crate::FailureKind::Timeout)), whatever lies between
+    /// the deadline and the breaker in the same task. If the caller drops this future first, the
+    /// call counts as neutral.
     ///
     /// # Errors
     /// [`DeadlineExceeded`], and `future` is dropped.
@@ -77,7 +122,14 @@ impl Deadline {
         if self.expired() {
             return Err(DeadlineExceeded);
         }
-        timeout_at(self.0, future).await.map_err(|_| DeadlineExceeded)
+        // Declared before the pinned future, so dropped after it: the future is dropped under the flag.
+        let mut ending = Ending::default();
+        let mut future = std::pin::pin!(future);
+        let Ok(output) = timeout_at(self.0, future.as_mut()).await else {
+            ending.begin();
+            return Err(DeadlineExceeded);
+        };
+        Ok(output)
     }
 }
 

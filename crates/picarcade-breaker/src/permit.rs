@@ -1,11 +1,17 @@
 //! Permits: an admitted call, until its outcome is known.
 //!
-//! A permit that is dropped without a word counts as neutral and gives its slot back, so a cancelled future can neither
-//! trip the breaker nor keep the half-open state busy. One that is leaked on purpose is found by the probe deadline.
+//! A permit that is dropped without an outcome gives its slot back and counts as neutral, so a
+//! cancelled future can neither trip the breaker nor keep the half-open state busy. It counts as a
+//! time-out instead if a [`Deadline`](crate::Deadline) ended the call, or if the call had lasted at
+//! least [`Config::hung_after`](crate::Config::hung_after). A permit that is leaked on purpose is
+//! found by the probe deadline.
 
 use crate::{CircuitBreaker, FailureKind, Outcome, Recorded, breaker::Inner, machine::Ticket};
 
-/// An admitted call. Tell it the outcome; dropped, it is neutral.
+/// An admitted call, which waits for its outcome.
+///
+/// Dropped without one, the call is neutral, or a time-out if a [`Deadline`](crate::Deadline) ended
+/// it or it had lasted at least [`Config::hung_after`](crate::Config::hung_after).
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once guards nothing"]
 pub struct Permit<'a> {
@@ -60,7 +66,7 @@ impl Drop for Permit<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.open {
-            self.breaker.record(self.ticket, Outcome::Neutral);
+            self.breaker.record_dropped(self.ticket);
         }
     }
 }
@@ -110,7 +116,7 @@ impl OwnedPermit {
 impl Drop for OwnedPermit {
     fn drop(&mut self) {
         if self.open {
-            self.breaker.inner.record(self.ticket, Outcome::Neutral);
+            self.breaker.inner.record_dropped(self.ticket);
         }
     }
 }

@@ -18,6 +18,7 @@ pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
     within("probes", config.probes <= 1024, "at most 1024")?;
     span("open_for", config.open_for)?;
     span("probe_deadline", config.probe_deadline)?;
+    config.hung_after.map_or(Ok(()), |time| span("hung_after", time))?;
     within("retry_after_max", config.retry_after_max <= DAY, "at most 24 hours")?;
     within("event_capacity", (1..=65_536).contains(&config.event_capacity), "between 1 and 65536")?;
 
@@ -123,6 +124,8 @@ mod tests {
             ("probes", good().probes(0)),
             ("probes", good().probes(1025)),
             ("probe_deadline", good().probe_deadline(zero)),
+            ("hung_after", good().hung_after(zero)),
+            ("hung_after", good().hung_after(DAY * 2)),
             ("open_for", good().open_for(zero)),
             ("open_for", good().open_for(DAY + MILLISECOND)),
             ("minimum_calls", good().minimum_calls(0)),

@@ -12,6 +12,7 @@ mod fleet;
 mod fleet_redis;
 mod generations;
 mod half_open;
+mod hangs;
 #[cfg(feature = "tower")]
 mod layer;
 #[cfg(feature = "metrics")]

@@ -1,4 +1,4 @@
-//! A breaker as a tower layer, between a time-out and a service.
+//! A breaker as a tower layer in front of a service that reports overload in its replies.
 //!
 //! Run it with `cargo run -p picarcade-examples --example breaker_layer`.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]

@@ -1,6 +1,6 @@
 //! What can go wrong: a configuration that cannot work, and a call that was not let through.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, ops::Deref, time::Duration};
 
 use crate::{Name, State};
 
@@ -75,7 +75,32 @@ impl Rejected {
     }
 }
 
+/// What tower calls `BoxError`: any error, which may be sent to another thread.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
 /// The error of a guarded call: it was rejected, or it was made and failed.
+///
+/// If `E` is an error type, so is `CallError<E>`: `?` turns it into `anyhow::Error`, into
+/// `Box<dyn Error + Send + Sync>`, and into any error that is made from one of them. Strings,
+/// `anyhow::Error` and `Box<dyn Error>` are no error types in the eyes of the standard library: for
+/// these [`boxed`](Self::boxed) comes first.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// use picarcade_breaker::{CallError, CircuitBreaker};
+///
+/// async fn fetch() -> anyhow::Result<u32> {
+///     anyhow::bail!("no route")
+/// }
+///
+/// async fn guarded(breaker: &CircuitBreaker) -> anyhow::Result<u32> {
+///     Ok(breaker.call(fetch()).await.map_err(CallError::boxed)?)
+/// }
+///
+/// let error = guarded(&CircuitBreaker::preset("search")).await.expect_err("no route");
+/// assert_eq!(format!("{error:#}"), "the call failed: no route");
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallError<E> {
     /// The breaker did not let the call through.
@@ -103,6 +128,18 @@ impl<E> CallError<E> {
     }
 }
 
+impl<E: Into<BoxError>> CallError<E> {
+    /// Boxes the call's own error. The result is an error whatever `E` is, with the call's own error
+    /// as its [`source`](Error::source).
+    #[must_use]
+    pub fn boxed(self) -> CallError<BoxedError> {
+        match self {
+            Self::Rejected(rejected) => CallError::Rejected(rejected),
+            Self::Failed(error) => CallError::Failed(BoxedError::from(error)),
+        }
+    }
+}
+
 impl<E> From<Rejected> for CallError<E> {
     fn from(rejected: Rejected) -> Self {
         Self::Rejected(rejected)
@@ -118,11 +155,75 @@ impl<E> fmt::Display for CallError<E> {
     }
 }
 
-impl<E: Error + 'static> Error for CallError<E> {
+impl<E: AsCause> Error for CallError<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Rejected(rejected) => Some(rejected),
-            Self::Failed(error) => Some(error),
+            Self::Failed(error) => Some(error.as_cause()),
         }
+    }
+}
+
+/// A type that is an error, or holds one: what [`CallError`] and [`RetryError`](crate::RetryError)
+/// report as their source.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an error type",
+    note = "call `.map_err(CallError::boxed)` or `.map_err(RetryError::boxed)` before `?`"
+)]
+pub trait AsCause: fmt::Debug {
+    /// The error.
+    fn as_cause(&self) -> &(dyn Error + 'static);
+}
+
+impl<E: Error + 'static> AsCause for E {
+    fn as_cause(&self) -> &(dyn Error + 'static) {
+        self
+    }
+}
+
+/// Any error, boxed: made by [`CallError::boxed`], and by the tower layer of every error of its
+/// service.
+///
+/// It is not an error itself but holds one, so a chain of sources shows the original error and no
+/// wrapper: `dyn Error` is its [`Deref`] target, with `downcast_ref` and `is`.
+pub struct BoxedError(BoxError);
+
+impl BoxedError {
+    /// The error, to be returned or downcast.
+    #[must_use]
+    pub fn into_inner(self) -> Box<dyn Error + Send + Sync> {
+        self.0
+    }
+}
+
+impl<E: Into<BoxError>> From<E> for BoxedError {
+    fn from(error: E) -> Self {
+        Self(error.into())
+    }
+}
+
+impl AsCause for BoxedError {
+    fn as_cause(&self) -> &(dyn Error + 'static) {
+        &*self.0
+    }
+}
+
+impl Deref for BoxedError {
+    type Target = dyn Error + Send + Sync;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Debug for BoxedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Display for BoxedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
     }
 }

@@ -51,7 +51,7 @@ pub use self::{
     clock::Clock,
     config::{Backoff, Config, Ramp, SlowCalls, Window},
     deadline::{Deadline, DeadlineExceeded},
-    error::{CallError, ConfigError, Rejected},
+    error::{AsCause, BoxedError, CallError, ConfigError, Rejected},
     event::Event,
     name::Name,
     outcome::{FailureKind, Outcome, Recorded},

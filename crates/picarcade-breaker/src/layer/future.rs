@@ -7,10 +7,14 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use crate::{CallError, Classify, OwnedPermit, Rejected};
+use crate::{BoxedError, CallError, Classify, OwnedPermit, Rejected, error::BoxError};
 
 pin_project! {
-    /// The response, or the rejection. Dropped half-way it counts as neutral.
+    /// The response, or the rejection.
+    ///
+    /// Dropped before its end it counts as neutral, or as a time-out if a
+    /// [`Deadline`](crate::Deadline) ended it or it had lasted at least
+    /// [`Config::hung_after`](crate::Config::hung_after).
     #[derive(Debug)]
     pub struct ResponseFuture<F, C> {
         #[pin]
@@ -42,8 +46,9 @@ impl<F, C, T, E> Future for ResponseFuture<F, C>
 where
     F: Future<Output = Result<T, E>>,
     C: Classify<T, E>,
+    E: Into<BoxError>,
 {
-    type Output = Result<T, CallError<E>>;
+    type Output = Result<T, CallError<BoxedError>>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
@@ -52,7 +57,7 @@ where
                 if let Some(permit) = permit.take() {
                     permit.record(classifier.classify(&result));
                 }
-                Poll::Ready(result.map_err(CallError::Failed))
+                Poll::Ready(result.map_err(|error| CallError::Failed(BoxedError::from(error))))
             }
             // Polled again after its answer, a future may do anything but unsoundness: this one waits for ever.
             KindProjection::Rejected { rejected } => match rejected.take() {

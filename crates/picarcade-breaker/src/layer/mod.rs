@@ -7,7 +7,11 @@
 //! the inner service alone, and a rejection is the answer of the call, at once.
 //!
 //! The permit is taken in `call`, not in `poll_ready`: a service that is polled and then dropped has taken no probe slot.
-//! A response future that is dropped gives its slot back and counts as neutral.
+//! A response future that is dropped gives its slot back.
+//!
+//! The inner error is boxed, as tower's own layers do. Else the layer could not stand in front of
+//! `tower::timeout` or `tower::buffer`: their error is a `Box<dyn Error>`, which is no error type
+//! itself, so neither would the layer's be, and no other layer would take it.
 
 mod future;
 mod service;
@@ -20,7 +24,15 @@ use crate::{AnyError, CircuitBreaker};
 /// Puts a breaker in front of a service.
 ///
 /// Services made by one layer, and clones of them, share its breaker. The classifier sees each `Result` of the inner
-/// service; the default finds that every error is a failure.
+/// service; the default finds that every error is a failure. The service's own error is boxed in
+/// [`CallError::Failed`](crate::CallError::Failed), a rejection is
+/// [`CallError::Rejected`](crate::CallError::Rejected). Both are sources of the error, so
+/// `downcast_ref` finds them also behind layers that box it again.
+///
+/// Put a time-out *inside*: `ServiceBuilder::new().layer(breaker).timeout(time)`. Then a call that
+/// takes too long is an error of the guarded service, which opens the breaker. A `tower::timeout`
+/// *outside* drops the call as a caller does that goes away, which is neutral: with one, set
+/// [`Config::hung_after`](crate::Config::hung_after) to at most its time.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -29,7 +41,8 @@ use crate::{AnyError, CircuitBreaker};
 ///
 /// let breaker = CircuitBreaker::new("echo", Config::default().failure_threshold(1)).expect("sound");
 /// let service = CircuitBreakerLayer::new(breaker).layer(service_fn(|_: ()| async { Err::<(), _>("down") }));
-/// assert_eq!(service.clone().oneshot(()).await, Err(CallError::Failed("down")));
+/// let failed = service.clone().oneshot(()).await.expect_err("down");
+/// assert_eq!(failed.into_failed().expect("it was called").to_string(), "down");
 /// assert!(matches!(service.oneshot(()).await, Err(CallError::Rejected(_))));
 /// # }
 /// ```

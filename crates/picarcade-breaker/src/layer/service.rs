@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use tower_service::Service;
 
 use super::ResponseFuture;
-use crate::{CallError, CircuitBreaker, Classify};
+use crate::{BoxedError, CallError, CircuitBreaker, Classify, error::BoxError};
 
 /// A service behind a breaker. Made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
 #[derive(Clone, Debug)]
@@ -34,15 +34,16 @@ impl<S, C> CircuitBreakerService<S, C> {
 impl<S, C, Request> Service<Request> for CircuitBreakerService<S, C>
 where
     S: Service<Request>,
+    S::Error: Into<BoxError>,
     C: Classify<S::Response, S::Error> + Clone,
 {
     type Response = S::Response;
-    type Error = CallError<S::Error>;
+    type Error = CallError<BoxedError>;
     type Future = ResponseFuture<S::Future, C>;
 
     /// The inner service's readiness, whatever the state of the breaker.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx).map_err(CallError::Failed)
+        self.inner.poll_ready(cx).map_err(|error| CallError::Failed(BoxedError::from(error)))
     }
 
     /// Calls the very service that was polled ready, never a clone of it. When the breaker rejects, the inner service is

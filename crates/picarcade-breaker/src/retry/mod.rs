@@ -2,7 +2,7 @@
 //!
 //! Three bounds, each of which ends the retrying by itself: a number of attempts, the [deadline](crate::Deadline) of the
 //! whole call (a pause that would outlast it is not begun), and a [budget](RetryBudget) that all calls share: retries may
-//! be a fifth of the calls. When everything fails, the first two bounds still let every call be made several times, which
+//! be a fifth of the calls, and ten more. When everything fails, the first two bounds still let every call be made several times, which
 //! is when a service needs it least; the budget is what stops that.
 
 mod backoff;
@@ -11,7 +11,7 @@ mod budget;
 use std::{fmt, time::Duration};
 
 pub use self::{backoff::RetryBackoff, budget::RetryBudget};
-use crate::{CallError, ConfigError, Deadline, Outcome};
+use crate::{AsCause, BoxedError, CallError, ConfigError, Deadline, Outcome, error::BoxError};
 
 /// What an error says about a second attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +49,16 @@ impl RetryHint {
 
 /// A policy of retries. Clones share the budget.
 ///
+/// Make one `Retry` for each service, when the program starts, and share it or its clones between
+/// all callers. One that is made for each call has a whole reserve of its own, so an outage is
+/// amplified up to `max_attempts` times.
+///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
 /// use std::time::Duration;
-/// use picarcade_breaker::{Deadline, Retry, RetryBudget, RetryHint};
+/// use picarcade_breaker::{Deadline, Retry, RetryHint};
 ///
-/// let retry = Retry::default().budget(RetryBudget::new(0.2, 10.0).expect("sound"));
+/// let retry = Retry::default();
 /// let deadline = Deadline::after(Duration::from_secs(5));
 /// let result = retry
 ///     .run(deadline, |_: &&str| RetryHint::Backoff, |attempt| async move {
@@ -72,7 +76,8 @@ pub struct Retry {
 }
 
 impl Default for Retry {
-    /// Three attempts, pauses from 100 ms, and a budget of a fifth.
+    /// Three attempts, pauses from 100 ms, and the [default budget](RetryBudget::default): a fifth of
+    /// the calls and a reserve of ten.
     fn default() -> Self {
         Self { max_attempts: 3, backoff: RetryBackoff::default(), budget: RetryBudget::default() }
     }
@@ -98,6 +103,17 @@ impl<E> RetryError<E> {
     }
 }
 
+impl<E: Into<BoxError>> RetryError<E> {
+    /// Boxes the last attempt's error, like [`CallError::boxed`].
+    #[must_use]
+    pub fn boxed(self) -> RetryError<BoxedError> {
+        match self {
+            Self::Failed(error) => RetryError::Failed(BoxedError::from(error)),
+            Self::DeadlineExceeded => RetryError::DeadlineExceeded,
+        }
+    }
+}
+
 impl<E> fmt::Display for RetryError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -107,10 +123,10 @@ impl<E> fmt::Display for RetryError<E> {
     }
 }
 
-impl<E: std::error::Error + 'static> std::error::Error for RetryError<E> {
+impl<E: AsCause> std::error::Error for RetryError<E> {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Failed(error) => Some(error),
+            Self::Failed(error) => Some(error.as_cause()),
             Self::DeadlineExceeded => None,
         }
     }
@@ -145,7 +161,9 @@ impl Retry {
     /// Makes the call, again after a pause while `hint` finds it worth it and the three bounds allow it. `call` is given
     /// the number of the attempt, from zero.
     ///
-    /// Every attempt ends at the deadline. An attempt that is cut off by it leaves the error of the attempt before.
+    /// Every attempt ends at the deadline. If the deadline ends an attempt, the error is that of the
+    /// attempt before it, and a breaker inside the attempt records a time-out (see
+    /// [`Deadline::run`]).
     ///
     /// # Errors
     /// [`RetryError::Failed`] with the last error, or [`RetryError::DeadlineExceeded`] when no attempt ended in time.

@@ -5,6 +5,7 @@ mod allocation;
 mod bulkhead;
 mod calls;
 mod deadline;
+mod errors;
 mod events;
 #[cfg(feature = "fleet")]
 mod fleet;
@@ -24,5 +25,7 @@ mod policies;
 mod registry;
 mod retry;
 mod support;
+#[cfg(feature = "tower")]
+mod tower;
 #[cfg(feature = "tracing")]
 mod tracing;

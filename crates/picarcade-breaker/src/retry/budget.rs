@@ -1,8 +1,9 @@
 //! The budget of retries: a part of the calls, over all callers.
 //!
-//! Every call pays a fraction of a token in, every retry takes a whole one out (the idea is Finagle's). So the number of
-//! retries is at most that part of the number of calls, plus what was there at the start, whatever happens. A count of
-//! attempts per call cannot promise that: with three attempts, an outage triples the load.
+//! Every call deposits a fraction of a token, every retry withdraws a whole one (the idea is
+//! Finagle's). So the number of retries is at most that part of the number of calls, plus the
+//! reserve, whatever happens. A count of attempts per call cannot promise that: with three attempts,
+//! an outage triples the load. The reserve is what lets the first calls of a program be retried.
 
 use std::sync::Arc;
 
@@ -14,6 +15,9 @@ use crate::ConfigError;
 const TOKEN: u64 = 1000;
 
 /// A budget of retries. Clones share it.
+///
+/// Keep one budget for each service and share it between all callers. A budget that is made for
+/// each call bounds nothing, because each one starts with its whole reserve.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
     /// One lock, because a failing call's retry is no hot path and two counters would need to agree.
@@ -23,13 +27,18 @@ pub struct RetryBudget {
 }
 
 impl Default for RetryBudget {
-    /// A fifth of the calls, with nothing at the start: never more than 20 % extra calls, from the very first.
+    /// A fifth of the calls, and a reserve of ten retries at the start: over any number of calls, at
+    /// most 20 % extra calls and ten.
     fn default() -> Self {
-        Self::of(200, 0)
+        Self::of(200, Self::RESERVE)
     }
 }
 
 impl RetryBudget {
+    /// What a default budget holds at the start. Enough for a program that makes few calls, and
+    /// little next to the calls of an outage.
+    const RESERVE: u64 = 10 * TOKEN;
+
     /// How many unused retries are saved up at most. What a quiet hour leaves must not become one burst.
     const SAVED: u64 = 100 * TOKEN;
 

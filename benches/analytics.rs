@@ -121,7 +121,7 @@ fn offer(criterion: &mut Criterion) {
                 }
                 spent += started.elapsed();
                 left -= round;
-                runtime.block_on(recorder.flush());
+                runtime.block_on(recorder.flush()).unwrap();
             }
             spent
         });
@@ -144,7 +144,7 @@ fn spool(criterion: &mut Criterion) {
         };
         let recorder = Recorder::start(Arc::new(Null { away: true }), config);
         recorder.record(Event::Classification(event(0)));
-        recorder.flush().await;
+        recorder.flush().await.unwrap();
         recorder
     });
     let mut group = criterion.benchmark_group("spool");
@@ -158,7 +158,7 @@ fn spool(criterion: &mut Criterion) {
                 for event in ready {
                     recorder.record(event);
                 }
-                runtime.block_on(recorder.flush());
+                runtime.block_on(recorder.flush()).unwrap();
                 spent += started.elapsed();
             }
             spent

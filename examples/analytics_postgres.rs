@@ -30,7 +30,7 @@ async fn main() -> anyhow::Result<()> {
         retry_max: Duration::from_secs(2),
         ..Config::default()
     };
-    let recorder = Recorder::try_start(store as Arc<dyn Store>, config)?;
+    let recorder = Recorder::try_start(store as Arc<dyn Store>, config).await?;
 
     for second in 0..60_u32 {
         for n in 0..1_000_u32 {

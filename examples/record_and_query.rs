@@ -31,7 +31,7 @@ async fn main() -> anyhow::Result<()> {
             saved_micros: 20_000,
         }));
     }
-    recorder.flush().await;
+    recorder.flush().await?;
 
     let statistics = store.statistics(Period::Hour, SystemTime::now()).await?;
     println!("{}", serde_json::to_string_pretty(&statistics)?);

@@ -24,7 +24,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Apply database migrations
-    Migrate(ConfigArguments),
+    Migrate(MigrateArguments),
     /// Print the effective configuration and where each value comes from
     Config(ConfigArguments),
     /// Exit 0 when the service is ready: for container probes
@@ -40,6 +40,15 @@ pub(crate) struct ConfigArguments {
     /// A TOML file with settings; the environment wins over it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// The longest wait for a lock that another session of PostgreSQL holds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub(crate) lock_timeout: u64,
 }
 
 #[derive(Debug, Args)]

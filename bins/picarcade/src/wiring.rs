@@ -83,7 +83,7 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
     let rules = rules(config)?;
     let databases = databases(config).await?;
     let redis = config.redis.as_ref().map(redis).transpose()?;
-    let recorder = recorder(config, purpose, &databases.events)?;
+    let recorder = recorder(config, purpose, &databases.events).await?;
     let ledger = CostLedger::new(Arc::clone(&databases.events), recorder.clone());
     let limiter = limiter(config, purpose, redis.as_ref(), Arc::new(ledger))?;
     let mut builder = FlowService::builder(recorder, databases.events)
@@ -178,12 +178,26 @@ fn policy(config: &Config) -> Policy {
     policy
 }
 
-/// A service that could not spool would lose events; a command records a few and goes on without.
-fn recorder(config: &Config, purpose: Purpose, events: &Arc<dyn Store>) -> Result<Recorder, WiringError> {
+/// Starts the recorder. A service that cannot spool would lose events, so it does not start; a
+/// command records a few and goes on without a spool.
+async fn recorder(
+    config: &Config,
+    purpose: Purpose,
+    events: &Arc<dyn Store>,
+) -> Result<Recorder, WiringError> {
+    use picarcade_analytics::Error;
     let (events, settings) = (Arc::clone(events), analytics(config));
-    match purpose {
-        Purpose::Service => Recorder::try_start(events, settings).map_err(WiringError::Spool),
-        Purpose::Command => Ok(Recorder::start(events, settings)),
+    if matches!(purpose, Purpose::Command) {
+        return Ok(Recorder::start(events, settings));
+    }
+    match Recorder::try_start(Arc::clone(&events), settings.clone()).await {
+        Err(error @ (Error::Config(_) | Error::Directory { .. } | Error::SpoolLocked { .. })) => {
+            Err(WiringError::Spool(error))
+        }
+        // The database is not as it should be, which the log and the health page say. The service
+        // answers without it, and spools until it is.
+        Err(_) => Ok(Recorder::start(events, settings)),
+        Ok(recorder) => Ok(recorder),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sqlx::migrate::MigrateError;
+
 use crate::Error;
 
 /// Where the migrations that have been applied are written down; not sqlx's default, since a database may be shared.
@@ -60,6 +62,18 @@ pub(crate) fn error(
         sqlx::Error::Encode(_) => Error::Rejected { code: "encode".to_owned(), source: error.into() },
         sqlx::Error::Configuration(_) => Error::Config(error.to_string()),
         _ => Error::Statement { source: error.into() },
+    }
+}
+
+/// The error of a migration. One that failed because of the connection or a lock can be tried again,
+/// which `error` tells apart.
+pub(crate) fn migration_failed(source: MigrateError, error: fn(sqlx::Error) -> Error) -> Error {
+    match source {
+        MigrateError::Execute(failed) | MigrateError::ExecuteMigration(failed, _) => match error(failed) {
+            transient if transient.is_transient() => transient,
+            other => Error::Migration { source: other.into() },
+        },
+        other => Error::Migration { source: other.into() },
     }
 }
 

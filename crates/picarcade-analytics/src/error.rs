@@ -5,6 +5,7 @@
 //! batch can succeed later ([`Error::is_transient`]) or never will ([`Error::is_rejection`]).
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::SchemaState;
 
@@ -72,6 +73,25 @@ pub enum Error {
         source: Source,
     },
 
+    /// Another session or process holds a lock that a migration needs, and did not release it in
+    /// time. Nothing was changed.
+    #[error("gave up after {waited:?} because a lock is held by {held_by}")]
+    Locked {
+        /// The holder, as far as the database says.
+        held_by: String,
+        /// How long the lock was waited for.
+        waited: std::time::Duration,
+    },
+
+    /// Rows wait in memory: there is no spool that takes them, and the last write failed. The
+    /// recorder goes on trying.
+    #[error("rows wait in memory because the last write failed")]
+    NotWritten {
+        /// Why the write failed.
+        #[source]
+        source: Arc<Error>,
+    },
+
     /// The schema is not the one this build works with.
     #[error("the database schema does not fit: {0}")]
     Schema(SchemaState),
@@ -103,7 +123,11 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later without anybody's doing.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Timeout)
+        match self {
+            Self::Unavailable { .. } | Self::Timeout | Self::Locked { .. } => true,
+            Self::NotWritten { source } => source.is_transient(),
+            _ => false,
+        }
     }
 
     /// Whether a row of the batch is to blame for what it contains.
@@ -125,6 +149,8 @@ impl Error {
             Self::Schema(_) => "schema",
             Self::Migration { .. } => "migration",
             Self::Corrupt { .. } => "corrupt",
+            Self::NotWritten { source } => source.kind(),
+            Self::Locked { .. } => "locked",
             Self::Statement { .. } => "statement",
         }
     }

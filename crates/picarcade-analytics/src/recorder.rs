@@ -17,7 +17,10 @@ use crate::ledger::Counters;
 use crate::record::new_id;
 use crate::shared::Shared;
 use crate::timestamp::micros;
-use crate::{Error, Event, Store, writer};
+use crate::{Error, Event, SchemaState, Store, writer};
+
+/// The longest that [`Recorder::try_start`] waits for the database.
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Records events. Clones share one queue and one background task; when the last one is dropped the task drains and
 /// ends by itself, but only [`shutdown`](Self::shutdown) waits for it.
@@ -58,21 +61,35 @@ impl Recorder {
         Self::spawn(store, config, disk)
     }
 
-    /// Like [`start`](Self::start), but settings or a spool directory that cannot work are an error.
+    /// Like [`start`](Self::start), but settings, a spool directory or a database that cannot work
+    /// are an error. If it returns an error, nothing has been started.
+    ///
+    /// A database that does not answer within two seconds is no error: the rows wait until it does.
+    /// Neither is a schema that is newer than this build, because most rows still fit; it is logged.
     ///
     /// # Errors
-    /// [`Error::Config`], [`Error::Directory`] or [`Error::SpoolLocked`].
-    ///
-    /// # Panics
-    /// Outside a Tokio runtime.
-    pub fn try_start(store: Arc<dyn Store>, config: Config) -> Result<Self, Error> {
+    /// In this order: [`Error::Config`], [`Error::Directory`] or [`Error::SpoolLocked`],
+    /// [`Error::Schema`] if migrations are missing (it names them), and what else the database
+    /// says that is not [transient](Error::is_transient).
+    pub async fn try_start(store: Arc<dyn Store>, config: Config) -> Result<Self, Error> {
         config.validate()?;
         let disk = writer::Disk::open(&config)?;
+        match tokio::time::timeout(SCHEMA_TIMEOUT, store.schema()).await.unwrap_or(Err(Error::Timeout)) {
+            Ok(state @ SchemaState::Behind { .. }) => return Err(Error::Schema(state)),
+            Ok(state @ SchemaState::Ahead { .. }) => {
+                tracing::warn!(%state, "the database schema is newer than this build");
+            }
+            Ok(SchemaState::Current { .. }) => {}
+            Err(error) if error.is_transient() => {
+                tracing::warn!(%error, "the schema of the analytics database is not known yet");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(Self::spawn(store, config, disk))
     }
 
     fn spawn(store: Arc<dyn Store>, config: Config, disk: writer::Disk) -> Self {
-        let shared = Arc::new(Shared::new(config));
+        let shared = Arc::new(Shared::new(config, disk.has_spool()));
         tokio::spawn(writer::run(Arc::clone(&shared), store, disk));
         Self { _closer: Arc::new(Closer(Arc::clone(&shared))), shared }
     }
@@ -107,24 +124,49 @@ impl Recorder {
 
     /// Returns when every row accepted before the call has been committed, spooled, dead-lettered or dropped.
     ///
-    /// Without a spool that takes as long as the store is away: put a timeout around it.
-    pub async fn flush(&self) {
-        let below = {
+    /// While the store takes rows, this lasts as long as writing them does. If it fails and no spool
+    /// takes the rows, this returns an error when the next attempt has failed: at once for a failure
+    /// that does not pass by itself, such as a missing migration, and not before
+    /// [`Config::write_timeout`] for one that may. The next attempt comes after at most
+    /// [`Config::retry_max`]. The rows stay in memory and the recorder goes on trying. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] if the database's schema is not the one of this build,
+    /// [`Error::NotWritten`] with the cause for every other failure.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let (below, failures) = {
             let mut state = self.shared.lock();
             let below = state.queue.watermark();
             state.flush_below = state.flush_below.max(below);
-            below
+            (below, state.ledger.retries)
         };
         self.shared.wake_writer.notify_one();
+        let patience = tokio::time::sleep(self.shared.config.write_timeout);
+        tokio::pin!(patience);
         loop {
             let settled = self.shared.settled.notified();
             tokio::pin!(settled);
             // Registered before looking, so that a row that settles in between is not missed.
             settled.as_mut().enable();
-            if self.shared.lock().queue.is_settled_below(below) {
-                return;
+            {
+                let state = self.shared.lock();
+                if state.queue.is_settled_below(below) {
+                    return Ok(());
+                }
+                // A failure from before the call may be over: the next attempt decides.
+                let failure = state.failure.as_ref().filter(|_| state.ledger.retries > failures);
+                if let Some(failure) = failure {
+                    let is_lasting = !failure.is_transient() && !self.shared.has_spool;
+                    if is_lasting || patience.is_elapsed() {
+                        return Err(not_written(failure));
+                    }
+                }
             }
-            settled.await;
+            tokio::select! {
+                () = settled => {}
+                // Elapsed without a failure, a slow store still makes progress: look again at the next event.
+                () = &mut patience, if !patience.is_elapsed() => {}
+            }
         }
     }
 
@@ -136,5 +178,13 @@ impl Recorder {
         self.shared.close(Instant::now() + deadline);
         self.shared.finished().await;
         self.counters()
+    }
+}
+
+/// The error of a flush. The state of the schema says by itself what to do.
+fn not_written(failure: &Arc<Error>) -> Error {
+    match &**failure {
+        Error::Schema(state) => Error::Schema(*state),
+        _ => Error::NotWritten { source: Arc::clone(failure) },
     }
 }

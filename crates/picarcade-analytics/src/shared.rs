@@ -3,6 +3,7 @@
 //! One short lock guards the queue and the ledger together: an offer costs an uncontended lock and a push. Nothing awaits,
 //! writes or moves rows while holding it, only pointers to them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Mutex, MutexGuard};
@@ -10,21 +11,23 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::Event;
 use crate::config::Config;
 use crate::ledger::{Counters, DropReason, Ledger};
 use crate::queue::Queue;
 use crate::record::Record;
+use crate::{Error, Event};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) config: Config,
+    /// Whether rows have a place on disk to go to while the store fails.
+    pub(crate) has_spool: bool,
     /// A batch is ready, or somebody waits for a flush.
     pub(crate) wake_writer: Notify,
     /// The queue is half full, or the store has failed.
     pub(crate) wake_spiller: Notify,
-    /// Rows have left the queue.
+    /// Rows have left the queue, or a write has failed.
     pub(crate) settled: Notify,
     /// Whether the store is not taking rows.
     down: AtomicBool,
@@ -41,23 +44,25 @@ pub(crate) struct State {
     /// Rows below this sequence number should leave without waiting for a full batch.
     pub(crate) flush_below: u64,
     pub(crate) spooled_bytes: u64,
-    pub(crate) last_error: Option<&'static str>,
+    /// Why the last write failed, until one succeeds.
+    pub(crate) failure: Option<Arc<Error>>,
     closed: bool,
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config, has_spool: bool) -> Self {
         let state = State {
             queue: Queue::new(config.queue_rows, config.queue_bytes),
             ledger: Ledger::default(),
             flush_below: 0,
             spooled_bytes: 0,
-            last_error: None,
+            failure: None,
             closed: false,
         };
         Self {
             state: Mutex::new(state),
             config,
+            has_spool,
             wake_writer: Notify::new(),
             wake_spiller: Notify::new(),
             settled: Notify::new(),
@@ -99,7 +104,7 @@ impl Shared {
         Counters {
             queued_bytes: state.queue.held_bytes() as u64,
             spooled_bytes: state.spooled_bytes,
-            last_error: state.last_error,
+            last_error: state.failure.as_ref().map(|failure| failure.kind()),
             ..state.ledger.counters()
         }
     }
@@ -108,20 +113,21 @@ impl Shared {
         self.down.load(Ordering::Relaxed)
     }
 
-    /// The store failed: rows are to go to the spool until it has recovered.
-    pub(crate) fn set_down(&self, kind: &'static str) {
+    /// Records that the store failed: rows go to the spool until a write succeeds.
+    pub(crate) fn set_down(&self, failure: Error) {
         {
             let mut state = self.state.lock();
             state.ledger.retries += 1;
-            state.last_error = Some(kind);
+            state.failure = Some(Arc::new(failure));
         }
         self.down.store(true, Ordering::Relaxed);
         self.wake_spiller.notify_one();
+        self.settled.notify_waiters();
     }
 
     pub(crate) fn set_up(&self) {
         if self.down.swap(false, Ordering::Relaxed) {
-            self.state.lock().last_error = None;
+            self.state.lock().failure = None;
         }
     }
 

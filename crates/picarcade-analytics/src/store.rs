@@ -72,6 +72,10 @@ pub struct Maintained {
     pub sessions_expired: u64,
 }
 
+/// The names of the migrations, oldest first: [`SchemaState`] names those that are missing.
+const MIGRATIONS: [&str; 5] =
+    ["tables", "outcomes and sessions", "rollups", "age of outcomes", "parts of minutes"];
+
 /// How a database's schema stands to this build. Versions count migrations; 0 is an empty database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
@@ -119,7 +123,17 @@ impl fmt::Display for SchemaState {
         match self {
             Self::Current { version } => write!(f, "version {version}, as expected"),
             Self::Behind { applied, known } => {
-                write!(f, "it is at version {applied} and this build needs {known}: run the migrations")
+                write!(
+                    f,
+                    "it is at version {applied} and this build needs {known}: run the migrations with \
+                     `picarcade migrate` or `Store::migrate`; missing are"
+                )?;
+                let is_missing = |(version, _): &(i64, &str)| version > applied && version <= known;
+                for (index, (version, name)) in (1..).zip(MIGRATIONS).filter(is_missing).enumerate() {
+                    let comma = if index == 0 { "" } else { "," };
+                    write!(f, "{comma} {version} ({name})")?;
+                }
+                Ok(())
             }
             Self::Ahead { applied, known } => {
                 write!(f, "it is at version {applied} and this build knows only {known}: use a newer build")

@@ -32,6 +32,10 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
+    pub(crate) const fn has_spool(&self) -> bool {
+        self.spool.is_some()
+    }
+
     pub(crate) fn open(config: &Config) -> Result<Self, Error> {
         let Some(root) = &config.spool_dir else { return Ok(Self::default()) };
         let spool = Spool::open(root, config.spool_max_bytes, config.spool_segment_bytes)?;
@@ -302,7 +306,7 @@ impl Writer {
                     tracing::warn!(%error, source, retry_in = ?pause, "analytics cannot be written");
                 }
                 self.retry_at = Some(Instant::now() + pause);
-                self.shared.set_down(error.kind());
+                self.shared.set_down(error);
             }
         }
     }

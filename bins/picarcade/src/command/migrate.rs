@@ -1,17 +1,19 @@
-//! `picarcade migrate`: applies what the database lacks.
+//! `picarcade migrate`: applies the missing migrations.
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::cli::ConfigArguments;
+use crate::cli::MigrateArguments;
 use crate::command::{Failure, chain};
 use crate::config::Config;
 use crate::wiring::{self, WiringError};
 
-pub(crate) async fn run(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(arguments: &MigrateArguments) -> Result<ExitCode, Failure> {
     crate::telemetry::start_quiet();
-    let config = Config::parse(&Config::layers(arguments.config.as_deref())?)?;
-    wiring::migrate(&config).await.map_err(|error| match &error {
+    let config = Config::parse(&Config::layers(arguments.config.config.as_deref())?)?;
+    let lock_timeout = Duration::from_secs(arguments.lock_timeout);
+    wiring::migrate(&config, lock_timeout).await.map_err(|error| match &error {
         // A database that does not answer now is not a wrong setting.
         WiringError::Database(cause) if cause.is_transient() => Failure::work(chain(&error)),
         _ => Failure::wiring(&config, &error),

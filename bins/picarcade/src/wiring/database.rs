@@ -26,11 +26,15 @@ pub(super) async fn postgres(url: &str) -> Result<PostgresStore, WiringError> {
 }
 
 /// Brings the configured database up to date. An embedded one is when it has been opened.
-pub(crate) async fn migrate(config: &Config) -> Result<(), WiringError> {
+/// `lock_timeout` is the longest wait for one lock that another session of PostgreSQL holds.
+pub(crate) async fn migrate(config: &Config, lock_timeout: Duration) -> Result<(), WiringError> {
     let migrated = match &config.database {
         Database::Sqlite(path) => SqliteStore::open(path).await.map(drop),
         Database::Postgres(url) => match PostgresOptions::new(url) {
-            Ok(options) => PostgresStore::lazy(options).migrate().await,
+            Ok(mut options) => {
+                options.migration_lock_timeout = lock_timeout;
+                PostgresStore::lazy(options).migrate().await
+            }
             Err(error) => Err(error),
         },
     };

@@ -26,6 +26,7 @@ mod identity;
 mod limits;
 mod logs;
 mod metrics;
+mod migrate;
 mod money;
 mod operators;
 #[cfg(feature = "otel")]

@@ -1,25 +1,15 @@
-//! Connections, transactions, migrations.
+//! Connections and transactions.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
-use sqlx::{AssertSqlSafe, Connection, SqlSafeStr, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, Postgres};
+use sqlx::{AssertSqlSafe, Connection, Transaction};
 
-use super::{LOCK_CLASS, LOCK_MIGRATION, LOCK_WRITERS, column, error, query};
-use crate::database::{MIGRATION_TABLE, Retention};
-use crate::{Error, SchemaState};
-
-/// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
-    (1, "tables", include_str!("../../migrations/postgres/0001_tables.sql")),
-    (2, "outcomes and sessions", include_str!("../../migrations/postgres/0002_outcomes_and_sessions.sql")),
-    (3, "rollups", include_str!("../../migrations/postgres/0003_rollups.sql")),
-    (4, "age of outcomes", include_str!("../../migrations/postgres/0004_outcome_age.sql")),
-    (5, "parts of minutes", include_str!("../../migrations/postgres/0005_parts.sql")),
-];
+use super::{LOCK_CLASS, LOCK_WRITERS, error};
+use crate::Error;
+use crate::database::Retention;
 
 /// How long a connection that is given back may take to answer.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,13 +17,12 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// For how long an idle connection is taken to be alive without asking.
 const TRUSTED: Duration = Duration::from_secs(1);
 
-/// How long a migration waits for a lock: for another one to end, or for whoever holds a table that it changes.
-const MIGRATION_PATIENCE: Duration = Duration::from_mins(1);
-
 /// How to reach a PostgreSQL database, and how long to wait for it. `Debug` shows neither user nor password.
 #[derive(Clone)]
 pub struct PostgresOptions {
-    connect: PgConnectOptions,
+    pub(super) connect: PgConnectOptions,
+    /// The name of this session in `pg_stat_activity`, if it is not that of all.
+    pub(super) application: Option<String>,
     /// Most connections; each is opened when it is needed.
     pub max_connections: u32,
     /// The longest that [`PostgresStore::connect_with`](super::PostgresStore::connect_with) waits for the server before it goes
@@ -45,6 +34,8 @@ pub struct PostgresOptions {
     pub statement_timeout: Duration,
     /// The longest wait for a lock, on the server.
     pub lock_timeout: Duration,
+    /// The longest that a migration waits for one lock of another session before it gives up.
+    pub migration_lock_timeout: Duration,
     /// How long rows are kept.
     pub retention: Retention,
 }
@@ -80,25 +71,31 @@ impl PostgresOptions {
         let connect = connect.extra_float_digits(None).application_name("picarcade-analytics");
         Ok(Self {
             connect,
+            application: None,
             max_connections: 4,
             connect_timeout: Duration::from_secs(2),
             acquire_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(3),
+            migration_lock_timeout: Duration::from_mins(1),
             retention: Retention::default(),
         })
     }
 
     /// No statement here is worth compiling: over a large table the planner thinks otherwise, and the compiler then takes
     /// seconds for what runs in milliseconds.
-    fn settings(&self) -> String {
-        format!(
+    pub(super) fn settings(&self) -> String {
+        let settings = format!(
             "SET LOCAL jit = off; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {};
              SET LOCAL idle_in_transaction_session_timeout = {}",
             self.statement_timeout.as_millis(),
             self.lock_timeout.as_millis(),
             self.statement_timeout.as_millis() * 2,
-        )
+        );
+        match &self.application {
+            Some(application) => format!("{settings}; SET LOCAL application_name = '{application}'"),
+            None => settings,
+        }
     }
 }
 
@@ -219,76 +216,6 @@ pub(super) async fn begin_reading(
 async fn begin_with(pool: &PgPool, statement: String) -> Result<Transaction<'static, Postgres>> {
     // Made of literals and numbers.
     pool.begin_with(AssertSqlSafe(statement)).await.map_err(error)
-}
-
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    let mut migrator = Migrator::with_migrations(migrations.to_vec());
-    migrator.dangerous_set_table_name(MIGRATION_TABLE);
-    // Its own lock is one of the session, which a pooler does not keep.
-    migrator.set_locking(false);
-    migrator
-}
-
-/// Migrates on a connection of its own, in one transaction: all migrations are applied, or none.
-///
-/// The migrator names its statements, and a pooler would leave them behind on the server's connection, to collide with
-/// those of others: they are taken away before and after.
-pub(super) async fn migrate(options: &PostgresOptions) -> Result<()> {
-    let connected =
-        tokio::time::timeout(options.statement_timeout, PgConnection::connect_with(&options.connect));
-    let mut connection = connected.await.map_err(|_| Error::Timeout)?.map_err(error)?;
-    let mut transaction = connection.begin().await.map_err(error)?;
-    let patience = MIGRATION_PATIENCE.as_millis();
-    let lock = format!(
-        "DEALLOCATE ALL; SET LOCAL lock_timeout = {patience};
-         SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_MIGRATION})"
-    );
-    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(error)?;
-    let migrated = migrator().run_direct(None, &mut *transaction, false).await;
-    let ahead = matches!(migrated, Err(MigrateError::VersionMissing(_)));
-    if let Err(source) = migrated
-        && !ahead
-    {
-        return Err(failed(source));
-    }
-    sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *transaction).await.map_err(error)?;
-    let state = state(&mut transaction).await?;
-    transaction.commit().await.map_err(error)?;
-    connection.close().await.map_err(error)?;
-    if ahead { Err(Error::Schema(state)) } else { Ok(()) }
-}
-
-/// A migration that fails for the connection's sake can be tried again.
-fn failed(source: MigrateError) -> Error {
-    match source {
-        MigrateError::Execute(failed) | MigrateError::ExecuteMigration(failed, _) => match error(failed) {
-            transient if transient.is_transient() => transient,
-            other => Error::Migration { source: other.into() },
-        },
-        other => Error::Migration { source: other.into() },
-    }
-}
-
-pub(super) async fn schema(pool: &PgPool, options: &PostgresOptions) -> Result<SchemaState> {
-    let mut transaction = begin(pool, options).await?;
-    let state = state(&mut transaction).await?;
-    transaction.commit().await.map_err(error)?;
-    Ok(state)
-}
-
-async fn state(connection: &mut PgConnection) -> Result<SchemaState> {
-    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
-    let exists = query("SELECT to_regclass($1) IS NOT NULL").bind(MIGRATION_TABLE);
-    let exists: bool = column(&exists.fetch_one(&mut *connection).await.map_err(error)?, 0)?;
-    if !exists {
-        return Ok(SchemaState::compare(0, known));
-    }
-    let applied = query("SELECT coalesce(max(version), 0) FROM picarcade_migrations WHERE success");
-    let applied: i64 = column(&applied.fetch_one(connection).await.map_err(error)?, 0)?;
-    Ok(SchemaState::compare(applied, known))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::text::clean;
 #[async_trait]
 impl GenerationRows for PostgresStore {
     async fn generation(&self, generation_id: &str) -> Result<Option<GenerationRow>, Error> {
-        connect::bounded(&self.options, async {
+        let answer = connect::bounded(&self.options, async {
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
             let row = query(
                 "SELECT s.user_id, s.selected_model, s.estimated_cost_micros, s.success IS NOT NULL OR EXISTS (
@@ -30,7 +30,7 @@ impl GenerationRows for PostgresStore {
                 estimated_cost_micros: column::<i64>(&row, 2)?.unsigned_abs(),
                 reported: column(&row, 3)?,
             }))
-        })
-        .await
+        });
+        self.explain(answer.await).await
     }
 }

@@ -13,6 +13,7 @@ mod forget;
 mod generation;
 mod insert;
 mod keep;
+mod migrate;
 mod outcome;
 mod partition;
 mod query;
@@ -112,6 +113,20 @@ impl PostgresStore {
         transaction.commit().await.map_err(error)
     }
 
+    /// Passes `result` on. If a statement failed and the schema is not that of this build, the error
+    /// is [`Error::Schema`] instead, which names the missing migrations: "relation does not exist"
+    /// does not say what to do.
+    async fn explain<T: Send>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        let error = match result {
+            Err(error @ Error::Statement { .. }) => error,
+            other => return other,
+        };
+        match self.schema().await {
+            Ok(state) if !state.is_current() => Err(Error::Schema(state)),
+            _ => Err(error),
+        }
+    }
+
     /// Closes the connections; the store is of no use afterwards.
     pub async fn close(&self) {
         self.pool.close().await;
@@ -125,25 +140,26 @@ impl Store for PostgresStore {
             return Ok(());
         }
         let mut rows = insert::Rows::new(batch)?;
-        match self.insert(&rows, Repeated::Fails).await {
+        let written = match self.insert(&rows, Repeated::Fails).await {
             // Written before, and the acknowledgement lost; or read again from a spool.
             Err(Error::Rejected { code, .. }) if code == UNIQUE_VIOLATION => {
                 rows.forget_parts();
                 self.insert(&rows, Repeated::Stays).await
             }
             written => written,
-        }
+        };
+        self.explain(written).await
     }
 
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
-        connect::bounded(&self.options, async {
+        let answer = connect::bounded(&self.options, async {
             let until = micros(now);
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
             let tally = query::tally(&mut transaction, period.start(until), until).await?;
             transaction.commit().await.map_err(error)?;
             Ok(tally.statistics(period, until))
-        })
-        .await
+        });
+        self.explain(answer.await).await
     }
 
     async fn user_statistics(
@@ -152,25 +168,25 @@ impl Store for PostgresStore {
         period: Period,
         now: SystemTime,
     ) -> Result<Statistics, Error> {
-        connect::bounded(&self.options, async {
+        let answer = connect::bounded(&self.options, async {
             let until = micros(now);
             let range = period.start(until)..until;
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
             let tally = query::user_tally(&mut transaction, user_id, range).await?;
             transaction.commit().await.map_err(error)?;
             Ok(tally.statistics(period, until))
-        })
-        .await
+        });
+        self.explain(answer.await).await
     }
 
     async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error> {
-        connect::bounded(&self.options, async {
+        let answer = connect::bounded(&self.options, async {
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
             let tally = query::tally(&mut transaction, micros(from), micros(now)).await?;
             transaction.commit().await.map_err(error)?;
             Ok(tally.spent())
-        })
-        .await
+        });
+        self.explain(answer.await).await
     }
 
     async fn ping(&self) -> Result<Duration, Error> {
@@ -183,25 +199,21 @@ impl Store for PostgresStore {
     }
 
     async fn forget_user(&self, user_id: &str) -> Result<u64, Error> {
-        forget::user(&self.pool, &self.options, user_id).await
+        self.explain(forget::user(&self.pool, &self.options, user_id).await).await
     }
 
     async fn migrate(&self) -> Result<(), Error> {
-        let migrated = async {
-            connect::migrate(&self.options).await?;
-            partition::make_ahead(&self.pool, &self.options, micros(SystemTime::now())).await
-        };
-        tokio::time::timeout(HOUSEKEEPING_TIMEOUT, migrated).await.unwrap_or(Err(Error::Timeout))?;
-        Ok(())
+        migrate::run(&self.pool, &self.options, micros(SystemTime::now())).await
     }
 
     async fn schema(&self) -> Result<SchemaState, Error> {
-        connect::bounded(&self.options, async { connect::schema(&self.pool, &self.options).await }).await
+        migrate::schema(&self.pool, &self.options).await
     }
 
     async fn maintain(&self, now: SystemTime) -> Result<Maintained, Error> {
         let kept = keep::maintain(&self.pool, &self.options, micros(now));
-        tokio::time::timeout(HOUSEKEEPING_TIMEOUT, kept).await.unwrap_or(Err(Error::Timeout))
+        let kept = tokio::time::timeout(HOUSEKEEPING_TIMEOUT, kept).await.unwrap_or(Err(Error::Timeout));
+        self.explain(kept).await
     }
 }
 

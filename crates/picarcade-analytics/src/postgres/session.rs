@@ -13,7 +13,7 @@ use crate::timestamp::{from_micros, micros};
 #[async_trait]
 impl SessionRows for PostgresStore {
     async fn session(&self, session_id: &str) -> Result<Option<SessionRow>, Error> {
-        connect::bounded(&self.options, async {
+        let answer = connect::bounded(&self.options, async {
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
             let row = query(
                 "SELECT user_id, current_working_image, current_working_video, metadata::text,
@@ -39,12 +39,12 @@ impl SessionRows for PostgresStore {
                 expires_at: column::<Option<i64>>(&row, 4)?.map(from_micros),
                 updated_at: from_micros(column(&row, 5)?),
             }))
-        })
-        .await
+        });
+        self.explain(answer.await).await
     }
 
     async fn put_session(&self, row: &SessionRow) -> Result<bool, Error> {
-        connect::bounded(&self.options, async {
+        let answer = connect::bounded(&self.options, async {
             let mut transaction = connect::begin(&self.pool, &self.options).await?;
             let put = query(
                 "INSERT INTO user_sessions (session_id, user_id, current_working_image, current_working_video, metadata,
@@ -71,12 +71,12 @@ impl SessionRows for PostgresStore {
             .map_err(error)?;
             transaction.commit().await.map_err(error)?;
             Ok(put.rows_affected() > 0)
-        })
-        .await
+        });
+        self.explain(answer.await).await
     }
 
     async fn delete_session(&self, session_id: &str, user_id: &str) -> Result<bool, Error> {
-        connect::bounded(&self.options, async {
+        let answer = connect::bounded(&self.options, async {
             let mut transaction = connect::begin(&self.pool, &self.options).await?;
             let deleted = query("DELETE FROM user_sessions WHERE session_id = $1 AND user_id = $2")
                 .bind(clean(session_id).into_owned())
@@ -86,7 +86,7 @@ impl SessionRows for PostgresStore {
                 .map_err(error)?;
             transaction.commit().await.map_err(error)?;
             Ok(deleted.rows_affected() > 0)
-        })
-        .await
+        });
+        self.explain(answer.await).await
     }
 }

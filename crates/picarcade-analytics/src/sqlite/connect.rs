@@ -11,7 +11,7 @@ use sqlx::sqlite::{
 };
 
 use super::error;
-use crate::database::MIGRATION_TABLE;
+use crate::database::{self, MIGRATION_TABLE};
 use crate::{Error, SchemaState, private};
 
 /// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
@@ -22,6 +22,9 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
     (4, "age of outcomes", include_str!("../../migrations/sqlite/0004_outcome_age.sql")),
     (5, "parts of minutes", include_str!("../../migrations/sqlite/0005_parts.sql")),
 ];
+
+/// How long a statement waits for a lock of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The writing pool (one connection) and the reading pool.
 pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error> {
@@ -34,7 +37,7 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(BUSY_TIMEOUT)
         .pragma("journal_size_limit", "67108864")
         .pragma("temp_store", "MEMORY");
     let pool = |connections| {
@@ -107,6 +110,17 @@ fn unusable(file: &Path, failed: sqlx::Error) -> Error {
         }
         // NOTADB
         26 => Error::Config(format!("{} is not a SQLite database", file.display())),
+        _ => locked(failed),
+    }
+}
+
+/// Reads an error of opening or migrating the file, where a lock of another process is the whole
+/// story.
+fn locked(failed: sqlx::Error) -> Error {
+    let code = failed.as_database_error().and_then(|answer| answer.code()?.parse::<u32>().ok());
+    match code.unwrap_or(0) & 0xff {
+        // BUSY and LOCKED
+        5 | 6 => Error::Locked { held_by: "another process".to_owned(), waited: BUSY_TIMEOUT },
         _ => error(failed),
     }
 }
@@ -124,7 +138,7 @@ pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), Error> {
     match migrator().run(writer).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(_)) => Err(Error::Schema(schema(writer).await?)),
-        Err(source) => Err(Error::Migration { source: source.into() }),
+        Err(source) => Err(database::migration_failed(source, locked)),
     }
 }
 

@@ -10,10 +10,14 @@ mod conformance;
 mod events;
 mod flaky;
 #[cfg(feature = "postgres")]
+mod locks;
+#[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod process;
 mod recorder;
+#[cfg(feature = "postgres")]
+mod schema;
 mod spool;
 #[cfg(feature = "sqlite")]
 mod sqlite;

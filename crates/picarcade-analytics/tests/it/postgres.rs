@@ -524,7 +524,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     options.lock_timeout = Duration::from_millis(300);
     let store = Arc::new(PostgresStore::connect_with(options).await.unwrap());
     store.migrate().await.unwrap();
-    let recorder = Recorder::try_start(store, recording(directory.path())).unwrap();
+    let recorder = Recorder::try_start(store, recording(directory.path())).await.unwrap();
     let watch = Watch::start(recorder.clone());
 
     let mut recorded = 0;
@@ -694,7 +694,7 @@ async fn a_poison_row_is_buried_alone() {
         write_timeout: Duration::from_secs(60),
         ..recording(directory.path())
     };
-    let recorder = Recorder::try_start(Arc::new(store), config).unwrap();
+    let recorder = Recorder::try_start(Arc::new(store), config).await.unwrap();
     for n in 0..5_000 {
         let confidence = if n == 1_234 { 7.0 } else { 0.5 };
         recorder.record(Event::Classification(ClassificationEvent { confidence, ..classification("u") }));
@@ -721,7 +721,7 @@ async fn text_that_the_database_cannot_hold_is_buried_alone() {
     let url = server.url();
     let store = migrated(&format!("{}/latin", url.rsplit_once('/').unwrap().0)).await;
     let config = Config { write_timeout: Duration::from_secs(60), ..recording(directory.path()) };
-    let recorder = Recorder::try_start(Arc::new(store), config).unwrap();
+    let recorder = Recorder::try_start(Arc::new(store), config).await.unwrap();
     for n in 0..400 {
         let prompt = if n == 123 { "a 🦊 in the snow" } else { "a fôx in the snow" };
         recorder.record(Event::Classification(ClassificationEvent {
@@ -766,8 +766,8 @@ async fn a_deadlock_is_tried_again() {
     let error = write.await.unwrap().unwrap_err();
     assert!(error.is_transient(), "{error:?}");
     transaction.rollback().await.unwrap();
-    let recorder = Recorder::try_start(Arc::new(store), recording(directory.path())).unwrap();
+    let recorder = Recorder::try_start(Arc::new(store), recording(directory.path())).await.unwrap();
     recorder.record(mixed(3));
-    recorder.flush().await;
+    recorder.flush().await.unwrap();
     assert_eq!(recorder.counters().committed, 1);
 }

@@ -167,9 +167,9 @@ async fn what_was_committed_or_spooled_survives_kill_9() {
     }
     let kept = reported_by_all(directory);
     let store = SqliteStore::open(&directory.join("data")).await.unwrap();
-    let recorder = Recorder::try_start(Arc::new(store), config(directory)).unwrap();
+    let recorder = Recorder::try_start(Arc::new(store), config(directory)).await.unwrap();
     recorder.record(Event::Cost(cost("sentinel", None)));
-    recorder.flush().await;
+    recorder.flush().await.unwrap();
     until(&recorder, |counters| counters.spooled == 0).await;
     recorder.shutdown(Duration::from_secs(10)).await;
 
@@ -188,7 +188,7 @@ async fn record_until_killed(directory: &Path) -> ! {
     let id = std::process::id();
     let store = SqliteStore::open(&directory.join("data")).await.unwrap();
     let store = unsteady::Unsteady(store, 0.into());
-    let recorder = Recorder::try_start(Arc::new(store) as Arc<dyn Store>, config(directory)).unwrap();
+    let recorder = Recorder::try_start(Arc::new(store) as Arc<dyn Store>, config(directory)).await.unwrap();
     let mut n = 0;
     loop {
         for _ in 0..50 {
@@ -231,7 +231,7 @@ async fn fill_the_disk(directory: &Path) {
     store.set_down(true);
     // One segment, so that the limit on a file is one on all.
     let config = Config { spool_segment_bytes: 64 << 20, queue_rows: 20_000, ..config(directory) };
-    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config.clone()).unwrap();
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config.clone()).await.unwrap();
     for n in 0..2_000 {
         recorder.record(Event::Classification(classification("u")));
         if n % 10 == 0 {
@@ -269,9 +269,9 @@ async fn fill_the_disk(directory: &Path) {
     assert!(left.is_balanced() && left.spooled > 0 && left.queued == 0, "{left:?}");
     drop(recorder);
     let store = Flaky::new();
-    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config).unwrap();
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config).await.unwrap();
     recorder.record(Event::Cost(cost("sentinel", None)));
-    recorder.flush().await;
+    recorder.flush().await.unwrap();
     let counters = until(&recorder, |counters| counters.spooled == 0 && counters.queued == 0).await;
     assert_eq!((counters.recovered, counters.dropped), (left.spooled, 0), "{counters:?}");
     assert_eq!(store.inner.rows().len() as u64, counters.recovered + 1);

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use picarcade_analytics::{
-    ClassificationEvent, Config, CostEvent, Counters, DropReason, Event, HashKey, MemoryStore, Privacy,
-    Recorder, Store, SystemPerformanceEvent, Table,
+    ClassificationEvent, Config, CostEvent, Counters, DropReason, Error, Event, HashKey, MemoryStore,
+    Privacy, Recorder, Store, SystemPerformanceEvent, Table,
 };
 
 use crate::events::{classification, cost, mixed};
@@ -37,7 +37,7 @@ async fn rows_are_committed_in_batches_and_in_order() {
         recorder.record(mixed(n));
     }
     assert_eq!(recorder.counters().queued, 205);
-    recorder.flush().await;
+    recorder.flush().await.unwrap();
     let counters = recorder.counters();
     assert_eq!((counters.accepted, counters.committed, counters.queued), (205, 205, 0));
     assert_eq!(store.writes.load(Ordering::SeqCst), 5);
@@ -200,6 +200,7 @@ async fn a_poison_row_is_buried_alone() {
             ..config()
         },
     )
+    .await
     .unwrap();
     for n in 0..5_000 {
         recorder.record(if n == 3_333 {
@@ -208,7 +209,7 @@ async fn a_poison_row_is_buried_alone() {
             Event::Classification(classification("u"))
         });
     }
-    recorder.flush().await;
+    recorder.flush().await.unwrap();
     let counters = recorder.counters();
     assert!(counters.is_balanced());
     assert_eq!((counters.committed, counters.dead_lettered), (4_999, 1), "{counters:?}");
@@ -227,7 +228,7 @@ async fn poison_without_a_file_to_put_it_in_is_counted_as_dropped() {
         let estimated = if n % 10 == 0 { u64::MAX } else { 5 };
         recorder.record(Event::Cost(CostEvent { estimated_cost_micros: estimated, ..cost("u", None) }));
     }
-    recorder.flush().await;
+    recorder.flush().await.unwrap();
     let counters = recorder.counters();
     assert_eq!((counters.committed, counters.dropped), (90, 10), "{counters:?}");
     assert_eq!(counters.dropped_by[0].reason, DropReason::Rejected);
@@ -247,7 +248,7 @@ async fn shutdown_writes_what_is_queued() {
     assert!(counters.is_balanced());
     assert_eq!(counters.dropped_by[0].reason, DropReason::Closed);
     // Again, and a flush after it: both return.
-    recorder.flush().await;
+    recorder.flush().await.unwrap();
     recorder.shutdown(Duration::ZERO).await;
 }
 
@@ -256,7 +257,8 @@ async fn shutdown_keeps_its_deadline_and_spools_the_rest() {
     let directory = tempfile::tempdir().unwrap();
     let with_spool = Config { spool_dir: Some(directory.path().to_owned()), ..config() };
     let store = Flaky::gated();
-    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool.clone()).unwrap();
+    let recorder =
+        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool.clone()).await.unwrap();
     for n in 0..400 {
         recorder.record(mixed(n));
     }
@@ -267,7 +269,7 @@ async fn shutdown_keeps_its_deadline_and_spools_the_rest() {
     drop(recorder);
 
     let store = Flaky::new();
-    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool).unwrap();
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool).await.unwrap();
     let counters = until(&recorder, |counters| counters.committed == 400).await;
     assert_eq!((counters.recovered, counters.spooled), (400, 0));
     assert_eq!(store.inner.rows().len(), 400);
@@ -280,7 +282,7 @@ async fn shutdown_of_a_full_queue_loses_nothing() {
         let with_spool = Config { spool_dir: Some(directory.path().to_owned()), ..config() };
         let store = Flaky::new();
         store.set_down(away);
-        let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool).unwrap();
+        let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool).await.unwrap();
         // The writer has not run yet: the queue is as full as it gets.
         for n in 0..2_000 {
             recorder.record(Event::Cost(cost("u", Some(n))));
@@ -323,6 +325,7 @@ async fn privacy_is_applied_before_anything_is_written() {
             Arc::clone(&store) as Arc<dyn Store>,
             Config { spool_dir: Some(directory.path().to_owned()), privacy, ..config() },
         )
+        .await
         .unwrap();
         for _ in 0..60 {
             recorder.record(Event::Classification(ClassificationEvent {
@@ -353,17 +356,58 @@ async fn privacy_is_applied_before_anything_is_written() {
 async fn settings_that_cannot_work_are_named() {
     let store = Arc::new(MemoryStore::new()) as Arc<dyn Store>;
     let zero = Config { batch_rows: 0, ..config() };
-    let error = Recorder::try_start(Arc::clone(&store), zero.clone()).unwrap_err();
+    let error = Recorder::try_start(Arc::clone(&store), zero.clone()).await.unwrap_err();
     assert!(error.to_string().contains("batch_rows"), "{error}");
     let file = tempfile::NamedTempFile::new().unwrap();
     let unusable = Config { spool_dir: Some(file.path().to_owned()), ..config() };
-    let error = Recorder::try_start(Arc::clone(&store), unusable.clone()).unwrap_err();
+    let error = Recorder::try_start(Arc::clone(&store), unusable.clone()).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot write to"), "{error}");
     // The other way to start makes the best of both.
     for config in [zero, unusable] {
         let recorder = Recorder::start(Arc::clone(&store), config);
         recorder.record(mixed(0));
-        recorder.flush().await;
+        recorder.flush().await.unwrap();
         assert_eq!(recorder.counters().committed, 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_without_a_spool_gives_up_on_a_store_that_stays_away() {
+    let store = Flaky::new();
+    store.set_down(true);
+    let settings = Config { retry_max: Duration::from_secs(1), ..config() };
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, settings);
+    recorder.record(mixed(0));
+    let before = tokio::time::Instant::now();
+    let error = recorder.flush().await.unwrap_err();
+    assert!(matches!(error, Error::NotWritten { .. }) && error.is_transient(), "{error:?}");
+    assert_eq!(before.elapsed(), config().write_timeout);
+    // Nothing is lost by it, and one that is back in time is waited for.
+    assert_eq!(recorder.counters().queued, 1);
+    let back = async {
+        tokio::time::sleep(config().write_timeout / 2).await;
+        store.set_down(false);
+    };
+    let (flushed, ()) = tokio::join!(recorder.flush(), back);
+    flushed.unwrap();
+    assert_eq!(recorder.counters().committed, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_a_store_that_is_slow_and_works() {
+    let store = Flaky::gated();
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
+    let rows = config().batch_rows * 5;
+    for n in 0..rows {
+        recorder.record(mixed(n));
+    }
+    let writes = async {
+        for _ in 0..10 {
+            tokio::time::sleep(config().write_timeout.mul_f64(0.9)).await;
+            store.gate.as_ref().unwrap().add_permits(1);
+        }
+    };
+    let (flushed, ()) = tokio::join!(recorder.flush(), writes);
+    flushed.unwrap();
+    assert_eq!(recorder.counters().committed, rows as u64);
 }

@@ -38,7 +38,7 @@ async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Count
 async fn spool(directory: &Path, rows: usize) {
     let store = Flaky::new();
     store.set_down(true);
-    let recorder = Recorder::try_start(store as Arc<dyn Store>, config(directory)).unwrap();
+    let recorder = Recorder::try_start(store as Arc<dyn Store>, config(directory)).await.unwrap();
     for n in 0..rows {
         recorder.record(mixed(n));
     }
@@ -49,10 +49,11 @@ async fn spool(directory: &Path, rows: usize) {
 /// Starts over a healthy store and waits until the spool is empty.
 async fn recover(directory: &Path) -> (Arc<Flaky>, Counters) {
     let store = Flaky::new();
-    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory)).unwrap();
+    let recorder =
+        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory)).await.unwrap();
     // The sentinel goes behind the recovery in the writer's order of work.
     recorder.record(Event::Cost(cost("sentinel", None)));
-    recorder.flush().await;
+    recorder.flush().await.unwrap();
     let counters = until(&recorder, |counters| counters.spooled == 0).await;
     recorder.shutdown(Duration::from_secs(1)).await;
     (store, counters)
@@ -89,7 +90,7 @@ async fn a_restart_in_the_middle_of_replay_goes_on_where_it_was() {
     let store = Flaky::gated();
     store.gate.as_ref().unwrap().add_permits(4);
     let recorder =
-        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).unwrap();
+        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).await.unwrap();
     until(&recorder, |counters| counters.committed == 200).await;
     recorder.shutdown(Duration::ZERO).await;
     drop(recorder);
@@ -157,7 +158,7 @@ async fn rows_that_vanish_while_waiting_are_counted_as_lost() {
     let store = Flaky::new();
     store.set_down(true);
     let recorder =
-        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).unwrap();
+        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).await.unwrap();
     for n in 0..500 {
         recorder.record(mixed(n));
     }
@@ -176,8 +177,8 @@ async fn two_owners_of_one_directory_keep_apart_and_the_abandoned_is_adopted() {
     let (one, other) = (Flaky::new(), Flaky::new());
     one.set_down(true);
     other.set_down(true);
-    let first = Recorder::try_start(one as Arc<dyn Store>, config(directory.path())).unwrap();
-    let second = Recorder::try_start(other as Arc<dyn Store>, config(directory.path())).unwrap();
+    let first = Recorder::try_start(one as Arc<dyn Store>, config(directory.path())).await.unwrap();
+    let second = Recorder::try_start(other as Arc<dyn Store>, config(directory.path())).await.unwrap();
     for n in 0..300 {
         first.record(mixed(n));
         second.record(mixed(n));
@@ -193,9 +194,12 @@ async fn two_owners_of_one_directory_keep_apart_and_the_abandoned_is_adopted() {
 #[tokio::test]
 async fn a_directory_with_no_slot_left_is_said_to_be_in_use() {
     let directory = tempfile::tempdir().unwrap();
-    let start = || Recorder::try_start(Flaky::new() as Arc<dyn Store>, config(directory.path()));
-    let held: Vec<Recorder> = (0..16).map(|_| start().unwrap()).collect();
-    assert!(matches!(start(), Err(Error::SpoolLocked { .. })));
+    let start = async || Recorder::try_start(Flaky::new() as Arc<dyn Store>, config(directory.path())).await;
+    let mut held: Vec<Recorder> = Vec::new();
+    for _ in 0..16 {
+        held.push(start().await.unwrap());
+    }
+    assert!(matches!(start().await, Err(Error::SpoolLocked { .. })));
     drop(held);
 }
 
@@ -205,7 +209,7 @@ async fn a_full_spool_gives_up_observations_and_keeps_money() {
     let store = Flaky::new();
     store.set_down(true);
     let small = Config { spool_max_bytes: 64 << 10, ..config(directory.path()) };
-    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, small).unwrap();
+    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, small).await.unwrap();
     let mut money = 0;
     for n in 0..3_000 {
         let event = mixed(n);
@@ -235,7 +239,7 @@ async fn a_store_that_is_slow_is_relieved_by_the_spool() {
     let directory = tempfile::tempdir().unwrap();
     let store = Flaky::gated();
     let recorder =
-        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).unwrap();
+        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).await.unwrap();
     for n in 0..10_000 {
         recorder.record(mixed(n));
         if n % 500 == 0 {
@@ -255,7 +259,7 @@ async fn replay_stays_behind_live_rows() {
     spool(directory.path(), 1_000).await;
     let store = Flaky::gated();
     let recorder =
-        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).unwrap();
+        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).await.unwrap();
     let counters = until(&recorder, |counters| counters.recovered == 1_000).await;
     let before = counters.spooled;
     // As many live rows as the writer can take, at any time: 24 batches.

@@ -1,0 +1,137 @@
+//! A PostgreSQL whose schema is not that of this build: every call that fails says which migrations
+//! are missing, and no row is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use picarcade_analytics::{
+    Config, Error, Event, GenerationRows, Period, PostgresOptions, PostgresStore, Recorder, SchemaState,
+    SessionRow, SessionRows, Store,
+};
+use picarcade_testkit::PostgresServer;
+
+use crate::events::{NOW, at, cost, mixed, time};
+
+/// What a call may take that used not to return.
+const BOUND: Duration = Duration::from_mins(2);
+
+async fn store(url: &str) -> PostgresStore {
+    let mut options = PostgresOptions::new(url).unwrap();
+    options.acquire_timeout = Duration::from_mins(1);
+    options.statement_timeout = Duration::from_mins(1);
+    PostgresStore::connect_with(options).await.unwrap()
+}
+
+/// Settings under which a failing store is asked again soon.
+fn settings() -> Config {
+    Config {
+        flush_interval: Duration::from_millis(10),
+        retry_max: Duration::from_millis(500),
+        write_timeout: Duration::from_mins(1),
+        ..Config::default()
+    }
+}
+
+async fn count(server: &PostgresServer) -> String {
+    server.psql("SELECT count(*) FROM cost_tracking").await.unwrap()
+}
+
+fn is_empty_database(error: &Error) -> bool {
+    let names_what_to_do = |text: &str| {
+        text.contains("`picarcade migrate`")
+            && text.contains("1 (tables)")
+            && text.contains("5 (parts of minutes)")
+    };
+    matches!(error, Error::Schema(SchemaState::Behind { applied: 0, known: 5 }))
+        && names_what_to_do(&error.to_string())
+}
+
+#[tokio::test]
+async fn a_flush_into_a_database_without_migrations_names_them_and_keeps_the_rows() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = Arc::new(store(&server.url()).await);
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, settings());
+    recorder.record(Event::Cost(cost("u", None)));
+    let flushed = tokio::time::timeout(BOUND, recorder.flush()).await.expect("flush is bounded");
+    assert!(is_empty_database(flushed.as_ref().unwrap_err()), "{flushed:?}");
+    assert_eq!(recorder.counters().last_error, Some("schema"));
+    store.migrate().await.unwrap();
+    while tokio::time::timeout(BOUND, recorder.flush()).await.expect("flush is bounded").is_err() {}
+    assert_eq!(count(&server).await, "1");
+}
+
+#[tokio::test]
+async fn with_a_spool_the_rows_wait_on_disk_until_the_migration() {
+    let server = PostgresServer::start().await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(store(&server.url()).await);
+    let settings = Config { spool_dir: Some(directory.path().to_owned()), ..settings() };
+    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, settings);
+    recorder.record(Event::Cost(cost("u", None)));
+    tokio::time::timeout(BOUND, recorder.flush()).await.expect("flush is bounded").unwrap();
+    assert_eq!(recorder.counters().spooled, 1);
+    store.migrate().await.unwrap();
+    picarcade_testkit::eventually("the row arrives", async || count(&server).await == "1").await;
+}
+
+#[tokio::test]
+async fn a_strict_start_without_migrations_is_an_error_that_names_them() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = Arc::new(store(&server.url()).await);
+    let start = async || Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, settings()).await;
+    let error = start().await.unwrap_err();
+    assert!(is_empty_database(&error), "{error:?}");
+    store.migrate().await.unwrap();
+    start().await.unwrap();
+
+    // Behind by two.
+    server.psql("DELETE FROM picarcade_migrations WHERE version > 3").await.unwrap();
+    let error = start().await.unwrap_err();
+    assert!(matches!(error, Error::Schema(SchemaState::Behind { applied: 3, known: 5 })), "{error:?}");
+    assert!(error.to_string().ends_with("missing are 4 (age of outcomes), 5 (parts of minutes)"), "{error}");
+
+    // Ahead: what fits is stored.
+    server
+        .psql("INSERT INTO picarcade_migrations VALUES (99, 'from the future', now(), true, '\\x00', 0)")
+        .await
+        .unwrap();
+    let recorder = start().await.unwrap();
+    recorder.record(Event::Cost(cost("u", None)));
+    recorder.flush().await.unwrap();
+    assert_eq!(count(&server).await, "1");
+    // What does not fit names the newer schema.
+    server.psql("ALTER TABLE cost_tracking RENAME COLUMN user_id TO account").await.unwrap();
+    recorder.record(Event::Cost(cost("u", None)));
+    let error = tokio::time::timeout(BOUND, recorder.flush()).await.expect("flush is bounded").unwrap_err();
+    assert!(matches!(error, Error::Schema(SchemaState::Ahead { applied: 99, known: 5 })), "{error:?}");
+}
+
+#[tokio::test]
+async fn every_call_names_the_missing_migrations() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = store(&server.url()).await;
+    let session = SessionRow {
+        session_id: "s".to_owned(),
+        user_id: "u".to_owned(),
+        current_working_image: None,
+        current_working_video: None,
+        metadata: serde_json::json!({}),
+        expires_at: None,
+        updated_at: time(NOW),
+    };
+    let errors = [
+        store.write(&[at(NOW, mixed(0))]).await.unwrap_err(),
+        store.statistics(Period::Day, time(NOW)).await.unwrap_err(),
+        store.user_statistics("u", Period::Day, time(NOW)).await.unwrap_err(),
+        store.spent_since(time(NOW - 1), time(NOW)).await.unwrap_err(),
+        store.forget_user("u").await.unwrap_err(),
+        store.maintain(time(NOW)).await.unwrap_err(),
+        store.session("s").await.unwrap_err(),
+        store.put_session(&session).await.unwrap_err(),
+        store.delete_session("s", "u").await.unwrap_err(),
+        store.generation("g").await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(is_empty_database(&error), "{error:?}");
+    }
+}

@@ -70,11 +70,15 @@ pub struct Maintained {
     pub retired: u64,
     /// Expired sessions deleted.
     pub sessions_expired: u64,
+    /// How far the time that retention goes by is behind the clock. More than zero for a while after
+    /// the clock has jumped ahead by more than a day, on a store that has no second clock to ask.
+    pub retention_lag: Duration,
 }
 
-/// The names of the migrations, oldest first: [`SchemaState`] names those that are missing.
-const MIGRATIONS: [&str; 5] =
-    ["tables", "outcomes and sessions", "rollups", "age of outcomes", "parts of minutes"];
+/// The names of the migrations, oldest first: [`SchemaState`] names those that are missing. SQLite
+/// has one more than PostgreSQL.
+const MIGRATIONS: [&str; 6] =
+    ["tables", "outcomes and sessions", "rollups", "age of outcomes", "parts of minutes", "retention clock"];
 
 /// How a database's schema stands to this build. Versions count migrations; 0 is an empty database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -65,6 +65,7 @@ pub(crate) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, disk: Disk) 
 async fn keep(shared: &Shared, store: &dyn Store) {
     let Some(interval) = shared.config.maintain_interval else { return };
     let mut pause = interval.min(std::time::Duration::from_secs(1));
+    let mut is_lagging = false;
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
@@ -76,7 +77,14 @@ async fn keep(shared: &Shared, store: &dyn Store) {
         }
         tokio::select! {
             kept = store.maintain(SystemTime::now()) => match kept {
-                Ok(kept) => tracing::debug!(?kept, "analytics housekeeping"),
+                Ok(kept) => {
+                    let was_lagging = std::mem::replace(&mut is_lagging, !kept.retention_lag.is_zero());
+                    if is_lagging && !was_lagging {
+                        let ahead = kept.retention_lag;
+                        tracing::warn!(?ahead, "the clock has jumped ahead: retention follows slowly, correct the clock if it is wrong");
+                    }
+                    tracing::debug!(?kept, "analytics housekeeping");
+                }
                 Err(error) => tracing::warn!(%error, kind = error.kind(), "analytics housekeeping failed"),
             },
             () = shared.closing() => return,

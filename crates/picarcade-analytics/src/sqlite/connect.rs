@@ -15,12 +15,13 @@ use crate::database::{self, MIGRATION_TABLE};
 use crate::{Error, SchemaState, private};
 
 /// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (1, "tables", include_str!("../../migrations/sqlite/0001_tables.sql")),
     (2, "outcomes and sessions", include_str!("../../migrations/sqlite/0002_outcomes_and_sessions.sql")),
     (3, "rollups", include_str!("../../migrations/sqlite/0003_rollups.sql")),
     (4, "age of outcomes", include_str!("../../migrations/sqlite/0004_outcome_age.sql")),
     (5, "parts of minutes", include_str!("../../migrations/sqlite/0005_parts.sql")),
+    (6, "retention clock", include_str!("../../migrations/sqlite/0006_retention_clock.sql")),
 ];
 
 /// How long a statement waits for a lock of another process.

@@ -15,7 +15,7 @@ use crate::record::Record;
 use crate::rollup::{Parts, closed, hours_of};
 use crate::store::Maintained;
 use crate::tally::Tally;
-use crate::timestamp::{HOUR, MINUTE, minute_of};
+use crate::timestamp::{DAY, HOUR, MINUTE, minute_of};
 use crate::{Error, Event};
 
 /// Minutes rolled up in one transaction: others can write in between.
@@ -74,9 +74,11 @@ pub(super) async fn maintain(
 ) -> Result<Maintained, Error> {
     let mut done = Maintained::default();
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+    let retention_now = retention_clock(&mut transaction, now).await?;
+    done.retention_lag = Duration::from_micros(now.saturating_sub(retention_now).unsigned_abs());
     done.outcomes_applied = outcome::apply(&mut transaction).await?;
     done.sessions_expired = sqlx::query("DELETE FROM user_sessions WHERE expires_at <= ?")
-        .bind(now)
+        .bind(retention_now)
         .execute(&mut *transaction)
         .await
         .map_err(error)?
@@ -93,8 +95,64 @@ pub(super) async fn maintain(
         }
         tokio::task::yield_now().await;
     }
-    done.retired = retire(writer, retention, now).await?;
+    done.retired = retire(writer, retention, retention_now).await?;
     Ok(done)
+}
+
+/// Returns the time that deletion goes by, and saves it for the next run. Never later than `now`.
+///
+/// The machine's clock is the only one here, and rows are stamped by it too, so one that is wrong
+/// by months would delete everything. The database remembers the time of the last run, at first
+/// that of the newest row, and follows the clock from there with [`follow`].
+async fn retention_clock(connection: &mut SqliteConnection, now: i64) -> Result<i64, Error> {
+    let last: Option<i64> = sqlx::query_scalar("SELECT at FROM retention_clock")
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(error)?;
+    let last = match last {
+        Some(last) => last,
+        None => newest(connection).await?.map_or(now, |newest| newest.min(now)),
+    };
+    let at = follow(last, now);
+    sqlx::query("INSERT INTO retention_clock VALUES (1, ?1) ON CONFLICT DO UPDATE SET at = ?1")
+        .bind(at)
+        .execute(connection)
+        .await
+        .map_err(error)?;
+    Ok(at.min(now))
+}
+
+/// Moves `last` to `now`, or by an hour if they are more than a day apart.
+///
+/// A jump may be a wrong clock or a machine that was off; only time can tell. Up to a day it makes
+/// little difference to what is kept for weeks. A longer one takes effect slowly: at a run every
+/// half minute, a clock that is 90 days ahead takes 18 hours to delete rows of today, and after a
+/// month without the service old rows are gone within six hours.
+const fn follow(last: i64, now: i64) -> i64 {
+    let apart = now.saturating_sub(last);
+    if apart > DAY {
+        last + HOUR
+    } else if apart < -DAY {
+        last - HOUR
+    } else {
+        now
+    }
+}
+
+/// When the newest row of any table was created or changed.
+async fn newest(connection: &mut SqliteConnection) -> Result<Option<i64>, Error> {
+    sqlx::query_scalar(
+        "SELECT max(at) FROM (
+             SELECT max(created_at) AS at FROM intent_classification_logs
+             UNION ALL SELECT max(created_at) FROM cost_tracking
+             UNION ALL SELECT max(created_at) FROM model_selection_logs
+             UNION ALL SELECT max(created_at) FROM system_performance_logs
+             UNION ALL SELECT max(created_at) FROM generation_outcomes
+             UNION ALL SELECT max(updated_at) FROM user_sessions)",
+    )
+    .fetch_one(connection)
+    .await
+    .map_err(error)
 }
 
 struct RolledUp {
@@ -234,4 +292,23 @@ async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<
     // The freed pages at the end of the file go back to the file system; with 4 KiB each, at most 80 MB at a time.
     sqlx::query("PRAGMA incremental_vacuum(20000)").execute(writer).await.map_err(error)?;
     Ok(retired)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_retention_clock_follows_small_steps_at_once_and_jumps_slowly() {
+        let now = 1_767_323_070_000_000;
+        for near in [0, 1, HOUR, DAY] {
+            assert_eq!(follow(now, now + near), now + near);
+            assert_eq!(follow(now, now - near), now - near);
+        }
+        assert_eq!(follow(now, now + DAY + 1), now + HOUR);
+        assert_eq!(follow(now, now - DAY - 1), now - HOUR);
+        assert_eq!(follow(now, i64::MAX), now + HOUR);
+        let runs = (0..).scan(now, |at, _| Some(std::mem::replace(at, follow(*at, now + 90 * DAY))));
+        assert_eq!(runs.take_while(|at| *at < now + 90 * DAY).count(), 89 * 24 + 1);
+    }
 }

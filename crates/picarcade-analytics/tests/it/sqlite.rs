@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use picarcade_analytics::{Config, Error, Event, Period, Record, Recorder, SchemaState, SqliteStore, Store};
+use picarcade_analytics::{
+    Config, Error, Event, Period, Record, Recorder, Retention, SchemaState, SessionRow, SessionRows,
+    SqliteStore, Store,
+};
 
 use crate::conformance::{self, Both, RawSums, Subject};
 use crate::events::{NOW, at, classification, mixed, time};
@@ -203,6 +206,58 @@ async fn old_rows_are_retired() {
     assert_eq!(store.statistics(Period::Week, time(NOW)).await.unwrap().total_classifications, 70);
 }
 
+/// A clock that is wrong by months must not cost a row, nor a session, however often it is read and
+/// across restarts; and one that was right is followed in the end.
+#[tokio::test]
+async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
+    const DAY: i64 = 86_400_000_000;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("picarcade.db");
+    let rows =
+        async || count(&file, "intent_classification_logs").await + count(&file, "cost_tracking").await;
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    store.write(&(0..100).map(|n| at(NOW - 1, mixed(n))).collect::<Vec<_>>()).await.unwrap();
+    let session = SessionRow {
+        session_id: "s".to_owned(),
+        user_id: "u".to_owned(),
+        current_working_image: None,
+        current_working_video: None,
+        metadata: serde_json::json!({}),
+        expires_at: Some(time(NOW + 7 * DAY)),
+        updated_at: time(NOW),
+    };
+    assert!(store.put_session(&session).await.unwrap());
+    let before = rows().await;
+    let ahead = NOW + 91 * DAY;
+    let done = store.maintain(time(ahead)).await.unwrap();
+    assert_eq!((done.retired, done.sessions_expired), (0, 0), "{done:?}");
+    assert!(done.retention_lag > Duration::from_secs(90 * 86_400), "{done:?}");
+    // Rows of the wrong time prove nothing, and neither does a restart.
+    store.write(&[at(ahead, mixed(0)), at(ahead, mixed(1))]).await.unwrap();
+    store.close().await;
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    for minute in 0..100 {
+        let done = store.maintain(time(ahead + minute * 60_000_000)).await.unwrap();
+        assert_eq!((done.retired, done.sessions_expired), (0, 0), "{done:?}");
+    }
+    // The clock is set right: all goes on as if nothing had been.
+    let done = store.maintain(time(NOW + DAY)).await.unwrap();
+    assert_eq!((done.retired, done.sessions_expired), (0, 0), "{done:?}");
+    assert!(rows().await >= before);
+
+    // A machine that was off for days, and has the right time: the old rows go, but not at once.
+    let ten_days = Some(Duration::from_secs(10 * 86_400));
+    let store = store.with_retention(Retention { events: ten_days, rollups: None });
+    let later = time(NOW + 12 * DAY);
+    assert_eq!(store.maintain(later).await.unwrap().retired, 0);
+    let mut retired = 0;
+    for _ in 0..(12 * 24) {
+        retired += store.maintain(later).await.unwrap().retired;
+    }
+    assert!(retired >= before, "{retired} of {before}");
+    assert_eq!(count(&file, "user_sessions").await, 0);
+}
+
 /// A classification of a second before `NOW`, as any version takes it.
 const ROW: &str = "INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence,
     processing_time_ms, used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros,
@@ -218,6 +273,8 @@ async fn what_retention_frees_goes_back_to_the_file_system() {
     for _ in 0..10 {
         store.write(&(0..1_000).map(|n| at(old, mixed(n))).collect::<Vec<_>>()).await.unwrap();
     }
+    // A row of today shows that it is today.
+    store.write(&[at(NOW, mixed(0))]).await.unwrap();
     let pool = open(&directory.path().join("picarcade.db")).await;
     let pages = async || sqlx::query_scalar::<_, i64>("PRAGMA page_count").fetch_one(&pool).await.unwrap();
     let full = pages().await;
@@ -234,6 +291,7 @@ async fn every_earlier_version_is_migrated() {
         include_str!("../../migrations/sqlite/0003_rollups.sql"),
         include_str!("../../migrations/sqlite/0004_outcome_age.sql"),
         include_str!("../../migrations/sqlite/0005_parts.sql"),
+        include_str!("../../migrations/sqlite/0006_retention_clock.sql"),
     ];
     let directory = tempfile::tempdir().unwrap();
     for applied in 0..=migrations.len() {
@@ -267,7 +325,7 @@ async fn every_earlier_version_is_migrated() {
         pool.close().await;
 
         let store = SqliteStore::open(&file).await.unwrap();
-        assert_eq!(store.schema().await.unwrap(), SchemaState::Current { version: 5 });
+        assert_eq!(store.schema().await.unwrap(), SchemaState::Current { version: 6 });
         store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
         let rows = if applied > 0 { 2 } else { 1 };
         assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, rows);

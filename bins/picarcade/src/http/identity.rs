@@ -238,9 +238,11 @@ mod tests {
         };
         let key = Presented::Key(Arc::from("web"));
         assert_eq!(&*named(&key, Some("api-key:web"), None).unwrap(), "api-key:web");
-        for presented in
-            [Presented::Open, Presented::Key(Arc::from("batch")), Presented::Token(Arc::from("ann"))]
-        {
+        for presented in [
+            Presented::Open(Authority::Operator),
+            Presented::Key(Arc::from("batch")),
+            Presented::Token(Arc::from("ann")),
+        ] {
             for user in ["api-key:web", "api-key:"] {
                 assert!(named(&presented, Some(user), None).is_err(), "{presented:?} {user}");
                 assert!(named(&presented, None, Some(user)).is_err(), "{presented:?} {user}");
@@ -251,12 +253,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_empty_secret_matches_nothing() {
-        let identities = Identities::new(&Identity {
+        let identity = Identity {
             api_keys: vec![ApiKey { name: "web".to_owned(), key: SecretString::from(String::new()) }],
             admin_token: Some(SecretString::from(String::new())),
             jwt: None,
-        })
-        .unwrap();
+        };
+        let identities = Identities::new(&identity, true).unwrap();
         for sent in [("authorization", "Bearer "), ("authorization", "Bearer   "), ("x-api-key", "")] {
             let sent = headers(&[sent]);
             assert!(identities.check(&sent).await.is_err());

@@ -213,7 +213,7 @@ async fn an_error_under_status_200_is_retried_and_costs_nothing() {
         mock.recover();
     }
     until("all reservations are given back", async || used().await == 0.0).await;
-    assert_eq!(spent().await, 0.0);
+    assert!(spent().await.abs() < 1e-9, "no dollar is spent");
     mock.push(under_200(transient[0].clone()));
     let answer = service.process(edit("make the sky purple")).await;
     assert_eq!((&answer["source"], &answer["degraded"]), (&json!("llm"), &json!([])), "{answer}");

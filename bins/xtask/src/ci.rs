@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::check::{documents, features, house, layers, licences};
+use crate::check::{circles, documents, features, house, language, layers, licences};
 use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
@@ -11,10 +11,12 @@ use crate::step::{cargo, execute, step};
 type Check = (&'static str, fn() -> Result<()>);
 
 /// The checks in order.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 10] = [
     ("house", house::check),
+    ("language", language::check),
     ("documents", documents::check),
     ("layers", || layers::check(&Metadata::read()?)),
+    ("circles", || circles::check(&Metadata::read()?)),
     ("licences", || licences::check(&Metadata::read()?)),
     ("format", format),
     ("clippy", clippy),

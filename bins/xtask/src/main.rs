@@ -22,7 +22,8 @@ cargo xtask <command>
 
   setup            what the tests need of this machine: looks for it, and installs it as root on Debian
   test [ARGS]      setup, then all tests; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
-  ci [CHECK…]      every check beside the tests: house, documents, layers, licences, format, clippy, features, docs
+  ci [CHECK…]      every check that is not a test: house, language, documents, layers, circles, licences,
+                   format, clippy, features, docs
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
   load [ARGS]      the service under load, closed and open loop: a table; ARGS: --seconds --users --rate --ai-ms N, --fleet
   train [FILE]     the local classifier's model from its corpus

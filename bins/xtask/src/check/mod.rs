@@ -1,7 +1,9 @@
 //! The checks that cargo does not have.
 
+pub(crate) mod circles;
 pub(crate) mod documents;
 pub(crate) mod features;
 pub(crate) mod house;
+pub(crate) mod language;
 pub(crate) mod layers;
 pub(crate) mod licences;

@@ -1,8 +1,10 @@
-//! What can go wrong while a test's servers are set up or asked: one error, each variant with what a reader of a
-//! red test needs to act — the program that is missing, the last lines of the log of the one that died.
+//! Errors of starting or querying a test's servers.
 //!
-//! `Debug` prints like `Display`, because a test shows an error through `unwrap`, and a log with its line breaks
-//! escaped helps nobody.
+//! There is one error type. Each variant carries what the reader of a failed test needs: the
+//! missing program, or the last lines of the log of the server that died.
+//!
+//! `Debug` prints like `Display`, because a test shows an error through `unwrap`, and a log with
+//! escaped line breaks cannot be read.
 
 use std::fmt;
 use std::io;
@@ -16,20 +18,20 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A program that the tests need is not on this machine.
+    /// A program that the tests need is not installed.
     #[error("{program} is not installed: {hint}")]
     NotInstalled {
         /// The program.
         program: &'static str,
-        /// What to do about it.
+        /// How to install it.
         hint: &'static str,
     },
-    /// A program is there, and the system would not start it.
+    /// The system could not start an existing program.
     #[error("cannot start {program}")]
     Spawn {
         /// The program.
         program: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The process ended before it was ready.
@@ -42,19 +44,19 @@ pub enum Error {
         /// The last lines it wrote.
         log: String,
     },
-    /// The process runs and does not answer as it should.
+    /// The process runs but does not answer correctly.
     #[error("{program} was not ready within {waited:?} ({reason}); its log:\n{log}")]
     NotReady {
         /// The program.
         program: &'static str,
-        /// How long we waited.
+        /// How long the kit waited.
         waited: Duration,
-        /// What the last attempt said.
+        /// The result of the last attempt.
         reason: String,
         /// The last lines it wrote.
         log: String,
     },
-    /// A program that runs and ends (`initdb`, `psql`, `cp`) failed.
+    /// A program that runs to its end (`initdb`, `psql`, `cp`) failed.
     #[error("{program} failed ({status}):\n{output}")]
     Failed {
         /// The program.
@@ -70,27 +72,27 @@ pub enum Error {
     /// The server answered with an error.
     #[error("the server answered: {0}")]
     Refused(String),
-    /// The server's bytes are not the protocol.
+    /// The server sent bytes that do not follow its protocol.
     #[error("the server does not speak the protocol: {0}")]
     Protocol(String),
-    /// The server gave no answer in time.
+    /// The server did not answer in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// Certificates for a TLS server could not be made.
+    /// The certificates for a TLS server could not be created.
     #[error("cannot make a certificate: {0}")]
     Certificate(String),
-    /// A file or a socket failed.
+    /// A file or socket operation failed.
     #[error("{what}")]
     Io {
-        /// What was being done.
+        /// The operation.
         what: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl Error {
-    /// Wraps an input or output error with what was being done.
+    /// Wraps an input or output error with the name of the operation.
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Io { what, source }

@@ -1,4 +1,5 @@
-//! The kit's servers by hand: starts one, prints how to reach it, and keeps it until Enter, the end of its input, or Ctrl-C.
+//! Starts servers of the kit by hand, prints their addresses, and keeps them until Enter, the end
+//! of the input, or Ctrl-C.
 //!
 //! ```sh
 //! cargo run -p picarcade-testkit -- provider      # ANTHROPIC_BASE_URL=http://127.0.0.1:…
@@ -49,7 +50,7 @@ async fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Starts the server of that name and prints what a client needs; none when there is no such server.
+/// Starts the server with this name and returns what a client needs, or `None` for an unknown name.
 async fn start(name: &str) -> Result<Option<Box<dyn Any>>> {
     Ok(Some(match name {
         "redis" => {

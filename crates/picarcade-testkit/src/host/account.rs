@@ -1,4 +1,5 @@
-//! Another user to run a server as. PostgreSQL refuses to run as root, and containers and build machines are root.
+//! An unprivileged user that runs a server. PostgreSQL refuses to run as root, and containers and
+//! build machines run as root.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -15,7 +16,8 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Nobody else when we are an ordinary user; as root the user `postgres` (Debian's package makes it), else `nobody`.
+    /// Returns `None` for an ordinary user. For root, returns the user `postgres` (created by the
+    /// Debian package), else `nobody`.
     pub(crate) fn for_postgres() -> Result<Option<Self>> {
         if !Uid::effective().is_root() {
             return Ok(None);
@@ -39,7 +41,7 @@ impl Account {
         self.gid
     }
 
-    /// Lets `command` run as this user, without our supplementary groups.
+    /// Makes `command` run as this user, without the supplementary groups of the current user.
     pub(crate) fn apply(self, command: &mut Command) {
         command.uid(self.uid).gid(self.gid);
     }

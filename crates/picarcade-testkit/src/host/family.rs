@@ -1,12 +1,15 @@
-//! Who descends from a process. PostgreSQL is one process per connection, each in a session of its own: to stop or
-//! kill "the server" as a machine that dies would, all of them must be found.
+//! The descendants of a process.
 //!
-//! Read from `/proc`; where there is none, a process seems to have no children, and only the parent is signalled.
+//! PostgreSQL runs one process per connection, each in its own session. To stop or kill the server
+//! as a failing machine would, all of them must be found.
+//!
+//! The source is `/proc`. Without it a process seems to have no children, and only the parent is
+//! signaled.
 
 use std::collections::HashMap;
 use std::fs;
 
-/// Every living descendant of `pid`, parents before children.
+/// Returns every living descendant of `pid`, parents before children.
 pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
@@ -28,23 +31,25 @@ pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     found
 }
 
-/// Whether `pid` has stopped, or cannot any more.
+/// Returns whether `pid` is stopped or can no longer be stopped.
 pub(crate) fn has_stopped(pid: u32) -> bool {
     state(pid).is_none_or(|state| matches!(state, 'T' | 't' | 'Z' | 'X'))
 }
 
-/// Whether `pid` holds nothing any more: no memory, no socket. It may still wait for its parent to notice.
+/// Returns whether `pid` has released its memory and sockets. It may still wait for its parent to
+/// reap it.
 pub(crate) fn has_ended(pid: u32) -> bool {
     state(pid).is_none_or(|state| matches!(state, 'Z' | 'X'))
 }
 
-/// The state letter of `pid`; none when there is no such process.
+/// Returns the state letter of `pid`, or `None` without such a process.
 fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().next()?.chars().next()
 }
 
-/// The fourth field. The second is the program's name in brackets, which may hold blanks and brackets itself.
+/// Returns the fourth field. The second field is the name of the program in parentheses, which may
+/// contain spaces and parentheses.
 fn parent_in(stat: &str) -> Option<u32> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }

@@ -1,4 +1,4 @@
-//! What every server needs of the machine: a runtime of its own, a directory, a port, a process that is watched.
+//! What every server needs from the machine: a runtime, a directory, a port, and a watched process.
 
 pub(crate) mod account;
 pub(crate) mod family;

@@ -1,11 +1,13 @@
-//! Free ports that stay ours while a server is down.
+//! Free ports that stay reserved while a server is down.
 //!
-//! The usual way, binding port 0 and letting go, hands out ports of the range from which the system also serves
-//! outgoing connections: while a killed server is down, any client may come to sit on its port. So ports are taken
-//! below that range, and each is held by a lock file, which other test processes respect and the system releases when
-//! we end, however we end. A port is tried by binding it before it is handed out.
+//! Binding port 0 and closing it returns a port from the range that the system also uses for
+//! outgoing connections. While a killed server is down, any client may take its port. The kit
+//! therefore takes ports below that range. A lock file holds each port; other test processes
+//! respect it, and the system releases it when the process ends. A port is bound once as a test
+//! before it is handed out.
 //!
-//! Where lock files cannot be had, the trial alone decides; a start that then meets a clash is repeated.
+//! Without lock files only that test bind decides, and a start that fails on a port conflict is
+//! repeated.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -22,7 +24,7 @@ const COUNT: u16 = 15_000;
 
 static TURN: AtomicU16 = AtomicU16::new(0);
 
-/// A port of the loopback interface, ours until dropped.
+/// A reserved port of the loopback interface, released on drop.
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,
@@ -30,9 +32,9 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// Takes a free port.
+    /// Reserves a free port.
     pub(crate) fn free() -> Result<Self> {
-        // Processes start at different places, so that they seldom try the same port at the same time.
+        // Processes start at different positions, so they seldom try the same port at once.
         let start = (std::process::id() as u16).wrapping_mul(97);
         (0..COUNT)
             .map(|_| start.wrapping_add(TURN.fetch_add(1, Ordering::Relaxed)) % COUNT + FIRST)
@@ -40,7 +42,7 @@ impl Port {
             .ok_or(Error::NoPort)
     }
 
-    /// Takes this port, if it is free.
+    /// Reserves this port if it is free.
     pub(crate) fn take(number: u16) -> Result<Self> {
         let lock = match lock_file(number) {
             Ok(file) => match file.try_lock() {
@@ -54,14 +56,14 @@ impl Port {
         Ok(Self { number, _lock: lock })
     }
 
-    /// Its number.
+    /// Returns the port number.
     pub(crate) fn number(&self) -> u16 {
         self.number
     }
 }
 
 fn lock_file(number: u16) -> std::io::Result<File> {
-    // One directory per user: a lock file of another user could not be opened.
+    // Each user has a directory, because a lock file of another user could not be opened.
     let directory: PathBuf = std::env::temp_dir().join(format!("picarcade-ports-{}", Uid::effective()));
     std::fs::create_dir_all(&directory)?;
     File::options().create(true).truncate(false).write(true).open(directory.join(number.to_string()))

@@ -1,7 +1,9 @@
-//! One server process: started with its output in a file, stopped, continued, killed, started again.
+//! One server process: started with its output in a file, stopped, continued, killed, and started
+//! again.
 //!
-//! Signals go to the whole family of the process, as when a machine dies or hangs. Whoever drops it kills it;
-//! what is never dropped falls to the [watchdog](super::watchdog).
+//! Signals go to the process and all of its descendants, as when a machine dies or hangs. Dropping
+//! the value kills the process. The [watchdog](super::watchdog) kills processes that are never
+//! dropped.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -21,14 +23,15 @@ use super::family::{descendants, has_ended, has_stopped};
 use super::scratch::Run;
 use crate::error::{Error, Result};
 
-/// How long a server may take to be ready. Generous: a loaded build machine is slow, and only a failure waits it out.
+/// How long a server may take to be ready. The bound is generous for loaded build machines; only a
+/// failure waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
-/// Between two looks at a server that is not ready yet.
+/// The pause between two checks of a server that is not ready yet.
 pub(crate) const POLL: Duration = Duration::from_millis(10);
-/// How much of a log is shown.
+/// How many bytes of a log are shown.
 const LOG_LINES: usize = 40;
 
-/// What to run. The directory is the process's, and holds its log.
+/// What to run. The directory belongs to the process and holds its log.
 #[derive(Debug)]
 pub(crate) struct Recipe {
     pub(crate) name: &'static str,
@@ -36,18 +39,20 @@ pub(crate) struct Recipe {
     pub(crate) args: Vec<OsString>,
     pub(crate) account: Option<Account>,
     pub(crate) directory: TempDir,
-    /// At the last end it is asked to quit before it is killed, as it holds what outlives a process.
+    /// Whether the final stop asks the process to quit before it is killed, because it holds
+    /// resources that outlive it.
     pub(crate) quits: bool,
 }
 
-/// A process that can be started again and again.
+/// A process that can be started repeatedly.
 #[derive(Debug)]
 pub(crate) struct Process {
     recipe: Recipe,
     child: Mutex<Option<Started>>,
 }
 
-/// A started process. Once it is reaped its number may be another's, so from then on nothing is sent to it.
+/// A started process. After it is reaped, its id may belong to another process, so no signal is
+/// sent to it.
 #[derive(Debug)]
 struct Started {
     child: Child,
@@ -55,7 +60,7 @@ struct Started {
 }
 
 impl Started {
-    /// How it ended, if it has; looks only until it knows.
+    /// Returns how it ended, if it has. The result is remembered.
     fn look(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none()
             && let Ok(Some(status)) = self.child.try_wait()
@@ -70,7 +75,7 @@ impl Started {
 }
 
 impl Process {
-    /// A process that is not running yet.
+    /// Creates a process that is not running yet.
     pub(crate) fn new(recipe: Recipe) -> Self {
         Self { recipe, child: Mutex::new(None) }
     }
@@ -79,7 +84,7 @@ impl Process {
         self.recipe.directory.path()
     }
 
-    /// Starts it, unless it runs.
+    /// Starts the process unless it runs.
     pub(crate) fn spawn(&self) -> Result<()> {
         let mut child = self.child.lock();
         if child.as_mut().is_some_and(|started| started.look().is_none()) {
@@ -114,19 +119,20 @@ impl Process {
         Ok(())
     }
 
-    /// The id of the process, while it runs.
+    /// Returns the id of the process while it runs.
     pub(crate) fn id(&self) -> Option<u32> {
         let mut child = self.child.lock();
         let started = child.as_mut()?;
         started.look().is_none().then(|| started.child.id())
     }
 
-    /// How it ended, if it has.
+    /// Returns how the process ended, if it has.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
         self.child.lock().as_mut().and_then(Started::look)
     }
 
-    /// SIGKILL to the whole family, and waits for the end. No effect on a process that is not running.
+    /// Sends SIGKILL to the process and its descendants and waits for the end. Does nothing if the
+    /// process is not running.
     pub(crate) fn kill(&self) {
         let Some(mut started) = self.child.lock().take() else { return };
         if started.look().is_some() {
@@ -134,7 +140,7 @@ impl Process {
         }
         let mut child = started.child;
         let id = child.id();
-        // Stopped first, so that no child is born between the look and the blow.
+        // The family is stopped first, so that no child is born between the look-up and the signal.
         signal(id, Signal::SIGSTOP);
         let family = descendants(id);
         signal(id, Signal::SIGKILL);
@@ -150,7 +156,7 @@ impl Process {
         }
     }
 
-    /// SIGSTOP to the whole family: connections stay open and nobody answers.
+    /// Sends SIGSTOP to the process and its descendants: connections stay open and get no answer.
     pub(crate) fn pause(&self) {
         let Some(id) = self.id() else { return };
         signal(id, Signal::SIGSTOP);
@@ -165,7 +171,7 @@ impl Process {
         }
     }
 
-    /// SIGCONT to the whole family.
+    /// Sends SIGCONT to the process and its descendants.
     pub(crate) fn resume(&self) {
         let Some(id) = self.id() else { return };
         for member in descendants(id) {
@@ -177,7 +183,7 @@ impl Process {
         signal(id, Signal::SIGCONT);
     }
 
-    /// The last lines that the process wrote.
+    /// Returns the last lines that the process wrote.
     pub(crate) fn log(&self) -> String {
         let bytes = std::fs::read(self.log_path()).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
@@ -185,7 +191,8 @@ impl Process {
         text.lines().skip(skipped).collect::<Vec<_>>().join("\n")
     }
 
-    /// Asks `probe` until it says yes. Fails at once when the process ends, and at last when patience does.
+    /// Calls `probe` until it succeeds. Fails at once if the process ends, and after the ready
+    /// timeout.
     pub(crate) async fn until_ready<F, Fut>(&self, mut probe: F) -> Result<()>
     where
         F: FnMut() -> Fut + Send,
@@ -219,7 +226,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(id) = self.id().filter(|_| self.recipe.quits) {
-            // One that is stopped could not hear it.
+            // A stopped process would not receive the signal.
             self.resume();
             signal(id, Signal::SIGQUIT);
             await_state(id, has_ended);
@@ -229,16 +236,17 @@ impl Drop for Process {
 }
 
 fn signal(id: u32, signal: Signal) {
-    // The process may be gone; that is what the caller wants, or finds out by itself.
+    // The process may be gone already, which is the desired state or is noticed by the caller.
     let _ = i32::try_from(id).map(|id| kill(Pid::from_raw(id), signal));
 }
 
-/// A signal is sent before it has its effect: a test that went on at once could still get an answer from a stopped
-/// server. Bounded, for a process in an uninterruptible wait takes its time, and nothing depends on more than likelihood.
+/// Waits until a signal has taken effect: otherwise a test could still get an answer from a stopped
+/// server. The wait is bounded, because a process in an uninterruptible wait takes longer.
 fn await_state(id: u32, reached: impl Fn(u32) -> bool) {
     let start = Instant::now();
     while !reached(id) && start.elapsed() < Duration::from_secs(2) {
-        // A nap of a known length on a test's thread, which a busy wait would take from the very process it waits for.
+        // A short sleep on the thread of a test. A busy wait would take processor time from the
+        // process that it waits for.
         std::thread::park_timeout(Duration::from_millis(1));
     }
 }

@@ -1,7 +1,8 @@
-//! Where the servers' programs are.
+//! Finds the programs of the servers.
 //!
-//! PostgreSQL's server programs are not on the path of a Debian machine, and a `postgres` that is on the path may be
-//! anything (a wrapper, another version), so Debian's place is looked at first and the newest version wins.
+//! On Debian the server programs of PostgreSQL are not on the path, and a `postgres` on the path
+//! may be a wrapper or another version. The directory of Debian is searched first, and the newest
+//! version wins.
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +12,17 @@ const REDIS: &str = "`cargo xtask setup`, or install Redis 7 or newer (Debian: r
 const POSTGRES: &str = "`cargo xtask setup`, or install PostgreSQL 14 or newer (Debian: postgresql)";
 const PGBOUNCER: &str = "`cargo xtask setup`, or install pgbouncer (Debian: pgbouncer)";
 
-/// `redis-server`.
+/// Finds `redis-server`.
 pub(crate) fn redis_server() -> Result<PathBuf> {
     on_path("redis-server").ok_or(Error::NotInstalled { program: "redis-server", hint: REDIS })
 }
 
-/// `pgbouncer`.
+/// Finds `pgbouncer`.
 pub(crate) fn pgbouncer() -> Result<PathBuf> {
     on_path("pgbouncer").ok_or(Error::NotInstalled { program: "pgbouncer", hint: PGBOUNCER })
 }
 
-/// One of PostgreSQL's server programs.
+/// Finds one of the server programs of PostgreSQL.
 pub(crate) fn postgres(program: &'static str) -> Result<PathBuf> {
     let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|entries| {
@@ -41,7 +42,8 @@ pub(crate) fn postgres(program: &'static str) -> Result<PathBuf> {
         .ok_or(Error::NotInstalled { program, hint: POSTGRES })
 }
 
-/// The first file of that name on the path, or in the directories that an ordinary user's path lacks.
+/// Returns the first file with that name on the path, or in the directories that the path of an
+/// ordinary user lacks.
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

@@ -1,8 +1,8 @@
-//! The runtime on which everything of this crate waits, apart from the tests' own.
+//! The runtime of this crate, separate from the runtimes of the tests.
 //!
-//! Two reasons. A test with paused time would otherwise see its clock jump while a server starts, or a proxy's delay
-//! take no time at all. And each `#[tokio::test]` ends its runtime: a proxy or a mock provider that several tests
-//! share would end with the first of them.
+//! There are two reasons. In a test with paused time, the clock would jump while a server starts,
+//! and a delay of the proxy would take no time. And each `#[tokio::test]` ends its runtime, which
+//! would end a proxy or mock provider that several tests share.
 
 use std::future::Future;
 use std::io;
@@ -17,7 +17,7 @@ static RUNTIME: LazyLock<io::Result<Runtime>> = LazyLock::new(|| {
     Builder::new_multi_thread().worker_threads(2).thread_name("testkit").enable_all().build()
 });
 
-/// Starts `future` on the crate's runtime; it goes on when the caller leaves.
+/// Starts `future` on the runtime of the crate. The future continues if the caller is dropped.
 pub(crate) fn spawn<F>(future: F) -> Result<JoinHandle<F::Output>>
 where
     F: Future + Send + 'static,
@@ -31,7 +31,7 @@ where
     }
 }
 
-/// Runs `future` to its end on the crate's runtime.
+/// Runs `future` to its end on the runtime of the crate.
 pub(crate) async fn run<T, F>(future: F) -> Result<T>
 where
     F: Future<Output = Result<T>> + Send + 'static,

@@ -1,7 +1,8 @@
-//! Directories: one for the run of a test process, one below it for each server.
+//! Directories: one per run of a test process, and one below it per server.
 //!
-//! The run's directory is removed by the watchdog, a server's when the server is dropped. The run's directory can be
-//! passed through by everybody (mode 711), because PostgreSQL runs as another user than root.
+//! The watchdog removes the directory of the run. Dropping a server removes the directory of that
+//! server. The directory of the run has mode 711, because PostgreSQL runs as another user than root
+//! and must traverse it.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +30,7 @@ static RUN: LazyLock<io::Result<Run>> = LazyLock::new(|| {
 });
 
 impl Run {
-    /// The one run of this process.
+    /// Returns the run of this process.
     pub(crate) fn current() -> Result<&'static Self> {
         RUN.as_ref().map_err(|error| Error::Io {
             what: "cannot make a temporary directory".to_owned(),
@@ -37,12 +38,12 @@ impl Run {
         })
     }
 
-    /// Who kills what we leave behind.
+    /// Kills the servers that this process leaves behind.
     pub(crate) fn watchdog(&self) -> &Watchdog {
         &self.watchdog
     }
 
-    /// A directory for one server, removed on drop, owned by `account` when there is one.
+    /// Creates a directory for one server, removed on drop and owned by `account` if there is one.
     pub(crate) fn directory(&self, name: &str, account: Option<&Account>) -> Result<TempDir> {
         let directory = tempfile::Builder::new()
             .prefix(&format!("{name}-"))
@@ -53,7 +54,7 @@ impl Run {
     }
 }
 
-/// Makes `path` the property of `account`.
+/// Makes `account` the owner of `path`.
 pub(crate) fn give(path: &Path, account: Option<&Account>) -> Result<()> {
     if let Some(account) = account {
         std::os::unix::fs::chown(path, Some(account.uid()), Some(account.gid()))

@@ -1,14 +1,16 @@
-//! One small shell per test process that outlives it and cleans up.
+//! A small shell per test process that outlives it and cleans up.
 //!
-//! Dropping a server kills it and removes its directory. That is not enough: statics are never dropped, and a test
-//! process can be killed itself. So the first server starts a watchdog, in a process group of its own, which reads the
-//! process ids to watch from a pipe. The pipe closes when the test process ends, in whatever way; then the watchdog
-//! kills what is left, removes the directory of the whole run, and ends.
+//! Dropping a server kills it and removes its directory. That is not enough: statics are never
+//! dropped, and a test process can be killed itself. The first server therefore starts a watchdog
+//! in its own process group. The watchdog reads the process ids to watch from a pipe. When the test
+//! process ends, the pipe closes. The watchdog then kills the remaining servers, removes the
+//! directory of the run, and ends.
 //!
-//! `PR_SET_PDEATHSIG` would be the other way. It is tied to the *thread* that started the process, and it cannot
-//! remove a directory.
+//! `PR_SET_PDEATHSIG` was rejected. It is tied to the *thread* that started the process, and it
+//! cannot remove a directory.
 //!
-//! On failure (no `/bin/sh`, a killed watchdog) tests work as before; only the cleaning after a killed test process is lost.
+//! Without a watchdog (no `/bin/sh`, or it was killed) tests still work. Only the cleanup after a
+//! killed test process is lost.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -17,9 +19,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use parking_lot::Mutex;
 
-/// Reads `watch PID`, `quit PID` (watch, and ask with SIGQUIT first) and `release PID`. At the end of input it kills what is
-/// still watched and removes `$1`. The removal is repeated, for a child of a killed process may write a last file while it
-/// finds out.
+/// Reads `watch PID`, `quit PID` (watch, and ask with SIGQUIT first) and `release PID`. At the end
+/// of the input it kills the processes that are still watched and removes `$1`. The removal is
+/// repeated, because a child of a killed process may write a last file before it ends.
 const SCRIPT: &str = r#"
 trap '' INT HUP TERM QUIT
 pids=' '
@@ -46,13 +48,14 @@ while ! rm -rf -- "$1" && [ $tries -lt 50 ]; do tries=$((tries + 1)); sleep 0.1;
 /// The running watchdog.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
-    // Held so that the shell is not a zombie of nobody; it is never waited for, since it outlives us.
+    // Held so that the shell does not become a zombie. It is never waited for, because it outlives
+    // this process.
     _shell: Option<Child>,
     orders: Mutex<Option<ChildStdin>>,
 }
 
 impl Watchdog {
-    /// Starts the watchdog; `root` is removed when this process has ended.
+    /// Starts the watchdog, which removes `root` when this process has ended.
     pub(crate) fn start(root: &Path) -> Self {
         let shell = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "picarcade-testkit-watchdog"])
@@ -69,17 +72,18 @@ impl Watchdog {
         }
     }
 
-    /// From now on `pid` does not outlive this process.
+    /// Ensures that `pid` does not outlive this process.
     pub(crate) fn watch(&self, pid: u32) {
         self.order("watch", pid);
     }
 
-    /// The same, and it is first asked to quit, so that it can give back what would outlive it (shared memory).
+    /// Like `watch`, but the watchdog first asks the process to quit, so that it can release shared
+    /// memory.
     pub(crate) fn watch_politely(&self, pid: u32) {
         self.order("quit", pid);
     }
 
-    /// `pid` is reaped, and its number may be another's tomorrow.
+    /// Stops watching `pid`, which was reaped: its number may soon belong to another process.
     pub(crate) fn release(&self, pid: u32) {
         self.order("release", pid);
     }

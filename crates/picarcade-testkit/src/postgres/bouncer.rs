@@ -1,4 +1,4 @@
-//! pgbouncer in transaction mode: what most hosted PostgreSQL looks like to its clients.
+//! pgbouncer in transaction mode, which is how clients reach most hosted PostgreSQL.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -13,10 +13,10 @@ use crate::host::program;
 use crate::host::runtime;
 use crate::host::scratch::{Run, give};
 
-/// A real pgbouncer in front of a [`PostgresServer`], killed when dropped.
+/// A real pgbouncer in front of a [`PostgresServer`], killed on drop.
 ///
-/// Each transaction may run on another session of the server: session state (prepared statements by name, advisory locks of
-/// the session, `SET`, `LISTEN`) does not hold from one to the next.
+/// Each transaction may run in another session of the server. State of a session (named prepared
+/// statements, session advisory locks, `SET`, `LISTEN`) does not persist between transactions.
 #[derive(Debug)]
 pub struct PgBouncer {
     process: Process,
@@ -24,20 +24,21 @@ pub struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts one with a pool of four sessions for each database and role.
+    /// Starts pgbouncer with a pool of four sessions per database and role.
     ///
     /// # Errors
     ///
-    /// pgbouncer is missing, or ended, or was not ready within a minute; its log is in the error.
+    /// Fails if pgbouncer is missing, ends, or is not ready within a minute. The error contains the
+    /// log.
     pub async fn start(server: &PostgresServer) -> Result<Self> {
         Self::start_with(server, 4).await
     }
 
-    /// The same with another size of pool: 1 makes every client take turns.
+    /// Starts pgbouncer with this pool size. With 1, clients take turns.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
+    /// Fails like [`start`](Self::start).
     pub async fn start_with(server: &PostgresServer, pool: u16) -> Result<Self> {
         let upstream = server.port();
         runtime::run(async move {
@@ -75,32 +76,32 @@ impl PgBouncer {
         .await
     }
 
-    /// The server's first database, as its owner.
+    /// Returns the URL of the first database of the server, as its owner.
     pub fn url(&self) -> String {
         format!("postgres://{OWNER}:{PASSWORD}@{}/{OWNER}", self.addr())
     }
 
-    /// The address that clients use.
+    /// Returns the address for clients.
     pub fn addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port.number()).into()
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(&self) {
         self.process.kill();
     }
 
-    /// SIGSTOP.
+    /// Sends SIGSTOP.
     pub fn pause(&self) {
         self.process.pause();
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     pub fn resume(&self) {
         self.process.resume();
     }
 
-    /// The last lines of the log.
+    /// Returns the last lines of the log.
     pub fn log(&self) -> String {
         self.process.log()
     }

@@ -1,4 +1,4 @@
-//! How a PostgreSQL server is to be.
+//! The options of a PostgreSQL server.
 
 use super::cluster;
 use super::server::PostgresServer;
@@ -9,7 +9,7 @@ use crate::host::process::{Process, Recipe};
 use crate::host::program;
 use crate::host::runtime;
 
-/// Builds a [`PostgresServer`]; made by [`PostgresServer::builder`].
+/// Builds a [`PostgresServer`]; created by [`PostgresServer::builder`].
 #[derive(Debug, Clone, Default)]
 pub struct PostgresBuilder {
     port: Option<u16>,
@@ -18,33 +18,35 @@ pub struct PostgresBuilder {
 }
 
 impl PostgresBuilder {
-    /// Listens on this port, instead of any free one.
+    /// Sets the port; the default is any free port.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// Waits for the disk at each commit. Without it commits survive the death of the server and not of the machine, which no
-    /// test makes happen.
+    /// Waits for the disk at each commit. Without it, commits survive a crash of the server but not
+    /// of the machine. No test crashes the machine.
     #[must_use]
     pub fn durable(mut self) -> Self {
         self.durable = true;
         self
     }
 
-    /// A line of `postgresql.conf`: `.arg("max_connections", "5")`. It comes after ours, so it wins.
+    /// Adds a line of `postgresql.conf`: `.arg("max_connections", "5")`. It overrides the settings
+    /// of the kit.
     #[must_use]
     pub fn arg(mut self, name: &str, value: impl Into<String>) -> Self {
         self.arguments.push((name.to_owned(), value.into()));
         self
     }
 
-    /// Starts the server and waits until it takes clients.
+    /// Starts the server and waits until it accepts clients.
     ///
     /// # Errors
     ///
-    /// PostgreSQL is missing, or ended, or was not ready within a minute; its log is in the error.
+    /// Fails if PostgreSQL is missing, ends, or is not ready within a minute. The error contains
+    /// the log.
     pub async fn start(self) -> Result<PostgresServer> {
         runtime::run(async move {
             let server = self.build().await?;
@@ -83,7 +85,8 @@ impl PostgresBuilder {
             ("unix_socket_directories", ""),
             ("fsync", disk),
             ("full_page_writes", disk),
-            // In the directory rather than in /dev/shm, where a killed server would leave it behind.
+            // Sockets are in the directory of the server. In /dev/shm a killed server would leave
+            // files behind.
             ("dynamic_shared_memory_type", "mmap"),
             ("shared_buffers", "32MB"),
             ("max_wal_size", "1GB"),

@@ -1,11 +1,15 @@
-//! The files of a new database server. `initdb` takes seconds on a busy machine, so it runs once: what it made is kept as an
-//! archive in the temporary directory, for this and for later test processes, and each server unpacks its own copy.
+//! The files of a new database server.
 //!
-//! An archive and not a directory, because a cleaner of old files would remove single files of a directory. Its name holds
-//! what it depends on; it appears by renaming, so it is never half there; one that is not ours is not used.
+//! `initdb` takes seconds on a busy machine, so it runs once. The result is an archive in the
+//! temporary directory, for this and for later test processes, and each server unpacks a copy.
 //!
-//! It holds the superuser `postgres` and an ordinary role `app` that owns the database `app`, since a service is not a
-//! superuser: row-level security and missing privileges would not be seen. Both have the same password, which is asked for.
+//! An archive is used because a cleaner of old files would remove single files of a directory. The
+//! name of the archive contains what it depends on. The archive is created by renaming, so it is
+//! never incomplete. An archive of another user is not used.
+//!
+//! It contains the superuser `postgres` and the ordinary role `app`, which owns the database `app`.
+//! A service is no superuser, and a superuser would hide errors of row-level security and
+//! privileges. Both roles have the same password.
 
 use std::fs::{File, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,17 +25,17 @@ use crate::host::account::Account;
 use crate::host::program;
 use crate::host::scratch::{Run, give};
 
-/// The role that owns everything a test makes.
+/// The role that owns everything a test creates.
 pub(super) const OWNER: &str = "app";
-/// The role that may do anything.
+/// The superuser.
 pub(super) const SUPERUSER: &str = "postgres";
-/// The password of both. A constant of tests, behind no door.
+/// The password of both roles. The servers listen on loopback only.
 pub(super) const PASSWORD: &str = "testkit";
-/// What `initdb` is told. With small segments of the log a copy is half as large.
+/// Arguments of `initdb`. Small WAL segments halve the size of a copy.
 const INITDB: [&str; 5] =
     ["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--wal-segsize=1"];
 
-/// A fresh copy, as `pgdata` below a directory of its own.
+/// Creates a copy as `pgdata` in a new directory.
 pub(super) async fn fresh(account: Option<Account>) -> Result<TempDir> {
     tokio::task::spawn_blocking(move || {
         let archive = archive(account)?;
@@ -45,7 +49,8 @@ pub(super) async fn fresh(account: Option<Account>) -> Result<TempDir> {
     .map_err(|stopped| Error::Io { what: "stopped".to_owned(), source: stopped.into() })?
 }
 
-/// The archive, made if it is not there yet. Test processes that need it at the same time wait for the first.
+/// Returns the archive and creates it if necessary. Concurrent test processes wait for the first
+/// one.
 fn archive(account: Option<Account>) -> Result<PathBuf> {
     let place = std::env::temp_dir().join(format!("picarcade-postgres-{}", Uid::effective()));
     let failed = || Error::io(format!("cannot use {}", place.display()));
@@ -71,7 +76,7 @@ fn archive(account: Option<Account>) -> Result<PathBuf> {
     Ok(archive)
 }
 
-/// What the archive depends on: the server's program, who it runs as, and what we tell it.
+/// What the archive depends on: the program, the user, and the arguments.
 fn key(account: Option<Account>) -> Result<u64> {
     let program = program::postgres("postgres")?;
     let version = |it: Metadata| (it.ino(), it.len(), it.mtime());
@@ -81,7 +86,7 @@ fn key(account: Option<Account>) -> Result<u64> {
     Ok(hasher.finish())
 }
 
-/// Run without a server, one a line.
+/// Statements that run without a server, one per line.
 fn statements() -> String {
     format!(
         "CREATE ROLE {OWNER} LOGIN CREATEDB PASSWORD '{PASSWORD}'\nCREATE DATABASE {OWNER} OWNER {OWNER}\n"
@@ -129,7 +134,7 @@ fn run_as(program: &'static str, command: &mut Command, account: Option<Account>
     run(program, command)
 }
 
-/// Runs a program that ends; what it wrote is in the error when it fails.
+/// Runs a program to its end. If it fails, the error contains its output.
 fn run(program: &'static str, command: &mut Command) -> Result<()> {
     let output = command
         .env("LC_ALL", "C")

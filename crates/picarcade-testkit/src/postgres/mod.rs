@@ -1,4 +1,4 @@
-//! Real PostgreSQL, and pgbouncer in front of it.
+//! Real PostgreSQL servers and pgbouncer.
 
 mod bouncer;
 mod builder;

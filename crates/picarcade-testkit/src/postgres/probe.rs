@@ -1,5 +1,6 @@
-//! Whether a server takes clients, asked in its own protocol: a start-up message, and a look at the first byte of the
-//! answer. A server that is starting, stopping or full answers with an error; one that is ready asks for the password.
+//! Checks whether a server accepts clients, in its own protocol: a start-up message, and the first
+//! byte of the answer. A server that is starting, stopping or full answers with an error. A ready
+//! server asks for the password.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::error::{Error, Result};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Succeeds when the server at `address` would let `user` log in to `database`.
+/// Succeeds if the server at `address` accepts a login of `user` to `database`.
 pub(super) async fn takes_clients(address: SocketAddr, user: &str, database: &str) -> Result<()> {
     let talk = async {
         let failed = || Error::io(format!("cannot talk to {address}"));
@@ -22,7 +23,8 @@ pub(super) async fn takes_clients(address: SocketAddr, user: &str, database: &st
         match answer.first() {
             Some(b'R') => Ok(()),
             Some(b'E') => {
-                // Fields end in zero bytes; as a whole they are readable enough for a failure message.
+                // Fields end in zero bytes. As a whole they are readable enough for a failure
+                // message.
                 let fields = String::from_utf8_lossy(answer.get(5..).unwrap_or_default()).replace('\0', " ");
                 Err(Error::Refused(fields))
             }
@@ -32,7 +34,7 @@ pub(super) async fn takes_clients(address: SocketAddr, user: &str, database: &st
     tokio::time::timeout(TIMEOUT, talk).await.map_err(|_| Error::TimedOut(TIMEOUT))?
 }
 
-/// The start-up message of protocol 3.0.
+/// Returns the start-up message of protocol 3.0.
 fn startup(user: &str, database: &str) -> Vec<u8> {
     let mut body = 196_608_u32.to_be_bytes().to_vec();
     for word in ["user", user, "database", database] {

@@ -13,10 +13,11 @@ use crate::host::process::Process;
 use crate::host::program;
 use crate::host::runtime;
 
-/// A real PostgreSQL on a free port of the loopback interface, stopped and removed when dropped.
+/// A real PostgreSQL on a free port of the loopback interface, stopped and removed on drop.
 ///
-/// It asks for a password (SCRAM). Signals go to the server and to all of its sessions, and have taken effect when the call
-/// returns. A fresh database is there from the start, owned by an ordinary role.
+/// The server asks for a password (SCRAM). Signals go to the server and all of its sessions, and
+/// have taken effect when the call returns. The server starts with an empty database that an
+/// ordinary role owns.
 #[derive(Debug)]
 pub struct PostgresServer {
     process: Process,
@@ -25,16 +26,17 @@ pub struct PostgresServer {
 }
 
 impl PostgresServer {
-    /// Starts a server; the first one on a machine takes a few seconds more, to make the files that the others copy.
+    /// Starts a server. The first one on a machine takes a few seconds longer, because it creates
+    /// the files that others copy.
     ///
     /// # Errors
     ///
-    /// As [`PostgresBuilder::start`].
+    /// Fails like [`PostgresBuilder::start`].
     pub async fn start() -> Result<Self> {
         Self::builder().start().await
     }
 
-    /// A server that is to be special.
+    /// Returns a builder for a server with other options.
     pub fn builder() -> PostgresBuilder {
         PostgresBuilder::default()
     }
@@ -43,41 +45,44 @@ impl PostgresServer {
         Self { process, port, databases: AtomicU64::new(0) }
     }
 
-    /// The first database, as its owner: a role that is no superuser and may create databases.
+    /// Returns the URL of the first database as its owner, a role that is no superuser and may
+    /// create databases.
     pub fn url(&self) -> String {
         self.url_of(OWNER, OWNER)
     }
 
-    /// The first database, as the superuser (for whom row-level security does not count).
+    /// Returns the URL of the first database as the superuser, to whom row-level security does not
+    /// apply.
     pub fn superuser_url(&self) -> String {
         self.url_of(SUPERUSER, OWNER)
     }
 
-    /// Another empty database with the same owner; its URL.
+    /// Creates another empty database with the same owner and returns its URL.
     ///
     /// # Errors
     ///
-    /// The server does not answer.
+    /// Fails if the server does not answer.
     pub async fn create_database(&self) -> Result<String> {
         let name = format!("{OWNER}_{}", self.databases.fetch_add(1, Ordering::Relaxed) + 1);
         self.psql(&format!("CREATE DATABASE {name} OWNER {OWNER}")).await?;
         Ok(self.url_of(OWNER, &name))
     }
 
-    /// Runs SQL in the first database as the superuser; rows a line, columns between `|`, as `psql -At` prints them.
+    /// Runs SQL in the first database as the superuser. Returns one row per line with columns
+    /// separated by `|`, as `psql -At` prints them.
     ///
     /// # Errors
     ///
-    /// [`Error::Failed`] with what `psql` said.
+    /// Returns [`Error::Failed`] with the message of `psql`.
     pub async fn psql(&self, sql: &str) -> Result<String> {
         self.psql_at(&self.superuser_url(), sql).await
     }
 
-    /// The same at any URL: another database, another role, through a proxy.
+    /// Runs SQL at any URL: another database, another role, or through a proxy.
     ///
     /// # Errors
     ///
-    /// As [`psql`](Self::psql).
+    /// Fails like [`psql`](Self::psql).
     pub async fn psql_at(&self, url: &str, sql: &str) -> Result<String> {
         let mut command = tokio::process::Command::new(program::postgres("psql")?);
         command
@@ -96,52 +101,55 @@ impl PostgresServer {
         .await
     }
 
-    /// The port that clients use.
+    /// Returns the port for clients.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// The address that clients use.
+    /// Returns the address for clients.
     pub fn addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port()).into()
     }
 
-    /// The id of the running server.
+    /// Returns the id of the running server.
     pub fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// SIGKILL to the server and all of its sessions. What was committed is there after a restart.
+    /// Sends SIGKILL to the server and all of its sessions. Committed data is present after a
+    /// restart.
     pub fn kill(&self) {
         self.process.kill();
     }
 
-    /// SIGSTOP to the server and all of its sessions: connections stay open, and nobody answers.
+    /// Sends SIGSTOP to the server and all of its sessions: connections stay open and get no
+    /// answer.
     pub fn pause(&self) {
         self.process.pause();
     }
 
-    /// SIGCONT to all of them.
+    /// Sends SIGCONT to the server and all of its sessions.
     pub fn resume(&self) {
         self.process.resume();
     }
 
-    /// Kills the server if it runs, starts it again on the same port and directory, and waits until it takes clients.
+    /// Kills the server if it runs, starts it again on the same port and directory, and waits until
+    /// it accepts clients.
     ///
     /// # Errors
     ///
-    /// As [`PostgresBuilder::start`].
+    /// Fails like [`PostgresBuilder::start`].
     pub async fn restart(&self) -> Result<()> {
         self.kill();
         self.launch().await
     }
 
-    /// The last lines of the server's log.
+    /// Returns the last lines of the log of the server.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// Starts the process and waits until it takes clients.
+    /// Starts the process and waits until it accepts clients.
     pub(super) async fn launch(&self) -> Result<()> {
         self.process.spawn()?;
         self.process.until_ready(|| takes_clients(self.addr(), OWNER, OWNER)).await

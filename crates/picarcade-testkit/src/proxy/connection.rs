@@ -1,4 +1,4 @@
-//! One client's connection through the proxy, from accept to end.
+//! One client connection through the proxy, from accept to end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use super::Shared;
 use super::fault::Fault;
 use super::pump::{Direction, pump};
 
-/// Serves one client until either side, or a fault, ends it.
+/// Serves one client until the client, the server, or a fault ends the connection.
 pub(super) async fn serve(mut client: TcpStream, ticket: Ticket) {
     let shared = Arc::clone(&ticket.shared);
     let mut settings = shared.setting.subscribe();
@@ -25,7 +25,7 @@ pub(super) async fn serve(mut client: TcpStream, ticket: Ticket) {
     tokio::pin!(ended);
 
     let server = async {
-        // In a black hole nobody knows yet whether there is a server.
+        // During `BlackHole` the server is not connected yet.
         let _ = settings.wait_for(|now| now.fault != Fault::BlackHole).await;
         let upstream = *shared.upstream.lock();
         TcpStream::connect(upstream).await.ok()
@@ -54,7 +54,7 @@ pub(super) async fn serve(mut client: TcpStream, ticket: Ticket) {
     close(&mut [client, server], &shared).await;
 }
 
-/// Ends the streams in the manner of the fault.
+/// Ends the streams as the fault requires.
 async fn close(streams: &mut [TcpStream], shared: &Shared) {
     let reset = shared.setting.borrow().fault == Fault::Reset;
     for stream in streams {
@@ -66,7 +66,7 @@ async fn close(streams: &mut [TcpStream], shared: &Shared) {
     }
 }
 
-/// A connection's place among the open ones, from accept to end.
+/// The place of a connection among the open ones, from accept to end.
 #[derive(Debug)]
 pub(super) struct Ticket {
     number: u64,

@@ -1,54 +1,57 @@
-//! What can happen between a client and its server.
+//! Faults between a client and its server.
 
 use std::time::Duration;
 
-/// The state of the network. It holds for all connections, old and new, until the next one is set.
+/// The state of the network. It applies to all connections, old and new, until the next one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// None.
+    /// No fault.
     Pass,
-    /// Replies arrive this much later, and in order; how much fits through is not changed.
+    /// Replies arrive this much later and in order. The throughput does not change.
     Delay(Duration),
-    /// Replies trickle.
+    /// Replies arrive at a limited rate.
     Throttle {
-        /// How fast; at least 1.
+        /// Bytes per second; at least 1.
         bytes_per_second: u64,
     },
-    /// Connections stay open, new ones are accepted, and nothing goes through in either direction. What was sent meanwhile
-    /// arrives when the fault ends, as TCP would have it.
+    /// Connections stay open and new ones are accepted, but nothing passes in either direction.
+    /// Data that was sent meanwhile arrives when the fault ends, as in TCP.
     BlackHole,
-    /// Requests arrive, replies do not: the server has done it and the client cannot know. A connection that
-    /// lost a reply is cut when the fault ends.
+    /// Requests arrive and replies do not: the server has done the work and the client cannot know.
+    /// When the fault ends, connections that lost a reply are cut.
     LoseReplies,
-    /// Each connection is closed after so many more bytes of replies: in the middle of one, if it is chosen so.
+    /// Each connection is closed after this number of further bytes of replies, which may be in the
+    /// middle of one.
     CutAfter {
-        /// How many bytes still pass.
+        /// The number of bytes that still pass.
         bytes: u64,
     },
-    /// The client sees the end of the stream and may go on sending.
+    /// The client sees the end of the stream and may continue to send.
     HalfClose,
-    /// Open connections go on, new ones are refused: a full backlog, a server that drains.
+    /// Open connections continue and new ones are refused, as with a full backlog or a draining
+    /// server.
     RefuseNew,
-    /// Open connections are closed, new ones refused: a server that is gone.
+    /// Open connections are closed and new ones refused, as without a server.
     Cut,
-    /// Open connections are reset (RST), new ones accepted and reset at once: a load balancer without a server.
+    /// Open connections are reset (RST). New ones are accepted and reset at once, as by a load
+    /// balancer without a server.
     Reset,
 }
 
 impl Fault {
-    /// Whether the port is closed.
+    /// Returns whether the port is closed.
     pub(super) fn refuses(self) -> bool {
         matches!(self, Self::RefuseNew | Self::Cut)
     }
 
-    /// Whether no connection can live.
+    /// Returns whether no connection can exist.
     pub(super) fn ends_connections(self) -> bool {
         matches!(self, Self::Cut | Self::Reset)
     }
 }
 
-/// A fault, and which it is in the order of setting: so that the same one set twice begins anew.
+/// A fault and its sequence number, so that setting the same fault twice starts it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Setting {
     pub(super) number: u64,

@@ -1,4 +1,5 @@
-//! A TCP proxy that breaks on command, for faults that killing a process does not make: slow, torn, one-way, silent.
+//! A TCP proxy with faults on command, for failures that killing a process does not cause: slow,
+//! torn, one-way, and silent connections.
 
 mod connection;
 mod fault;
@@ -26,24 +27,25 @@ use fault::Setting;
 
 const RETRY: Duration = Duration::from_millis(10);
 
-/// What the proxy and its connections share.
+/// The state that the proxy and its connections share.
 #[derive(Debug)]
 struct Shared {
     upstream: Mutex<SocketAddr>,
     setting: watch::Sender<Setting>,
-    /// Connections with a lower number are to end.
+    /// Connections with a lower number must end.
     cut_below: watch::Sender<u64>,
     /// The numbers of the open connections.
     open: watch::Sender<BTreeSet<u64>>,
     /// Whether the port is open.
     listening: watch::Sender<bool>,
-    /// How many connections there were, and so the number of the next.
+    /// The number of connections so far, which is the number of the next one.
     accepted: AtomicU64,
     request_bytes: AtomicU64,
     reply_bytes: AtomicU64,
 }
 
-/// A proxy in front of one server, on a port of its own that stays its own while it refuses. Gone when dropped.
+/// A proxy in front of one server. It keeps its port while it refuses connections, and ends on
+/// drop.
 #[derive(Debug)]
 pub struct FaultProxy {
     port: Port,
@@ -52,11 +54,11 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Listens in front of `upstream`, which need not be there yet.
+    /// Listens in front of `upstream`, which need not exist yet.
     ///
     /// # Errors
     ///
-    /// No free port.
+    /// Fails without a free port.
     pub async fn start(upstream: impl Into<SocketAddr>) -> Result<Self> {
         let upstream = upstream.into();
         runtime::run(async move {
@@ -78,22 +80,23 @@ impl FaultProxy {
         .await
     }
 
-    /// Where clients connect to.
+    /// Returns the address for clients.
     pub fn addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port()).into()
     }
 
-    /// The port that clients connect to.
+    /// Returns the port for clients.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// `scheme://` and the proxy's address.
+    /// Returns `scheme://` and the address of the proxy.
     pub fn url_for(&self, scheme: &str) -> String {
         format!("{scheme}://{}", self.addr())
     }
 
-    /// `url` with the proxy's address in the place of its own; user, password, path and query stay.
+    /// Replaces the address of `url` with the address of the proxy. User, password, path and query
+    /// stay.
     pub fn through(&self, url: &str) -> String {
         let Some((scheme, rest)) = url.split_once("://") else { return self.url_for(url) };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -102,18 +105,19 @@ impl FaultProxy {
         format!("{scheme}://{secret}{}{tail}", self.addr())
     }
 
-    /// Sets the state of the network, and returns when it holds: the port is open or closed, and connections that cannot
-    /// live are gone.
+    /// Sets the state of the network. When the call returns, the port is open or closed, and
+    /// connections that cannot exist are gone.
     pub async fn set(&self, fault: Fault) {
         self.shared.setting.send_modify(|now| *now = Setting { number: now.number + 1, fault });
-        // The sender lives as long as we do.
+        // The sender lives as long as the proxy.
         let _ = self.shared.listening.subscribe().wait_for(|&open| open != fault.refuses()).await;
         if fault.ends_connections() {
             self.gone(self.accepted()).await;
         }
     }
 
-    /// Closes the connections that are open now, once, and returns when they are; the state of the network stays.
+    /// Closes the connections that are open now and returns when they are closed. The state of the
+    /// network stays.
     pub async fn cut_all(&self) {
         let below = self.accepted();
         self.shared.cut_below.send_replace(below);
@@ -129,27 +133,27 @@ impl FaultProxy {
             .await;
     }
 
-    /// The proxy leads to another server: for connections that begin from now on.
+    /// Leads new connections to another server.
     pub fn lead_to(&self, upstream: impl Into<SocketAddr>) {
         *self.shared.upstream.lock() = upstream.into();
     }
 
-    /// How many connections are open.
+    /// Returns the number of open connections.
     pub fn connections(&self) -> usize {
         self.shared.open.borrow().len()
     }
 
-    /// How many connections were ever accepted.
+    /// Returns the number of accepted connections.
     pub fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// How many bytes have gone from clients to the server.
+    /// Returns the number of bytes from clients to the server.
     pub fn request_bytes(&self) -> u64 {
         self.shared.request_bytes.load(Ordering::Relaxed)
     }
 
-    /// How many bytes have gone from the server to clients.
+    /// Returns the number of bytes from the server to clients.
     pub fn reply_bytes(&self) -> u64 {
         self.shared.reply_bytes.load(Ordering::Relaxed)
     }
@@ -167,7 +171,7 @@ async fn listen(port: u16) -> Result<TcpListener> {
         .map_err(Error::io(format!("cannot listen on port {port}")))
 }
 
-/// Accepts while the fault allows it. The connections end with this task.
+/// Accepts connections while the fault allows it. The connections end with this task.
 async fn run(listener: TcpListener, port: u16, shared: Arc<Shared>) {
     let mut settings = shared.setting.subscribe();
     let mut connections = JoinSet::new();
@@ -190,7 +194,7 @@ async fn run(listener: TcpListener, port: u16, shared: Arc<Shared>) {
             client = accept(listener.as_ref()) => {
                 connections.spawn(connection::serve(client, Ticket::draw(&shared)));
             }
-            // The port is ours, so it comes back; should the system need a moment, it gets one.
+            // The port is reserved, so it can be bound again. The system may need a moment.
             () = sleep(RETRY), if listener.is_none() && !refuses => {}
         }
     }

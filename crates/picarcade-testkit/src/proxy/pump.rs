@@ -1,7 +1,9 @@
-//! One direction of one connection: bytes are read at once and written when the fault of the moment lets them.
+//! One direction of one connection. Bytes are read at once and written when the current fault
+//! allows it.
 //!
-//! The two halves are joined by a bounded queue of chunks, each with the time at which it came. So a delay shifts bytes
-//! without slowing them down, and a blocked direction ends in back-pressure, not in memory.
+//! A bounded queue of chunks joins the two halves, and each chunk has its arrival time. A delay
+//! therefore shifts bytes without reducing the throughput, and a blocked direction ends in
+//! back-pressure instead of unbounded memory.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,14 +19,14 @@ use super::fault::{Fault, Setting};
 const CHUNK: usize = 16 * 1024;
 const QUEUE: usize = 64;
 
-/// Which way the bytes go.
+/// The direction of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     Requests,
     Replies,
 }
 
-/// Moves bytes until the source ends. An error ends the connection as a whole.
+/// Moves bytes until the source ends. An error ends the whole connection.
 pub(super) async fn pump(
     direction: Direction,
     from: impl AsyncRead + Unpin,
@@ -59,7 +61,7 @@ async fn drain(
             next = chunks.recv() => next,
             () = gate.half_closed() => {
                 to.shutdown().await?;
-                // The server may go on talking, to nobody.
+                // The server may continue to send; the data is discarded.
                 while chunks.recv().await.is_some() {}
                 return Ok(());
             }
@@ -71,7 +73,7 @@ async fn drain(
         while !chunk.is_empty() {
             let Some((limit, setting)) = gate.open(came).await? else { break };
             let part = chunk.split_to(chunk.len().min(limit));
-            // Before the writing: who sees the bytes must find them counted.
+            // Counted before the write, so that a reader of the bytes finds them counted.
             moved.fetch_add(part.len() as u64, Ordering::Relaxed);
             to.write_all(&part).await?;
             gate.passed(part.len(), setting).await?;
@@ -79,19 +81,19 @@ async fn drain(
     }
 }
 
-/// The fault of the moment, as one direction sees it.
+/// The current fault, as one direction sees it.
 struct Gate {
     direction: Direction,
     settings: watch::Receiver<Setting>,
-    /// A reply was held back by `LoseReplies`.
+    /// Whether `LoseReplies` held back a reply.
     lost: bool,
-    /// What is left to a `CutAfter`, and to which: the number of its setting.
+    /// The remaining bytes of a `CutAfter`, and the number of its setting.
     budget: Option<(u64, u64)>,
 }
 
 impl Gate {
-    /// Waits until bytes that came at `came` may pass: how many at most, and under which setting. Nothing when the
-    /// direction is closed and the bytes are lost.
+    /// Waits until bytes that arrived at `came` may pass. Returns how many may pass at most, and
+    /// under which setting. Returns `None` if the direction is closed and the bytes are lost.
     async fn open(&mut self, came: Instant) -> io::Result<Option<(usize, Setting)>> {
         loop {
             let setting = *self.settings.borrow_and_update();
@@ -112,7 +114,7 @@ impl Gate {
                     continue;
                 }
                 Fault::Throttle { bytes_per_second } if replies => {
-                    // Twenty steps a second are smooth enough.
+                    // Twenty steps per second are smooth enough.
                     return Ok(Some(((bytes_per_second / 20).max(1) as usize, setting)));
                 }
                 Fault::CutAfter { bytes } if replies => {
@@ -129,7 +131,7 @@ impl Gate {
         }
     }
 
-    /// Accounts for what has passed under `setting`.
+    /// Accounts for bytes that passed under `setting`.
     async fn passed(&mut self, bytes: usize, setting: Setting) -> io::Result<()> {
         if self.direction == Direction::Requests {
             return Ok(());
@@ -148,7 +150,7 @@ impl Gate {
         }
     }
 
-    /// What the `CutAfter` of this number still lets through, from `limit` at first.
+    /// Returns what the `CutAfter` with this number still allows, starting from `limit`.
     fn left(&self, number: u64, limit: u64) -> usize {
         let left = match self.budget {
             Some((of, left)) if of == number => left,
@@ -157,7 +159,7 @@ impl Gate {
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 
-    /// Waits until the client is to see the end of the stream.
+    /// Waits until the client must see the end of the stream.
     async fn half_closed(&mut self) {
         let replies = self.direction == Direction::Replies;
         let reached = self.settings.wait_for(|now| replies && now.fault == Fault::HalfClose).await.is_ok();

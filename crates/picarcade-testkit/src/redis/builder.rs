@@ -1,4 +1,4 @@
-//! How a Redis server is to be: everything that is fixed when it starts.
+//! The options of a Redis server that are fixed when it starts.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use crate::host::program;
 use crate::host::runtime;
 use crate::host::scratch::Run;
 
-/// Builds a [`RedisServer`]; made by [`RedisServer::builder`].
+/// Builds a [`RedisServer`]; created by [`RedisServer::builder`].
 ///
-/// Unless an argument says otherwise the server keeps nothing on disk, so a restarted one is empty.
+/// By default the server writes nothing to disk, so a restarted server is empty.
 #[derive(Debug, Clone, Default)]
 pub struct RedisBuilder {
     pub(super) password: Option<String>,
@@ -27,37 +27,37 @@ pub struct RedisBuilder {
 }
 
 impl RedisBuilder {
-    /// Clients must give this password.
+    /// Requires this password from clients.
     #[must_use]
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
         self
     }
 
-    /// Listens on this port, instead of any free one.
+    /// Sets the port; the default is any free port.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
         self
     }
 
-    /// A line of `redis.conf`, by its name with or without the leading dashes: `.arg("appendonly", "yes")`. The
-    /// value is written as it is. Ours come first, so this one wins.
+    /// Adds a line of `redis.conf`, by its name with or without leading dashes: `.arg("appendonly",
+    /// "yes")`. The value is written unchanged. It overrides the settings of the kit.
     #[must_use]
     pub fn arg(mut self, name: &str, value: impl Into<String>) -> Self {
         self.arguments.push((name.trim_start_matches('-').to_owned(), value.into()));
         self
     }
 
-    /// Clients must use TLS, and trust [`RedisServer::ca_pem`], an authority that this server alone has: the one of any other
-    /// server is a wrong one.
+    /// Requires TLS. Clients must trust [`RedisServer::ca_pem`], an authority that only this server
+    /// has, so the authority of any other server is a wrong one.
     #[must_use]
     pub fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
-    /// Copies from `primary`. Ready when the first copy is complete.
+    /// Replicates `primary`. The server is ready when the first copy is complete.
     #[must_use]
     pub fn replica_of(mut self, primary: &RedisServer) -> Self {
         self.primary = Some((primary.plain_port(), primary.password().map(str::to_owned)));
@@ -68,7 +68,8 @@ impl RedisBuilder {
     ///
     /// # Errors
     ///
-    /// `redis-server` is missing, or ended, or was not ready within a minute; its log is in the error.
+    /// Fails if `redis-server` is missing, ends, or is not ready within a minute. The error
+    /// contains the log.
     pub async fn start(self) -> Result<RedisServer> {
         runtime::run(async move {
             let server = self.build()?;
@@ -86,7 +87,7 @@ impl RedisBuilder {
         lines.add("bind", "127.0.0.1").add("daemonize", "no");
         let tls = if self.tls { Some(Tls::issue(directory.path())?) } else { None };
         if let Some(tls) = &tls {
-            // The plain port beside it is ours, to look inside without speaking TLS.
+            // The kit uses the additional plain port to inspect the server without TLS.
             let plain = Port::free()?;
             lines.add("port", plain.number().to_string()).add("tls-port", port.number().to_string());
             lines
@@ -98,7 +99,7 @@ impl RedisBuilder {
             lines.add("port", port.number().to_string());
         }
         if let Some(password) = &self.password {
-            // A Sentinel asks nobody for a password; it gives this one to the servers that it watches.
+            // A Sentinel requires no password. It uses this one for the servers that it watches.
             let name = if self.watches.is_some() { "sentinel auth-pass mymaster" } else { "requirepass" };
             lines.late(name, quoted(password));
         }
@@ -125,7 +126,8 @@ impl RedisBuilder {
         for (name, value) in self.arguments {
             lines.late(&name, value);
         }
-        // A file rather than arguments: no password in the process list, and the server can rewrite it.
+        // A file keeps the password out of the process list, and lets the server rewrite its
+        // configuration.
         let file = directory.path().join("redis.conf");
         std::fs::write(&file, lines.text()).map_err(Error::io("cannot write redis.conf"))?;
         let mut args = vec![file.into_os_string()];
@@ -144,7 +146,7 @@ impl RedisBuilder {
     }
 }
 
-/// The configuration: lines, and those that come after them.
+/// The configuration: lines, and the lines that follow them.
 #[derive(Default)]
 struct Lines {
     first: String,
@@ -170,7 +172,7 @@ fn path(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-/// A value of the configuration that may hold blanks and quotes.
+/// Quotes a value of the configuration that may contain spaces and quotes.
 pub(super) fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
 }

@@ -1,4 +1,5 @@
-//! A Redis Cluster of real nodes: slots shared out, replicas if wanted, slots moved while clients look on.
+//! A Redis Cluster of real nodes: slots are distributed, replicas are optional, and slots can move
+//! while clients are connected.
 
 use std::sync::Arc;
 
@@ -10,10 +11,10 @@ use crate::error::{Error, Result};
 use crate::host::port::Port;
 use crate::host::runtime;
 
-/// How many slots every cluster has.
+/// The number of slots of every cluster.
 const SLOTS: u16 = 16_384;
 
-/// How a cluster is to be; made by [`RedisCluster::builder`].
+/// The options of a cluster; created by [`RedisCluster::builder`].
 #[derive(Debug, Clone)]
 pub struct RedisClusterBuilder {
     primaries: usize,
@@ -22,21 +23,23 @@ pub struct RedisClusterBuilder {
 }
 
 impl RedisClusterBuilder {
-    /// How many nodes share the slots: 3 unless said otherwise, the fewest that can agree on anything.
+    /// Sets the number of nodes that share the slots. The default is 3, the smallest number that
+    /// can form a majority.
     #[must_use]
     pub fn primaries(mut self, primaries: usize) -> Self {
         self.primaries = primaries.max(1);
         self
     }
 
-    /// How many replicas each of them has; with one the cluster outlives the loss of a node. Default 0.
+    /// Sets the number of replicas per primary. With one, the cluster survives the loss of a node.
+    /// The default is 0.
     #[must_use]
     pub fn replicas(mut self, replicas: usize) -> Self {
         self.replicas = replicas;
         self
     }
 
-    /// Clients must give this password.
+    /// Requires this password from clients.
     #[must_use]
     pub fn password(mut self, password: impl Into<String>) -> Self {
         let password = password.into();
@@ -44,18 +47,18 @@ impl RedisClusterBuilder {
         self
     }
 
-    /// A line of every node's `redis.conf`, as [`RedisBuilder::arg`].
+    /// Adds a line to the `redis.conf` of every node, like [`RedisBuilder::arg`].
     #[must_use]
     pub fn arg(mut self, name: &str, value: impl Into<String>) -> Self {
         self.node = self.node.arg(name, value);
         self
     }
 
-    /// Starts the nodes, makes a cluster of them, and waits until all of them see it whole.
+    /// Starts the nodes, creates the cluster, and waits until all nodes see it complete.
     ///
     /// # Errors
     ///
-    /// As [`RedisBuilder::start`], or the nodes did not agree within a minute.
+    /// Fails like [`RedisBuilder::start`], or if the nodes do not agree within a minute.
     pub async fn start(self) -> Result<RedisCluster> {
         runtime::run(async move {
             let mut nodes = Vec::new();
@@ -75,7 +78,8 @@ impl RedisClusterBuilder {
     }
 }
 
-/// A real Redis Cluster, killed when dropped. The primaries are the first nodes, in the order of their slots.
+/// A real Redis Cluster, killed on drop. The primaries are the first nodes, in the order of their
+/// slots.
 #[derive(Debug, Clone)]
 pub struct RedisCluster {
     nodes: Arc<[RedisServer]>,
@@ -83,21 +87,21 @@ pub struct RedisCluster {
 }
 
 impl RedisCluster {
-    /// So many primaries, without replicas.
+    /// Starts a cluster with this number of primaries and no replicas.
     ///
     /// # Errors
     ///
-    /// As [`RedisClusterBuilder::start`].
+    /// Fails like [`RedisClusterBuilder::start`].
     pub async fn start(primaries: usize) -> Result<Self> {
         Self::builder().primaries(primaries).start().await
     }
 
-    /// A cluster that is to be special.
+    /// Returns a builder for a cluster with other options.
     pub fn builder() -> RedisClusterBuilder {
         RedisClusterBuilder { primaries: 3, replicas: 0, node: RedisServer::builder() }
     }
 
-    /// All nodes in one URL: `redis-cluster://` with the first, the others as `node=`.
+    /// Returns one URL with all nodes: `redis-cluster://` with the first, the others as `node=`.
     pub fn url(&self) -> String {
         let mut url = self.nodes.first().map(RedisServer::url).unwrap_or_default();
         for (index, node) in self.nodes.iter().enumerate().skip(1) {
@@ -106,41 +110,42 @@ impl RedisCluster {
         url.replacen("redis://", "redis-cluster://", 1)
     }
 
-    /// Each node by itself.
+    /// Returns the URL of each node.
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(RedisServer::url).collect()
     }
 
-    /// All nodes: the primaries, then the replicas (the first of each primary, then the second of each).
+    /// Returns all nodes: the primaries, then the replicas (the first of each primary, then the
+    /// second of each).
     pub fn nodes(&self) -> &[RedisServer] {
         &self.nodes
     }
 
-    /// One node.
+    /// Returns one node.
     ///
     /// # Panics
     ///
-    /// There is no such node.
+    /// Panics without such a node.
     #[allow(clippy::indexing_slicing, reason = "as documented, and a test's own mistake")]
     pub fn node(&self, index: usize) -> &RedisServer {
         &self.nodes[index]
     }
 
-    /// The slot of a key, as the server computes it.
+    /// Returns the slot of a key, as the server computes it.
     ///
     /// # Errors
     ///
-    /// The first node does not answer.
+    /// Fails if the first node does not answer.
     pub async fn slot_of(&self, key: &str) -> Result<u16> {
         let slot = self.node(0).command(&["CLUSTER", "KEYSLOT", key]).await?;
         slot.parse().map_err(|_| Error::Protocol(format!("{slot:?} is no slot")))
     }
 
-    /// The index of the node that owns `slot`, as the first answering node sees it.
+    /// Returns the index of the node that owns `slot`, as the first answering node sees it.
     ///
     /// # Errors
     ///
-    /// No node answers, or nobody owns it.
+    /// Fails if no node answers, or if no node owns the slot.
     pub async fn owner_of(&self, slot: u16) -> Result<usize> {
         for node in self.nodes.iter() {
             let Ok(table) = node.command(&["CLUSTER", "NODES"]).await else { continue };
@@ -156,22 +161,23 @@ impl RedisCluster {
         Err(Error::Protocol(format!("nobody owns slot {slot}")))
     }
 
-    /// Moves a slot with its keys to the node `to`: clients that ask the old owner are sent on (`MOVED`).
+    /// Moves a slot with its keys to the node `to`. The old owner then redirects clients (`MOVED`).
     ///
     /// # Errors
     ///
-    /// A node refuses or does not answer.
+    /// Fails if a node refuses or does not answer.
     pub async fn move_slot(&self, slot: u16, to: usize) -> Result<()> {
         self.begin_move(slot, to).await?;
         self.finish_move(slot, to).await
     }
 
-    /// The first half of a move: from now on the old owner answers for the keys that it has and sends clients on for those that it
-    /// has not (`ASK`); commands over several keys of the slot may be told to try again (`TRYAGAIN`).
+    /// Starts a move. The old owner then answers for the keys that it still has and redirects
+    /// clients for the others (`ASK`). Commands over several keys of the slot may be asked to retry
+    /// (`TRYAGAIN`).
     ///
     /// # Errors
     ///
-    /// As [`move_slot`](Self::move_slot).
+    /// Fails like [`move_slot`](Self::move_slot).
     pub async fn begin_move(&self, slot: u16, to: usize) -> Result<()> {
         let from = self.owner_of(slot).await?;
         let (from_id, to_id) = (self.id(from).await?, self.id(to).await?);
@@ -181,11 +187,11 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// The second half: the keys go over, and then everybody knows the new owner.
+    /// Completes a move: the keys are moved, and then every node learns the new owner.
     ///
     /// # Errors
     ///
-    /// As [`move_slot`](Self::move_slot).
+    /// Fails like [`move_slot`](Self::move_slot).
     pub async fn finish_move(&self, slot: u16, to: usize) -> Result<()> {
         let from = self.owner_of(slot).await?;
         let (source, target, to_id) = (self.node(from), self.node(to), self.id(to).await?);
@@ -201,7 +207,7 @@ impl RedisCluster {
                 return Err(Error::Refused(error));
             }
         }
-        // The new owner first: it must not send anybody back.
+        // The new owner learns first, so that it does not redirect clients back.
         let order =
             [to, from].into_iter().chain((0..self.primaries).filter(|index| ![to, from].contains(index)));
         for index in order {
@@ -210,11 +216,12 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// Waits until every node that answers sees all slots served: after a node was lost and its replica has taken over.
+    /// Waits until every answering node sees all slots served, after a node was lost and its
+    /// replica took over.
     ///
     /// # Errors
     ///
-    /// Not within a minute.
+    /// Fails if this takes longer than a minute.
     pub async fn whole(&self) -> Result<()> {
         let cluster = self.clone();
         runtime::run(async move {
@@ -241,7 +248,8 @@ impl RedisCluster {
     async fn join(&self) -> Result<()> {
         let share = SLOTS.div_ceil(self.primaries as u16);
         for (index, node) in self.nodes.iter().enumerate() {
-            // Epochs of our own, so that no two nodes begin with the same one and have to argue.
+            // The kit sets the epochs, so that no two nodes start with the same epoch and must
+            // resolve a conflict.
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]).await?;
             if index < self.primaries {
                 let first = share * index as u16;
@@ -272,7 +280,7 @@ impl RedisCluster {
         self.whole().await
     }
 
-    /// Whether every node's table satisfies `holds`.
+    /// Returns whether the table of every node satisfies `holds`.
     async fn all(&self, holds: impl Fn(&str) -> bool) -> Result<Option<()>> {
         for node in self.nodes.iter() {
             if !holds(&node.command(&["CLUSTER", "NODES"]).await?) {
@@ -283,7 +291,8 @@ impl RedisCluster {
     }
 }
 
-/// Whether a line of `CLUSTER NODES` gives `slot` to its node. Ranges stand from the ninth word on; `[…]` are slots on the move.
+/// Returns whether a line of `CLUSTER NODES` assigns `slot` to its node. Ranges begin at the ninth
+/// word; `[…]` are slots in migration.
 fn owns(line: &str, slot: u16) -> bool {
     if line.contains("fail") && !line.contains("fail?") {
         return false;

@@ -1,4 +1,5 @@
-//! Real Redis: one server, with or without a password, TLS or a primary; a Cluster; a primary with Sentinels.
+//! Real Redis: one server, with or without a password, TLS or a primary; a Cluster; a primary with
+//! Sentinels.
 
 mod builder;
 mod cluster;

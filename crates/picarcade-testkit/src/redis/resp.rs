@@ -1,5 +1,5 @@
-//! Just enough of the Redis protocol (RESP2) to look inside a server without a client library: what a test asserts
-//! must not come through the code that it tests.
+//! A minimal client for the Redis protocol (RESP2), to inspect a server without a client library:
+//! the code under test must not produce what a test asserts.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub enum Value {
     Error(String),
     /// `:1`.
     Integer(i64),
-    /// A string of bytes.
+    /// A byte string.
     Bulk(Vec<u8>),
     /// No value.
     Nil,
@@ -21,7 +21,8 @@ pub enum Value {
 }
 
 impl fmt::Display for Value {
-    /// Strings as they are, integers in decimal, `(nil)`, and arrays one element a line.
+    /// Strings are shown unchanged, integers in decimal, missing values as `(nil)`, and arrays with
+    /// one element per line.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Simple(text) | Self::Error(text) => out.write_str(text),
@@ -41,7 +42,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A command as the server wants it: an array of bulk strings.
+/// Encodes a command as an array of bulk strings.
 pub(crate) fn encode(arguments: &[impl AsRef<[u8]>]) -> Vec<u8> {
     let mut bytes = format!("*{}\r\n", arguments.len()).into_bytes();
     for argument in arguments {
@@ -53,11 +54,11 @@ pub(crate) fn encode(arguments: &[impl AsRef<[u8]>]) -> Vec<u8> {
     bytes
 }
 
-/// The first reply in `bytes` and its length; `None` while it is not complete.
+/// Returns the first reply in `bytes` and its length, or `None` while it is incomplete.
 ///
 /// # Errors
 ///
-/// What is wrong with the bytes, when they are no reply.
+/// Describes why the bytes are no reply.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Option<(Value, usize)>, String> {
     let mut cursor = Cursor { bytes, at: 0 };
     Ok(cursor.value()?.map(|value| (value, cursor.at)))

@@ -1,4 +1,4 @@
-//! A primary, a replica, and three Sentinels that watch them and agree on who leads.
+//! A primary, a replica, and three Sentinels that watch them and agree on the primary.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use crate::host::runtime;
 /// The name under which the Sentinels know the primary.
 const MASTER: &str = "mymaster";
 
-/// Two data servers and three Sentinels, killed when dropped. A server that does not answer for half a second counts as down.
+/// Two data servers and three Sentinels, killed on drop. A server that does not answer for half a
+/// second counts as down.
 #[derive(Debug, Clone)]
 pub struct RedisSentinel {
     servers: Arc<[RedisServer]>,
@@ -20,20 +21,21 @@ pub struct RedisSentinel {
 }
 
 impl RedisSentinel {
-    /// Starts them without a password, and waits until all Sentinels know each other and both servers.
+    /// Starts the servers without a password and waits until all Sentinels know each other and both
+    /// data servers.
     ///
     /// # Errors
     ///
-    /// As [`RedisBuilder::start`], or they did not agree within a minute.
+    /// Fails like [`RedisBuilder::start`], or if the Sentinels do not agree within a minute.
     pub async fn start() -> Result<Self> {
         Self::start_with(None).await
     }
 
-    /// The same with a password for the data servers.
+    /// Starts the servers with a password for the data servers.
     ///
     /// # Errors
     ///
-    /// As [`start`](Self::start).
+    /// Fails like [`start`](Self::start).
     pub async fn start_with_password(password: impl Into<String>) -> Result<Self> {
         Self::start_with(Some(password.into())).await
     }
@@ -42,7 +44,7 @@ impl RedisSentinel {
         runtime::run(async move {
             let mut data = RedisServer::builder();
             if let Some(password) = &password {
-                // Whoever leads today follows tomorrow.
+                // The primary needs the password too, because it may become a replica.
                 data = data.arg("masterauth", quoted(password)).password(password);
             }
             let primary = data.clone().start().await?;
@@ -63,33 +65,33 @@ impl RedisSentinel {
         .await
     }
 
-    /// All Sentinels in one URL, the data servers' password included:
+    /// Returns one URL with all Sentinels and the password of the data servers:
     /// `redis-sentinel://…/0?sentinelServiceName=mymaster&node=…`.
     pub fn url(&self) -> String {
         let secret =
             self.password.as_ref().map(|it| format!(":{}@", percent_encoded(it))).unwrap_or_default();
         let addresses: Vec<_> = self.sentinels.iter().map(|sentinel| sentinel.addr().to_string()).collect();
-        // The first Sentinel is the host of the URL, the others are parameters.
+        // The first Sentinel is the host of the URL, and the others are parameters.
         let nodes = addresses.join("&node=");
         let (first, others) = nodes.split_once('&').unwrap_or((&nodes, ""));
         format!("redis-sentinel://{secret}{first}/0?sentinelServiceName={MASTER}&{others}")
     }
 
-    /// The two data servers; at the start the first one leads.
+    /// Returns the two data servers. The first one is the primary at the start.
     pub fn servers(&self) -> &[RedisServer] {
         &self.servers
     }
 
-    /// The three Sentinels.
+    /// Returns the three Sentinels.
     pub fn sentinels(&self) -> &[RedisServer] {
         &self.sentinels
     }
 
-    /// The server that leads, as the Sentinels see it.
+    /// Returns the primary, as the Sentinels see it.
     ///
     /// # Errors
     ///
-    /// No Sentinel answers.
+    /// Fails if no Sentinel answers.
     pub async fn primary(&self) -> Result<&RedisServer> {
         for sentinel in self.sentinels.iter() {
             let Ok(address) = sentinel.command(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER]).await else {
@@ -104,11 +106,11 @@ impl RedisSentinel {
         Err(Error::Protocol("no Sentinel knows a primary".to_owned()))
     }
 
-    /// Orders a fail-over, and waits until the other server leads.
+    /// Requests a fail-over and waits until the other server is the primary.
     ///
     /// # Errors
     ///
-    /// The Sentinels refuse, or it did not happen within a minute.
+    /// Fails if the Sentinels refuse, or if the fail-over takes longer than a minute.
     pub async fn failover(&self) -> Result<()> {
         let before = self.primary().await?.port();
         let sentinel = self.sentinels.first().ok_or_else(|| Error::Protocol("no Sentinel".to_owned()))?;
@@ -118,11 +120,11 @@ impl RedisSentinel {
         runtime::run(async move { set.led_by_another(port).await }).await
     }
 
-    /// Kills the server that leads, and waits until the other one does.
+    /// Kills the primary and waits until the other server is the primary.
     ///
     /// # Errors
     ///
-    /// The Sentinels did not decide within a minute.
+    /// Fails if the Sentinels do not decide within a minute.
     pub async fn lose_primary(&self) -> Result<()> {
         let primary = self.primary().await?;
         let port = primary.port();
@@ -131,7 +133,8 @@ impl RedisSentinel {
         runtime::run(async move { set.led_by_another(port).await }).await
     }
 
-    /// Waits until every Sentinel names another server than the one at `port`, and that server takes writes.
+    /// Waits until every Sentinel names another server than the one at `port`, and that server
+    /// accepts writes.
     async fn led_by_another(&self, port: u16) -> Result<()> {
         until("redis sentinel", || async {
             for sentinel in self.sentinels.iter() {

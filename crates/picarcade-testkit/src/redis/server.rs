@@ -13,35 +13,35 @@ use crate::host::port::Port;
 use crate::host::process::Process;
 use crate::host::runtime;
 
-/// A real Redis on a free port of the loopback interface, killed when dropped.
+/// A real Redis on a free port of the loopback interface, killed on drop.
 ///
 /// Signals (`kill`, `pause`, `resume`) have taken effect when the call returns.
 #[derive(Debug)]
 pub struct RedisServer {
     pub(super) process: Process,
     pub(super) port: Port,
-    /// The plain port beside a TLS one, or the bus of a cluster's node.
+    /// The additional plain port of a TLS server, or the bus port of a cluster node.
     pub(super) extra_port: Option<Port>,
     pub(super) password: Option<String>,
     pub(super) tls: Option<Tls>,
 }
 
 impl RedisServer {
-    /// Starts a server with no password.
+    /// Starts a server without a password.
     ///
     /// # Errors
     ///
-    /// As [`RedisBuilder::start`].
+    /// Fails like [`RedisBuilder::start`].
     pub async fn start() -> Result<Self> {
         Self::builder().start().await
     }
 
-    /// A server that is to be special.
+    /// Returns a builder for a server with other options.
     pub fn builder() -> RedisBuilder {
         RedisBuilder::default()
     }
 
-    /// What a client connects to, the password included; `rediss://` under TLS.
+    /// Returns the URL for clients with the password; `rediss://` with TLS.
     pub fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
         let secret = self
@@ -52,66 +52,72 @@ impl RedisServer {
         format!("{scheme}://{secret}{}", self.addr())
     }
 
-    /// The port that clients use.
+    /// Returns the port for clients.
     pub fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// The address that clients use.
+    /// Returns the address for clients.
     pub fn addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port()).into()
     }
 
-    /// The password that clients must give.
+    /// Returns the password for clients.
     pub fn password(&self) -> Option<&str> {
         self.password.as_deref()
     }
 
-    /// The certificate of the authority that a client must trust, in PEM form; none without TLS.
+    /// Returns the certificate of the authority that a client must trust, in PEM form, or `None`
+    /// without TLS.
     pub fn ca_pem(&self) -> Option<&str> {
         self.tls.as_ref().map(Tls::ca_pem)
     }
 
-    /// The file with that certificate.
+    /// Returns the file with that certificate.
     pub fn ca_path(&self) -> Option<&Path> {
         self.tls.as_ref().map(Tls::ca_path)
     }
 
-    /// The id of the running process.
+    /// Returns the id of the running process.
     pub fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// SIGKILL: connections are reset, new ones refused, and what was not on disk is lost.
+    /// Sends SIGKILL: connections are reset, new ones are refused, and data that was not on disk is
+    /// lost.
     pub fn kill(&self) {
         self.process.kill();
     }
 
-    /// SIGSTOP: connections stay open, new ones are accepted by the system, and nobody answers.
+    /// Sends SIGSTOP: connections stay open, the system accepts new ones, and no command is
+    /// answered.
     pub fn pause(&self) {
         self.process.pause();
     }
 
-    /// SIGCONT: goes on, and answers what came meanwhile.
+    /// Sends SIGCONT: the server continues and answers the commands that arrived meanwhile.
     pub fn resume(&self) {
         self.process.resume();
     }
 
-    /// Kills the server if it runs, starts it again on the same port and directory, and waits until it answers.
+    /// Kills the server if it runs, starts it again on the same port and directory, and waits until
+    /// it answers.
     ///
     /// # Errors
     ///
-    /// As [`RedisBuilder::start`].
+    /// Fails like [`RedisBuilder::start`].
     pub async fn restart(&self) -> Result<()> {
         self.kill();
         self.launch().await
     }
 
-    /// One command through a connection of its own; the reply as text (see [`Value`]'s `Display`).
+    /// Runs one command through its own connection and returns the reply as text (see the `Display`
+    /// of [`Value`]).
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with the server's error reply; no connection; no answer within ten seconds.
+    /// Returns [`Error::Refused`] with the error reply of the server. Fails without a connection,
+    /// or without an answer within ten seconds.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
         match self.query(arguments).await? {
             Value::Error(error) => Err(Error::Refused(error)),
@@ -119,11 +125,12 @@ impl RedisServer {
         }
     }
 
-    /// One command through a connection of its own; the reply as it came, error replies included.
+    /// Runs one command through its own connection and returns the reply, which may be an error
+    /// reply.
     ///
     /// # Errors
     ///
-    /// No connection; no answer within ten seconds.
+    /// Fails without a connection, or without an answer within ten seconds.
     pub async fn query(&self, arguments: &[impl AsRef<[u8]>]) -> Result<Value> {
         let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.as_ref().to_vec()).collect();
         let (address, password) = (self.plain_addr(), self.password.clone());
@@ -131,11 +138,12 @@ impl RedisServer {
             .await
     }
 
-    /// How often the server ran each command, by its lower-case name, since it started or `CONFIG RESETSTAT`.
+    /// Returns how often the server ran each command, by its lower-case name, since its start or
+    /// the last `CONFIG RESETSTAT`.
     ///
     /// # Errors
     ///
-    /// As [`command`](Self::command).
+    /// Fails like [`command`](Self::command).
     pub async fn calls(&self, name: &str) -> Result<u64> {
         let report = self.command(&["INFO", "commandstats"]).await?;
         let prefix = format!("cmdstat_{name}:calls=");
@@ -145,7 +153,7 @@ impl RedisServer {
             .unwrap_or(0))
     }
 
-    /// The last lines of the server's log.
+    /// Returns the last lines of the log of the server.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -156,13 +164,14 @@ impl RedisServer {
         self.process.until_ready(|| self.is_ready()).await
     }
 
-    /// Answers, has read its files, and is not waiting for its first copy of a primary.
+    /// Succeeds if the server answers, has read its files, and has completed its first copy of a
+    /// primary.
     async fn is_ready(&self) -> Result<()> {
         match ask(self.plain_addr(), self.password(), &[b"INFO".to_vec()], Duration::from_secs(2)).await? {
             Value::Error(error) => Err(Error::Refused(error)),
             value => {
                 let report = value.to_string();
-                // It says so while it refuses everything else.
+                // A server that loads its files reports this state and refuses all other commands.
                 if report.contains("loading:1") {
                     return Err(Error::Protocol("it is still reading its files".to_owned()));
                 }
@@ -176,7 +185,7 @@ impl RedisServer {
         }
     }
 
-    /// The port that does not speak TLS.
+    /// Returns the port without TLS.
     pub(super) fn plain_port(&self) -> u16 {
         match (&self.tls, &self.extra_port) {
             (Some(_), Some(plain)) => plain.number(),
@@ -189,7 +198,8 @@ impl RedisServer {
     }
 }
 
-/// Everything but letters, digits and `-._~` as `%XX` (RFC 3986), so that any password fits into a URL.
+/// Encodes everything except letters, digits and `-._~` as `%XX` (RFC 3986), so that any password
+/// fits into a URL.
 pub(super) fn percent_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

@@ -1,4 +1,4 @@
-//! Waiting until several servers agree: by asking them again and again, with a deadline.
+//! Waits until several servers agree, by polling with a deadline.
 
 use std::future::Future;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::error::{Error, Result};
 use crate::host::process::{PATIENCE, POLL};
 
-/// Asks until the answer is something. Errors of single attempts are not the end: servers come and go meanwhile.
+/// Polls until the answer is `Some`. Single errors are ignored, because servers restart meanwhile.
 pub(super) async fn until<T, F, Fut>(what: &'static str, mut ask: F) -> Result<T>
 where
     F: FnMut() -> Fut,

@@ -1,4 +1,5 @@
-//! Certificates for one server: an authority of its own, and a leaf for the loopback addresses signed by it.
+//! Certificates for one server: its own authority, and a certificate for the loopback addresses
+//! that it signs.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use rcgen::{
 
 use crate::error::{Error, Result};
 
-/// The files of one server's TLS.
+/// The TLS files of one server.
 #[derive(Debug)]
 pub(super) struct Tls {
     ca_pem: String,
@@ -21,7 +22,7 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Makes an authority and a certificate, and writes them to `directory`.
+    /// Creates an authority and a certificate and writes them to `directory`.
     pub(super) fn issue(directory: &Path) -> Result<Self> {
         let (ca_pem, certificate_pem, key_pem) =
             certificates().map_err(|error| Error::Certificate(error.to_string()))?;
@@ -58,7 +59,8 @@ impl Tls {
     }
 }
 
-/// The authority's certificate, the server's, and the server's key, all in PEM form.
+/// The certificate of the authority, the certificate of the server, and the key of the server, all
+/// in PEM form.
 fn certificates() -> Result<(String, String, String), rcgen::Error> {
     let ca_key = KeyPair::generate()?;
     let mut ca = CertificateParams::new(Vec::new())?;

@@ -1,5 +1,5 @@
-//! One command over one fresh connection: slow and certain, which is what looking inside a server asks for. No state
-//! is left behind that a killed and restarted server could make wrong.
+//! Runs one command over one new connection. No state remains that a killed and restarted server
+//! could invalidate.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use super::resp::{Value, decode, encode};
 use crate::error::{Error, Result};
 
-/// How long a command may take, unless its sender says otherwise.
+/// The default timeout of a command.
 pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connects, authenticates, asks, and reads the one reply.
+/// Connects, authenticates, sends the command, and reads one reply.
 pub(crate) async fn ask(
     address: SocketAddr,
     password: Option<&str>,

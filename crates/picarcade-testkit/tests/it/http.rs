@@ -1,4 +1,4 @@
-//! A bare HTTP/1.1 client, so that what the mock does on the wire is seen as it is.
+//! A minimal HTTP/1.1 client that shows the bytes of the mock unchanged.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -20,7 +20,7 @@ impl Response {
     }
 }
 
-/// Sends one request, and reads until the server closes.
+/// Sends one request and reads until the server closes the connection.
 pub async fn send(
     address: SocketAddr,
     method: &str,

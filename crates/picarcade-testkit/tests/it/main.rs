@@ -1,4 +1,4 @@
-//! Every part of the kit, against the real programs.
+//! Tests of every part of the kit against the real programs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod http;

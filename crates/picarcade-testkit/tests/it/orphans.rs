@@ -1,11 +1,12 @@
-//! Nothing outlives its test process: not when that process ends without dropping, and not when it is killed.
+//! No server outlives its test process: not if that process ends without dropping, and not if it is
+//! killed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The kit's own program with these servers, and their addresses.
+/// Starts the program of the kit with these servers and returns their addresses.
 fn start(servers: &[&str]) -> (Child, Vec<SocketAddr>) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_picarcade-testkit"))
         .args(servers)

@@ -1,4 +1,4 @@
-//! The proxy in front of an echo, so that every byte and every end can be watched.
+//! The proxy in front of an echo server, so that every byte and every end can be observed.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use picarcade_testkit::{Fault, FaultProxy, RedisServer};
 
-/// Sends everything back; its threads end with their clients.
+/// Starts an echo server whose threads end with their clients.
 fn echo() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
@@ -198,7 +198,7 @@ async fn a_delay_shifts_and_a_throttle_slows() {
     proxy.set(Fault::Throttle { bytes_per_second: 1000 }).await;
     let start = Instant::now();
     round_trip(&stream, &"x".repeat(200)).unwrap();
-    // The last piece of 50 bytes is paid for after it has passed.
+    // The rate limit charges the last chunk of 50 bytes after it has passed.
     assert!(start.elapsed() >= Duration::from_millis(150));
 }
 

@@ -76,14 +76,14 @@ async fn a_server_that_cannot_start_shows_its_log() {
 #[tokio::test]
 async fn a_server_that_ends_by_itself_is_seen_and_can_come_back() {
     let redis = RedisServer::start().await.unwrap();
-    // It ends instead of answering.
+    // The server ends instead of answering.
     assert!(redis.command(&["SHUTDOWN", "NOSAVE"]).await.is_err());
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while redis.pid().is_some() {
         assert!(std::time::Instant::now() < deadline, "it still runs");
         tokio::task::yield_now().await;
     }
-    // Nobody is there to be signalled, least of all whoever has the number now.
+    // Signals to an ended server are no error and reach no other process.
     redis.pause();
     redis.kill();
     redis.restart().await.unwrap();

@@ -44,7 +44,7 @@ async fn a_replica_takes_over_from_a_lost_node() {
     cluster.node(owner).command(&["WAIT", "1", "5000"]).await.unwrap();
     cluster.node(owner).kill();
     let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    // Until the others notice, they still believe the dead one to be the owner.
+    // Until the other nodes notice, they still regard the dead node as the owner.
     while cluster.owner_of(slot).await.is_err() {
         assert!(std::time::Instant::now() < deadline, "nobody took over");
     }

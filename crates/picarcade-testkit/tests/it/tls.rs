@@ -1,4 +1,4 @@
-//! TLS as a client sees it, by rustls itself.
+//! TLS with a client of rustls.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

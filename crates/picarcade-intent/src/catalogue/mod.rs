@@ -1,8 +1,9 @@
-//! The model catalogue: which models make which types, at what price and in what time, and what they are sent.
+//! The model catalogue: which model makes which type, at which price, in which time, and with which
+//! parameters.
 //!
-//! The catalogue is data like the decision matrix. The matrix names the model that it wants for a type; the catalogue
-//! knows the price of that, the fallbacks, and the few cases in which another model must do it. A catalogue that leaves a
-//! type without a model is refused when it is read, so routing cannot fail later.
+//! The catalogue is data, like the decision matrix. The matrix names the preferred model of a type.
+//! The catalogue adds prices, fallback models, and the cases in which another model is required.
+//! Reading refuses a catalogue that leaves a type without a model, so routing cannot fail later.
 
 mod model;
 mod parameters;
@@ -16,7 +17,7 @@ pub use route::{Route, RouteNeeds};
 
 use crate::problem::Problem;
 
-/// The file that is compiled in.
+/// The embedded file.
 const EMBEDDED: &str = include_str!("../../data/models.toml");
 
 /// A checked model catalogue.
@@ -38,11 +39,11 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// The catalogue that is compiled in.
+    /// Returns the embedded catalogue.
     ///
     /// # Panics
     ///
-    /// Never: a test reads the compiled-in file.
+    /// Never: a test reads the embedded file.
     pub fn embedded() -> Arc<Self> {
         static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
             #[expect(clippy::expect_used, reason = "the file is part of the source and is read by a test")]
@@ -52,32 +53,34 @@ impl Catalogue {
         Arc::clone(&CATALOGUE)
     }
 
-    /// Reads a TOML file in the form of the one that is compiled in.
+    /// Parses a TOML file in the format of the embedded one.
     ///
     /// # Errors
     ///
-    /// Every problem that was found. A file that is not TOML, or not of that form, has one problem: the first.
+    /// Returns every problem. A file that is not TOML, or that has another structure, has one
+    /// problem: the first.
     pub fn parse(toml: &str) -> Result<Self, Vec<Problem>> {
         let (models, preferences) = parse::catalogue(toml)?;
         Ok(Self { models, preferences, version: crate::version_of(toml.as_bytes()) })
     }
 
-    /// Names the content: the first 16 hexadecimal digits of the BLAKE3 hash of the file.
+    /// Returns the version of the content: the first 16 hexadecimal digits of the BLAKE3 hash of
+    /// the file.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The models, in the order of the file.
+    /// Returns the models in the order of the file.
     pub fn models(&self) -> &[Model] {
         &self.models
     }
 
-    /// The model with this name.
+    /// Returns the model with this name.
     pub fn model(&self, name: &str) -> Option<&Model> {
         self.models.iter().find(|model| model.name == name)
     }
 
-    /// What comes before the decision matrix's choice, in order.
+    /// Returns the preferences that override the decision matrix, in order.
     pub fn preferences(&self) -> &[Preference] {
         &self.preferences
     }

@@ -1,8 +1,9 @@
-//! What a model is sent.
+//! The parameters for a model.
 //!
-//! The base parameters depend on the model and the type alone and may be cached and shared; the prompt and the media are
-//! added per request, because they belong to one user. Nothing of a request can change a base parameter, and media only
-//! go where the type has a use for them: a new picture must not be painted over the image that happens to be open.
+//! Base parameters depend only on the model and the type, so they can be cached and shared. The
+//! prompt and the media belong to one user and are added per request. A request cannot change a
+//! base parameter. Media are added only for types that use them: a new picture must not be painted
+//! over the image that happens to be open.
 
 use serde_json::{Map, Value, json};
 
@@ -12,16 +13,17 @@ use crate::request::Request;
 use crate::tags;
 
 impl Catalogue {
-    /// What a model is sent for a type before anything of a request is added; empty for an unknown model.
+    /// Returns the base parameters of a model for a type; empty for an unknown model.
     pub fn base_parameters(&self, model: &str, prompt_type: PromptType) -> Map<String, Value> {
         let makes_it = |model: &&super::Model| model.offer(prompt_type).is_some();
         self.model(model).filter(makes_it).map(|model| model.parameters.clone()).unwrap_or_default()
     }
 
-    /// The base parameters with the prompt and the media of a request.
+    /// Returns the base parameters with the prompt and the media of a request.
     ///
-    /// The list of references names the working image `working_image`, the uploads `reference_1` upwards in upload
-    /// order, and stored references as the prompt does. An unknown model gets the prompt alone.
+    /// The list of references names the working image `working_image`, uploads `reference_1` and so
+    /// on in upload order, and stored references as in the prompt. For an unknown model, only the
+    /// prompt is returned.
     pub fn complete_parameters(
         &self,
         mut base: Map<String, Value>,
@@ -45,7 +47,8 @@ impl Catalogue {
         {
             base.insert(field.clone(), url.as_str().into());
         }
-        // Where the working image has a field of its own it is not listed again, unless references go with it.
+        // A working image with a field of its own is not listed again, unless references are listed
+        // with it.
         let listed = prompt_type.uses_references() || inputs.image.is_none();
         if let (Some(field), false, true) = (&inputs.references, images.is_empty(), listed) {
             let references = images.iter().map(|(url, tag)| json!({"url": url, "tag": tag})).collect();
@@ -55,8 +58,8 @@ impl Catalogue {
     }
 }
 
-/// The images that take part in a type, by URL and tag: the working image first, then the uploads, then the stored
-/// references.
+/// Returns the images of a type by URL and tag: the working image, then the uploads, then the
+/// stored references.
 fn images(prompt_type: PromptType, request: &Request) -> Vec<(&str, String)> {
     let media = &request.media;
     let mut images = Vec::new();

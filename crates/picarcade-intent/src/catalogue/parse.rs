@@ -1,7 +1,7 @@
-//! From TOML to a checked catalogue.
+//! Parses TOML into a checked catalogue.
 //!
-//! The file is read in two steps: its form first, where the first mistake ends it, then its meaning, where every mistake
-//! is named with its line.
+//! Parsing has two steps. The structure is read first and stops at the first error. The meaning is
+//! checked next, and every error is reported with its line.
 
 use std::ops::Range;
 
@@ -58,7 +58,7 @@ struct FilePreference {
 pub(super) fn catalogue(toml: &str) -> Result<(Vec<Model>, Vec<Preference>), Vec<Problem>> {
     let file: File = toml::from_str(toml).map_err(|error| {
         let at = error.span().unwrap_or(0..0);
-        // The reader's messages may run over several lines; a problem is one.
+        // A message of the parser may have several lines; a problem has one.
         vec![Problem::error(
             line_of(toml, &at),
             column_of(toml, &at),
@@ -112,7 +112,8 @@ impl Reader<'_> {
         if earlier.iter().any(|model| model.name == *name) {
             self.problem(&file.name, "name", format!("duplicate model {name:?}"));
         }
-        // The provider names a circuit breaker and a metric label, so it is kept to what those can bear.
+        // The provider becomes the name of a circuit breaker and a metric label, so its characters
+        // are restricted.
         let is_plain =
             |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-');
         if provider.is_empty() || !provider.bytes().all(is_plain) {
@@ -185,7 +186,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A model that is named somewhere must be there and make the type it is named for.
+    /// Checks that a named model exists and makes the type that it is named for.
     fn makes(
         &mut self,
         at: &Spanned<String>,
@@ -208,7 +209,7 @@ fn line_of(toml: &str, span: &Range<usize>) -> u64 {
     toml.as_bytes().iter().take(span.start).filter(|&&byte| byte == b'\n').count() as u64 + 1
 }
 
-/// Where in its line something begins, in characters from 1.
+/// Returns the column at which a span begins, counted in characters from 1.
 fn column_of(toml: &str, span: &Range<usize>) -> String {
     let before = toml.get(..span.start).unwrap_or_default();
     let line = before.rsplit('\n').next().unwrap_or_default();

@@ -1,7 +1,8 @@
-//! Which model makes a request, and what to do when it cannot be used.
+//! Chooses the model for a request and its replacement.
 //!
-//! A model whose provider is unavailable is replaced by its first available fallback, and the route says so. With nothing
-//! available the route names the wanted model and says that it is unavailable: the caller decides whether to wait.
+//! If the provider of a model is unavailable, the first available fallback replaces it, and the
+//! route says so. If none is available, the route names the preferred model and marks it as
+//! unavailable. The caller decides whether to wait.
 
 use serde::Serialize;
 
@@ -9,10 +10,10 @@ use super::Catalogue;
 use super::model::{Model, Offer, Preference};
 use crate::prompt_type::PromptType;
 
-/// What a request asks of its model beyond the type.
+/// What a request requires of its model in addition to the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct RouteNeeds {
-    /// How many reference images take part.
+    /// The number of reference images.
     pub reference_count: usize,
     /// Whether sound is wanted.
     pub audio: bool,
@@ -23,26 +24,28 @@ pub struct RouteNeeds {
 pub struct Route {
     /// The model to use.
     pub model: String,
-    /// Who runs it.
+    /// The provider of the model.
     pub provider: String,
-    /// What to try when it fails, best first.
+    /// The fallback models, best first.
     pub fallback_models: Vec<String>,
-    /// The price of one generation, in micro-dollars.
+    /// The price of one generation in micro-dollars.
     pub estimated_cost_micros: u64,
-    /// The usual time of one generation, in seconds.
+    /// The typical time of one generation in seconds.
     pub estimated_time_seconds: u32,
-    /// The model that should have made it and whose provider is unavailable.
+    /// The preferred model whose provider is unavailable, if it was replaced.
     pub replaced: Option<String>,
-    /// Whether the model's provider is available; `false` only when no fallback is available either.
+    /// Whether the provider of the model is available; `false` only if no fallback is available
+    /// either.
     pub available: bool,
 }
 
 impl Catalogue {
-    /// The model for a type.
+    /// Returns the model for a type.
     ///
-    /// A matching [preference](Preference) comes first, then `preferred_model`, which is what the decision matrix names.
-    /// If the catalogue does not know that model for the type (the two were changed apart), the first model that makes
-    /// the type does it. `available` is asked by provider.
+    /// A matching [preference](Preference) wins, then `preferred_model`, which the decision matrix
+    /// names. If the catalogue does not offer that model for the type, because the two files
+    /// changed separately, the first model that makes the type is used. `available` is called with
+    /// the name of a provider.
     pub fn route(
         &self,
         prompt_type: PromptType,
@@ -82,7 +85,8 @@ impl Catalogue {
         Some((model, model.offer(prompt_type)?))
     }
 
-    /// A checked catalogue makes every type; should it ever not, the answer is an unavailable model, not a panic.
+    /// A checked catalogue makes every type. If it ever does not, the result is an unavailable
+    /// model instead of a panic.
     fn nothing(model: &str) -> Route {
         Route {
             model: model.to_owned(),

@@ -1,7 +1,8 @@
-//! Whether an AI's enhanced prompt may be used.
+//! Checks whether an enhanced prompt of an AI may be used.
 //!
-//! A model that gets a prompt without the tag of a reference ignores the reference, and one that gets a tag that nobody
-//! defined invents something. Neither is visible to the user before the money is spent, so both are refused here.
+//! If the tag of a reference is missing, the model ignores the reference. If a tag is undefined,
+//! the model invents something. Users see neither before the money is spent, so both are refused
+//! here.
 
 use std::collections::HashSet;
 
@@ -12,17 +13,18 @@ use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::{enhance::words, tags};
 
-/// The longest enhanced prompt that is accepted from an AI, in characters (Unicode scalar values).
+/// The maximum length of an enhanced prompt from an AI, in characters (Unicode scalar values).
 pub const MAX_ENHANCED_CHARS: usize = 2_000;
 
-/// How much may be added to a prompt that is detailed enough, in characters: a sentence or two about what stays.
+/// How much may be added to a prompt that is detailed enough, in characters: a sentence or two
+/// about what stays.
 const MAX_ADDED_CHARS: usize = 400;
 
-/// An AI's enhanced prompt, trimmed, if it may be used for this type.
+/// Returns the trimmed enhanced prompt of an AI if it may be used for this type.
 ///
 /// # Errors
 ///
-/// [`Rejection`] says why not; the offline form of [`enhance`](super::enhance) takes its place.
+/// [`Rejection`] names the reason. The offline form of [`enhance`](super::enhance) is used instead.
 pub fn accept_enhancement(
     prompt_type: PromptType,
     request: &Request,
@@ -31,11 +33,11 @@ pub fn accept_enhancement(
     accept_enhancement_with(Strategy::of(prompt_type), prompt_type, request, enhanced)
 }
 
-/// The same under the strategy that a decision matrix names.
+/// Like [`accept_enhancement`], with the strategy that a decision matrix names.
 ///
 /// # Errors
 ///
-/// As [`accept_enhancement`].
+/// Fails like [`accept_enhancement`].
 pub fn accept_enhancement_with(
     strategy: Strategy,
     prompt_type: PromptType,
@@ -76,7 +78,8 @@ pub fn accept_enhancement_with(
     Ok(enhanced.to_owned())
 }
 
-/// The tags that must be there: the user's own always, and those of target and uploads where the strategy is about them.
+/// Returns the required tags: the tags of the user always, and those of target and uploads if the
+/// strategy uses them.
 fn required(strategy: Strategy, prompt_type: PromptType, request: &Request) -> Vec<String> {
     let mut required: Vec<String> = request.named_references().into_iter().map(ToOwned::to_owned).collect();
     if strategy == Strategy::RewriteTags && prompt_type.uses_working_image() {

@@ -1,7 +1,7 @@
 //! The offline forms for pictures.
 //!
-//! Each frame lets what stays give way to the words: "keep the background" would work against a user who asks for another
-//! one.
+//! In each form the words of the user override the sentence about what stays: "keep the background"
+//! would contradict a user who asks for another background.
 
 use super::Frame;
 use crate::prompt_type::PromptType;
@@ -13,7 +13,7 @@ pub(super) fn clarify(frame: &Frame<'_>) -> String {
     frame.detailed(KEEP).unwrap_or_else(|| format!("{} {KEEP}", frame.sentence()))
 }
 
-/// A picture of what references show.
+/// A picture made from references.
 pub(super) fn clarify_keep_identity(frame: &Frame<'_>) -> String {
     let keep = format!(
         "Keep the identity of everyone shown in {}: the same face, the same features, the same build.",
@@ -22,9 +22,10 @@ pub(super) fn clarify_keep_identity(frame: &Frame<'_>) -> String {
     frame.detailed(&keep).unwrap_or_else(|| format!("{} {keep}", frame.sentence()))
 }
 
-/// A change to the working image that takes something from references.
+/// A change to the working image that uses parts of references.
 pub(super) fn rewrite_tags(frame: &Frame<'_>) -> String {
-    // A matrix may ask for this where no working image takes part: then there is no target to name.
+    // A custom matrix may choose this strategy without a working image: then there is no target to
+    // name.
     if !frame.prompt_type.uses_working_image() {
         return clarify_keep_identity(frame);
     }

@@ -1,10 +1,11 @@
-//! Better prompts: written here without an AI, or by an AI and checked here.
+//! Enhanced prompts: written offline, or written by an AI and checked.
 //!
-//! Image and video models follow a prompt that names its target, its sources and what must stay better than one that does
-//! not. Each [`Strategy`] has an offline form: a sentence frame around the user's own words, which are never rephrased, so
-//! that it works in every language. The frame is English whatever the language of the words: image and video models are
-//! trained on English captions above all, and a sentence about what must stay has to be understood. A prompt of more than fifteen words is detailed enough, and only gets the sentence
-//! about what must stay. What an AI writes is used only if it keeps the tags; the offline form takes its place otherwise.
+//! Image and video models follow a prompt better if it names its target, its sources and what must
+//! stay. Each [`Strategy`] has an offline form: a sentence frame around the words of the user. The
+//! words are never rephrased, so the form works in every language. The frame is always English,
+//! because image and video models are trained mostly on English captions. A prompt of more than
+//! fifteen words is detailed enough and gets only the sentence about what must stay. The text of an
+//! AI is used only if it keeps the tags; otherwise the offline form is used.
 
 mod accept;
 mod image;
@@ -20,9 +21,10 @@ use crate::matrix::Strategy;
 use crate::prompt_type::PromptType;
 use crate::request::Request;
 
-/// The enhanced prompt for a type, without an AI, by the strategy that fits the type.
+/// Returns the enhanced prompt for a type without an AI, by the default strategy of the type.
 ///
-/// `audio` says whether sound is wanted where the type leaves that open. Never fails: the least it gives is the prompt.
+/// `audio` says whether sound is wanted if the type leaves that open. The function cannot fail: its
+/// minimal result is the prompt.
 ///
 /// ```
 /// use picarcade_intent::{Facts, Media, Prompt, PromptType, Request, enhance};
@@ -40,7 +42,7 @@ pub fn enhance(prompt_type: PromptType, request: &Request, audio: bool) -> Strin
     enhance_with(Strategy::of(prompt_type), prompt_type, request, audio)
 }
 
-/// The same by the strategy that a decision matrix names.
+/// Like [`enhance`], with the strategy that a decision matrix names.
 pub fn enhance_with(strategy: Strategy, prompt_type: PromptType, request: &Request, audio: bool) -> String {
     let audio =
         audio || matches!(prompt_type, PromptType::NewVideoWithAudio | PromptType::ImageToVideoWithAudio);
@@ -57,7 +59,7 @@ pub fn enhance_with(strategy: Strategy, prompt_type: PromptType, request: &Reque
     }
 }
 
-/// What every strategy works on.
+/// The input of every strategy.
 struct Frame<'a> {
     prompt_type: PromptType,
     request: &'a Request,
@@ -66,13 +68,13 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    /// The prompt with what must stay behind it, when it is detailed enough as it is.
+    /// The prompt with the sentence about what must stay, if the prompt is detailed enough.
     fn detailed(&self, preservation: &str) -> Option<String> {
         let prompt = self.request.prompt.normalized();
         words::is_detailed(&prompt).then(|| format!("{} {preservation}", words::as_sentence(&prompt)))
     }
 
-    /// The prompt as a tidy sentence, in the user's own words: the light edit for clarity.
+    /// The prompt as a complete sentence in the words of the user: the light edit for clarity.
     fn sentence(&self) -> String {
         words::as_sentence(&self.request.prompt.normalized())
     }

@@ -1,14 +1,15 @@
 //! The offline forms for videos.
 //!
-//! What the words leave open gets a default that gives way to them ("unless …"), because nothing here can tell in every
-//! language whether a camera movement was asked for.
+//! What the words leave open gets a default with an exception ("unless …"), because it cannot be
+//! detected in every language whether a camera movement was requested.
 
 use super::{Frame, speech, words};
 
-/// What can be heard.
+/// The sounds of a video.
 const SOUNDS: &str = "what is described above and the natural sounds of the scene, in time with the picture.";
 
-/// A structured scene from words alone. There is nothing to preserve, so a detailed prompt stays as it is.
+/// A structured scene from words alone. Nothing must be preserved, so a detailed prompt stays
+/// unchanged.
 pub(super) fn scene(frame: &Frame<'_>) -> String {
     let prompt = frame.request.prompt.as_str().trim();
     if words::is_detailed(prompt) {
@@ -79,7 +80,7 @@ pub(super) fn change(frame: &Frame<'_>) -> String {
     frame.detailed(&keep).unwrap_or_else(|| format!("{} {keep}", frame.sentence()))
 }
 
-/// The sound of a video, as a continuation; empty when none is wanted.
+/// The sound of a video as a further sentence; empty if none is wanted.
 fn sound(frame: &Frame<'_>) -> String {
     if !frame.audio {
         return String::new();
@@ -87,7 +88,7 @@ fn sound(frame: &Frame<'_>) -> String {
     format!(" Sound: {SOUNDS} Dialogue: {}", dialogue(frame.request.prompt.as_str()))
 }
 
-/// What is spoken: the words in quotes, if there are any.
+/// The spoken words: the text in quotes, if there is any.
 fn dialogue(prompt: &str) -> String {
     let spoken = speech::quoted(prompt);
     if spoken.is_empty() {

@@ -1,21 +1,21 @@
-//! How long a prompt is, and how it ends.
+//! The length of a prompt, and its end.
 
 use crate::prompt;
 use crate::tags::is_cjk;
 
-/// A prompt of more words than this is detailed enough as it is.
+/// A prompt with more words than this is detailed enough.
 pub(super) const DETAILED_ABOVE: usize = 15;
 
-/// How many words a text has.
+/// Returns the number of words of a text.
 ///
-/// A word is what stands between white space and has a letter or a digit in it. Chinese, Japanese and Thai are written
-/// without spaces; there two characters count as a word, which is about what their words have. Korean has spaces, and
-/// its syllables are not counted.
+/// A word stands between white space and contains a letter or a digit. Chinese, Japanese and Thai
+/// use no spaces; two of their characters count as one word, which is about their average length.
+/// Korean uses spaces and is counted like other languages.
 pub(super) fn count(text: &str) -> usize {
     text.split_whitespace().map(words_in).sum()
 }
 
-/// Whether a prompt is detailed enough as it is.
+/// Returns whether a prompt is detailed enough.
 pub(super) fn is_detailed(text: &str) -> bool {
     count(text) > DETAILED_ABOVE
 }
@@ -26,16 +26,17 @@ fn words_in(chunk: &str) -> usize {
     dense.div_ceil(2) + usize::from(has_other)
 }
 
-/// Letters of scripts that put no space between words.
+/// Letters of scripts without spaces between words.
 fn is_dense(c: char) -> bool {
     (is_cjk(c) && !matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7ff}'))
         || matches!(c, '\u{e01}'..='\u{e3a}' | '\u{e40}'..='\u{e4e}')
 }
 
-/// The text as a sentence: with a full stop of its own script, unless it ends in a mark already.
+/// Returns the text as a sentence: with a full stop of its script, unless it already ends in a
+/// mark.
 pub(super) fn as_sentence(text: &str) -> String {
     let mut sentence = text.to_owned();
-    // A closing quote or bracket stands behind the mark that ends what is in it.
+    // A closing quote or bracket stands after the final mark.
     let last = text.chars().rev().find(|c| !is_closing(*c) && !prompt::is_unseen(*c));
     if last.is_some_and(|last| !is_mark(last)) {
         let letter = text.chars().rev().find(|c| c.is_alphanumeric());
@@ -52,7 +53,7 @@ fn is_closing(c: char) -> bool {
     matches!(c, '"' | '\'' | '”' | '’' | '»' | '›' | '」' | '』' | ')' | ']' | '}' | '）' | '》' | '】')
 }
 
-/// Marks that end a sentence, and those behind which no full stop can stand.
+/// Marks that end a sentence, and marks after which no full stop can stand.
 fn is_mark(c: char) -> bool {
     matches!(
         c,

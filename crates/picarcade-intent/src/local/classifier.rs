@@ -1,8 +1,8 @@
 //! The classifier: text in, probabilities of goals out.
 //!
-//! Scores are integer sums of small weights, so they do not depend on the order of summation or on the machine's vector
-//! width; only the last step, eight exponentials, is floating point. Failure has one form, a damaged model file, and a
-//! test keeps it out of the binary.
+//! Scores are integer sums of small weights, so they depend neither on the order of summation nor
+//! on the vector width of the machine. Only the last step, eight exponentials, uses floating point.
+//! The only possible failure is a damaged model file, and a test keeps it out of the binary.
 
 use std::fmt;
 use std::sync::LazyLock;
@@ -18,8 +18,7 @@ const EMBEDDED: &[u8] = include_bytes!("../../data/local-1.bin");
 
 /// Finds what a prompt asks for, offline and deterministically.
 ///
-/// A call takes microseconds and two or three small allocations, whatever the prompt; the model is shared and never
-/// changes.
+/// A call takes microseconds and two or three small allocations. The model is shared and immutable.
 ///
 /// ```
 /// use picarcade_intent::local::LocalClassifier;
@@ -34,11 +33,11 @@ pub struct LocalClassifier {
 }
 
 impl LocalClassifier {
-    /// The classifier with the model that is part of the binary. The first call checks the model, which takes about a
-    /// millisecond.
+    /// Returns the classifier with the embedded model. The first call checks the model, which takes
+    /// about a millisecond.
     pub fn embedded() -> &'static Self {
-        // A binary that was patched badly must still answer: without a readable model nothing is more likely than
-        // anything else, and the default goal wins.
+        // A damaged binary must still answer. Without a readable model, all senses are equally
+        // likely, and the default goal wins.
         static CLASSIFIER: LazyLock<LocalClassifier> = LazyLock::new(|| {
             LocalClassifier::parse(EMBEDDED).unwrap_or_else(|error| {
                 tracing::error!(%error, "the embedded model cannot be read");
@@ -48,22 +47,22 @@ impl LocalClassifier {
         &CLASSIFIER
     }
 
-    /// A classifier with another model, as `train` writes it.
+    /// Creates a classifier with another model, as `train` writes it.
     ///
     /// # Errors
     ///
-    /// When the bytes are not a model, are a model of another version, or are damaged.
+    /// Fails if the bytes are not a model, belong to another version, or are damaged.
     pub fn parse(file: &'static [u8]) -> Result<Self, ModelError> {
         Ok(Self { model: Model::parse(file)? })
     }
 
-    /// How likely each goal is for these words under these facts.
+    /// Returns the probability of each goal for these words under these facts.
     pub fn goals(&self, prompt: &str, facts: Facts) -> Goals {
         let regime = Regime::of(facts);
         Goals::from_senses(self.senses(prompt, regime), regime)
     }
 
-    /// How likely each sense is.
+    /// Returns the probability of each sense.
     fn senses(&self, prompt: &str, regime: Regime) -> [f32; Sense::COUNT] {
         let mut senses = softmax(self.scores(prompt, regime), self.model.sharpness(regime));
         let mut sum = 0.0;
@@ -74,7 +73,7 @@ impl LocalClassifier {
         senses.map(|share| share / sum)
     }
 
-    /// The score of each sense, before calibration.
+    /// Returns the score of each sense before calibration.
     pub(crate) fn scores(&self, prompt: &str, regime: Regime) -> [f32; Sense::COUNT] {
         let text = Text::read(prompt);
         let mut words = [0_i32; Sense::COUNT];
@@ -95,7 +94,7 @@ impl LocalClassifier {
     }
 }
 
-/// Probabilities that grow with the scores, the more so the greater the sharpness.
+/// Converts scores to probabilities. A greater sharpness gives more extreme probabilities.
 pub(crate) fn softmax(scores: [f32; Sense::COUNT], sharpness: f32) -> [f32; Sense::COUNT] {
     let highest = scores.iter().copied().fold(f32::MIN, f32::max);
     let raised = scores.map(|score| ((score - highest) * sharpness).exp());

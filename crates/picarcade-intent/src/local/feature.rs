@@ -1,20 +1,23 @@
-//! What the model looks at: hashed words, pairs of words, character n-grams, places and signs.
+//! The features of the model: hashed words, pairs of words, character n-grams, positions and signs.
 //!
-//! Words and pairs carry the meaning; n-grams inside words carry it through inflection, compounds and typing errors, and
-//! are all there is in Chinese. The first and last words count again by their place, because verbs stand there. Feature
-//! names are never stored: each is hashed into a bucket ("feature hashing", Weinberger et al. 2009), so nothing grows
-//! with the vocabulary and an unknown word is just an untrained bucket. Quoted and negated features hash apart from
-//! plain ones. The trainer and the classifier share this file, so that they cannot disagree.
+//! Words and pairs carry the meaning. N-grams inside words carry it through inflection, compounds
+//! and typing errors, and are the only features of Chinese. The first and last words have
+//! additional features for their position, because verbs stand there. Feature names are never
+//! stored: each is hashed into a bucket ("feature hashing", Weinberger et al. 2009). Memory
+//! therefore does not grow with the vocabulary, and an unknown word is an untrained bucket. Quoted
+//! and negated features have hashes of their own. The trainer and the classifier share this file,
+//! so they cannot disagree.
 
 use crate::local::sense::Regime;
 use crate::local::token::{Script, Text, Token, mix};
 
-/// Features of one group are scaled alike.
+/// A group of features with one scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// Grows with the text: scaled by its length, so that a long prompt is not surer than a short one.
+    /// Grows with the text. It is scaled by the length, so that a long prompt is not more certain
+    /// than a short one.
     Words,
-    /// Does not grow with the text: places and signs.
+    /// Does not grow with the text: positions and signs.
     Places,
 }
 
@@ -25,7 +28,7 @@ const NGRAM: i32 = 4;
 const PLACE: i32 = 4;
 const SIGN: i32 = 3;
 
-// Seeds keep kinds of features apart.
+// Seeds separate the kinds of features.
 const S_WORD: u32 = 0x01;
 const S_PAIR: u32 = 0x02;
 const S_SKIP: u32 = 0x03;
@@ -36,16 +39,16 @@ const S_CLAUSE: u32 = 0x07;
 const S_SIGN: u32 = 0x08;
 const S_REGIME: u32 = 0x09;
 const S_TAIL: u32 = 0x0a;
-/// How many words of the last clause count again.
+/// How many words of the last clause have additional features.
 const TAIL: usize = 8;
 const EDGE: u32 = 0xffff_fff0;
 
-/// How the scores of [`Group::Words`] are scaled for a text of so many tokens.
+/// Returns the scale of [`Group::Words`] for a text with this number of tokens.
 pub(crate) fn scale(tokens: usize) -> f32 {
     (8.0 / tokens.max(8) as f32).sqrt()
 }
 
-/// How many tokens a text counts as having: two characters of Chinese or Japanese are about a word.
+/// Returns the token count of a text: two characters of Chinese or Japanese are about one word.
 pub(crate) fn length(text: &Text) -> usize {
     let count = |token: &Token| match token.script {
         Script::Han | Script::Kana => token.range.len().div_ceil(2),
@@ -54,7 +57,7 @@ pub(crate) fn length(text: &Text) -> usize {
     text.tokens.iter().map(count).sum()
 }
 
-/// Gives every feature of a text under a regime to `sink`: its group, its hash and its weight.
+/// Passes every feature of a text under a regime to `sink`: its group, its hash and its weight.
 pub(crate) fn extract(text: &Text, regime: Regime, mut sink: impl FnMut(Group, u32, i32)) {
     words(text, &mut sink);
     ngrams(text, &mut sink);
@@ -103,7 +106,7 @@ fn ngrams(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
                 spaced(chars, token.marks, 1, 3, sink);
             }
             Script::Han | Script::Kana => {
-                // A stretch without spaces is one run for the n-grams, whatever scripts it mixes.
+                // Text without spaces is one run for the n-grams, whatever scripts it contains.
                 while let Some(next) = text.tokens.get(at).filter(|next| next.glued) {
                     range.end = next.range.end;
                     at += 1;
@@ -154,7 +157,8 @@ fn places(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
     for (place, token) in text.tokens.iter().rev().take(3).enumerate() {
         let seed = S_LAST + ((place as u32) << 8);
         sink(Group::Places, finish(seed, token.marks, token.hash), PLACE);
-        // Verbs come last in Japanese, Korean, Turkish and Hindi, and their endings carry the request.
+        // In Japanese, Korean, Turkish and Hindi the verb comes last, and its ending carries the
+        // request.
         let chars = text.chars.get(token.range.clone()).unwrap_or_default();
         for length in [2, 3, 4] {
             if let Some(ending) = chars.len().checked_sub(length).and_then(|from| chars.get(from..)) {
@@ -170,7 +174,7 @@ fn places(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
         sink(Group::Places, finish(S_CLAUSE, token.marks, token.hash), PLACE / 2);
     }
     tail(text, sink);
-    // The opening characters, for scripts without spaces.
+    // The first characters, for scripts without spaces.
     let opening = text.tokens.first().filter(|token| token.script == Script::Han);
     if let Some(token) = opening {
         let mut hash = 0;
@@ -181,7 +185,8 @@ fn places(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
     }
 }
 
-/// The words of the last of several clauses, once more: of several wishes the last one says what comes out in the end.
+/// The words of the last of several clauses, once more: the last of several wishes describes the
+/// result.
 fn tail(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
     let Some(start) = text.tokens.iter().rposition(|token| token.opens_clause).filter(|at| *at > 0) else {
         return;

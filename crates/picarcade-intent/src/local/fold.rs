@@ -1,19 +1,20 @@
-//! One spelling of many.
+//! Folds spelling variants into one form.
 //!
-//! People write the same word in capitals, without accents, in full-width letters, with three vowels for emphasis, or in
-//! traditional characters. Folding removes what does not change the meaning, so that the model needs to learn each word
-//! once. It is smaller than Unicode's NFKC with case folding, and differs from it on purpose: Latin diacritics, Arabic
-//! vowel marks and alef forms go too, and the traditional characters that this domain uses become simplified ones (in
-//! Japanese as well, where that is wrong as spelling and right as a name for the word). A character it does not know
-//! stays as it is.
+//! People write the same word in capitals, without accents, in full-width letters, with three
+//! vowels for emphasis, or in traditional characters. Folding removes differences without meaning,
+//! so the model learns each word once. It is smaller than NFKC of Unicode with case folding and
+//! differs from it deliberately: Latin diacritics, Arabic vowel marks and alef forms are removed
+//! too, and traditional characters of this domain become simplified ones. For Japanese that is a
+//! wrong spelling and still identifies the word. Unknown characters stay unchanged.
 
-/// A folded character, or nothing where the character carries no meaning of its own.
+/// Returns the folded character, or `None` if the character has no meaning of its own.
 pub(crate) fn fold(c: char) -> Option<char> {
     if c.is_ascii() {
         return Some(c.to_ascii_lowercase());
     }
     let c = match c {
-        // Full-width forms of ASCII, ideographic space, and half-width katakana are laid out as in ASCII.
+        // Full-width forms of ASCII, the ideographic space, and half-width katakana have the layout
+        // of ASCII.
         '\u{ff01}'..='\u{ff5e}' => {
             let narrow = char::from_u32(c as u32 - 0xfee0).unwrap_or(c);
             return Some(narrow.to_ascii_lowercase());
@@ -51,7 +52,7 @@ pub(crate) fn fold(c: char) -> Option<char> {
     })
 }
 
-/// A Latin letter without its diacritics, in lower case.
+/// Returns a Latin letter without its diacritics, in lower case.
 fn latin(c: char) -> char {
     match c {
         'À'..='Å' | 'à'..='å' | 'Ā'..='ą' | 'Ǎ' | 'ǎ' => 'a',
@@ -78,7 +79,8 @@ fn latin(c: char) -> char {
     }
 }
 
-/// The eight precomposed Devanagari letters with a nukta, without it, as most people type them.
+/// The eight precomposed Devanagari letters with a nukta, mapped to the letter without it, as most
+/// people type them.
 fn devanagari_without_nukta(c: char) -> char {
     match c {
         '\u{958}' => 'क',

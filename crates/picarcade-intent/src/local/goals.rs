@@ -3,9 +3,10 @@
 use crate::Goal;
 use crate::local::sense::{Regime, Sense};
 
-/// How likely each goal is, as probabilities that sum to one.
+/// The probabilities of the goals, which sum to one.
 ///
-/// They are calibrated: of the prompts that get a best goal with probability 0.8, about eight in ten have that goal.
+/// They are calibrated: of the prompts whose best goal has probability 0.8, about eight in ten have
+/// that goal.
 ///
 /// ```
 /// use picarcade_intent::local::LocalClassifier;
@@ -20,7 +21,7 @@ pub struct Goals {
 }
 
 impl Goals {
-    /// The goals that some probabilities of senses stand for.
+    /// Converts probabilities of senses to probabilities of goals.
     pub(crate) fn from_senses(senses: [f32; Sense::COUNT], regime: Regime) -> Self {
         let mut probabilities = [0.0; Goal::COUNT];
         for (sense, probability) in Sense::ALL.into_iter().zip(senses) {
@@ -37,12 +38,13 @@ impl Goals {
         Self { probabilities }
     }
 
-    /// The probability of one goal, in `0.0..=1.0`.
+    /// Returns the probability of one goal, in `0.0..=1.0`.
     pub fn get(&self, goal: Goal) -> f32 {
         self.probabilities.get(goal as usize).copied().unwrap_or_default()
     }
 
-    /// The most likely goal and its probability. Of equals the first in [`Goal::ALL`] wins.
+    /// Returns the most likely goal and its probability. Of equal goals, the first in [`Goal::ALL`]
+    /// wins.
     pub fn best(&self) -> (Goal, f32) {
         let mut best = (Goal::CreateImage, self.get(Goal::CreateImage));
         for goal in Goal::ALL {

@@ -1,33 +1,36 @@
-//! The weights, as they lie in their file.
+//! The weights and their file format.
 //!
-//! The file is little-endian: the magic `PCLOCAL\0`, a version, the number of senses and the number of rows (one `u32`
-//! each), then one `f32` scale, one `f32` inverse temperature for each regime, one check byte for each row, four bytes of
-//! weights for each row, and the BLAKE3 hash of all that. Weights stay where they are in the binary: nothing is copied or
-//! converted at the start. A file that is not exactly that is an error; it is never guessed at.
+//! The file is little-endian: the magic `PCLOCAL\0`, a version, the number of senses and the number
+//! of rows (one `u32` each), then one `f32` scale, one `f32` inverse temperature per regime, one
+//! check byte per row, four bytes of weights per row, and the BLAKE3 hash of all that. Weights are
+//! read in place: nothing is copied or converted at the start. Any deviation is an error.
 //!
-//! A weight is four bits that pick one of fifteen levels. A prompt has hundreds of features, so the rounding of one of
-//! them is lost in the sum, and twice as many features fit into the file as with a byte each.
+//! A weight is four bits that select one of fifteen levels. A prompt has hundreds of features, so
+//! the rounding error of one is lost in the sum, and twice as many features fit into the file as
+//! with a byte each.
 //!
-//! A feature lives in one of two neighbouring rows, under a check byte from its hash. Plain feature hashing has no such
-//! byte and lets every unknown feature borrow the weights of a known one; here 99 in 100 of them find nothing and say
-//! nothing, which matters more for words that training never saw than any other choice in this file.
+//! A feature is stored in one of two neighboring rows, under a check byte from its hash. Plain
+//! feature hashing has no check byte, so every unknown feature gets the weights of a known one.
+//! Here 99 of 100 unknown features find no row. For words that training never saw, this matters
+//! more than any other choice in this file.
 
 use thiserror::Error;
 
 use crate::local::sense::{Regime, Sense};
 
-/// What the file starts with.
+/// The first bytes of the file.
 pub(crate) const MAGIC: &[u8; 8] = b"PCLOCAL\0";
-/// The layout and the features that this code understands. Changing either needs a new number and a new training.
+/// The version of the layout and the features. A change of either needs a new number and a new
+/// training.
 pub(crate) const VERSION: u32 = 2;
-/// How many rows there are: as many as keep the file below two megabytes, with some room for its growth.
+/// The number of rows, which keeps the file below two megabytes with room to grow.
 pub(crate) const ROWS: usize = 380_000;
 
-/// The bytes of a row: two weights in each.
+/// The bytes of a row: two weights each.
 const ROW: usize = Sense::COUNT / 2;
 
-/// What the values of four bits stand for. Steps grow with the value: most weights are small, and the few great ones need
-/// no precision.
+/// The values of the four-bit levels. The steps grow with the value, because most weights are
+/// small, and the few large ones need no precision.
 const LEVELS: [i8; 16] = [0, 1, 2, 3, 5, 8, 12, 18, 0, -1, -2, -3, -5, -8, -12, -18];
 
 const HEADER: usize = MAGIC.len() + 3 * 4;
@@ -37,16 +40,16 @@ const HASH: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ModelError {
-    /// The bytes do not start as a model does.
+    /// The bytes do not begin with the magic.
     #[error("not a model file")]
     NotAModel,
-    /// The model was made for other code.
+    /// The model belongs to another version of the code.
     #[error("model of version {found}, this code reads version {VERSION}")]
     Version {
-        /// The version that the file states.
+        /// The version in the file.
         found: u32,
     },
-    /// The file's length or hash is not what its header calls for.
+    /// The length or the hash of the file does not match its header.
     #[error("the model file is damaged")]
     Damaged,
 }
@@ -54,21 +57,21 @@ pub enum ModelError {
 /// The weights of a linear model over hashed features.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Model<'a> {
-    /// What turns a sum of weights into a score.
+    /// The factor that converts a sum of weights to a score.
     scale: f32,
-    /// What scores are multiplied with before they become probabilities, for each regime.
+    /// The factor of the scores before they become probabilities, per regime.
     sharpness: [f32; Regime::COUNT],
-    /// Check bytes in pairs: a pair for each two rows that share their features.
+    /// Check bytes in pairs: one pair for each two rows that share their features.
     checks: &'a [[u8; 2]],
     weights: &'a [[u8; ROW]],
 }
 
 impl<'a> Model<'a> {
-    /// A model that knows nothing: every sense is as likely as any other.
+    /// A model without knowledge: all senses are equally likely.
     pub(crate) const EMPTY: Model<'static> =
         Model { scale: 0.0, sharpness: [0.0; Regime::COUNT], checks: &[], weights: &[] };
 
-    /// Checks a file and takes the weights where they lie.
+    /// Checks a file and uses its weights in place.
     pub(crate) fn parse(file: &'a [u8]) -> Result<Self, ModelError> {
         let rest = file.strip_prefix(MAGIC).ok_or(ModelError::NotAModel)?;
         let mut words = rest.chunks_exact(4).filter_map(|word| <[u8; 4]>::try_from(word).ok());
@@ -102,7 +105,7 @@ impl<'a> Model<'a> {
         Ok(Self { scale, sharpness, checks, weights })
     }
 
-    /// The weights of a hashed feature, one for each sense, if the model knows it.
+    /// Returns the weights of a hashed feature, one per sense, if the model knows the feature.
     pub(crate) fn row(&self, hash: u32) -> Option<[i8; Sense::COUNT]> {
         let pair = pair_of(hash);
         let [even, odd] = self.checks.get(pair)?;
@@ -122,24 +125,24 @@ impl<'a> Model<'a> {
         Some(weights)
     }
 
-    /// The factor that turns a sense's sum of weights into a score.
+    /// Returns the factor that converts the sum of weights of a sense to a score.
     pub(crate) const fn scale(&self) -> f32 {
         self.scale
     }
 
-    /// How sharply scores become probabilities under a regime.
+    /// Returns the sharpness of probabilities under a regime.
     pub(crate) fn sharpness(&self, regime: Regime) -> f32 {
         self.sharpness.get(regime as usize).copied().unwrap_or(1.0)
     }
 }
 
-/// The pair of rows in which a feature may live.
+/// Returns the pair of rows that may hold a feature.
 pub(crate) const fn pair_of(hash: u32) -> usize {
-    // The high half of a product spreads hashes over any number of pairs, as a remainder would, without a division.
+    // The high half of a product distributes hashes over any number of pairs without a division.
     ((hash as u64 * (ROWS as u64 / 2)) >> 32) as usize
 }
 
-/// The check byte of a feature. Zero marks an empty row.
+/// Returns the check byte of a feature. Zero marks an empty row.
 pub(crate) const fn check_of(hash: u32) -> u8 {
     match hash as u8 {
         0 => 1,
@@ -147,7 +150,7 @@ pub(crate) const fn check_of(hash: u32) -> u8 {
     }
 }
 
-/// Writes a model file. The rows' weights are in units of the smallest level.
+/// Writes a model file. The weights of the rows are in units of the smallest level.
 #[cfg(feature = "train")]
 pub(crate) fn write(
     scale: f32,
@@ -171,7 +174,7 @@ pub(crate) fn write(
     file
 }
 
-/// The four bits whose level is nearest to a weight.
+/// Returns the four bits of the level that is nearest to a weight.
 #[cfg(feature = "train")]
 fn nearest(weight: f32) -> u8 {
     let distance = |level: i8| (f32::from(level) - weight).abs();

@@ -1,26 +1,29 @@
-//! What negations reach.
+//! The reach of negations.
 //!
-//! "No music" names music and asks for its absence. Learning that from examples would take each negation beside each
-//! word; a short list of negating words and a rule of reach takes neither. The list holds the function words of the
-//! thirteen languages (already folded), not the vocabulary of this domain. A negation that is missing here costs
-//! accuracy on such prompts and nothing else.
+//! "No music" names music and asks for its absence. Learning this from examples would need each
+//! negation next to each word. A short list of negating words and a rule of reach need neither. The
+//! list contains the function words of the thirteen languages (folded), not the vocabulary of this
+//! domain. A missing negation costs accuracy on prompts that use it and has no other effect.
 
 use std::sync::LazyLock;
 
 use crate::local::token::{NEGATED, hash};
 
-/// In which direction a word negates, or that it ends another's reach.
+/// The direction in which a word negates, or the end of another negation's reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// What follows, to the end of the clause; with nothing behind it, what went before ("video no, solo foto").
+    /// Negates what follows, to the end of the clause; without following words, what precedes
+    /// ("video no, solo foto").
     Forward,
-    /// What went before, back to the start of the clause.
+    /// Negates what precedes, back to the start of the clause.
     Back,
-    /// What follows, and the two words before: a verb that its language puts first ("anime pas", "animier das nicht").
+    /// Negates what follows and the two preceding words, for languages that put the verb first
+    /// ("anime pas", "animier das nicht").
     Both,
-    /// Behind a negation, what went before: "видео не надо".
+    /// After a negation, negates what precedes: "видео не надо".
     Needed,
-    /// Nothing: the word begins a clause that an earlier negation does not reach ("but", "just", "sondern").
+    /// Negates nothing: the word begins a clause that an earlier negation does not reach ("but",
+    /// "just", "sondern").
     Ends,
 }
 
@@ -75,16 +78,16 @@ static WORDS: LazyLock<Vec<(u32, Reach)>> = LazyLock::new(|| {
     words
 });
 
-/// What the word with this hash does.
+/// Returns what the word with this hash does.
 pub(crate) fn reach(word: u32) -> Option<Reach> {
     let at = WORDS.binary_search_by_key(&word, |(hash, _)| *hash).ok()?;
     WORDS.get(at).map(|(_, reach)| *reach)
 }
 
-/// How far a negation reaches in text without spaces, in characters: about four words.
+/// The reach of a negation in text without spaces, in characters: about four words.
 const UNSPACED: usize = 8;
 
-/// Negations of Chinese and Japanese, folded: what they look like and whether they reach forward.
+/// Negations of Chinese and Japanese, folded, and whether they reach forward.
 const PATTERNS: &[(&[char], bool)] = &[
     (&['不', '要'], true),
     (&['不', '用'], true),
@@ -108,7 +111,7 @@ const PATTERNS: &[(&[char], bool)] = &[
 /// Where a Chinese clause ends without punctuation.
 const UNSPACED_ENDS: &[char] = &['只', '但', '而', '就'];
 
-/// Marks what negations reach in Chinese and Japanese, where no spaces say where words are.
+/// Marks what negations reach in Chinese and Japanese, where spaces do not separate words.
 pub(crate) fn mark_unspaced(chars: &[char], marks: &mut [u8], negation: &mut bool) {
     for at in 0..chars.len() {
         let rest = chars.get(at..).unwrap_or_default();

@@ -1,10 +1,11 @@
 //! What a prompt says, before the facts give it a meaning.
 //!
-//! The same words are a different goal under different facts: "add some music" asks for a video with sound when a
-//! picture is open and for an edit when a video is. Learning goals directly would mean learning every such sentence once
-//! per combination of facts. The model therefore learns *senses*, which depend on the words alone, and the table below,
-//! written by hand from the taxonomy, turns a sense into goals. Fractions in the table are honest doubts, not tuning:
-//! "make the waves move" with a video open is mostly, but not always, a change to that video.
+//! The same words are a different goal under different facts: "add some music" asks for a video
+//! with sound if a picture is open, and for an edit if a video is open. A model of goals would have
+//! to learn every such sentence once per combination of facts. The model therefore learns *senses*,
+//! which depend on the words alone. The table below, written by hand from the taxonomy, maps a
+//! sense to goals. Fractions in the table express real ambiguity: "make the waves move" with a
+//! video open is mostly, but not always, a change to that video.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,31 +13,31 @@ use std::str::FromStr;
 use crate::error::UnknownWord;
 use crate::{Facts, Goal};
 
-/// One of eight things that words can say, whatever media is open.
+/// One of eight meanings of words, independent of the open media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sense {
-    /// A whole picture: described from nothing, or asked for.
+    /// A whole picture: described from nothing, or requested.
     Picture,
-    /// A change to what is there, or the fragment of a description that only makes sense as a change.
+    /// A change to what is there, or a fragment of a description that only makes sense as a change.
     Edit,
     /// Something new that stands in the scene by itself.
     Add,
     /// A new video, film, clip or animation.
     Video,
-    /// A new video that is to be heard as well.
+    /// A new video with sound.
     VideoSound,
     /// Movement for what is there.
     Animate,
     /// Sound for what is there: speech, song, music, effects.
     Sound,
-    /// A change to time itself: speed, length, loop, order, cut.
+    /// A change of time itself: speed, length, loop, order, cut.
     Timing,
 }
 
-/// What is open, as far as the meaning of a sense depends on it.
+/// The open media, as far as the meaning of a sense depends on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Regime {
-    /// Neither a working image nor a working video, and no references.
+    /// No working image, no working video, and no references.
     Nothing,
     /// References only.
     References,
@@ -47,7 +48,7 @@ pub(crate) enum Regime {
 }
 
 impl Sense {
-    /// How many senses there are.
+    /// The number of senses.
     pub const COUNT: usize = 8;
 
     /// Every sense, in declaration order.
@@ -62,7 +63,7 @@ impl Sense {
         Self::Timing,
     ];
 
-    /// The word for it in the corpus, such as `video_sound`.
+    /// Returns the name in the corpus, such as `video_sound`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Picture => "picture",
@@ -76,23 +77,24 @@ impl Sense {
         }
     }
 
-    /// How much more often than others a sense is meant under some facts, before any word is read.
+    /// Returns how much more often than others a sense is meant under some facts, before any word
+    /// is read.
     ///
-    /// The corpus has about as much of each sense, and four of the eight lead to a video, so words that say nothing would
-    /// make one. What people ask for most is a picture, and a change to what is open; it is also what costs the least
-    /// when it is wrong.
+    /// The corpus contains about as much of each sense, and four of the eight lead to a video, so
+    /// words without meaning would become a video. Most people ask for a picture or a change to
+    /// what is open. These are also the cheapest errors.
     pub(crate) const fn prior(self, regime: Regime) -> f32 {
         match (self, regime) {
             (Self::Edit, Regime::Image | Regime::Video | Regime::References) => 3.0,
             (Self::Picture, Regime::Nothing) => 4.0,
             (Self::Picture, Regime::References | Regime::Image) => 2.0,
-            // Sound costs the most, and who wants it says so.
+            // Sound is the most expensive, and people who want it say so.
             (Self::VideoSound | Self::Sound, _) => 0.7,
             _ => 1.0,
         }
     }
 
-    /// The goals that this sense stands for under some facts, with their shares, which sum to one.
+    /// Returns the goals of this sense under some facts with their shares, which sum to one.
     pub(crate) const fn goals(self, regime: Regime) -> [(Goal, f32); 2] {
         use Goal::{AddElement, CreateImage, CreateVideo, CreateVideoWithAudio, Edit};
         match (self, regime) {
@@ -129,10 +131,11 @@ impl FromStr for Sense {
 }
 
 impl Regime {
-    /// How many regimes there are.
+    /// The number of regimes.
     pub(crate) const COUNT: usize = 4;
 
-    /// The regime of some facts. A working video hides a working image: a change is then a change to the video.
+    /// Returns the regime of some facts. A working video hides a working image: a change is then a
+    /// change to the video.
     pub(crate) const fn of(facts: Facts) -> Self {
         if facts.active_video {
             Self::Video

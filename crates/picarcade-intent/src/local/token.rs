@@ -1,15 +1,16 @@
-//! Folded text, cut into words and clauses.
+//! Folded text, split into words and clauses.
 //!
-//! Words of alphabets (and Hangul, which puts spaces) are runs of letters; Chinese and Japanese are cut where the script
-//! changes, which in Japanese falls close to where words do. Digits become one `0`, a tag such as `@anna` becomes the
-//! bare `@`: who is named says nothing about what is wanted. Two marks travel with every character:
+//! Words of alphabets (and of Hangul, which uses spaces) are runs of letters. Chinese and Japanese
+//! are split where the script changes, which in Japanese is close to word boundaries. Digits become
+//! one `0`. A tag such as `@anna` becomes a bare `@`, because the name of a person says nothing
+//! about the goal. Every character has two marks:
 //!
-//! * *quoted*: words in quotation marks are mostly content ("a sign that says \"play music\""). A quotation that never
-//!   closes, or that holds the whole prompt, is none.
-//! * *negated*: words in the reach of "don't", "ohne", "なし" and their kind. A negated word is no evidence for what it
-//!   names, so that "don't animate it, brighten it" is read by its second half.
+//! * *quoted*: words in quotation marks are mostly content ("a sign that says \"play music\""). A
+//! quotation that never closes, or that contains the whole prompt, does not count.
+//! * *negated*: words in the reach of "don't", "ohne", "なし" and similar words. A negated word is no
+//! evidence for what it names, so "don't animate it, brighten it" is decided by its second half.
 //!
-//! Text beyond [`LIMIT`] characters is not read, so a call's work is bounded whatever it is given.
+//! Text beyond [`LIMIT`] characters is not read, so the work of a call is bounded.
 
 use std::ops::Range;
 
@@ -19,15 +20,15 @@ use crate::local::negation::{Reach, mark_unspaced, reach};
 /// How many characters are read: more than the longest prompt that the service accepts.
 const LIMIT: usize = 8_192;
 
-/// The mark of a character in quotation marks.
+/// The mark of a quoted character.
 pub(crate) const QUOTED: u8 = 1;
-/// The mark of a character in the reach of a negation.
+/// The mark of a negated character.
 pub(crate) const NEGATED: u8 = 2;
 
-/// How a token's script is written, which decides its n-grams.
+/// The kind of script of a token, which decides its n-grams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Script {
-    /// Letters: Latin, Cyrillic, Arabic, Devanagari and whatever else puts spaces between words.
+    /// Letters: Latin, Cyrillic, Arabic, Devanagari and other scripts with spaces between words.
     Letters,
     /// Korean syllables.
     Hangul,
@@ -35,27 +36,27 @@ pub(crate) enum Script {
     Han,
     /// Japanese syllables, and the long-vowel mark.
     Kana,
-    /// An emoji or other single symbol.
+    /// An emoji or another single symbol.
     Symbol,
 }
 
-/// One word, or one run of a script that puts no spaces.
+/// One word, or one run of a script without spaces.
 #[derive(Debug, Clone)]
 pub(crate) struct Token {
-    /// Where it lies in [`Text::chars`].
+    /// The position in [`Text::chars`].
     pub(crate) range: Range<usize>,
     pub(crate) script: Script,
     /// The hash of its characters.
     pub(crate) hash: u32,
-    /// Whether it opens a clause.
+    /// Whether the token begins a clause.
     pub(crate) opens_clause: bool,
-    /// Whether it continues the token before it without a space, as in Chinese and Japanese.
+    /// Whether the token continues the previous one without a space, as in Chinese and Japanese.
     pub(crate) glued: bool,
-    /// [`QUOTED`] and [`NEGATED`], of its first character.
+    /// [`QUOTED`] and [`NEGATED`], of the first character.
     pub(crate) marks: u8,
 }
 
-/// What the cutting noticed beside the words.
+/// Observations about the text in addition to its words.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Signs {
     pub(crate) question: bool,
@@ -66,17 +67,17 @@ pub(crate) struct Signs {
     pub(crate) commas: u32,
 }
 
-/// A prompt, folded and cut.
+/// A prompt, folded and split.
 #[derive(Debug, Default)]
 pub(crate) struct Text {
     pub(crate) chars: Vec<char>,
-    /// One set of marks for each character.
+    /// The marks of each character.
     pub(crate) marks: Vec<u8>,
     pub(crate) tokens: Vec<Token>,
     pub(crate) signs: Signs,
 }
 
-/// The hash of a run of characters.
+/// Returns the hash of a run of characters.
 pub(crate) fn hash(chars: &[char]) -> u32 {
     chars.iter().fold(0x811c_9dc5, |hash, &c| mix(hash, c as u32))
 }
@@ -87,10 +88,10 @@ pub(crate) const fn mix(hash: u32, value: u32) -> u32 {
 }
 
 impl Text {
-    /// Folds and cuts a prompt.
+    /// Folds and splits a prompt.
     pub(crate) fn read(prompt: &str) -> Self {
         let mut cutter = Cutter { text: Self::default(), ..Cutter::default() };
-        // Four characters in five end up in words; the estimate saves most of the growing.
+        // Four of five characters end up in words; the estimate avoids most reallocations.
         let room = prompt.len().min(LIMIT);
         cutter.text.chars.reserve(room);
         cutter.text.marks.reserve(room);
@@ -103,21 +104,21 @@ impl Text {
     }
 }
 
-/// The state of cutting.
+/// The state of the tokenizer.
 #[derive(Debug, Default)]
 struct Cutter {
     text: Text,
-    /// Where the open word began.
+    /// Where the current word began.
     word: Option<(usize, Script)>,
-    /// Whether the next token opens a clause.
+    /// Whether the next token begins a clause.
     clause: bool,
-    /// Whether the last character belonged to a token without a space after it.
+    /// Whether the last character belonged to a token without a following space.
     touching: bool,
     /// Whether the last word ended in an apostrophe.
     apostrophe: bool,
-    /// Whether a tag's name is being skipped.
+    /// Whether the name of a tag is being skipped.
     tag: bool,
-    /// The character that closes the open quotation, and the token at which it opened.
+    /// The character that closes the open quotation, and the token at which the quotation opened.
     quotation: Option<(char, usize)>,
 }
 
@@ -147,11 +148,11 @@ impl Cutter {
         }
     }
 
-    /// Handles a character that belongs to no word.
+    /// Handles a character outside of words.
     fn separate(&mut self, c: char, next: Option<char>) {
         let in_word = self.word.is_some();
         let before_letter = next.is_some_and(char::is_alphanumeric);
-        // An apostrophe between letters; one at an edge of a word is a quotation mark.
+        // An apostrophe stands between letters; at the edge of a word it is a quotation mark.
         if c == '\'' {
             let touched = in_word || self.touching;
             if in_word && before_letter {
@@ -279,7 +280,7 @@ impl Cutter {
     }
 }
 
-/// Marks what the negations among the words reach: to the end of their clause, or back to its start.
+/// Marks the reach of negations among the words: to the end of their clause, or back to its start.
 fn negate(text: &mut Text) {
     let mut clause_start = 0;
     let mut forward = false;
@@ -330,7 +331,7 @@ fn mark(marks: &mut [u8], range: Range<usize>) {
     }
 }
 
-/// The script of a character that belongs to words.
+/// Returns the script of a character that belongs to words.
 fn script(c: char) -> Option<Script> {
     Some(match c {
         'a'..='z' | '0'..='9' => Script::Letters,
@@ -341,14 +342,15 @@ fn script(c: char) -> Option<Script> {
             Script::Han
         }
         '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}' => Script::Symbol,
-        // Devanagari vowel signs and the virama are marks, not letters, and belong to the word.
+        // Devanagari vowel signs and the virama are marks instead of letters, and belong to the
+        // word.
         '\u{900}'..='\u{963}' | '\u{966}'..='\u{97f}' => Script::Letters,
         _ if c.is_alphanumeric() => Script::Letters,
         _ => return None,
     })
 }
 
-/// What closes a quotation that this character opens.
+/// Returns the character that closes a quotation opened by this one.
 const fn closing_quote(c: char) -> Option<char> {
     Some(match c {
         '"' => '"',
@@ -364,8 +366,8 @@ const fn closing_quote(c: char) -> Option<char> {
     })
 }
 
-/// Whether letters after an apostrophe belong to the word before it, as in "don't", rather than being a word of their
-/// own, as in "l'image".
+/// Returns whether letters after an apostrophe belong to the word before it, as in "don't". In
+/// "l'image" they form a word of their own.
 fn is_contraction(word: &[char]) -> bool {
     matches!(word, ['t' | 's' | 'd' | 'm'] | ['r' | 'v', 'e'] | ['l', 'l'])
 }

@@ -1,4 +1,4 @@
-//! What only shows when the rows are seen together: models that do not fit, doubles, gaps, and rows without effect.
+//! Checks that need all rows: models that do not fit, duplicates, gaps, and rows without effect.
 
 use super::QUESTIONS;
 use super::draft::{Applies, Draft};
@@ -8,7 +8,7 @@ use crate::facts::Facts;
 use crate::goal::Goal;
 use crate::problem::Problem;
 
-/// Whether each row's model is known and makes what the row promises.
+/// Checks that the model of each row is known and makes what the row promises.
 pub(super) fn models(drafts: &[Draft], catalogue: &Catalogue, problems: &mut Vec<Problem>) {
     for draft in drafts {
         let Some(name) = &draft.model else { continue };
@@ -25,7 +25,7 @@ pub(super) fn models(drafts: &[Draft], catalogue: &Catalogue, problems: &mut Vec
     }
 }
 
-/// Rows that ask for the same again, and numbers that are given twice.
+/// Finds rows with the same conditions, and numbers that are used twice.
 pub(super) fn doubles(drafts: &[Draft], problems: &mut Vec<Problem>) {
     for (index, draft) in drafts.iter().enumerate() {
         let earlier = || drafts.iter().take(index);
@@ -44,7 +44,8 @@ pub(super) fn doubles(drafts: &[Draft], problems: &mut Vec<Problem>) {
     }
 }
 
-/// The answer to every question, goal by goal and facts by facts; `None` when there are errors, now or before.
+/// Returns the answer to every question, goal by goal and facts by facts, or `None` if there are
+/// errors.
 ///
 /// `end` is the line where a missing row could be added.
 pub(super) fn decisions(
@@ -69,7 +70,7 @@ pub(super) fn decisions(
                     break;
                 }
             }
-            // An upload and a stored reference ask the same question: name it once.
+            // An upload and a stored reference are the same question, which is reported once.
             if is_open && !facts.referenced_image {
                 problems.push(Problem::error(
                     end,
@@ -88,9 +89,9 @@ pub(super) fn decisions(
     answers.try_into().ok().map(Box::new)
 }
 
-/// A row that nothing reaches, or whose type cannot be made of the media that its facts promise.
+/// Finds rows that no question reaches, or whose type cannot be made from the media of their facts.
 fn effects(draft: &Draft, facts: &[Facts], problems: &mut Vec<Problem>) {
-    // A double is unreachable too, and has been named as what it is.
+    // A duplicate is unreachable too and has already been reported as a duplicate.
     let is_double = problems.iter().any(|problem| problem.line == draft.line && problem.is_error());
     if facts.is_empty() && !is_double {
         let message = "unreachable row: the rows above it match all that it matches";
@@ -104,7 +105,7 @@ fn effects(draft: &Draft, facts: &[Facts], problems: &mut Vec<Problem>) {
     }
 }
 
-/// Facts in the words of the columns.
+/// Formats facts in the words of the columns.
 fn described(facts: Facts) -> String {
     let word = |yes| if yes { "YES" } else { "NO" };
     format!(

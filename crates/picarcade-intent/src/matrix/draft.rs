@@ -1,15 +1,15 @@
 //! A row as far as it could be read.
 //!
-//! A file with mistakes is checked as a whole, so rows with mistakes take part: what could not be read of their conditions
-//! may be anything. So a gap is only reported where no row could fill it once it is mended, and a row is only called
-//! unreachable where the rows above it surely match.
+//! A file with errors is checked as a whole, so rows with errors are included: conditions that
+//! could not be read may have any value. A gap is reported only if no row could fill it after its
+//! errors are fixed. A row is called unreachable only if the rows above it certainly match.
 
 use super::row::{Row, Strategy};
 use crate::facts::Facts;
 use crate::goal::Goal;
 use crate::prompt_type::PromptType;
 
-/// A cell that says yes, no, or either.
+/// A cell with yes, no, or either.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Condition(pub(super) Option<bool>);
 
@@ -19,7 +19,7 @@ impl Condition {
     }
 }
 
-/// A row with the line it stands on; `None` where a cell could not be read.
+/// A row and its line; `None` for a cell that could not be read.
 #[derive(Default)]
 pub(super) struct Draft {
     pub(super) line: u64,
@@ -56,13 +56,13 @@ impl Draft {
         })
     }
 
-    /// When it applies, if all of that could be read.
+    /// The conditions, if all of them could be read.
     pub(super) fn conditions(&self) -> Option<(&[Goal], [Condition; 3])> {
         let [active_image, active_video, references] = self.facts;
         Some((self.goals.as_deref()?, [active_image?, active_video?, references?]))
     }
 
-    /// Whether it applies to a goal under some facts.
+    /// Returns whether the row applies to a goal under some facts.
     pub(super) fn applies(&self, goal: Goal, facts: Facts) -> Applies {
         let given = [facts.active_image, facts.active_video, facts.references()];
         let goal = self.goals.as_ref().map(|goals| goals.contains(&goal));

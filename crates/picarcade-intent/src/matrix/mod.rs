@@ -1,8 +1,10 @@
-//! The decision matrix: from a goal and the facts to a prompt type, its model and its enhancement strategy.
+//! The decision matrix: from a goal and the facts to a prompt type, its model and its enhancement
+//! strategy.
 //!
-//! The matrix is data, so that routing can be changed without a build. It is read top to bottom and the first row that
-//! matches decides; with five goals and sixteen facts that is only eighty questions, and all of them are answered when
-//! the file is read. A matrix that leaves one unanswered is refused then, so deciding cannot fail later.
+//! The matrix is data, so routing can change without a build. It is read from top to bottom, and
+//! the first row that matches decides. Five goals and sixteen combinations of facts make eighty
+//! questions, and reading the file answers all of them. A matrix that leaves a question unanswered
+//! is refused, so deciding cannot fail later.
 
 mod check;
 mod draft;
@@ -20,10 +22,10 @@ use crate::goal::Goal;
 use crate::problem::Problem;
 use crate::type_set::TypeSet;
 
-/// The file that is compiled in.
+/// The embedded file.
 const EMBEDDED: &str = include_str!("../../data/matrix.csv");
 
-/// Every question there is.
+/// The number of all questions.
 const QUESTIONS: usize = Goal::COUNT * Facts::COUNT;
 
 /// A checked decision matrix.
@@ -48,11 +50,11 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// The matrix that is compiled in.
+    /// Returns the embedded matrix.
     ///
     /// # Panics
     ///
-    /// Never: a test reads the compiled-in file.
+    /// Never: a test reads the embedded file.
     pub fn embedded() -> Arc<Self> {
         static MATRIX: LazyLock<Arc<Matrix>> = LazyLock::new(|| {
             #[expect(clippy::expect_used, reason = "the file is part of the source and is read by a test")]
@@ -63,15 +65,16 @@ impl Matrix {
         Arc::clone(&MATRIX)
     }
 
-    /// Reads a CSV with the columns `goal`, `active_image`, `active_video`, `references`, `prompt_type`, `model` and
-    /// `enhancement`, in any order, and optionally `#` with the number of each row.
+    /// Parses a CSV with the columns `goal`, `active_image`, `active_video`, `references`,
+    /// `prompt_type`, `model` and `enhancement` in any order, and optionally `#` with the number of
+    /// each row.
     ///
-    /// `goal` is one goal or several with commas between them; the three facts are `YES` or `NO`; `-` stands for any.
-    /// The models must be in `catalogue` and make what their rows promise.
+    /// `goal` is one goal or several, separated by commas. The three facts are `YES` or `NO`. `-`
+    /// matches any value. The models must be in `catalogue` and make what their rows promise.
     ///
     /// # Errors
     ///
-    /// Every problem that was found, when at least one of them is an [error](Problem::is_error).
+    /// Returns every problem if at least one of them is an [error](Problem::is_error).
     pub fn parse(csv: &[u8], catalogue: &Catalogue) -> Result<Self, Vec<Problem>> {
         let (matrix, mut problems) = Self::read(csv, catalogue);
         match matrix {
@@ -83,14 +86,15 @@ impl Matrix {
         }
     }
 
-    /// Every problem of a CSV, warnings included, in the order of lines; empty when there is nothing to mend.
+    /// Returns every problem of a CSV, including warnings, in the order of lines; empty for a good
+    /// file.
     pub fn check(csv: &[u8], catalogue: &Catalogue) -> Vec<Problem> {
         Self::read(csv, catalogue).1
     }
 
     fn read(csv: &[u8], catalogue: &Catalogue) -> (Option<Self>, Vec<Problem>) {
         let (drafts, mut problems) = parse::rows(csv);
-        // Without a header there are no rows, which is not the reader's to mend one by one.
+        // Without a header there are no rows, so problems of rows are not reported.
         if drafts.is_empty() && !problems.is_empty() {
             return (None, problems);
         }
@@ -115,7 +119,7 @@ impl Matrix {
         (matrix, problems)
     }
 
-    /// The first row that matches.
+    /// Returns the first row that matches.
     pub fn decide(&self, goal: Goal, facts: Facts) -> &Row {
         #[expect(
             clippy::indexing_slicing,
@@ -124,7 +128,7 @@ impl Matrix {
         &self.decisions[question(goal, facts)]
     }
 
-    /// Every type that some goal reaches under these facts; never empty.
+    /// Returns every type that some goal reaches under these facts; never empty.
     pub fn feasible(&self, facts: Facts) -> TypeSet {
         #[expect(
             clippy::indexing_slicing,
@@ -133,29 +137,31 @@ impl Matrix {
         self.feasible[usize::from(facts.bits())]
     }
 
-    /// Names the content: the first 16 hexadecimal digits of the BLAKE3 hash of the file.
+    /// Returns the version of the content: the first 16 hexadecimal digits of the BLAKE3 hash of
+    /// the file.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The rows, in order.
+    /// Returns the rows in order.
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }
 
-    /// What the file could do better: rows that no request reaches, and types that their facts do not support.
+    /// Returns the warnings: rows that no request reaches, and types that their facts do not
+    /// support.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// The matrix as a CSV that [`parse`](Self::parse) reads. It may differ from the file in spelling, so its
-    /// [`version`](Self::version) may differ too.
+    /// Returns the matrix as a CSV that [`parse`](Self::parse) reads. Its spelling may differ from
+    /// the file, and then its [`version`](Self::version) differs too.
     pub fn to_csv(&self) -> String {
         row::to_csv(&self.rows)
     }
 }
 
-/// The number of a question, below [`QUESTIONS`]: goal by goal, and facts by facts within a goal.
+/// Returns the number of a question, below [`QUESTIONS`]: ordered by goal, then by facts.
 const fn question(goal: Goal, facts: Facts) -> usize {
     goal as usize * Facts::COUNT + facts.bits() as usize
 }
@@ -167,7 +173,7 @@ mod tests {
     use super::*;
     use crate::prompt_type::PromptType;
 
-    /// The table of the specification, read the slow way.
+    /// The table of the specification, evaluated without the precomputed answers.
     fn specified(goal: Goal, facts: Facts) -> (u32, PromptType) {
         use Goal::{AddElement, CreateImage, CreateVideo, CreateVideoWithAudio, Edit};
         let (image, video, references) = (facts.active_image, facts.active_video, facts.references());
@@ -216,7 +222,7 @@ mod tests {
     }
 
     proptest! {
-        /// Any bytes at all are either a matrix or a list of problems.
+        /// Any bytes are either a matrix or a list of problems.
         #[test]
         fn no_input_breaks_the_reader(noise in proptest::collection::vec(any::<u8>(), 0..40), at in 0..EMBEDDED.len()) {
             let mut csv = EMBEDDED.as_bytes().to_vec();

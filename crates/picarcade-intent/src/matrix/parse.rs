@@ -1,6 +1,6 @@
-//! From CSV bytes to rows, with every cell that is wrong named by line and column.
+//! Parses CSV bytes into rows and reports every wrong cell with line and column.
 //!
-//! Reading goes on after a problem: a cell that cannot be read is missing in its own row only.
+//! Parsing continues after a problem: an unreadable cell is missing only in its own row.
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
@@ -8,18 +8,18 @@ use super::draft::{Condition, Draft};
 use crate::goal::Goal;
 use crate::problem::Problem;
 
-/// The columns, as `rules show --csv` writes them; the first may be missing.
+/// The columns, as `rules show --csv` writes them; the first is optional.
 const COLUMNS: [&str; 8] =
     ["#", "goal", "active_image", "active_video", "references", "prompt_type", "model", "enhancement"];
 
-/// The only column that may be missing.
+/// The only optional column.
 const NUMBER: &str = "#";
 
-/// The most rows that are read: five goals and eight kinds of media need no more than forty, and every row is compared
-/// with those above it.
+/// The maximum number of rows. Five goals and eight kinds of media need at most forty, and every
+/// row is compared with those above it.
 const MAX_ROWS: u32 = 1_000;
 
-/// Reads all rows as far as they can be read, and what is wrong with them.
+/// Reads all rows as far as possible, and reports the problems.
 pub(super) fn rows(csv: &[u8]) -> (Vec<Draft>, Vec<Problem>) {
     let (mut drafts, mut problems) = (Vec::new(), Vec::new());
     let csv = csv.strip_prefix(b"\xef\xbb\xbf").unwrap_or(csv);
@@ -43,7 +43,7 @@ pub(super) fn rows(csv: &[u8]) -> (Vec<Draft>, Vec<Problem>) {
         }
         if place == MAX_ROWS {
             problems.push(Problem::error(line, "goal", format!("more than {MAX_ROWS} rows")));
-            // Whatever is missing may be in the rest.
+            // The missing columns may be in the rest of the file.
             drafts.push(Draft { line, ..Draft::default() });
             return (drafts, problems);
         }
@@ -64,13 +64,14 @@ pub(super) fn rows(csv: &[u8]) -> (Vec<Draft>, Vec<Problem>) {
     }
 }
 
-/// The line behind the last one: where a missing row could be added.
+/// Returns the line after the last one, where a missing row could be added.
 pub(super) fn end(csv: &[u8]) -> u64 {
     let unfinished = csv.last().is_some_and(|&byte| byte != b'\n');
     lines_in(csv) + u64::from(unfinished) + 1
 }
 
-/// The line of the record that begins at or behind `from`: line breaks in front of a record belong to the one before.
+/// Returns the line of the record that begins at or after `from`: line breaks before a record
+/// belong to the previous one.
 fn line_of(csv: &[u8], from: usize) -> u64 {
     let rest = csv.get(from..).unwrap_or_default();
     let skipped = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
@@ -81,15 +82,15 @@ fn lines_in(csv: &[u8]) -> u64 {
     csv.split(|&byte| byte == b'\n').skip(1).count() as u64
 }
 
-/// Which cell of a record belongs to which column.
+/// The mapping from columns to cells of a record.
 struct Columns {
-    /// For each of [`COLUMNS`], the place in a record.
+    /// The position in a record of each of [`COLUMNS`].
     places: [Option<usize>; COLUMNS.len()],
     width: usize,
 }
 
 impl Columns {
-    /// `None` when a column is missing or doubled: then no row can be read.
+    /// Returns `None` if a column is missing or duplicated: then no row can be read.
     fn read(header: &StringRecord, problems: &mut Vec<Problem>) -> Option<Self> {
         let before = problems.len();
         let mut places = [None; COLUMNS.len()];
@@ -121,14 +122,14 @@ impl Columns {
         COLUMNS.iter().zip(self.places).find(|(name, _)| **name == column).and_then(|(_, place)| place)
     }
 
-    /// The name of the column of a cell, or its number where there is no such column.
+    /// Returns the name of the column of a cell, or its number without such a column.
     fn name(&self, place: usize) -> String {
         let named = COLUMNS.into_iter().zip(self.places).find(|(_, at)| *at == Some(place));
         named.map_or_else(|| numbered(place), |(name, _)| name.to_owned())
     }
 }
 
-/// One record with the places of its cells.
+/// One record with the positions of its cells.
 struct Cells<'a> {
     line: u64,
     columns: &'a Columns,
@@ -137,11 +138,12 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
-    /// The row as far as it can be read. Every cell is, so that all its problems are named.
+    /// Returns the row as far as it can be read. Every cell is read, so that all problems are
+    /// reported.
     fn draft(&mut self, place: u32) -> Draft {
         if self.record.len() != self.columns.width {
             let message = format!("{} cells where the header has {}", self.record.len(), self.columns.width);
-            // The first cell that is missing, or the first that is too many.
+            // The first missing cell, or the first excess one.
             let column = self.columns.name(self.record.len().min(self.columns.width));
             self.problems.push(Problem::error(self.line, column, message));
             return Draft { line: self.line, ..Draft::default() };
@@ -226,14 +228,14 @@ impl Cells<'_> {
     }
 }
 
-/// A foreign word in quotes, shortened to what a message can bear.
+/// Quotes foreign text and shortens it to a length that fits into a message.
 fn shown(word: &str) -> String {
     const SHOWN: usize = 40;
     let short: String = word.chars().take(SHOWN).collect();
     if short.len() < word.len() { format!("{short:?}…") } else { format!("{short:?}") }
 }
 
-/// The column of a cell that cannot be decoded.
+/// Returns the column of a cell that cannot be decoded.
 fn field(error: &csv::Error) -> usize {
     match error.kind() {
         csv::ErrorKind::Utf8 { err, .. } => err.field(),
@@ -241,7 +243,7 @@ fn field(error: &csv::Error) -> usize {
     }
 }
 
-/// A column by its number, from 1.
+/// Formats a column by its number, from 1.
 fn numbered(place: usize) -> String {
     (place + 1).to_string()
 }

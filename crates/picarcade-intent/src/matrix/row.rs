@@ -1,4 +1,4 @@
-//! One row of the decision matrix, and how it is written.
+//! One row of the decision matrix, and its CSV form.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,21 +15,22 @@ use crate::prompt_type::PromptType;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Strategy {
-    /// The prompt as given.
+    /// The prompt unchanged.
     None,
-    /// A light edit for clarity; says what stays the same.
+    /// A light edit for clarity that states what stays the same.
     Clarify,
     /// A light edit for clarity that keeps the identity of referenced people.
     ClarifyKeepIdentity,
-    /// Rewritten around tags: what is taken from which source into the working image, and what stays.
+    /// Rewritten with tags: what is taken from which source into the working image, and what stays.
     RewriteTags,
-    /// A structured scene: subject, setting, style, camera, light, palette, and with audio the sound.
+    /// A structured scene: subject, setting, style, camera, light, palette, and the sound for types
+    /// with audio.
     Scene,
-    /// The motion, kept faithful to the image.
+    /// The motion, faithful to the image.
     Motion,
-    /// Two steps: the image update, then the motion.
+    /// Two steps: the change of the image, then the motion.
     UpdateThenMotion,
-    /// The change, kept faithful to the video.
+    /// The change, faithful to the video.
     VideoChange,
 }
 
@@ -46,7 +47,7 @@ impl Strategy {
         Self::VideoChange,
     ];
 
-    /// The word for it in the decision matrix, such as `clarify`.
+    /// Returns the name in the decision matrix, such as `clarify`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -60,7 +61,7 @@ impl Strategy {
         }
     }
 
-    /// The strategy that fits a type when nothing else is said.
+    /// Returns the default strategy of a type.
     pub const fn of(prompt_type: PromptType) -> Self {
         match prompt_type {
             PromptType::NewImage => Self::None,
@@ -92,29 +93,29 @@ impl FromStr for Strategy {
     }
 }
 
-/// One row: when it applies, and what follows.
+/// One row: its conditions and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Row {
-    /// What the file calls it: its `#`, or its place from 1 when the file has no such column.
+    /// The number in the file: its `#`, or its position from 1 without such a column.
     pub number: u32,
-    /// The goals it applies to, in the order of [`Goal::ALL`]; all five stand for any.
+    /// The goals of the row, in the order of [`Goal::ALL`]; all five match any goal.
     pub goals: Vec<Goal>,
     /// Whether a working image must be open; `None` for either.
     pub active_image: Option<bool>,
     /// Whether a working video must be open; `None` for either.
     pub active_video: Option<bool>,
-    /// Whether references must take part; `None` for either.
+    /// Whether references must be present; `None` for either.
     pub references: Option<bool>,
-    /// What the request is.
+    /// The type of the request.
     pub prompt_type: PromptType,
-    /// The model that makes it by default.
+    /// The default model.
     pub model: String,
-    /// How its prompt is enhanced.
+    /// The enhancement strategy.
     pub enhancement: Strategy,
 }
 
 impl Row {
-    /// Whether the row applies to a goal under some facts.
+    /// Returns whether the row applies to a goal under some facts.
     pub fn matches(&self, goal: Goal, facts: Facts) -> bool {
         let fits = |wanted: Option<bool>, given: bool| wanted.is_none_or(|wanted| wanted == given);
         self.goals.contains(&goal)
@@ -124,7 +125,7 @@ impl Row {
     }
 }
 
-/// The rows as a CSV with every column.
+/// Formats the rows as a CSV with every column.
 pub(super) fn to_csv(rows: &[Row]) -> String {
     let mut csv = String::from("#,goal,active_image,active_video,references,prompt_type,model,enhancement\n");
     let fact = |fact: Option<bool>| fact.map_or("-", |yes| if yes { "YES" } else { "NO" });
@@ -150,7 +151,7 @@ pub(super) fn to_csv(rows: &[Row]) -> String {
     csv
 }
 
-/// A cell as RFC 4180 wants it.
+/// Formats a cell as RFC 4180 requires.
 fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))

@@ -9,11 +9,12 @@
 //! a lighthouse in a storm
 //! ```
 //!
-//! A line that starts with `@` and a letter defines a slot; `{slot}` takes one of its values; `(a|b|)` takes one of the alternatives.
-//! Both nest. `[sense]` opens a section, and every line in it is one template of that sense; `bare` marks descriptions,
-//! which get no polite frame. Three slots have a meaning of their own: `pre` and `post` frame requests ("could you …",
-//! "… please"), `then` joins two requests. Templates whose hash falls into the held-out tenth are used for calibration
-//! only. A line that cannot be read is an error with its file and number.
+//! A line that starts with `@` and a letter defines a slot. `{slot}` takes one of its values, and
+//! `(a|b|)` takes one of the alternatives. Both can be nested. `[sense]` opens a section, and every
+//! line in it is one template of that sense. `bare` marks descriptions, which get no polite frame.
+//! Three slots have a special meaning: `pre` and `post` frame requests ("could you …", "… please"),
+//! and `then` joins two requests. Templates whose hash falls into the held-out tenth are used for
+//! calibration only. An unreadable line is an error with its file and number.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,25 +31,25 @@ pub enum CorpusError {
     /// A file or directory could not be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// Which one.
+        /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// A line is not what its place calls for.
+    /// A line is not valid in its place.
     #[error("{}, line {line}: {problem}", path.display())]
     Line {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
 
-/// Everything to learn from.
+/// All training data.
 #[derive(Debug)]
 pub struct Corpus {
     pub(crate) languages: Vec<Language>,
@@ -70,7 +71,7 @@ pub(crate) struct Template {
     pub(crate) pattern: Pattern,
 }
 
-/// A text with choices in it.
+/// A text with choices.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern(Vec<Piece>);
 
@@ -106,13 +107,13 @@ impl Corpus {
         Ok(Self { languages })
     }
 
-    /// The corpus of some languages, each in one text. A fault is its line and what is wrong there.
+    /// Parses the corpus of some languages, one text each. An error names its line and the problem.
     #[cfg(test)]
     pub(crate) fn parse(texts: &[&str]) -> Result<Self, (u64, String)> {
         Ok(Self { languages: texts.iter().map(|text| Language::parse(text)).collect::<Result<_, _>>()? })
     }
 
-    /// How many templates and free prompts there are.
+    /// Returns the number of templates and free prompts.
     pub fn templates(&self) -> usize {
         self.languages.iter().map(|language| language.templates.len()).sum()
     }
@@ -148,7 +149,8 @@ impl Language {
                 let (sense, bare) =
                     section.ok_or_else(|| fail("a template before the first section".to_owned()))?;
                 let pattern = Pattern::parse(line, &mut used).map_err(fail)?;
-                // The hash, not the place, so that adding a line moves no other between the two parts.
+                // The hash decides instead of the position, so that a new line moves no other line
+                // between the parts.
                 let held_out = blake3::hash(line.as_bytes()).as_bytes()[0].is_multiple_of(10);
                 language.templates.push(Template { sense, bare, held_out, pattern });
             }
@@ -181,7 +183,8 @@ impl Pattern {
         Ok(Self(pieces))
     }
 
-    /// Parses alternatives. Spaces around `|` matter inside a template and not around the values of a slot.
+    /// Parses alternatives. Spaces around `|` matter inside a template and not around the values of
+    /// a slot.
     fn parse_choice(text: &str, used: &mut Vec<String>) -> Result<Piece, String> {
         let mut depth = 0_usize;
         let mut values = Vec::new();
@@ -205,7 +208,7 @@ impl Pattern {
         Ok(Piece::Either(values.collect::<Result<_, _>>()?))
     }
 
-    /// Appends one way to read the pattern.
+    /// Appends one variant of the pattern.
     pub(crate) fn write(&self, language: &Language, random: &mut Random, to: &mut String) {
         for piece in &self.0 {
             match piece {
@@ -222,7 +225,7 @@ impl Pattern {
 }
 
 impl Language {
-    /// Appends one value of a slot, or nothing when the language does not have it.
+    /// Appends one value of a slot, or nothing if the language does not have it.
     pub(crate) fn write_slot(&self, slot: &str, random: &mut Random, to: &mut String) {
         if let Some(pattern) = self.slots.get(slot).and_then(|values| random.choose(values)) {
             pattern.write(self, random, to);
@@ -230,7 +233,7 @@ impl Language {
     }
 }
 
-/// Where the bracket that opens a text closes.
+/// Returns the position of the closing bracket.
 fn matching(text: &str) -> Option<usize> {
     let mut depth = 0_usize;
     for (at, c) in text.char_indices() {

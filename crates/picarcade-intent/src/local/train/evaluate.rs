@@ -1,7 +1,9 @@
-//! How often the classifier is right, and how well it knows it.
+//! The accuracy and calibration of the classifier.
 //!
-//! What counts is the prompt type, since that is what a user gets: the probability of a type is the sum over the goals
-//! that decide to it under the request's facts, by the default decision matrix. Orders to the classifier are left out of
+//! The prompt type counts, because it is what a user gets. The probability of a type is the sum
+//! over the goals that decide to it under the facts of the request, by the default decision matrix.
+//! Instructions to the classifier are removed from the words first, as in the classification of a
+//! request.
 //! the words first, as they are when a request is classified.
 
 use std::collections::BTreeMap;
@@ -10,7 +12,7 @@ use crate::local::LocalClassifier;
 use crate::local::train::judged::Judged;
 use crate::{Goal, Matrix, PromptType, order};
 
-/// How many answers were right, of how many.
+/// The number of right answers, and of all answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Right answers.
@@ -19,27 +21,27 @@ pub struct Tally {
     pub all: usize,
 }
 
-/// One judged prompt's answer.
+/// The answer to one judged prompt.
 #[derive(Debug, Clone)]
 pub struct Verdict {
     /// The prompt.
     pub judged: Judged,
     /// The type that its goal decides to.
     pub wanted: PromptType,
-    /// The type that was found.
+    /// The type that the classifier found.
     pub found: PromptType,
-    /// Its probability.
+    /// The probability of the found type.
     pub confidence: f32,
-    /// The probability that the wanted type was given.
+    /// The probability that the right type was given.
     pub of_wanted: f32,
-    /// Whether the facts alone leave more than one type.
+    /// Whether the facts allow more than one type.
     pub open: bool,
 }
 
 /// The answers to a whole set.
 #[derive(Debug, Default)]
 pub struct Evaluation {
-    /// One for each prompt, in order.
+    /// One answer per prompt, in order.
     pub verdicts: Vec<Verdict>,
 }
 
@@ -68,7 +70,7 @@ pub fn evaluate(classifier: &LocalClassifier, judged: &[Judged]) -> Evaluation {
 }
 
 impl Tally {
-    /// The share of right answers, or one of none.
+    /// Returns the share of right answers, or one without answers.
     pub fn share(self) -> f64 {
         if self.all == 0 { 1.0 } else { self.right as f64 / self.all as f64 }
     }
@@ -80,14 +82,14 @@ impl Tally {
 }
 
 impl Verdict {
-    /// Whether the type is the wanted one.
+    /// Returns whether the found type is the right one.
     pub fn right(&self) -> bool {
         self.wanted == self.found
     }
 }
 
 impl Evaluation {
-    /// The tally of those that a condition picks.
+    /// Returns the tally of the answers that a condition selects.
     pub fn tally(&self, of: impl Fn(&Verdict) -> bool) -> Tally {
         let mut tally = Tally::default();
         for verdict in self.verdicts.iter().filter(|verdict| of(verdict)) {
@@ -96,7 +98,7 @@ impl Evaluation {
         tally
     }
 
-    /// The tally of each group that a key makes.
+    /// Returns one tally per group of a key.
     pub fn by<K: Ord>(&self, key: impl Fn(&Verdict) -> K) -> BTreeMap<K, Tally> {
         let mut tallies: BTreeMap<K, Tally> = BTreeMap::new();
         for verdict in &self.verdicts {
@@ -105,7 +107,7 @@ impl Evaluation {
         tallies
     }
 
-    /// How often each wanted type was answered with each found type.
+    /// Returns how often each right type was answered with each found type.
     pub fn confusion(&self) -> BTreeMap<(PromptType, PromptType), usize> {
         let mut counts = BTreeMap::new();
         for verdict in &self.verdicts {
@@ -114,14 +116,15 @@ impl Evaluation {
         counts
     }
 
-    /// The mean negative logarithm of the probability that the right type was given, in nats: what a gambler would lose.
+    /// Returns the mean negative logarithm of the probability of the right type, in nats (the log
+    /// loss).
     pub fn log_loss(&self) -> f64 {
         let losses = self.verdicts.iter().map(|verdict| -f64::from(verdict.of_wanted.max(1e-6)).ln());
         losses.sum::<f64>() / self.verdicts.len().max(1) as f64
     }
 
-    /// The expected calibration error over ten bins of equal width (Naeini, Cooper, Hauskrecht 2015): how far, on
-    /// average, the confidence is from the share of right answers.
+    /// Returns the expected calibration error over ten bins of equal width (Naeini, Cooper,
+    /// Hauskrecht 2015): the average distance between confidence and the share of right answers.
     pub fn calibration_error(&self) -> f64 {
         let mut bins = [(0.0, Tally::default()); 10];
         for verdict in &self.verdicts {
@@ -143,7 +146,7 @@ mod tests {
     use super::*;
     use crate::local::train::read_judged;
 
-    /// The embedded model on a set of the corpus.
+    /// Evaluates the embedded model on a set of the corpus.
     fn embedded_on(set: &str) -> Evaluation {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(set);
         evaluate(LocalClassifier::embedded(), &read_judged(&path).unwrap())

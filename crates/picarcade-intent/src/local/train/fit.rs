@@ -1,10 +1,11 @@
-//! Fitting the weights.
+//! Fits the weights.
 //!
-//! Multinomial logistic regression on the hashed features by AdaGrad (Duchi, Hazan, Singer 2011), with a few percent of
-//! label smoothing and with random features left out, both against believing the templates too much. Features that are
-//! rare in the examples are left out for good. The weights are rounded to bytes. One temperature for each regime is
-//! fitted on templates that the weights never saw (Guo et al. 2017), with the very code that classifies; then the
-//! weights are fitted once more to all templates, and keep that temperature.
+//! Multinomial logistic regression on the hashed features by AdaGrad (Duchi, Hazan, Singer 2011),
+//! with a few percent of label smoothing and random feature dropout. Both prevent overfitting to
+//! the templates. Features that are rare in the examples are removed. The weights are rounded to
+//! four bits. One temperature per regime is fitted on templates that the weights never saw (Guo et
+//! al. 2017), with the code that classifies. Then the weights are fitted once more to all templates
+//! and keep that temperature.
 
 use std::collections::HashMap;
 
@@ -17,19 +18,20 @@ use crate::local::train::corpus::Corpus;
 use crate::local::train::generate::{Example, generate};
 use crate::local::train::random::Random;
 
-/// Examples for each language and sense.
+/// Examples per language and sense.
 const EACH: usize = 6_500;
 const EPOCHS: usize = 6;
 const RATE: f32 = 0.15;
 const SMOOTHING: f32 = 0.04;
 const DROPOUT: f64 = 0.4;
 const DECAY: f32 = 1e-6;
-/// In how many examples a feature must be to count.
+/// The minimum number of examples with a feature.
 const SEEN: u32 = 5;
-/// The smallest weight that differs from none.
+/// The smallest weight that is stored.
 const STEP: f32 = 0.04;
-/// How much sharper the final model is than the temperature says: held-out templates are harder than what people write,
-/// and the final model has learned from them as well. Set by judgement after a look at both judged sets.
+/// How much sharper the final model is than the temperature says. Held-out templates are harder
+/// than what people write, and the final model has learned from them too. Chosen by hand after a
+/// look at both judged sets.
 const SHARPER: f32 = 1.2;
 const SEED: u64 = 7;
 
@@ -38,15 +40,15 @@ const SEED: u64 = 7;
 pub struct Trained {
     /// The bytes of the model file.
     pub file: Vec<u8>,
-    /// How many examples the weights were fitted to.
+    /// The number of examples that the weights were fitted to.
     pub examples: usize,
-    /// How many features were worth a row, and how many of them found one.
+    /// How many features deserved a row, and how many of them got one.
     pub features: (usize, usize),
-    /// The share of examples from held-out templates whose sense the model that never saw them finds.
+    /// The share of held-out examples whose sense is found by the model that never saw them.
     pub held_out_accuracy: f64,
 }
 
-/// Trains a model on a corpus. Deterministic; takes a minute and a half of one processor.
+/// Trains a model on a corpus. Deterministic; takes about 90 seconds of one processor.
 pub fn train(corpus: &Corpus) -> Trained {
     train_on(&generate(corpus, EACH, SEED))
 }
@@ -69,13 +71,13 @@ fn train_on(examples: &[Example]) -> Trained {
     }
 }
 
-/// What one unit of a feature's integer weight is worth.
+/// The value of one unit of the integer weight of a feature.
 const VALUE: f32 = 0.1;
 
 type Row = [f32; Sense::COUNT];
 
 struct Prepared {
-    /// Indices of known features, and their values.
+    /// The indices of known features, and their values.
     features: Vec<(u32, f32)>,
     sense: Sense,
 }
@@ -117,7 +119,7 @@ impl Fitted {
         Self { hashes, counts, weights }
     }
 
-    /// The rows of the model file: the features that matter most are placed first.
+    /// Returns the rows of the model file. The most important features are placed first.
     fn rows(&self) -> Vec<(u8, Row)> {
         let mut rows = vec![(0, [0.0; Sense::COUNT]); ROWS];
         let weight = |at: usize| {
@@ -198,7 +200,7 @@ fn fit(examples: &[Prepared], features: usize) -> Vec<Row> {
     weights
 }
 
-/// The sharpness of each regime with the least loss, and the accuracy over all.
+/// Returns the sharpness of each regime with the lowest loss, and the accuracy over all.
 fn calibrate(classifier: &LocalClassifier, held_out: &[&Example]) -> ([f32; Regime::COUNT], f64) {
     let scored: Vec<(Row, &Example)> = held_out
         .iter()

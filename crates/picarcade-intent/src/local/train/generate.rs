@@ -1,16 +1,17 @@
-//! Examples from templates.
+//! Generates examples from templates.
 //!
-//! Every language and sense gets the same number of examples, and within them every template its turn, so that a free
-//! prompt weighs as much as a template with a thousand readings. Requests get polite frames, pairs of requests are
-//! joined (the later stage of the work wins: a picture that is edited and then animated is a video), descriptions get
-//! style words, and everything is disturbed as users disturb it.
+//! Every language and sense gets the same number of examples, and within them every template has
+//! its turn. A free prompt therefore weighs as much as a template with a thousand variants.
+//! Requests get polite frames, pairs of requests are joined (the later stage of the work wins: a
+//! picture that is edited and then animated is a video), descriptions get style words, and all
+//! examples get typing errors.
 
 use crate::local::sense::{Regime, Sense};
 use crate::local::train::corpus::{Corpus, Language, Template};
 use crate::local::train::noise::disturb;
 use crate::local::train::random::Random;
 
-/// A prompt, what it says, and what is open when it is said.
+/// A prompt, its sense, and the open media.
 #[derive(Debug, Clone)]
 pub(crate) struct Example {
     pub(crate) prompt: String,
@@ -33,7 +34,7 @@ const fn regimes(sense: Sense) -> [u8; Regime::COUNT] {
     }
 }
 
-/// Makes `each` examples for each language and sense.
+/// Generates `each` examples per language and sense.
 pub(crate) fn generate(corpus: &Corpus, each: usize, seed: u64) -> Vec<Example> {
     let mut random = Random::new(seed);
     let mut examples = Vec::new();
@@ -91,7 +92,7 @@ fn example(language: &Language, template: &Template, random: &mut Random) -> Exa
             append(&mut prompt, &slot(language, "post", random));
         }
     }
-    // A few bare words describe a picture when nothing is open, and change what is open otherwise.
+    // A few bare words describe a picture if nothing is open, and change the open media otherwise.
     let fragment = sense == Sense::Picture && template.bare && is_short(&prompt);
     let regime = match regime(sense, random) {
         Regime::Image | Regime::Video if fragment => Regime::Nothing,
@@ -100,7 +101,7 @@ fn example(language: &Language, template: &Template, random: &mut Random) -> Exa
     Example { prompt: disturb(&prompt, random), sense, regime, held_out: template.held_out }
 }
 
-/// Whether a prompt is no longer than about three words.
+/// Returns whether a prompt has at most about three words.
 fn is_short(prompt: &str) -> bool {
     prompt.split_whitespace().count() <= 3
         && prompt.chars().count() <= if prompt.is_ascii() { 24 } else { 18 }
@@ -118,7 +119,7 @@ fn slot(language: &Language, name: &str, random: &mut Random) -> String {
     text
 }
 
-/// Puts text behind text, as separate words where the script separates words.
+/// Appends text to text, as separate words if the script separates words.
 fn append(text: &mut String, next: &str) {
     let (Some(before), Some(after)) = (text.chars().next_back(), next.chars().next()) else {
         return text.push_str(next);
@@ -130,12 +131,12 @@ fn append(text: &mut String, next: &str) {
     text.push_str(next);
 }
 
-/// Chinese and Japanese are written without spaces.
+/// Returns whether the language uses no spaces, as Chinese and Japanese.
 const fn is_unspaced(c: char) -> bool {
     matches!(c, '\u{3000}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ff00}'..='\u{ffef}')
 }
 
-/// What two requests in a row ask for, where that is beyond doubt.
+/// Returns the sense of two requests in a row, if it is unambiguous.
 const fn joined(first: Sense, second: Sense) -> Option<Sense> {
     Some(match (first, second) {
         (Sense::Edit, Sense::Edit) => Sense::Edit,

@@ -1,8 +1,8 @@
-//! Prompts with the goal that a person gave them, to judge by.
+//! Prompts with the goal that a person assigned, for evaluation.
 //!
-//! CSV with the columns `language`, `facts`, `goal`, `tag` and `prompt`. Facts are letters: `i` a working image, `v` a
-//! working video, `u` an upload, `r` a stored reference, and `-` none. `tag` names why the prompt is interesting, such
-//! as `plain` or `hard`.
+//! The format is CSV with the columns `language`, `facts`, `goal`, `tag` and `prompt`. Facts are
+//! letters: `i` a working image, `v` a working video, `u` an upload, `r` a stored reference, and
+//! `-` none. `tag` names why the prompt is interesting, such as `plain` or `hard`.
 
 use std::path::Path;
 
@@ -11,16 +11,16 @@ use serde::Deserialize;
 use crate::local::train::corpus::CorpusError;
 use crate::{Facts, Goal};
 
-/// A prompt and what it asks for.
+/// A prompt and its goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judged {
-    /// The language's code.
+    /// The code of the language.
     pub language: String,
-    /// What is open.
+    /// The facts.
     pub facts: Facts,
-    /// What the words ask for.
+    /// The goal of the words.
     pub goal: Goal,
-    /// Why it was written.
+    /// Why the prompt was written.
     pub tag: String,
     /// The words.
     pub prompt: String,

@@ -1,9 +1,10 @@
-//! How the local classifier's model is made, and how good it is.
+//! Trains and evaluates the model of the local classifier.
 //!
-//! Only with the feature `train`: the service never trains, and the build never does either. The corpus is text in this
-//! crate's `corpus/` directory; [`train`] turns it into the bytes of `data/local-1.bin`, the same bytes for the same
-//! corpus on every machine of one floating-point behaviour; [`evaluate`] judges a model on prompts that were written
-//! apart from the corpus. The errors are those of reading files; a fault in a corpus file names its line.
+//! The module needs the feature `train`: neither the service nor the build trains. The corpus is
+//! text in the directory `corpus/` of this crate. [`train`] turns it into the bytes of
+//! `data/local-1.bin`, the same bytes on every machine with the same floating-point behavior.
+//! [`evaluate`] judges a model on prompts that were written separately from the corpus. Errors are
+//! those of reading files; an error in a corpus file names its line.
 
 mod corpus;
 mod evaluate;

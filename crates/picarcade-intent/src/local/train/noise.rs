@@ -1,10 +1,10 @@
-//! What people do to text on the way: typing errors, lost punctuation, lost words.
+//! The errors that people make while typing: swapped letters, lost punctuation, lost words.
 //!
-//! Training on clean text only would teach the model to trust spellings that users do not keep to.
+//! Training on clean text alone would make the model rely on spellings that users do not keep.
 
 use crate::local::train::random::Random;
 
-/// The prompt as a hurried person might have typed it.
+/// Returns the prompt as a hurried person might have typed it.
 pub(crate) fn disturb(prompt: &str, random: &mut Random) -> String {
     let mut text = prompt.to_owned();
     if random.chance(0.25) {
@@ -38,8 +38,8 @@ fn without_a_word(text: &str, random: &mut Random) -> String {
     kept.collect::<Vec<_>>().join(" ")
 }
 
-/// One word in five becomes one that no corpus has, so that the frame of a request must carry it, as it must when a
-/// user names what nobody thought of.
+/// Replaces one word in five with a word that no corpus contains. The frame of a request must then
+/// carry the meaning, as for a user who names something unknown.
 fn with_unknown_words(text: &str, random: &mut Random) -> String {
     let words = text.split(' ').map(|word| {
         if !random.chance(0.2) || word.contains('@') {
@@ -50,14 +50,14 @@ fn with_unknown_words(text: &str, random: &mut Random) -> String {
             let unknown = |_| char::from(b'a' + random.below(26) as u8);
             return letters.iter().map(unknown).collect();
         }
-        // Elsewhere the letters of the same script, in another order, are as unknown.
+        // In other scripts, the same letters in another order are equally unknown.
         random.shuffle(&mut letters);
         letters.into_iter().collect()
     });
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// About one error in a dozen letters: swapped, lost, doubled or replaced.
+/// About one error in twelve letters: swapped, lost, doubled or replaced.
 fn with_typos(text: &str, random: &mut Random) -> String {
     let mut chars: Vec<char> = text.chars().collect();
     for _ in 0..=chars.len() / 14 {

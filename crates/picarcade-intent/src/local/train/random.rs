@@ -1,9 +1,9 @@
-//! A small random generator, so that a training run is the same everywhere.
+//! A small random generator, so that a training run gives the same result everywhere.
 //!
-//! SplitMix64 (Steele, Lea, Flood 2014): one word of state, good enough to shuffle and to choose, and no dependency whose
-//! next version could change the model.
+//! SplitMix64 (Steele, Lea, Flood 2014) has one word of state and is good enough to shuffle and to
+//! choose. A dependency could change the model with its next version.
 
-/// A stream of numbers that its seed decides.
+/// A stream of numbers that its seed determines.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
@@ -20,22 +20,22 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`, or zero when `bound` is.
+    /// Returns a number below `bound`, or zero if `bound` is zero.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() >> 16).unwrap_or_default().checked_rem(bound).unwrap_or_default()
     }
 
-    /// Whether an event of this probability happens.
+    /// Returns true with this probability.
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
         ((self.next() >> 11) as f64) < probability * (1_u64 << 53) as f64
     }
 
-    /// One of some things.
+    /// Returns one of the items.
     pub(crate) fn choose<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         of.get(self.below(of.len()))
     }
 
-    /// Puts things in random order.
+    /// Shuffles the items.
     pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
         for last in (1..things.len()).rev() {
             let other = self.below(last + 1);

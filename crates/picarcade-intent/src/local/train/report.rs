@@ -1,15 +1,15 @@
-//! An evaluation as Markdown.
+//! Formats an evaluation as Markdown.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
 use crate::local::train::evaluate::{Evaluation, Tally};
 
-/// The thresholds of the cascade's table.
+/// The thresholds in the table of the cascade.
 const THRESHOLDS: [f32; 9] = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98];
 
-/// Every table of an evaluation: overall, by type, goal, language and tag, the confusion matrix, calibration and the
-/// cascade.
+/// Formats every table of an evaluation: overall, by type, goal, language and tag, the confusion
+/// matrix, calibration and the cascade.
 pub fn report(evaluation: &Evaluation) -> String {
     let mut page = String::new();
     // Writing to a String cannot fail.
@@ -35,7 +35,8 @@ fn write_report(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
     cascade(evaluation, page)
 }
 
-/// What was wanted, down, against what was found, across. Columns are numbered as the rows are.
+/// Formats the right types (rows) against the found types (columns). Columns are numbered like the
+/// rows.
 fn confusion(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
     let counts = evaluation.confusion();
     let types: BTreeSet<_> = counts.keys().flat_map(|(wanted, found)| [*wanted, *found]).collect();

@@ -1,40 +1,44 @@
-//! Settings of a [`Recorder`](crate::Recorder), each with its bound.
+//! The settings of a [`Recorder`](crate::Recorder) and their bounds.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{Error, Privacy};
 
-/// Settings. The default suits a service instance: change a field with struct update syntax.
+/// The settings. The defaults fit a service instance; change single fields with struct update
+/// syntax.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// Most rows in memory, those on their way included. From half of it on, rows go to the spool, if there is one.
+    /// Maximum rows in memory, including rows in flight. From half of it on, rows are moved to the
+    /// spool, if there is one.
     pub queue_rows: usize,
-    /// Most bytes that those rows may take.
+    /// Maximum bytes of those rows.
     pub queue_bytes: usize,
-    /// Rows written at once; a batch is written when there are so many.
+    /// Rows per batch. A batch is written when it has this many.
     pub batch_rows: usize,
-    /// Bytes written at once.
+    /// Bytes per batch.
     pub batch_bytes: usize,
-    /// The longest that a row waits for its batch to fill.
+    /// The maximum time that a row waits for its batch to fill.
     pub flush_interval: Duration,
-    /// Where rows go that the store cannot take, and those it rejects. Without it, a store that is away for long costs rows.
+    /// The directory for rows that the store cannot accept, and for rows that it rejects. Without
+    /// it, a long outage of the store loses rows.
     pub spool_dir: Option<PathBuf>,
-    /// Most bytes in the spool.
+    /// Maximum bytes in the spool.
     pub spool_max_bytes: u64,
-    /// Bytes at which a spool file is full and the next begins: the unit in which disk space is given back.
+    /// Bytes per spool file. Disk space is released file by file.
     pub spool_segment_bytes: u64,
-    /// Most bytes in the dead-letter file; when it is full it becomes `.old`, and the one before is lost.
+    /// Maximum bytes of the dead-letter file. A full file is renamed to `.old` and replaces the
+    /// previous one.
     pub dead_letter_max_bytes: u64,
     /// What is stored of a prompt.
     pub privacy: Privacy,
-    /// The longest that one write to the store may take.
+    /// The timeout of one write to the store.
     pub write_timeout: Duration,
-    /// The pause after the first failed write; it doubles up to `retry_max`, with jitter.
+    /// The pause after the first failed write. It doubles up to `retry_max`, with jitter.
     pub retry_min: Duration,
-    /// The longest pause between attempts to write.
+    /// The maximum pause between attempts to write.
     pub retry_max: Duration,
-    /// How often [`Store::maintain`](crate::Store::maintain) is called; `None` for never.
+    /// The interval of [`Store::maintain`](crate::Store::maintain); `None` for never.
     pub maintain_interval: Option<Duration>,
 }
 
@@ -60,10 +64,11 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether the settings can work together.
+    /// Checks that the settings are consistent.
     ///
     /// # Errors
-    /// [`Error::Config`] naming the first field that cannot.
+    ///
+    /// Returns [`Error::Config`] with the first inconsistent field.
     pub fn validate(&self) -> Result<(), Error> {
         let zero = [
             ("queue_rows", self.queue_rows == 0),
@@ -89,7 +94,8 @@ impl Config {
         Ok(())
     }
 
-    /// The nearest settings that can work: what [`Recorder::start`](crate::Recorder::start) runs with.
+    /// Returns the nearest consistent settings, which [`Recorder::start`](crate::Recorder::start)
+    /// uses.
     #[must_use]
     pub(crate) fn corrected(mut self) -> Self {
         let tick = Duration::from_millis(1);

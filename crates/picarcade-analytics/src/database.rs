@@ -1,4 +1,4 @@
-//! What the two databases have in common: the reading of driver errors, and settings of both.
+//! Shared code of the two databases: driver errors and common settings.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use sqlx::migrate::MigrateError;
 
 use crate::Error;
 
-/// Where the migrations that have been applied are written down; not sqlx's default, since a database may be shared.
+/// The table of applied migrations. It is not sqlx's default, because a database may be shared.
 pub(crate) const MIGRATION_TABLE: &str = "picarcade_migrations";
 
-/// Limits that a store in a database keeps.
+/// The retention of a store in a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// How long event rows are kept; `None` for ever.
@@ -19,29 +19,29 @@ pub struct Retention {
 }
 
 impl Default for Retention {
-    /// Events for 90 days, roll-ups for two years.
+    /// 90 days for events, two years for roll-ups.
     fn default() -> Self {
         const DAY: u64 = 86_400;
         Self { events: Some(Duration::from_secs(90 * DAY)), rollups: Some(Duration::from_secs(730 * DAY)) }
     }
 }
 
-/// Money as the databases keep it.
+/// Converts money to the type of the databases.
 pub(crate) fn money(micros: u64) -> Result<i64, Error> {
     i64::try_from(micros).map_err(|_| unfit("an amount of money is out of range"))
 }
 
-/// A value that does not fit its column.
+/// Returns the error for a value that does not fit its column.
 pub(crate) fn unfit(why: &'static str) -> Error {
     Error::Rejected { code: "encode".to_owned(), source: why.into() }
 }
 
-/// A count out of the database.
+/// Converts a count from the database.
 pub(crate) fn count(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// What is left of a driver's error once the database's own answers have been told apart by `classify`.
+/// Converts a driver error that `classify` did not recognize as an answer of the database.
 pub(crate) fn error(
     error: sqlx::Error,
     classify: impl FnOnce(&dyn sqlx::error::DatabaseError) -> fn(String, sqlx::Error) -> Error,

@@ -1,9 +1,9 @@
-//! What happened: the rows of the four tables, as plain structs with the columns' names.
+//! The rows of the four tables, as plain structs with the names of the columns.
 //!
-//! The fields are public and there is no constructor: an event is a fact that the caller knows completely. What the
-//! recorder adds (the event id and, from it, `created_at`) is in [`Record`](crate::Record). Bounded words are
-//! `Cow<'static, str>` so that naming a state allocates nothing; identifiers that several events of one request share
-//! are `Arc<str>`. Money is in micro-dollars (1,000,000 = $1).
+//! The fields are public and there is no constructor: the caller knows an event completely. The
+//! recorder adds the event id and, from it, `created_at`; see [`Record`](crate::Record). Bounded
+//! words are `Cow<'static, str>`, so naming a state allocates nothing. Identifiers that several
+//! events of one request share are `Arc<str>`. Money is in micro-dollars (1,000,000 = $1).
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// A word from a bounded set, usually a literal.
 pub type Word = Cow<'static, str>;
 
-/// Something to record.
+/// An event to record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -25,133 +25,136 @@ pub enum Event {
     ModelSelection(ModelSelectionEvent),
     /// A row of `system_performance_logs`.
     SystemPerformance(SystemPerformanceEvent),
-    /// What became of a generation: completes its rows in `model_selection_logs` and `cost_tracking`.
+    /// The outcome of a generation, which completes its rows in `model_selection_logs` and
+    /// `cost_tracking`.
     Outcome(OutcomeEvent),
 }
 
-/// One request, classified.
+/// One classified request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationEvent {
-    /// Whose request it was.
+    /// The user of the request.
     pub user_id: Arc<str>,
-    /// The user's words. What is stored of them is [`Privacy`](crate::Privacy)'s to say.
+    /// The words of the user. [`Privacy`](crate::Privacy) decides what is stored of them.
     pub prompt: Arc<str>,
-    /// The type that the flow settled on, e.g. `EDIT_IMAGE`; empty, as are source and model, for a request that was
-    /// limited before it was classified.
+    /// The final type, such as `EDIT_IMAGE`. Type, source and model are empty for a request that
+    /// was limited before it was classified.
     pub classified_workflow: Word,
-    /// 0.0 to 1.0; a value outside is rejected by the database and ends as a dead letter.
+    /// From 0.0 to 1.0. The database rejects other values, which become dead letters.
     #[serde(with = "crate::float")]
     pub confidence: f64,
-    /// From request to answer, in milliseconds, not negative.
+    /// The time from request to answer in milliseconds, not negative.
     #[serde(with = "crate::float")]
     pub processing_time_ms: f64,
-    /// An AI answer was wanted and the local classifier gave it.
+    /// An AI answer was wanted and the local classifier answered.
     pub used_fallback: bool,
     /// The intent came from a cache.
     pub cache_hit: bool,
-    /// The breaker of the classifier's provider: `closed`, `open`, `half_open`, …, or `none`.
+    /// The state of the breaker of the classifier's provider: `closed`, `open`, `half_open`, …, or
+    /// `none`.
     pub circuit_breaker_state: Word,
-    /// The caller was over a limit.
+    /// The caller exceeded a limit.
     pub rate_limited: bool,
-    /// Who decided: `llm`, `rules` or `local`.
+    /// The source of the decision: `llm`, `rules` or `local`.
     pub source: Word,
-    /// The generation model that was chosen.
+    /// The chosen generation model.
     pub model: Arc<str>,
-    /// Spent on the AI call for this request. Kept with the row; the sums in statistics and budgets come from
-    /// `cost_tracking`, so that no expense is counted twice.
+    /// The cost of the AI call for this request. It is stored with the row. Statistics and budgets
+    /// sum `cost_tracking` instead, so that no expense is counted twice.
     pub cost_micros: u64,
-    /// What a cache hit saved.
+    /// The saving of a cache hit.
     pub saved_micros: u64,
 }
 
 /// One expense.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CostEvent {
-    /// Who caused it.
+    /// The user who caused it.
     pub user_id: Arc<str>,
-    /// What for, e.g. `classification`, `generation`.
+    /// The purpose, such as `classification` or `generation`.
     pub operation_type: Word,
-    /// The generation it belongs to; an [`OutcomeEvent`] with the same id completes a row whose `success` is open.
+    /// The generation of the expense. An [`OutcomeEvent`] with the same id completes a row whose
+    /// `success` is open.
     pub generation_id: Option<Arc<str>>,
-    /// What was expected.
+    /// The expected cost.
     pub estimated_cost_micros: u64,
-    /// What it came to; `None` while it is not known.
+    /// The actual cost; `None` while it is unknown.
     pub actual_cost_micros: Option<u64>,
-    /// The model that was paid.
+    /// The paid model.
     pub model_used: Arc<str>,
-    /// Whether it worked; `None` while it is not known.
+    /// Whether the operation succeeded; `None` while it is unknown.
     pub success: Option<bool>,
-    /// Why not.
+    /// Why the operation failed.
     pub error_message: Option<String>,
 }
 
-/// One model, chosen for one generation.
+/// The model that was chosen for one generation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelSelectionEvent {
-    /// For whom.
+    /// The user.
     pub user_id: Arc<str>,
-    /// The generation that the caller will run and report on.
+    /// The generation that the caller will run and report.
     pub generation_id: Arc<str>,
-    /// The type of work, e.g. `NEW_VIDEO`.
+    /// The type of work, such as `NEW_VIDEO`.
     pub workflow_type: Word,
-    /// The model chosen.
+    /// The chosen model.
     pub selected_model: Arc<str>,
-    /// What to try next, best first.
+    /// The fallback models, best first.
     pub fallback_models: Vec<Arc<str>>,
-    /// What the generation is expected to cost.
+    /// The expected cost of the generation.
     pub estimated_cost_micros: u64,
-    /// What it cost; usually completed later by an [`OutcomeEvent`].
+    /// The actual cost, usually completed later by an [`OutcomeEvent`].
     pub actual_cost_micros: Option<u64>,
-    /// Seconds it is expected to take.
+    /// The expected time in seconds.
     #[serde(with = "crate::float")]
     pub estimated_time: f64,
-    /// Seconds it took; usually completed later.
+    /// The actual time in seconds, usually completed later.
     #[serde(with = "crate::float::option")]
     pub actual_time: Option<f64>,
-    /// Whether it worked; `None` until an outcome arrives.
+    /// Whether the generation succeeded; `None` until an outcome arrives.
     pub success: Option<bool>,
-    /// Why not.
+    /// Why the generation failed.
     pub error_message: Option<String>,
 }
 
 /// One observation of the system itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SystemPerformanceEvent {
-    /// The part observed, e.g. `cache`.
+    /// The observed component, such as `cache`.
     pub component: Word,
-    /// What was observed, e.g. `hit_rate`.
+    /// The observed quantity, such as `hit_rate`.
     pub metric: Word,
-    /// Its value, in the metric's own unit.
+    /// The value, in the unit of the metric.
     #[serde(with = "crate::float")]
     pub value: f64,
     /// `healthy`, `degraded`, `unhealthy`.
     pub status: Word,
-    /// Whatever else is known, as JSON.
+    /// Further data as JSON.
     pub metrics: serde_json::Value,
 }
 
-/// What became of a generation, as reported by whoever ran it.
+/// The reported outcome of a generation.
 ///
-/// Applying it is idempotent: the first outcome of a generation counts, later ones change nothing. It may arrive before
-/// the selection that it completes; the store holds it until then.
+/// Applying it is idempotent: the first outcome of a generation counts, and later ones change
+/// nothing. It may arrive before the selection that it completes; the store holds it until then.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeEvent {
-    /// The generation reported on.
+    /// The reported generation.
     pub generation_id: Arc<str>,
-    /// Its owner; rows of another user are not touched.
+    /// The owner. Rows of another user are not changed.
     pub user_id: Arc<str>,
-    /// Whether it worked.
+    /// Whether the generation succeeded.
     pub success: bool,
-    /// What it cost, if known.
+    /// The cost, if known.
     pub actual_cost_micros: Option<u64>,
-    /// Seconds it took, if known.
+    /// The time in seconds, if known.
     #[serde(with = "crate::float::option")]
     pub actual_time: Option<f64>,
-    /// Why it did not work.
+    /// Why the generation failed.
     pub error_message: Option<String>,
 }
 
-/// The table that an event is bound for; the label of everything counted by table.
+/// The target table of an event, which is the label of everything counted by table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Table {
@@ -163,12 +166,12 @@ pub enum Table {
     ModelSelection,
     /// `system_performance_logs`.
     SystemPerformance,
-    /// `generation_outcomes`, which completes the two tables before it.
+    /// `generation_outcomes`, which completes the two tables above.
     Outcome,
 }
 
 impl Table {
-    /// The table's name in the databases.
+    /// Returns the name of the table in the databases.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Classification => "intent_classification_logs",
@@ -181,7 +184,7 @@ impl Table {
 }
 
 impl Event {
-    /// Where the event is stored.
+    /// Returns the table that stores the event.
     pub const fn table(&self) -> Table {
         match self {
             Self::Classification(_) => Table::Classification,
@@ -192,7 +195,8 @@ impl Event {
         }
     }
 
-    /// Bytes that the event keeps on the heap, for the queue's bound. What several events share counts for each of them.
+    /// Returns the heap bytes of the event, for the bound of the queue. Shared data counts for each
+    /// event that shares it.
     pub fn heap_bytes(&self) -> usize {
         match self {
             Self::Classification(e) => {
@@ -227,7 +231,7 @@ impl Event {
     }
 }
 
-/// A literal keeps nothing on the heap.
+/// A literal has no heap bytes.
 fn word(word: &Word) -> usize {
     match word {
         Cow::Borrowed(_) => 0,
@@ -239,7 +243,7 @@ fn text(text: Option<&String>) -> usize {
     text.map_or(0, String::capacity)
 }
 
-/// About what a JSON value takes; fields of an object have nodes of a tree around them.
+/// Estimates the size of a JSON value. The fields of an object have tree nodes around them.
 fn json(value: &serde_json::Value) -> usize {
     use serde_json::Value;
     const NODE: usize = 32;

@@ -1,8 +1,8 @@
-//! Floats in JSON without loss.
+//! Lossless floats in JSON.
 //!
-//! JSON has no NaN and no infinity; `serde_json` writes `null` for them and then cannot read it back as a number. A value
-//! that the database is going to reject must still survive the spool, to arrive in the dead-letter file as what it was.
-//! Non-finite numbers are therefore words: `"NaN"`, `"inf"`, `"-inf"`.
+//! JSON has no NaN and no infinity. `serde_json` writes `null` for them and cannot read it back as
+//! a number. A value that the database will reject must survive the spool unchanged, so that the
+//! dead-letter file shows it. Non-finite numbers are therefore words: `"NaN"`, `"inf"`, `"-inf"`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -37,7 +37,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::
     Float::deserialize(from)?.value()
 }
 
-/// The same for `Option<f64>`.
+/// The serialization of `Option<f64>`.
 pub(crate) mod option {
     use super::{Deserialize, Deserializer, Float, Serialize, Serializer};
 

@@ -1,27 +1,28 @@
-//! Generations that were begun, looked up by whoever is told what became of one.
+//! Look-up of earlier generations, for reports about their outcome.
 //!
-//! The rows are those of `model_selection_logs`, so any instance finds what any other has begun, once it is written.
+//! The rows are those of `model_selection_logs`, so every instance finds the generations of all
+//! others after they are written.
 
 use async_trait::async_trait;
 
 use crate::Error;
 
-/// What a report on a generation needs of its row.
+/// The part of a row that a report needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GenerationRow {
-    /// Whose it is.
+    /// The owner.
     pub user_id: String,
-    /// The model that was chosen for it.
+    /// The chosen model.
     pub selected_model: String,
-    /// What it was expected to cost.
+    /// The expected cost.
     pub estimated_cost_micros: u64,
-    /// An outcome has been written, applied to the row or not yet.
+    /// Whether an outcome has been written, applied to the row or not yet.
     pub reported: bool,
 }
 
-/// A database that knows which generations were begun.
+/// A database that knows earlier generations.
 #[async_trait]
 pub trait GenerationRows: Send + Sync + std::fmt::Debug {
-    /// The generation of this id, unless none was written. The caller checks the owner.
+    /// Returns the generation with this id, if it was written. The caller checks the owner.
     async fn generation(&self, generation_id: &str) -> Result<Option<GenerationRow>, Error>;
 }

@@ -1,17 +1,19 @@
 //! A mergeable histogram of durations with a bounded relative error.
 //!
-//! Values are whole microseconds. Those below 64 have a bucket each; above, every power of two is divided into 32 buckets,
-//! so that a bucket's middle is within 1/64 (1.6 %) of any value in it. That is the layout of Gil Tene's HdrHistogram
-//! (<https://hdrhistogram.github.io/HdrHistogram/>), in integers only: the bucket of a value is the same in every store
-//! and on every machine, and buckets of different minutes can simply be added.
+//! Values are whole microseconds. Values below 64 have a bucket each. Above, every power of two is
+//! divided into 32 buckets, so the middle of a bucket is within 1/64 (1.6 %) of any value in it.
+//! This is the layout of Gil Tene's HdrHistogram (<https://hdrhistogram.github.io/HdrHistogram/>)
+//! in integers only. The bucket of a value is the same in every store and on every machine, and
+//! buckets of different minutes can be added.
 
-/// Buckets per power of two, and the last value (exclusive, doubled) that has its own.
+/// Buckets per power of two, and half of the first value without a bucket of its own.
 const DIVISIONS: u64 = 32;
 const EXACT: u64 = 2 * DIVISIONS;
-/// Longest duration told apart: about 19 hours. Longer ones count as this.
+/// The longest distinguishable duration: about 19 hours. Longer ones count as this.
 const LONGEST: u64 = (1 << 36) - 1;
 
-/// Counts by bucket, up to the last one that holds something. A query adds some ten thousand counts: a place in a list costs
+/// Counts by bucket, up to the last non-empty one. A query adds about ten thousand counts, and
+/// indexing a list takes a tenth of the time of a search.
 /// a tenth of a search.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Histogram {
@@ -35,13 +37,13 @@ impl Histogram {
         }
     }
 
-    /// Buckets that hold something, and how many.
+    /// Returns the non-empty buckets and their counts.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         (0..=u16::MAX).zip(self.counts.iter().copied()).filter(|&(_, count)| count > 0)
     }
 
-    /// The value, in milliseconds, that `share` (0.0 to 1.0) of all values do not exceed, by the nearest-rank definition;
-    /// 0 when there are no values.
+    /// Returns the value in milliseconds that `share` (0.0 to 1.0) of all values do not exceed, by
+    /// the nearest-rank definition; 0 without values.
     pub(crate) fn quantile_ms(&self, share: f64) -> f64 {
         let total: u64 = self.counts.iter().sum();
         let rank = ((share * total as f64).ceil() as u64).clamp(1, total.max(1));
@@ -56,9 +58,10 @@ impl Histogram {
     }
 }
 
-/// The bucket of a duration in milliseconds. What is not a duration (negative, NaN) counts as none.
+/// Returns the bucket of a duration in milliseconds. An invalid duration (negative, NaN) counts as
+/// zero.
 pub(crate) fn bucket_of_ms(ms: f64) -> u16 {
-    // A cast saturates, and makes NaN zero.
+    // A cast saturates and converts NaN to zero.
     bucket_of((ms * 1_000.0).round() as u64)
 }
 
@@ -72,7 +75,7 @@ fn bucket_of(micros: u64) -> u16 {
     (EXACT + (shift - 1) * DIVISIONS + (micros >> shift) - DIVISIONS) as u16
 }
 
-/// The middle of a bucket, in milliseconds.
+/// Returns the middle of a bucket in milliseconds.
 pub(crate) fn middle_ms(bucket: u16) -> f64 {
     let bucket = u64::from(bucket);
     if bucket < EXACT {

@@ -1,7 +1,8 @@
-//! Where every row is: `accepted = committed + queued + spooled + dead_lettered + dropped`, at every moment.
+//! The place of every row: `accepted = committed + queued + spooled + dead_lettered + dropped`, at
+//! every moment.
 //!
-//! The counts move together under the lock that also guards the queue, so that no reader ever sees a row in two places or
-//! in none. A reader that finds the sum wrong has found a bug, not a race.
+//! The lock of the queue also guards the counts, so they change together, and no reader sees a row
+//! in two places or in none. If the sum is wrong for a reader, that is a bug and no race.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +10,25 @@ use serde::Serialize;
 
 use crate::Table;
 
-/// Why rows were given up.
+/// Why rows were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum DropReason {
-    /// The queue had no room for a row of its worth.
+    /// The queue had no room for a row of its priority.
     QueueFull,
-    /// The spool had no room for a row of its worth.
+    /// The spool had no room for a row of its priority.
     SpoolFull,
-    /// The recorder was shut down before the row came, or before it could be stored, and there was no spool.
+    /// The recorder shut down before the row was recorded or stored, and there was no spool.
     Closed,
-    /// The database rejected the row and there was no dead-letter file to put it in.
+    /// The database rejected the row and there was no dead-letter file.
     Rejected,
-    /// A spooled row could not be read back: its bytes on disk had changed.
+    /// A spooled row could not be read, because its bytes on disk had changed.
     Corrupt,
 }
 
 impl DropReason {
-    /// The reason's word in metrics and JSON.
+    /// Returns the name in metrics and JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::QueueFull => "queue_full",
@@ -39,61 +40,61 @@ impl DropReason {
     }
 }
 
-/// Rows given up, by table and reason.
+/// Dropped rows by table and reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Dropped {
-    /// The table they were bound for; `None` when their bytes could not be read.
+    /// The target table; `None` if the row could not be read.
     pub table: Option<Table>,
-    /// Why.
+    /// The reason.
     pub reason: DropReason,
-    /// How many.
+    /// The number of rows.
     pub rows: u64,
 }
 
-/// What became of the rows, at one moment.
+/// The places of all rows at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Counters {
-    /// Rows offered to this recorder, and rows that it found in its spool when it started.
+    /// Rows offered to this recorder, and rows that it found in its spool at start.
     pub accepted: u64,
-    /// Of `accepted`, the rows found in the spool.
+    /// The part of `accepted` that was found in the spool.
     pub recovered: u64,
     /// Rows that the store acknowledged.
     pub committed: u64,
-    /// Rows in memory, waiting or on their way.
+    /// Rows in memory, waiting or in flight.
     pub queued: u64,
     /// Rows on disk, waiting for the store.
     pub spooled: u64,
-    /// Rows that the store rejected, kept in the dead-letter file.
+    /// Rows that the store rejected, in the dead-letter file.
     pub dead_lettered: u64,
-    /// Rows given up.
+    /// Dropped rows.
     pub dropped: u64,
     /// `dropped` by table and reason.
     pub dropped_by: Vec<Dropped>,
-    /// Bytes that `queued` takes.
+    /// Bytes of `queued`.
     pub queued_bytes: u64,
-    /// Bytes that the spool takes on disk.
+    /// Bytes of the spool on disk.
     pub spooled_bytes: u64,
-    /// Writes to the store that failed and will be repeated.
+    /// Failed writes to the store that will be repeated.
     pub retries: u64,
-    /// The kind of the last failure, while the store is not taking rows.
+    /// The kind of the last failure, while the store does not accept rows.
     pub last_error: Option<&'static str>,
 }
 
 impl Counters {
-    /// Whether every accepted row is in exactly one place. Always true.
+    /// Returns whether every accepted row is in exactly one place. Always true.
     pub const fn is_balanced(&self) -> bool {
         self.accepted == self.committed + self.queued + self.spooled + self.dead_lettered + self.dropped
     }
 }
 
-/// Where rows are that have not arrived yet.
+/// The places of rows that are not stored yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Queue,
     Spool,
 }
 
-/// The counts, and the moves between them.
+/// The counts, and the transitions between them.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     accepted: u64,
@@ -112,13 +113,13 @@ impl Ledger {
         self.queued += 1;
     }
 
-    /// A row that never got in.
+    /// Counts a row that was never queued.
     pub(crate) fn refuse(&mut self, table: Table, reason: DropReason) {
         self.accepted += 1;
         *self.dropped.entry((Some(table), reason)).or_default() += 1;
     }
 
-    /// Rows found on disk.
+    /// Counts rows that were found on disk.
     pub(crate) fn recover(&mut self, rows: u64) {
         self.accepted += rows;
         self.recovered += rows;

@@ -1,6 +1,7 @@
-//! A store in memory: for tests, for a service that keeps nothing, and as the plain model that the databases are held to.
+//! A store in memory, for tests, for a service that stores nothing, and as the reference model of
+//! the databases.
 //!
-//! It does by scanning what the databases do by roll-ups and indexes. It is bounded by nothing but what is written into it.
+//! It scans all rows where the databases use roll-ups and indexes. Its size is unbounded.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, SystemTime};
@@ -31,12 +32,13 @@ struct Inner {
 }
 
 impl MemoryStore {
-    /// An empty store.
+    /// Creates an empty store.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// All rows, in the order of their ids; outcomes have been applied to the rows they complete.
+    /// Returns all rows in the order of their ids. Outcomes have been applied to the rows they
+    /// complete.
     pub fn rows(&self) -> Vec<Record> {
         self.inner.lock().rows.iter().map(|(&id, event)| Record { id, event: event.clone() }).collect()
     }
@@ -137,7 +139,8 @@ impl Store for MemoryStore {
 }
 
 impl Inner {
-    /// Completes the rows of a generation; whether its selection was there and still open.
+    /// Completes the rows of a generation. Returns whether its selection was present and still
+    /// open.
     fn apply(&mut self, id: Uuid, outcome: &OutcomeEvent) -> bool {
         let mut completed = None;
         for event in self.rows.values_mut() {
@@ -169,7 +172,8 @@ impl Inner {
             }
         }
         if !has_cost {
-            // The row's id follows from the outcome's, so that it can only be made once.
+            // The id of the row follows from the id of the outcome, so the row can be created only
+            // once.
             let id = paired_id(id);
             let cost = CostEvent {
                 user_id: selection.user_id,
@@ -252,7 +256,7 @@ fn owner(event: &Event) -> Option<&str> {
     }
 }
 
-/// What the databases' constraints say.
+/// Checks the constraints of the databases.
 fn check(event: &Event) -> Result<(), Error> {
     let money = |micros: Option<u64>| micros.is_none_or(|micros| i64::try_from(micros).is_ok());
     let fits = match event {

@@ -1,8 +1,9 @@
-//! Numbers and words in few bytes: the form in which tallies are stored. Pure.
+//! A compact encoding of numbers and words, in which tallies are stored. Pure.
 //!
-//! Whole numbers are LEB128 (seven bits a byte, the least significant first, as in DWARF and Protocol Buffers), floats eight
-//! bytes, little-endian, words their length and their UTF-8. What is read may be anything: a reader ends with `None` where
-//! the bytes end or make no sense, and never takes more memory than they do.
+//! Whole numbers are LEB128 (seven bits per byte, the least significant first, as in DWARF and
+//! Protocol Buffers). Floats are eight bytes, little-endian. Words are their length and their
+//! UTF-8. The input may be arbitrary: a reader returns `None` where the bytes end or are invalid,
+//! and never allocates more memory than the input has.
 
 /// Appends a whole number: one byte below 128, at most ten.
 pub(crate) fn number(into: &mut Vec<u8>, mut value: u64) {
@@ -24,7 +25,7 @@ pub(crate) fn word(into: &mut Vec<u8>, word: &str) {
     into.extend_from_slice(word.as_bytes());
 }
 
-/// Reads what was appended, in the same order.
+/// Reads the values in the order in which they were appended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 

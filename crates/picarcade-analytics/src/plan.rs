@@ -1,31 +1,34 @@
-//! Which stored tallies and which raw rows make up a stretch of time: pure.
+//! Selects the stored tallies and raw rows that cover a range of time. Pure.
 //!
-//! Everything below the watermark has been rolled up by minute, and whole hours of it by hour, except minutes into which rows
-//! came late. From the watermark on there are the parts that batches left of what they added to a minute. A stretch is
-//! therefore cut into at most: raw rows to the first whole minute, minutes to the first whole hour, hours, minutes again, and
-//! live minutes from the watermark on; late minutes are read raw, and their hours by minute. The cost depends on the length of
-//! the stretch and on how far the watermark is behind, not on how many rows there are.
+//! Everything below the watermark is rolled up by minute, and its whole hours by hour, except
+//! minutes that received late rows. From the watermark on, there are the parts that batches added
+//! to a minute. A range is therefore divided into at most: raw rows to the first whole minute,
+//! minutes to the first whole hour, hours, minutes again, and live minutes from the watermark on.
+//! Late minutes are read from the rows, and their hours by minute. The cost depends on the length
+//! of the range and on the distance of the watermark, but not on the number of rows.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::timestamp::{HOUR, MINUTE};
 
-/// Disjoint ranges of time, in microseconds, that cover a stretch exactly.
+/// Disjoint ranges of time, in microseconds, that cover a range exactly.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Read from hourly tallies; bounds are whole hours.
+    /// Read from hourly tallies; the bounds are whole hours.
     pub(crate) hours: Vec<Range<i64>>,
-    /// Read from minute tallies; bounds are whole minutes.
+    /// Read from minute tallies; the bounds are whole minutes.
     pub(crate) minutes: Vec<Range<i64>>,
-    /// Read from the parts that batches left; begin with a whole minute and end with one, or where the stretch ends.
+    /// Read from the parts of batches; begins with a whole minute and ends with one, or at the end
+    /// of the range.
     pub(crate) live: Vec<Range<i64>>,
     /// Read from the rows.
     pub(crate) raw: Vec<Range<i64>>,
 }
 
 impl Plan {
-    /// Covers `from..until`. The watermark, `None` when nothing has been rolled up, and the `late` minutes are whole minutes.
+    /// Covers `from..until`. `watermark` is `None` before the first roll-up. The `late` minutes are
+    /// whole minutes.
     pub(crate) fn new(from: i64, until: i64, watermark: Option<i64>, late: &BTreeSet<i64>) -> Self {
         let mut plan = Self::default();
         let first = ceil(from, MINUTE);
@@ -52,7 +55,7 @@ impl Plan {
             at = end;
         }
         if watermark > until {
-            // Parts of what has been rolled up are gone.
+            // Parts of rolled-up minutes are deleted.
             extend(&mut plan.raw, at..until);
             return plan;
         }
@@ -65,13 +68,13 @@ impl Plan {
         plan
     }
 
-    /// What money spent is read from rows: there are no parts of it.
+    /// Money is read from rows, because there are no parts for it.
     pub(crate) fn unsummed(&self) -> Vec<Range<i64>> {
         self.raw.iter().chain(&self.live).cloned().collect()
     }
 }
 
-/// Adds a range, joining it to the last one where they touch.
+/// Adds a range and joins it to the last one if they touch.
 fn extend(ranges: &mut Vec<Range<i64>>, range: Range<i64>) {
     if range.is_empty() {
         return;
@@ -130,7 +133,7 @@ mod tests {
                 prop_assert!(range.end % MINUTE == 0 || range.end == until);
                 prop_assert!(late.range(range.clone()).next().is_none());
             }
-            // Raw rows are read only where they must be: at the ends, and late minutes.
+            // Raw rows are read only at the ends and for late minutes.
             for range in &plan.raw {
                 for minute in (ceil(range.start, MINUTE)..floor(range.end, MINUTE)).step_by(MINUTE as usize) {
                     prop_assert!(late.contains(&minute));

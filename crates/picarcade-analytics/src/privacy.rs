@@ -1,8 +1,8 @@
-//! How much of a prompt is kept.
+//! How much of a prompt is stored.
 //!
-//! The decision is applied when an event is recorded, before the queue: what the mode removes is then in no queue, no spool
-//! file, no dead letter and no table. Only the prompt is concerned; a user's rows are removed by
-//! [`Store::forget_user`](crate::Store::forget_user).
+//! The mode is applied when an event is recorded, before the queue. What it removes is then in no
+//! queue, spool file, dead letter or table. Only the prompt is affected;
+//! [`Store::forget_user`](crate::Store::forget_user) removes the rows of a user.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use crate::Event;
 /// What is stored of a prompt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Privacy {
-    /// All of it.
+    /// The whole prompt.
     #[default]
     Full,
-    /// The first characters (Unicode scalar values) of it.
+    /// The first characters (Unicode scalar values).
     Truncated(usize),
-    /// A keyed hash (BLAKE3, 64 hexadecimal digits): equal prompts stay countable, guessing them takes the key.
+    /// A keyed hash (BLAKE3, 64 hexadecimal digits): equal prompts can be counted, and guessing
+    /// them needs the key.
     Hashed(HashKey),
     /// Nothing: the column is empty.
     None,
@@ -28,12 +29,12 @@ pub enum Privacy {
 pub struct HashKey([u8; 32]);
 
 impl HashKey {
-    /// A key from 32 random bytes.
+    /// Creates a key from 32 random bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// A key derived from a secret of any length (BLAKE3 key derivation).
+    /// Derives a key from a secret of any length (BLAKE3 key derivation).
     pub fn derive(secret: &str) -> Self {
         Self(blake3::derive_key("picarcade-analytics 2026 prompt hash", secret.as_bytes()))
     }
@@ -46,14 +47,15 @@ impl fmt::Debug for HashKey {
 }
 
 impl Privacy {
-    /// The event as it may be stored. Applying it twice is harmless, except that [`Privacy::Hashed`] hashes the hash.
+    /// Returns the event as it may be stored. A second application is harmless, except that
+    /// [`Privacy::Hashed`] hashes the hash.
     #[must_use]
     pub fn apply(&self, mut event: Event) -> Event {
         self.redact(&mut event);
         event
     }
 
-    /// [`apply`](Self::apply), in place.
+    /// Like [`apply`](Self::apply), in place.
     pub(crate) fn redact(&self, event: &mut Event) {
         if let Event::Classification(classification) = event
             && let Some(kept) = self.kept(&classification.prompt)
@@ -62,7 +64,7 @@ impl Privacy {
         }
     }
 
-    /// What replaces the prompt; `None` when it may stay as it is.
+    /// Returns the replacement of the prompt; `None` if it may stay.
     fn kept(&self, prompt: &str) -> Option<Arc<str>> {
         match self {
             Self::Full => None,

@@ -1,10 +1,11 @@
-//! The counters as metrics, through the `metrics` facade. Labels are tables and reasons: bounded sets.
+//! Publishes the counters through the `metrics` facade. Labels are tables and reasons, which are
+//! bounded sets.
 
 use metrics::{counter, gauge};
 
 use crate::Counters;
 
-/// Sets every series to its present value.
+/// Sets every series to its current value.
 pub(crate) fn publish(counters: &Counters) {
     counter!("picarcade_analytics_accepted_total").absolute(counters.accepted);
     counter!("picarcade_analytics_committed_total").absolute(counters.committed);

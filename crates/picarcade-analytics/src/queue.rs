@@ -1,13 +1,14 @@
-//! The bounded buffer between the request path and the writer: pure, no clock, no lock.
+//! The bounded buffer between the request path and the writer. Pure: no clock, no lock.
 //!
-//! Rows and bytes are bounded together, and rows that were taken but not yet settled still count: memory stays bounded
-//! while a slow database holds a batch. Rows are in the order of their sequence numbers; a batch that could not be
-//! delivered is put back to its place, so that the front is always the oldest row and "everything accepted before now has
-//! left" is one comparison.
+//! Rows and bytes are bounded together, and rows in flight still count, so memory stays bounded
+//! while a slow database holds a batch. Rows are ordered by sequence number. An undelivered batch
+//! returns to its place, so the front is always the oldest row, and one comparison answers
+//! "everything accepted before now has left".
 //!
-//! Rows lie in runs, pieces of memory with room for a few dozen: an offer copies its row to the end of the last run. A memory
-//! allocation for each row would cost as much as the rest of the offer, and more where another thread frees it; one list of
-//! all rows would be copied as it grows. What is taken under the lock is runs; [`Slots`] are opened to a [`Batch`] outside of it.
+//! Rows are stored in runs, blocks of memory for a few dozen rows. An offer copies its row to the
+//! end of the last run. One allocation per row would cost as much as the rest of the offer, and
+//! more when another thread frees it; one list of all rows would be copied as it grows. The lock is
+//! held only to take runs; [`Slots`] are converted to a [`Batch`] outside of it.
 
 use std::collections::VecDeque;
 
@@ -17,7 +18,7 @@ use crate::Event;
 use crate::record::Record;
 use crate::worth::Worth;
 
-/// Rows that a run has room for.
+/// The capacity of a run in rows.
 const RUN: usize = 64;
 
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(crate) struct Queue {
     rows: usize,
     bytes: usize,
     taken: Vec<Taken>,
-    /// Waiting, or taken and not settled.
+    /// Waiting, or in flight.
     held_rows: usize,
     held_bytes: usize,
     next: u64,
@@ -35,10 +36,10 @@ pub(crate) struct Queue {
     max_bytes: usize,
 }
 
-/// Rows that came one after the other. Runs do not overlap, and lie in order.
+/// Consecutive rows. Runs do not overlap and are ordered.
 #[derive(Debug)]
 struct Run {
-    /// The sequence number of the first row, or a smaller one where rows were taken out of the middle of a batch.
+    /// The sequence number of the first row, or a smaller one if rows were removed from a batch.
     first: u64,
     /// Above the sequence number of the last row.
     end: u64,
@@ -46,7 +47,7 @@ struct Run {
     records: Vec<Record>,
 }
 
-/// The account of a batch that is on its way.
+/// The account of a batch in flight.
 #[derive(Debug, Clone, Copy)]
 struct Taken {
     first: u64,
@@ -54,7 +55,8 @@ struct Taken {
     bytes: usize,
 }
 
-/// Rows taken from the queue. [`open`](Self::open) them, and give the batch back to [`Queue::settle`] or [`Queue::put_back`].
+/// Rows taken from the queue. [`open`](Self::open) them, and return the batch with
+/// [`Queue::settle`] or [`Queue::put_back`].
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Slots {
@@ -62,13 +64,13 @@ pub(crate) struct Slots {
     rows: usize,
 }
 
-/// Rows on their way.
+/// Rows in flight.
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) records: Vec<Record>,
-    /// The sequence number by which the queue knows the batch.
+    /// The sequence number that identifies the batch in the queue.
     taken: u64,
-    /// The same of the rows that are left.
+    /// The sequence number of the first remaining row.
     first: u64,
     end: u64,
 }
@@ -88,14 +90,15 @@ impl Slots {
 }
 
 impl Batch {
-    /// Keeps the rows from `start` on: the ones before have been delivered.
+    /// Keeps the rows from `start` on, because the previous ones were delivered.
     pub(crate) fn forget_before(&mut self, start: usize) {
         let forgotten = start.min(self.records.len());
         self.records.drain(..forgotten);
         self.first += forgotten as u64;
     }
 
-    /// Keeps the rows for which `keep`, called with each row's place in the batch, says so.
+    /// Keeps the rows for which `keep` returns true. Its argument is the position of the row in the
+    /// batch.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
         let mut at = 0;
         self.records.retain(|_| (keep(at), at += 1).0);
@@ -103,7 +106,8 @@ impl Batch {
 }
 
 impl Run {
-    /// Takes off the first rows, at most `rows` of them and `bytes`; `None` when not even one fits.
+    /// Removes the first rows, at most `rows` of them and `bytes`. Returns `None` if not even one
+    /// fits.
     fn split(&mut self, rows: usize, bytes: usize) -> Option<Self> {
         let (mut count, mut size) = (0, 0);
         for row in self.records.iter().take(rows) {
@@ -140,8 +144,8 @@ impl Queue {
         }
     }
 
-    /// Takes in a row that is `bytes` large, or gives it back when there is no room for a row of its worth. The row is put
-    /// together where it is going to lie.
+    /// Accepts a row of `bytes` bytes, or returns it if there is no room for a row of its priority.
+    /// The row is written directly to its place.
     #[allow(clippy::result_large_err, reason = "the event is handed back as it came, and rarely")]
     pub(crate) fn offer(&mut self, id: Uuid, event: Event, bytes: usize) -> Result<(), Event> {
         let worth = Worth::of(&event);
@@ -171,8 +175,8 @@ impl Queue {
         Ok(())
     }
 
-    /// The oldest rows, at most `max_rows` of them and, but for a single larger row, `max_bytes`. Rows that are not next to
-    /// each other, because those between are on their way, are not taken together.
+    /// Returns the oldest rows: at most `max_rows` and, except for a single larger row,
+    /// `max_bytes`. Rows that are separated by rows in flight are not taken together.
     pub(crate) fn take(&mut self, max_rows: usize, max_bytes: usize) -> Option<Slots> {
         let first = self.runs.front()?.first;
         let (mut rows, mut bytes) = (0, 0);
@@ -182,7 +186,7 @@ impl Queue {
         {
             let (rows_left, bytes_left) = (max_rows.saturating_sub(rows), max_bytes.saturating_sub(bytes));
             let fits = run.records.len() <= rows_left && run.bytes <= bytes_left;
-            // A single row leaves, however large it is.
+            // A single row is taken whatever its size.
             let taken = if fits || (rows == 0 && run.records.len() == 1) {
                 self.runs.pop_front()
             } else if rows == 0 {
@@ -201,7 +205,7 @@ impl Queue {
         Some(Slots { runs, rows })
     }
 
-    /// The batch has found its place elsewhere.
+    /// Releases a batch that was stored elsewhere.
     pub(crate) fn settle(&mut self, batch: &Batch) {
         let Some(at) = self.taken.iter().position(|taken| taken.first == batch.taken) else { return };
         let taken = self.taken.swap_remove(at);
@@ -209,7 +213,7 @@ impl Queue {
         self.held_bytes -= taken.bytes;
     }
 
-    /// What is left of a batch returns to where it was.
+    /// Returns the remaining rows of a batch to their place.
     pub(crate) fn put_back(&mut self, batch: Batch) {
         self.settle(&batch);
         let Batch { records, first, end, .. } = batch;
@@ -225,38 +229,38 @@ impl Queue {
         self.runs.insert(at, Run { first, end, bytes, records });
     }
 
-    /// Rows waiting to be taken.
+    /// Returns the number of waiting rows.
     pub(crate) const fn len(&self) -> usize {
         self.rows
     }
 
-    /// Bytes waiting to be taken.
+    /// Returns the bytes of waiting rows.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Bytes waiting, and bytes taken and not settled.
+    /// Returns the bytes of rows that wait or are in flight.
     pub(crate) const fn held_bytes(&self) -> usize {
         self.held_bytes
     }
 
-    /// Whether waiting rows fill at least half of either bound.
+    /// Returns whether waiting rows fill at least half of either bound.
     pub(crate) const fn is_pressed(&self) -> bool {
         self.rows >= self.max_rows.div_ceil(2) || self.bytes >= self.max_bytes.div_ceil(2)
     }
 
-    /// The sequence number that the next row will have: every row accepted so far is below it.
+    /// Returns the next sequence number: every accepted row is below it.
     pub(crate) const fn watermark(&self) -> u64 {
         self.next
     }
 
-    /// Whether no row below `watermark` is waiting.
+    /// Returns whether no row below `watermark` is waiting.
     pub(crate) fn is_empty_below(&self, watermark: u64) -> bool {
         self.runs.front().is_none_or(|run| run.first >= watermark)
     }
 
-    /// Whether every row below `watermark` has left for good. Never said too early; where rows were taken out of the middle
-    /// of a batch that came back, perhaps late.
+    /// Returns whether every row below `watermark` has left for good. The answer is never too
+    /// early. It may be late if rows were removed from a batch that returned.
     pub(crate) fn is_settled_below(&self, watermark: u64) -> bool {
         self.is_empty_below(watermark) && self.taken.iter().all(|taken| taken.first >= watermark)
     }
@@ -363,7 +367,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a plain list of numbers; each row's is its time.
+        /// Compares with a plain list of numbers; the number of a row is its time.
         #[test]
         fn bounded_ordered_and_accounted(steps in proptest::collection::vec(step(), 1..160)) {
             let (max_rows, max_bytes) = (12, 6_000);
@@ -405,7 +409,7 @@ mod tests {
                 prop_assert!(queue.held_bytes() <= max_bytes);
                 prop_assert!(queue.runs.iter().all(|run| !run.records.is_empty()));
                 prop_assert_eq!(queue.watermark(), next as u64);
-                // Never too early, and not for ever.
+                // Never too early, and finally true.
                 let oldest = waiting.iter().copied().chain(batches.iter().flat_map(numbers)).min();
                 match oldest {
                     Some(oldest) => prop_assert!(!queue.is_settled_below(oldest as u64 + 1)),
@@ -426,7 +430,7 @@ mod tests {
         assert_eq!(numbers(&second), (100..130).collect::<Vec<_>>());
         queue.put_back(first);
         assert!(offer(&mut queue, numbered(150, 1)));
-        // What lies between is on its way: not taken as if it were not missing.
+        // Rows in between are in flight, so the others are not taken as if they were adjacent.
         assert_eq!(numbers(&queue.take(500, usize::MAX).unwrap().open()), (0..100).collect::<Vec<_>>());
         queue.put_back(second);
         assert_eq!(numbers(&queue.take(500, usize::MAX).unwrap().open()), (100..151).collect::<Vec<_>>());

@@ -1,54 +1,55 @@
 //! An event with its identity, as the queue, the spool and the stores pass it on.
 //!
-//! The identity is a `UUIDv7` (RFC 9562, §5.7) whose 12 bits after the milliseconds hold the sub-millisecond fraction (§6.2,
-//! method 3). Everything that delivers may deliver twice; the id makes the second time harmless, and `created_at` is read
-//! out of it, so that the two can never disagree, not even in a partitioned table whose key must hold both.
+//! The identity is a `UUIDv7` (RFC 9562, §5.7) whose 12 bits after the milliseconds contain the
+//! sub-millisecond fraction (§6.2, method 3). Delivery may repeat, and the id makes repetition
+//! harmless. `created_at` is read from the id, so the two never disagree, not even in a partitioned
+//! table whose key must contain both.
 //!
-//! The random part comes from a per-thread generator that the operating system seeded: ids have to be distinct, not
-//! secret.
+//! The random part comes from a per-thread generator that the operating system seeds: ids must be
+//! distinct, not secret.
 
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::{Error, Event};
 
-/// An event, its id, and through it its time.
+/// An event and its id, which contains its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// `UUIDv7`: unique for ever, ordered by time.
+    /// `UUIDv7`: unique, ordered by time.
     pub id: Uuid,
-    /// What happened.
+    /// The event.
     pub event: Event,
 }
 
 impl Record {
-    /// Gives an event its identity at `created_at` (microseconds since the Unix epoch).
+    /// Creates a record at `created_at` (microseconds since the Unix epoch).
     pub fn new(created_at: i64, event: Event) -> Self {
         Self { id: new_id(created_at), event }
     }
 
-    /// Microseconds since the Unix epoch, from the id.
+    /// Returns the microseconds since the Unix epoch, from the id.
     pub fn created_at(&self) -> i64 {
         created_at(self.id)
     }
 
-    /// Bytes in memory, for the queue's bound.
+    /// Returns the bytes in memory, for the bound of the queue.
     pub fn bytes(&self) -> usize {
         size_of::<Self>() + self.event.heap_bytes()
     }
 
-    /// Appends the record's JSON: one line, readable by people in a spool or a dead-letter file.
+    /// Appends the JSON of the record: one line, readable in a spool or a dead-letter file.
     pub(crate) fn encode(&self, into: &mut Vec<u8>) -> Result<(), Error> {
         serde_json::to_writer(into, self).map_err(|_| Error::Corrupt { what: "event" })
     }
 
-    /// The inverse of [`encode`](Self::encode).
+    /// Decodes what [`encode`](Self::encode) wrote.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(bytes).map_err(|_| Error::Corrupt { what: "event" })
     }
 }
 
-/// An id of its own for something created at `created_at` (microseconds since the Unix epoch).
+/// Returns a new id for `created_at` (microseconds since the Unix epoch).
 pub(crate) fn new_id(created_at: i64) -> Uuid {
     id_at(created_at, fastrand::u64(..))
 }
@@ -56,7 +57,7 @@ pub(crate) fn new_id(created_at: i64) -> Uuid {
 fn id_at(created_at: i64, random: u64) -> Uuid {
     let at = created_at.max(0) as u64;
     let (millis, sub_millis) = (at / 1_000, at % 1_000);
-    // Rounded up, so that reading the fraction back by rounding down gives the same microsecond.
+    // Rounded up, so that reading the fraction with rounding down gives the same microsecond.
     let fraction = (sub_millis * 4_096).div_ceil(1_000) as u16;
     let mut tail = [0; 10];
     let (rand_a, rand_b) = tail.split_at_mut(2);
@@ -65,7 +66,7 @@ fn id_at(created_at: i64, random: u64) -> Uuid {
     Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
 }
 
-/// Microseconds since the Unix epoch, from an id of ours.
+/// Returns the microseconds since the Unix epoch, from an id of this module.
 pub(crate) fn created_at(id: Uuid) -> i64 {
     let bits = id.as_u128();
     let millis = (bits >> 80) as i64;
@@ -73,12 +74,14 @@ pub(crate) fn created_at(id: Uuid) -> i64 {
     millis * 1_000 + fraction * 1_000 / 4_096
 }
 
-/// Another id of the same time, which follows from the first: for a row that an event makes in a second table.
+/// Returns another id of the same time that follows from the first, for a row of the same event in
+/// a second table.
 pub(crate) const fn paired_id(id: Uuid) -> Uuid {
     Uuid::from_u128(id.as_u128() ^ 1)
 }
 
-/// The smallest id of a time: ids sort by `created_at`, so that a range of time is a range of ids.
+/// Returns the smallest id of a time: ids sort by `created_at`, so a range of time is a range of
+/// ids.
 #[cfg(any(test, feature = "sqlite"))]
 pub(crate) fn first_id_at(created_at: i64) -> Uuid {
     id_at(created_at, 0)

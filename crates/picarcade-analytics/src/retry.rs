@@ -1,7 +1,8 @@
-//! When to try again: exponential back-off with jitter, as a pure function of the attempts so far.
+//! Exponential back-off with jitter, as a pure function of the number of attempts.
 //!
-//! "Equal jitter" (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015): half of the pause is fixed,
-//! so that a struggling database is left alone for a while, and half is random, so that instances do not return together.
+//! "Equal jitter" (Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015):
+//! half of the pause is fixed, so that an overloaded database can recover, and half is random, so
+//! that instances do not return together.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ impl Backoff {
         Self { min, max, failures: 0 }
     }
 
-    /// The pause after one more failure. `random` is in 0.0..1.0.
+    /// Returns the pause after one more failure. `random` is in 0.0..1.0.
     pub(crate) fn next(&mut self, random: f64) -> Duration {
         let doubled = self.min.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures = (self.failures + 1).min(31);

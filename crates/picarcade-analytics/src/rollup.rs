@@ -1,9 +1,11 @@
-//! Tallies by minute: those that housekeeping computes from rows, and the parts that batches leave until it does.
+//! Tallies by minute: those that maintenance computes from rows, and the parts of batches until
+//! then.
 //!
-//! A batch is written with what its classifications add to each of their minutes. So statistics need not read the rows that came
-//! since the last roll-up, of which a busy minute has thousands. A part counts what was inserted with it, no more and no
-//! less: a batch in which rows were there already leaves none, and notes its minutes as late instead. Parts are for the time
-//! above the watermark only: when it has passed, the minute has been summed up from the rows and its parts go.
+//! A batch is written together with what its classifications add to their minutes. Statistics
+//! therefore need not read the rows since the last roll-up, of which a busy minute has thousands. A
+//! part counts exactly the rows that were inserted with it. A batch with existing rows writes no
+//! part and marks its minutes as late. Parts exist only above the watermark: when it has passed,
+//! the minute has been summed from the rows, and its parts are deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,30 +15,31 @@ use crate::tally::{Group, Tally};
 use crate::timestamp::{HOUR, MINUTE, SECOND, minute_of};
 use crate::{ClassificationEvent, Error};
 
-/// For how long a minute must have been over to be summed up: its last rows wait for their batch, and would come late.
+/// How long after its end a minute can be rolled up: its last rows wait for their batch and would
+/// be late.
 const SETTLING: i64 = 5 * SECOND;
 
-/// Where the minutes end that can be summed up at `now`.
+/// Returns the end of the minutes that can be rolled up at `now`.
 pub(crate) const fn closed(now: i64) -> i64 {
     minute_of(now - SETTLING)
 }
 
-/// Tallies by the minute they belong to.
+/// Tallies by minute.
 #[derive(Debug, Default)]
 pub(crate) struct Minutes(BTreeMap<i64, Tally>);
 
 impl Minutes {
-    /// Adds classifications of the minute that holds `at`.
+    /// Adds classifications to the minute that contains `at`.
     pub(crate) fn add(&mut self, at: i64, group: &Group) {
         self.0.entry(minute_of(at)).or_default().add(group);
     }
 
-    /// Adds money spent in the minute that holds `at`.
+    /// Adds money to the minute that contains `at`.
     pub(crate) fn spend(&mut self, at: i64, micros: u64) {
         self.0.entry(minute_of(at)).or_default().spend(micros);
     }
 
-    /// Each minute in which there was something, encoded.
+    /// Returns each non-empty minute, encoded.
     pub(crate) fn encoded(&self) -> impl Iterator<Item = (i64, Vec<u8>)> {
         self.0.iter().filter(|(_, tally)| !tally.is_empty()).map(|(&minute, tally)| (minute, tally.encode()))
     }
@@ -60,14 +63,15 @@ impl Parts {
         part.tally.observe(event);
     }
 
-    /// Of each minute: when it was, when its last row was created, and the tally, encoded.
+    /// Returns, per minute: the minute, when its last row was created, and the encoded tally.
     pub(crate) fn encoded(&self) -> impl Iterator<Item = (i64, i64, Vec<u8>)> {
         self.0.iter().map(|(&minute, part)| (minute, part.last, part.tally.encode()))
     }
 }
 
-/// Adds parts, as they were read, to `tally`; the stretches to be read from the rows instead. Those are the minutes that the plan
-/// says so of, and the minute that holds `until` if a part of it has rows beyond, as when another instance's clock is ahead.
+/// Adds parts to `tally` and returns the ranges to read from the rows instead. Those are the
+/// minutes that the plan names, and the minute that contains `until` if one of its parts has later
+/// rows, because the clock of another instance is ahead.
 pub(crate) fn merge_parts(
     tally: &mut Tally,
     plan: &Plan,
@@ -87,7 +91,7 @@ pub(crate) fn merge_parts(
     Ok(plan.raw.iter().cloned().chain(cut).collect())
 }
 
-/// The whole hours, below `watermark`, that hold any of `minutes`.
+/// Returns the whole hours below `watermark` that contain any of `minutes`.
 pub(crate) fn hours_of(minutes: impl IntoIterator<Item = i64>, watermark: i64) -> Vec<i64> {
     let mut hours: Vec<i64> = minutes
         .into_iter()

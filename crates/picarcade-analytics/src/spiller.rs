@@ -1,7 +1,7 @@
-//! Moves rows from the queue to the spool while the store fails or falls behind.
+//! Moves rows from the queue to the spool while the store fails or is too slow.
 //!
-//! A full spool gives up the least valuable rows first; rows about money stay in memory until there is room on disk again
-//! or the queue itself is full.
+//! A full spool drops the least valuable rows first. Rows about money stay in memory until the disk
+//! has room again or the queue is full.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Spiller {
                 }
             }
             if !self.shared.is_down() && self.is_needed() {
-                // The spool refused: wait for the writer to make room, and do not spin.
+                // The spool refused the rows: wait for the writer to make room instead of spinning.
                 tokio::select! {
                     () = tokio::time::sleep(self.shared.config.flush_interval) => {}
                     () = self.shared.closing() => return,
@@ -57,7 +57,7 @@ impl Spiller {
         state.queue.len() > 0 && (self.shared.is_down() || state.queue.is_pressed())
     }
 
-    /// At the end: everything that is left, then to the disk itself.
+    /// At shutdown, moves all remaining rows and syncs the disk.
     pub(crate) async fn drain(&self) {
         while self.spill().await {}
         let spool = Arc::clone(&self.spool);
@@ -66,7 +66,7 @@ impl Spiller {
         }
     }
 
-    /// Moves one batch; whether all of it found room or was given up.
+    /// Moves one batch. Returns whether all of it was spooled or dropped.
     async fn spill(&self) -> bool {
         let config = &self.shared.config;
         let Some(slots) = self.shared.lock().queue.take(config.batch_rows, config.batch_bytes) else {
@@ -79,7 +79,7 @@ impl Spiller {
             (batch, appended)
         })
         .await;
-        // A runtime that goes down in the middle takes the rows with it, as it does with all in memory.
+        // A runtime that ends meanwhile loses the rows, as it loses all memory.
         let Some((mut batch, appended)) = appended else { return false };
         if let Some(error) = &appended.error {
             tracing::warn!(%error, kind = error.kind(), "analytics cannot be spooled");

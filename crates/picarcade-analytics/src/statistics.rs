@@ -1,4 +1,4 @@
-//! What the statistics query answers.
+//! The result of the statistics query.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 use crate::timestamp::minute_of;
 
-/// How far back statistics look: this long, and to the beginning of the minute in which that was.
+/// How far back statistics look: this duration, extended to the beginning of its first minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Period {
     /// The last 60 minutes.
@@ -26,10 +26,10 @@ pub enum Period {
 }
 
 impl Period {
-    /// All of them, shortest first.
+    /// All periods, shortest first.
     pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Week];
 
-    /// `1h`, `24h` or `7d`.
+    /// Returns `1h`, `24h` or `7d`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hour => "1h",
@@ -38,7 +38,7 @@ impl Period {
         }
     }
 
-    /// The length.
+    /// Returns the duration.
     pub const fn duration(self) -> Duration {
         const HOUR: u64 = 3_600;
         Duration::from_secs(match self {
@@ -48,8 +48,8 @@ impl Period {
         })
     }
 
-    /// Where the period before `until` begins: with a whole minute, which is what rows are summed up by. Cut anywhere else, it
-    /// would take all rows of that minute one by one, and cost the more the busier it was.
+    /// Returns where the period before `until` begins: at a whole minute, the unit of roll-ups. Any
+    /// other beginning would read all rows of that minute.
     pub(crate) const fn start(self, until: i64) -> i64 {
         minute_of(until - self.duration().as_micros() as i64)
     }
@@ -74,40 +74,40 @@ impl FromStr for Period {
 
 /// Statistics over the classifications of a period. Averages and rates of an empty period are 0.
 ///
-/// Percentiles come from a histogram: they are within 1.6 % of the exact value.
+/// Percentiles come from a histogram and are within 1.6 % of the exact value.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
-    /// How many.
+    /// The number of classifications.
     pub total_classifications: u64,
-    /// Mean confidence, 0.0 to 1.0.
+    /// The mean confidence, 0.0 to 1.0.
     pub avg_confidence: f64,
-    /// Mean time from request to answer, in milliseconds.
+    /// The mean time from request to answer in milliseconds.
     pub avg_processing_time_ms: f64,
-    /// Half of all requests took at most this many milliseconds.
+    /// The median time in milliseconds.
     pub p50_ms: f64,
-    /// 95 % did.
+    /// The 95th percentile in milliseconds.
     pub p95_ms: f64,
-    /// 99 % did.
+    /// The 99th percentile in milliseconds.
     pub p99_ms: f64,
-    /// Percent answered by the local classifier though an AI answer was wanted.
+    /// The percentage that the local classifier answered although an AI answer was wanted.
     pub fallback_rate: f64,
-    /// Percent answered from a cache.
+    /// The percentage answered from a cache.
     pub cache_hit_rate: f64,
-    /// Percent over a limit.
+    /// The percentage over a limit.
     pub rate_limited_rate: f64,
     /// Classifications by type.
     pub by_type: BTreeMap<String, u64>,
-    /// Classifications by who decided.
+    /// Classifications by source.
     pub by_source: BTreeMap<String, u64>,
     /// Classifications by chosen model.
     pub by_model: BTreeMap<String, u64>,
-    /// US dollars spent, as far as they are known: the actual costs in `cost_tracking`.
+    /// US dollars spent, as far as known: the actual costs in `cost_tracking`.
     pub cost_spent: f64,
-    /// US dollars that cache hits saved.
+    /// US dollars saved by cache hits.
     pub cost_saved: f64,
     /// `1h`, `24h` or `7d`.
     pub period: String,
-    /// When, RFC 3339 in UTC.
+    /// The time of the query, RFC 3339 in UTC.
     pub generated_at: String,
 }
 

@@ -1,12 +1,14 @@
-//! The sum of many classifications and expenses, as a roll-up keeps it: whatever statistics need, and nothing about a user.
+//! The sum of many classifications and expenses, as a roll-up stores it: everything that statistics
+//! need, and nothing about a user.
 //!
-//! A tally is a commutative monoid: tallies of disjoint sets of rows merge to the tally of their union. That is what lets
-//! a query add a few hundred stored tallies and a handful of raw rows instead of reading ten million.
+//! A tally is a commutative monoid: tallies of disjoint sets of rows merge to the tally of their
+//! union. A query therefore adds a few hundred stored tallies and a few raw rows instead of reading
+//! ten million.
 //!
-//! Stored form: one version byte, then numbers and words as [`packed`](crate::packed) writes them. A busy minute's histogram has
-//! hundreds of buckets, and a query adds some eighty tallies: as JSON, which was version 1 and is still read, reading them took
-//! longer than everything else, and they were too long to be kept in line by PostgreSQL. A reader that meets an unknown version
-//! says so instead of guessing.
+//! The stored form is one version byte, then numbers and words as [`packed`](crate::packed) writes
+//! them. The histogram of a busy minute has hundreds of buckets, and a query adds about eighty
+//! tallies. As JSON, which was version 1 and can still be read, they took most of the time of a
+//! query and were too long for inline storage in PostgreSQL. An unknown version is an error.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +21,8 @@ use crate::statistics::{Period, Statistics};
 use crate::timestamp::rfc3339;
 use crate::{ClassificationEvent, timestamp};
 
-/// A group of classifications that share type, source, model and duration bucket, as a `GROUP BY` returns it.
+/// A group of classifications with the same type, source, model and duration bucket, as a `GROUP
+/// BY` returns it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Group {
     pub(crate) workflow: String,
@@ -52,7 +55,7 @@ pub(crate) struct Tally {
     durations: Histogram,
 }
 
-/// What version 1 has behind its first byte, as JSON.
+/// The content of version 1 after its first byte, as JSON.
 #[derive(Deserialize)]
 struct Json {
     n: u64,
@@ -88,7 +91,7 @@ impl Tally {
         self.durations.add(group.bucket, group.rows);
     }
 
-    /// Adds a row that is at hand.
+    /// Adds one row.
     pub(crate) fn observe(&mut self, event: &ClassificationEvent) {
         self.rows += 1;
         self.confidence += event.confidence;
@@ -103,12 +106,12 @@ impl Tally {
         self.durations.add(bucket_of_ms(event.processing_time_ms), 1);
     }
 
-    /// Money that `cost_tracking` says was spent.
+    /// Adds money spent according to `cost_tracking`.
     pub(crate) const fn spend(&mut self, micros: u64) {
         self.spent_micros += micros;
     }
 
-    /// Micro-dollars spent.
+    /// Returns the micro-dollars spent.
     pub(crate) const fn spent(&self) -> u64 {
         self.spent_micros
     }
@@ -185,7 +188,7 @@ impl Tally {
         bytes
     }
 
-    /// Adds a tally that was [encoded](Self::encode). When that fails the sums are of no use any more.
+    /// Adds an [encoded](Self::encode) tally. If that fails, the sums are invalid.
     pub(crate) fn merge_encoded(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let merged = match bytes.split_first() {
             Some((&PACKED, packed)) => self.merge_packed(Reader::new(packed)),
@@ -248,7 +251,7 @@ impl From<Json> for Tally {
     }
 }
 
-/// A limited request was not classified: it has no type, source or model to count.
+/// A limited request was not classified and has no type, source or model to count.
 fn count(into: &mut BTreeMap<String, u64>, key: &str, rows: u64) {
     match into.get_mut(key) {
         Some(sum) => *sum = sum.saturating_add(rows),
@@ -263,7 +266,7 @@ fn merge_counts(into: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) 
     }
 }
 
-/// Micro-dollars as dollars: only for what people and JSON read.
+/// Converts micro-dollars to dollars for people and JSON.
 pub(crate) fn dollars(micros: u64) -> f64 {
     micros as f64 / timestamp::SECOND as f64
 }
@@ -279,7 +282,7 @@ mod tests {
         (
             (word(&["NEW_IMAGE", "EDIT_IMAGE", "NEW_VIDEO"]), word(&["llm", "rules"]), word(&["a", "b"])),
             (0..900_u16, 1..50_u64, 0..50_u64, 0..50_u64, 0..50_u64),
-            // Eighths add without rounding, so that the order of additions cannot show.
+            // Eighths add without rounding, so the order of additions does not matter.
             (0..400_u32, 0..8_000_u32, 0..90_000_u64),
         )
             .prop_map(
@@ -386,7 +389,7 @@ mod tests {
         for bucket in 200..600 {
             tally.durations.add(bucket, 18);
         }
-        // PostgreSQL keeps rows of at most 2 kB in line.
+        // PostgreSQL keeps rows of at most 2 kB inline.
         assert!(tally.encode().len() < 900, "{}", tally.encode().len());
     }
 }

@@ -1,18 +1,20 @@
-//! Text as both databases take it: without NUL characters. PostgreSQL cannot store them, and no user means them.
+//! Text without NUL characters, as both databases accept it. PostgreSQL cannot store NUL, and no
+//! user means it.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// The text without NUL.
+/// Returns the text without NUL.
 pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { Cow::Borrowed(text) }
 }
 
-/// The JSON of a value, without NUL in any string or key.
+/// Returns the JSON of a value, without NUL in any string or key.
 pub(crate) fn clean_json(value: &Value) -> String {
     let json = value.to_string();
-    // NUL in JSON is always this escape; what merely looks like it (an escaped backslash first) is cleaned to itself.
+    // NUL in JSON is always this escape. A similar text (an escaped backslash first) stays
+    // unchanged.
     if json.contains("\\u0000") { cleaned(value).to_string() } else { json }
 }
 

@@ -1,6 +1,6 @@
-//! Time as the tables keep it: whole microseconds since the Unix epoch, and RFC 3339 for people.
+//! Time as the tables store it: whole microseconds since the Unix epoch, and RFC 3339 for people.
 //!
-//! Nothing here reads a clock. Times before 1970 and beyond the year 9999 saturate: no row of ours is that old.
+//! No function reads a clock. Times before 1970 and after the year 9999 saturate.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,17 +21,17 @@ pub(crate) fn micros(time: SystemTime) -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(LAST).min(LAST)
 }
 
-/// The inverse of [`micros`].
+/// Converts back from [`micros`].
 pub(crate) fn from_micros(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros.clamp(0, LAST) as u64)
 }
 
-/// The start of the minute that holds `at`.
+/// Returns the start of the minute that contains `at`.
 pub(crate) const fn minute_of(at: i64) -> i64 {
     at - at.rem_euclid(MINUTE)
 }
 
-/// RFC 3339 in UTC with milliseconds.
+/// Formats RFC 3339 in UTC with milliseconds.
 pub(crate) fn rfc3339(micros: i64) -> String {
     let micros = micros.clamp(0, LAST);
     let (year, month, day) = civil(micros / DAY);
@@ -45,10 +45,11 @@ pub(crate) fn rfc3339(micros: i64) -> String {
     )
 }
 
-/// Year, month and day of a count of days since 1970-01-01.
+/// Returns the year, month and day of a count of days since 1970-01-01.
 ///
-/// The method is Howard Hinnant's `civil_from_days` (<https://howardhinnant.github.io/date_algorithms.html>): years begin
-/// in March, so that the leap day is a year's last and months fall out of one linear formula.
+/// The method is Howard Hinnant's `civil_from_days`
+/// (<https://howardhinnant.github.io/date_algorithms.html>): years begin in March, so the leap day
+/// is the last day of a year, and months follow from one linear formula.
 pub(crate) const fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);

@@ -1,15 +1,15 @@
-//! Which rows to give up first when there is not room for all.
+//! Which rows are dropped first if there is no room for all.
 //!
-//! A bounded buffer that is nearly full keeps its last part for the rows that matter more: admission by threshold costs
-//! one comparison, needs no search for a victim, and gives up the least valuable rows first. Rows about money are refused
-//! only when there is no space at all.
+//! A nearly full buffer reserves its last part for more valuable rows. Admission by threshold takes
+//! one comparison, needs no search for a victim, and drops the least valuable rows first. Rows
+//! about money are refused only if there is no space at all.
 
 use crate::{ClassificationEvent, Event};
 
-/// How much a row matters, least first.
+/// The value of a row, least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Worth {
-    /// A classification answered from a cache: it tells least, and there are most of them.
+    /// A classification from a cache, the least informative and most frequent row.
     CacheHit,
     /// Any other observation.
     Observation,
@@ -26,7 +26,7 @@ impl Worth {
         }
     }
 
-    /// The part of a capacity that rows of this worth may fill.
+    /// Returns the part of a capacity that rows of this value may fill.
     pub(crate) const fn share(self, capacity: u64) -> u64 {
         match self {
             Self::CacheHit => capacity / 10 * 8 + capacity % 10 * 8 / 10,

@@ -1,7 +1,9 @@
-//! Who decides: the rules, an AI with its mistakes corrected, or the local classifier.
+//! Decides what a request is: by rules, by an AI whose mistakes are corrected, or by the local
+//! classifier.
 //!
-//! All of it is pure. The AI is called by somebody else; here its answer is only judged. The result is feasible whatever
-//! the answer was, and an instruction hidden in a prompt can at most move it between feasible types.
+//! All functions are pure. The caller asks the AI; this module only judges its answer. The result
+//! is feasible whatever the answer was. An instruction hidden in a prompt can at most move the
+//! result between feasible types.
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use crate::request::Request;
 use crate::type_set::TypeSet;
 use crate::verdict::{Source, Verdict};
 
-/// Decides what requests are, under one decision matrix.
+/// Decides what requests are under one decision matrix.
 ///
 /// ```
 /// use picarcade_intent::{Classifier, Facts, Matrix, Media, Prompt, PromptType, Request, Source};
@@ -40,22 +42,23 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier under this matrix, with the local classifier that is compiled in.
+    /// Creates a classifier under this matrix with the embedded local classifier.
     pub fn new(matrix: Arc<Matrix>) -> Self {
         Self { matrix, local: LocalClassifier::embedded() }
     }
 
-    /// The matrix that decides.
+    /// Returns the decision matrix.
     pub fn matrix(&self) -> &Arc<Matrix> {
         &self.matrix
     }
 
-    /// Every type that a request with these facts can be.
+    /// Returns every type that a request with these facts can have.
     pub fn feasible(&self, facts: Facts) -> TypeSet {
         self.matrix.feasible(facts)
     }
 
-    /// Decides by the facts alone: some verdict, with confidence 1, when only one type is feasible.
+    /// Decides by the facts alone. Returns a verdict with confidence 1 if only one type is
+    /// feasible.
     pub fn by_rules(&self, request: &Request) -> Option<Verdict> {
         let prompt_type = self.feasible(request.facts).single()?;
         let likely = self.likely(request);
@@ -72,8 +75,8 @@ impl Classifier {
         })
     }
 
-    /// Decides without an AI: the feasible type with the greatest probability, which is the sum over the goals that lead
-    /// to it.
+    /// Decides without an AI. The result is the feasible type with the greatest probability, which
+    /// is the sum over the goals that lead to it.
     pub fn locally(&self, request: &Request) -> Verdict {
         let likely = self.likely(request);
         let (prompt_type, confidence) = likely.best();
@@ -93,9 +96,10 @@ impl Classifier {
         }
     }
 
-    /// Judges an AI's answer. A feasible type is believed, with the confidence that the AI states. An infeasible one is
-    /// corrected to the most likely feasible type, with the local classifier's confidence and without the AI's prompt,
-    /// which was written for something else; its reasoning is kept.
+    /// Judges the answer of an AI. A feasible type is accepted with the confidence that the AI
+    /// states. An infeasible type is corrected to the most likely feasible type, with the
+    /// confidence of the local classifier. The reasoning of the AI is kept. Its enhanced prompt is
+    /// discarded, because it was written for another type.
     pub fn corrected(&self, request: &Request, answer: Answer) -> Verdict {
         let likely = self.likely(request);
         let is_feasible = self.feasible(request.facts).contains(answer.prompt_type);
@@ -125,8 +129,8 @@ impl Classifier {
         }
     }
 
-    /// The enhanced prompt for a verdict: the AI's where one was accepted, otherwise the offline form by the strategy that
-    /// the matrix names for the row that decided.
+    /// Returns the enhanced prompt for a verdict: the accepted text of the AI, or else the offline
+    /// form by the strategy that the matrix names for the deciding row.
     pub fn enhanced(&self, request: &Request, verdict: &Verdict) -> String {
         verdict.enhancement.clone().unwrap_or_else(|| {
             let strategy = self.matrix.decide(verdict.goal, request.facts).enhancement;
@@ -148,7 +152,8 @@ struct Likely<'a> {
 }
 
 impl Likely<'_> {
-    /// The most likely feasible type and its probability, rounded to what is worth reading. Of equals the first wins.
+    /// Returns the most likely feasible type and its rounded probability. Of equal types the first
+    /// wins.
     fn best(&self) -> (PromptType, f64) {
         let mut best = (self.matrix.decide(Goal::CreateImage, self.facts).prompt_type, f64::MIN);
         for prompt_type in self.matrix.feasible(self.facts).iter() {
@@ -160,7 +165,8 @@ impl Likely<'_> {
         (best.0, (best.1.clamp(0.0, 1.0) * 1e4).round() / 1e4)
     }
 
-    /// The most likely of the goals that lead to a type; the first goal for a type that none leads to.
+    /// Returns the most likely of the goals that lead to a type; the first goal if none leads to
+    /// it.
     fn goal(&self, prompt_type: PromptType) -> Goal {
         let more_likely =
             |best: Goal, goal| if self.goals.get(goal) > self.goals.get(best) { goal } else { best };

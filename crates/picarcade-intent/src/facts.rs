@@ -1,15 +1,17 @@
-//! What the application knows about the media at hand.
+//! What the application knows about the media of a request.
 //!
-//! Facts are stated by the caller and never guessed from the words: "make it blue" means an edit when an image is open
-//! and a new picture when none is, and no classifier can see the difference. Together with the [`Goal`](crate::Goal)
-//! they decide the prompt type. There are only sixteen combinations, so everything that depends on them alone can be
+//! Facts are stated by the caller and never guessed from the words. "Make it blue" means an edit if
+//! an image is open and a new picture otherwise, and no classifier can see the difference. Facts
+//! and [`Goal`](crate::Goal) decide the prompt type. There are only sixteen combinations, so
+//! everything that depends on them alone can be computed before the first request. Nothing here can
+//! fail.
 //! computed once, ahead of the first request. Nothing here can fail.
 
 use serde::{Deserialize, Serialize};
 
-/// Four yes-or-no statements about a request's media.
+/// Four yes-or-no statements about the media of a request.
 ///
-/// Missing fields deserialise as `false`.
+/// Missing fields deserialize as `false`.
 ///
 /// ```
 /// use picarcade_intent::Facts;
@@ -34,16 +36,16 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// How many different facts there are: the exclusive upper end of [`bits`](Self::bits).
+    /// The number of different facts: the exclusive upper bound of [`bits`](Self::bits).
     pub const COUNT: usize = 16;
 
-    /// Whether any reference image takes part: an upload or a stored reference.
+    /// Returns whether there is any reference image: an upload or a stored reference.
     pub const fn references(self) -> bool {
         self.uploaded_image || self.referenced_image
     }
 
-    /// The facts as four bits, in `0..16`: bit 0 is `active_image`, bit 1 `active_video`, bit 2 `uploaded_image` and
-    /// bit 3 `referenced_image`.
+    /// Returns the facts as four bits, in `0..16`: bit 0 is `active_image`, bit 1 `active_video`,
+    /// bit 2 `uploaded_image` and bit 3 `referenced_image`.
     pub const fn bits(self) -> u8 {
         self.active_image as u8
             | (self.active_video as u8) << 1
@@ -51,7 +53,7 @@ impl Facts {
             | (self.referenced_image as u8) << 3
     }
 
-    /// The facts that [`bits`](Self::bits) gave; higher bits are ignored.
+    /// Returns the facts for a value of [`bits`](Self::bits); higher bits are ignored.
     pub const fn from_bits(bits: u8) -> Self {
         Self {
             active_image: bits & 1 != 0,
@@ -61,7 +63,7 @@ impl Facts {
         }
     }
 
-    /// All sixteen combinations, in the order of [`bits`](Self::bits).
+    /// Returns all sixteen combinations, in the order of [`bits`](Self::bits).
     pub fn all() -> impl ExactSizeIterator<Item = Self> {
         (0..Self::COUNT as u8).map(Self::from_bits)
     }

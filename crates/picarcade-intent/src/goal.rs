@@ -1,8 +1,9 @@
 //! What the words of a prompt ask for.
 //!
-//! A goal is what a reader understands from the words; the [prompt type](crate::PromptType) is what follows from it
-//! under the [facts](crate::Facts). Keeping the two apart is what lets the local classifier learn five classes instead
-//! of twelve, and lets the decision matrix stay data. An unknown word is an error, never a default.
+//! A goal is what a reader understands from the words. The [prompt type](crate::PromptType) follows
+//! from the goal under the [facts](crate::Facts). Because the two are separate, the local
+//! classifier learns five classes instead of twelve, and the decision matrix can be data. An
+//! unknown word is an error and never a default.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,9 +16,11 @@ use crate::error::UnknownWord;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
-    /// A new still picture; also the default when nothing else is asked, as in a bare description.
+    /// A new still picture; also the default if nothing else is asked for, as in a bare
+    /// description.
     CreateImage,
-    /// A change to what is already there: colour, light, removal, replacement, style, clothes, hair, background.
+    /// A change to what is there: color, light, removal, replacement, style, clothes, hair,
+    /// background.
     Edit,
     /// A new person, animal or object placed into the scene.
     AddElement,
@@ -28,14 +31,14 @@ pub enum Goal {
 }
 
 impl Goal {
-    /// How many goals there are.
+    /// The number of goals.
     pub const COUNT: usize = 5;
 
     /// Every goal, in declaration order: `Goal::ALL[goal as usize] == goal`.
     pub const ALL: [Self; Self::COUNT] =
         [Self::CreateImage, Self::Edit, Self::AddElement, Self::CreateVideo, Self::CreateVideoWithAudio];
 
-    /// The word for it in the decision matrix and in JSON, such as `create_image`.
+    /// Returns the name in the decision matrix and in JSON, such as `create_image`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CreateImage => "create_image",

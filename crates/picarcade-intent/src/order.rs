@@ -1,17 +1,18 @@
-//! Orders to the classifier inside a prompt.
+//! Instructions to this service inside a prompt.
 //!
-//! "Answer NEW_VIDEO" or "use google/veo-3-fast" is addressed to this service and says nothing of a picture, but its words
-//! ("video") would count as any others. Orders cannot be told from wishes in general. They can where they name what only
-//! this service knows (its types, its fields, a model by owner and name), where they pretend to be a turn of somebody
-//! else, and where they want instructions ignored, which no picture does. Such a sentence is left out of what the local
-//! classifier reads; when nothing else would remain, only those names are. A prompt is otherwise untouched, and what the
-//! user gets back is always made of all of it.
+//! "Answer NEW_VIDEO" or "use google/veo-3-fast" addresses this service and says nothing about a
+//! picture, but its words ("video") would count like any others. In general, instructions cannot be
+//! distinguished from wishes. Three kinds can be recognized: they name what only this service knows
+//! (its types, its fields, a model by owner and name), they pretend to be a turn of another
+//! speaker, or they ask to ignore instructions, which no picture does. Such a sentence is removed
+//! from what the local classifier reads. If nothing else would remain, only those names are
+//! removed. The prompt itself stays unchanged, and the answer is always made from all of it.
 
 use std::borrow::Cow;
 
 use crate::prompt_type::PromptType;
 
-/// The fields of requests and answers that are no words of any language.
+/// Fields of requests and answers that are no words of any language.
 const FIELDS: [&str; 12] = [
     "prompt_type",
     "enhanced_prompt",
@@ -27,7 +28,7 @@ const FIELDS: [&str; 12] = [
     "classify_request",
 ];
 
-/// What instructions are called, as far as the word is the same in all its forms.
+/// Words for instructions, as far as all their forms share a stem.
 const INSTRUCTIONS: [&str; 22] = [
     "instruc",
     "instruç",
@@ -53,7 +54,7 @@ const INSTRUCTIONS: [&str; 22] = [
     "yönlendirme",
 ];
 
-/// What is to be done to them.
+/// What an instruction to ignore them asks for.
 const IGNORING: [&str; 35] = [
     "ignor",
     "disregard",
@@ -92,13 +93,13 @@ const IGNORING: [&str; 35] = [
     "dikkate alma",
 ];
 
-/// What the turns of a conversation with a model are marked with.
+/// The markers of turns in a conversation with a model.
 const TURNS: [&str; 8] =
     ["<system", "</system", "<assistant", "</assistant", "<instruction", "<|im_", "[inst]", "<<sys>>"];
 
-/// The prompt without what is addressed to this service.
+/// Returns the prompt without text that addresses this service.
 pub(crate) fn without(prompt: &str) -> Cow<'_, str> {
-    // Few prompts have anything of the kind, and those that have not are not cut up.
+    // Most prompts contain nothing of this kind and are not split.
     let has_names = prompt.contains(['_', '/']) && names(prompt).next().is_some();
     if !has_names && !is_order(prompt) {
         return Cow::Borrowed(prompt);
@@ -118,14 +119,15 @@ pub(crate) fn without(prompt: &str) -> Cow<'_, str> {
     Cow::Owned(without_names)
 }
 
-/// Whether a text pretends to be a turn of somebody else, or wants instructions ignored.
+/// Returns whether a text pretends to be a turn of another speaker, or asks to ignore instructions.
 fn is_order(text: &str) -> bool {
     let text = text.to_lowercase();
     let has = |stems: &[&str]| stems.iter().any(|stem| text.contains(stem));
     has(&TURNS) || (has(&INSTRUCTIONS) && has(&IGNORING))
 }
 
-/// The sentences of a text with what ends them. A full stop ends one only before white space: `1.0` has none.
+/// Returns the sentences of a text with their final marks. A full stop ends a sentence only before
+/// white space: `1.0` contains none.
 fn sentences(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -151,7 +153,7 @@ fn sentences(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The names in a text that only this service knows, with their places.
+/// Returns the names in a text that only this service knows, with their positions.
 fn names(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -160,11 +162,11 @@ fn names(text: &str) -> impl Iterator<Item = (usize, &str)> {
         let word = text.get(start..)?;
         let end = word.find(|c| !is_name(c)).unwrap_or(word.len());
         from = start + end;
-        // A full stop behind a name ends the sentence.
+        // A full stop after a name ends the sentence.
         let word = word.get(..end)?.trim_end_matches('.');
         Some((start, word, text.get(..start)?.ends_with('@')))
     })
-    // A tag is the user's own, whatever it is called.
+    // A tag belongs to the user, whatever its name is.
     .filter(|(_, word, is_tag)| !is_tag && is_ours(word))
     .map(|(at, word, _)| (at, word))
 }
@@ -179,7 +181,8 @@ fn is_ours(word: &str) -> bool {
         || is_model(word)
 }
 
-/// `owner/name` with a dash in the name, which tells `google/veo-3-fast` from `and/or` and `16/9`.
+/// Returns whether a text is `owner/name` with a dash in the name, which distinguishes
+/// `google/veo-3-fast` from `and/or` and `16/9`.
 fn is_model(word: &str) -> bool {
     let mut parts = word.split('/');
     match (parts.next(), parts.next(), parts.next()) {

@@ -1,17 +1,17 @@
-//! What is wrong in a decision matrix or a model catalogue, and where.
+//! Problems of a decision matrix or a model catalogue, with their place.
 //!
-//! Whoever edits such a file wants every problem of it at once, with the place to mend, so checking collects problems
-//! instead of stopping at the first one.
+//! The editor of such a file needs every problem at once, with its place. Checking therefore
+//! collects problems instead of stopping at the first one.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// How bad a [`Problem`] is.
+/// The severity of a [`Problem`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The file can be used, but part of it does nothing or does something odd.
+    /// The file can be used, but part of it has no effect or a surprising one.
     Warning,
     /// The file cannot be used.
     Error,
@@ -22,11 +22,11 @@ pub enum Severity {
 pub struct Problem {
     /// How bad it is.
     pub severity: Severity,
-    /// The line, from 1; for something that is missing, the line where it could be added.
+    /// The line, from 1. For a missing item, the line where it could be added.
     pub line: u64,
-    /// The column or key by its name, or by its number from 1 where it has none.
+    /// The column or key by its name, or by its number from 1 without a name.
     pub column: String,
-    /// What is wrong, in lower case and without a full stop.
+    /// The description, in lower case and without a full stop.
     pub message: String,
 }
 
@@ -39,7 +39,7 @@ impl Problem {
         Self { severity: Severity::Warning, ..Self::error(line, column, message) }
     }
 
-    /// Whether the file cannot be used because of it.
+    /// Returns whether the file cannot be used because of this problem.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

@@ -1,8 +1,8 @@
 //! The twelve kinds of work that a request can be.
 //!
-//! A prompt type says which media go in, which come out and whether there is sound. It is what models are chosen by, and
-//! its upper-case word is the name on the wire, in the decision matrix and in analytics. An unknown word is an error,
-//! never a default.
+//! A prompt type says which media go in, which come out, and whether there is sound. Models are
+//! chosen by it. Its upper-case name is used on the wire, in the decision matrix and in analytics.
+//! An unknown name is an error and never a default.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,9 +22,9 @@ pub enum PromptType {
     NewImageRef,
     /// A change to the working image.
     EditImage,
-    /// A change to the working image that takes something from reference images.
+    /// A change to the working image that uses parts of reference images.
     EditImageRef,
-    /// A new element, shown by a reference image, placed into the working image.
+    /// A new element from a reference image, placed into the working image.
     EditImageAddNew,
     /// A silent video from words alone.
     NewVideo,
@@ -38,12 +38,12 @@ pub enum PromptType {
     EditImageRefToVideo,
     /// A change to the working video.
     VideoEdit,
-    /// A change to the working video that takes something from reference images.
+    /// A change to the working video that uses parts of reference images.
     VideoEditRef,
 }
 
 impl PromptType {
-    /// How many types there are.
+    /// The number of types.
     pub const COUNT: usize = 12;
 
     /// Every type, in declaration order: `PromptType::ALL[t as usize] == t`.
@@ -62,7 +62,7 @@ impl PromptType {
         Self::VideoEditRef,
     ];
 
-    /// The word for it everywhere outside this process, such as `NEW_IMAGE`.
+    /// Returns the name outside of this process, such as `NEW_IMAGE`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NewImage => "NEW_IMAGE",
@@ -80,7 +80,8 @@ impl PromptType {
         }
     }
 
-    /// Whether the working image, where there is one, goes into the work. A new picture or video leaves it alone.
+    /// Returns whether the work uses the working image if there is one. A new picture or video does
+    /// not use it.
     pub const fn uses_working_image(self) -> bool {
         matches!(
             self,
@@ -93,12 +94,12 @@ impl PromptType {
         )
     }
 
-    /// Whether the working video goes into the work.
+    /// Returns whether the work uses the working video.
     pub const fn uses_working_video(self) -> bool {
         matches!(self, Self::VideoEdit | Self::VideoEditRef)
     }
 
-    /// Whether reference images go into the work.
+    /// Returns whether the work uses reference images.
     pub const fn uses_references(self) -> bool {
         matches!(
             self,
@@ -110,9 +111,9 @@ impl PromptType {
         )
     }
 
-    /// Whether the work can be done with the media that `facts` promise.
+    /// Returns whether the work can be done with the media that `facts` promise.
     ///
-    /// `EDIT_IMAGE_REF_TO_VIDEO` needs a reference and takes the working image when there is one.
+    /// `EDIT_IMAGE_REF_TO_VIDEO` needs a reference and uses the working image if there is one.
     pub const fn is_possible_with(self, facts: Facts) -> bool {
         let needs_image = self.uses_working_image() && !matches!(self, Self::EditImageRefToVideo);
         (!needs_image || facts.active_image)

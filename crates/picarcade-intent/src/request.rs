@@ -1,8 +1,9 @@
 //! One request: the words, the facts and the media.
 //!
-//! The facts say which kinds of media take part; the media say which ones. They come from different places and may
-//! disagree: an application can state `uploaded_image` and send no URL. Then the facts decide the type, and the media
-//! only what is passed on. URLs are never fetched, parsed or shown to an AI.
+//! The facts say which kinds of media there are, and the media say which ones. They come from
+//! different places and may disagree: an application can state `uploaded_image` and send no URL.
+//! Then the facts decide the type, and the media decide only what is passed on. URLs are never
+//! fetched, parsed or shown to an AI.
 
 use std::fmt;
 
@@ -15,41 +16,42 @@ use crate::tags;
 /// A stored or found image that the prompt refers to.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ReferenceImage {
-    /// Where it is.
+    /// The URL.
     pub url: String,
-    /// What the prompt calls it, with or without the leading `@`.
+    /// The name in the prompt, with or without the leading `@`.
     pub tag: String,
 }
 
 impl ReferenceImage {
-    /// The tag without its `@`.
+    /// Returns the tag without its `@`.
     pub fn name(&self) -> &str {
         self.tag.strip_prefix('@').unwrap_or(&self.tag)
     }
 }
 
-/// Where the media of a request are. Missing fields deserialise as absent.
+/// The URLs of the media of a request. Missing fields deserialize as absent.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Media {
-    /// What the user uploaded with this request, in upload order: `@reference_1` is the first.
+    /// The uploads of the user with this request, in upload order: `@reference_1` is the first.
     pub uploaded_images: Vec<String>,
     /// The stored or found images that the prompt refers to.
     pub reference_images: Vec<ReferenceImage>,
-    /// The image that is open.
+    /// The open image.
     pub working_image: Option<String>,
-    /// The video that is open.
+    /// The open video.
     pub working_video: Option<String>,
 }
 
-/// Shows the tag only: URLs of users' media are often signed, and then whoever has one has the picture.
+/// Shows only the tag: URLs of media are often signed, and a signed URL gives access to the
+/// picture.
 impl fmt::Debug for ReferenceImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "@{}", self.name())
     }
 }
 
-/// Shows what there is, and no URL.
+/// Shows which media exist, without URLs.
 impl fmt::Debug for Media {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Media")
@@ -64,27 +66,30 @@ impl fmt::Debug for Media {
 /// Everything that a decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Request {
-    /// What the user wrote.
+    /// The words of the user.
     pub prompt: Prompt,
-    /// What the application states.
+    /// The facts that the application states.
     pub facts: Facts,
     /// The media themselves.
     pub media: Media,
 }
 
 impl Request {
-    /// The distinct `@names` in the prompt, in order of first appearance, without the `@`.
+    /// Returns the distinct `@names` in the prompt, in order of first appearance, without the `@`.
     ///
-    /// They stand for stored references only when the facts say [`referenced_image`](Facts::referenced_image); otherwise
-    /// they are just text, a social handle for example.
+    /// They are stored references only if the facts say
+    /// [`referenced_image`](Facts::referenced_image). Otherwise they are text, for example a social
+    /// handle.
     pub fn tags(&self) -> Vec<&str> {
         tags::distinct(self.prompt.as_str())
     }
 
-    /// How many reference images take part: the uploads and, when the facts say
-    /// [`referenced_image`](Facts::referenced_image), the named references or the found images, whichever are more.
+    /// Returns the number of reference images: the uploads and, if the facts say
+    /// [`referenced_image`](Facts::referenced_image), the named references or the found images,
+    /// whichever are more.
     ///
-    /// `@working_image`, `@working_video` and `@reference_1` upwards name media that are counted already.
+    /// `@working_image`, `@working_video` and `@reference_1` and so on name media that are already
+    /// counted.
     pub fn reference_count(&self) -> usize {
         let named = if self.facts.referenced_image {
             self.named_references().len().max(self.media.reference_images.len())
@@ -94,7 +99,7 @@ impl Request {
         self.media.uploaded_images.len() + named
     }
 
-    /// The tags of the prompt that stand for stored references; none unless the facts say so.
+    /// Returns the tags of the prompt that are stored references; none unless the facts say so.
     pub(crate) fn named_references(&self) -> Vec<&str> {
         if !self.facts.referenced_image {
             return Vec::new();
@@ -104,7 +109,8 @@ impl Request {
         names
     }
 
-    /// How many uploads an enhanced prompt may number: as many as there are, or one that was only stated.
+    /// Returns how many uploads an enhanced prompt may number: the uploads, or one that was stated
+    /// without a URL.
     pub(crate) fn upload_count(&self) -> usize {
         self.media.uploaded_images.len().max(usize::from(self.facts.uploaded_image))
     }

@@ -1,6 +1,6 @@
 //! A set of prompt types in two bytes.
 //!
-//! The feasible types of a request are asked for on every request, so the set is a plain number: copying, comparing and
+//! Every request needs its feasible types, so the set is a plain number: copying, comparing and
 //! membership cost nothing.
 
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::prompt_type::PromptType;
 
-/// A set of [`PromptType`]s. Iterates in declaration order and serialises as a list of words.
+/// A set of [`PromptType`]s. It iterates in declaration order and serializes as a list of names.
 ///
 /// ```
 /// use picarcade_intent::{PromptType, TypeSet};
@@ -31,28 +31,28 @@ impl TypeSet {
         self.0 |= 1 << prompt_type as u16;
     }
 
-    /// Whether a type is in the set.
+    /// Returns whether a type is in the set.
     pub const fn contains(self, prompt_type: PromptType) -> bool {
         self.0 & (1 << prompt_type as u16) != 0
     }
 
-    /// How many types are in the set.
+    /// Returns the number of types in the set.
     pub const fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 
-    /// Whether no type is in the set.
+    /// Returns whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The only type in the set, if there is exactly one.
+    /// Returns the only type in the set, if there is exactly one.
     pub fn single(self) -> Option<PromptType> {
         let mut types = self.iter();
         types.next().filter(|_| types.next().is_none())
     }
 
-    /// The types in the set, in declaration order.
+    /// Returns the types in the set, in declaration order.
     pub fn iter(self) -> impl Iterator<Item = PromptType> {
         PromptType::ALL.into_iter().filter(move |&prompt_type| self.contains(prompt_type))
     }

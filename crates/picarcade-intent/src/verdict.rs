@@ -1,4 +1,4 @@
-//! What was decided about a request, and by whom.
+//! The decision about a request, and its source.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::goal::Goal;
 use crate::prompt_type::PromptType;
 
-/// Who decided.
+/// The source of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// An AI; its answer may have been corrected.
+    /// An AI, whose answer may have been corrected.
     Llm,
     /// The facts alone: only one type is feasible.
     Rules,
@@ -20,7 +20,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// The word for it: `llm`, `rules` or `local`.
+    /// Returns the name: `llm`, `rules` or `local`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Llm => "llm",
@@ -38,23 +38,25 @@ impl fmt::Display for Source {
 
 /// A decision.
 ///
-/// The matrix row behind it is `matrix.decide(verdict.goal, request.facts)`, whose type is always the verdict's. A verdict
-/// can be cached: it depends on the words, the facts and the shape of the media, and holds no URL.
+/// Its matrix row is `matrix.decide(verdict.goal, request.facts)`, whose type is always the type of
+/// the verdict. A verdict can be cached: it depends on the words, the facts and the shape of the
+/// media, and contains no URL.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// What the request is. Always feasible under its facts.
+    /// The type of the request, which is always feasible under its facts.
     pub prompt_type: PromptType,
-    /// The goal that leads to the type: the most likely one, where several do.
+    /// The goal that leads to the type; the most likely one of several.
     pub goal: Goal,
-    /// Who decided.
+    /// The source.
     pub source: Source,
-    /// How sure, in `0.0..=1.0`: as an AI states it, or the local classifier's calibrated probability of the type.
+    /// The confidence in `0.0..=1.0`: the value of the AI, or the calibrated probability of the
+    /// local classifier.
     pub confidence: f64,
-    /// Why, for a person to read.
+    /// The reason, for people.
     pub reasoning: String,
-    /// The infeasible type that an AI answered, when it was corrected.
+    /// The infeasible type of the AI, if it was corrected.
     pub corrected_from: Option<PromptType>,
-    /// The AI's enhanced prompt, when it wrote one for this type that was accepted.
+    /// The enhanced prompt of the AI, if it was accepted for this type.
     pub enhancement: Option<String>,
     /// Whether sound is wanted in the result.
     pub audio: bool,

@@ -1,7 +1,8 @@
-//! Deleting a user's rows.
+//! Deletes the rows of a user.
 //!
-//! A user may have millions of rows, which no statement could delete within its time: they go piece by piece, oldest first, each
-//! piece a transaction of its own that others can write beside. Interrupted, it has done a part; calling again does the rest.
+//! A user may have millions of rows, which no statement could delete within its timeout. They are
+//! deleted in pieces, oldest first, each in its own transaction, so that writers are not blocked.
+//! After an interruption, another call deletes the rest.
 
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
@@ -11,10 +12,10 @@ use super::error;
 use crate::Error;
 use crate::text::clean;
 
-/// Rows deleted in one transaction, but for more of one microsecond.
+/// Rows deleted in one transaction, plus the remaining rows of the same microsecond.
 const PIECE: u64 = 10_000;
 
-/// The tables with a user, and the column that their rows are ordered by.
+/// The tables with a user, and the column that orders their rows.
 const TABLES: [(&str, &str); 5] = [
     ("intent_classification_logs", "created_at"),
     ("cost_tracking", "created_at"),
@@ -23,12 +24,12 @@ const TABLES: [(&str, &str); 5] = [
     ("user_sessions", "updated_at"),
 ];
 
-/// Deletes the rows of `user` from all tables; how many.
+/// Deletes the rows of `user` from all tables and returns how many were deleted.
 pub(super) async fn user(pool: &PgPool, options: &PostgresOptions, user: &str) -> Result<u64, Error> {
     let user = clean(user);
     let mut rows = 0;
     for (table, at) in TABLES {
-        // Made of literals.
+        // The statement contains only literals.
         let statement = format!(
             "DELETE FROM {table} WHERE user_id = $1 AND {at} <= coalesce(
                  (SELECT {at} FROM {table} WHERE user_id = $1 ORDER BY {at} LIMIT 1 OFFSET {}), 'infinity')",

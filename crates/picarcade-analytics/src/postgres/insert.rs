@@ -1,15 +1,17 @@
-//! Rows in, a batch to a statement: each column travels as one array, and `UNNEST` makes rows of them. Two round trips a
-//! table, whatever the size of the batch, and unlike `COPY` it can leave out what is there already.
+//! Inserts one batch per statement. Each column is one array, and `UNNEST` turns the arrays into
+//! rows. This takes two round trips per table for any batch size, and unlike `COPY` it can skip
+//! existing rows.
 //!
-//! The arrays, of one length, are taken apart in the select list, side by side. In `FROM`, each of them would first be laid
-//! down in a store of its own, row by row, which is a sixth of the server's time.
+//! The arrays have one length and are unnested in the select list. In `FROM`, PostgreSQL would
+//! first materialize each array, which takes a sixth of the server's time.
 //!
-//! The same statement notes as late the minutes below the frontier into which rows fall, and leaves what the rows add to their
-//! minutes for statistics.
+//! The same statement marks the minutes below the frontier that receive rows as late, and writes
+//! what the rows add to their minutes for statistics.
 //!
-//! What is there already is left out only when it must be: `ON CONFLICT` doubles what the server does for a row, and rows come
-//! twice only after an accident. The first try is a plain insert, which a row that is there already makes fail; the second one
-//! leaves such rows out, and since it does not know which, it leaves no parts and notes all minutes as late.
+//! Existing rows are skipped only if necessary: `ON CONFLICT` doubles the cost of a row, and rows
+//! arrive twice only after an accident. The first attempt is a plain insert, which fails on an
+//! existing row. The second attempt skips such rows. It does not know which ones, so it writes no
+//! parts and marks all minutes as late.
 
 use std::borrow::Cow;
 
@@ -26,15 +28,15 @@ use crate::text::{clean, clean_json};
 use crate::timestamp::minute_of;
 use crate::{ClassificationEvent, Error, Event, ModelSelectionEvent};
 
-/// Text as it is in the batch, but for what has to be cleaned.
+/// The text of the batch, cleaned where necessary.
 type Text<'a> = Cow<'a, str>;
 
-/// What becomes of a row that is there already.
+/// The treatment of an existing row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeated {
-    /// The batch fails, by a violation of a key.
+    /// The batch fails with a key violation.
     Fails,
-    /// The row is left as it is.
+    /// The existing row stays.
     Stays,
 }
 
@@ -48,14 +50,14 @@ pub(super) struct Rows<'a> {
     outcomes: Outcomes<'a>,
 }
 
-/// Declares the columns of a table, and the statement that inserts them.
+/// Declares the columns of a table and its insert statement.
 macro_rules! columns {
     ($name:ident { $($column:ident: $type:ty),* $(,)? } $insert:literal) => {
         #[derive(Debug, Default)]
         struct $name<'a> { $($column: Vec<$type>),* }
 
         impl $name<'_> {
-            /// Inserts all rows; whether there were any.
+            /// Inserts all rows. Returns whether there were any.
             async fn insert(&self, connection: &mut PgConnection, repeated: Repeated) -> Result<bool, Error> {
                 if self.created_at.is_empty() {
                     return Ok(false);
@@ -128,7 +130,7 @@ columns!(Outcomes {
        timestamptz 'epoch' + unnest($8::int8[]) * interval '1 microsecond'");
 
 impl<'a> Rows<'a> {
-    /// The batch as columns.
+    /// Returns the batch as columns.
     pub(super) fn new(batch: &'a [Record]) -> Result<Self, Error> {
         let mut rows = Self::default();
         let mut parts = Parts::default();
@@ -153,15 +155,15 @@ impl<'a> Rows<'a> {
         Ok(rows)
     }
 
-    /// Some of the rows may be there already: what the batch adds to its minutes is not known.
+    /// Whether some of the rows may exist already: then the additions to their minutes are unknown.
     pub(super) fn forget_parts(&mut self) {
         let rows = &mut self.classifications;
         (rows.part_minute, rows.part_last, rows.part) = Default::default();
     }
 
-    /// Inserts the batch, in a transaction that holds the writers' lock since an earlier statement: what a statement sees of the
-    /// frontier must not be older than the lock. Says whether there were outcomes. A second outcome of a generation is no accident, and always stays
-    /// out.
+    /// Inserts the batch, in a transaction that holds the writers' lock since an earlier statement:
+    /// the frontier that a statement sees must not be older than the lock. Returns whether there
+    /// were outcomes. A second outcome of a generation is normal and is always skipped.
     pub(super) async fn insert(
         &self,
         connection: &mut PgConnection,
@@ -175,7 +177,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Rows are nearly in order of time: a list without neighbours that repeat is short.
+/// Rows are nearly in order of time, so a list without repeated neighbors is short.
 fn note(minutes: &mut Vec<i64>, at: i64) {
     let minute = minute_of(at);
     if minutes.last() != Some(&minute) {

@@ -1,9 +1,10 @@
-//! Housekeeping: roll-ups, waiting outcomes, partitions, expired sessions, retention.
+//! Maintenance: roll-ups, waiting outcomes, partitions, expired sessions, retention.
 //!
-//! Many transactions write at once here, and one that began before the watermark moved may commit after it. So the watermark
-//! moves in three steps: say where it is going (the frontier); wait until every writer that may not have seen that has
-//! ended; roll up. A writer notes the minutes below the frontier as late, whether or not they have been rolled up: that costs
-//! a little work and is never wrong. No step depends on anybody's clock.
+//! Many transactions write at once, and one that began before the watermark moved may commit after
+//! it. The watermark therefore moves in three steps. It announces its target (the frontier). It
+//! waits until every writer that may not have seen the frontier has ended. Then it rolls up. A
+//! writer marks minutes below the frontier as late, whether or not they have been rolled up, which
+//! costs little and is never wrong. No step depends on a clock of an instance.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -20,11 +21,12 @@ use crate::store::Maintained;
 use crate::tally::Tally;
 use crate::timestamp::{HOUR, MINUTE, minute_of};
 
-/// Time rolled up in one transaction, if that can be done within a statement's time; else an eighth of it, and so on.
+/// Time rolled up in one transaction, if the statement timeout allows it; else an eighth of it, and
+/// so on.
 const CHUNK: i64 = 60 * MINUTE;
 
-/// Housekeeping, step by step. A step that fails leaves the next ones their turn: a roll-up that cannot be read must not keep
-/// partitions from being made. What failed first is the error.
+/// Runs maintenance step by step. A failed step does not prevent the next ones: a roll-up that
+/// cannot be read must not prevent the creation of partitions. The first failure is the error.
 pub(super) async fn maintain(
     pool: &PgPool,
     options: &PostgresOptions,
@@ -45,9 +47,10 @@ pub(super) async fn maintain(
     Ok(done)
 }
 
-/// Says where the watermark is going; the time to keep house for, or `None` when another instance does.
+/// Announces the target of the watermark. Returns the time of maintenance, or `None` if another
+/// instance runs it.
 ///
-/// A clock that is ahead of the database's is not believed: it would retire what is not old.
+/// A clock ahead of the database's is not trusted, because it would delete rows that are not old.
 async fn announce(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<Option<i64>, Error> {
     let mut transaction = begin(pool, options).await?;
     if !is_keeper(&mut transaction).await? {
@@ -118,7 +121,7 @@ async fn outcomes(pool: &PgPool, options: &PostgresOptions, done: &mut Maintaine
     transaction.commit().await.map_err(error)
 }
 
-/// Deletes what is old of the tables without partitions.
+/// Deletes old rows of the tables without partitions.
 async fn retire(
     pool: &PgPool,
     options: &PostgresOptions,
@@ -150,12 +153,12 @@ async fn retire(
     Ok(())
 }
 
-/// The beginning of what is kept, `None` for everything.
+/// Returns the beginning of the retention, or `None` to keep everything.
 fn before(kept: Option<Duration>, now: i64) -> Option<i64> {
     kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
 }
 
-/// Whether this transaction may keep house; only one can at a time.
+/// Returns whether this transaction may run maintenance; only one can at a time.
 async fn is_keeper(connection: &mut PgConnection) -> Result<bool, Error> {
     let row = query("SELECT pg_try_advisory_xact_lock($1, $2)")
         .bind(LOCK_CLASS)
@@ -176,12 +179,12 @@ async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Resu
     let next =
         oldest(connection, watermark.unwrap_or(0)).await?.map_or(closed, |at| minute_of(at).min(closed));
     let from = watermark.unwrap_or(next);
-    // Time without rows is passed over in one step, however long it is.
+    // Time without rows is skipped in one step.
     let first = next.max(from);
     let until = closed.min(first + chunk).max(from);
 
     let mut touched = BTreeSet::new();
-    // A late row that is committed after this statement brings its own note with it.
+    // A late row that is committed after this statement has its own mark.
     let most = chunk / MINUTE;
     let late = query(
         "DELETE FROM rollup_late WHERE minute IN (SELECT DISTINCT minute FROM rollup_late ORDER BY minute LIMIT $1)
@@ -192,7 +195,7 @@ async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Resu
     let mut ranges: Vec<Range<i64>> = late.range(..from).map(|&minute| minute..minute + MINUTE).collect();
     ranges.push(first..until);
     ranges.retain(|range| !range.is_empty());
-    // Minutes that this chunk does not reach stay noted; those that it does are read now.
+    // Minutes beyond this chunk stay marked; the others are read now.
     let ahead: Vec<i64> = late.range(until..).copied().collect();
     if !ahead.is_empty() {
         query("INSERT INTO rollup_late (minute) SELECT m FROM unnest($1::int8[]) AS m")
@@ -202,7 +205,8 @@ async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Resu
             .map_err(error)?;
     }
     write(connection, &ranges, &mut touched).await?;
-    // The hour in which the watermark was is complete when the watermark has left it, with or without more rows.
+    // The hour of the watermark is complete when the watermark has left it, with or without further
+    // rows.
     for hour in hours_of(touched.iter().copied().chain([from]), until) {
         roll_up_hour(connection, hour).await?;
     }
@@ -216,7 +220,7 @@ async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Resu
     Ok(RolledUp { minutes: touched.len() as u64, more: until < closed || more_late })
 }
 
-/// Replaces the tallies of whole minutes by what the rows say now.
+/// Replaces the tallies of whole minutes with the current sums of the rows.
 async fn write(
     connection: &mut PgConnection,
     ranges: &[Range<i64>],
@@ -257,7 +261,7 @@ async fn roll_up_hour(connection: &mut PgConnection, hour: i64) -> Result<(), Er
     Ok(())
 }
 
-/// When the first row at or after `from` was created.
+/// Returns when the first row at or after `from` was created.
 async fn oldest(connection: &mut PgConnection, from: i64) -> Result<Option<i64>, Error> {
     let oldest = query(
         "SELECT (extract(epoch FROM least(

@@ -1,8 +1,8 @@
 //! Completes the rows of generations whose outcome is known.
 //!
-//! All within one transaction: the outcomes whose selection is there are marked, their rows completed, and the expense
-//! written where no row waits for it. Outcomes that another transaction is completing are skipped, not waited for. The first
-//! outcome of a generation counts; a second one finds nothing open.
+//! One transaction marks the outcomes whose selection is present, completes their rows, and writes
+//! the expense if no row waits for it. Outcomes that another transaction is completing are skipped.
+//! The first outcome of a generation counts; a second one finds nothing open.
 
 use sqlx::postgres::PgConnection;
 
@@ -46,7 +46,8 @@ const STEPS: [&str; 5] = [
     "UPDATE generation_outcomes SET applied = 2 WHERE applied = 1",
 ];
 
-/// Applies what can be applied; how many outcomes. The transaction must hold the writers' lock.
+/// Applies the possible outcomes and returns their number. The transaction must hold the writers'
+/// lock.
 pub(super) async fn apply(connection: &mut PgConnection) -> Result<u64, Error> {
     let marked = query(MARK).execute(&mut *connection).await.map_err(error)?.rows_affected();
     if marked > 0 {

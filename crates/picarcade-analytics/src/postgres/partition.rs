@@ -1,8 +1,9 @@
-//! Partitions by week: made ahead, dropped when they are old.
+//! Weekly partitions: created ahead, dropped when they are old.
 //!
-//! A partition's name ends in the day it begins with, in UTC: `cost_tracking_20260105`. Weeks begin on Monday. A week that has
-//! rows in the default partition already (nobody made its partition in time) stays there: moving rows would hold the table.
-//! Dropping a partition gives its space back to the file system at once, which deleting rows does not.
+//! The name of a partition ends in its first day, in UTC: `cost_tracking_20260105`. Weeks begin on
+//! Monday. If the default partition already has rows of a week, because its partition was not
+//! created in time, the rows stay there: moving them would lock the table. Dropping a partition
+//! returns its space to the file system at once, unlike deleting rows.
 
 use std::collections::BTreeSet;
 
@@ -15,19 +16,20 @@ use crate::Error;
 use crate::plan::floor;
 use crate::timestamp::{DAY, civil};
 
-/// The tables that are partitioned.
+/// The partitioned tables.
 const TABLES: [&str; 4] =
     ["intent_classification_logs", "cost_tracking", "model_selection_logs", "system_performance_logs"];
 const WEEK: i64 = 7 * DAY;
 /// Monday, 1970-01-05.
 const FIRST_MONDAY: i64 = 4 * DAY;
-/// Weeks made ahead of the present one.
+/// Weeks created ahead of the current one.
 const AHEAD: i64 = 4;
 
-/// Makes the partitions of this week and the next ones, as far as they are missing; how many.
+/// Creates the missing partitions of this week and the next ones, and returns how many were
+/// created.
 ///
-/// A table at a time, each in a transaction of its own: making a partition excludes writers, and whoever holds one table
-/// while waiting for another may wait in a circle.
+/// Each table has its own transaction: creating a partition locks out writers, and a transaction
+/// that holds one table and waits for another could deadlock.
 pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<u64, Error> {
     let mut made = 0;
     for table in TABLES {
@@ -40,7 +42,8 @@ pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i6
             if existing.contains(&name) || is_taken(&mut transaction, table, start).await? {
                 continue;
             }
-            // Names and dates of our own making. Security is not inherited by a partition that is read directly.
+            // Names and dates are generated here. A partition that is read directly does not
+            // inherit row security.
             let statement = format!(
                 "CREATE TABLE {name} PARTITION OF {table} FOR VALUES FROM ('{}') TO ('{}');
                  ALTER TABLE {name} ENABLE ROW LEVEL SECURITY",
@@ -55,7 +58,7 @@ pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i6
     Ok(made)
 }
 
-/// Instances make and drop partitions one after the other.
+/// Serializes the creation and dropping of partitions between instances.
 async fn lock(connection: &mut PgConnection) -> Result<(), Error> {
     query("SELECT pg_advisory_xact_lock($1, $2)")
         .bind(LOCK_CLASS)
@@ -66,7 +69,7 @@ async fn lock(connection: &mut PgConnection) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the default partition holds rows of the week.
+/// Returns whether the default partition contains rows of the week.
 async fn is_taken(connection: &mut PgConnection, table: &str, start: i64) -> Result<bool, Error> {
     let statement = format!(
         "SELECT EXISTS (SELECT 1 FROM {table}_default WHERE created_at >= '{}' AND created_at < '{}')",
@@ -78,13 +81,14 @@ async fn is_taken(connection: &mut PgConnection, table: &str, start: i64) -> Res
     column(&row, 0)
 }
 
-/// Drops the partitions that end before `before`, and deletes as old rows of the default partition; how many partitions.
+/// Drops the partitions that end before `before`, deletes older rows of the default partition, and
+/// returns how many partitions were dropped.
 pub(super) async fn drop_before(pool: &PgPool, options: &PostgresOptions, before: i64) -> Result<u64, Error> {
     let mut dropped = 0;
     for table in TABLES {
         let mut transaction = begin(pool, options).await?;
         lock(&mut transaction).await?;
-        // Of equal length, the names sort by their dates.
+        // The names have equal length and sort by date.
         let kept = name(table, week_of(before));
         for old in partitions(&mut transaction, table).await?.range(..kept) {
             sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {old}")))
@@ -107,7 +111,7 @@ pub(super) async fn drop_before(pool: &PgPool, options: &PostgresOptions, before
     Ok(dropped)
 }
 
-/// The partitions of a table that were made here, by name.
+/// Returns the partitions of a table that this module created, by name.
 async fn partitions(connection: &mut PgConnection, table: &str) -> Result<BTreeSet<String>, Error> {
     let rows = query(
         "SELECT child.relname::text FROM pg_inherits
@@ -137,7 +141,7 @@ fn date(start: i64) -> String {
     format!("{year:04}-{month:02}-{day:02} 00:00:00+00")
 }
 
-/// The Monday of the week that holds `at`.
+/// Returns the Monday of the week that contains `at`.
 const fn week_of(at: i64) -> i64 {
     floor(at - FIRST_MONDAY, WEEK) + FIRST_MONDAY
 }

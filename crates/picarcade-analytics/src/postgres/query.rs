@@ -1,4 +1,4 @@
-//! Sums out: from roll-ups where they can be trusted, from rows elsewhere.
+//! Reads sums from roll-ups where they are complete, and from rows elsewhere.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -12,19 +12,20 @@ use crate::plan::Plan;
 use crate::rollup::{Minutes, merge_parts};
 use crate::tally::{Group, Tally};
 
-/// What a row of [`tally`]'s first query says first: a tally, a part of a live minute, or else the money spent.
+/// What the first column of [`tally`]'s first query says: a tally, a part of a live minute, or
+/// money.
 const TALLY: i64 = 0;
 const PART: i64 = 1;
 
-/// The sums of `from..until`. The transaction must see one moment: rows that move from raw to rolled up in between would
-/// otherwise count twice or not at all.
+/// Returns the sums of `from..until`. The transaction must see a single snapshot: rows that are
+/// rolled up in between would otherwise count twice or not at all.
 pub(super) async fn tally(connection: &mut PgConnection, from: i64, until: i64) -> Result<Tally, Error> {
     let (watermark, late) = trusted(connection).await?;
     let plan = Plan::new(from, until, watermark, &late);
     let mut tally = Tally::default();
     let (hours, minutes, live, unsummed) =
         (bounds(&plan.hours), bounds(&plan.minutes), bounds(&plan.live), bounds(&plan.unsummed()));
-    // One statement for all that is not read from classifications: that is usually everything.
+    // One statement reads everything except classification rows, which is usually all there is.
     let read = query(
         "SELECT 0::int8, 0::int8, 0::int8, tally FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
          JOIN rollup_hours ON hour >= r.a AND hour < r.b
@@ -56,7 +57,7 @@ pub(super) async fn tally(connection: &mut PgConnection, from: i64, until: i64) 
     Ok(tally)
 }
 
-/// The sums of one user's rows, of which there are no others than the rows themselves.
+/// Returns the sums of one user's rows, for which there are no roll-ups.
 pub(super) async fn user_tally(
     connection: &mut PgConnection,
     user: &str,
@@ -77,12 +78,13 @@ pub(super) async fn user_tally(
     Ok(tally)
 }
 
-/// Ranges as the arrays that `unnest` makes rows of: one statement reads them all, however many minutes are late.
+/// Converts ranges to arrays for `unnest`: one statement reads them all, however many minutes are
+/// late.
 fn bounds(ranges: &[Range<i64>]) -> (Vec<i64>, Vec<i64>) {
     ranges.iter().map(|range| (range.start, range.end)).unzip()
 }
 
-/// How far rows are rolled up; `None` before the first time.
+/// Returns how far rows are rolled up; `None` before the first time.
 pub(super) async fn watermark(connection: &mut PgConnection) -> Result<Option<i64>, Error> {
     let row = query("SELECT watermark FROM rollup_state").fetch_optional(connection).await.map_err(error)?;
     Ok(match row {
@@ -91,7 +93,8 @@ pub(super) async fn watermark(connection: &mut PgConnection) -> Result<Option<i6
     })
 }
 
-/// The watermark, and the minutes below it that cannot be trusted. Without parameters it takes one round trip.
+/// Returns the watermark and the incomplete minutes below it. Without parameters it takes one round
+/// trip.
 async fn trusted(connection: &mut PgConnection) -> Result<(Option<i64>, BTreeSet<i64>), Error> {
     let read =
         "SELECT (SELECT watermark FROM rollup_state), (SELECT array_agg(DISTINCT minute) FROM rollup_late)";
@@ -100,7 +103,7 @@ async fn trusted(connection: &mut PgConnection) -> Result<(Option<i64>, BTreeSet
     Ok((column(&row, 0)?, late.unwrap_or_default().into_iter().collect()))
 }
 
-/// Adds the classifications of some stretches, one user's or all, read one by one.
+/// Adds the classifications of some ranges from the rows, for one user or all.
 async fn classifications(
     connection: &mut PgConnection,
     user: Option<&str>,
@@ -128,7 +131,7 @@ async fn classifications(
     Ok(())
 }
 
-/// The sums of whole minutes, minute by minute.
+/// Returns the sums of whole minutes, minute by minute.
 pub(super) async fn minutes(connection: &mut PgConnection, ranges: &[Range<i64>]) -> Result<Minutes, Error> {
     let mut minutes = Minutes::default();
     if ranges.is_empty() {

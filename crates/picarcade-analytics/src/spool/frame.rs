@@ -1,8 +1,9 @@
-//! One row on disk: length and CRC-32 of what follows, both little-endian, then the row as JSON.
+//! One row on disk: the length and the CRC-32 of the rest, both little-endian, then the row as
+//! JSON.
 //!
-//! The checksum tells a complete row from a torn or changed one. A damaged row whose length is plausible is stepped over;
-//! what follows it is tried again. Counting rows reads the checksums and not the JSON: a service that starts over a full
-//! spool waits for it.
+//! The checksum distinguishes a complete row from a torn or changed one. A damaged row with a
+//! plausible length is skipped, and reading continues after it. Counting rows reads only the
+//! checksums and not the JSON, because a service that starts with a full spool waits for it.
 
 use std::io::Read;
 
@@ -10,11 +11,11 @@ use crate::Error;
 use crate::record::Record;
 
 const PREFIX: usize = 8;
-/// Longer frames are not ours: a prompt has at most 8,000 characters.
+/// Longer frames are invalid: a prompt has at most 8,000 characters.
 const LONGEST: u32 = 16 << 20;
 
 pub(crate) enum Frame {
-    /// A row, and the bytes that it takes on disk.
+    /// A row, and its bytes on disk.
     Record(Box<Record>, u64),
     /// Bytes that are no row.
     Damaged(u64),
@@ -51,7 +52,8 @@ pub(crate) fn next(from: &mut impl Read) -> Frame {
     }
 }
 
-/// Whether the next frame is sound, and the bytes that it takes on disk; `None` when nothing complete follows.
+/// Returns whether the next frame is valid, and its bytes on disk; `None` if nothing complete
+/// follows.
 pub(crate) fn skip(from: &mut impl Read) -> Option<(bool, u64)> {
     match payload(from) {
         Payload::Sound(payload) => Some((true, size(payload.len()))),

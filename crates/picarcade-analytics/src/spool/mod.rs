@@ -1,20 +1,22 @@
-//! Rows on disk, waiting for the store: an append-only log in segments, with one reader behind it.
+//! Rows on disk, waiting for the store: an append-only log in segments, with one reader.
 //!
 //! ```text
 //! <spool_dir>/<slot>/lock                    held by the process that owns the slot
 //!                    segment-<number>.spool  header, then frames: length, CRC-32, JSON
-//!                    position                where reading goes on
+//!                    position                where reading continues
 //!                    dead-letter.jsonl       rows that the store rejected
 //! ```
 //!
-//! - **Crash**: a frame is complete or it is not; what follows the last complete frame of an old segment is cut off at the
-//!   start. Appending always begins a new segment. Bytes are handed to the operating system at once, which keeps them when
-//!   the process is killed; they are forced to the disk when a segment is full and at the end.
-//! - **Position** is saved before a segment is deleted, never after: a crash in between repeats rows, which their ids make
-//!   harmless, and loses none. One that cannot be saved holds up the deleting and not the reading. A missing or damaged
-//!   position, a missing segment and foreign files are tolerated.
-//! - **Two processes**: each locks a slot of its own. A slot that nobody holds any more is adopted by whoever starts next.
-//! - **Full**: the cap counts all segments; the last part of it is kept for rows about money.
+//! - **Crash**: a frame is complete or it is not. Bytes after the last complete frame of an old
+//!   segment are cut off at start. Appending always begins a new segment. Bytes are passed to the
+//!   operating system at once, which keeps them when the process is killed. They are synced to the
+//!   disk when a segment is full and at shutdown.
+//! - **Position**: saved before a segment is deleted. A crash in between repeats rows, which their
+//!   ids make harmless, and loses none. If the position cannot be saved, deletion waits and reading
+//!   continues. A missing or damaged position, a missing segment and foreign files are tolerated.
+//! - **Two processes**: each locks its own slot. The next process to start adopts a slot without an
+//!   owner.
+//! - **Full**: the limit counts all segments. Its last part is reserved for rows about money.
 
 mod frame;
 mod position;
@@ -52,16 +54,16 @@ struct Log {
     next: u64,
     position: Position,
     bookmark: Bookmark,
-    /// Whether the position is newer than what is saved of it.
+    /// Whether the position is newer than the saved one.
     unsaved: bool,
-    /// Segments of earlier processes that have not been counted yet.
+    /// Segments of earlier processes that are not counted yet.
     inherited: Vec<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Segment {
     bytes: u64,
-    /// Rows that have not been read yet.
+    /// Unread rows.
     rows: u64,
 }
 
@@ -71,30 +73,31 @@ struct Tail {
     file: File,
 }
 
-/// What became of rows offered to [`Spool::append`].
+/// The result of [`Spool::append`].
 #[derive(Debug)]
 pub(crate) struct Appended {
-    /// Places in the batch of the rows that were not taken.
+    /// The positions in the batch of the rows that were not stored.
     pub(crate) refused: Vec<usize>,
-    /// Why, when it was not for the cap alone.
+    /// The reason, if it was not the limit alone.
     pub(crate) error: Option<Error>,
-    /// Bytes in the spool now.
+    /// The bytes in the spool after the call.
     pub(crate) used: u64,
 }
 
-/// Rows read, and where reading goes on after each.
+/// Rows that were read, and where reading continues after each.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) records: Vec<Record>,
     after: Vec<Position>,
-    /// Rows that were there and cannot be read.
+    /// Rows that exist and cannot be read.
     pub(crate) lost: u64,
-    /// Where reading goes on when there are no records left to read before it.
+    /// Where reading continues if no records remain before it.
     end: Position,
 }
 
 impl Spool {
-    /// Takes a slot under `root`. Quick: what earlier processes left is read by [`recover`](Self::recover).
+    /// Takes a slot under `root`. Fast: [`recover`](Self::recover) reads what earlier processes
+    /// left.
     pub(crate) fn open(root: &Path, max_bytes: u64, segment_bytes: u64) -> Result<Self, Error> {
         let (directory, lock) = slot::take(root)?;
         let found = segment::list(&directory).map_err(|source| Error::directory(&directory, source))?;
@@ -116,19 +119,20 @@ impl Spool {
         Ok(Self { root: root.to_owned(), directory, max_bytes, segment_bytes, log, _lock: lock })
     }
 
-    /// Where this process keeps its files.
+    /// Returns the directory of this process.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Counts the rows that earlier processes left, cuts off torn ends and adopts abandoned slots; rows, and bytes used.
+    /// Counts the rows of earlier processes, cuts off torn ends and adopts abandoned slots. Returns
+    /// the rows and the used bytes.
     pub(crate) fn recover(&self) -> (u64, u64) {
         let mut log = self.log.lock();
         // Reading stops at the segment that is appended to, which must therefore be the last.
         log.tail = None;
         let mut numbers = std::mem::take(&mut log.inherited);
         let adopted = slot::adopt(&self.root, &self.directory, log.next).unwrap_or_else(|error| {
-            // What was left where it is will be found by the next process.
+            // The next process finds what stays in place.
             tracing::warn!(%error, "an abandoned spool could not be adopted");
             Vec::new()
         });
@@ -161,7 +165,7 @@ impl Spool {
         let mut refused = Vec::new();
         let mut error = None;
         let mut at = 0;
-        // A segment's worth at a time, so that no file grows far beyond its size.
+        // One segment at a time, so that no file grows far beyond its size.
         while at < records.len() && error.is_none() {
             let mut buffer = Vec::with_capacity(records.len().min(1_024) * 512);
             let mut places = Vec::new();
@@ -197,8 +201,8 @@ impl Spool {
             return Err(Error::Corrupt { what: "spool" });
         };
         if let Err(source) = tail.file.write_all(frames) {
-            // Part of a frame may have been written: back to the last complete one. Should that fail too, a new segment
-            // begins, and the torn end is found like that of a crash.
+            // Part of a frame may have been written: truncate to the last complete one. If that
+            // fails too, a new segment begins, and the torn end is handled like that of a crash.
             if tail.file.set_len(segment.bytes).is_err()
                 || segment::seek_to(&mut tail.file, segment.bytes).is_err()
             {
@@ -221,7 +225,7 @@ impl Spool {
         Ok(())
     }
 
-    /// The segment to append to, begun if necessary.
+    /// Returns the segment to append to and begins one if necessary.
     fn tail(&self, log: &mut Log) -> Result<u64, Error> {
         if let Some(tail) = &log.tail {
             return Ok(tail.number);
@@ -243,7 +247,8 @@ impl Spool {
         }
     }
 
-    /// Reads at most `rows` rows and about `bytes` bytes, without moving on: that is [`advance`](Self::advance)'s.
+    /// Reads at most `rows` rows and about `bytes` bytes without moving the position; see
+    /// [`advance`](Self::advance).
     pub(crate) fn read(&self, rows: usize, bytes: usize) -> Read {
         let mut log = self.log.lock();
         let mut read = Read { records: Vec::new(), after: Vec::new(), lost: 0, end: log.position };
@@ -274,7 +279,7 @@ impl Spool {
                 break;
             }
             if unread > 0 {
-                // Rows that were counted are not there: the file is gone or was changed.
+                // Counted rows are missing: the file is gone or was changed.
                 read.lost += unread;
                 if let Some(segment) = log.segments.get_mut(&number) {
                     segment.rows -= unread;
@@ -288,7 +293,8 @@ impl Spool {
         read
     }
 
-    /// Moves on behind the first `delivered` of the rows read, and deletes the segments that are done with; bytes used then.
+    /// Moves the position after the first `delivered` rows, deletes finished segments, and returns
+    /// the used bytes.
     pub(crate) fn advance(&self, read: &Read, delivered: usize) -> Result<u64, Error> {
         let mut log = self.log.lock();
         for after in read.after.iter().take(delivered) {
@@ -303,11 +309,12 @@ impl Spool {
         };
         let mut position = position;
         if log.segments.values().all(|segment| segment.rows == 0) {
-            // Empty: even the segment being appended to goes, so that a full disk has its space back.
+            // An empty spool deletes even the segment that is appended to, so that a full disk gets
+            // its space back.
             log.tail = None;
             position = Position { segment: log.next, offset: 0 };
         }
-        // What has been delivered is not read again, whether or not that can be written down.
+        // Delivered rows are not read again, whether or not the position can be saved.
         log.unsaved |= position != log.position;
         log.position = position;
         let done: Vec<u64> = log.segments.range(..position.segment).map(|(number, _)| *number).collect();
@@ -323,7 +330,7 @@ impl Spool {
         Ok(log.used())
     }
 
-    /// Forces what was appended to the disk.
+    /// Syncs the appended bytes to the disk.
     pub(crate) fn sync(&self) -> Result<(), Error> {
         match &self.log.lock().tail {
             Some(tail) => tail.file.sync_data().map_err(|source| Error::directory(&self.directory, source)),

@@ -1,7 +1,8 @@
-//! Rows in, many to a statement.
+//! Inserts many rows per statement.
 //!
-//! A statement crosses to the connection's thread and back; with 64 rows in each that costs little. Batches are cut into
-//! 64, 16, 4 and 1 rows, so that there are four statements a table to prepare, whatever the size of a batch.
+//! A statement is sent to the thread of the connection and back, which costs little with 64 rows
+//! each. Batches are cut into 64, 16, 4 and 1 rows, so each table has four statements to prepare
+//! for any batch size.
 
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe};
@@ -17,19 +18,19 @@ use crate::{ClassificationEvent, Error, Event, ModelSelectionEvent};
 
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
-/// What was inserted.
+/// The result of an insert.
 #[derive(Debug)]
 pub(super) struct Inserted {
-    /// Outcomes were in the batch.
+    /// Whether the batch contained outcomes.
     pub(super) outcomes: bool,
-    /// No classification was there already.
+    /// Whether all classifications were new.
     pub(super) all_new: bool,
 }
 
-/// Inserts the batch, leaving rows that are there as they are.
+/// Inserts the batch and skips existing rows.
 pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -> Result<Inserted, Error> {
     let mut inserted = Inserted { outcomes: false, all_new: true };
-    // In this order: an outcome finds the rows that it completes when they come with it.
+    // The order matters: an outcome finds rows of the same batch.
     for table in
         [Table::Classification, Table::SystemPerformance, Table::Cost, Table::ModelSelection, Table::Outcome]
     {
@@ -48,7 +49,7 @@ pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -
     Ok(inserted)
 }
 
-/// Inserts so many rows; how many were not there.
+/// Inserts the rows of one statement and returns how many were new.
 async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record]) -> Result<u64, Error> {
     let mut arguments = SqliteArguments::default();
     for record in rows {
@@ -68,7 +69,7 @@ async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record
     Ok(done.rows_affected())
 }
 
-/// `INSERT … VALUES (…), (…)` for so many rows. Made of literals only.
+/// Returns `INSERT … VALUES (…), (…)` for this number of rows, made of literals only.
 fn statement(table: Table, rows: usize) -> String {
     let columns = match table {
         Table::Classification => {
@@ -93,7 +94,7 @@ fn statement(table: Table, rows: usize) -> String {
     format!("INSERT INTO {} ({columns}) VALUES {values} ON CONFLICT DO NOTHING", table.as_str())
 }
 
-/// The values of a row, in the order of the columns above.
+/// Binds the values of a row in the order of the columns.
 struct Row<'a>(&'a mut SqliteArguments);
 
 impl Row<'_> {

@@ -1,7 +1,8 @@
-//! Housekeeping: roll-ups, waiting outcomes, expired sessions, retention.
+//! Maintenance: roll-ups, waiting outcomes, expired sessions, retention.
 //!
-//! SQLite has one writer at a time. A transaction that began before the watermark moved has therefore ended, and a row that
-//! comes later into a minute below it is always seen to be late.
+//! SQLite has one writer at a time. A transaction that began before the watermark moved has
+//! therefore ended, and a row that arrives later in a minute below the watermark is always
+//! recognized as late.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -18,13 +19,14 @@ use crate::tally::Tally;
 use crate::timestamp::{DAY, HOUR, MINUTE, minute_of};
 use crate::{Error, Event};
 
-/// Minutes rolled up in one transaction: others can write in between.
+/// Minutes rolled up in one transaction, so that writers are not blocked for long.
 const CHUNK: i64 = 60 * MINUTE;
 /// Rows deleted in one transaction.
 pub(super) const DELETED: i64 = 5_000;
 
-/// Notes what the batch means for its minutes: those below the watermark into which rows fall are late, and for the others
-/// there is what the batch adds to them. Unless classifications were there already: then it is not known what it adds.
+/// Records the effect of a batch on its minutes. Minutes below the watermark become late. For the
+/// others the batch's additions are stored, unless classifications existed already: then the
+/// additions are unknown.
 pub(super) async fn note(
     connection: &mut SqliteConnection,
     batch: &[Record],
@@ -45,7 +47,7 @@ pub(super) async fn note(
         .fetch_optional(&mut *connection)
         .await
         .map_err(error)?;
-    // Parts are left even before the first roll-up: it may come within the minute.
+    // Parts are written even before the first roll-up, which may happen within the minute.
     let watermark = watermark.unwrap_or(i64::MIN);
     let late = if all_new { minutes.range(..watermark) } else { minutes.range(..) };
     for minute in late {
@@ -166,7 +168,7 @@ async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp
     let next =
         oldest(connection, watermark.unwrap_or(0)).await?.map_or(closed, |at| minute_of(at).min(closed));
     let from = watermark.unwrap_or(next);
-    // Time without rows is passed over in one step, however long it is.
+    // Time without rows is skipped in one step.
     let first = next.max(from);
     let until = closed.min(first + CHUNK).max(from);
 
@@ -174,12 +176,13 @@ async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp
     for minute in late.range(..from) {
         write(connection, &(*minute..minute + MINUTE), &mut touched).await?;
     }
-    // Minutes that are not rolled up yet stay noted, and keep their parts.
+    // Minutes that are not rolled up yet stay marked and keep their parts.
     for done in ["DELETE FROM rollup_late WHERE minute < ?", "DELETE FROM rollup_parts WHERE minute < ?"] {
         sqlx::query(done).bind(until).execute(&mut *connection).await.map_err(error)?;
     }
     write(connection, &(first..until), &mut touched).await?;
-    // The hour in which the watermark was is complete when the watermark has left it, with or without more rows.
+    // The hour of the watermark is complete when the watermark has left it, with or without further
+    // rows.
     for hour in hours_of(touched.iter().copied().chain([from]), until) {
         roll_up_hour(connection, hour).await?;
     }
@@ -191,7 +194,7 @@ async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp
     Ok(RolledUp { minutes: touched.len() as u64, more: until < closed })
 }
 
-/// Replaces the tallies of whole minutes by what the rows say now.
+/// Replaces the tallies of whole minutes with the current sums of the rows.
 async fn write(
     connection: &mut SqliteConnection,
     range: &Range<i64>,
@@ -235,7 +238,7 @@ async fn roll_up_hour(connection: &mut SqliteConnection, hour: i64) -> Result<()
     Ok(())
 }
 
-/// When the first row at or after `from` was created.
+/// Returns when the first row at or after `from` was created.
 async fn oldest(connection: &mut SqliteConnection, from: i64) -> Result<Option<i64>, Error> {
     sqlx::query_scalar(
         "SELECT min(created_at) FROM (
@@ -248,7 +251,7 @@ async fn oldest(connection: &mut SqliteConnection, from: i64) -> Result<Option<i
     .map_err(error)
 }
 
-/// Deletes what is older than the retention, a few thousand rows at a time.
+/// Deletes rows older than the retention, a few thousand at a time.
 async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<u64, Error> {
     let before = |kept: Option<Duration>| {
         kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
@@ -289,7 +292,8 @@ async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<
             sqlx::query(statement).bind(before).execute(writer).await.map_err(error)?;
         }
     }
-    // The freed pages at the end of the file go back to the file system; with 4 KiB each, at most 80 MB at a time.
+    // Returns free pages at the end of the file to the file system; at 4 KiB each, at most 80 MB at
+    // a time.
     sqlx::query("PRAGMA incremental_vacuum(20000)").execute(writer).await.map_err(error)?;
     Ok(retired)
 }

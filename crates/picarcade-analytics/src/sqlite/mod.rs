@@ -1,10 +1,13 @@
-//! Events, roll-ups and sessions in one SQLite file: the store of a service that stands alone.
+//! Events, roll-ups and sessions in one SQLite file: the store of a standalone service.
 //!
-//! One connection writes, so that writers queue here and not in SQLite's busy handler; readers work on snapshots beside
-//! it (write-ahead log). With `synchronous = NORMAL` a committed row survives the death of the process at once, and a loss
-//! of power from the next checkpoint on.
+//! One connection writes, so writers queue here instead of in the busy handler of SQLite. Readers
+//! use snapshots (write-ahead log). With `synchronous = NORMAL` a committed row survives a crash of
+//! the process at once, and a loss of power after the next checkpoint.
 //!
-//! Failure behaviour: a path that cannot be written is one error at opening. A locked file, a full disk or a failing one is
+//! # Failure behavior
+//!
+//! A path that cannot be written is an error at opening. A locked file and a full or failing disk
+//! are transient errors: the recorder keeps and spools the rows.
 //! transient: the recorder keeps and spools the rows.
 
 mod connect;
@@ -38,14 +41,16 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the database, creates what is missing and migrates it.
+    /// Opens the database, creates missing parts and migrates it.
     ///
-    /// `path` is the database file, or a directory (one that exists, or a path without extension) in which it is
-    /// `picarcade.db`.
+    /// `path` is the database file, or a directory (an existing one, or a path without an
+    /// extension) in which the file is `picarcade.db`.
     ///
     /// # Errors
-    /// [`Error::Directory`] when the path cannot be created or written, [`Error::Schema`] when a newer build has migrated
-    /// the file, [`Error::Migration`] or [`Error::Statement`] when the file is no database of ours.
+    ///
+    /// Returns [`Error::Directory`] if the path cannot be created or written, [`Error::Schema`] if
+    /// a newer version has migrated the file, and [`Error::Migration`] or [`Error::Statement`] if
+    /// the file is another database.
     pub async fn open(path: &Path) -> Result<Self, Error> {
         let (writer, readers) = connect::pools(path).await?;
         let store = Self { writer, readers, retention: Retention::default() };
@@ -53,14 +58,14 @@ impl SqliteStore {
         Ok(store)
     }
 
-    /// Keeps rows for so long.
+    /// Sets the retention of rows.
     #[must_use]
     pub const fn with_retention(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// Closes the connections; the store is of no use afterwards.
+    /// Closes the connections. The store cannot be used afterwards.
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
@@ -109,7 +114,7 @@ impl Store for SqliteStore {
     async fn forget_user(&self, user_id: &str) -> Result<u64, Error> {
         let user = clean(user_id);
         let mut rows = 0;
-        // Piece by piece, so that others can write in between.
+        // Deleted in pieces, so that writers are not blocked for long.
         for statement in [
             "DELETE FROM intent_classification_logs WHERE rowid IN (
                  SELECT rowid FROM intent_classification_logs WHERE user_id = ? LIMIT ?)",
@@ -146,7 +151,7 @@ impl Store for SqliteStore {
     }
 }
 
-/// Tells SQLite's answers apart by the primary result code, the low byte
+/// Classifies the answers of SQLite by the primary result code, the low byte
 /// (<https://www.sqlite.org/rescode.html>).
 fn error(from: sqlx::Error) -> Error {
     database::error(from, |answer| {

@@ -1,7 +1,8 @@
 //! Completes the rows of generations whose outcome is known.
 //!
-//! All within one transaction: the outcomes whose selection is there are marked, their rows completed, and the expense
-//! written where no row waits for it. The first outcome of a generation counts; a second one finds nothing open.
+//! One transaction marks the outcomes whose selection is present, completes their rows, and writes
+//! the expense if no row waits for it. The first outcome of a generation counts; a second one finds
+//! nothing open.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -44,7 +45,7 @@ const STEPS: [&str; 5] = [
     "UPDATE generation_outcomes SET applied = 2 WHERE applied = 1",
 ];
 
-/// Applies what can be applied; how many outcomes.
+/// Applies the possible outcomes and returns their number.
 pub(super) async fn apply(connection: &mut SqliteConnection) -> Result<u64, Error> {
     let marked = sqlx::query(MARK).execute(&mut *connection).await.map_err(error)?.rows_affected();
     if marked > 0 {

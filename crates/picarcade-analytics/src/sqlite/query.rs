@@ -1,4 +1,4 @@
-//! Sums out: from roll-ups where they can be trusted, from rows elsewhere.
+//! Reads sums from roll-ups where they are complete, and from rows elsewhere.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,7 +14,8 @@ use crate::record::first_id_at;
 use crate::rollup::{Minutes, merge_parts};
 use crate::tally::{Group, Tally};
 
-/// The sums of `from..until`, read in one transaction: rows that move from raw to rolled up in between count once.
+/// Returns the sums of `from..until`, read in one transaction, so that rows that are rolled up
+/// meanwhile count once.
 pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result<Tally, Error> {
     let mut transaction = readers.begin().await.map_err(error)?;
     let (watermark, late) = watermark(&mut transaction).await?;
@@ -53,7 +54,8 @@ pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result
     Ok(tally)
 }
 
-/// How far rows are rolled up (`None` before the first time), and the minutes below that cannot be trusted.
+/// Returns how far rows are rolled up (`None` before the first time), and the incomplete minutes
+/// below.
 pub(super) async fn watermark(
     connection: &mut SqliteConnection,
 ) -> Result<(Option<i64>, BTreeSet<i64>), Error> {
@@ -68,7 +70,7 @@ pub(super) async fn watermark(
     Ok((watermark, late.into_iter().collect()))
 }
 
-/// Classifications in groups, as [`group`] reads them.
+/// Groups of classifications, as [`group`] reads them.
 macro_rules! groups {
     ($minute:literal, $which:literal) => {
         concat!(
@@ -83,12 +85,12 @@ macro_rules! groups {
     };
 }
 
-/// Rows grouped at once. SQLite sorts what it groups and keeps that in memory (`temp_store`), some hundred bytes a row, and a
-/// busy minute has a million rows.
+/// Rows grouped at once. SQLite sorts groups in memory (`temp_store`), a few hundred bytes per row,
+/// and a busy minute has a million rows.
 const PIECE: i64 = 20_000;
 
-/// Calls `add` with the sums of the classifications of a stretch, and the minute of each; with one user's, minutes apart do not
-/// matter and are not told.
+/// Calls `add` with the sums of the classifications of a range and the minute of each. For one user
+/// the minute is omitted.
 async fn classifications(
     connection: &mut SqliteConnection,
     user: Option<&str>,
@@ -112,7 +114,8 @@ async fn classifications(
     Ok(())
 }
 
-/// The id at which the piece that begins at `start` ends; none when it is the last before `end`.
+/// Returns the id at which the piece that begins at `start` ends; `None` for the last piece before
+/// `end`.
 async fn piece(
     connection: &mut SqliteConnection,
     user: Option<&str>,
@@ -133,7 +136,7 @@ async fn piece(
     read.fetch_optional(connection).await.map_err(error)
 }
 
-/// Adds the money spent in a stretch, by one user or by all.
+/// Adds the money spent in a range, by one user or by all.
 async fn spent(
     connection: &mut SqliteConnection,
     user: Option<&str>,
@@ -153,7 +156,7 @@ async fn spent(
     Ok(())
 }
 
-/// The sums of one user's rows.
+/// Returns the sums of one user's rows.
 pub(super) async fn user_tally(
     readers: &SqlitePool,
     user: &str,
@@ -167,7 +170,7 @@ pub(super) async fn user_tally(
     Ok(tally)
 }
 
-/// The sums of whole minutes, minute by minute.
+/// Returns the sums of whole minutes, minute by minute.
 pub(super) async fn minutes(connection: &mut SqliteConnection, range: &Range<i64>) -> Result<Minutes, Error> {
     let mut minutes = Minutes::default();
     classifications(connection, None, range, |minute, group| minutes.add(minute, group)).await?;
@@ -186,7 +189,7 @@ pub(super) async fn minutes(connection: &mut SqliteConnection, range: &Range<i64
     Ok(minutes)
 }
 
-/// Ids sort by time: the primary key is also the index by time.
+/// Ids sort by time, so the primary key is also the index by time.
 pub(super) fn bound(at: i64) -> Vec<u8> {
     first_id_at(at).into_bytes().to_vec()
 }

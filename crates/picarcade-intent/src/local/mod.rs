@@ -8,7 +8,7 @@
 //!
 //! 1. `fold` removes spelling variants (case, accents, width, traditional characters);
 //! 2. `token` splits the folded text into words and clauses and marks what is quoted or, by
-//! `negation`, negated;
+//!    `negation`, negated;
 //! 3. `feature` hashes them into buckets;
 //! 4. `model` holds the weights, read from one checked file that is embedded in the binary;
 //! 5. `sense` and `goals` convert the scores to calibrated probabilities of goals.

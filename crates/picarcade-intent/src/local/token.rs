@@ -6,9 +6,9 @@
 //! about the goal. Every character has two marks:
 //!
 //! * *quoted*: words in quotation marks are mostly content ("a sign that says \"play music\""). A
-//! quotation that never closes, or that contains the whole prompt, does not count.
+//!   quotation that never closes, or that contains the whole prompt, does not count.
 //! * *negated*: words in the reach of "don't", "ohne", "なし" and similar words. A negated word is no
-//! evidence for what it names, so "don't animate it, brighten it" is decided by its second half.
+//!   evidence for what it names, so "don't animate it, brighten it" is decided by its second half.
 //!
 //! Text beyond [`LIMIT`] characters is not read, so the work of a call is bounded.
 

@@ -1,4 +1,4 @@
-//! What a provider can do wrong, by what its caller does next.
+//! Failures of a provider, by what the caller does next.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use crate::answer::{Tokens, Unusable};
 pub enum ProviderErrorKind {
     /// No connection: nothing was sent and nothing is billed.
     Connect,
-    /// The time was over first; the answer may still be billed.
+    /// The time ran out; the answer may still be billed.
     Timeout,
-    /// Too many requests or tokens in a short time; it passes.
+    /// Too many requests or tokens in a short time. Transient.
     RateLimited,
-    /// The account's money or quota is used up; retrying does not help.
+    /// The quota or the balance of the account is exhausted; retrying does not help.
     SpendLimit,
-    /// The provider has more work than it can do; it passes.
+    /// The provider is overloaded. Transient.
     Overloaded,
-    /// The provider failed, or its response broke off.
+    /// The provider failed, or its response ended early.
     Server,
     /// The key is wrong or lacks a permission.
     Auth,
-    /// The provider rejects this very request.
+    /// The provider rejects this request.
     Rejected,
-    /// There is an answer and it cannot be used.
+    /// The answer cannot be used.
     Unusable(Unusable),
 }
 
 impl ProviderErrorKind {
-    /// A word for it from a bounded set, such as `rate_limited`: fit for a metric label.
+    /// Returns a name from a bounded set, such as `rate_limited`, which can be a metric label.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -46,9 +46,10 @@ impl ProviderErrorKind {
         }
     }
 
-    /// Whether the same request may succeed when it is sent again.
+    /// Returns whether the same request may succeed when it is sent again.
     ///
-    /// An unusable answer is not transient: it has been paid for, and the local classifier's is free.
+    /// An unusable answer is not transient: it has been paid for, and the answer of the local
+    /// classifier is free.
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::Connect | Self::Timeout | Self::RateLimited | Self::Overloaded | Self::Server)
     }
@@ -58,49 +59,51 @@ impl ProviderErrorKind {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{} failure of the provider{}", .kind.as_str(), Detail(.detail))]
 pub struct ProviderError {
-    /// What kind of failure it is.
+    /// The kind of failure.
     pub kind: ProviderErrorKind,
-    /// The HTTP status, where there was a response.
+    /// The HTTP status, if there was a response.
     pub status: Option<u16>,
     /// How long the provider asks to wait.
     pub retry_after: Option<Duration>,
-    /// What was billed although there is no usable answer, in micro-dollars; `None` when the provider did not say.
+    /// What was billed without a usable answer, in micro-dollars; `None` if the provider did not
+    /// say.
     pub cost_micros: Option<u64>,
-    /// How many tokens that took; `None` when the provider did not say.
+    /// The tokens of the call; `None` if the provider did not say.
     pub tokens: Option<Tokens>,
-    /// More for the operator: one line of at most 200 characters, without secrets and without the user's words.
+    /// Details for the operator: one line of at most 200 characters, without secrets and without
+    /// the words of the user.
     pub detail: String,
 }
 
 impl ProviderError {
-    /// The longest [`detail`](Self::detail), in characters.
+    /// The maximum length of [`detail`](Self::detail), in characters.
     pub const MAX_DETAIL_CHARS: usize = 200;
 
-    /// A failure of this kind, with a detail that is cut to one bounded line.
+    /// Creates a failure of this kind. The detail is cut to one bounded line.
     pub fn new(kind: ProviderErrorKind, detail: impl AsRef<str>) -> Self {
         let line = detail.as_ref().chars().map(|c| if c.is_control() { ' ' } else { c });
         let detail = line.take(Self::MAX_DETAIL_CHARS).collect();
         Self { kind, status: None, retry_after: None, cost_micros: None, tokens: None, detail }
     }
 
-    /// An answer that cannot be used and what it cost.
+    /// Creates a failure for an answer that cannot be used, with its cost.
     pub fn unusable(reason: Unusable, cost_micros: Option<u64>) -> Self {
         Self { cost_micros, ..Self::new(ProviderErrorKind::Unusable(reason), reason.as_str()) }
     }
 
-    /// The same with an HTTP status.
+    /// Sets the HTTP status.
     #[must_use]
     pub fn with_status(self, status: u16) -> Self {
         Self { status: Some(status), ..self }
     }
 
-    /// Whether the same request may succeed when it is sent again.
+    /// Returns whether the same request may succeed when it is sent again.
     pub const fn is_transient(&self) -> bool {
         self.kind.is_transient()
     }
 }
 
-/// The detail behind a colon, if there is one.
+/// Formats the detail after a colon, if there is one.
 struct Detail<'a>(&'a str);
 
 impl std::fmt::Display for Detail<'_> {

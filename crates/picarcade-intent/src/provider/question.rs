@@ -1,8 +1,8 @@
-//! What every provider is asked.
+//! The question to every provider.
 //!
-//! The instructions are one constant text, the same for every request, so that a provider can cache them and nothing of a
-//! user ever stands among them. The request is a JSON object in the user's turn: quotes and line breaks in a prompt are
-//! escaped and cannot end it.
+//! The instructions are one constant text. A provider can therefore cache them, and they never
+//! contain anything of a user. The request is a JSON object in the turn of the user: quotes and
+//! line breaks in a prompt are escaped and cannot end it.
 
 use serde_json::{Value, json};
 
@@ -11,22 +11,23 @@ use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::type_set::TypeSet;
 
-/// What an AI is told about the work.
+/// The instructions.
 pub(crate) const INSTRUCTIONS: &str = include_str!("../../data/instructions.md");
 
-/// What the tool or the schema is called.
+/// The name of the tool or the schema.
 pub(crate) const NAME: &str = "classify_request";
 
-/// How many of a user's tags are listed; the prompt has them all.
+/// How many tags of a user are listed; the prompt contains all of them.
 const LISTED_TAGS: usize = 50;
 
-/// Bytes of our own English text for one token, at the least. Tokenizers make more of it; the estimate errs upwards.
+/// The minimum number of bytes of English text per token. Tokenizers use more, so the estimate is
+/// an upper bound.
 const BYTES_PER_TOKEN: usize = 3;
 
 /// Tokens that a provider may add for the frame of a conversation and a tool.
 const FRAME_TOKENS: u64 = 1_000;
 
-/// The JSON schema of an answer. Ranges are not in it, because not every provider takes them.
+/// The JSON schema of an answer. It contains no ranges, because not every provider accepts them.
 pub(crate) fn schema() -> Value {
     json!({
         "type": "object",
@@ -41,7 +42,7 @@ pub(crate) fn schema() -> Value {
     })
 }
 
-/// A request as the user's turn. Media are counted and named; their URLs stay here.
+/// Returns a request as the turn of the user. Media are counted and named; their URLs are not sent.
 pub(crate) fn turn(request: &Request, feasible: TypeSet) -> String {
     let mut tags = request.named_references();
     tags.truncate(LISTED_TAGS);
@@ -55,10 +56,10 @@ pub(crate) fn turn(request: &Request, feasible: TypeSet) -> String {
     .to_string()
 }
 
-/// The most that asking can cost, in micro-dollars.
+/// Returns the maximum cost of a call, in micro-dollars.
 ///
-/// Tokenizers that work on bytes make at most one token of a byte, which is what a user's words are reckoned at: nobody
-/// knows which script or noise they are.
+/// Tokenizers that work on bytes make at most one token per byte. The words of a user are counted
+/// this way, because their script is unknown.
 pub(crate) fn estimate(terms: &Terms, request: &Request) -> u64 {
     let ours = (INSTRUCTIONS.len() + schema().to_string().len()).div_ceil(BYTES_PER_TOKEN);
     let theirs = turn(request, TypeSet::ALL).len();

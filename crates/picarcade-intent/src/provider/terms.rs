@@ -1,7 +1,8 @@
-//! What an AI model costs, and which fields of its API it takes.
+//! The prices of AI models, and the API fields that they accept.
 //!
-//! Both change with every generation of models, so both are data. A model that the data do not know is reckoned at the
-//! highest prices of its provider and is sent the fewest fields: too high an estimate costs nobody anything.
+//! Both change with every generation of models, so both are data. An unknown model is priced at the
+//! highest prices of its provider and is sent the fewest fields. An estimate that is too high costs
+//! no user any money.
 
 use std::sync::LazyLock;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 use crate::answer::Tokens;
 
-/// The file that is compiled in.
+/// The embedded file.
 const EMBEDDED: &str = include_str!("../../data/classifiers.toml");
 
 /// The terms of one model.
@@ -18,11 +19,12 @@ const EMBEDDED: &str = include_str!("../../data/classifiers.toml");
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Terms {
-    /// Who runs it.
+    /// The provider.
     provider: String,
-    /// What the names of such models begin with.
+    /// The prefix of the names of such models.
     name: String,
-    /// Micro-dollars per million input tokens that are neither written to a prompt cache nor read from one.
+    /// Micro-dollars per million input tokens that are neither written to a prompt cache nor read
+    /// from one.
     pub input_micros: u64,
     /// Micro-dollars per million input tokens that are written to a prompt cache.
     pub cache_write_micros: u64,
@@ -30,31 +32,31 @@ pub struct Terms {
     pub cache_read_micros: u64,
     /// Micro-dollars per million output tokens.
     pub output_micros: u64,
-    /// The most output tokens that a call may take.
+    /// The maximum output tokens of a call.
     pub max_output_tokens: u64,
-    /// How the model is held to the form of the answer.
+    /// How the model is held to the format of the answer.
     pub structure: Structure,
     /// The field that limits the output.
     #[serde(default)]
     pub output_limit: OutputLimit,
-    /// Whether the model takes a temperature.
+    /// Whether the model accepts a temperature.
     #[serde(default)]
     pub temperature: bool,
-    /// How much the model shall think, in its own word, if it takes one.
+    /// The reasoning effort in the terms of the model, if it accepts one.
     #[serde(default)]
     pub effort: Option<String>,
 }
 
-/// How a model is held to the form of the answer.
+/// How a model is held to the format of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Structure {
-    /// A tool that it must use.
+    /// A tool that the model must use.
     Tool,
-    /// A JSON schema for its output.
+    /// A JSON schema for the output.
     Schema,
-    /// Nothing but the instructions.
+    /// The instructions alone.
     Text,
 }
 
@@ -71,7 +73,7 @@ pub enum OutputLimit {
 }
 
 impl OutputLimit {
-    /// The name of the field.
+    /// Returns the name of the field.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::MaxTokens => "max_tokens",
@@ -80,7 +82,7 @@ impl OutputLimit {
     }
 }
 
-/// How many tokens a call took.
+/// The tokens of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     pub(crate) input: u64,
@@ -90,7 +92,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// As it is told to whoever called.
+    /// Converts to the public type.
     pub(crate) const fn tokens(self) -> Tokens {
         let input = self.input.saturating_add(self.cache_write).saturating_add(self.cache_read);
         Tokens { input, output: self.output }
@@ -98,7 +100,7 @@ impl Usage {
 }
 
 impl Terms {
-    /// The terms of a model; see the module's documentation for one that is unknown.
+    /// Returns the terms of a model. The module documentation describes unknown models.
     pub fn of(provider: &str, model: &str) -> Self {
         let ours = || table().iter().filter(|terms| terms.provider == provider);
         let known = ours().filter(|terms| terms.are_of(model)).max_by_key(|terms| terms.name.len());
@@ -120,7 +122,8 @@ impl Terms {
         })
     }
 
-    /// Whether these are the terms of a model: of the name itself, or with a version behind it.
+    /// Returns whether these are the terms of a model: its exact name, or the name with a version
+    /// after it.
     fn are_of(&self, model: &str) -> bool {
         let version = model.strip_prefix(&*self.name);
         version.is_some_and(|version| {
@@ -128,14 +131,14 @@ impl Terms {
         })
     }
 
-    /// The fields that bound and steady the output, as far as the model takes them.
+    /// Returns the fields that limit and stabilize the output, as far as the model accepts them.
     pub(crate) fn sampling(&self) -> impl Iterator<Item = (String, Value)> {
         let limit = (self.output_limit.as_str().to_owned(), self.max_output_tokens.into());
         let temperature = self.temperature.then(|| ("temperature".to_owned(), 0.into()));
         std::iter::once(limit).chain(temperature)
     }
 
-    /// What a call cost, in micro-dollars, rounded up.
+    /// Returns the cost of a call in micro-dollars, rounded up.
     pub(crate) fn cost(&self, usage: Usage) -> u64 {
         let parts = [
             (usage.input, self.input_micros),
@@ -147,7 +150,7 @@ impl Terms {
         u64::try_from(total.div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
 
-    /// The most that a call can cost, in micro-dollars, with so many input tokens.
+    /// Returns the maximum cost of a call with this number of input tokens, in micro-dollars.
     pub(crate) fn at_most(&self, input: u64) -> u64 {
         let dearest = self.input_micros.max(self.cache_write_micros).max(self.cache_read_micros);
         let terms = Self { input_micros: dearest, ..self.clone() };

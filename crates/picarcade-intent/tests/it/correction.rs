@@ -1,4 +1,4 @@
-//! Every combination of facts, words and answers: what comes out is feasible and consistent.
+//! Every combination of facts, words and answers gives a feasible and consistent result.
 
 use picarcade_intent::{
     Answer, Classifier, Facts, Goal, LocalClassifier, Matrix, PromptType, Source, Strategy, Verdict, enhance,
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::request;
 
-/// Words for each goal, so that every (goal, facts) combination is asked for.
+/// Words for each goal, so that every combination of goal and facts is tested.
 const WORDS: [(Goal, &str); Goal::COUNT] = [
     (Goal::CreateImage, "a watercolor painting of a lighthouse on a cliff"),
     (Goal::Edit, "make the sky purple"),
@@ -38,7 +38,7 @@ fn letters(facts: Facts) -> String {
     letters.into_iter().filter(|(_, is_set)| *is_set).map(|(letter, _)| letter).collect()
 }
 
-/// What must hold of any verdict.
+/// Checks what must hold for any verdict.
 fn assert_consistent(matrix: &Matrix, verdict: &Verdict, facts: Facts) {
     assert!(matrix.feasible(facts).contains(verdict.prompt_type), "{verdict:?} {facts:?}");
     assert_eq!(matrix.decide(verdict.goal, facts).prompt_type, verdict.prompt_type);
@@ -47,7 +47,7 @@ fn assert_consistent(matrix: &Matrix, verdict: &Verdict, facts: Facts) {
     assert!(!verdict.reasoning.is_empty());
 }
 
-/// What a prompt for a type must say, besides the user's words, to be one for it.
+/// What a prompt for a type must contain in addition to the words of the user.
 fn marks(prompt_type: PromptType, facts: Facts) -> Vec<&'static str> {
     use PromptType as T;
     let mut marks = match prompt_type {
@@ -73,7 +73,7 @@ fn marks(prompt_type: PromptType, facts: Facts) -> Vec<&'static str> {
     marks
 }
 
-/// Words that only the prompt for one kind of work has.
+/// Words that only the prompt for one kind of work contains.
 fn is_for_another(text: &str, prompt_type: PromptType) -> bool {
     PromptType::ALL.into_iter().any(|other| {
         let marks = marks(other, Facts::default());
@@ -93,7 +93,7 @@ fn every_answer_to_every_question_becomes_feasible() {
             let local = classifier.locally(&request);
             assert_consistent(&matrix, &local, facts);
             assert_eq!((local.source, local.corrected_from), (Source::Local, None));
-            // The question is really asked: these words are taken for this goal.
+            // The words must really have this goal.
             assert_eq!(local.prompt_type, matrix.decide(goal, facts).prompt_type, "{words} {facts:?}");
             for prompt_type in PromptType::ALL {
                 let verdict = classifier.corrected(&request, answer(prompt_type));
@@ -120,7 +120,8 @@ fn every_answer_to_every_question_becomes_feasible() {
     }
 }
 
-/// What a provider sends is a usable answer or none, and with none the local classifier answers the same question.
+/// A provider sends a usable answer or none. Without one, the local classifier answers the same
+/// question.
 #[test]
 fn every_object_is_an_answer_that_is_judged_or_none() {
     let matrix = Matrix::embedded();
@@ -249,7 +250,7 @@ fn a_verdict_survives_a_cache() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever the words are and whatever an AI says of them.
+    /// Holds for any words and any answer of an AI.
     #[test]
     fn no_words_and_no_answer_break_the_promise(
         words in "\\PC{1,200}",

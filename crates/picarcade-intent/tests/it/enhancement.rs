@@ -1,4 +1,5 @@
-//! The enhanced prompts, as they go to the models: the offline forms, and what becomes of an AI's.
+//! The enhanced prompts as they go to the models: the offline forms, and the treatment of an AI's
+//! text.
 
 use std::fmt::Write;
 
@@ -6,8 +7,8 @@ use picarcade_intent::{Answer, Classifier, Matrix, PromptType, Strategy, enhance
 
 use crate::support::request;
 
-/// Prompts as people write them, for each type with the media that it can have: the letters are the facts, a capital `A` is
-/// wanted sound.
+/// Prompts as people write them, for each type with possible media. The letters are the facts; a
+/// capital `A` is wanted sound.
 fn prompts(prompt_type: PromptType) -> &'static [(&'static str, &'static str)] {
     use PromptType as T;
     match prompt_type {
@@ -113,7 +114,7 @@ fn every_type_has_its_form() {
     }
 }
 
-/// An AI's prompt for a type that may be used: it names the tags that its strategy is about.
+/// Returns an AI's prompt for a type that is accepted: it names the required tags of the strategy.
 fn good(prompt_type: PromptType) -> (&'static str, &'static str, &'static str) {
     use PromptType as T;
     match prompt_type {
@@ -173,10 +174,10 @@ fn an_ai_writes_for_every_type_and_a_bad_prompt_becomes_the_offline_form() {
         let offline = enhance(prompt_type, &request, verdict.audio);
         let mut bad =
             vec![String::new(), " \n\u{200b}".to_owned(), "x".repeat(2_001), format!("{text} @nobody")];
-        // Without each tag in turn: dropped, and renamed.
+        // Each tag in turn is dropped and renamed.
         let tags = ["@hat", "@anna", "@rex", "@car", "@working_image", "@reference_1", "@reference_2"];
         for tag in tags.into_iter().filter(|tag| text.contains(tag)) {
-            // The first frame of a video may be called what it likes.
+            // The first frame of a video may have any name.
             if (prompt_type, tag) != (PromptType::EditImageRefToVideo, "@working_image") {
                 bad.push(text.replace(tag, "it"));
             }

@@ -1,4 +1,4 @@
-//! Files with mistakes: each of them is named with its line and column.
+//! Errors in files are reported with their line and column.
 
 use std::fmt::Write;
 
@@ -140,7 +140,8 @@ fn one_check_names_all_kinds_of_problems() {
             "line 2, column model: unknown model \"acme/dream\"",
             "line 3, column goal, warning: unreachable row: the rows above it match all that it matches",
             "line 4, column active_image: unknown word \"MAYBE\": write YES, NO or -",
-            // What line 4 could still mean is no gap; that it is not about references is certain.
+            // What line 4 could still mean is no gap. It is certain that line 4 does not match
+            // references.
             "line 6, column goal: no row for edit with active_image NO, active_video NO, references YES",
             "line 6, column goal: no row for edit with active_image YES, active_video NO, references YES",
             "line 6, column goal: no row for edit with active_image NO, active_video YES, references YES",
@@ -170,7 +171,7 @@ fn broken_rows_and_bytes_keep_their_lines() {
 #[test]
 fn a_header_that_is_no_text_is_named_too() {
     assert_eq!(problems(b"goal,\xff\xfe,references\n"), ["line 1, column 2: the header is not UTF-8"]);
-    // UTF-16, as spreadsheets like to save.
+    // UTF-16, as spreadsheets save it.
     assert_eq!(problems(b"\xff\xfeg\0o\0"), ["line 1, column 1: the header is not UTF-8"]);
 }
 
@@ -214,7 +215,7 @@ const MADE: [(PromptType, &str); 4] = [
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The first row that fits decides, as a reader of the file would find it.
+    /// The first matching row decides, as a reader of the file would find it.
     #[test]
     fn any_file_decides_as_it_reads(rows in proptest::collection::vec(row(), 0..12)) {
         let words = ["-", "YES", "NO"];
@@ -228,7 +229,7 @@ proptest! {
         }
         csv.push_str(ANY);
         let Ok(matrix) = Matrix::parse(csv.as_bytes(), &Catalogue::embedded()) else {
-            // Rows that ask for the same are refused, whatever else is in the file.
+            // Rows with the same conditions are refused, whatever else the file contains.
             let messages = problems(&csv);
             prop_assert!(messages.iter().any(|message| message.contains("duplicate of the row")), "{:?}", messages);
             return Ok(());

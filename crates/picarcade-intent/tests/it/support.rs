@@ -1,4 +1,4 @@
-//! Requests as tests need them.
+//! Fixtures for requests.
 
 use picarcade_intent::{Facts, Media, Prompt, ReferenceImage, Request};
 
@@ -12,7 +12,8 @@ pub fn facts(letters: &str) -> Facts {
     }
 }
 
-/// A request with media that agree with the facts: two uploads, one stored reference for each tag of the prompt.
+/// Returns a request with media that agree with the facts: two uploads, and one stored reference
+/// per tag of the prompt.
 pub fn request(prompt: &str, letters: &str) -> Request {
     let facts = facts(letters);
     let mut request = Request { prompt: Prompt::new(prompt).unwrap(), facts, media: Media::default() };
@@ -40,7 +41,7 @@ mod with_providers {
     use secrecy::SecretString;
     use serde_json::Value;
 
-    /// A key that must not be seen anywhere.
+    /// A key that no output may contain.
     pub const KEY: &str = "sk-very-secret-key";
 
     /// Longer than any test takes.
@@ -50,7 +51,7 @@ mod with_providers {
         SecretString::from(KEY)
     }
 
-    /// One provider of each kind, and of each way to hold it to the form of the answer; all at the mock.
+    /// One provider of each kind and of each answer format, all connected to the mock.
     pub fn providers(mock: &MockProvider) -> Vec<Box<dyn Provider>> {
         vec![
             Box::new(Anthropic::builder(key()).base_url(mock.url()).build().unwrap()),
@@ -67,7 +68,7 @@ mod with_providers {
         provider.classify(request, feasible, LONG).await
     }
 
-    /// The last body that the mock was sent, with the long instructions shortened.
+    /// Returns the last body that the mock received, with the long instructions shortened.
     pub fn last_body(mock: &MockProvider) -> Value {
         let mut body = mock.requests().pop().unwrap().body;
         for pointer in ["/system/0/text", "/messages/0/content", "/input/system_prompt"] {

@@ -1,11 +1,13 @@
-//! A bulkhead: so many calls at once, so many waiting, and nobody waits beyond the deadline.
+//! A bulkhead: a limit of concurrent calls with a bounded queue and a deadline for every waiting
+//! call.
 //!
-//! A breaker sees a slow service only when calls end; until then they pile up. The bulkhead bounds the pile. Its queue is
-//! first in, first out, has a length, and every place in it has a deadline: a call whose caller has gone is not started
-//! (the late work is what keeps an overloaded service overloaded).
+//! A breaker sees a slow service only when calls end; until then they accumulate. The bulkhead
+//! bounds their number. Its queue is first in, first out, and every place in it has a deadline: an
+//! abandoned call is not started, because late work keeps an overloaded service overloaded.
 //!
-//! Two semaphores, one for the calls and one for the places in the queue, and no counter beside them: what is in use and
-//! what waits cannot disagree with what is admitted, and a future dropped anywhere gives back what it held.
+//! One semaphore counts the calls and one the places in the queue, without a separate counter. What
+//! is in use and what waits therefore agree with what is admitted, and a dropped future returns
+//! what it held.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,33 +40,33 @@ pub struct Bulkhead {
     max_queued: usize,
 }
 
-/// The right to make one call. Dropped, it passes to the first in the queue.
+/// The right to make one call. On drop it passes to the first call in the queue.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once limits nothing"]
 pub struct BulkheadPermit {
     _permit: OwnedSemaphorePermit,
 }
 
-/// No room in time. Nothing was called.
+/// There was no room in time. Nothing was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}, with {in_use} calls running and {queued} waiting")]
 #[non_exhaustive]
 pub struct BulkheadFull {
     /// What was full.
     pub reason: FullReason,
-    /// Calls that were running.
+    /// The number of running calls.
     pub in_use: usize,
-    /// Calls that were waiting.
+    /// The number of waiting calls.
     pub queued: usize,
 }
 
-/// Why a bulkhead let a call not through.
+/// Why a bulkhead refused a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FullReason {
     /// Every place in the queue was taken.
     QueueFull,
-    /// The deadline passed in the queue, or before it.
+    /// The deadline passed in the queue or before it.
     Deadline,
 }
 
@@ -78,10 +80,12 @@ impl std::fmt::Display for FullReason {
 }
 
 impl Bulkhead {
-    /// At most `max_concurrent` calls at once (at least 1), and `max_queued` waiting (0: nobody waits).
+    /// Creates a bulkhead for at most `max_concurrent` calls at once (at least 1) and `max_queued`
+    /// waiting calls (0: no call waits).
     ///
     /// # Errors
-    /// [`ConfigError`], naming the argument, when it is out of range.
+    ///
+    /// Returns [`ConfigError`] with the argument that is out of range.
     pub fn new(max_concurrent: usize, max_queued: usize) -> Result<Self, ConfigError> {
         if max_concurrent == 0 {
             return Err(ConfigError::Zero { field: "max_concurrent" });
@@ -99,12 +103,14 @@ impl Bulkhead {
         })
     }
 
-    /// Waits for room, at most until `deadline`. First come, first served.
+    /// Waits for room, at most until `deadline`, in order of arrival.
     ///
-    /// Cancel safe: dropped, it has taken nothing.
+    /// Cancel safe: a dropped future has taken nothing.
     ///
     /// # Errors
-    /// [`BulkheadFull`] at once when the queue has no place or the deadline has passed already, and at the deadline.
+    ///
+    /// Returns [`BulkheadFull`] at once if the queue is full or the deadline has already passed,
+    /// and otherwise at the deadline.
     pub async fn acquire(&self, deadline: Instant) -> Result<BulkheadPermit, BulkheadFull> {
         if deadline <= Instant::now() {
             return Err(self.full(FullReason::Deadline));
@@ -117,44 +123,45 @@ impl Bulkhead {
         };
         match timeout_at(deadline, Arc::clone(&self.running).acquire_owned()).await {
             Ok(Ok(permit)) => Ok(BulkheadPermit { _permit: permit }),
-            // The semaphore is never closed; were it, there would be no room.
+            // The semaphore is never closed; a closed one counts as full.
             Ok(Err(_)) | Err(_) => Err(self.full(FullReason::Deadline)),
         }
     }
 
-    /// Takes room if there is some now, without overtaking anybody who waits.
+    /// Takes room if there is some now, without overtaking waiting calls.
     #[must_use]
     pub fn try_acquire(&self) -> Option<BulkheadPermit> {
         Arc::clone(&self.running).try_acquire_owned().ok().map(|permit| BulkheadPermit { _permit: permit })
     }
 
-    /// Like [`acquire`](Self::acquire), with a time to wait instead of a moment.
+    /// Like [`acquire`](Self::acquire), with a duration instead of a deadline.
     ///
     /// # Errors
-    /// [`BulkheadFull`], as for [`acquire`](Self::acquire).
+    ///
+    /// Returns [`BulkheadFull`] like [`acquire`](Self::acquire).
     pub async fn acquire_within(&self, time: Duration) -> Result<BulkheadPermit, BulkheadFull> {
         self.acquire(crate::Deadline::after(time).instant()).await
     }
 
-    /// Calls that hold a permit.
+    /// Returns the number of calls that hold a permit.
     #[must_use]
     pub fn in_use(&self) -> usize {
         self.max_concurrent - self.running.available_permits()
     }
 
-    /// Calls that wait.
+    /// Returns the number of waiting calls.
     #[must_use]
     pub fn queued(&self) -> usize {
         self.max_queued - self.places.available_permits()
     }
 
-    /// The most calls at once.
+    /// Returns the maximum number of concurrent calls.
     #[must_use]
     pub const fn max_concurrent(&self) -> usize {
         self.max_concurrent
     }
 
-    /// The most calls that wait.
+    /// Returns the maximum number of waiting calls.
     #[must_use]
     pub const fn max_queued(&self) -> usize {
         self.max_queued

@@ -1,4 +1,4 @@
-//! Why a breaker changed its state: a bounded set of words, fit for labels.
+//! Why a breaker changed its state: a bounded set of names that can be labels.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cause {
-    /// So many failures in a row.
+    /// The number of failures in a row.
     ConsecutiveFailures,
     /// The rate of failures in the window.
     FailureRate,
@@ -19,16 +19,16 @@ pub enum Cause {
     ProbeFailed,
     /// Enough probes succeeded.
     ProbesSucceeded,
-    /// Somebody set it by hand.
+    /// An operator or the application set the state.
     Manual,
-    /// A quorum of the other instances opened theirs.
+    /// A quorum of the other instances opened their breakers.
     FleetQuorum,
-    /// The elected instance found the service well again.
+    /// The elected instance found that the service has recovered.
     FleetRecovered,
 }
 
 impl Cause {
-    /// The name on the wire and in labels.
+    /// Returns the name on the wire and in labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

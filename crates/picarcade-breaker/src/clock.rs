@@ -1,10 +1,11 @@
-//! Where a breaker reads the time.
+//! The clock of a breaker.
 //!
-//! The consecutive policy does not read a clock while calls succeed. Time windows, slow calls and rejections must, and
-//! a read of the system's clock costs more than everything else they do. So there are two clocks, and the choice is
-//! the user's: the exact one, which tests can pause, and one that a thread of the process keeps up to date.
+//! The consecutive policy reads no clock while calls succeed. Time windows, slow calls and
+//! rejections need one, and reading the system clock costs more than the rest of their work. There
+//! are therefore two clocks to choose from: an exact one, which tests can pause, and one that a
+//! thread of the process updates.
 //!
-//! Neither is the wall clock: nobody who sets the time of day opens or closes a breaker.
+//! Neither is the wall clock: setting the time of day opens and closes no breaker.
 
 use std::{
     sync::{
@@ -14,35 +15,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Nanoseconds on a monotonic clock. Only differences have a meaning. Enough for 584 years.
+/// Nanoseconds on a monotonic clock, enough for 584 years. Only differences are meaningful.
 pub(crate) type Tick = u64;
 
-/// A duration in ticks, saturating.
+/// Converts a duration to ticks, saturating.
 #[inline]
 pub(crate) fn ticks(duration: Duration) -> Tick {
-    // Cheaper than the 128 bits of `as_nanos`, which a read of the clock would feel.
+    // Cheaper than the 128-bit arithmetic of `as_nanos`, which would be noticeable in a clock read.
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
 
-/// How often the cached clock is brought up to date.
+/// The update interval of the cached clock.
 const PERIOD: Duration = Duration::from_millis(2);
 
 /// The clock of a breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Clock {
-    /// [`tokio::time::Instant`]: exact, and it stands still in a test that pauses tokio's time. A read costs what the
-    /// operating system's monotonic clock costs (20 to 40 ns).
+    /// [`tokio::time::Instant`]: exact, and paused by a test that pauses the time of tokio. A read
+    /// costs as much as the monotonic clock of the operating system (20 to 40 ns).
     #[default]
     Tokio,
-    /// A time that one thread of the process stores every two milliseconds. A read costs one load (1 ns), for breakers
-    /// that guard very short calls. Times are late by two milliseconds, more if the machine starves the thread: openings
-    /// last that much longer and slow calls look that much shorter. Tests cannot pause it. The thread starts with the
-    /// first breaker that wants it and stays. Where no thread can be started, reads fall back to the system's clock.
+    /// A time that one thread of the process stores every two milliseconds. A read costs one load
+    /// (1 ns), for breakers that guard very short calls. Times are late by two milliseconds, or
+    /// more if the machine starves the thread: openings last that much longer, and slow calls look
+    /// that much shorter. Tests cannot pause it. The first breaker with this clock starts the
+    /// thread, which never ends. If no thread can be started, reads use the system clock.
     Cached,
 }
 
-/// A clock with its epoch, ready to be read.
+/// A clock and its epoch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Timer {
     Tokio(tokio::time::Instant),
@@ -57,7 +59,7 @@ impl Timer {
         }
     }
 
-    /// The time since the epoch. Starts at one, so that zero can mean "never".
+    /// Returns the time since the epoch. It starts at one, so that zero can mean "never".
     #[inline]
     pub(crate) fn now(&self) -> Tick {
         match self {
@@ -66,7 +68,7 @@ impl Timer {
         }
     }
 
-    /// By how much a moment that has come may look as if it had not.
+    /// Returns how late the clock may be.
     pub(crate) const fn lag(&self) -> Duration {
         match self {
             Self::Tokio(_) => Duration::ZERO,
@@ -79,7 +81,7 @@ impl Timer {
 #[derive(Debug)]
 pub(crate) struct Cached {
     epoch: Instant,
-    /// Zero when there is no thread to store it.
+    /// Zero without a thread that stores it.
     now: AtomicU64,
 }
 
@@ -89,7 +91,8 @@ impl Cached {
         static THREAD: OnceLock<()> = OnceLock::new();
         let shared = SHARED.get_or_init(|| Self { epoch: Instant::now(), now: AtomicU64::new(0) });
         THREAD.get_or_init(|| {
-            // Stored before the thread stores, so no reader falls back to a later time and then sees an earlier one.
+            // Stored before the thread stores, so no read falls back to a later time and then sees
+            // an earlier one.
             shared.now.store(shared.read(), Ordering::Relaxed);
             let keep = move || {
                 loop {

@@ -1,4 +1,4 @@
-//! Changes of state, told to whoever listens.
+//! Changes of state, sent to subscribers.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{Cause, Name, State, machine::Change};
 
-/// Something happened to a breaker.
+/// An event of a breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -15,24 +15,24 @@ pub enum Event {
     StateChanged {
         /// The breaker.
         name: Name,
-        /// The number of the change, growing by one. Events of two threads may arrive in either order; their generations
-        /// tell which was first.
+        /// The number of the change, which grows by one. Events of two threads may arrive in either
+        /// order; the generation gives the true order.
         generation: u64,
         /// The state that ended.
         from: State,
         /// The state that began.
         to: State,
-        /// Why.
+        /// The cause.
         cause: Cause,
-        /// How long the breaker stays open at least, if it opened. On the wire `open_for_seconds`.
+        /// The minimum open time, if the breaker opened. On the wire `open_for_seconds`.
         #[serde(rename = "open_for_seconds", serialize_with = "seconds")]
         open_for: Option<Duration>,
     },
-    /// A breaker that is set to [`State::MetricsOnly`] would have opened. Once per run of bad outcomes.
+    /// A breaker in [`State::MetricsOnly`] would have opened. Sent once per run of bad outcomes.
     WouldOpen {
         /// The breaker.
         name: Name,
-        /// Why.
+        /// The cause.
         cause: Cause,
     },
 }

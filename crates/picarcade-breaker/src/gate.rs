@@ -1,18 +1,22 @@
-//! The shell of the state machine: one lock for whoever changes something, and a few published words for everybody else.
+//! The shell of the state machine: one lock for changes, and published words for lock-free reads.
 //!
-//! A closed call must not take a lock, nor write to a line that other cores read. So the machine's mode and generation
-//! are published in one word, together: who reads that word knows which generation it was admitted into, and a second
-//! read tells whether that generation still lasts. Everything else (a failure, a probe, a success that ends a run of
-//! failures, an override) takes the lock, which is held for nanoseconds and never across a call, an event or a wait.
+//! A closed call must neither take a lock nor write to a cache line that other cores read. The mode
+//! and the generation of the machine are therefore published in one word. A reader of that word
+//! knows the generation that admitted its call, and a second read tells whether the generation is
+//! still current. Everything else (a failure, a probe, a success that ends a run of failures, an
+//! override) takes the lock. The lock is held for nanoseconds and never across a call, an event or
+//! a wait.
 //!
-//! Rejections need no lock either: `refuse_before` says until when there is no point in asking.
+//! Rejections need no lock either: `refuse_before` says until when asking is pointless.
 //!
-//! Whether a run of failures is under way is a bit of the same word, and not beside it: else a success could read the word
-//! from before an opening and the run from after it, find nothing to end, and be counted in a run that it did not end.
+//! A bit of the same word says whether there is a run of failures. In a separate word, a success
+//! could read the generation from before an opening and the run from after it, find nothing to end,
+//! and be counted in a run that it did not end.
 //!
-//! The order of publishing is what makes the other reads right: first all other words, then the word with the generation
-//! (release). Who sees a generation (acquire) sees at least that generation's words. A word of a *later* generation may
-//! be seen beside an earlier one; then the state has already changed, and the answer given is the later state's.
+//! The order of publication makes the other reads correct: first all other words, then the word
+//! with the generation (release). A reader that sees a generation (acquire) sees at least the words
+//! of that generation. It may see a word of a *later* generation together with an earlier one. Then
+//! the state has already changed, and the answer is that of the later state.
 
 use super::sync::{AtomicU64, Mutex, Ordering};
 use crate::{
@@ -21,7 +25,8 @@ use crate::{
     machine::{Admission, Change, Late, Machine, Mode, Report, Ticket},
 };
 
-/// A generation, the mode it began with (or, at the end of a ramp, changed to), and whether failures are in a row.
+/// A generation, the mode it began with (or, at the end of a ramp, changed to), and whether there
+/// is a run of failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 
@@ -49,7 +54,7 @@ impl Word {
     }
 }
 
-/// What can be read without a lock, of one generation.
+/// What can be read of one generation without a lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Glance {
     pub(crate) word: Word,
@@ -89,15 +94,16 @@ impl Gate {
         Word(self.word.load(Ordering::Acquire))
     }
 
-    /// See [`Machine::refuse_before`]. To be read after [`Gate::word`].
+    /// See [`Machine::refuse_before`]. Must be read after [`Gate::word`].
     #[inline]
     pub(crate) fn refuse_before(&self) -> Tick {
         self.refuse_before.load(Ordering::Acquire)
     }
 
-    /// Whether a success changes nothing but sums: its generation lasts and no run of failures is there to be ended.
+    /// Returns whether a success changes only sums: its generation is current and there is no run
+    /// of failures to end.
     ///
-    /// One read of one word: a failure at the same moment comes before it or after it.
+    /// This is one read of one word, so a concurrent failure comes before it or after it.
     #[inline]
     pub(crate) fn success_is_plain(&self, generation: u64) -> bool {
         let word = self.word();
@@ -106,12 +112,12 @@ impl Gate {
             && matches!(word.mode(), Mode::Closed | Mode::Ramping | Mode::ForcedClosed | Mode::MetricsOnly)
     }
 
-    /// Asks the machine to let a call pass.
+    /// Asks the machine to admit a call.
     pub(crate) fn admit(&self, now: Tick) -> (Admission, Option<Change>) {
         self.change(|machine| machine.admit(now))
     }
 
-    /// Tells the machine an outcome.
+    /// Reports an outcome to the machine.
     pub(crate) fn report(
         &self,
         ticket: Ticket,
@@ -125,7 +131,7 @@ impl Gate {
         }
     }
 
-    /// Runs `f` on the machine under the lock, and publishes what it changed.
+    /// Runs `f` on the machine under the lock and publishes the changes.
     pub(crate) fn change<R>(&self, f: impl FnOnce(&mut Machine) -> R) -> R {
         let mut machine = self.machine.lock();
         let result = f(&mut machine);
@@ -140,14 +146,15 @@ impl Gate {
         result
     }
 
-    /// The published words, without a lock. A reader that meets a change reads again; one that meets many in a row gives
-    /// up on a single moment and returns the last reading.
+    /// Returns the published words without a lock. A reader that meets a change reads again. After
+    /// many changes in a row it accepts words of different moments and returns the last reading.
     pub(crate) fn glance(&self) -> Glance {
         (0..8).find_map(|_| self.glance_once().ok()).unwrap_or_else(|| self.read())
     }
 
-    /// The words of one moment, or those of several as the error. Who reads a word that was published after an odd
-    /// version (release, acquire) reads that version or a later one afterwards.
+    /// Returns the words of one moment, or those of several moments as the error. A reader of a
+    /// word that was published after an odd version (release, acquire) then reads that version or a
+    /// later one.
     pub(crate) fn glance_once(&self) -> Result<Glance, Glance> {
         let before = self.version.load(Ordering::Acquire);
         let glance = self.read();

@@ -1,15 +1,16 @@
-//! Lanes: which of several copies of a counter the current thread writes to.
+//! Lanes: the copy of a counter that the current thread writes to.
 //!
-//! A counter that every core increments is a line of memory that every core fights for. Each thread is given a number
-//! when it first asks, and numbers are spread over the lanes. Two threads may share a lane (counters are atomic, so they
-//! only get slower); nothing depends on a thread keeping its lane.
+//! A counter that every core increments is a cache line that all cores contend for. Each thread
+//! gets a number on first use, and numbers are distributed over the lanes. Two threads may share a
+//! lane (counters are atomic, so they only become slower), and no code depends on a thread keeping
+//! its lane.
 
 use std::sync::{
     OnceLock,
     atomic::{AtomicUsize, Ordering},
 };
 
-/// No more lanes than this: readers visit them all.
+/// The maximum number of lanes: readers visit all of them.
 const MAX: usize = 64;
 
 thread_local! {
@@ -19,13 +20,15 @@ thread_local! {
     };
 }
 
-/// The number of the current thread. To be masked with `count() - 1`. Zero while the thread is being torn down.
+/// Returns the number of the current thread, for masking with `count() - 1`. Zero while the thread
+/// ends.
 #[inline]
 pub(crate) fn index() -> usize {
     INDEX.try_with(|index| *index).unwrap_or_default()
 }
 
-/// How many lanes there are: a power of two, at least as many as the process may use cores.
+/// Returns the number of lanes: a power of two, at least the number of cores that the process may
+/// use.
 pub(crate) fn count() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     *COUNT.get_or_init(|| {

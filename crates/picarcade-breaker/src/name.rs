@@ -1,14 +1,14 @@
 //! The name of a breaker, cheap to copy into a rejection.
 //!
-//! An open breaker under load makes one [`Rejected`](crate::Rejected) per call. Were its name an `Arc<str>`, every
-//! rejection on every core would write the same reference count. Short names (which they nearly always are) are
-//! therefore carried inline; longer ones share an allocation and pay for it.
+//! An open breaker under load creates one [`Rejected`](crate::Rejected) per call. With an
+//! `Arc<str>`, every rejection on every core would write the same reference count. Short names,
+//! which are the usual case, are therefore stored inline; longer ones share an allocation.
 
 use std::{fmt, hash::Hash, ops::Deref, sync::Arc};
 
 use serde::{Serialize, Serializer};
 
-/// How many bytes a name may have and still be carried inline.
+/// The maximum length in bytes of an inline name.
 const INLINE: usize = 22;
 
 /// The name of a breaker: a string that is cheap to clone (a plain copy up to 22 bytes).
@@ -22,11 +22,12 @@ enum Repr {
 }
 
 impl Name {
-    /// The name as a string slice.
+    /// Returns the name as a string slice.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
-            // The bytes were copied whole from a `str`, so neither the range nor the decoding can fail.
+            // The bytes were copied whole from a `str`, so neither the range nor the decoding can
+            // fail.
             Repr::Inline { len, bytes } => {
                 bytes.get(..usize::from(*len)).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default()
             }

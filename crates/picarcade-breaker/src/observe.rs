@@ -1,7 +1,8 @@
 //! Changes of state as `tracing` events and `metrics` counters, each behind its feature.
 //!
-//! Calls themselves are not traced or counted here: a closed call costs ten nanoseconds, and a look-up of a metric
-//! costs several times that. The totals are there already; see [`publish_metrics`](crate::CircuitBreaker::publish_metrics).
+//! Single calls are neither traced nor counted here: a closed call takes ten nanoseconds, and a
+//! metric look-up several times that. The totals exist already; see
+//! [`publish_metrics`](crate::CircuitBreaker::publish_metrics).
 
 use crate::Event;
 
@@ -44,11 +45,13 @@ fn count(event: &Event) {
 
 #[cfg(feature = "metrics")]
 impl crate::CircuitBreaker {
-    /// Writes the totals and the state to the installed recorder, under `picarcade_breaker_…` with the label `breaker`.
-    /// To be called before a scrape, or now and then; a call itself pays nothing for it.
+    /// Publishes the totals and the state to the installed recorder, under `picarcade_breaker_…`
+    /// with the label `breaker`. Call it before a scrape or periodically; calls through the breaker
+    /// pay nothing for it.
     ///
-    /// `calls_total` by `outcome` (`success`, `failure`, `neutral`, `rejected`, `late`), `slow_calls_total`,
-    /// `opened_total`, `consecutive_failures`, and `state` (1 for the present state, 0 for the others).
+    /// `calls_total` by `outcome` (`success`, `failure`, `neutral`, `rejected`, `late`),
+    /// `slow_calls_total`, `opened_total`, `consecutive_failures`, and `state` (1 for the current
+    /// state, 0 for the others).
     pub fn publish_metrics(&self) {
         let statistics = self.statistics();
         let name = statistics.name.to_string();

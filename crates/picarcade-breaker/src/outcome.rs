@@ -1,7 +1,8 @@
-//! What became of a call, in the three words a breaker understands.
+//! The outcome of a call: success, failure or neutral.
 //!
-//! Most breakers know success and failure only, and then a caller's bad request or a user who closed the tab either
-//! trips a healthy service or hides a sick one. *Neutral* is the third word: the call says nothing about the service.
+//! Most breakers know only success and failure. A bad request or a closed browser tab then either
+//! opens the breaker of a healthy service or hides a sick one. A *neutral* outcome says nothing
+//! about the service.
 
 use std::{fmt, time::Duration};
 
@@ -10,28 +11,30 @@ use serde::{Serialize, Serializer};
 /// The outcome of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The service did its work. An abstention ("I do not know") is a success too: the service answered.
+    /// The service did its work. An abstention ("I do not know") is a success too: the service
+    /// answered.
     Success,
     /// The service did not do its work.
     Failure {
         /// What kind of failure.
         kind: FailureKind,
-        /// How long the service asked to be left alone (`Retry-After`). An opening caused by or after this failure
-        /// lasts at least so long, up to [`Config::retry_after_max`](crate::Config::retry_after_max).
+        /// How long the service asked to be left alone (`Retry-After`). An opening caused by or
+        /// after this failure lasts at least this long, up to
+        /// [`Config::retry_after_max`](crate::Config::retry_after_max).
         retry_after: Option<Duration>,
     },
-    /// The call says nothing about the service: the caller's own mistake, or a cancelled call.
+    /// The call says nothing about the service: a mistake of the caller, or a canceled call.
     Neutral,
 }
 
 impl Outcome {
-    /// A failure without a `Retry-After`.
+    /// Creates a failure without a `Retry-After`.
     #[must_use]
     pub const fn failure(kind: FailureKind) -> Self {
         Self::Failure { kind, retry_after: None }
     }
 
-    /// Whether this is a failure.
+    /// Returns whether this is a failure.
     #[must_use]
     pub const fn is_failure(&self) -> bool {
         matches!(self, Self::Failure { .. })
@@ -48,13 +51,14 @@ pub enum FailureKind {
     Connect,
     /// Too many requests (HTTP 429).
     RateLimited,
-    /// The account's money or quota is used up (a 429 or 402 that says so): waiting seconds does not help.
+    /// The money or the quota of the account is exhausted (a 429 or 402 that says so): waiting
+    /// seconds does not help.
     SpendLimit,
-    /// The service says that it has too much to do (HTTP 503 and 529).
+    /// The service is overloaded (HTTP 503 and 529).
     Overloaded,
     /// The service failed (other HTTP 5xx).
     Server,
-    /// An answer came, but nobody can use it: half a body, not JSON, a wrong shape.
+    /// The answer cannot be used: half a body, no JSON, a wrong shape.
     Unusable,
     /// Anything else.
     Other,
@@ -73,7 +77,7 @@ impl FailureKind {
         Self::Other,
     ];
 
-    /// The name on the wire and in labels.
+    /// Returns the name on the wire and in labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -88,8 +92,8 @@ impl FailureKind {
         }
     }
 
-    /// Whether the same call may succeed a moment later. A spent budget and an unusable answer (which was paid
-    /// for) are not worth a second call.
+    /// Returns whether the same call may succeed a moment later. An exhausted budget and an
+    /// unusable answer (which was paid for) are not worth a second call.
     #[must_use]
     pub const fn is_transient(self) -> bool {
         matches!(self, Self::Timeout | Self::Connect | Self::RateLimited | Self::Overloaded | Self::Server)
@@ -108,21 +112,21 @@ impl Serialize for FailureKind {
     }
 }
 
-/// Whether a recorded outcome had a say.
+/// Whether a recorded outcome was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Recorded {
     /// It was counted.
     Counted,
-    /// It came too late and changed nothing: the state changed since the call was admitted, or the probe had lost its
-    /// slot.
+    /// It was late and changed nothing: the state changed since the call was admitted, or the probe
+    /// had lost its slot.
     Late,
     /// The breaker is disabled and records nothing.
     Ignored,
 }
 
 impl Recorded {
-    /// Whether the outcome was counted.
+    /// Returns whether the outcome was counted.
     #[must_use]
     pub const fn is_counted(self) -> bool {
         matches!(self, Self::Counted)

@@ -1,9 +1,9 @@
-//! Named breakers: one per service that is called, created when first asked for.
+//! Named breakers: one per called service, created on first use.
 //!
-//! A registry is bounded, like everything that grows by names. Names are those of services and come from code or
-//! configuration; should they ever come from outside, the registry stops at [`Registry::MAX`] and everything further
-//! shares one breaker, named [`Registry::OVERFLOW`]. Look-ups for people (an admin route) use [`Registry::find`], which
-//! creates nothing.
+//! A registry is bounded, like everything that grows by names. Names are those of services and come
+//! from code or configuration. If they ever come from outside, the registry stops at
+//! [`Registry::MAX`], and all further names share one breaker, named [`Registry::OVERFLOW`]. Use
+//! [`Registry::find`] for look-ups by people (an admin route): it creates nothing.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,19 +28,19 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The most breakers that a registry holds.
+    /// The maximum number of breakers of a registry.
     pub const MAX: usize = 1024;
 
-    /// The name of the breaker that stands for all names beyond [`Registry::MAX`].
+    /// The name of the breaker for all names beyond [`Registry::MAX`].
     pub const OVERFLOW: &'static str = "overflow";
 
-    /// An empty registry.
+    /// Creates an empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The breaker of this name, created with [`Config::preset`] when there is none.
+    /// Returns the breaker with this name. Creates it with [`Config::preset`] if there is none.
     #[must_use]
     pub fn breaker(&self, name: &str) -> CircuitBreaker {
         if let Some(breaker) = self.find(name) {
@@ -56,11 +56,13 @@ impl Registry {
         breaker
     }
 
-    /// Creates the breaker of this name with this configuration, or returns the one that has it.
+    /// Creates the breaker with this name and configuration, or returns the existing one.
     ///
     /// # Errors
-    /// [`ConfigError`] when the configuration cannot work, or when a breaker of this name has another one: it may be in
-    /// use, and two breakers of one name would each see half of the calls.
+    ///
+    /// Returns [`ConfigError`] if the configuration is invalid, or if a breaker with this name has
+    /// another configuration. It may be in use, and two breakers with one name would each see half
+    /// of the calls.
     pub fn with_config(
         &self,
         name: impl Into<Arc<str>>,
@@ -83,30 +85,30 @@ impl Registry {
         Ok(breaker)
     }
 
-    /// The breaker of this name, if there is one.
+    /// Returns the breaker with this name, if there is one.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<CircuitBreaker> {
         self.breakers.read().get(name).cloned()
     }
 
-    /// Every breaker, sorted by name.
+    /// Returns every breaker, sorted by name.
     #[must_use]
     pub fn all(&self) -> Vec<CircuitBreaker> {
         self.breakers.read().values().cloned().collect()
     }
 
-    /// Every breaker, sorted by name: a snapshot, which breakers that come later do not join.
+    /// Returns a snapshot of every breaker, sorted by name; later breakers are not added.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = CircuitBreaker> + use<> {
         self.all().into_iter()
     }
 
-    /// A reading of every breaker, sorted by name.
+    /// Returns the statistics of every breaker, sorted by name.
     #[must_use]
     pub fn statistics(&self) -> Vec<Statistics> {
         self.iter().map(|breaker| breaker.statistics()).collect()
     }
 
-    /// Writes every breaker's totals and state to the installed recorder; see
+    /// Publishes the totals and the state of every breaker to the installed recorder; see
     /// [`CircuitBreaker::publish_metrics`].
     #[cfg(feature = "metrics")]
     pub fn publish_metrics(&self) {

@@ -1,4 +1,4 @@
-//! The states of a breaker, as its users see them.
+//! The public states of a breaker.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 
 /// What a breaker does with the next call.
 ///
-/// The first three follow from what is observed; the other four are set by hand and stay until
-/// [`reset`](crate::CircuitBreaker::reset) (or another override).
+/// The first three states follow from observations. The other four are set by hand and stay until
+/// [`reset`](crate::CircuitBreaker::reset) or another override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
@@ -24,12 +24,13 @@ pub enum State {
     /// Set by hand: calls pass, and nothing is recorded.
     Disabled,
     /// Set by hand: calls pass and are judged, but a verdict is only announced
-    /// ([`Event::WouldOpen`](crate::Event::WouldOpen)). To try a configuration on real traffic.
+    /// ([`Event::WouldOpen`](crate::Event::WouldOpen)). Use it to try a configuration on real
+    /// traffic.
     MetricsOnly,
 }
 
 impl State {
-    /// Every state, in the order of their declaration.
+    /// Every state, in declaration order.
     pub const ALL: [Self; 7] = [
         Self::Closed,
         Self::Open,
@@ -40,7 +41,8 @@ impl State {
         Self::MetricsOnly,
     ];
 
-    /// The name on the wire: `closed`, `open`, `half_open`, `forced_open`, `forced_closed`, `disabled`, `metrics_only`.
+    /// Returns the name on the wire: `closed`, `open`, `half_open`, `forced_open`, `forced_closed`,
+    /// `disabled`, `metrics_only`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +56,7 @@ impl State {
         }
     }
 
-    /// Whether the state was set by hand.
+    /// Returns whether the state was set by hand.
     #[must_use]
     pub const fn is_override(self) -> bool {
         matches!(self, Self::ForcedOpen | Self::ForcedClosed | Self::Disabled | Self::MetricsOnly)

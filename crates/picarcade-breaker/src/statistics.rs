@@ -1,4 +1,4 @@
-//! What a breaker has seen, read without a lock that any call waits on.
+//! The observations of a breaker, read without a lock that calls wait for.
 
 use std::sync::atomic::Ordering;
 
@@ -6,44 +6,45 @@ use serde::Serialize;
 
 use crate::{CircuitBreaker, FailureKind, Name, State, clock::Tick, totals::Total, window::WindowStatistics};
 
-/// A reading of a breaker. The totals only grow, and no reset touches them.
+/// The statistics of a breaker. The totals only grow; a reset does not change them.
 ///
-/// Calls go on while it is made, so two figures may differ by the calls of that moment; each is right by itself.
+/// Calls continue while the statistics are read, so two figures may differ by the calls of that
+/// moment. Each figure is correct by itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Statistics {
     /// The breaker.
     pub name: Name,
-    /// What it does with the next call (see [`CircuitBreaker::state`]).
+    /// What the breaker does with the next call (see [`CircuitBreaker::state`]).
     pub state: State,
-    /// Calls that succeeded.
+    /// Successful calls.
     pub success: u64,
-    /// Calls that failed.
+    /// Failed calls.
     pub failure: u64,
-    /// Calls that said nothing about the service, cancelled ones included.
+    /// Neutral calls, including canceled ones.
     pub neutral: u64,
-    /// Calls that were not admitted.
+    /// Rejected calls.
     pub rejected: u64,
-    /// Calls that were slow by the slow-call policy. Each is a success or a failure too.
+    /// Slow calls by the slow-call policy. Each is a success or a failure too.
     pub slow: u64,
-    /// Outcomes that came too late to be counted.
+    /// Outcomes that were too late to count.
     pub late: u64,
     /// Failures in a row: now, or when the breaker opened.
     pub consecutive_failures: u64,
-    /// The window, when a policy looks at one.
+    /// The window, if a policy uses one.
     pub window: Option<WindowStatistics>,
     /// How often the breaker opened.
     pub opened_count: u64,
-    /// Since the last change of state.
+    /// The time since the last change of state.
     pub time_in_state_seconds: f64,
     /// The kind of the last failure.
     pub last_failure: Option<FailureKind>,
-    /// When the next call may pass, while none does.
+    /// When the next call may pass, if none may now.
     pub retry_after_seconds: Option<f64>,
 }
 
 impl CircuitBreaker {
-    /// A reading. Takes no lock.
+    /// Reads the statistics. Takes no lock.
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let inner = &*self.inner;

@@ -1,5 +1,6 @@
-//! The primitives that the files with atomics of ours use. They import them from here by `super::sync`, so that the
-//! model checker can compile the very same files against its own (see `races`).
+//! The synchronization primitives of the files with atomics. These files import them by
+//! `super::sync`, so that the model checker can compile the same files with its own primitives (see
+//! `races`).
 
 pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
 

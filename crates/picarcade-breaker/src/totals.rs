@@ -1,10 +1,10 @@
-//! The totals of a breaker: sums that only grow, kept in lanes, read without a lock.
+//! The totals of a breaker: growing sums in lanes, read without a lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::lane;
 
-/// What is summed up.
+/// What is counted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Total {
     Success = 0,
@@ -20,7 +20,7 @@ pub(crate) struct Totals {
     lanes: Box<[Lane]>,
 }
 
-/// A lane per line, with its neighbour that processors fetch along.
+/// One lane per pair of cache lines, because processors prefetch the neighboring line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Lane([AtomicU64; 6]);

@@ -1,4 +1,4 @@
-//! How a fresh [`Driver`] comes to be, again and again as connections break.
+//! Creates new [`Driver`]s as connections break.
 
 use std::{fmt, sync::Arc};
 
@@ -6,18 +6,20 @@ use async_trait::async_trait;
 
 use crate::{Config, ConfigError, Driver, Error, address::Address, config::DriverKind};
 
-/// Makes connections to one endpoint. The handle calls it, under its own deadline, at the start and
-/// whenever a connection has to be replaced.
+/// Creates connections to one endpoint. The handle calls it, under its own deadline, at the start
+/// and whenever a connection must be replaced.
 #[async_trait]
 pub trait Connector: Send + Sync + fmt::Debug + 'static {
-    /// Connects, logs in and resolves masters or slots anew.
+    /// Connects, authenticates, and resolves masters or slots again.
     ///
     /// # Errors
-    /// [`Error::Refused`], [`Error::Auth`], [`Error::Tls`] or [`Error::Protocol`]: whatever stood in the way.
+    ///
+    /// Returns [`Error::Refused`], [`Error::Auth`], [`Error::Tls`] or [`Error::Protocol`], by
+    /// cause.
     async fn connect(&self) -> Result<Arc<dyn Driver>, Error>;
 }
 
-/// A connection that the user made, and whose client reconnects by itself.
+/// A connection that the user created, and whose client reconnects by itself.
 #[derive(Debug)]
 pub(crate) struct Given(pub(crate) Arc<dyn Driver>);
 
@@ -28,7 +30,7 @@ impl Connector for Given {
     }
 }
 
-/// The connector of the configured driver.
+/// Returns the connector of the configured driver.
 pub(crate) fn for_address(config: &Config, address: Address) -> Result<Arc<dyn Connector>, ConfigError> {
     match config.driver {
         #[cfg(feature = "redis")]

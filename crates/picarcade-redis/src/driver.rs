@@ -1,14 +1,16 @@
-//! The small trait between the handle and a Redis library.
+//! The trait between the handle and a Redis library.
 //!
-//! A driver is **one connection's worth** of Redis: it does what it is told, under no deadline, retry or
-//! reconnection of its own. Deadlines, health, fail-over and prefixes are the handle's, so they are the same for
-//! every library. Contract, which `tests/it/conformance.rs` runs against every driver and every topology:
+//! A driver is **one connection** to Redis. It runs commands without deadlines, retries or
+//! reconnection of its own. Deadlines, health, fail-over and prefixes belong to the handle, so they
+//! are the same for every library. `tests/it/conformance.rs` runs this contract against every
+//! driver and every topology:
 //!
 //! - futures may be dropped at any time; a dropped command may or may not be executed;
-//! - a broken connection answers [`Error::Lost`] or [`Error::Refused`] soon; it never blocks for ever on purpose;
-//! - keys of one call may live on different cluster nodes, except in [`Driver::eval`], where the caller makes
-//!   them share a slot by a hash tag;
-//! - nothing is logged that holds keys, values or credentials.
+//! - a broken connection soon returns [`Error::Lost`] or [`Error::Refused`]; it never blocks for
+//!   ever;
+//! - keys of one call may live on different cluster nodes, except in [`Driver::eval`], where a hash
+//!   tag of the caller makes them share a slot;
+//! - nothing that contains keys, values or credentials is logged.
 
 use std::{fmt, time::Duration};
 
@@ -18,7 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::{Error, Script, Value};
 
-/// When a write happens.
+/// The condition of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Condition {
     /// Always.
@@ -33,18 +35,18 @@ pub enum Condition {
 /// One connection (or one set of connections to a cluster) to Redis.
 #[async_trait]
 pub trait Driver: Send + Sync + fmt::Debug + 'static {
-    /// The value of a key; `None` when there is none.
+    /// Returns the value of a key, or `None` without a value.
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
-    /// The value and the time it still has to live (`None`: for ever).
+    /// Returns the value and its remaining time to live (`None`: no expiry).
     async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error>;
 
-    /// The values of many keys, in order. Where all keys live on one server that is one command, to which a key of another
-    /// type than string is a missing one.
+    /// Returns the values of many keys in order. If all keys live on one server, this is one
+    /// command. A key of another type than string counts as missing.
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error>;
 
-    /// Writes a value; `ttl` is rounded up to whole milliseconds, `None` is for ever. Returns whether the
-    /// condition held.
+    /// Writes a value. `ttl` is rounded up to whole milliseconds; `None` means no expiry. Returns
+    /// whether the condition held.
     async fn set(
         &self,
         key: &[u8],
@@ -53,37 +55,38 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
         condition: Condition,
     ) -> Result<bool, Error>;
 
-    /// Deletes keys and returns how many there were.
+    /// Deletes keys and returns how many existed.
     async fn delete(&self, keys: &[Bytes]) -> Result<u64, Error>;
 
-    /// Runs a script by its hash, sending its source when the server does not know it.
+    /// Runs a script by its hash. Sends its source if the server does not know it.
     async fn eval(&self, script: &Script, keys: &[Bytes], args: &[Bytes]) -> Result<Value, Error>;
 
-    /// Publishes a message and returns how many subscribers of this server got it.
+    /// Publishes a message and returns how many subscribers of this server received it.
     async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error>;
 
-    /// Listens to a channel on a connection of its own. When the receiver ends, the connection was lost and
-    /// messages may have been missed.
+    /// Subscribes to a channel on a separate connection. The receiver ends when the connection is
+    /// lost, and messages may have been missed.
     async fn subscribe(&self, channel: &[u8]) -> Result<mpsc::Receiver<Bytes>, Error>;
 
-    /// Asks for a sign of life.
+    /// Sends a `PING`.
     async fn ping(&self) -> Result<(), Error>;
 
-    /// A section of `INFO` (of one node, in a cluster).
+    /// Returns a section of `INFO` (of one node in a cluster).
     async fn info(&self, section: &str) -> Result<String, Error>;
 
-    /// Deletes every key that begins with `prefix` (on every node), by scanning. Slow: for recovery only.
+    /// Deletes every key that begins with `prefix` on every node, by scanning. Slow: for recovery
+    /// only.
     async fn purge(&self, prefix: &[u8]) -> Result<u64, Error>;
 }
 
-/// Milliseconds for `PX`: at least 1, rounded up, within what Redis accepts.
+/// Returns milliseconds for `PX`: rounded up, at least 1, within the limits of Redis.
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub(crate) fn milliseconds(ttl: Duration) -> u64 {
     let millis = ttl.as_nanos().div_ceil(1_000_000);
     u64::try_from(millis).unwrap_or(u64::MAX).clamp(1, i64::MAX as u64 / 4)
 }
 
-/// A pattern for `SCAN MATCH` that means this prefix literally.
+/// Returns a pattern for `SCAN MATCH` that matches this prefix literally.
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub(crate) fn literal_prefix(prefix: &[u8]) -> Vec<u8> {
     let mut pattern = Vec::with_capacity(prefix.len() + 1);

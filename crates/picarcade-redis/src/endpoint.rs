@@ -1,9 +1,10 @@
-//! One Redis that may serve: its connection, its health, and what it has missed.
+//! One Redis endpoint: its connection, its health, and the invalidations that it missed.
 //!
-//! Health is kept by the results of commands and by a supervisor that probes with a small *write*, since a replica or a
-//! primary with a full disk answers `PING` cheerfully. A connection goes down by a failure that it cannot survive
-//! or by a number of failures in a row; the supervisor then makes a new one, tells it the invalidations that it
-//! missed, and only then lets it serve. Nobody waits for any of that: without a connection, commands fail at once.
+//! Results of commands and a supervisor determine the health. The supervisor probes with a small
+//! *write*, because a replica or a primary with a full disk still answers `PING`. A fatal failure
+//! or several failures in a row end a connection. The supervisor then creates a new one, replays
+//! the missed invalidations, and only then activates it. No command waits for this: without a
+//! connection, commands fail at once.
 
 use std::{
     sync::{
@@ -28,18 +29,18 @@ use crate::{
     journal::{Invalidation, Journal, Replay},
 };
 
-/// Invalidations replayed at a time.
+/// The number of invalidations replayed at a time.
 const REPLAY_BATCH: usize = 256;
-/// A purge scans every key of a server: it may take long, but not for ever.
+/// The timeout of a purge, which scans every key of a server.
 const PURGE_TIMEOUT: Duration = Duration::from_mins(1);
 const UNKNOWN: u64 = u64::MAX;
 
-/// A connection that serves.
+/// An active connection.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) driver: Arc<dyn Driver>,
     pub(crate) reads: Gather,
-    /// Counts the connections of this endpoint.
+    /// The number of the connection within this endpoint.
     pub(crate) epoch: u64,
 }
 
@@ -48,7 +49,7 @@ pub(crate) struct Live {
 pub(crate) struct Endpoint {
     connector: Arc<dyn Connector>,
     live: ArcSwapOption<Live>,
-    /// Whether the first attempt to connect has ended, one way or the other.
+    /// Whether the first attempt to connect has ended.
     tried: AtomicBool,
     failures: AtomicU32,
     threshold: u32,
@@ -80,12 +81,12 @@ impl Endpoint {
         self.live.load_full()
     }
 
-    /// Whether it serves and knows every invalidation.
+    /// Returns whether the endpoint is connected and knows every invalidation.
     pub(crate) fn is_up(&self) -> bool {
         self.live.load().is_some() && self.journal.lock().is_empty()
     }
 
-    /// Whether it failed at least once to come up, or is up: before that nobody knows.
+    /// Returns whether the endpoint is connected or has failed to connect at least once.
     pub(crate) fn was_tried(&self) -> bool {
         self.tried.load(Ordering::Acquire)
     }
@@ -106,15 +107,16 @@ impl Endpoint {
         self.last_error.lock().as_ref().map(Error::kind)
     }
 
-    /// Why it does not serve: what somebody has to change, or else that it cannot be reached now.
+    /// Returns why the endpoint is not available: a configuration error, or else that it cannot be
+    /// reached now.
     pub(crate) fn reason(&self) -> Error {
         self.last_error.lock().clone().filter(|error| !error.is_transient()).unwrap_or(Error::Refused)
     }
 
-    /// Takes note of a command's outcome. Returns whether the connection went down by it.
+    /// Records the outcome of a command. Returns whether it ended the connection.
     pub(crate) fn report(&self, live: &Arc<Live>, failure: Option<&Error>) -> bool {
         let Some(error) = failure.filter(|error| error.blames_endpoint()) else {
-            // Read before writing: on a healthy path the line stays shared between cores.
+            // Read before write: on a healthy path the cache line stays shared between cores.
             if self.failures.load(Ordering::Relaxed) != 0 {
                 self.failures.store(0, Ordering::Relaxed);
             }
@@ -125,7 +127,7 @@ impl Endpoint {
         (failures >= self.threshold || error.ends_connection()) && self.take_down(live)
     }
 
-    /// Ends this connection, unless another has already taken its place.
+    /// Ends this connection unless another one has already replaced it.
     fn take_down(&self, live: &Arc<Live>) -> bool {
         let seen = self.live.load();
         let ours = seen.as_ref().is_some_and(|current| Arc::ptr_eq(current, live));
@@ -140,19 +142,20 @@ impl Endpoint {
         ended
     }
 
-    /// Remembers an invalidation that could not be carried out now.
+    /// Stores an invalidation that could not be executed now.
     pub(crate) fn miss(&self, key: Bytes, invalidation: Invalidation) {
         self.journal.lock().record(key, invalidation);
         self.wake.notify_one();
     }
 
-    /// Takes note of an invalidation that was carried out.
+    /// Records an invalidation that was executed.
     pub(crate) fn told(&self, key: Bytes, invalidation: Invalidation) {
         self.journal.lock().told(Instant::now(), key, invalidation);
     }
 
-    /// The connection to invalidate on, or a note in the journal when there is none. Both under one lock, so
-    /// that no invalidation falls between "not yet connected" and "journal already replayed".
+    /// Returns the connection for an invalidation, or stores it in the journal without a
+    /// connection. One lock covers both, so that no invalidation is lost between "not yet
+    /// connected" and "journal already replayed".
     pub(crate) fn live_or_miss(&self, key: &Bytes, invalidation: &Invalidation) -> Option<Arc<Live>> {
         let mut journal = self.journal.lock();
         let live = self.live.load_full();
@@ -162,7 +165,7 @@ impl Endpoint {
         live
     }
 
-    /// Makes a connection, checks it, tells it what it missed, and lets it serve.
+    /// Creates a connection, checks it, replays the missed invalidations, and activates it.
     pub(crate) async fn establish(&self, config: &Config, epoch: u64) -> Result<(), Error> {
         let outcome = self.try_establish(config, epoch).await;
         *self.last_error.lock() = outcome.as_ref().err().cloned();
@@ -177,7 +180,8 @@ impl Endpoint {
         self.journal.lock().reconnected(Instant::now());
         loop {
             self.replay(&*driver, config).await?;
-            // Under the journal's lock: what is invalidated from here on goes to the connection, not to the journal.
+            // Under the lock of the journal: later invalidations use the connection instead of the
+            // journal.
             let journal = self.journal.lock();
             if journal.is_empty() {
                 self.failures.store(0, Ordering::Relaxed);
@@ -187,7 +191,7 @@ impl Endpoint {
         }
     }
 
-    /// Probes the connection that serves. Returns whether it went down by that.
+    /// Probes the active connection. Returns whether the probe ended it.
     pub(crate) async fn check(&self, config: &Config, round: u64) -> bool {
         let Some(live) = self.live() else { return true };
         let outcome = match self.probe(&*live.driver, config, round).await {
@@ -197,7 +201,7 @@ impl Endpoint {
         self.report(&live, outcome.as_ref().err())
     }
 
-    /// A write and, now and then, the memory in use.
+    /// Writes a key and, at intervals, reads the memory in use.
     async fn probe(&self, driver: &dyn Driver, config: &Config, round: u64) -> Result<(), Error> {
         // Different keys live on different nodes of a cluster.
         let key = format!("{}probe:{}", config.prefix, round % 64);
@@ -207,7 +211,7 @@ impl Endpoint {
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(UNKNOWN - 1);
         self.latency_micros.store(micros, Ordering::Relaxed);
         if round.is_multiple_of(8)
-            // Some providers forbid INFO: then the memory stays unknown, and that is all.
+            // Some providers forbid INFO; the memory is then unknown.
             && let Ok(Ok(info)) = timeout(config.command_timeout, driver.info("memory")).await
         {
             let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
@@ -216,7 +220,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Tells the endpoint what it missed.
+    /// Replays the missed invalidations.
     async fn replay(&self, driver: &dyn Driver, config: &Config) -> Result<(), Error> {
         loop {
             let step = self.journal.lock().replay(REPLAY_BATCH);
@@ -243,7 +247,7 @@ impl Endpoint {
     }
 }
 
-/// Carries an invalidation out. Both forms may be repeated without harm.
+/// Executes an invalidation. Both forms can be repeated without harm.
 pub(crate) async fn apply(driver: &dyn Driver, key: &Bytes, what: &Invalidation) -> Result<(), Error> {
     match what {
         Invalidation::Delete => driver.delete(std::slice::from_ref(key)).await.map(drop),

@@ -1,39 +1,40 @@
-//! What can go wrong, named for what the caller does next.
+//! Errors, named for what the caller does next.
 //!
-//! [`ConfigError`] is for start-up: the person who wrote the configuration has to change it. [`Error`] is for
-//! the running system: the caller degrades, retries or gives up. Neither carries a password, a key, a value
-//! or the text of a URL: messages of servers are cut down to their code, because servers like to quote the
-//! arguments of the command that failed.
+//! [`ConfigError`] is for start-up: the author of the configuration must change it. [`Error`] is
+//! for the running system: the caller degrades, retries or gives up. Neither contains a password, a
+//! key, a value or the text of a URL. Messages of servers are reduced to their code, because
+//! servers quote the arguments of failed commands.
 
 use std::borrow::Cow;
 
-/// A setting that can never work. Raised once, by [`RedisHandle::connect`](crate::RedisHandle::connect).
+/// A setting that can never work, returned once by
+/// [`RedisHandle::connect`](crate::RedisHandle::connect).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The URL cannot be understood.
+    /// The URL cannot be parsed.
     #[error("the {setting} is not a usable redis URL: {problem}")]
     Url {
-        /// Which setting: `url` or `backup url`.
+        /// The setting: `url` or `backup url`.
         setting: &'static str,
-        /// What is wrong with it, without quoting it.
+        /// The problem, without the URL.
         problem: Cow<'static, str>,
     },
-    /// The URL asks for something that is not Redis.
+    /// The URL names something other than Redis.
     #[error(
         "the {setting} has an unsupported scheme: use redis, rediss, redis-sentinel, rediss-sentinel, redis-cluster or rediss-cluster"
     )]
     Scheme {
-        /// Which setting: `url` or `backup url`.
+        /// The setting: `url` or `backup url`.
         setting: &'static str,
     },
-    /// The CA bundle is not PEM, or holds no certificate.
+    /// The CA bundle is not PEM, or contains no certificate.
     #[error("the redis CA bundle is not usable: {problem}")]
     Ca {
-        /// What is wrong with it.
+        /// The problem.
         problem: Cow<'static, str>,
     },
-    /// A number or duration is outside of its range.
+    /// A number or duration is out of its range.
     #[error("{setting} must be {expected}")]
     Range {
         /// The name of the setting.
@@ -44,65 +45,65 @@ pub enum ConfigError {
     /// The chosen driver is not compiled in.
     #[error("the {driver} driver is not compiled in: enable the cargo feature of that name")]
     DriverMissing {
-        /// The driver's name, which is the feature's name.
+        /// The name of the driver, which is the name of the feature.
         driver: &'static str,
     },
-    /// There is no tokio runtime here to run the connection's tasks.
+    /// There is no tokio runtime for the tasks of the connection.
     #[error("a redis handle must be made inside a tokio runtime")]
     NoRuntime,
 }
 
-/// Why a command did not succeed.
+/// Why a command failed.
 ///
-/// Two of the kinds say that the *outcome is unknown* (the server may have executed the command):
-/// [`Error::is_outcome_unknown`]. The others say that it was not executed.
+/// Two of the kinds mean that the *outcome is unknown* (the server may have executed the command):
+/// [`Error::is_outcome_unknown`]. The others mean that it was not executed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No answer within the deadline. The command may have been executed.
     #[error("redis did not answer within the deadline")]
     Timeout,
-    /// The connection broke while the command was under way. The command may have been executed.
+    /// The connection broke during the command. The command may have been executed.
     #[error("the redis connection broke while a command was under way")]
     Lost,
-    /// There is no connection, or the server does not serve now (loading, fail-over under way).
+    /// There is no connection, or the server is unavailable now (loading, fail-over).
     #[error("redis is not reachable")]
     Refused,
-    /// The server serves reads but no writes: a replica, or a primary that cannot persist.
+    /// The server accepts reads but no writes: a replica, or a primary that cannot persist.
     #[error("redis refuses writes")]
     ReadOnly,
-    /// Too many commands are under way here. Nothing was sent.
+    /// Too many commands are in flight. Nothing was sent.
     #[error("too many redis commands are under way")]
     Overloaded,
-    /// The server does not know us, or forbids this to us.
+    /// The server rejects the credentials or forbids the command.
     #[error("redis refused the credentials or the permission")]
     Auth,
-    /// TLS could not be established: a wrong CA, a wrong name, an expired certificate.
+    /// TLS failed: a wrong CA, a wrong name, an expired certificate.
     #[error("the TLS handshake with redis failed")]
     Tls,
     /// A key or a value is larger than [`Config`](crate::Config) allows. Nothing was sent.
     #[error("a redis {what} is larger than {limit} bytes")]
     TooLarge {
-        /// `key` or `value`; the arguments of scripts and messages are values.
+        /// `key` or `value`; arguments of scripts and messages are values.
         what: &'static str,
         /// The limit.
         limit: usize,
     },
-    /// The server answered something that this command cannot mean. Retrying will not help.
+    /// The answer of the server is invalid for this command. Retrying does not help.
     #[error("redis answered with an error or an unexpected reply: {code}")]
     Protocol {
-        /// The server's error code (`WRONGTYPE`, `CROSSSLOT`, ...), or what was unexpected.
+        /// The error code of the server (`WRONGTYPE`, `CROSSSLOT`, ...), or what was unexpected.
         code: Cow<'static, str>,
     },
 }
 
 impl Error {
-    /// A reply of an unexpected shape.
+    /// Returns the error for a reply of an unexpected shape.
     pub(crate) fn unexpected(what: &'static str) -> Self {
         Self::Protocol { code: Cow::Borrowed(what) }
     }
 
-    /// The kind as a bounded word, for labels and logs.
+    /// Returns the kind as a bounded word for labels and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Timeout => "timeout",
@@ -117,27 +118,27 @@ impl Error {
         }
     }
 
-    /// Whether the command may have been executed all the same.
+    /// Returns whether the command may have been executed despite the error.
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Timeout | Self::Lost)
     }
 
-    /// Whether the same command may succeed later without anybody changing anything.
+    /// Returns whether the same command may succeed later without a change of configuration.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Timeout | Self::Lost | Self::Refused | Self::ReadOnly | Self::Overloaded)
     }
 
-    /// Whether this speaks against the endpoint (and not against the command).
+    /// Returns whether the error counts against the endpoint (and not against the command).
     pub(crate) fn blames_endpoint(&self) -> bool {
         !matches!(self, Self::Overloaded | Self::Auth | Self::TooLarge { .. } | Self::Protocol { .. })
     }
 
-    /// Whether the connection can serve nothing more, so that it must be replaced at once.
+    /// Returns whether the connection is unusable and must be replaced at once.
     pub(crate) fn ends_connection(&self) -> bool {
         matches!(self, Self::Lost | Self::ReadOnly)
     }
 
-    /// The kind that belongs to an error code of a Redis server.
+    /// Returns the kind for an error code of a Redis server.
     #[cfg(any(feature = "redis", feature = "fred"))]
     pub(crate) fn from_code(code: &str) -> Self {
         match code {

@@ -1,13 +1,14 @@
-//! Which endpoint serves: the decision alone, without a clock, a lock or a socket.
+//! The choice of the active endpoint, without a clock, a lock or a socket.
 //!
-//! Away from the primary at once, back only after it has been up without a break for a grace period: a flapping
-//! primary would otherwise move everybody's cache to and fro, and every move is a cold start.
+//! Traffic leaves the primary at once and returns only after the primary has been up for a grace
+//! period. A flapping primary would otherwise move all caches back and forth, and every move is a
+//! cold start.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// One of the two places that may serve.
+/// One of the two endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -26,7 +27,7 @@ impl Role {
         }
     }
 
-    /// The other one.
+    /// Returns the other endpoint.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Primary => Self::Backup,
@@ -35,7 +36,7 @@ impl Role {
     }
 }
 
-/// The decision and what it remembers.
+/// The choice and its state.
 #[derive(Debug)]
 pub(crate) struct Failover {
     active: Role,
@@ -48,7 +49,8 @@ impl Failover {
         Self { active: Role::Primary, primary_up_since: None, grace }
     }
 
-    /// Who serves, given who is up at `now`. Nobody up changes nothing.
+    /// Returns the active endpoint, given which endpoints are up at `now`. If none is up, nothing
+    /// changes.
     pub(crate) fn observe(&mut self, now: Instant, primary_up: bool, backup_up: bool) -> Role {
         self.primary_up_since = match (primary_up, self.primary_up_since) {
             (false, _) => None,
@@ -75,7 +77,7 @@ mod tests {
     const GRACE: Duration = Duration::from_secs(10);
 
     proptest! {
-        /// Against the rule spelled out over the whole history instead of a remembered instant.
+        /// Compares with the rule applied to the whole history instead of a stored instant.
         #[test]
         fn follows_the_rule(steps in proptest::collection::vec((0_u64..6, any::<bool>(), any::<bool>()), 1..60)) {
             let start = Instant::now();

@@ -1,11 +1,13 @@
-//! Reads that are ready at the same time share a command.
+//! Concurrent reads share a command.
 //!
-//! A read alone is sent at once. While others are under way, a read waits until everybody who is ready to run has had a
-//! turn, and whoever came by meanwhile shares one `MGET`: the server and both sides' kernels do the work of one command for
-//! twenty or thirty values. This is Nagle's idea (RFC 896) without its wait for the answer that is outstanding.
+//! If no other read is in flight, a read is sent at once. Otherwise it waits until every ready task
+//! has had a turn, and all reads that arrived meanwhile share one `MGET`. The server and the
+//! kernels of both sides then do the work of one command for twenty or thirty values. This is
+//! Nagle's idea (RFC 896) without waiting for the outstanding answer.
 //!
-//! A shared command is sent by a task of its own, so that nobody depends on another reader's being polled. When the server does
-//! not take such commands (an ACL without `MGET`, a proxy in front of many shards), everybody reads alone from then on.
+//! A separate task sends a shared command, so no reader depends on another reader being polled. If
+//! the server refuses such commands (an ACL without `MGET`, a proxy in front of many shards), all
+//! later reads are sent alone.
 
 use std::{
     sync::{
@@ -21,7 +23,7 @@ use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
 use crate::{Error, endpoint::Live};
 
-/// Reads that share one command at most: so much of an answer must be there before the first of them has its own.
+/// The maximum number of reads per command: the first read waits for the whole answer.
 const MOST: usize = 32;
 
 /// The reads of one connection.
@@ -29,7 +31,7 @@ const MOST: usize = 32;
 pub(crate) struct Gather {
     under_way: AtomicUsize,
     waiting: Mutex<Vec<Read>>,
-    /// The server wants each read alone.
+    /// Whether the server requires single reads.
     apart: AtomicBool,
 }
 
@@ -40,7 +42,8 @@ struct Read {
     answer: oneshot::Sender<Result<Option<Bytes>, Error>>,
 }
 
-/// The value of a key. `patience` is the deadline of shared commands; the caller has its own.
+/// Returns the value of a key. `patience` is the deadline of shared commands; the caller has its
+/// own.
 pub(crate) async fn get(live: &Arc<Live>, key: Bytes, patience: Duration) -> Result<Option<Bytes>, Error> {
     let Gather { under_way, apart, .. } = &live.reads;
     let (_counted, alone) = Counted::begin(under_way);
@@ -54,14 +57,14 @@ pub(crate) async fn get(live: &Arc<Live>, key: Bytes, patience: Duration) -> Res
     live.driver.get(&key).await
 }
 
-/// Puts a read among those that wait, and sees to it that somebody sends them.
+/// Queues a read and ensures that a task sends it.
 fn wait(live: &Arc<Live>, read: Read, patience: Duration) {
     let full = {
         let mut waiting = live.reads.waiting.lock();
         waiting.push(read);
         match waiting.len() {
             1 => None,
-            // The task that is to send them finds those who come later, or nobody.
+            // The task that will send them also takes later reads.
             MOST.. => Some(std::mem::take(&mut *waiting)),
             _ => return,
         }
@@ -78,7 +81,8 @@ fn wait(live: &Arc<Live>, read: Read, patience: Duration) {
     }));
 }
 
-/// The duty of sending those who wait. A runtime that ends drops its tasks: then they are let go, and read alone.
+/// The duty of sending the queued reads. When a runtime ends and drops its tasks, the queued reads
+/// are released and sent alone.
 struct Turn {
     live: Arc<Live>,
     is_over: bool,
@@ -99,17 +103,17 @@ impl Drop for Turn {
     }
 }
 
-/// Reads for everybody. Those who get no answer from here read alone.
+/// Reads for all queued readers. Readers without an answer read alone.
 async fn send(live: &Live, reads: Vec<Read>, patience: Duration) {
     if reads.is_empty() {
         return;
     }
     let keys: Vec<Bytes> = reads.iter().map(|read| read.key.clone()).collect();
-    // Its readers have deadlines of their own. This one ends the task when they have all left.
+    // The readers have deadlines of their own. This one ends the task when all of them have left.
     match timeout(patience, live.driver.get_many(&keys)).await.unwrap_or(Err(Error::Timeout)) {
         Ok(values) => {
             for (read, value) in reads.into_iter().zip(values) {
-                // An error says that this reader has left.
+                // An error means that this reader has left.
                 let _ = read.answer.send(Ok(value));
             }
         }
@@ -125,11 +129,11 @@ async fn send(live: &Live, reads: Vec<Read>, patience: Duration) {
     }
 }
 
-/// Counts a read for as long as it lasts.
+/// Counts a read while it is in flight.
 struct Counted<'a>(&'a AtomicUsize);
 
 impl<'a> Counted<'a> {
-    /// Also says whether it is the only one.
+    /// Returns also whether it is the only one.
     fn begin(count: &'a AtomicUsize) -> (Self, bool) {
         let alone = count.fetch_add(1, Ordering::Relaxed) == 0;
         (Self(count), alone)

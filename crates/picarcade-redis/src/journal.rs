@@ -1,12 +1,13 @@
-//! What was deleted while an endpoint was away, to be told to it before it serves again.
+//! Deletions that an endpoint missed while it was away, replayed before it becomes active.
 //!
-//! Without this, a value that was deleted during an outage would come back with the endpoint. Only the last word
-//! per key counts, so the journal is a map, and it is bounded: when it is full, or when a caller cannot know whether
-//! everything was recorded, it says [`Replay::Purge`], because keys that nobody remembers can only be forgotten
-//! all together. That costs cached values, never correctness.
+//! Without the journal, a value that was deleted during an outage would come back with the
+//! endpoint. Only the last entry per key counts, so the journal is a map. The map is bounded. If it
+//! is full, or if a caller cannot know whether everything was recorded, the journal returns
+//! [`Replay::Purge`], because unknown keys can only be deleted all together. A purge costs cached
+//! values but never correctness.
 //!
-//! What an endpoint *was* told is remembered for a minute too, and said again after a reconnect: Redis replicates
-//! asynchronously, so that a promoted replica may not know what its master had confirmed.
+//! Confirmed invalidations are also kept for a minute and repeated after a reconnect: Redis
+//! replicates asynchronously, so a promoted replica may lack what its master had confirmed.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,26 +17,26 @@ use std::{
 use bytes::Bytes;
 use tokio::time::Instant;
 
-/// How long what was told may still be lost by a fail-over.
+/// How long a fail-over may still lose a confirmed invalidation.
 const REPEAT_WITHIN: Duration = Duration::from_mins(1);
-/// How much of it is remembered; the newest counts.
+/// The maximum number of confirmed invalidations that are kept; the newest count.
 const REPEAT_AT_MOST: usize = 4096;
 
-/// What an invalidation leaves behind at the key.
+/// What an invalidation leaves at the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Invalidation {
     /// Nothing: the key is deleted.
     Delete,
-    /// A marker that lives for a while, so that late writers notice.
+    /// A marker with a time to live, so that late writers detect the deletion.
     Mark { marker: Bytes, ttl: Duration },
 }
 
-/// What the endpoint must do next before it may serve.
+/// The next step before the endpoint may become active.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Replay {
-    /// Nothing: it knows everything.
+    /// Nothing: the endpoint knows everything.
     Nothing,
-    /// These, then ask again.
+    /// Replay these, then ask again.
     Batch(Vec<(Bytes, u64, Invalidation)>),
     /// Delete everything under the prefix, then ask again.
     Purge,
@@ -56,7 +57,7 @@ impl Journal {
         Self { missed: HashMap::new(), told: VecDeque::new(), capacity, next: 0, overflowed: false }
     }
 
-    /// Remembers that the endpoint has not been told.
+    /// Records an invalidation that the endpoint missed.
     pub(crate) fn record(&mut self, key: Bytes, invalidation: Invalidation) {
         if self.overflowed {
             return;
@@ -70,7 +71,7 @@ impl Journal {
         self.missed.insert(key, (self.next, invalidation));
     }
 
-    /// Takes note of what the endpoint has confirmed at `now`.
+    /// Records an invalidation that the endpoint confirmed at `now`.
     pub(crate) fn told(&mut self, now: Instant, key: Bytes, invalidation: Invalidation) {
         let old = |(at, ..): &(Instant, Bytes, Invalidation)| now.duration_since(*at) > REPEAT_WITHIN;
         while self.told.len() >= REPEAT_AT_MOST || self.told.front().is_some_and(old) {
@@ -79,17 +80,19 @@ impl Journal {
         self.told.push_back((now, key, invalidation));
     }
 
-    /// The endpoint was reconnected at `now`, perhaps to another server: what it was told lately counts as missed.
+    /// Records a reconnect at `now`, perhaps to another server: recently confirmed invalidations
+    /// count as missed.
     pub(crate) fn reconnected(&mut self, now: Instant) {
         for (at, key, invalidation) in std::mem::take(&mut self.told) {
-            // What was missed is later than what was told before it.
+            // Missed invalidations are later than confirmed ones.
             if now.duration_since(at) <= REPEAT_WITHIN && !self.missed.contains_key(&key) {
                 self.repeat(key, invalidation);
             }
         }
     }
 
-    /// As `record`, but of something that is most likely known: no reason to purge.
+    /// Like `record`, for an invalidation that is probably known: a full journal does not purge for
+    /// it.
     fn repeat(&mut self, key: Bytes, invalidation: Invalidation) {
         if self.missed.len() < self.capacity {
             self.record(key, invalidation);
@@ -104,7 +107,7 @@ impl Journal {
         self.missed.len()
     }
 
-    /// What to do next; at most `limit` at a time.
+    /// Returns the next step, with at most `limit` invalidations.
     pub(crate) fn replay(&self, limit: usize) -> Replay {
         if self.overflowed {
             return Replay::Purge;
@@ -116,7 +119,8 @@ impl Journal {
         Replay::Batch(batch.map(|(key, (at, what))| (key.clone(), *at, what.clone())).collect())
     }
 
-    /// The endpoint has been told these. What was recorded for the same keys since then stays.
+    /// Removes replayed invalidations. Entries for the same keys that were recorded since then
+    /// stay.
     pub(crate) fn confirm(&mut self, now: Instant, batch: &[(Bytes, u64, Invalidation)]) {
         for (key, at, _) in batch {
             if self.missed.get(key).is_some_and(|(latest, _)| latest == at)
@@ -127,12 +131,12 @@ impl Journal {
         }
     }
 
-    /// The purge is about to begin: what is recorded from here on is recorded singly again.
+    /// Begins a purge: later invalidations are recorded singly again.
     pub(crate) fn begin_purge(&mut self) {
         self.overflowed = false;
     }
 
-    /// The purge did not succeed.
+    /// Records that the purge failed.
     pub(crate) fn purge_failed(&mut self) {
         self.overflowed = true;
         self.missed = HashMap::new();
@@ -155,8 +159,8 @@ mod tests {
     }
 
     proptest! {
-        /// However recording and replaying interleave: after the last replay the endpoint was told every key at
-        /// or after the last time it was recorded, singly or by a purge.
+        /// For any interleaving of records and replays: after the last replay, the endpoint has
+        /// received every key at or after its last record, singly or by a purge.
         #[test]
         fn nothing_recorded_is_lost(
             steps in proptest::collection::vec(

@@ -1,4 +1,4 @@
-//! Two endpoints and the choice between them, with the tasks that keep both alive.
+//! Two endpoints, the choice between them, and the tasks that keep both connected.
 
 use std::{
     sync::{
@@ -30,18 +30,18 @@ pub(crate) struct Router {
     primary: Endpoint,
     backup: Option<Endpoint>,
     failover: Mutex<Failover>,
-    /// Who serves, and how often that changed. Subscriptions listen to it.
+    /// The active connection, and how often it changed. Subscriptions watch it.
     serving: watch::Sender<Serving>,
-    /// Why nobody will serve until somebody changes something.
+    /// Why no endpoint will be available until the configuration changes.
     hopeless: watch::Sender<Option<Error>>,
     epochs: AtomicU64,
 }
 
-/// Which connection serves.
+/// The active connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Serving {
     pub(crate) role: Role,
-    /// The epoch of its connection; 0 while it has none.
+    /// The epoch of the connection; 0 without one.
     pub(crate) epoch: u64,
     pub(crate) generation: u64,
 }
@@ -59,7 +59,7 @@ impl Router {
         }
     }
 
-    /// The endpoint of a role; without a backup there is only the primary.
+    /// Returns the endpoint of a role; without a backup, the primary.
     pub(crate) fn endpoint(&self, role: Role) -> &Endpoint {
         match role {
             Role::Primary => &self.primary,
@@ -83,14 +83,14 @@ impl Router {
         self.hopeless.subscribe()
     }
 
-    /// The connection that serves now, or the reason why none does.
+    /// Returns the active connection, or the reason why there is none.
     pub(crate) fn active(&self) -> Result<(Role, Arc<Live>), Error> {
         let role = self.serving.borrow().role;
         let endpoint = self.endpoint(role);
         endpoint.live().map(|live| (role, live)).ok_or_else(|| endpoint.reason())
     }
 
-    /// Takes note of a command's outcome and moves traffic when that decides it.
+    /// Records the outcome of a command and moves traffic if necessary.
     pub(crate) fn report(&self, role: Role, live: &Arc<Live>, failure: Option<&Error>) {
         if self.endpoint(role).report(live, failure) {
             tracing::warn!(endpoint = role.as_str(), "redis connection given up");
@@ -98,12 +98,13 @@ impl Router {
         }
     }
 
-    /// Decides anew who serves.
+    /// Chooses the active endpoint again.
     fn reconsider(&self) {
-        // The lock spans the decision and its publication, so that two of them cannot be published in the wrong order.
+        // The lock covers the choice and its publication, so that two choices cannot be published
+        // in the wrong order.
         let mut failover = self.failover.lock();
         let backup_up = self.backup.as_ref().is_some_and(Endpoint::is_up);
-        // At the start the backup may be connected first: that is no reason to begin there.
+        // At the start the backup may connect first, which does not make it active.
         let primary_up = self.primary.is_up() || !self.primary.was_tried();
         let role = failover.observe(Instant::now(), primary_up, backup_up);
         let epoch = self.endpoint(role).live().map_or(0, |live| live.epoch);
@@ -125,7 +126,7 @@ impl Router {
         });
     }
 
-    /// What somebody has to change before anybody can serve; `None` while waiting may be enough.
+    /// Returns what must change in the configuration; `None` while waiting may be enough.
     fn verdict(&self) -> Option<Error> {
         let verdict = |endpoint: &Endpoint| {
             Some(endpoint.reason()).filter(|error| endpoint.live().is_none() && !error.is_transient())
@@ -137,7 +138,7 @@ impl Router {
         }
     }
 
-    /// Keeps one endpoint connected for as long as the handle lives.
+    /// Keeps one endpoint connected while the handle lives.
     pub(crate) async fn supervise(self: Arc<Self>, role: Role) {
         let endpoint = self.endpoint(role);
         let mut pause = BACKOFF.0;
@@ -146,7 +147,7 @@ impl Router {
             if let Err(error) = endpoint.establish(&self.config, epoch).await {
                 tracing::debug!(endpoint = role.as_str(), error = error.kind(), "redis not connected");
                 self.reconsider();
-                // Jitter keeps a fleet from knocking in step on a server that just came back.
+                // Jitter prevents a fleet from reconnecting in step to a restarted server.
                 sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
                 pause = (pause * 2).min(BACKOFF.1);
                 continue;
@@ -156,7 +157,7 @@ impl Router {
             self.reconsider();
             let mut round = epoch;
             while endpoint.live().is_some() {
-                // Woken early or by the clock: both mean to look.
+                // Woken early or by the clock: both start a check.
                 let _ = timeout(self.config.probe_interval, endpoint.wake.notified()).await;
                 round += 1;
                 if endpoint.check(&self.config, round).await {

@@ -1,11 +1,11 @@
 //! A Lua script and the hash that names it on the server.
 //!
-//! Scripts are sent by hash (`EVALSHA`), and by source only when the server says that it does not know the
-//! hash: after a restart, a fail-over, or on a cluster node that meets it for the first time.
+//! Scripts are sent by hash (`EVALSHA`). The source is sent only if the server does not know the
+//! hash: after a restart, after a fail-over, or on a cluster node that sees it for the first time.
 
 use std::fmt;
 
-/// A server-side script, to be made once and used many times.
+/// A server-side script, created once and used many times.
 ///
 /// ```
 /// use picarcade_redis::Script;
@@ -20,22 +20,23 @@ pub struct Script {
 }
 
 impl Script {
-    /// A script with a name for logs and its Lua source.
+    /// Creates a script with a name for logs and its Lua source.
     pub fn new(name: &'static str, source: &'static str) -> Self {
         Self { name, source, sha1: sha1_smol::Sha1::from(source).hexdigest() }
     }
 
-    /// The name given at creation.
+    /// Returns the name.
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// The Lua source.
+    /// Returns the Lua source.
     pub fn source(&self) -> &'static str {
         self.source
     }
 
-    /// The SHA-1 of the source in lower-case hexadecimal: the server's name for the script.
+    /// Returns the SHA-1 of the source in lower-case hexadecimal, which is the name of the script
+    /// on the server.
     pub fn sha1(&self) -> &str {
         &self.sha1
     }

@@ -1,4 +1,4 @@
-//! What can be seen of a handle from outside.
+//! The observable state of a handle.
 
 use serde::Serialize;
 
@@ -10,16 +10,16 @@ use crate::Role;
 pub struct Status {
     /// Whether the active endpoint has a working connection.
     pub connected: bool,
-    /// Which endpoint serves.
+    /// The active endpoint.
     pub active: Role,
-    /// Counts every change of the connection that serves: a reconnect, a fail-over, a fail-back.
+    /// The number of changes of the active connection: a reconnect, a fail-over, a fail-back.
     pub generation: u64,
-    /// How long the last probe of the active endpoint took.
+    /// The duration of the last probe of the active endpoint.
     pub latency_ms: Option<f64>,
-    /// The active server's `used_memory`, as of the last time it was asked.
+    /// The `used_memory` of the active server at the last check.
     pub used_memory_bytes: Option<u64>,
-    /// Invalidations that an absent endpoint has still to be told.
+    /// The number of invalidations that an absent endpoint has missed.
     pub pending_invalidations: usize,
-    /// The kind of the last failure to connect or to probe the active endpoint.
+    /// The kind of the last failure to connect to or to probe the active endpoint.
     pub last_error: Option<&'static str>,
 }

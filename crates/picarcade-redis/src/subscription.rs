@@ -1,9 +1,10 @@
-//! A subscription that survives its connection, and says when it did not hear everything.
+//! A subscription that survives its connection and reports gaps.
 //!
-//! Pub/sub is at most once: what is published while nobody is connected is gone. So the listener is told
-//! [`Event::Lost`] when the connection broke and [`Event::Connected`] when the next one stands; whatever it keeps
-//! that depends on messages must be doubted in between, and checked after. A black hole (a server that neither speaks
-//! nor closes) cannot be seen here; a listener that must notice sends itself heartbeats through the channel.
+//! Pub/sub delivers at most once: a message that is published without a connection is lost. The
+//! listener gets [`Event::Lost`] when the connection breaks and [`Event::Connected`] when the next
+//! one is established. State that depends on messages is unreliable in between and must be checked
+//! afterwards. A black hole (a server that neither sends nor closes) cannot be detected here. A
+//! listener that must detect it sends heartbeats through the channel.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +17,10 @@ use tokio::{
 
 use crate::router::Router;
 
-/// What a listener hears.
+/// An event of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// Listening from here on. The epoch counts the connections, from 1.
+    /// The subscription is active. The epoch counts the connections, from 1.
     Connected {
         /// 1 for the first connection of this subscription.
         epoch: u64,
@@ -30,7 +31,7 @@ pub enum Event {
     Lost,
 }
 
-/// Listens to one channel until it is dropped.
+/// A subscription to one channel, which ends on drop.
 #[derive(Debug)]
 pub struct Subscription {
     events: mpsc::Receiver<Event>,
@@ -44,7 +45,7 @@ impl Subscription {
         Self { events, task }
     }
 
-    /// The next event. Ends (`None`) only when the runtime shuts down. May be dropped and called again.
+    /// Returns the next event, or `None` when the runtime shuts down. Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await
     }

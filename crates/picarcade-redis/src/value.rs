@@ -1,7 +1,7 @@
-//! What a script can answer, the same from every driver.
+//! Replies of scripts, the same for every driver.
 //!
-//! Only the shapes that Lua scripts can return are here (integers, byte strings, arrays, nil, status lines);
-//! everything else that RESP3 knows is turned into the nearest of them by the driver.
+//! The type covers the shapes that Lua scripts can return (integers, byte strings, arrays, nil,
+//! status lines). A driver converts everything else of RESP3 to the nearest of them.
 
 use bytes::Bytes;
 
@@ -17,15 +17,16 @@ pub enum Value {
     Int(i64),
     /// A Lua string, or a status line.
     Bytes(Bytes),
-    /// A Lua table's array part.
+    /// The array part of a Lua table.
     Array(Vec<Value>),
 }
 
 impl Value {
-    /// The integer, also when it came as its decimal text.
+    /// Returns the integer, also from its decimal text.
     ///
     /// # Errors
-    /// [`Error::Protocol`] for any other shape.
+    ///
+    /// Returns [`Error::Protocol`] for any other shape.
     pub fn as_int(&self) -> Result<i64, Error> {
         match self {
             Self::Int(number) => Ok(*number),
@@ -37,10 +38,11 @@ impl Value {
         }
     }
 
-    /// The bytes; `None` for nil.
+    /// Returns the bytes; `None` for nil.
     ///
     /// # Errors
-    /// [`Error::Protocol`] for a number or an array.
+    ///
+    /// Returns [`Error::Protocol`] for a number or an array.
     pub fn as_bytes(&self) -> Result<Option<&Bytes>, Error> {
         match self {
             Self::Bytes(bytes) => Ok(Some(bytes)),
@@ -49,10 +51,11 @@ impl Value {
         }
     }
 
-    /// The elements.
+    /// Returns the elements.
     ///
     /// # Errors
-    /// [`Error::Protocol`] for anything but an array.
+    ///
+    /// Returns [`Error::Protocol`] for anything except an array.
     pub fn as_array(&self) -> Result<&[Value], Error> {
         match self {
             Self::Array(values) => Ok(values),

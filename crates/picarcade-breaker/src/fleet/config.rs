@@ -1,29 +1,32 @@
-//! How an instance takes part in the fleet.
+//! The settings of a fleet member.
 
 use std::{sync::Arc, time::Duration};
 
 use crate::ConfigError;
 
-/// How an instance takes part in the fleet.
+/// The settings of a fleet member.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FleetConfig {
     /// The name of this instance, unique in the fleet.
     pub instance: Arc<str>,
-    /// How often the member votes and looks. Default 1 s; from 10 ms to 1 min. A breaker's open time should be several
-    /// times longer, else it probes before the member has looked.
+    /// How often the member votes and reads the votes. Default 1 s; from 10 ms to 1 min. The open
+    /// time of a breaker should be several times longer. Otherwise the breaker probes before the
+    /// member has read the votes.
     pub interval: Duration,
-    /// The part of the instances that must be open for the others to open. Default 0.5, in (0, 1].
+    /// The share of instances that must be open for the others to open. Default 0.5, in (0, 1].
     pub quorum: f64,
-    /// The fewest open instances that are a quorum. Default 2, at least 2: one instance's trouble may be its own.
+    /// The minimum number of open instances for a quorum. Default 2, at least 2: a single instance
+    /// may have a problem of its own.
     pub quorum_minimum: u64,
-    /// How long an elected instance has for its probing. Default 30 s; at least three intervals, at most 1 h.
+    /// How long an elected instance may probe. Default 30 s; at least three intervals, at most 1 h.
     pub lease: Duration,
-    /// The longest that a breaker is kept from probing beyond its own open time. Default 2 min, at most 1 h.
+    /// How long a breaker is kept from probing beyond its own open time at most. Default 2 min, at
+    /// most 1 h.
     pub hold_max: Duration,
 }
 
 impl FleetConfig {
-    /// The defaults, for an instance of this name.
+    /// Returns the defaults for an instance with this name.
     #[must_use]
     pub fn new(instance: impl Into<Arc<str>>) -> Self {
         Self {
@@ -36,7 +39,7 @@ impl FleetConfig {
         }
     }
 
-    /// After how long a ballot that is not renewed is forgotten: three votes may be lost, not more.
+    /// Returns when a ballot that is not renewed expires: three lost votes are tolerated.
     pub(super) fn ballot_ttl(&self) -> Duration {
         self.interval * 4
     }

@@ -1,4 +1,4 @@
-//! Scripts over the connections of the `redis` crate (feature `redis`).
+//! Runs scripts over connections of the `redis` crate (feature `redis`).
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! The task beside a breaker that votes, looks and steers.
+//! The task that votes for a breaker, reads the votes, and steers the breaker.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{Cause, CircuitBreaker, ConfigError, Event, State};
 
-/// A breaker's membership in a fleet. Dropped, the membership ends: the breaker goes on by itself, and the others forget
-/// its ballot when it expires. [`leave`](Self::leave) tells them at once.
+/// The membership of a breaker in a fleet. Dropping it ends the membership: the breaker continues
+/// alone, and its ballot expires. [`leave`](Self::leave) removes the ballot at once.
 #[derive(Debug)]
 pub struct FleetMember {
     breaker: CircuitBreaker,
@@ -28,10 +28,12 @@ impl FleetMember {
     /// Joins the fleet, in a task on the current tokio runtime.
     ///
     /// # Errors
-    /// [`ConfigError`], naming the field.
+    ///
+    /// Returns [`ConfigError`] with the wrong field.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    ///
+    /// Panics outside of a tokio runtime.
     pub fn join(
         breaker: CircuitBreaker,
         view: Arc<dyn FleetView>,
@@ -49,10 +51,12 @@ impl FleetMember {
         Ok(Self { breaker, view, config, task })
     }
 
-    /// Ends the membership, and tells the others.
+    /// Ends the membership and removes the ballot.
     ///
     /// # Errors
-    /// [`FleetError`] when they could not be told. The membership has ended all the same.
+    ///
+    /// Returns [`FleetError`] if the ballot could not be removed. The membership has ended in any
+    /// case.
     pub async fn leave(self) -> Result<(), FleetError> {
         self.task.abort();
         self.view.leave(self.breaker.name(), &self.config.instance).await
@@ -80,7 +84,7 @@ impl Steering {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // A view that fails or hangs is as good as absent. The next tick tries again.
+            // A view that fails or hangs counts as absent. The next tick tries again.
             let _absent = timeout(self.config.interval, self.step()).await;
         }
     }
@@ -115,7 +119,8 @@ impl Steering {
         Ok(())
     }
 
-    /// What happened to the breaker since the last look. Of events that were missed nothing is made up.
+    /// Returns what happened to the breaker since the last check. Missed events are not
+    /// reconstructed.
     fn listen(&mut self) {
         loop {
             match self.events.try_recv() {

@@ -1,4 +1,4 @@
-//! A fleet within one process: for tests, and for several breakers of one service.
+//! A fleet within one process, for tests and for several breakers of one service.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::{Ballot, FleetError, FleetView, Tally};
 
-/// A [`FleetView`] in memory, on tokio's clock. Never fails. Bounded by its instances: what expires is removed at the next
-/// vote.
+/// A [`FleetView`] in memory, on the clock of tokio. Never fails. Its size is bounded by its
+/// instances: the next vote removes expired ballots.
 #[derive(Debug, Default)]
 pub struct MemoryFleetView {
     breakers: Mutex<HashMap<String, Votes>>,
@@ -22,7 +22,7 @@ struct Votes {
 }
 
 impl MemoryFleetView {
-    /// An empty view.
+    /// Creates an empty view.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

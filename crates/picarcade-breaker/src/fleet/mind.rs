@@ -1,18 +1,18 @@
-//! What a member makes of what it sees: pure, without a clock or a store.
+//! The decision of a member from what it sees. Pure: no clock and no store.
 
 use tokio::time::Instant;
 
 use super::{Ballot, FleetConfig, Tally};
 use crate::State;
 
-/// The breaker, as the member sees it at one look.
+/// The state of the breaker at one check.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Look {
     pub(super) now: Instant,
     pub(super) state: State,
     /// How often the breaker has opened.
     pub(super) opened: u64,
-    /// When an open breaker would let a probe pass; `now` when it would at once.
+    /// When an open breaker would admit a probe; `now` if at once.
     pub(super) probe_at: Instant,
 }
 
@@ -20,24 +20,24 @@ pub(super) struct Look {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Advice {
     Nothing,
-    /// Open it: a quorum of others did.
+    /// Open it: a quorum of others is open.
     Open,
-    /// Let it probe now: another found the service well.
+    /// Let it probe now: another instance found that the service has recovered.
     ProbeNow,
-    /// Ask whether this instance is the one that probes; if it is not, hold.
+    /// Ask whether this instance is the elected prober; if not, hold the breaker.
     StandForElection,
 }
 
 #[derive(Debug)]
 pub(super) struct Mind {
     config: FleetConfig,
-    /// The opening that was made on the word of others, by its number.
+    /// The number of the opening that a quorum caused.
     followed: Option<u64>,
     recovered_until: Option<Instant>,
-    /// Both act once, when they begin: after that the breaker's own probes are the better witness.
+    /// Each acts once, when it begins. Afterwards the probes of the breaker are better evidence.
     had_quorum: bool,
     had_recovery: bool,
-    /// The moment from which the breaker is being held.
+    /// Since when the breaker is held.
     held_since: Option<Instant>,
 }
 
@@ -53,12 +53,12 @@ impl Mind {
         }
     }
 
-    /// The breaker closed by its own probes.
+    /// Records that the breaker closed by its own probes.
     pub(super) fn recovered(&mut self, now: Instant) {
         self.recovered_until = Some(now + self.config.ballot_ttl());
     }
 
-    /// The breaker opened on our advice; this is the number of the opening.
+    /// Records that the breaker opened on advice; the argument is the number of the opening.
     pub(super) const fn followed(&mut self, opened: u64) {
         self.followed = Some(opened);
     }
@@ -81,10 +81,10 @@ impl Mind {
         let recovery_begins = recovery && !std::mem::replace(&mut self.had_recovery, recovery);
         (self.had_quorum, self.had_recovery) = (quorum, recovery);
         match look.state {
-            // A recovery that is being told outweighs ballots that are about to change.
+            // A reported recovery outweighs ballots that are about to change.
             State::Closed if quorum_begins && !recovery => Advice::Open,
             State::Open | State::HalfOpen if recovery_begins => Advice::ProbeNow,
-            // Before the open time is over, so that the hold is there when it is.
+            // Before the end of the open time, so that the hold is active in time.
             State::Open | State::HalfOpen if look.probe_at <= look.now + self.config.interval * 2 => {
                 Advice::StandForElection
             }
@@ -92,14 +92,14 @@ impl Mind {
         }
     }
 
-    /// Not elected: until when to hold the breaker, if it may be held any longer.
+    /// Not elected: returns until when to hold the breaker, if it may still be held.
     pub(super) fn hold_until(&mut self, look: Look) -> Option<Instant> {
         let since = *self.held_since.get_or_insert(look.now);
         let end = since + self.config.hold_max;
         (look.now < end).then(|| end.min(look.now + self.config.interval * 3))
     }
 
-    /// Elected, or no longer open: the next hold begins anew.
+    /// Elected, or no longer open: the next hold starts again.
     pub(super) const fn let_go(&mut self) {
         self.held_since = None;
     }

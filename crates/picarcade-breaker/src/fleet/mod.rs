@@ -1,19 +1,23 @@
-//! Breakers of several instances that help each other (feature `fleet`).
+//! Breakers of several instances that share their observations (feature `fleet`).
 //!
-//! Each instance meets an outage on its own, and each spends its own failures to find out. With a [`FleetView`] they
-//! tell each other: when enough instances have opened, the others open early; and one elected instance tests the recovery,
-//! instead of all of them at once.
+//! Without a fleet, each instance needs its own failures to detect an outage. With a [`FleetView`],
+//! instances share their states: if enough instances have opened, the others open early, and one
+//! elected instance tests the recovery instead of all at once.
 //!
-//! The breakers stay local and authoritative. A [`FleetMember`] runs beside a breaker, in a task of its own, and steers it
-//! now and then; no call ever waits for it, and no call leads to a request over the network. What the fleet can do to a
-//! breaker is bounded:
+//! The breakers stay local and authoritative. A [`FleetMember`] runs for each breaker in a task of
+//! its own and steers it periodically. No call waits for it, and no call causes a network request.
+//! The influence of the fleet on a breaker is bounded:
 //!
-//! - it can open a closed one, once per outage; what the breaker finds out by its own probes after that is not overruled;
-//! - it can let an open one probe early; whether it closes is decided by its own probes;
-//! - it can keep an open one from probing while another probes, for [`FleetConfig::hold_max`] at most.
+//! - it can open a closed breaker once per outage; later results of the breaker's own probes are
+//!   not overruled;
+//! - it can let an open breaker probe early; only the breaker's own probes close it;
+//! - it can keep an open breaker from probing while another instance probes, for
+//!   [`FleetConfig::hold_max`] at most.
 //!
-//! **Failure behaviour.** A view that fails, or hangs, is as good as absent: nothing is steered, every breaker is right by
-//! itself, and the member keeps trying. An instance that dies is forgotten when its ballot and its lease expire.
+//! # Failure behavior
+//!
+//! A view that fails or hangs counts as absent: nothing is steered, every breaker decides alone,
+//! and the member keeps trying. A dead instance is forgotten when its ballot and its lease expire.
 
 mod config;
 pub mod conformance;
@@ -37,21 +41,21 @@ pub use self::{
     scripts::{FleetScript, RunScript},
 };
 
-/// What an instance says about one breaker.
+/// What an instance reports about one breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ballot {
-    /// Closed: the service does its work for me.
+    /// Closed: the service works for this instance.
     Closed,
-    /// Open by my own evidence.
+    /// Open by its own evidence.
     Open,
-    /// Closed again, a moment ago, by my own probes.
+    /// Recently closed by its own probes.
     Recovered,
-    /// I have no evidence of my own: opened by others, or set by hand.
+    /// No evidence of its own: opened by others, or set by hand.
     Abstain,
 }
 
 impl Ballot {
-    /// A stable name, for stores.
+    /// Returns a stable name for stores.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,31 +67,33 @@ impl Ballot {
     }
 }
 
-/// The ballots of one breaker that have not expired.
+/// The unexpired ballots of one breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// All of them.
+    /// The number of ballots.
     pub instances: u64,
-    /// How many say [`Ballot::Open`].
+    /// The number of [`Ballot::Open`].
     pub open: u64,
-    /// How many say [`Ballot::Recovered`].
+    /// The number of [`Ballot::Recovered`].
     pub recovered: u64,
 }
 
-/// The store of ballots and leases did not answer, or not sensibly.
+/// The store of ballots and leases failed or sent a malformed reply.
 #[derive(Debug, thiserror::Error)]
 #[error("the fleet view failed")]
 pub struct FleetError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// What instances know of each other.
+/// The shared knowledge of the instances.
 ///
 /// # Contract
-/// Every method is atomic with regard to the others, for one breaker. Time is the store's, so instances need no common
-/// clock. Names are short and few; an instance's name is its own. What expires is forgotten without anybody's help. All
-/// of this is checked by [`conformance::check`].
+///
+/// Every method is atomic with respect to the others, for one breaker. Time is the time of the
+/// store, so instances need no common clock. Names are short and few; the name of an instance is
+/// unique. Entries expire without further calls. [`conformance::check`] checks the whole contract.
 #[async_trait]
 pub trait FleetView: Debug + Send + Sync {
-    /// Casts (or replaces) the ballot of `instance`, which expires after `ttl`, and returns the tally with it.
+    /// Casts or replaces the ballot of `instance`, which expires after `ttl`. Returns the tally
+    /// including it.
     async fn vote(
         &self,
         breaker: &str,
@@ -96,10 +102,10 @@ pub trait FleetView: Debug + Send + Sync {
         ttl: Duration,
     ) -> Result<Tally, FleetError>;
 
-    /// Says whether `instance` is the one that probes. It becomes it for `lease` when nobody is; a lease is not prolonged
-    /// by asking again.
+    /// Returns whether `instance` is the elected prober. Without a prober, `instance` is elected
+    /// for `lease`. Asking again does not extend a lease.
     async fn elect(&self, breaker: &str, instance: &str, lease: Duration) -> Result<bool, FleetError>;
 
-    /// Gives the lease up, if `instance` holds it, and takes its ballot back.
+    /// Releases the lease if `instance` holds it, and removes its ballot.
     async fn leave(&self, breaker: &str, instance: &str) -> Result<(), FleetError>;
 }

@@ -1,10 +1,11 @@
-//! The fleet's view in Redis: two keys per breaker, one script per method.
+//! The view of a fleet in Redis: two keys per breaker, one script per method.
 //!
 //! Both keys of a breaker share a hash tag, so the view works on a cluster.
 //!
-//! It works over whatever can [run a script](RunScript) and reconnects by itself. While Redis is away every method fails,
-//! and the breakers are left to themselves. A primary that is lost takes ballots and lease along; they are back within an
-//! interval. Two probers at once are possible in that moment: two probes, no harm.
+//! It works with any connection that can [run a script](RunScript) and reconnects by itself. While
+//! Redis is unavailable, every method fails, and the breakers decide alone. The loss of a primary
+//! loses ballots and lease, which return within an interval. In that moment two instances may probe
+//! at once, which is harmless.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -23,7 +24,8 @@ pub struct RedisFleetView<R> {
 }
 
 impl<R> RedisFleetView<R> {
-    /// A view whose keys are `{prefix}fleet:{{breaker}}:…`. Fleets with different prefixes do not see each other.
+    /// Creates a view whose keys are `{prefix}fleet:{{breaker}}:…`. Fleets with different prefixes
+    /// are separate.
     #[must_use]
     pub fn new(redis: R, prefix: impl Into<Arc<str>>) -> Self {
         Self { redis, prefix: prefix.into() }
@@ -34,7 +36,7 @@ impl<R> RedisFleetView<R> {
     }
 }
 
-/// Without the connection, whose address may hold a password.
+/// Omits the connection, whose address may contain a password.
 impl<R> fmt::Debug for RedisFleetView<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisFleetView").field("prefix", &self.prefix).finish_non_exhaustive()
@@ -70,7 +72,7 @@ impl<R: RunScript> FleetView for RedisFleetView<R> {
     }
 }
 
-/// Whole milliseconds, at least one: Redis refuses to expire after none.
+/// Returns whole milliseconds, at least one: Redis refuses an expiry of zero.
 fn millis(time: Duration) -> String {
     time.as_millis().clamp(1, 1 << 40).to_string()
 }

@@ -1,8 +1,8 @@
-//! What a [`RedisFleetView`](super::RedisFleetView) runs in Redis.
+//! The scripts of a [`RedisFleetView`](super::RedisFleetView).
 //!
-//! One script per method, because a ballot, the removal of the expired ones and the tally are one step, and because the time
-//! must be the server's: instances need no common clock. The keys expire by themselves, so a fleet that is gone leaves
-//! nothing behind.
+//! Each method has one script: casting a ballot, removing expired ones and counting are one atomic
+//! step, and the time must be the server's, because instances have no common clock. The keys
+//! expire, so a fleet that ends leaves nothing behind.
 
 use async_trait::async_trait;
 
@@ -15,15 +15,15 @@ pub enum FleetScript {
     Vote,
     /// Elects a prober.
     Elect,
-    /// Takes ballot and lease back.
+    /// Removes ballot and lease.
     Leave,
 }
 
 impl FleetScript {
-    /// All of them, for whoever loads them beforehand.
+    /// All scripts, for clients that load them in advance.
     pub const ALL: [Self; 3] = [Self::Vote, Self::Elect, Self::Leave];
 
-    /// A stable name.
+    /// Returns a stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -33,7 +33,7 @@ impl FleetScript {
         }
     }
 
-    /// Its text, in Lua.
+    /// Returns the Lua source.
     #[must_use]
     pub const fn source(self) -> &'static str {
         match self {
@@ -44,15 +44,17 @@ impl FleetScript {
     }
 }
 
-/// Whatever can run a script in Redis: with the feature `redis` every asynchronous connection of the `redis` crate, and any
-/// other by a few lines of its owner's.
+/// A connection that can run scripts in Redis. With the feature `redis`, every asynchronous
+/// connection of the `redis` crate implements it.
 #[async_trait]
 pub trait RunScript: Send + Sync {
-    /// Runs the script, atomically, over these keys, which share a hash tag. Gives the numbers of its answer: one, or those of
-    /// a list.
+    /// Runs the script atomically over these keys, which share a hash tag. Returns the numbers of
+    /// the answer: one, or those of a list.
     ///
     /// # Errors
-    /// [`FleetError`] when Redis cannot be reached, refuses, or answers anything else. Must end by itself.
+    ///
+    /// Returns [`FleetError`] if Redis cannot be reached, refuses, or answers anything else. The
+    /// call must end by itself.
     async fn run(
         &self,
         script: FleetScript,

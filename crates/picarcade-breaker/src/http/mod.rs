@@ -1,19 +1,20 @@
-//! What an HTTP exchange says about the service that was called.
+//! What an HTTP exchange says about the called service.
 //!
-//! Pure, and of no HTTP library: it takes a status and two facts about it, which every client has at hand.
+//! Pure and independent of any HTTP library: the input is a status and two facts that every client
+//! has.
 //!
-//! | what happened | outcome |
+//! | event | outcome |
 //! | --- | --- |
 //! | 1xx, 2xx, 3xx | success |
-//! | 402, or 429 that speaks of money or a quota | failure: spend limit |
+//! | 402, or 429 that mentions money or a quota | failure: spend limit |
 //! | 408, 504, no answer in time | failure: timeout |
 //! | 429 | failure: rate limited, with its `Retry-After` |
 //! | 503, 529 | failure: overloaded, with its `Retry-After` |
 //! | other 5xx | failure: server, with its `Retry-After` |
-//! | other 4xx | neutral: the caller's own mistake |
-//! | no connection, or one that broke | failure: connect |
-//! | an answer that nobody can use | failure: unusable |
-//! | cancelled by the caller | neutral |
+//! | other 4xx | neutral: a mistake of the caller |
+//! | no connection, or a broken one | failure: connect |
+//! | an unusable answer | failure: unusable |
+//! | canceled by the caller | neutral |
 
 mod retry_after;
 
@@ -32,28 +33,28 @@ pub enum Exchange<'a> {
         status: u16,
         /// The `Retry-After`, parsed by [`parse_retry_after`].
         retry_after: Option<Duration>,
-        /// What the body of an error says, if it was read: its error type or message, or the body itself. Used to tell a
-        /// spend limit from a rate limit. May be empty.
+        /// The text of an error body, if it was read: the error type, the message, or the whole
+        /// body. It distinguishes a spend limit from a rate limit. May be empty.
         error: &'a str,
     },
-    /// No connection, or a connection that broke before the answer was whole.
+    /// No connection, or a connection that broke before the answer was complete.
     Disconnected,
-    /// No whole answer in time.
+    /// No complete answer in time.
     TimedOut,
-    /// An answer that nobody can use: not the promised format or shape.
+    /// An unusable answer: a wrong format or shape.
     Unusable,
-    /// The caller gave up.
+    /// The caller canceled.
     Cancelled,
 }
 
 impl Exchange<'_> {
-    /// An answer with this status and nothing else of interest.
+    /// Creates a response with this status and no other data.
     #[must_use]
     pub const fn status(status: u16) -> Self {
         Self::Answered { status, retry_after: None, error: "" }
     }
 
-    /// What the exchange says about the service.
+    /// Returns what the exchange says about the service.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let (kind, retry_after) = match *self {
@@ -76,10 +77,10 @@ impl Exchange<'_> {
     }
 }
 
-/// Whether a 429 is about the account's money and not about its pace. The words are those of the providers: OpenAI's
-/// `insufficient_quota` and "exceeded your current quota", Anthropic's "usage limits" and "credit balance", and what
-/// others call it. Not "billing": a message about pace may end with where to pay for more. Only the first four kilobytes
-/// are looked at.
+/// Returns whether a 429 is about the money of the account instead of its rate. The phrases come
+/// from providers: OpenAI's `insufficient_quota` and "exceeded your current quota", Anthropic's
+/// "usage limits" and "credit balance", and others. "billing" is not one of them, because a
+/// rate-limit message may end with a link to billing. Only the first four kilobytes are read.
 fn speaks_of_money(error: &str) -> bool {
     const WORDS: [&str; 9] = [
         "insufficient_quota",

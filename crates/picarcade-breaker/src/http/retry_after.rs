@@ -1,12 +1,12 @@
 //! The `Retry-After` header (RFC 9110, section 10.2.3): seconds, or a date.
 //!
-//! A header is a stranger's text. Whatever cannot be read is as good as absent; a date in the past means now; and how
-//! long it may keep a breaker open is bounded by the breaker, not here.
+//! A header is untrusted input. An unreadable value counts as absent, and a date in the past means
+//! now. The breaker bounds how long the value may keep it open.
 
 use std::time::{Duration, SystemTime};
 
-/// Reads a `Retry-After`. `now` is the time of day, needed for dates only. Fractions of a second are accepted, as some
-/// providers send them.
+/// Parses a `Retry-After`. `now` is the time of day, needed only for dates. Fractions of a second
+/// are accepted, because some providers send them.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime, UNIX_EPOCH};

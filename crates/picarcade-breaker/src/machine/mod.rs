@@ -1,15 +1,17 @@
-//! The state machine: pure. It takes the time, never reads it; it draws no random number, starts no task and takes no
-//! lock. The [`gate`](crate::gate) around it does.
+//! The state machine. Pure: it takes the time as an argument, draws no random number, starts no
+//! task and takes no lock. The [`gate`](crate::gate) around it does.
 //!
-//! Three ideas keep it from the faults that circuit breakers are known for:
+//! Three ideas prevent the known faults of circuit breakers:
 //!
-//! - **Generations.** Every change of state begins a new generation, and every admitted call carries a [`Ticket`] of the
-//!   one it began in. An outcome of an earlier generation changes nothing: a success that was under way when the
-//!   breaker opened cannot close it, a failure cannot reopen it.
-//! - **Half-open is a set of leases.** A probe holds a slot until it reports or its deadline passes. A probe that is
-//!   lost in any way costs at most that time, so the half-open state always admits another one.
-//! - **Verdicts at the earliest moment.** One failed probe reopens, the last needed success closes; nobody waits for
-//!   the other probes, whose results are then of an earlier generation.
+//! - **Generations.** Every change of state begins a new generation, and every admitted call
+//!   carries a [`Ticket`] of its generation. An outcome of an earlier generation changes nothing: a
+//!   success that was in flight when the breaker opened cannot close it, and a failure cannot
+//!   reopen it.
+//! - **Half-open is a set of leases.** A probe holds a slot until it reports or its deadline
+//!   passes. A lost probe costs at most that time, so the half-open state always admits another
+//!   one.
+//! - **Earliest decision.** One failed probe reopens, and the last required success closes. The
+//!   other probes are not awaited; their results belong to an earlier generation.
 
 mod mode;
 mod open_time;
@@ -36,22 +38,22 @@ pub(crate) struct Machine {
     generation: u64,
     /// When the current state began.
     since: Tick,
-    /// Open: the first moment a probe may pass.
+    /// Open: the first moment at which a probe may pass.
     until: Tick,
-    /// Failures in a row.
+    /// The number of failures in a row.
     consecutive: u32,
-    /// Successful probes of this half-open state.
+    /// The number of successful probes of this half-open state.
     successes: u32,
-    /// The end of the longest `Retry-After` that was heard in this closed or half-open era.
+    /// The end of the longest `Retry-After` in this closed or half-open period.
     leave_alone_until: Tick,
-    /// Metrics-only: the present verdict was announced.
+    /// Metrics-only: the current verdict was announced.
     announced: bool,
     /// How often the breaker opened.
     opened: u64,
 }
 
 impl Machine {
-    /// A closed machine. `config` has been validated.
+    /// Creates a closed machine. `config` has been validated.
     pub(crate) fn new(config: &Config, now: Tick) -> Self {
         Self {
             failure_threshold: config.failure_threshold,
@@ -91,7 +93,7 @@ impl Machine {
         self.opened
     }
 
-    /// Before this tick nothing passes, so that callers need not ask. Zero when they should.
+    /// Before this tick no call passes, so callers need not ask. Zero if they should ask.
     pub(crate) fn refuse_before(&self) -> Tick {
         match self.mode {
             Mode::Open => self.until,
@@ -101,7 +103,7 @@ impl Machine {
         }
     }
 
-    /// A call wants to pass.
+    /// Asks to admit a call.
     pub(crate) fn admit(&mut self, now: Tick) -> (Admission, Option<Change>) {
         match self.mode {
             Mode::ForcedOpen => (self.refusal(Tick::MAX), None),
@@ -133,7 +135,7 @@ impl Machine {
             return self.refusal(until);
         }
         if ramp.is_over(self.since, now) {
-            // The same generation: nothing that was admitted on the ramp becomes late by its end.
+            // The same generation: the end of the ramp does not make its calls late.
             self.mode = Mode::Closed;
         }
         Admission::Admitted(self.ticket(0))
@@ -147,7 +149,7 @@ impl Machine {
         Ticket { generation: self.generation, probe, started: 0 }
     }
 
-    /// A call reports. `jitter` is a random number in [0, 1).
+    /// Reports the outcome of a call. `jitter` is a random number in [0, 1).
     pub(crate) fn report(
         &mut self,
         ticket: Ticket,
@@ -175,7 +177,7 @@ impl Machine {
         })
     }
 
-    /// Counts the outcome; says which policy finds that it is enough.
+    /// Counts the outcome. Returns the policy that requires an opening, if any.
     fn report_judged(&mut self, report: Report, now: Tick) -> Option<Cause> {
         match report.kind {
             ReportKind::Neutral => return None,
@@ -224,7 +226,7 @@ impl Machine {
         self.enter(Mode::Open, cause, now)
     }
 
-    /// Opens a closed breaker on the word of others. `None` when it is not closed.
+    /// Opens a closed breaker on external advice. Returns `None` if it is not closed.
     #[cfg(feature = "fleet")]
     pub(crate) fn open_by_quorum(&mut self, now: Tick, jitter: f64) -> Option<Change> {
         matches!(self.mode, Mode::Closed | Mode::Ramping).then(|| {
@@ -233,7 +235,7 @@ impl Machine {
         })
     }
 
-    /// Lets an open breaker probe now, on the word of others. `None` when it is not open.
+    /// Lets an open breaker probe now on external advice. Returns `None` if it is not open.
     #[cfg(feature = "fleet")]
     pub(crate) fn probe_now(&mut self, now: Tick) -> Option<Change> {
         (self.mode == Mode::Open).then(|| self.enter(Mode::HalfOpen, Cause::FleetRecovered, now))
@@ -247,7 +249,7 @@ impl Machine {
         }
     }
 
-    /// Sets the mode by hand. `None` when it is set already.
+    /// Sets the mode by hand. Returns `None` if it is set already.
     pub(crate) fn override_with(&mut self, mode: Mode, now: Tick) -> Option<Change> {
         if self.mode == mode && mode != Mode::Closed {
             return None;
@@ -256,14 +258,14 @@ impl Machine {
         Some(self.enter(mode, Cause::Manual, now))
     }
 
-    /// Every change of state goes through here, so none can forget to begin a generation.
+    /// Every change of state uses this function, so none can omit a new generation.
     fn enter(&mut self, mode: Mode, cause: Cause, now: Tick) -> Change {
         let from = self.mode.state();
         self.mode = mode;
         self.generation += 1;
         self.since = now;
         if !matches!(mode, Mode::Open | Mode::HalfOpen) {
-            // Who looks at an open breaker wants to see the run that opened it.
+            // An open breaker keeps showing the run that opened it.
             self.consecutive = 0;
         }
         self.successes = 0;

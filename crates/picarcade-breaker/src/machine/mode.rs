@@ -2,7 +2,7 @@
 
 use crate::State;
 
-/// What the machine does with calls. Finer than [`State`]: a breaker that has just closed may ramp up.
+/// What the machine does with calls. Finer than [`State`]: a recently closed breaker may ramp up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Mode {
@@ -17,7 +17,7 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// The mode of the lowest three bits.
+    /// Returns the mode of the lowest three bits.
     #[inline]
     pub(crate) const fn from_bits(bits: u64) -> Self {
         match bits & 0b111 {

@@ -1,7 +1,7 @@
-//! How long an opening lasts: exponential backoff with additive jitter.
+//! The length of an opening: exponential backoff with additive jitter.
 //!
-//! Jitter only adds, because `open_for` is a promise to the service that is left alone. The first opening has none, so
-//! that what an operator configured is what happens.
+//! Jitter only adds, because `open_for` is a minimum for the service to recover. The first opening
+//! has no jitter, so that it lasts as long as configured.
 
 use crate::{
     Config,
@@ -38,14 +38,14 @@ impl OpenTime {
         self.grown = self.grown.saturating_add(1);
     }
 
-    /// The length of the opening that begins now. `unit` is a random number in [0, 1).
+    /// Returns the length of the opening that begins now. `unit` is a random number in [0, 1).
     pub(super) fn length(&self, unit: f64) -> Tick {
         if self.grown == 0 {
             return self.first;
         }
         let exponent = i32::try_from(self.grown).unwrap_or(i32::MAX);
         let grown = (self.first as f64 * self.factor.powi(exponent)).min(self.max as f64);
-        // A cast from float to integer saturates, so an infinite growth ends at `max` and not at zero.
+        // A cast from float to integer saturates, so infinite growth ends at `max` and not at zero.
         ((grown * (1.0 + self.jitter * unit)) as Tick).max(self.first)
     }
 }

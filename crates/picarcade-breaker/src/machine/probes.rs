@@ -9,9 +9,10 @@ use crate::{
 pub(super) struct Probes {
     slots: usize,
     lease: Tick,
-    /// The probes under way: number and deadline. Never longer than `slots`, and so short that a scan is fastest.
+    /// The active probes: number and deadline. Never longer than `slots`, and so short that a scan
+    /// is fastest.
     taken: Vec<(u64, Tick)>,
-    /// Numbers are never used twice, so a lost probe cannot give back the slot of its successor.
+    /// Numbers are never reused, so a lost probe cannot release the slot of its successor.
     last: u64,
 }
 
@@ -21,7 +22,7 @@ impl Probes {
         Self { slots, lease: ticks(config.probe_deadline), taken: Vec::with_capacity(slots), last: 0 }
     }
 
-    /// Takes a slot, if need be that of a probe whose deadline has passed.
+    /// Takes a slot, if necessary from a probe whose deadline has passed.
     pub(super) fn take(&mut self, now: Tick) -> Option<u64> {
         self.taken.retain(|&(_, deadline)| now < deadline);
         if self.taken.len() >= self.slots {
@@ -32,14 +33,15 @@ impl Probes {
         Some(self.last)
     }
 
-    /// Whether the probe still held its slot. After its deadline it does not, even if nobody took it yet: what a probe
-    /// is worth must not depend on who else called.
+    /// Returns whether the probe still held its slot. After its deadline it does not, even if the
+    /// slot was not reassigned: the result of a probe must not depend on other calls.
     pub(super) fn give_back(&mut self, probe: u64, now: Tick) -> bool {
         let found = self.taken.iter().position(|&(number, _)| number == probe);
         found.map(|index| self.taken.swap_remove(index)).is_some_and(|(_, deadline)| now < deadline)
     }
 
-    /// The first moment at which a slot is free if nobody reports before; zero when one is.
+    /// Returns the first moment at which a slot is free if no probe reports earlier; zero if one is
+    /// free now.
     pub(super) fn free_at(&self) -> Tick {
         if self.taken.len() < self.slots {
             return 0;

@@ -1,7 +1,8 @@
 //! Gradual re-admission after closing.
 //!
-//! A service that has just recovered has cold caches and a queue of everybody who waited. The admitted part of the calls
-//! grows in a line. It is metered by a sum, not by dice: of any hundred calls at 30 % thirty pass, evenly spread.
+//! A recovered service has cold caches and a backlog of waiting clients. The admitted share of the
+//! calls grows linearly. A sum meters it instead of random numbers: of any hundred calls at 30 %,
+//! thirty pass, evenly distributed.
 
 use crate::{
     Ramp,
@@ -20,7 +21,7 @@ impl Readmission {
         Self { over: ticks(ramp.over), from: ramp.from, credit: 1.0 }
     }
 
-    /// A full credit: the very first call after closing passes.
+    /// A full credit: the first call after closing passes.
     pub(super) fn restart(&mut self) {
         self.credit = 1.0;
     }
@@ -29,7 +30,7 @@ impl Readmission {
         now.saturating_sub(since) >= self.over
     }
 
-    /// `None` lets the call pass; else the tick at which every call passes again.
+    /// Returns `None` to admit the call, or else the tick at which all calls pass again.
     pub(super) fn refuse(&mut self, since: Tick, now: Tick) -> Option<Tick> {
         if self.is_over(since, now) {
             return None;
@@ -57,7 +58,8 @@ mod tests {
 
     #[test]
     fn admits_a_growing_part() {
-        // 10 % at once, then in a line to 100 %; the one more is the first call, which always passes.
+        // 10 % at once, then linearly to 100 %; the additional one is the first call, which always
+        // passes.
         for (percent, expected) in [(0, 101), (50, 551), (100, 1000)] {
             assert!(passed(percent).abs_diff(expected) <= 1, "{percent} %: {}", passed(percent));
         }

@@ -1,4 +1,4 @@
-//! What goes into the machine and what comes out of it.
+//! The inputs and outputs of the machine.
 
 use crate::{Cause, State, clock::Tick};
 
@@ -6,13 +6,13 @@ use crate::{Cause, State, clock::Tick};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(crate) generation: u64,
-    /// The number of the probe; zero for a call that is none.
+    /// The number of the probe; zero for a call that is no probe.
     pub(crate) probe: u64,
-    /// When the call began; zero when nobody asks.
+    /// When the call began; zero if not needed.
     pub(crate) started: Tick,
 }
 
-/// An outcome, judged by the windows already.
+/// An outcome with the verdicts of the windows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report {
     pub(crate) kind: ReportKind,
@@ -31,14 +31,14 @@ pub(crate) enum ReportKind {
     Neutral,
 }
 
-/// A change that happened, to be told after the lock is released.
+/// A change that happened, published after the lock is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     State { generation: u64, from: State, to: State, cause: Cause, open_for: Tick },
     WouldOpen { cause: Cause },
 }
 
-/// The answer to a call that wants to pass.
+/// The answer to a call that asks for admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Admitted(Ticket),
@@ -49,6 +49,6 @@ pub(crate) enum Admission {
     },
 }
 
-/// The outcome came too late and changed nothing.
+/// The outcome was late and changed nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Late;

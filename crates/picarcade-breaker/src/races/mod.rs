@@ -1,7 +1,8 @@
-//! Every interleaving of the files that have atomics of ours, by [loom](https://docs.rs/loom).
+//! Every interleaving of the files with atomics, explored by [loom](https://docs.rs/loom).
 //!
-//! `gate.rs` and `window/cell.rs` take their primitives from `super::sync`. Here they are compiled once more, with loom's.
-//! So an ordinary `cargo test` explores them; no flag, no second build, and the code that is checked is the code that runs.
+//! `gate.rs` and `window/cell.rs` import their primitives from `super::sync`. This module compiles
+//! them again with the primitives of loom. An ordinary `cargo test` explores them without a flag or
+//! a second build, and the checked code is the code that runs.
 
 use loom::{sync::Arc, thread};
 
@@ -12,7 +13,7 @@ use crate::{
 };
 
 pub(super) mod sync {
-    //! Loom's primitives, with the interface that `gate.rs` expects.
+    //! The primitives of loom with the interface that `gate.rs` expects.
 
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,7 +45,7 @@ fn report(kind: ReportKind) -> Report {
     Report { kind, tripped: None, slow: false, leave_alone: 0 }
 }
 
-/// A gate whose next call, at `now`, is a probe.
+/// Returns a gate whose next call, at `now`, is a probe.
 fn ready(config: Config) -> (Gate, u64) {
     let gate = Gate::new(Machine::new(&config.failure_threshold(1), 1));
     let ticket = closed_ticket(&gate);
@@ -52,12 +53,12 @@ fn ready(config: Config) -> (Gate, u64) {
     (gate, 61 * SECOND)
 }
 
-/// What the breaker does for a closed call: reads one word.
+/// Reads one word, as the breaker does for a closed call.
 fn closed_ticket(gate: &Gate) -> Ticket {
     Ticket { generation: gate.word().generation(), probe: 0, started: 0 }
 }
 
-/// What the breaker does for a call that is not closed: the published time first, then the lock.
+/// Reads the published time and then locks, as the breaker does for a call that is not closed.
 fn admit(gate: &Gate, now: u64) -> Option<Ticket> {
     let mode = gate.word().mode();
     if matches!(mode, Mode::Closed) {
@@ -72,7 +73,7 @@ fn admit(gate: &Gate, now: u64) -> Option<Ticket> {
     }
 }
 
-/// What the breaker does with a success: the short way when it is plain.
+/// Handles a success as the breaker does: the short way if it is plain.
 fn succeed(gate: &Gate, ticket: Ticket, now: u64) -> Recorded {
     if ticket.probe == 0 && gate.success_is_plain(ticket.generation) {
         return Recorded::Counted;
@@ -107,7 +108,8 @@ fn a_probe_that_is_given_back_can_be_taken_by_whoever_knows() {
         };
         let early = admit(&gate, now);
         assert_eq!(other.join().expect("no panic"), Recorded::Counted);
-        // Whoever sees the report must see the slot; a stale published time would keep everybody out.
+        // A reader that sees the report must see the slot; a stale published time would block all
+        // calls.
         assert_ne!(early.is_some(), admit(&gate, now).is_some());
     });
 }
@@ -158,7 +160,8 @@ fn a_success_and_a_failure_leave_a_run_that_an_order_explains() {
         gate.report(more, report(ReportKind::Failure), 2, 0.0);
         let success = other.join().expect("no panic");
         let glance = gate.glance();
-        // Either the success came between the failures, or after the second, which had opened.
+        // Either the success came between the failures, or after the second, which had opened the
+        // breaker.
         match success {
             Recorded::Counted => assert_eq!((glance.word.mode(), glance.consecutive), (Mode::Closed, 1)),
             _ => assert_eq!(glance.word.mode(), Mode::Open),
@@ -185,8 +188,8 @@ fn whoever_sees_a_generation_sees_its_words() {
 
 #[test]
 fn a_glance_is_of_one_moment() {
-    // Each load may return each store, so all interleavings are too many; three preemptions are enough to lie between any
-    // two stores of the one thread and any two loads of the other.
+    // Each load may return each store, so there are too many interleavings. Three preemptions
+    // suffice to fall between any two stores of one thread and any two loads of the other.
     let mut bounded = loom::model::Builder::new();
     bounded.preemption_bound = Some(3);
     bounded.check(|| {

@@ -1,13 +1,14 @@
 //! The pauses between attempts: exponential, with jitter.
 //!
-//! Callers that failed together would come back together. Half of each pause is therefore random ("equal jitter", after
-//! Marc Brooker's *Exponential Backoff and Jitter*): full jitter spreads better still, but its shortest pause is none.
+//! Callers that failed together would return together. Half of each pause is therefore random
+//! ("equal jitter", after Marc Brooker's *Exponential Backoff and Jitter*). Full jitter distributes
+//! callers better, but its shortest pause is zero.
 
 use std::time::Duration;
 
 use crate::ConfigError;
 
-/// Pauses that double from `base` to `max`, the upper half of each at random.
+/// Pauses that double from `base` to `max`; the upper half of each is random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryBackoff {
     base: Duration,
@@ -22,10 +23,11 @@ impl Default for RetryBackoff {
 }
 
 impl RetryBackoff {
-    /// Pauses from `base` (not zero) to `max` (at least `base`, at most an hour).
+    /// Creates pauses from `base` (not zero) to `max` (at least `base`, at most an hour).
     ///
     /// # Errors
-    /// [`ConfigError`], naming the argument.
+    ///
+    /// Returns [`ConfigError`] with the wrong argument.
     pub fn new(base: Duration, max: Duration) -> Result<Self, ConfigError> {
         if base.is_zero() {
             return Err(ConfigError::Zero { field: "base" });
@@ -40,7 +42,8 @@ impl RetryBackoff {
         Ok(Self { base, max })
     }
 
-    /// The pause after the attempt of this number (from zero). `unit` is a random number in [0, 1).
+    /// Returns the pause after the attempt with this number (from zero). `unit` is a random number
+    /// in [0, 1).
     #[must_use]
     pub fn pause(&self, attempt: u32, unit: f64) -> Duration {
         let factor = 2_u32.saturating_pow(attempt.min(31));

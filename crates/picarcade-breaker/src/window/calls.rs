@@ -1,8 +1,8 @@
 //! The last N calls, exactly.
 //!
-//! "The last N" is an order over all cores, so there is one ring and one lock around it, held for a few instructions.
-//! The sums are published beside it, and whoever reads them takes no lock. Who needs calls on many cores not to meet uses
-//! a time window.
+//! "The last N" is an order over all cores, so there is one ring with one lock, held for a few
+//! instructions. The sums are published outside of the lock, and readers take no lock. For calls on
+//! many cores a time window scales better.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +13,8 @@ use super::{Counts, Sample};
 #[derive(Debug)]
 pub(crate) struct CallWindow {
     ring: Mutex<Ring>,
-    /// The sums of the ring, three times 20 bits. One word, so a reader never sees parts of two moments.
+    /// The sums of the ring, three times 20 bits. One word, so a reader never sees parts of two
+    /// moments.
     sums: AtomicU64,
     generation: AtomicU64,
 }
@@ -29,7 +30,8 @@ impl CallWindow {
         let mut ring = self.ring.lock();
         if generation > ring.generation {
             ring.clear(generation);
-            // Emptied before it changes hands: a reader of the new generation sees nothing of the old.
+            // Emptied before the generation changes: a reader of the new generation sees nothing of
+            // the old one.
             self.sums.store(0, Ordering::Release);
             self.generation.store(generation, Ordering::Release);
         }
@@ -49,7 +51,7 @@ impl CallWindow {
 
 const BITS: u32 = 20;
 
-/// Fits, because a window holds at most a million calls.
+/// Fits, because a window contains at most a million calls.
 const fn pack(counts: Counts) -> u64 {
     counts.calls << (2 * BITS) | counts.failures << BITS | counts.slow
 }
@@ -74,7 +76,7 @@ impl Ring {
         Self { generation: 0, samples: vec![empty; calls].into(), next: 0, sums: Counts::default() }
     }
 
-    /// What the ring holds is beyond `sums.calls` afterwards, so it need not be overwritten.
+    /// The old content of the ring is beyond `sums.calls` afterwards and need not be overwritten.
     fn clear(&mut self, generation: u64) {
         *self =
             Self { generation, samples: std::mem::take(&mut self.samples), next: 0, sums: Counts::default() };

@@ -1,11 +1,13 @@
-//! The calls of the last so much time, counted in lanes.
+//! The calls of the last period of time, counted in lanes.
 //!
-//! Time is cut into [`STEPS`] buckets that are used in turn. Each lane has its own buckets, threads are spread over the
-//! lanes, and a reader sums them up; so two cores that record at once do not write to the same line.
+//! Time is divided into [`STEPS`] buckets that are used in turn. Each lane has its own buckets,
+//! threads are distributed over the lanes, and a reader sums them. Two cores that record at once
+//! therefore do not write to the same cache line.
 //!
-//! A new generation begins with an empty window, without anybody clearing a cell that others write: a generation is a
-//! jump of one whole window in the tags. Cells of an earlier generation are then too old to be read, and whoever still
-//! counts for an earlier generation carries a tag that is too old to be written over the newer ones.
+//! A new generation begins with an empty window, without clearing cells that other threads write: a
+//! generation is a jump of one whole window in the tags. Cells of an earlier generation are then
+//! too old to be read. A thread that still counts for an earlier generation has a tag too old to
+//! overwrite newer ones.
 
 use std::time::Duration;
 
@@ -45,7 +47,8 @@ impl LaneWindow {
         Self { step: (ticks(time) / STEPS).max(1), lanes: (0..lane::count()).map(lane).collect() }
     }
 
-    /// The newest tag of `generation` at `now`. At least [`STEPS`], because generations start at one.
+    /// Returns the newest tag of `generation` at `now`. At least [`STEPS`], because generations
+    /// start at one.
     #[inline]
     const fn tag(&self, generation: u64, now: Tick) -> u64 {
         (now / self.step).saturating_add(generation.saturating_mul(STEPS))
@@ -56,7 +59,8 @@ impl LaneWindow {
         let tag = self.tag(generation, now);
         let Some(lane) = self.lanes.get(lane::index() & (self.lanes.len() - 1)) else { return };
         let Some(bucket) = lane.buckets.get((tag % STEPS) as usize) else { return };
-        // The call before its parts, and read the other way round: a part is never seen without its call.
+        // The call is counted before its parts and read after them: a part is never seen without
+        // its call.
         bucket.calls.add(tag);
         if sample.failed {
             bucket.failures.add(tag);

@@ -1,8 +1,9 @@
-//! What the two rate policies look at: the recent calls, counted.
+//! The windows of the two rate policies: the recent calls, counted.
 //!
-//! Rates are judged when a failure or a slow call is recorded, never on a plain success: a success cannot be the reason
-//! to open, and the most frequent outcome stays cheap. (A run of successes that brings the window to its minimum
-//! of calls therefore opens nothing; the next failure does, if the rate is still too high.)
+//! Rates are judged when a failure or a slow call is recorded, never on a plain success: a success
+//! cannot be the reason to open, and the most frequent outcome stays cheap. A run of successes that
+//! brings the window to its minimum number of calls therefore opens nothing. The next failure does,
+//! if the rate is still too high.
 
 pub(crate) mod calls;
 pub(crate) mod cell;
@@ -11,7 +12,7 @@ pub(crate) mod lanes;
 use serde::Serialize;
 
 use self::{calls::CallWindow, lanes::LaneWindow};
-// For `cell.rs`, which looks for its primitives next door.
+// `cell.rs` imports its primitives from the parent module.
 use crate::sync;
 use crate::{Cause, Config, clock::Tick};
 
@@ -36,13 +37,13 @@ pub(crate) struct Counts {
 pub struct WindowStatistics {
     /// Calls with an outcome other than neutral.
     pub calls: u64,
-    /// Failed ones.
+    /// Failed calls.
     pub failures: u64,
-    /// Slow ones, whether they failed or not.
+    /// Slow calls, failed or not.
     pub slow: u64,
-    /// Failed per call, 0 to 1. Zero for an empty window.
+    /// Failed calls per call, 0 to 1. Zero for an empty window.
     pub failure_rate: f64,
-    /// Slow per call, 0 to 1. Zero for an empty window.
+    /// Slow calls per call, 0 to 1. Zero for an empty window.
     pub slow_call_rate: f64,
 }
 
@@ -75,7 +76,7 @@ enum Kind {
 }
 
 impl Window {
-    /// `None` when no policy looks at a window.
+    /// Returns `None` if no policy uses a window.
     pub(crate) fn new(config: &Config) -> Option<Self> {
         let slow_call_rate = config.slow_calls.map(|slow| slow.rate);
         if config.failure_rate.is_none() && slow_call_rate.is_none() {
@@ -89,13 +90,13 @@ impl Window {
         Some(Self { minimum_calls, failure_rate: config.failure_rate, slow_call_rate, kind })
     }
 
-    /// Whether [`Window::record`] looks at its `now`.
+    /// Returns whether [`Window::record`] reads its `now`.
     #[inline]
     pub(crate) const fn needs_time(&self) -> bool {
         matches!(self.kind, Kind::Time(_))
     }
 
-    /// Counts an outcome of `generation`. Says which policy finds that it is enough.
+    /// Counts an outcome of `generation`. Returns the policy that requires an opening, if any.
     #[inline]
     pub(crate) fn record(&self, generation: u64, now: Tick, sample: Sample) -> Option<Cause> {
         match &self.kind {
@@ -105,7 +106,7 @@ impl Window {
         if sample.failed || sample.slow { self.judge(self.counts(generation, now)) } else { None }
     }
 
-    /// The calls of `generation` in the window. Takes no lock.
+    /// Returns the calls of `generation` in the window. Takes no lock.
     pub(crate) fn counts(&self, generation: u64, now: Tick) -> Counts {
         match &self.kind {
             Kind::Calls(window) => window.counts(generation),
@@ -130,7 +131,7 @@ impl Window {
     }
 }
 
-/// Tests of `cell.rs` are here, because that file is compiled a second time for the model checker.
+/// Tests of `cell.rs` are here, because the model checker compiles that file a second time.
 #[cfg(test)]
 mod tests {
     use super::cell::{Cell, MAX_TAG};

@@ -1,4 +1,4 @@
-//! The libraries behind the trait, one folder each.
+//! The supported Redis libraries, one folder each.
 
 #[cfg(feature = "fred")]
 pub(crate) mod fred;

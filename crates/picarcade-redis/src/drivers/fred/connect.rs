@@ -1,8 +1,9 @@
-//! Connecting fred: standalone, Cluster, Sentinel, with and without TLS.
+//! Connects fred: standalone, Cluster, Sentinel, with and without TLS.
 //!
-//! fred's defaults are made safe here: one attempt per command (it would resend silently, up to three times), no
-//! reconnection of its own (the handle's supervisor replaces the whole client, so that missed invalidations are replayed first),
-//! a bounded queue, `TCP_NODELAY`, and a deadline for connections that stop answering.
+//! The defaults of fred are changed for safety. Each command has one attempt, because fred would
+//! silently resend it up to three times. fred does not reconnect: the supervisor of the handle
+//! replaces the whole client, so that missed invalidations are replayed first. The queue is
+//! bounded, `TCP_NODELAY` is set, and connections that stop answering have a deadline.
 
 use std::{fmt, sync::Arc};
 
@@ -27,17 +28,17 @@ use crate::{
     address::{Address, Credentials, Topology},
 };
 
-/// Commands that fred holds before it refuses more; the handle's own bound is reached first.
+/// Commands that fred queues before it refuses more. The bound of the handle is reached first.
 const QUEUE: usize = 65_536;
 
-/// The task that connects a client and keeps it connected, for as long as this lives.
+/// The task that connects a client and keeps it connected while this value lives.
 pub(super) struct Connected(ConnectHandle);
 
 impl Connected {
-    /// Connects. May be dropped meanwhile, which ends the attempt: fred's own `init` would go on by itself.
+    /// Connects. Dropping the future ends the attempt; the `init` of fred would continue.
     pub(super) async fn open(client: &Client) -> Result<Self, Error> {
         let mut connected = Box::pin(client.wait_for_connect());
-        // It listens from its first poll on, and must not miss an answer that comes at once.
+        // The listener starts with its first poll and must not miss an immediate answer.
         let early = poll_immediate(&mut connected).await;
         let task = Self(client.connect());
         let outcome = match early {
@@ -68,7 +69,7 @@ pub(crate) struct FredConnector {
 
 impl fmt::Debug for FredConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // fred's own Debug may show credentials.
+        // The `Debug` output of fred may contain credentials.
         f.write_str("FredConnector")
     }
 }
@@ -130,7 +131,8 @@ impl FredConnector {
         Client::new(config, Some(self.performance.clone()), Some(self.connection.clone()), None)
     }
 
-    /// Clients of the single nodes of a cluster; none for the other topologies, whose client can be copied.
+    /// Returns clients of the single nodes of a cluster; none for other topologies, whose client
+    /// can be copied.
     fn subscribers(&self) -> Vec<Client> {
         let ServerConfig::Clustered { hosts, .. } = &self.config.server else { return Vec::new() };
         let single = |server: &Server| ServerConfig::Centralized { server: server.clone() };
@@ -162,7 +164,7 @@ fn client_tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, ConfigError> {
         }
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
     }
-    // The provider is named: a process-wide default may be missing, or another one.
+    // The provider is explicit: a process-wide default may be missing or different.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -170,7 +172,7 @@ fn client_tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, ConfigError> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// A client with the settings of another one, that does not reconnect.
+/// Returns a client with the settings of another one that does not reconnect.
 pub(super) fn alone(like: &Client) -> Client {
     Client::new(like.client_config(), Some(like.perf_config()), Some(like.connection_config().clone()), None)
 }

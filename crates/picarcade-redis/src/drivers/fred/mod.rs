@@ -1,8 +1,8 @@
-//! fred behind the trait.
+//! The fred driver.
 //!
-//! The commands of every day go through fred's own methods: of those that wait together it flushes the last one, but each
-//! one that it does not know (`custom`). Scripts it flushes in either case, and they must name their slot, so they stay
-//! `custom`, as do the rare ones.
+//! Frequent commands use the methods of fred. Of these, fred flushes only the last one of a waiting
+//! group, but it flushes each command that it does not know (`custom`). Scripts are flushed in
+//! either case and must name their slot, so they use `custom`, as do rare commands.
 
 mod connect;
 mod reply;
@@ -32,16 +32,16 @@ use crate::{
 
 pub(crate) use self::connect::FredConnector;
 
-/// How many undelivered messages a subscription may hold before the connection is given up as too slow.
+/// The number of undelivered messages at which a subscription ends because its reader is too slow.
 const SUBSCRIPTION_BUFFER: usize = 4096;
 
 /// A fred client as a [`Driver`].
 pub struct Fred {
     client: Client,
-    /// Ends the client when this is dropped; a client handed in lives on.
+    /// Ends the client on drop. A client of the user is not ended.
     owned: Option<Connected>,
-    /// Where subscriptions connect to, each alone: cluster nodes pass published messages on to each other. Empty for
-    /// a client that was handed in, whose settings are copied instead.
+    /// The addresses for subscriptions, each of which suffices: cluster nodes forward published
+    /// messages to each other. Empty for a client of the user, whose settings are copied instead.
     subscribers: Vec<Client>,
 }
 
@@ -52,8 +52,8 @@ impl fmt::Debug for Fred {
 }
 
 impl Fred {
-    /// Uses a client that you already have (of a pool: one of its clients), which must be connected and should have a
-    /// reconnect policy.
+    /// Uses an existing client (of a pool: one of its clients). It must be connected and should
+    /// have a reconnect policy.
     pub fn from_client(client: Client) -> Self {
         Self { client, owned: None, subscribers: Vec::new() }
     }
@@ -85,7 +85,8 @@ impl Fred {
     ) -> Result<FredValue, FredError> {
         let mut all = vec![FredValue::from(body), FredValue::from(keys.len().to_string())];
         all.extend(keys.iter().chain(args).cloned().map(FredValue::Bytes));
-        // The first key comes after the script and the count; of custom commands fred heeds no other way to say so.
+        // The first key follows the script and the count. For custom commands fred finds the slot
+        // in no other way.
         let hash = keys.first().map_or(ClusterHash::Random, |key| ClusterHash::Custom(redis_keyslot(key)));
         self.ask(name, hash, all).await
     }
@@ -102,7 +103,7 @@ impl Driver for Fred {
         let (value, left) =
             told(tokio::try_join!(self.client.get(key.clone()), self.client.pttl::<FredValue, _>(key)))?;
         let Some(value) = bytes_of(value)? else { return Ok(None) };
-        // -1 is a key without expiry, -2 one that vanished between the two commands.
+        // -1 is a key without expiry; -2 is one that vanished between the two commands.
         Ok(match convert(left).as_int()? {
             -1 => Some((value, None)),
             left => u64::try_from(left).ok().map(|left| (value, Some(Duration::from_millis(left)))),
@@ -162,13 +163,14 @@ impl Driver for Fred {
     }
 
     async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {
-        // By the channel's slot, in a cluster: messages of one publisher stay in order only by way of one node.
+        // In a cluster, published by the slot of the channel: only messages through one node stay
+        // in order.
         count_of(self.query("PUBLISH", ClusterHash::FirstKey, vec![word(channel), word(message)]).await?)
     }
 
     async fn subscribe(&self, channel: &[u8]) -> Result<mpsc::Receiver<Bytes>, Error> {
         let channel = std::str::from_utf8(channel).map_err(|_| Error::unexpected("channel"))?;
-        // A client of its own, without reconnection: its end is the end of the subscription.
+        // A separate client without reconnection: its end is the end of the subscription.
         let given = std::slice::from_ref(&self.client);
         let candidates = if self.subscribers.is_empty() { given } else { &self.subscribers };
         let mut connected = Err(Error::Refused);
@@ -194,7 +196,8 @@ impl Driver for Fred {
                     () = sender.closed() => break,
                 };
                 match message {
-                    // A full buffer ends the subscription: its reader learns that messages were missed.
+                    // A full buffer ends the subscription, so that its reader learns that messages
+                    // were missed.
                     Ok(message) => match bytes_of(message.value) {
                         Ok(Some(bytes)) if sender.try_send(bytes.clone()).is_ok() => {}
                         _ => break,

@@ -1,4 +1,4 @@
-//! Replies and errors of fred as ours.
+//! Converts replies and errors of fred.
 
 use bytes::Bytes;
 use fred::{
@@ -33,21 +33,21 @@ pub(super) fn convert(value: FredValue) -> Value {
     }
 }
 
-/// The first word of what a server said, when it is one of its codes.
+/// Returns the first word of a server message if it is an error code.
 pub(super) fn code(error: &FredError) -> Option<&str> {
     let first = error.details().split_whitespace().next()?;
     let is_code = first.len() >= 2 && first.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     is_code.then_some(first)
 }
 
-/// The kind of a fred error, without its text.
+/// Returns the kind of a fred error, without its text.
 pub(super) fn classify(error: &FredError) -> Error {
     match error.kind() {
         ErrorKind::Timeout => Error::Timeout,
         ErrorKind::Tls => Error::Tls,
         ErrorKind::Auth => Error::Auth,
         ErrorKind::Backpressure => Error::Overloaded,
-        // Of a failed handshake only its text comes through: rustls wraps its errors in this one of I/O.
+        // A failed handshake arrives as text only: rustls wraps its errors in this I/O error.
         ErrorKind::IO if error.details().contains("kind: InvalidData") => Error::Tls,
         ErrorKind::IO if error.details().contains("refused") => Error::Refused,
         ErrorKind::IO | ErrorKind::Canceled => Error::Lost,

@@ -1,7 +1,8 @@
-//! Connecting redis-rs: standalone, Cluster, Sentinel, with and without TLS.
+//! Connects redis-rs: standalone, Cluster, Sentinel, with and without TLS.
 //!
-//! `TCP_NODELAY` is set, which is not the library's default. The library's own response timeout is off, because the
-//! handle sets one deadline. Sentinel masters are resolved at every connect.
+//! `TCP_NODELAY` is set, which is not the default of the library. The response timeout of the
+//! library is off, because the handle sets one deadline. Sentinel masters are resolved at every
+//! connect.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -71,7 +72,7 @@ impl RedisRsConnector {
                 let mut builder = ClusterClientBuilder::new(infos)
                     .connection_timeout(config.connect_timeout)
                     .overall_response_timeout(None)
-                    // Retries inside the library lengthen a command beyond what its caller waits for.
+                    // Retries inside the library would exceed the deadline of the caller.
                     .retries(3)
                     .max_retry_wait(200)
                     .tcp_settings(tcp());
@@ -116,7 +117,7 @@ impl Connector for RedisRsConnector {
     }
 }
 
-/// Connects a client that a user handed in, with the handle's deadlines instead of the library's.
+/// Connects an existing client with the deadlines of the handle instead of the library's.
 #[derive(Debug)]
 pub(super) struct ClientConnector(pub(super) Client);
 
@@ -130,7 +131,8 @@ impl Connector for ClientConnector {
     }
 }
 
-/// Asks the Sentinels for the master, from scratch: what they said before the last failure is worth nothing.
+/// Asks the Sentinels for the master without a cached answer, which may be outdated after a
+/// failure.
 async fn resolve_master(address: &Address, certificates: &TlsCertificates) -> Result<Client, RedisError> {
     let Topology::Sentinel { master, credentials } = &address.topology else {
         return Err(RedisError::from((ErrorKind::InvalidClientConfig, "not a sentinel address")));

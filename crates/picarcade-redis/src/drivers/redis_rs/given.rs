@@ -1,7 +1,8 @@
-//! Connections that a user hands in, whatever their type.
+//! Connections of any type that a user passes in.
 //!
-//! redis-rs has several kinds of connections, and users wrap them in their own. All of them are handles that share a
-//! socket when cloned; behind this trait a clone is made for each command, which the library's traits need.
+//! redis-rs has several kinds of connections, and users wrap them in their own. All of them are
+//! handles that share a socket when cloned. This trait clones one per command, as the traits of the
+//! library require.
 
 use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
 
@@ -16,7 +17,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Given for C {
     }
 }
 
-/// One handle of it.
+/// Returns a handle of the connection.
 pub(super) struct Boxed(pub(super) Box<dyn ConnectionLike + Send>);
 
 impl ConnectionLike for Boxed {

@@ -1,9 +1,9 @@
-//! redis-rs behind the trait: the default.
+//! The redis-rs driver, which is the default.
 //!
-//! Plain multiplexed connections are used, not the library's connection manager: the manager does not replace a
-//! connection after timeouts or `READONLY`, and lets commands wait for a reconnection beyond any response timeout.
-//! Here a broken connection simply fails, and the handle's supervisor makes a new one. Cluster connections reconnect to
-//! single nodes by themselves.
+//! It uses plain multiplexed connections instead of the connection manager of the library. The
+//! manager does not replace a connection after timeouts or `READONLY`, and commands wait for a
+//! reconnection beyond any response timeout. Here a broken connection fails, and the supervisor of
+//! the handle creates a new one. Cluster connections reconnect to single nodes by themselves.
 
 mod connect;
 mod given;
@@ -34,15 +34,15 @@ use crate::{
 
 pub(crate) use self::connect::RedisRsConnector;
 
-/// How many undelivered messages a subscription may hold before the connection is given up as too slow.
+/// The number of undelivered messages at which a subscription ends because its reader is too slow.
 const SUBSCRIPTION_BUFFER: usize = 4096;
 
 /// A redis-rs connection as a [`Driver`].
 #[derive(Clone)]
 pub struct RedisRs {
     link: Link,
-    /// Where subscriptions and node-wide commands connect to. Cluster nodes pass published messages on to each
-    /// other, so any of them will do.
+    /// The clients for subscriptions and node-wide commands. Cluster nodes forward published
+    /// messages to each other, so any node suffices.
     nodes: Arc<[Client]>,
 }
 
@@ -77,9 +77,10 @@ impl fmt::Debug for RedisRs {
 }
 
 impl RedisRs {
-    /// Connections from a client that you already have, made anew as they break: for
-    /// [`RedisHandle::with_connectors`](crate::RedisHandle::with_connectors). This is the way to hand in a client,
-    /// because the handle then replaces connections that time out or turn read-only.
+    /// Creates connections from an existing client and replaces broken ones: for
+    /// [`RedisHandle::with_connectors`](crate::RedisHandle::with_connectors). Prefer this way to
+    /// pass in a client, because the handle then replaces connections that time out or become
+    /// read-only.
     ///
     /// ```
     /// use picarcade_redis::{Config, RedisHandle, RedisRs};
@@ -93,9 +94,9 @@ impl RedisRs {
         Arc::new(ClientConnector(client))
     }
 
-    /// Uses a connection that you already have, of one server: a `MultiplexedConnection`, a `ConnectionManager` or one of
-    /// your own. What it does not repair by itself stays broken. `client` makes the connections for subscriptions;
-    /// without it [`Driver::subscribe`] is refused.
+    /// Uses an existing connection to one server: a `MultiplexedConnection`, a `ConnectionManager`
+    /// or another type. The handle does not repair it. `client` creates the connections for
+    /// subscriptions; without it [`Driver::subscribe`] is refused.
     pub fn from_connection<C>(connection: C, client: Option<Client>) -> Self
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
@@ -103,7 +104,7 @@ impl RedisRs {
         Self { link: Link::Given(Arc::new(connection)), nodes: client.into_iter().collect() }
     }
 
-    /// Uses a cluster connection that you already have. `nodes` are clients of some of its nodes, for
+    /// Uses an existing cluster connection. `nodes` are clients of some of its nodes, for
     /// subscriptions.
     pub fn from_cluster(connection: ClusterConnection, nodes: Vec<Client>) -> Self {
         Self { link: Link::Cluster(connection), nodes: nodes.into() }
@@ -144,7 +145,7 @@ impl RedisRs {
         }
     }
 
-    /// Deletes the keys with this prefix on the server behind one connection.
+    /// Deletes the keys with this prefix on the server of one connection.
     async fn purge_one(connection: &mut impl ConnectionLike, pattern: &[u8]) -> Result<u64, RedisError> {
         let mut cursor = 0_u64;
         let mut deleted = 0_u64;
@@ -153,7 +154,8 @@ impl RedisRs {
             scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
             let (next, keys): (u64, Vec<Vec<u8>>) = scan.query_async(connection).await?;
             if !keys.is_empty() {
-                // One command per key: in a cluster the keys of one answer may belong to different slots.
+                // One command per key: in a cluster the keys of one answer may belong to different
+                // slots.
                 let mut pipeline = redis::pipe();
                 for key in &keys {
                     pipeline.cmd("UNLINK").arg(key);
@@ -188,7 +190,7 @@ impl Driver for RedisRs {
         pttl.arg(key);
         let (value, left) = tokio::try_join!(self.query(&get), self.query(&pttl))?;
         let Some(value) = bytes_of(value)? else { return Ok(None) };
-        // -1 is a key without expiry, -2 one that vanished between the two commands.
+        // -1 is a key without expiry; -2 is one that vanished between the two commands.
         Ok(match convert(left).as_int()? {
             -1 => Some((value, None)),
             left => u64::try_from(left).ok().map(|left| (value, Some(Duration::from_millis(left)))),
@@ -197,7 +199,8 @@ impl Driver for RedisRs {
 
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
         if keys.len() < 2 || matches!(self.link, Link::Cluster(_)) {
-            // Commands sent at once share a write and a round trip, and a cluster routes each by its slot.
+            // Concurrent commands share a write and a round trip, and a cluster routes each by its
+            // slot.
             return try_join_all(keys.iter().map(|key| self.get(key))).await;
         }
         let mut command = redis::cmd("MGET");
@@ -260,7 +263,8 @@ impl Driver for RedisRs {
     }
 
     async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {
-        // By the channel's slot, in a cluster: messages of one publisher stay in order only by way of one node.
+        // In a cluster, published by the slot of the channel: only messages through one node stay
+        // in order.
         let mut command = redis::cmd("PUBLISH");
         command.arg(channel).arg(message);
         count_of(self.query(&command).await?)
@@ -278,8 +282,8 @@ impl Driver for RedisRs {
                     () = sender.closed() => break,
                 };
                 let Some(message) = message else { break };
-                // A full buffer ends the subscription: its reader learns that messages were missed, which it
-                // would not if single messages were dropped.
+                // A full buffer ends the subscription, so that its reader learns that messages were
+                // missed. Dropping single messages would be silent.
                 if sender.try_send(Bytes::copy_from_slice(message.get_payload_bytes())).is_err() {
                     break;
                 }

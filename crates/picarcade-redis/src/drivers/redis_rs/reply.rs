@@ -1,4 +1,4 @@
-//! Replies and errors of redis-rs as ours.
+//! Converts replies and errors of redis-rs.
 
 use std::sync::Arc;
 
@@ -7,13 +7,14 @@ use redis::{Client, ConnectionAddr, ErrorKind, RedisError};
 
 use crate::{Error, Value};
 
-/// Clients of every master in an answer to `CLUSTER SLOTS`, with the settings of one that is known.
+/// Returns clients of every master in an answer to `CLUSTER SLOTS`, with the settings of a known
+/// one.
 pub(super) fn masters(table: redis::Value, like: Option<&Client>) -> Vec<Client> {
     let (redis::Value::Array(ranges), Some(like)) = (table, like) else { return Vec::new() };
     let mut addresses: Vec<(String, u16)> = ranges
         .into_iter()
         .filter_map(|range| {
-            // A range is: first slot, last slot, the master's [host, port, ...], replicas.
+            // A range is: first slot, last slot, [host, port, ...] of the master, replicas.
             let redis::Value::Array(mut fields) = range else { return None };
             if fields.len() < 3 {
                 return None;
@@ -43,7 +44,7 @@ pub(super) fn masters(table: redis::Value, like: Option<&Client>) -> Vec<Client>
 }
 
 pub(super) fn count_of(value: redis::Value) -> Result<u64, Error> {
-    // A command sent to several nodes may answer with one number each.
+    // A command to several nodes may answer with one number each.
     match convert(value) {
         Value::Array(values) => values.iter().map(|v| v.as_int().map(i64::unsigned_abs)).sum(),
         value => value.as_int().map(i64::unsigned_abs),
@@ -78,7 +79,7 @@ pub(super) fn convert(value: redis::Value) -> Value {
     }
 }
 
-/// The kind of a redis-rs error, without its text.
+/// Returns the kind of a redis-rs error, without its text.
 pub(super) fn classify(error: &RedisError) -> Error {
     match error.kind() {
         ErrorKind::AuthenticationFailed => Error::Auth,
@@ -97,8 +98,8 @@ pub(super) fn classify(error: &RedisError) -> Error {
     }
 }
 
-/// TLS failures reach us as I/O errors that wrap an error of rustls, inside an `Arc` that the library's error calls
-/// its source.
+/// TLS failures arrive as I/O errors that wrap an error of rustls, inside an `Arc` that is the
+/// source of the library's error.
 fn is_tls(error: &RedisError) -> bool {
     type Shared = Arc<dyn std::error::Error + Send + Sync>;
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Shared>());

@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// The request, as the service reads it.
+/// The request, as the service parses it.
 #[derive(Debug, Deserialize)]
 struct Request {
     prompt: String,
@@ -21,7 +21,8 @@ struct Request {
     user_id: Option<String>,
 }
 
-/// An answer of the same fields and, for the same request, of the same length within a few bytes.
+/// An answer with the same fields and, for the same request, with the same length within a few
+/// bytes.
 #[derive(Debug, Serialize)]
 struct Answer {
     success: bool,

@@ -1,9 +1,10 @@
-//! What a guarded call costs, beside its peers: nothing at all, `recloser`, `failsafe`, and tower's
+//! The cost of a guarded call next to its peers: no guard, `recloser`, `failsafe`, and tower's
 //! `tower-resilience-circuitbreaker`.
 //!
-//! Set-up is outside of the loops, and every contender guards the same call: one that returns a number. Ratios within one
-//! run are what counts. `scaling` runs one breaker from one thread and from two: the time per call of each thread, so equal
-//! times mean that two threads do twice the work.
+//! Set-up is outside of the loops, and every contender guards the same call: one that returns a
+//! number. Compare ratios within one run. `scaling` runs one breaker from one thread and from two
+//! and reports the time per call of each thread, so equal times mean that two threads do twice the
+//! work.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
@@ -106,7 +107,7 @@ fn rejection(c: &mut Criterion) {
     group.finish();
 }
 
-/// Nanoseconds per call of each of `threads` threads on one guard.
+/// Returns the nanoseconds per call of each of `threads` threads on one guard.
 fn on_threads(threads: usize, iterations: u64, call: &(impl Fn() + Sync)) -> Duration {
     let barrier = std::sync::Barrier::new(threads);
     let run = || {
@@ -165,7 +166,7 @@ fn layer(c: &mut Criterion) {
     let mut peer = peer.layer_fn(inner());
     group.bench_function("tower-resilience", |b| {
         b.to_async(&runtime).iter(|| {
-            // Its readiness is part of its bookkeeping, and a call without it is refused.
+            // Readiness is part of the bookkeeping of the service; a call without it is refused.
             let ready = futures_util::future::poll_fn(|cx| Service::<()>::poll_ready(&mut peer, cx));
             let ready = futures_util::FutureExt::now_or_never(ready);
             assert!(matches!(ready, Some(Ok(()))));

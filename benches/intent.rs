@@ -1,7 +1,8 @@
-//! What a request costs on its way from words to a model, without an AI.
+//! The cost of a request from words to a model, without an AI.
 //!
-//! `locally` is the whole offline decision: what is addressed to the service left out, the goals found, the type chosen,
-//! the reasoning written. `decide` is the matrix alone. Nothing here does IO, so one thread says it all.
+//! `locally` is the whole offline decision: instructions removed, goals found, type chosen,
+//! reasoning written. `decide` is the matrix alone. No code here does I/O, so one thread is
+//! representative.
 
 use std::hint::black_box;
 

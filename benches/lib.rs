@@ -1,12 +1,13 @@
-//! What the benches share: rivals that take turns. The benches are in the files beside this one.
+//! Shared code of the benches: contenders that take turns.
 
 use std::time::{Duration, Instant};
 
-/// A name, and one round's work; its answer is what one call of it took.
+/// A name, and the work of one round, which returns the time of one call.
 pub type Rival<'a> = (&'a str, Box<dyn FnMut() -> Duration + 'a>);
 
-/// Runs so many rounds of each in turn, so that whatever else the machine does concerns all of them, prints their spread, and
-/// returns the medians. The first is what the others are compared with. The first tenth of the rounds does not count.
+/// Runs the rounds of all contenders in turn, so that disturbances of the machine affect all of
+/// them. Prints the distribution and returns the medians. The first contender is the reference. The
+/// first tenth of the rounds is not counted.
 pub fn in_turn(group: &str, rounds: usize, rivals: &mut [Rival<'_>]) -> Vec<Duration> {
     let mut spent = vec![Vec::with_capacity(rounds); rivals.len()];
     for round in 0..rounds + rounds / 10 {
@@ -29,14 +30,15 @@ pub fn in_turn(group: &str, rounds: usize, rivals: &mut [Rival<'_>]) -> Vec<Dura
     medians
 }
 
-/// How long one of so many calls takes, all together measured.
+/// Returns the time of one call, measured over all calls together.
 pub fn each(calls: u32, work: impl FnOnce()) -> Duration {
     let started = Instant::now();
     work();
     started.elapsed() / calls
 }
 
-/// Whether a bench of this name is asked for, by no filter or one that names it: for those that do not go through criterion.
+/// Returns whether a bench with this name is selected, for benches without criterion: no filter, or
+/// one that names it.
 pub fn is_wanted(name: &str) -> bool {
     let mut filters =
         std::env::args().skip(1).filter(|argument| argument.starts_with(char::is_alphabetic)).peekable();

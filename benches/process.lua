@@ -1,4 +1,4 @@
--- One hit after the other, of a hundred users.
+-- One cache hit after the other, from a hundred users.
 local user = 0
 request = function()
   user = (user + 1) % 100

@@ -1,8 +1,10 @@
-//! One decision over four scopes and nine limits: ours in memory, and governor doing nine keyed checks; ours in Redis,
-//! and a script that increments one counter; and the same with leases.
+//! One decision over four scopes and nine limits: our limiter in memory against nine keyed checks
+//! of governor; our limiter in Redis against a script that increments one counter; and both with
+//! leases.
 //!
-//! governor's checks are sequential: a request that the ninth denies has consumed eight. Ours is one decision, which
-//! also reports how every limit stands. Subjects are many in `subjects`, to see that the time does not grow with them.
+//! The checks of governor are sequential: a request that the ninth denies has consumed eight. Ours
+//! is one decision that also reports the state of every limit. `subjects` has many subjects and
+//! shows that the time does not grow with them.
 #![allow(missing_docs, clippy::expect_used, reason = "a bench that cannot begin has nothing to measure")]
 
 use std::hint::black_box;
@@ -18,7 +20,7 @@ use picarcade_redis::{Config, RedisHandle, Script};
 use picarcade_testkit::RedisServer;
 use tokio::runtime::Runtime;
 
-/// So large that nothing is denied in the time of a bench.
+/// So large that no request is denied during a bench.
 const PLENTY: u64 = 1 << 50;
 const WINDOWS: [u64; 3] = [60, 3600, 86_400];
 
@@ -83,7 +85,7 @@ fn subjects(criterion: &mut Criterion) {
                 let _ = limiter.acquire(&Subjects::default().user(user), 1, 0).await.expect("a decision");
             }
         });
-        // A stride that is prime to all three, so that every decision meets another subject.
+        // A stride that is coprime to all three, so that every decision has another subject.
         let mut next = 0;
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
             bencher.iter(|| {
@@ -97,7 +99,7 @@ fn subjects(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// So many tasks share the calls; the time of one is that of all of them together, by their number.
+/// Tasks share the calls. The time of one call is the total time divided by their number.
 fn shared<F>(runtime: &Runtime, tasks: u32, call: impl Fn() -> F + Clone + Send + 'static) -> Duration
 where
     F: Future<Output = ()> + Send,
@@ -131,7 +133,8 @@ fn redis(_: &mut Criterion) {
         return;
     }
     let server = runtime().block_on(RedisServer::start()).expect("a redis-server");
-    // What a call alone costs is not to be decided by wake-ups between threads, which take from nothing to several round trips.
+    // Wake-ups between threads, which take up to several round trips, must not dominate the time of
+    // a single call.
     let one_thread = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     rivals(1, &one_thread, &server);
     rivals(64, &runtime(), &server);

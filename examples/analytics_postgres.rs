@@ -1,9 +1,10 @@
-//! How do I record into PostgreSQL and lose nothing while it is away? A spool beside the queue.
+//! How do I record into PostgreSQL without losing rows during an outage? With a spool on disk.
 //!
-//! `DATABASE_URL=postgres://user:password@localhost/db cargo run -p picarcade-examples --example analytics_postgres`
+//! `DATABASE_URL=postgres://user:password@localhost/db cargo run -p picarcade-examples --example
+//! analytics_postgres`
 //!
-//! It runs for a minute. Stop the database for some ten seconds meanwhile: the counters show the rows going to the spool, and
-//! coming back.
+//! It runs for a minute. Stop the database for about ten seconds meanwhile: the counters show how
+//! rows move to the spool and back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let config = Config {
         spool_dir: Some(std::env::temp_dir().join("picarcade-analytics-spool")),
-        // Prompts are kept as keyed hashes: equal ones can be counted, none can be read.
+        // Prompts are stored as keyed hashes: equal ones can be counted, and none can be read.
         privacy: Privacy::Hashed(HashKey::derive("a secret of your own")),
         retry_max: Duration::from_secs(2),
         ..Config::default()

@@ -28,7 +28,7 @@ fn print_status(registry: &Registry) {
 
 fn main() -> anyhow::Result<()> {
     let registry = Registry::new();
-    // Known providers come from presets when they are first asked for; this one is configured.
+    // Known providers get presets on first use; this one is configured.
     registry.with_config(
         "search",
         Config::default()
@@ -43,7 +43,8 @@ fn main() -> anyhow::Result<()> {
     }
     print_status(&registry);
 
-    // OpenAI's preset opens after three failures in a row. What is the caller's own mistake does not count.
+    // The preset of OpenAI opens after three failures in a row. A mistake of the caller does not
+    // count.
     let openai = registry.breaker("openai");
     for status in [400, 529, 422, 503, 504] {
         openai.try_acquire()?.record(Exchange::status(status).outcome());
@@ -51,7 +52,7 @@ fn main() -> anyhow::Result<()> {
     let Err(rejected) = openai.try_acquire() else { anyhow::bail!("three failures in a row did not open") };
     println!("{rejected}\n");
 
-    // Somebody takes a provider out by hand, and no timer puts it back.
+    // An operator opens a breaker by hand, and no timer closes it.
     if let Some(breaker) = registry.find("replicate") {
         breaker.force_open();
     }

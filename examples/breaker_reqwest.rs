@@ -1,7 +1,8 @@
-//! A breaker around a `reqwest` call: what the answer says about the service, and what happens when it is down.
+//! A breaker around a `reqwest` call: what the answer says about the service, and what happens
+//! during an outage.
 //!
-//! Run it with `cargo run -p picarcade-examples --example breaker_reqwest`. It calls a small server of its own, which fails
-//! at first and recovers.
+//! Run it with `cargo run -p picarcade-examples --example breaker_reqwest`. It calls its own small
+//! server, which fails at first and recovers.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::time::{Duration, SystemTime};
@@ -16,7 +17,7 @@ use tokio::{
     net::TcpListener,
 };
 
-/// A call that was made and is not of use to us: as much of it as the breaker needs.
+/// A call that was made and is of no use, with the facts that the breaker needs.
 #[derive(Debug)]
 enum Failure {
     Status { status: u16, retry_after: Option<Duration>, body: String },
@@ -24,7 +25,7 @@ enum Failure {
     TimedOut,
 }
 
-/// What each result says about the service.
+/// Classifies each result for the breaker.
 fn classify(result: &Result<String, Failure>) -> Outcome {
     match result {
         Ok(_) => Outcome::Success,

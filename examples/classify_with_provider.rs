@@ -1,6 +1,7 @@
-//! How do I ask an AI, within a time, and fall back to the local classifier when it fails?
+//! How do I ask an AI within a deadline, and fall back to the local classifier if it fails?
 //!
-//! Needs `ANTHROPIC_API_KEY`, and takes `ANTHROPIC_BASE_URL` for a gateway or a mock. Without a key it answers locally.
+//! Needs `ANTHROPIC_API_KEY`; `ANTHROPIC_BASE_URL` selects a gateway or a mock. Without a key it
+//! answers locally.
 #![allow(clippy::print_stdout)]
 
 use std::env;
@@ -28,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
                 claude.estimate_micros(&request)
             );
             match claude.classify(&request, classifier.feasible(facts), Duration::from_secs(20)).await {
-                // Whatever it says, the verdict fits the facts.
+                // Whatever the answer is, the verdict is feasible under the facts.
                 Ok(answer) => classifier.corrected(&request, answer),
                 Err(error) => {
                     println!("{error}; worth another try: {}", error.is_transient());

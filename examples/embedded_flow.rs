@@ -1,4 +1,4 @@
-//! How do I classify, route and enhance a request inside my own program, with no server at all?
+//! How do I classify, route and enhance a request inside my own program, without a server?
 
 use picarcade_flow::{CacheControl, Caller, FlowRequest, FlowService};
 

@@ -1,6 +1,7 @@
-//! One instance invalidates, all forget: `cargo run -p picarcade-examples --example fleet_invalidation`.
+//! One instance invalidates, and all instances forget: `cargo run -p picarcade-examples --example
+//! fleet_invalidation`.
 //!
-//! Three instances of a cache share a Redis (yours by `REDIS_URL`, else one that is started here).
+//! Three instances of a cache share a Redis (`REDIS_URL`, or else one that the example starts).
 #![allow(clippy::print_stdout)]
 
 use std::{env, time::Duration};

@@ -1,1 +1,1 @@
-//! The runnable examples are in the files beside this one.
+//! Runnable examples; each file answers one question.

@@ -1,4 +1,5 @@
-//! Dollars: reserve what a call may cost before it is made, settle what it did cost, and see the budget hold.
+//! Dollars: reserve the estimated cost before a call, settle the actual cost, and see the budget
+//! hold.
 //!
 //! `cargo run -p picarcade-examples --example limit_dollars`
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use picarcade_ratelimit::{Decision, Dollars, Limit, Limiter, Scope, Subjects, Window};
 
-/// A provider that is cheaper than its estimate, fails before it bills, or is never heard of again.
+/// A provider that is cheaper than its estimate, fails before it bills, or never answers.
 fn provider(call: u32) -> Option<Result<f64, &'static str>> {
     match call % 4 {
         0 | 1 => Some(Ok(0.012)),
@@ -38,7 +39,7 @@ async fn main() -> anyhow::Result<()> {
                 break;
             }
         };
-        // From here on the provider may bill, whatever becomes of us.
+        // From here on the provider may bill, whatever happens to this process.
         reservation.dispatched();
         match provider(call) {
             Some(Ok(dollars)) => {

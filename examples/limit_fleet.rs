@@ -1,5 +1,5 @@
-//! A whole fleet: four instances share one Redis, and together admit exactly the limit. Stop Redis meanwhile, and each
-//! goes on with its share.
+//! A fleet: four instances share one Redis and together admit exactly the limit. Stop Redis
+//! meanwhile, and each instance continues with its share.
 //!
 //! `REDIS_URL=redis://localhost cargo run -p picarcade-examples --example limit_fleet`
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]

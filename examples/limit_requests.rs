@@ -1,4 +1,4 @@
-//! One limit in ten lines: so many requests a minute for each user, and when to come back.
+//! One limit in ten lines: requests per minute and user, and when to retry.
 //!
 //! `cargo run -p picarcade-examples --example limit_requests`
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]

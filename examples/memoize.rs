@@ -1,4 +1,4 @@
-//! A function memoised: `cargo run -p picarcade-examples --example memoize`.
+//! A memoized function: `cargo run -p picarcade-examples --example memoize`.
 #![allow(clippy::print_stdout)]
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! How do I route by rules of my own?
+//! How do I route by my own rules?
 //!
-//! Takes the path of a decision matrix and checks it as `picarcade rules check` does. Without a path it takes the embedded
-//! matrix and sends every new picture to another model.
+//! Takes the path of a decision matrix and checks it like `picarcade rules check`. Without a path,
+//! it takes the embedded matrix and sends every new picture to another model.
 #![allow(clippy::print_stdout)]
 
 use anyhow::Context;

@@ -1,4 +1,4 @@
-//! How do I record what happens and ask about it later? SQLite in a directory, fifteen lines.
+//! How do I record events and query them later? SQLite in a directory, fifteen lines.
 //!
 //! `cargo run -p picarcade-examples --example record_and_query`
 

@@ -1,7 +1,8 @@
-//! Two levels with fail-over, while servers die: `cargo run -p picarcade-examples --example two_tiers`.
+//! Two levels with fail-over while servers die: `cargo run -p picarcade-examples --example
+//! two_tiers`.
 //!
-//! With `REDIS_URL` (and `REDIS_BACKUP_URL`) it uses yours, and you stop and start them; without, it starts two of its own
-//! and kills the first.
+//! With `REDIS_URL` (and `REDIS_BACKUP_URL`) it uses those servers, and you stop and start them.
+//! Without, it starts two servers and kills the first.
 #![allow(clippy::print_stdout)]
 
 use std::{env, time::Duration};
@@ -20,7 +21,7 @@ async fn main() -> anyhow::Result<()> {
         Some((primary, backup)) => (primary.url(), Some(backup.url())),
         None => (env::var("REDIS_URL")?, env::var("REDIS_BACKUP_URL").ok()),
     };
-    // Shorter than in service (10 s), so that the way back to the primary is seen here too.
+    // Shorter than the default (10 s), so that the return to the primary is visible.
     let failback_grace = Duration::from_secs(2);
     let redis = RedisHandle::connect(Config { backup_url, failback_grace, ..Config::new(url) })?;
     redis.ready(Duration::from_secs(5)).await?;

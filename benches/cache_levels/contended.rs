@@ -1,4 +1,4 @@
-//! Two threads at one cache in memory: on one key, on many, and on Zipf keys of which a fifth fits.
+//! Two threads on one cache in memory: one key, many keys, and Zipf keys of which a fifth fits.
 
 use std::{
     hint::black_box,
@@ -15,7 +15,7 @@ use picarcade_cache::{Cache, Key};
 
 use crate::set_up::{KEYS, key, local, runtime, value, zipf};
 
-/// Two threads that call `one` until `count` calls are made, with the numbers from `from` on.
+/// Two threads that call `one` until `count` calls are made, with numbers from `from` on.
 fn from_two_threads(from: u64, count: u64, one: impl Fn(u64) + Sync) -> Duration {
     let began = Instant::now();
     std::thread::scope(|scope| {
@@ -56,14 +56,14 @@ pub(crate) fn contended(c: &mut Criterion) {
     }
 }
 
-/// Two threads, Zipf keys, room for a fifth of them: what is missing is made and stored.
+/// Two threads, Zipf keys, room for a fifth of them: missing values are created and stored.
 pub(crate) fn contended_zipf(c: &mut Criterion) {
     const ROOM: u64 = KEYS / 5;
     let runtime = runtime();
     let keys: Vec<Key> = (0..KEYS).map(key).collect();
     let asked = zipf(1_000_000);
     let pick = |n: u64| &keys[asked[n as usize % asked.len()] as usize];
-    // What one of these entries weighs here.
+    // The weight of one of these entries.
     let ours = Cache::<String>::builder("bench").max_bytes(ROOM * 494).build().unwrap();
     let moka =
         moka::sync::Cache::builder().time_to_live(Duration::from_secs(3600)).max_capacity(ROOM).build();
@@ -77,7 +77,8 @@ pub(crate) fn contended_zipf(c: &mut Criterion) {
         let (hits, all) = (AtomicU64::new(0), AtomicU64::new(0));
         group.bench_function(name, |b| {
             b.iter_custom(|count| {
-                // Where the sample before it ended: from the start, each would find the keys that the last one left.
+                // Starts where the previous sample ended. From the beginning, each sample would
+                // find the keys that the last one left.
                 let from = all.load(Ordering::Relaxed);
                 from_two_threads(from, count, |n| {
                     let hit = get(pick(n));

@@ -1,4 +1,4 @@
-//! Hits among few keys and among many: what the number of keys does to a hit's time.
+//! The effect of the number of keys on the time of a hit.
 
 use std::{cell::Cell, hint::black_box, sync::Arc, time::Duration};
 
@@ -7,14 +7,14 @@ use picarcade_cache::{Cache, Key};
 
 use crate::set_up::{KEYS, Redis, from_64_tasks, key, local, one_thread, redis, runtime, two_levels, value};
 
-/// Keys in an order that no cache of the processor foresees.
+/// Keys in an order that the caches of the processor cannot predict.
 fn shuffled(mut keys: Vec<Key>) -> Vec<Key> {
     fastrand::Rng::with_seed(7).shuffle(&mut keys);
     keys
 }
 
-/// Memory with ten keys, with ten thousand, and full: 64 MiB, from which others fell out already. The peers keep the same
-/// keys.
+/// Memory with ten keys, with ten thousand, and full: 64 MiB with evictions. The peers hold the
+/// same keys.
 pub(crate) fn growth_in_memory(c: &mut Criterion) {
     let runtime = runtime();
     let mut group = c.benchmark_group("growth/memory");
@@ -26,7 +26,7 @@ pub(crate) fn growth_in_memory(c: &mut Criterion) {
             .build();
         let quick = quick_cache::sync::Cache::<Key, Arc<String>>::new(1 << 20);
         let mut asked = Vec::new();
-        // Only when a bench is really run: filling takes its time.
+        // Only if a bench really runs, because filling takes time.
         let mut fill = || {
             if asked.is_empty() {
                 for key in (0..count).map(key) {
@@ -58,7 +58,7 @@ pub(crate) fn growth_in_memory(c: &mut Criterion) {
     group.finish();
 }
 
-/// Brings a server to `all` keys, of which `asked` are the cache's.
+/// Fills a server to `all` keys, of which `asked` belong to the cache.
 async fn fill(redis: &Redis, cache: &Cache<String>, filled: &Cell<u64>, asked: u64, all: u64) {
     if filled.get() >= all {
         return;
@@ -68,13 +68,13 @@ async fn fill(redis: &Redis, cache: &Cache<String>, filled: &Cell<u64>, asked: u
     }
     filled.set(filled.get().max(asked));
     while filled.get() < all {
-        // Few at a time: the connections are to live.
+        // A few at a time, so that the connections survive.
         let count = (all - filled.get()).min(100_000);
         let (count_text, prefix) = (count.to_string(), format!("other:{}", filled.get()));
         redis.server.command(&["DEBUG", "POPULATE", &count_text, &prefix, "16"]).await.unwrap();
         filled.set(filled.get() + count);
     }
-    // A table that has grown is moved bit by bit; that belongs to the filling, and is hurried up.
+    // A growing table is moved step by step. The move belongs to the fill and is accelerated.
     redis.server.command(&["CONFIG", "SET", "hz", "500"]).await.unwrap();
     while redis.server.command(&["DEBUG", "HTSTATS", "0"]).await.unwrap().contains("rehashing target") {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -83,7 +83,7 @@ async fn fill(redis: &Redis, cache: &Cache<String>, filled: &Cell<u64>, asked: u
     redis.remote.handle().ready(Duration::from_secs(30)).await.unwrap();
 }
 
-/// Redis with ten keys and with up to ten million (about 1 GB), of which at most 10,000 are asked for.
+/// Redis with ten keys and with up to ten million (about 1 GB), of which at most 10,000 are read.
 pub(crate) fn growth_in_redis(c: &mut Criterion) {
     let (one_thread, runtime) = (one_thread(), runtime());
     let (redis, filled) = (runtime.block_on(redis()), Cell::new(0));
@@ -108,7 +108,8 @@ pub(crate) fn growth_in_redis(c: &mut Criterion) {
             });
         });
         if all < KEYS {
-            // 64 tasks at ten keys ask for the same ones, and share their reads: another question.
+            // 64 tasks at ten keys would read the same keys and share their reads, which is another
+            // question.
             continue;
         }
         group.bench_function(format!("64 tasks, {name} keys"), |b| {

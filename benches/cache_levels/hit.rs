@@ -1,4 +1,4 @@
-//! A hit in memory, with a ready key and with one that has to be made.
+//! A hit in memory, with a ready key and with one that must be computed.
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ pub(crate) fn hit(c: &mut Criterion) {
     let quick = quick_cache::sync::Cache::<Key, Arc<String>>::new(KEYS as usize);
     quick.insert(k, Arc::new(value()));
     group.bench_function("quick_cache", |b| b.iter(|| quick.get(black_box(&k)).unwrap()));
-    // It locks and clones outside of itself: that is how its macros use it.
+    // It locks and clones outside of itself, as its macros do.
     let mut timed = TtlCache::builder().ttl(Duration::from_secs(3600)).build().unwrap();
     timed.cache_set(k, Arc::new(value()));
     let timed = std::sync::Mutex::new(timed);
@@ -46,7 +46,7 @@ pub(crate) fn key_and_hit(c: &mut Criterion) {
     let ours = local();
     runtime.block_on(ours.insert(&key(1), value())).unwrap();
     group.bench_function("picarcade", |b| b.iter(|| ours.peek(&key(black_box(1))).unwrap()));
-    // The same bytes that the key is made of, in one piece.
+    // The same bytes as the key, in one piece.
     let mut bytes = Vec::new();
     for part in
         [&5_u64.to_le_bytes()[..], b"bench", &1_u32.to_le_bytes(), &(PROMPT.len() as u64).to_le_bytes()]

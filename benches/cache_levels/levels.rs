@@ -11,7 +11,7 @@ use picarcade_cache::{Cache, Key};
 
 use crate::set_up::{KEYS, key, local, redis, runtime, two_levels, value, zipf};
 
-/// What a load costs here: far less than an AI call, far more than a hit.
+/// The time of a load: much less than an AI call, much more than a hit.
 async fn work() -> Result<String, Infallible> {
     let began = Instant::now();
     while began.elapsed() < Duration::from_micros(200) {
@@ -71,7 +71,7 @@ pub(crate) fn levels(c: &mut Criterion) {
     walk("redis, warm", &mut group, Some(&second));
     walk("memory and redis, warm", &mut group, Some(&both));
     walk("memory of a fifth and redis, warm", &mut group, Some(&both_small));
-    // Cold: every key is asked for the first time, in both levels.
+    // Cold: every key is read for the first time, on both levels.
     let mut fresh = KEYS;
     group.bench_function("memory and redis, cold", |b| {
         b.iter_custom(|count| {

@@ -1,10 +1,11 @@
-//! What each level of the cache costs, beside its peers in the same run.
+//! The cost of each level of the cache, next to its peers in the same run.
 //!
-//! `cargo bench -p picarcade-benches --bench cache_levels`. Servers, keys and values are made outside of the loops. The
-//! groups answer one question each: `hit` (a ready key in memory), `key_and_hit` (a key from its parts, then memory),
-//! `second_level` (one at a time, and 64 tasks), `levels` (Zipf keys over no cache, one level, the other, both; cold and
-//! warm), `contended` (two threads on one key, on many, and on Zipf keys of which a fifth fits), `growth` (hits among ten keys
-//! and among ten million). Hit rates are printed beside the times of those that have one.
+//! `cargo bench -p picarcade-benches --bench cache_levels`. Servers, keys and values are created
+//! outside of the loops. Each group answers one question: `hit` (a ready key in memory),
+//! `key_and_hit` (a key from its parts, then memory), `second_level` (one at a time, and 64 tasks),
+//! `levels` (Zipf keys over no cache, one level, the other, both; cold and warm), `contended` (two
+//! threads on one key, on many, and on Zipf keys of which a fifth fits), `growth` (hits among ten
+//! keys and among ten million). Hit rates are printed next to the times.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! A hit in Redis beside the raw drivers, one at a time and from 64 tasks.
+//! A hit in Redis next to the raw drivers, one at a time and from 64 tasks.
 
 use std::{hint::black_box, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::set_up::{
     KEYS, from_64_tasks, key, load, one_thread, raw_fred, remote, runtime, two_levels, value,
 };
 
-/// Ours by either driver, and the drivers themselves, all over connections of one runtime.
+/// Our cache with either driver, and the drivers alone, all over connections of one runtime.
 struct Rivals {
     ours: Cache<String>,
     ours_by_fred: Cache<String>,
@@ -24,7 +24,7 @@ struct Rivals {
 
 async fn rivals(server: &RedisServer) -> Rivals {
     let client = redis::Client::open(server.url()).unwrap();
-    // As the handle does it: no delay, so that the peer is not slowed down by a default.
+    // No delay, as in the handle, so that a default does not slow down the peer.
     let info = client.get_connection_info().clone();
     let no_delay = redis::io::tcp::TcpSettings::default().set_nodelay(true);
     let client = redis::Client::open(info.set_tcp_settings(no_delay)).unwrap();
@@ -99,7 +99,8 @@ pub(crate) fn second_level(c: &mut Criterion) {
     group.finish();
 }
 
-/// How many calls a round has: short enough that the machine is the same for all who take turns.
+/// The number of calls per round: short enough that the machine is in the same state for all
+/// contenders.
 const CALLS: u32 = 100;
 
 fn one_at_a_time(server: &RedisServer, keys: &[Key], names: &[String]) {

@@ -1,4 +1,4 @@
-//! What the groups share: servers, caches, keys and the order in which they are asked for.
+//! Fixtures of the groups: servers, caches, keys, and their order.
 
 use std::{
     convert::Infallible,
@@ -32,8 +32,8 @@ pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// One thread for the caller and the connection, so that wake-ups between threads, which take from nothing to twice the
-/// time of a round trip, do not decide what one call at a time costs.
+/// One thread for the caller and the connection. Otherwise wake-ups between threads, which take up
+/// to two round trips, would dominate the time of a single call.
 pub(crate) fn one_thread() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -46,7 +46,7 @@ pub(crate) fn local() -> Cache<String> {
     Cache::builder("bench").build().unwrap()
 }
 
-/// A cache over a server; `memory` is the bound of its first level (1 keeps nothing there).
+/// A cache over a server; `memory` is the bound of its first level (1 keeps nothing).
 pub(crate) fn two_levels(remote: &Arc<RedisRemote>, memory: u64) -> Cache<String> {
     Cache::builder("bench").remote(Arc::clone(remote) as Arc<dyn Remote>).max_bytes(memory).build().unwrap()
 }
@@ -68,7 +68,7 @@ pub(crate) async fn remote(server: &RedisServer, driver: DriverKind) -> Arc<Redi
     RedisRemote::new(handle)
 }
 
-/// fred by itself, made as quick as ours: no delay.
+/// Plain fred with the same options: no delay.
 pub(crate) async fn raw_fred(server: &RedisServer) -> Fred {
     let mut builder = Builder::from_config(FredConfig::from_url(&server.url()).unwrap());
     builder.with_connection_config(|config| config.tcp.nodelay = Some(true));
@@ -77,7 +77,7 @@ pub(crate) async fn raw_fred(server: &RedisServer) -> Fred {
     client
 }
 
-/// Keys as users ask them: Zipf with exponent 1 over `KEYS`, from a fixed seed.
+/// Keys with a Zipf distribution: exponent 1 over `KEYS`, from a fixed seed.
 pub(crate) fn zipf(count: usize) -> Vec<u64> {
     let mut sums = Vec::with_capacity(KEYS as usize);
     let mut sum = 0.0;
@@ -95,7 +95,7 @@ pub(crate) fn zipf(count: usize) -> Vec<u64> {
         .collect()
 }
 
-/// Runs `one` from 64 tasks until `count` calls are made, and returns how long that took.
+/// Runs `one` from 64 tasks until `count` calls are made, and returns the elapsed time.
 pub(crate) async fn from_64_tasks<F, Fut>(count: u64, one: F) -> Duration
 where
     F: Fn(u64) -> Fut + Clone + Send + 'static,

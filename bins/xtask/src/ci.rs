@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: everything beside the tests that must hold before a change goes in. Quick checks come first.
+//! `cargo xtask ci`: every check except the tests. Fast checks come first.
 
 use anyhow::{Result, bail};
 
@@ -7,7 +7,7 @@ use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
 
-/// A name, and what it does.
+/// A name and its check.
 type Check = (&'static str, fn() -> Result<()>);
 
 /// The checks in order.
@@ -24,7 +24,7 @@ const CHECKS: [Check; 10] = [
     ("docs", docs),
 ];
 
-/// All of them, or those that are named; the last line names those that failed.
+/// Runs all checks, or the named ones. The last line names the failed ones.
 pub(crate) fn run(names: &[String]) -> Result<()> {
     if let Some(unknown) = names.iter().find(|name| CHECKS.iter().all(|(check, _)| check != name)) {
         let known: Vec<_> = CHECKS.iter().map(|(name, _)| *name).collect();
@@ -37,7 +37,7 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
         if !(names.is_empty() || names.iter().any(|wanted| wanted == name)) {
             continue;
         }
-        // One run shows everything that is wrong.
+        // One run reports all failures.
         if let Err(error) = step(name, check) {
             eprintln!("{error:#}");
             failed.push(name);

@@ -1,7 +1,8 @@
-//! `cargo xtask train` and `cargo xtask eval`: the local classifier's model, made and judged.
+//! `cargo xtask train` and `cargo xtask eval`: trains and evaluates the model of the local
+//! classifier.
 //!
-//! Both build and run the program `local-model` of this package, optimised: training in a debug build takes longer than
-//! anybody waits. A model that was trained anew is part of the binary after the next build, so `eval` judges it.
+//! Both build and run the program `local-model` of this package with optimization; a debug build
+//! trains too slowly. The next build embeds a newly trained model, so `eval` judges it.
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,12 +11,12 @@ use crate::step::{cargo, execute, step};
 const RUN: [&str; 8] =
     ["run", "--release", "--package", "xtask", "--features", "classifier", "--bin", "local-model"];
 
-/// Trains and writes the model file.
+/// Trains the model and writes its file.
 pub(crate) fn train(arguments: &[String]) -> Result<()> {
     step("train", || execute(cargo().args(RUN).args(["--", "train"]).args(arguments)))
 }
 
-/// Judges the model, prints the page and keeps it as the last report.
+/// Evaluates the model, prints the report and writes it to the document.
 pub(crate) fn eval() -> Result<()> {
     let output = cargo().args(RUN).args(["--", "eval"]).stderr(std::process::Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the evaluation failed");

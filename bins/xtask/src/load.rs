@@ -1,8 +1,8 @@
-//! `cargo xtask load`: the service under load, as a user of it would see it.
+//! `cargo xtask load`: the service under load, as a user would see it.
 //!
-//! Builds the service and the program `load` of this package, both optimised, and runs it: it starts the servers, the
-//! service and a mock AI, drives them, and prints a table. Nothing is judged here: a machine under other load would turn
-//! it red for no reason.
+//! Builds the service and the program `load` of this package with optimization, and runs it. The
+//! program starts the servers, the service and a mock AI, drives them, and prints a table. It
+//! judges no figure, because other load on the machine would make it fail without a reason.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
 
-/// Both in one build, so that they share their dependencies.
+/// One build, so that both share their dependencies.
 const BUILD: [&str; 9] = [
     "build",
     "--release",
@@ -25,7 +25,7 @@ const BUILD: [&str; 9] = [
     "--bins",
 ];
 
-/// Builds, and runs with these arguments.
+/// Builds both programs and runs the load generator with these arguments.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::run()?;
     step("build", || execute(cargo().args(BUILD)))?;

@@ -1,9 +1,11 @@
-//! Makes the local classifier's model, and judges it: `cargo xtask train` and `cargo xtask eval` run this.
+//! Trains and evaluates the model of the local classifier; run by `cargo xtask train` and `cargo
+//! xtask eval`.
 //!
-//! It is a program of its own, behind a feature, because it needs `picarcade-intent` and an optimised build, and the
-//! other commands need neither. `train` reads the corpus and writes the model file. `eval` judges the model that is part
-//! of the binary and prints the page that `docs/evaluation.md` holds. `try FILE SET…` judges a model file on sets of
-//! prompts and lists what it got wrong: for work on the corpus, with sets that no figure is quoted from.
+//! It is a separate program behind a feature, because it needs `picarcade-intent` and an optimized
+//! build, and the other commands need neither. `train` reads the corpus and writes the model file.
+//! `eval` judges the embedded model and prints the report that `docs/evaluation.md` contains. `try
+//! FILE SET…` judges a model file on sets of prompts and lists the errors; use it for work on the
+//! corpus, with sets that no figure is quoted from.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 use std::error::Error;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 use picarcade_intent::local::train::{Corpus, evaluate, read_judged, report, train};
 use picarcade_intent::{Facts, LocalClassifier};
 
-/// The sets that are reported, with what there is to know about them.
+/// The reported sets and their descriptions.
 const SETS: [(&str, &str); 2] = [
     (
         "judge-test.csv",
@@ -28,7 +30,7 @@ const SETS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Prompts of about a hundred characters, to measure the speed by.
+/// Prompts of about a hundred characters, for measuring the speed.
 const TIMED: [(&str, &str); 3] = [
     (
         "English",
@@ -95,7 +97,7 @@ fn print_evaluation(home: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The best of many rounds: what the code costs when nothing else runs.
+/// Returns the best of many rounds, which is the cost without disturbances.
 fn fastest(classifier: &LocalClassifier, prompt: &str) -> Duration {
     const CALLS: u32 = 50;
     let round = || {

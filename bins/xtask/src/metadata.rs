@@ -1,4 +1,4 @@
-//! What cargo knows of the workspace and its dependencies, as far as the checks need it.
+//! The part of `cargo metadata` that the checks need.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
@@ -9,16 +9,16 @@ use serde::Deserialize;
 
 use crate::step::{cargo, read};
 
-/// `cargo metadata`.
+/// The output of `cargo metadata`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
-    /// Where cargo puts what it builds.
+    /// The target directory.
     pub(crate) target_directory: PathBuf,
     workspace_members: HashSet<String>,
 }
 
-/// One package, ours or another's.
+/// One package, of the workspace or external.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Package {
     id: String,
@@ -31,11 +31,11 @@ pub(crate) struct Package {
     publish: Option<Vec<String>>,
 }
 
-/// One line of a package's dependencies.
+/// One dependency of a package.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
-    /// `dev`, `build`, or nothing.
+    /// `dev`, `build`, or `None`.
     pub(crate) kind: Option<String>,
     pub(crate) optional: bool,
     pub(crate) uses_default_features: bool,
@@ -43,14 +43,14 @@ pub(crate) struct Dependency {
 }
 
 impl Dependency {
-    /// Whether only tests, examples and benches have it.
+    /// Returns whether only tests, examples and benches use it.
     pub(crate) fn is_dev(&self) -> bool {
         self.kind.as_deref() == Some("dev")
     }
 }
 
 impl Metadata {
-    /// Asks cargo, for this platform.
+    /// Runs `cargo metadata` for this platform.
     pub(crate) fn read() -> Result<Self> {
         let version = read(Command::new("rustc").arg("-vV"))?;
         let host = version.lines().find_map(|line| line.strip_prefix("host: "));
@@ -61,14 +61,14 @@ impl Metadata {
         serde_json::from_str(&text).context("`cargo metadata` has changed its form")
     }
 
-    /// The packages of this workspace.
+    /// Returns the packages of this workspace.
     pub(crate) fn ours(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
     }
 }
 
 impl Package {
-    /// Whether it goes to a registry.
+    /// Returns whether the package is published to a registry.
     pub(crate) fn is_published(&self) -> bool {
         self.publish.as_ref().is_none_or(|registries| !registries.is_empty())
     }

@@ -1,7 +1,8 @@
-//! What the tests need of the machine: Redis with TLS, PostgreSQL's server, pgbouncer, promtool; for the checks also rustfmt and clippy.
+//! What the tests need from the machine: Redis with TLS, the server of PostgreSQL, pgbouncer,
+//! promtool; for the checks also rustfmt and clippy.
 //!
-//! Looking takes a fraction of a second. What is missing is installed when we are root on a Debian, without starting
-//! services; otherwise one line says what to install.
+//! The check takes a fraction of a second. As root on Debian, missing packages are installed
+//! without starting services. Otherwise one line names what to install.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::step::{cargo, execute, step};
 
-/// What may be missing, and the Debian package that has it.
+/// A requirement and its Debian package.
 struct Need {
     what: &'static str,
     package: &'static str,
@@ -25,10 +26,10 @@ const NEEDS: [Need; 4] = [
     Need { what: "promtool", package: "prometheus", is_there: || on_path("promtool").is_some() },
 ];
 
-/// Keeps Debian's packages from starting the services that they bring.
+/// Prevents Debian packages from starting their services.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Looks, and installs.
+/// Checks the requirements and installs missing ones.
 fn look() -> Result<()> {
     let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.is_there)()).collect();
     if missing.is_empty() {
@@ -51,7 +52,7 @@ pub(crate) fn run() -> Result<()> {
     step("setup", look)
 }
 
-/// rustfmt and clippy, which a minimal toolchain lacks.
+/// Installs rustfmt and clippy, which a minimal toolchain lacks.
 pub(crate) fn components() -> Result<()> {
     for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         let mut ask = cargo();
@@ -75,7 +76,7 @@ fn install(packages: &[&str]) -> Result<()> {
     execute(apt().args(["install", "-q", "-y", "--no-install-recommends"]).args(packages))
 }
 
-/// While it lives, packages do not start services. A policy that is already there stays as it is.
+/// While this value lives, packages do not start services. An existing policy stays unchanged.
 struct NoServices {
     ours: bool,
 }
@@ -106,8 +107,8 @@ fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// A Redis without TLS does not know the setting; one with TLS and nothing to listen to says so and ends. Older ones do not
-/// know the third setting.
+/// A Redis without TLS does not know the setting. One with TLS and nothing to listen to reports
+/// that and ends. Older versions do not know the third setting.
 fn redis() -> bool {
     let Some(program) = on_path("redis-server") else { return false };
     Command::new(program)
@@ -141,7 +142,7 @@ fn postgres() -> bool {
         || ["initdb", "postgres", "psql"].iter().all(|name| on_path(name).is_some())
 }
 
-/// The program of that name, also where only root's path would find it.
+/// Finds the program with this name, also on the path of root.
 fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

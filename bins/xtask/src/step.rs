@@ -1,4 +1,4 @@
-//! Steps: named, timed, and where they fail.
+//! Named and timed steps.
 
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::house;
 
-/// Runs one step, and says what it was and how long it took.
+/// Runs one step and prints its name and duration.
 pub(crate) fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
     println!("== {name}");
     let start = Instant::now();
@@ -19,7 +19,7 @@ pub(crate) fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> 
     Ok(())
 }
 
-/// The cargo that runs us, at the root of the workspace, in colour if we are.
+/// Returns the cargo that runs this program, at the root of the workspace.
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
@@ -27,7 +27,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Runs a command whose output the user sees.
+/// Runs a command with visible output.
 pub(crate) fn execute(command: &mut Command) -> Result<()> {
     let line = shown(command);
     let status = command.status().with_context(|| format!("cannot run `{line}`"))?;
@@ -37,7 +37,7 @@ pub(crate) fn execute(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command and returns what it wrote to its standard output.
+/// Runs a command and returns its standard output.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
     let line = shown(command);
     let output = command.output().with_context(|| format!("cannot run `{line}`"))?;

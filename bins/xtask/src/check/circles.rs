@@ -1,13 +1,14 @@
 //! No two files of a crate import each other, directly or through others.
 //!
-//! A circle of files cannot be read from one end: each file needs the others to be understood. The check reads every
-//! `use` and every `crate::`, `self::` and `super::` path outside of tests, follows names through `pub use` to the file
-//! that defines them, and reports each set of files that reach each other.
+//! Files in a circle cannot be read one after the other: each needs the others to be understood.
+//! The check reads every `use` and every `crate::`, `self::` and `super::` path outside of tests,
+//! follows names through `pub use` to the file that defines them, and reports each set of files
+//! that reach each other.
 //!
-//! One exception: an import of a file named `builder.rs` does not count, because a handle names its builder and the
-//! builder makes the handle.
+//! There is one exception. An import of a file named `builder.rs` does not count, because a handle
+//! names its builder and the builder creates the handle.
 //!
-//! The check does not see paths inside macro calls, nor methods that are reached without a path.
+//! The check does not see paths inside macro calls, nor methods that are called without a path.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

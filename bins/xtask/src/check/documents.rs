@@ -1,7 +1,7 @@
-//! Links in the documents lead somewhere, and the alarms are rules that Prometheus reads.
+//! Links in the documents have a target, and Prometheus can parse the alarm rules.
 //!
-//! Only links to files of the repository are followed; code is not looked into. A link that is broken costs a reader a
-//! search, a rule that is broken costs an alarm.
+//! Only links to files of the repository are followed, outside of code blocks. A broken link costs
+//! a reader a search, and a broken rule costs an alarm.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,10 +13,10 @@ use super::house::files;
 use crate::house::root;
 use crate::step::read;
 
-/// The alarms for Prometheus.
+/// The alarm rules of Prometheus.
 const ALARMS: &str = "docs/deploy/prometheus/alerts.yaml";
 
-/// Fails with a line for each link without an end, and for alarms that cannot be read.
+/// Fails with one line for each link without a target, and for invalid alarm rules.
 pub(crate) fn check() -> Result<()> {
     let root = root();
     let mut faults = BTreeSet::new();
@@ -34,7 +34,7 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// The ends of the links to files, without their fragments, outside of code blocks.
+/// Returns the targets of links to files, without their fragments, outside of code blocks.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     text.split("```")
         .step_by(2)

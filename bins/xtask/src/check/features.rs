@@ -1,8 +1,9 @@
-//! Every published crate builds with no feature, with each alone, and with all: a feature that needs another one without
-//! saying so is found here and not by a user.
+//! Every published crate builds with no feature, with each alone, and with all. The check finds a
+//! feature that needs another one without declaring it.
 //!
-//! Only the library is checked, without linking, by clippy, which denies warnings for our code alone and shares the compiled
-//! dependencies with the other steps. A combination that is the same as another is not tried twice.
+//! Only the library is checked, without linking, by clippy, which denies warnings for the code of
+//! the project and shares the compiled dependencies with the other steps. Equal combinations are
+//! checked once.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use anyhow::{Result, bail};
 use crate::metadata::{Metadata, Package};
 use crate::step::{cargo, execute};
 
-/// Fails with a line for each combination that does not build, after all were tried.
+/// Fails with one line for each combination that does not build, after all were tried.
 pub(crate) fn check(metadata: &Metadata) -> Result<()> {
     let published: Vec<&Package> = metadata.ours().filter(|package| package.is_published()).collect();
     if published.is_empty() {
@@ -39,7 +40,7 @@ pub(crate) fn check(metadata: &Metadata) -> Result<()> {
     Ok(())
 }
 
-/// None, each, all; as sets, so that a crate with one feature has two.
+/// Returns the combinations none, each and all; as sets, so that a crate with one feature has two.
 fn combinations(package: &Package) -> BTreeSet<BTreeSet<&str>> {
     let names = || package.features.keys().map(String::as_str).filter(|name| *name != "default");
     let mut sets: BTreeSet<BTreeSet<&str>> = names().map(|name| BTreeSet::from([name])).collect();

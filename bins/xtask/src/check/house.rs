@@ -1,4 +1,4 @@
-//! What stands at the top level, and that every file says what it is.
+//! The top level contains only known entries, and every file states its purpose.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,11 +10,11 @@ use anyhow::{Context, Result, bail};
 use crate::house::root;
 use crate::step::read;
 
-/// All that the top level may hold beside dotfiles.
+/// Everything that the top level may contain in addition to dotfiles.
 const TOP: [&str; 9] =
     ["Cargo.toml", "Cargo.lock", "README.md", "LICENSE", "crates", "bins", "examples", "benches", "docs"];
 
-/// Fails with a line for each thing out of place.
+/// Fails with one line for each misplaced file.
 pub(crate) fn check() -> Result<()> {
     let root = root();
     let files = files(&root)?;
@@ -42,13 +42,14 @@ pub(crate) fn check() -> Result<()> {
     Ok(())
 }
 
-/// What git has or would take; in a tree without git, everything but what a build makes.
+/// Returns the files that git tracks or would track; in a tree without git, everything except build
+/// outputs.
 pub(super) fn files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut git = Command::new("git");
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).current_dir(root);
     if let Ok(list) = read(&mut git) {
         let files = list.split('\0').filter(|name| !name.is_empty()).map(PathBuf::from);
-        // A file that was deleted and is not committed yet is still listed.
+        // A deleted file that is not committed yet is still listed.
         return Ok(files.filter(|file| root.join(file).exists()).collect());
     }
     let mut found = Vec::new();
@@ -82,7 +83,7 @@ fn is_source(file: &Path) -> bool {
     is_rust && !is_test
 }
 
-/// A crate's root may take its words from its README.
+/// The root of a crate may include its README.
 fn says_what_it_is(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with("//!") || text.starts_with("#![doc = include_str!")

@@ -1,11 +1,13 @@
-//! Who may know whom. A crate that calls something owns the trait for it, so the leaves know nobody, and only the binary
-//! names a backend. `docs/architecture.md` draws it; here it is enforced.
+//! Which crate may depend on which. A crate that calls something owns the trait for it, so leaf
+//! crates depend on no other crate of the project, and only the binary names a backend.
+//! `docs/architecture.md` describes the layers.
 
 use anyhow::{Result, bail};
 
 use crate::metadata::{Dependency, Metadata, Package};
 
-/// Our crates, and which of ours each may know; `?` marks those it may know only under a feature.
+/// The crates and their permitted dependencies among each other; `?` marks dependencies that need a
+/// feature.
 const MAY_KNOW: [(&str, &[&str]); 8] = [
     ("picarcade-redis", &[]),
     ("picarcade-breaker", &[]),
@@ -26,11 +28,12 @@ const MAY_KNOW: [(&str, &[&str]); 8] = [
     ),
 ];
 
-/// The features that bring a network backend.
+/// The features that enable a network backend.
 const BACKENDS: [&str; 3] = ["redis", "fred", "postgres"];
 
-/// The drivers of backends, and the only crates that may name them, under a feature. (The breakers' view of a fleet is three
-/// scripts on a connection that the caller has; a crate of ours between them and the driver would add nothing.)
+/// The drivers of backends, and the only crates that may depend on them, under a feature. The fleet
+/// view of the breaker is three scripts on a connection of the caller, which needs no additional
+/// crate.
 const DRIVERS: [(&str, &[&str]); 4] = [
     ("redis", &["picarcade-redis", "picarcade-breaker"]),
     ("fred", &["picarcade-redis"]),
@@ -38,10 +41,10 @@ const DRIVERS: [(&str, &[&str]); 4] = [
     ("reqwest", &["picarcade-intent"]),
 ];
 
-/// Who assembles, and so may switch backends on.
+/// The packages that assemble others and may enable backends.
 const ASSEMBLERS: [&str; 4] = ["picarcade", "picarcade-examples", "picarcade-benches", "xtask"];
 
-/// Fails with a line for each who knows too much.
+/// Fails with one line for each forbidden dependency.
 pub(crate) fn check(metadata: &Metadata) -> Result<()> {
     let ours: Vec<&Package> = metadata.ours().collect();
     let faults: Vec<String> = ours.iter().flat_map(|package| faults(package)).collect();
@@ -70,7 +73,7 @@ fn faults(package: &Package) -> Vec<String> {
             }
         }
     }
-    // The Redis crate is a backend itself, and has to have one driver.
+    // The Redis crate is a backend itself and needs one driver.
     let default = package.features.get("default").into_iter().flatten();
     if name != "picarcade-redis" {
         faults

@@ -1,5 +1,5 @@
-//! Under which licences the dependencies may be: permissive ones, whose only demand is to be named. SPDX expressions are
-//! evaluated: of an OR one side must be on the list, of an AND both.
+//! The permitted licences of dependencies: permissive ones that only require attribution. SPDX
+//! expressions are evaluated: one side of an OR must be on the list, and both sides of an AND.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ const ALLOWED: [&str; 14] = [
     "Zlib",
 ];
 
-/// Fails with a line for each package that may not be used.
+/// Fails with one line for each package with another licence.
 pub(crate) fn check(metadata: &Metadata) -> Result<()> {
     let faults: Vec<String> = metadata
         .packages
@@ -45,7 +45,7 @@ pub(crate) fn check(metadata: &Metadata) -> Result<()> {
     Ok(())
 }
 
-/// Whether the expression can be satisfied by the list. The old form `A/B` means OR.
+/// Returns whether the list satisfies the expression. The old form `A/B` means OR.
 fn is_allowed(expression: &str) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -53,7 +53,8 @@ fn is_allowed(expression: &str) -> bool {
     parser.any() == Some(true) && parser.at == words.len()
 }
 
-/// `any := all (OR all)*`, `all := one (AND one)*`, `one := '(' any ')' | name [WITH name]`; `None` when it is none of this.
+/// `any := all (OR all)*`, `all := one (AND one)*`, `one := '(' any ')' | name [WITH name]`; `None`
+/// for other text.
 struct Parser<'a> {
     words: &'a [&'a str],
     at: usize,

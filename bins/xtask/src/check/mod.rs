@@ -1,4 +1,4 @@
-//! The checks that cargo does not have.
+//! Checks that cargo does not provide.
 
 pub(crate) mod circles;
 pub(crate) mod documents;

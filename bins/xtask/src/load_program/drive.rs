@@ -1,7 +1,7 @@
-//! The two loops.
+//! The two load loops.
 //!
-//! A user is a task with a connection of its own, which is opened again when it breaks. Anything but an answer with status
-//! 200 is an error.
+//! A user is a task with its own connection, which is reopened when it breaks. Every answer with
+//! another status than 200 is an error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,31 +23,32 @@ use crate::service::{Service, Usage};
 
 /// A request that takes longer counts as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Connections of the open loop: far more than are busy at a time while the service keeps up.
+/// Connections of the open loop: many more than are busy at a time while the service keeps up.
 const CONNECTIONS: u64 = 256;
 
-/// What one run saw.
+/// The result of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// Of the answered requests, in microseconds, ascending.
+    /// The latencies of the answered requests in microseconds, ascending.
     pub(crate) latencies: Vec<u32>,
     /// Requests that were not answered with 200.
     pub(crate) errors: u64,
-    /// How long the run took.
+    /// The duration of the run.
     pub(crate) seconds: f64,
-    /// Before it.
+    /// The usage before the run.
     pub(crate) before: Usage,
-    /// After it.
+    /// The usage after the run.
     pub(crate) after: Usage,
 }
 
-/// Everybody asks again as soon as they are answered.
+/// The closed loop: every user asks again after each answer.
 pub(crate) async fn closed(service: &Service, users: usize, run: Duration) -> Result<Seen> {
     let end = Instant::now() + run;
     measure(service, users as u64, move |user| async move { user.until(end).await }).await
 }
 
-/// A request is due every `1/rate` seconds; whoever is free sends it, and waits for the moment if it is early.
+/// The open loop: a request is due every `1/rate` seconds. A free connection sends it, and waits if
+/// it is early.
 pub(crate) async fn open(service: &Service, rate: u32, run: Duration) -> Result<Seen> {
     let start = Instant::now();
     let all = u64::from(rate) * run.as_secs();
@@ -88,7 +89,7 @@ where
     Ok(seen)
 }
 
-/// One who asks.
+/// One user.
 struct User {
     address: String,
     connection: Option<SendRequest<Full<Bytes>>>,

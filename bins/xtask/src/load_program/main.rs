@@ -1,10 +1,10 @@
-//! Drives the service and prints what it took: `cargo xtask load` runs this.
+//! Drives the service and prints the results; run by `cargo xtask load`.
 //!
-//! Two runs, after a short warm-up: a *closed* loop, in which a hundred users ask again as soon as they are answered, and
-//! an *open* one, in which requests come at a fixed rate whether or not the earlier ones are answered; there, latency
-//! counts from the moment a request was due, so that a service that stalls cannot hide it ("coordinated omission", Gil
-//! Tene). Analytics are on, request limits off, the AI is a mock that answers at once, and prompts repeat as those of
-//! people do (Zipf's law, a fixed seed).
+//! There are two runs after a short warm-up. In the *closed* loop, a hundred users ask again after
+//! each answer. In the *open* loop, requests come at a fixed rate whether or not earlier ones are
+//! answered. Its latency counts from the moment a request was due, so that a stalled service cannot
+//! hide it ("coordinated omission", Gil Tene). Analytics are on, request limits off, the AI is a
+//! mock that answers at once, and prompts repeat with a Zipf distribution from a fixed seed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 mod drive;
@@ -30,7 +30,7 @@ async fn main() -> Result<()> {
         ("ANTHROPIC_API_KEY".to_owned(), "test-key".to_owned()),
         ("ANTHROPIC_BASE_URL".to_owned(), mock.url()),
     ];
-    // The servers live as long as these.
+    // The servers live as long as these values.
     let (redis, postgres);
     if plan.fleet {
         redis = RedisServer::start().await?;

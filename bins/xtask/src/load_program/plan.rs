@@ -1,4 +1,4 @@
-//! What to run, from the command line.
+//! The runs, from the command line.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ const USAGE: &str = "expected [--seconds N] [--users N] [--rate N] [--ai-ms N] [
 /// The runs to make.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
-    /// How long each of them takes.
+    /// The duration of each run.
     pub(crate) run: Duration,
-    /// How many ask at the same time in the closed loop.
+    /// The number of concurrent users in the closed loop.
     pub(crate) users: usize,
-    /// How many requests come a second in the open loop.
+    /// The number of requests per second in the open loop.
     pub(crate) rate: u32,
-    /// How long the mock AI takes for an answer.
+    /// How long the mock AI takes per answer.
     pub(crate) ai: Duration,
-    /// Behind Redis and PostgreSQL instead of embedded.
+    /// Uses Redis and PostgreSQL instead of the embedded stores.
     pub(crate) fleet: bool,
 }
 
 impl Plan {
-    /// Reads the arguments; those that are not given have the values that the documents quote.
+    /// Parses the arguments. The defaults are the values that the documents quote.
     pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self> {
         let mut plan =
             Self { run: Duration::from_secs(60), users: 100, rate: 2_000, ai: Duration::ZERO, fleet: false };

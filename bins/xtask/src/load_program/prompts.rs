@@ -1,4 +1,4 @@
-//! What the users ask: a few thousand requests, some of them far more often than others.
+//! The requests of the users: a few thousand, some of them much more frequent than others.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -58,12 +58,12 @@ const WISHES: [(&str, bool); 12] = [
 #[derive(Debug)]
 pub(crate) struct Prompts {
     bodies: Vec<Bytes>,
-    /// How much of all requests are for this one or those before it.
+    /// The cumulative share of requests up to this one.
     shares: Vec<f64>,
 }
 
 impl Prompts {
-    /// All of them. The share of the n-th is proportional to 1/n.
+    /// Creates all requests. The share of the n-th is proportional to 1/n.
     pub(crate) fn new() -> Self {
         let mut bodies = Vec::new();
         for subject in SUBJECTS {
@@ -90,7 +90,7 @@ impl Prompts {
         Self { bodies, shares }
     }
 
-    /// One of them, by its share.
+    /// Returns one of them according to its share.
     pub(crate) fn draw(&self, random: &mut fastrand::Rng) -> Bytes {
         let at = random.f64();
         let index = self.shares.partition_point(|share| *share < at).min(self.bodies.len() - 1);

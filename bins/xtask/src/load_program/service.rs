@@ -1,4 +1,4 @@
-//! The service as a process, and what it uses of the machine.
+//! The service as a process, and its use of the machine.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -11,25 +11,26 @@ use tokio::process::{Child, Command};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running service with a data directory of its own, both gone when dropped.
+/// A running service with its own data directory; both end on drop.
 pub(crate) struct Service {
     child: Child,
-    /// Where it listens.
+    /// The address of the service.
     pub(crate) address: String,
     _directory: tempfile::TempDir,
 }
 
-/// What a process has used.
+/// The resources that a process used.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
-    /// Seconds of processor time since it began.
+    /// Seconds of processor time since its start.
     pub(crate) cpu_seconds: f64,
-    /// Resident memory now, in MiB.
+    /// Resident memory in MiB.
     pub(crate) memory_mib: f64,
 }
 
 impl Service {
-    /// Starts the binary that was built beside this program, migrated where it has a database, without request limits.
+    /// Starts the binary that was built with this program, without request limits. A database is
+    /// migrated first.
     pub(crate) async fn start(environment: &[(String, String)]) -> Result<Self> {
         let binary = beside_us("picarcade")?;
         let directory = tempfile::tempdir().context("no temporary directory")?;
@@ -67,18 +68,19 @@ impl Service {
         })
         .await
         .context("the service does not listen")??;
-        // Somebody must read the log, or the service would wait for a full pipe.
+        // The log must be read, or the service would block on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Ok(Self { child, address, _directory: directory })
     }
 
-    /// What it has used so far; zeros where the system has no `/proc`.
+    /// Returns the resources used so far; zeros without `/proc`.
     pub(crate) fn usage(&self) -> Usage {
         let read = |name: &str| {
             let id = self.child.id().unwrap_or_default();
             std::fs::read_to_string(format!("/proc/{id}/{name}")).unwrap_or_default()
         };
-        // The name of the program, in parentheses, may hold spaces; user and system time are the 12th and 13th behind it.
+        // The name of the program, in parentheses, may contain spaces. User and system time are the
+        // 12th and 13th field after it.
         let stat = read("stat");
         let ticks: f64 = stat
             .rsplit(')')
@@ -94,11 +96,11 @@ impl Service {
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok())
             .unwrap_or_default();
-        // Linux counts in hundredths of a second for programs, whatever the kernel's own clock.
+        // Linux reports hundredths of a second to programs, whatever the clock of the kernel.
         Usage { cpu_seconds: ticks / 100.0, memory_mib: kib / 1024.0 }
     }
 
-    /// Asks it to stop, and says how that went.
+    /// Asks the service to stop, and returns how it ended.
     pub(crate) async fn stop(mut self) -> Result<()> {
         let id = self.child.id().context("the service is gone")?.to_string();
         Command::new("kill").args(["-s", "TERM", &id]).status().await.context("cannot signal the service")?;

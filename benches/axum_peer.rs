@@ -1,9 +1,11 @@
-//! The peer of `POST /api/v2/process`: a bare axum handler that parses a request and answers JSON of the same size.
+//! The peer of `POST /api/v2/process`: a bare axum handler that parses a request and answers JSON
+//! of the same size.
 //!
 //! ```sh
 //! cargo bench --bench axum_peer -- 127.0.0.1:9001 &
 //! wrk -t1 -c100 -d7s -s benches/process.lua http://127.0.0.1:9001
-//! wrk -t1 -c100 -d7s -s benches/process.lua http://127.0.0.1:8080    # the service, its request limits set to 0
+//! # The service, with its request limits set to 0:
+//! wrk -t1 -c100 -d7s -s benches/process.lua http://127.0.0.1:8080
 //! ```
 
 use axum::routing::post;

@@ -1,7 +1,7 @@
-//! The project's own commands: everything that would take two commands otherwise.
+//! The commands of the project: everything that would otherwise take two commands.
 //!
-//! A command is a list of steps. Each prints its name and then its seconds; what failed is named on the last line, and the
-//! exit code is 1 (2 for a wrong call).
+//! A command is a list of steps. Each prints its name and its duration. The last line names the
+//! failed step, and the exit code is 1 (2 for a wrong call).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 mod bench;

@@ -1,11 +1,11 @@
-//! `cargo xtask test`: every test of every crate, with the real servers.
+//! `cargo xtask test`: every test of every crate, with real servers.
 
 use anyhow::Result;
 
 use crate::setup;
 use crate::step::{cargo, execute, step};
 
-/// Set-up, then `cargo test`. With arguments of one's own, those instead of the whole workspace where they name a package.
+/// Runs set-up, then `cargo test`. If the arguments name a package, only that package is tested.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     setup::run()?;
     let mut options = arguments.iter().take_while(|argument| *argument != "--");

@@ -21,7 +21,7 @@ const HELP: &str = "\
 cargo xtask <command>
 
   setup            what the tests need of this machine: looks for it, and installs it as root on Debian
-  test [ARGS]      setup, then all tests; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
+  test [ARGS]      setup, then all tests, and every failure by name; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
   ci [CHECK…]      every check that is not a test: house, language, documents, layers, circles, licences,
                    format, clippy, features, docs
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`

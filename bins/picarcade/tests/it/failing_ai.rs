@@ -6,15 +6,19 @@ use std::time::Duration;
 use picarcade_testkit::{Answer, Coding, Fault, FaultProxy, MockProvider, Reply};
 use serde_json::{Value, json};
 
-use crate::service::{Service, in_time, until};
+use crate::service::{Service, in_time, until, with};
 
-/// A service whose AI step ends after a second, before this address of the mock.
+/// A service in front of this address of the mock.
 async fn service(url: &str, more: &[(&str, &str)]) -> Service {
-    let mut environment =
-        vec![("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", url), ("CLASSIFICATION_TIMEOUT", "1")];
-    environment.extend(more);
-    Service::start(&environment).await
+    let environment = [("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", url)];
+    Service::start(&with(&environment, more)).await
 }
+
+/// For faults that the deadline ends.
+const SOON: (&str, &str) = ("CLASSIFICATION_TIMEOUT", "1");
+
+/// For faults that end before the deadline, on a slow machine too.
+const LATE: (&str, &str) = ("CLASSIFICATION_TIMEOUT", "120");
 
 fn status_200(body: &str) -> Reply {
     Reply::Status { code: 200, headers: vec![], body: body.to_owned() }
@@ -29,8 +33,11 @@ fn edit(prompt: &str) -> Value {
 async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wrong() {
     let mock = MockProvider::start().await.unwrap();
     let proxy = FaultProxy::start(mock.addr()).await.unwrap();
-    let never_opens = [("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1000")];
-    let service = service(&proxy.url_for("http"), &never_opens).await;
+    let never_opens = ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1000");
+    let url = proxy.url_for("http");
+    let (hasty, patient) =
+        (service(&url, &[never_opens, SOON]).await, service(&url, &[never_opens, LATE]).await);
+    let service_for = |word: &str| if word == "llm_timeout" { &hasty } else { &patient };
     let an_hour = Some(Duration::from_secs(3600));
     let status =
         |code| Reply::Status { code, headers: vec![], body: json!({"error": {"type": "x"}}).to_string() };
@@ -47,7 +54,7 @@ async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wr
         ("hang", Reply::Hang, "llm_timeout"),
         (
             "later than the deadline",
-            Reply::Answer(Answer::default()).after(Duration::from_secs(20)),
+            Reply::Answer(Answer::default()).after(Duration::from_secs(600)),
             "llm_timeout",
         ),
         ("reset", Reply::Reset, "llm_error"),
@@ -65,7 +72,7 @@ async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wr
     ];
     for (name, reply, word) in cases {
         mock.always(reply);
-        let answer = service.process(edit(&format!("make the sky purple: {name}"))).await;
+        let answer = service_for(word).process(edit(&format!("make the sky purple: {name}"))).await;
         assert_eq!(
             (&answer["source"], &answer["used_fallback"], &answer["degraded"], &answer["prompt_type"]),
             (&json!("local"), &json!(true), &json!([word]), &json!("EDIT_IMAGE")),
@@ -81,7 +88,7 @@ async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wr
     ] {
         mock.recover();
         proxy.set(fault).await;
-        let answer = service.process(edit(&format!("make the sky purple: {name}"))).await;
+        let answer = service_for(word).process(edit(&format!("make the sky purple: {name}"))).await;
         assert_eq!(
             (&answer["source"], &answer["degraded"]),
             (&json!("local"), &json!([word])),
@@ -90,10 +97,10 @@ async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wr
     }
     proxy.set(Fault::Pass).await;
     mock.answer_with(Answer::of("EDIT_IMAGE"));
-    let healed = service.process(edit("make the sky purple: 500")).await;
+    let healed = patient.process(edit("make the sky purple: 500")).await;
     assert_eq!((&healed["source"], &healed["degraded"]), (&json!("llm"), &json!([])), "{healed}");
     mock.push(Reply::Answer(Answer::of("VIDEO_EDIT")));
-    let corrected = service.process(edit("make the sea purple")).await;
+    let corrected = patient.process(edit("make the sea purple")).await;
     assert_eq!(
         (&corrected["corrected_from"], &corrected["prompt_type"], &corrected["degraded"]),
         (&json!("VIDEO_EDIT"), &json!("EDIT_IMAGE"), &json!([]))
@@ -106,6 +113,7 @@ async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_is_back() {
     mock.answer_with(Answer::of("EDIT_IMAGE"));
     mock.always(Reply::ServerError);
     let breaker = [
+        LATE,
         ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "3"),
         ("CIRCUIT_BREAKER_TIMEOUT", "1"),
         ("CIRCUIT_BREAKER_SUCCESS_THRESHOLD", "1"),
@@ -139,22 +147,30 @@ async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_is_back() {
 #[tokio::test]
 async fn more_than_the_concurrent_calls_wait_within_their_deadline() {
     let mock = MockProvider::start().await.unwrap();
-    let service = service(&mock.url(), &[("MAX_CONCURRENT_CLASSIFICATIONS", "2")]).await;
+    let two = ("MAX_CONCURRENT_CLASSIFICATIONS", "2");
+    let ask = async |service: &Service| {
+        let asks = (0..20).map(|index| service.process(edit(&format!("make the sky purple {index}"))));
+        futures_util::future::join_all(asks).await
+    };
+    // With enough time all of them are called, two at a time.
+    mock.answer_with(Answer::of("EDIT_IMAGE"));
+    mock.latency(Duration::from_millis(100));
+    let answers = ask(&service(&mock.url(), &[two, LATE]).await).await;
+    assert!(answers.iter().all(|answer| answer["source"] == "llm"), "{answers:?}");
+    assert_eq!(mock.peak(), 2);
+    // The two that are called hang for as long as the others wait.
     mock.always(Reply::Hang);
-    let asks = (0..20).map(|index| service.process(edit(&format!("make the sky purple {index}"))));
-    let answers = futures_util::future::join_all(asks).await;
+    let answers = ask(&service(&mock.url(), &[two, ("CLASSIFICATION_TIMEOUT", "5")]).await).await;
     let words: BTreeSet<_> = answers.iter().map(|answer| answer["degraded"].to_string()).collect();
     let expected = [json!(["concurrency_limit"]).to_string(), json!(["llm_timeout"]).to_string()];
     assert!(words.contains(&expected[0]) && words.iter().all(|word| expected.contains(word)), "{words:?}");
-    assert!(mock.peak() <= 2, "{}", mock.peak());
     assert!(answers.iter().all(|answer| answer["prompt_type"] == "EDIT_IMAGE"));
 }
 
 #[tokio::test]
 async fn a_caller_who_leaves_has_the_call_made_kept_and_settled() {
     let mock = MockProvider::start().await.unwrap();
-    let patient = [("CLASSIFICATION_TIMEOUT", "50")];
-    let service = service(&mock.url(), &patient).await;
+    let service = service(&mock.url(), &[LATE]).await;
     mock.answer_with(Answer::of("EDIT_IMAGE"));
     mock.push(Reply::Answer(Answer::of("EDIT_IMAGE")).after(Duration::from_millis(500)));
     let request = service.request(reqwest::Method::POST, "/api/v2/process");

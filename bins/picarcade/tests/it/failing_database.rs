@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::database::{TABLES, migrated, number, rows, settled, shared};
-use crate::service::{Service, until};
+use crate::service::{Service, until, with};
 
 /// No limit but that of the machine.
 pub const UNLIMITED: [(&str, &str); 3] = [
@@ -126,7 +126,7 @@ async fn a_killed_process_loses_nothing_that_was_committed_or_spooled() {
     let url = migrated(&server).await;
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let through = proxy.through(&url);
-    let mut service = Service::start(&[("DATABASE_URL", &through)]).await;
+    let mut service = Service::start(&with(&[("DATABASE_URL", &*through)], &UNLIMITED)).await;
     for index in 0..10 {
         ask(&service, &format!("fox {index}")).await;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use picarcade_testkit::{Fault, FaultProxy, RedisServer};
 use serde_json::{Value, json};
 
-use crate::service::{Service, until};
+use crate::service::{AMPLE, Service, until, with};
 
 /// One request by a new user, which must be answered whatever is the matter.
 async fn degraded(service: &Service) -> Vec<String> {
@@ -35,7 +35,8 @@ async fn whole(service: &Service, what: &str) {
 async fn a_bad_network_before_redis_degrades_and_no_request_fails() {
     let redis = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(redis.addr()).await.unwrap();
-    let service = Service::start(&[("REDIS_URL", &proxy.through(&redis.url()))]).await;
+    let url = proxy.through(&redis.url());
+    let service = Service::start(&with(&[("REDIS_URL", &*url)], &AMPLE)).await;
     whole(&service, "the start").await;
     for (what, fault) in [
         ("slow", Fault::Delay(Duration::from_secs(5))),
@@ -61,7 +62,8 @@ async fn a_bad_network_before_redis_degrades_and_no_request_fails() {
 #[tokio::test]
 async fn a_redis_that_refuses_or_is_stopped_degrades_and_no_request_fails() {
     let redis = RedisServer::start().await.unwrap();
-    let service = Service::start(&[("REDIS_URL", &redis.url())]).await;
+    let url = redis.url();
+    let service = Service::start(&with(&[("REDIS_URL", &*url)], &AMPLE)).await;
     whole(&service, "the start").await;
     for (what, words, begin, end) in [
         ("read-only", AWAY, &["REPLICAOF", "127.0.0.1", "1"][..], &["REPLICAOF", "NO", "ONE"][..]),
@@ -86,8 +88,13 @@ async fn a_redis_that_refuses_or_is_stopped_degrades_and_no_request_fails() {
 async fn a_backup_takes_the_place_of_the_primary() {
     let (primary, backup) = tokio::try_join!(RedisServer::start(), RedisServer::start()).unwrap();
     let (url, backup_url) = (primary.url(), backup.url());
-    let environment =
-        [("REDIS_URL", &*url), ("REDIS_BACKUP_URL", &*backup_url), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "5")];
+    // An hour, so that none of the requests leaves the window before the last one has come.
+    let environment = [
+        ("REDIS_URL", &*url),
+        ("REDIS_BACKUP_URL", &*backup_url),
+        ("RATE_LIMIT_REQUESTS_PER_HOUR", "5"),
+        ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "1000000"),
+    ];
     let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
     whole(&one, "the start").await;
     whole(&two, "the start").await;

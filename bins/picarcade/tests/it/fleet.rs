@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::database::{TABLES, migrated, number, settled, shared};
-use crate::service::{Service, connected, until};
+use crate::service::{AMPLE, Service, connected, until};
 
 static FOX: LazyLock<Value> = LazyLock::new(|| json!({"prompt": "a red fox", "user_id": "ann"}));
 
@@ -35,7 +35,7 @@ async fn share_the_limits(driver: &str) {
     let redis = RedisServer::start().await.unwrap();
     let url = redis.url();
     let environment =
-        [("REDIS_URL", &*url), ("PICARCADE_REDIS_DRIVER", driver), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "10")];
+        [("REDIS_URL", &*url), ("PICARCADE_REDIS_DRIVER", driver), ("RATE_LIMIT_REQUESTS_PER_HOUR", "10")];
     let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
     connected(&one).await;
     connected(&two).await;
@@ -70,16 +70,8 @@ struct Fleet {
     two: Service,
 }
 
-/// A fleet whose callers may ask as often as a test needs to.
-const UNLIMITED: [(&str, &str); 2] =
-    [("RATE_LIMIT_REQUESTS_PER_MINUTE", "0"), ("RATE_LIMIT_REQUESTS_PER_HOUR", "0")];
-
 impl Fleet {
-    async fn start(requests_per_minute: u32) -> Self {
-        Self::start_with(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", &requests_per_minute.to_string())]).await
-    }
-
-    async fn start_with(extra: &[(&'static str, &str)]) -> Self {
+    async fn start(limits: &[(&'static str, &str)]) -> Self {
         let (redis, mock) = tokio::try_join!(RedisServer::start(), MockProvider::start()).unwrap();
         mock.answer_with(Answer::of("EDIT_IMAGE"));
         let mut environment = vec![
@@ -88,10 +80,8 @@ impl Fleet {
             ("ANTHROPIC_API_KEY", "k".to_owned()),
             ("ANTHROPIC_BASE_URL", mock.url()),
             ("PICARCADE_ADMIN_TOKEN", "root".to_owned()),
-            ("RATE_LIMIT_REQUESTS_PER_HOUR", "0".to_owned()),
-            ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0".to_owned()),
         ];
-        environment.extend(extra.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        environment.extend(limits.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let (one, two) = tokio::join!(Self::instance(&environment), Self::instance(&environment));
         Self { redis, mock, environment, one, two }
     }
@@ -115,8 +105,7 @@ async fn session(service: &Service, method: Method, body: Option<Value>) -> (u16
 
 #[tokio::test]
 async fn two_instances_share_sessions_invalidations_and_statistics() {
-    // Asked until it is so, so without limits of requests.
-    let fleet = Fleet::start(0).await;
+    let fleet = Fleet::start(&AMPLE).await;
     let (one, two) = (&fleet.one, &fleet.two);
     let image = |number: u32| format!("https://cdn.example/{number}.png");
     for number in 0..5 {
@@ -192,7 +181,8 @@ async fn two_instances_share_sessions_invalidations_and_statistics() {
 
 #[tokio::test]
 async fn one_of_two_is_killed_and_the_other_goes_on_with_what_both_knew() {
-    let mut fleet = Fleet::start(20).await;
+    // An hour, so that none of the requests leaves the window before the last one has come.
+    let mut fleet = Fleet::start(&[("RATE_LIMIT_REQUESTS_PER_HOUR", "20")]).await;
     let ask = async |service: &Service, prompt: &str| {
         service
             .post("/api/v2/process", &json!({"prompt": prompt, "active_image": true, "user_id": "ann"}))
@@ -222,12 +212,12 @@ async fn one_of_two_is_killed_and_the_other_goes_on_with_what_both_knew() {
     });
     let answers = futures_util::future::join_all(asks).await;
     let passed = answers.iter().filter(|(status, _)| *status == 200).count();
-    assert_eq!((passed, answers.len() - passed), (7, 13), "20 a minute, of which 13 were used");
+    assert_eq!((passed, answers.len() - passed), (7, 13), "20 an hour, of which 13 were used");
 }
 
 #[tokio::test]
 async fn an_instance_killed_in_an_ai_call_delays_the_others_by_two_seconds_at_most() {
-    let mut fleet = Fleet::start(20).await;
+    let mut fleet = Fleet::start(&AMPLE).await;
     fleet.mock.latency(std::time::Duration::from_secs(3600));
     let ask = json!({"prompt": "make the sky purple", "active_image": true, "user_id": "ann"});
     let cut_off = fleet.one.request(Method::POST, "/api/v2/process").json(&ask).send();
@@ -252,7 +242,7 @@ async fn an_instance_killed_in_an_ai_call_delays_the_others_by_two_seconds_at_mo
 
 #[tokio::test]
 async fn a_redis_without_scripts_makes_nobody_wait_for_a_lease() {
-    let fleet = Fleet::start(20).await;
+    let fleet = Fleet::start(&AMPLE).await;
     fleet.redis.command(&["ACL", "SETUSER", "default", "-@scripting"]).await.unwrap();
     let ask = json!({"prompt": "make the sky purple", "active_image": true, "user_id": "ann"});
     for service in [&fleet.one, &fleet.two] {
@@ -279,7 +269,7 @@ async fn as_admin(service: &Service, method: Method, path: &str, body: Value) ->
 
 #[tokio::test]
 async fn what_was_written_for_a_deleted_user_is_served_to_nobody() {
-    let fleet = Fleet::start_with(&UNLIMITED).await;
+    let fleet = Fleet::start(&UNLIMITED).await;
     let (one, two) = (&fleet.one, &fleet.two);
     let says = |text: &str| fleet.mock.answer_with(Answer::of("EDIT_IMAGE").enhanced(text));
     says("written for ann");
@@ -301,7 +291,7 @@ async fn what_was_written_for_a_deleted_user_is_served_to_nobody() {
 
 #[tokio::test]
 async fn after_an_invalidation_the_new_text_of_the_ai_is_served() {
-    let fleet = Fleet::start_with(&UNLIMITED).await;
+    let fleet = Fleet::start(&UNLIMITED).await;
     let (one, two) = (&fleet.one, &fleet.two);
     for turn in ["the first text", "the second text", "the third text"] {
         fleet.mock.answer_with(Answer::of("EDIT_IMAGE").enhanced(turn));
@@ -314,7 +304,7 @@ async fn after_an_invalidation_the_new_text_of_the_ai_is_served() {
 #[tokio::test]
 async fn a_request_under_way_at_a_deletion_leaves_no_row_and_no_entry() {
     // The deletion is repeated when every request of its time has ended: that is soon here.
-    let fleet = Fleet::start_with(&[("CLASSIFICATION_TIMEOUT", "5")]).await;
+    let fleet = Fleet::start(&[("CLASSIFICATION_TIMEOUT", "5")]).await;
     let (one, two) = (&fleet.one, &fleet.two);
     fleet.mock.latency(std::time::Duration::from_secs(2));
     let (_, ()) = tokio::join!(enhanced(two, "ann"), async {

@@ -3,7 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::service::Service;
+use crate::database::settled;
+use crate::service::{Service, until};
 
 #[tokio::test]
 async fn a_miss_and_then_a_hit() {
@@ -147,8 +148,12 @@ async fn the_probes_and_the_reading_routes_answer() {
     assert_eq!((&health["status"], &health["service"]), (&json!("healthy"), &json!("picarcade")));
     assert!(health["version"].is_string() && health["timestamp"].is_string());
     service.get("/health/ready").await;
-    let detailed = service.get("/health/detailed").await;
-    assert_eq!(detailed["overall"], "healthy", "{detailed}");
+    let mut detailed = Value::Null;
+    until("all is healthy", async || {
+        detailed = service.get("/health/detailed").await;
+        detailed["overall"] == "healthy"
+    })
+    .await;
     for part in ["cache", "database", "circuit_breakers", "rate_limiter", "flow"] {
         assert_eq!(detailed["components"][part]["status"], "healthy", "{part}");
     }
@@ -219,6 +224,7 @@ async fn limits_are_told_and_kept() {
     let usage = service.get("/api/v2/usage?user_id=ann").await;
     assert_eq!(usage["limits"][0]["used"], 3);
     service.process(json!({"prompt": "make the sky purple", "user_id": "bob"})).await;
+    settled(&service).await;
     let stats = service.get("/api/v2/stats").await;
     assert_eq!((&stats["total_classifications"], &stats["cached"]), (&json!(5), &json!(false)));
     assert_eq!(stats["rate_limited_rate"], 20.0);

@@ -8,7 +8,7 @@ use picarcade_testkit::{MockProvider, RedisServer, Reply};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::service::{Service, connected, until};
+use crate::service::{Service, connected, until, within_one_day};
 
 async fn scrape(service: &Service) -> String {
     service.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap()
@@ -30,8 +30,14 @@ async fn promtool_accepts_them_and_they_say_everything() {
     let (redis, mock) = (RedisServer::start().await.unwrap(), MockProvider::start().await.unwrap());
     mock.always(Reply::ServerError);
     let (redis_url, mock_url) = (redis.url(), mock.url());
-    let environment =
-        [("REDIS_URL", &*redis_url), ("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", &*mock_url)];
+    let environment = [
+        ("REDIS_URL", &*redis_url),
+        ("ANTHROPIC_API_KEY", "k"),
+        ("ANTHROPIC_BASE_URL", &*mock_url),
+        // The breaker is still open when it is looked at.
+        ("CIRCUIT_BREAKER_TIMEOUT", "3600"),
+    ];
+    within_one_day().await;
     let service = Service::start(&environment).await;
     connected(&service).await;
     for index in 0..6 {

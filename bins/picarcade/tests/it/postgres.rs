@@ -4,11 +4,10 @@ use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer, RedisServe
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::time::Instant;
 
 use crate::command_line::run;
 use crate::failing_database::UNLIMITED;
-use crate::service::{PATIENCE, Service, connected};
+use crate::service::{Service, connected, with, within_one_day};
 
 async fn migrate(url: &str) {
     let migrated = run(&TempDir::new().unwrap(), &[("DATABASE_URL", url)], &["migrate"]).await;
@@ -16,26 +15,21 @@ async fn migrate(url: &str) {
 }
 
 /// A service that can be asked again and again.
-async fn unlimited(environment: &[(&str, &str)]) -> Service {
-    Service::start(&[environment, &UNLIMITED].concat()).await
-}
-
 async fn ask(service: &Service, index: usize) -> Value {
     let body = json!({"prompt": format!("a red fox, number {index}"), "user_id": format!("user-{index}")});
     service.process(body).await
 }
 
-/// Asks the same again until the answer is as wanted.
+/// Polls until the answer is as wanted, and returns it.
 async fn until(service: &Service, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    let mut answer = Value::Null;
+    crate::service::until(path, async || {
         let response = service.request(Method::GET, path).send().await.unwrap();
-        let answer: Value = response.json().await.unwrap();
-        if wanted(&answer) {
-            return answer;
-        }
-        assert!(Instant::now() < deadline, "{path}: {answer}");
-    }
+        answer = response.json().await.unwrap();
+        wanted(&answer)
+    })
+    .await;
+    answer
 }
 
 async fn session(service: &Service, id: &str, user: &str) -> (u16, Value) {
@@ -64,7 +58,9 @@ async fn through_a_pooler_and_a_database_that_dies() {
     let url = bouncer.url();
     migrate(&url).await;
     migrate(&url).await;
-    let service = unlimited(&[("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")]).await;
+    within_one_day().await;
+    let environment = [("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")];
+    let service = Service::start(&with(&environment, &UNLIMITED)).await;
     for index in 0..20 {
         ask(&service, index).await;
     }
@@ -96,15 +92,12 @@ async fn through_a_pooler_and_a_database_that_dies() {
 
     server.kill();
     let mut index = 20;
-    let deadline = Instant::now() + PATIENCE;
-    loop {
+    crate::service::until("events are spooled", async || {
         let answer = ask(&service, index).await;
         index += 1;
-        if answer["degraded"].as_array().unwrap().contains(&json!("analytics_spooling")) {
-            break;
-        }
-        assert!(Instant::now() < deadline, "it never said so");
-    }
+        answer["degraded"].as_array().unwrap().contains(&json!("analytics_spooling"))
+    })
+    .await;
     until(&service, "/health/detailed", |answer| {
         let database = &answer["components"]["database"];
         database["status"] == "degraded" && database["last_error"].is_string()
@@ -128,8 +121,8 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
     let (redis, server) = tokio::try_join!(RedisServer::start(), PostgresServer::start()).unwrap();
     let (redis_url, url) = (redis.url(), server.url());
     migrate(&url).await;
-    let environment = [("REDIS_URL", &*redis_url), ("DATABASE_URL", &*url)];
-    let (one, two) = tokio::join!(unlimited(&environment), unlimited(&environment));
+    let environment = with(&[("REDIS_URL", &*redis_url), ("DATABASE_URL", &*url)], &UNLIMITED);
+    let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
     tokio::join!(connected(&one), connected(&two));
     for n in 0..10 {
         let (writer, reader) = if n % 2 == 0 { (&one, &two) } else { (&two, &one) };
@@ -165,7 +158,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
         ("SESSION_CACHE_TTL", "0.2"),
         ("REDIS_KEY_PREFIX", "brief:"),
     ];
-    let brief = unlimited(&brief).await;
+    let brief = Service::start(&with(&brief, &UNLIMITED)).await;
     connected(&brief).await;
     assert_eq!(session(&brief, "s", "ann").await.1["metadata"], json!({"behind": 1}));
     server.psql("UPDATE user_sessions SET metadata = '{\"behind\": 2}'").await.unwrap();
@@ -193,7 +186,8 @@ async fn a_database_that_is_silent_or_not_migrated_does_not_hold_up_the_start() 
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let url = proxy.through(&server.url());
     proxy.set(Fault::BlackHole).await;
-    let service = unlimited(&[("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")]).await;
+    let environment = [("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")];
+    let service = Service::start(&with(&environment, &UNLIMITED)).await;
     for index in 0..5 {
         ask(&service, index).await;
     }

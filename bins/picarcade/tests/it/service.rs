@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -11,9 +11,25 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
-/// How long anything may take before the test gives up: only a failure waits it out.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for anything. It is long because only a failing test waits that long.
+pub const PATIENCE: Duration = Duration::from_mins(3);
+
+/// The pause between two polls, so that polls use up neither a rate limit nor the processor.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Request limits that no test reaches: for tests that poll and need the limiter to decide.
+pub const AMPLE: [(&str, &str); 3] = [
+    ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1000000"),
+    ("RATE_LIMIT_REQUESTS_PER_HOUR", "1000000"),
+    ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "1000000"),
+];
+
+/// The environment of a test, with other variables after it.
+pub fn with<'a>(environment: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    [environment, more].concat()
+}
 
 pub struct Service {
     pub child: Child,
@@ -21,6 +37,8 @@ pub struct Service {
     pub directory: TempDir,
     pub client: reqwest::Client,
     log: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+    started: Instant,
 }
 
 /// The binary with an environment that holds nothing but what the test gives.
@@ -39,13 +57,23 @@ fn within(mut command: Command, directory: &TempDir, environment: &[(&str, &str)
     command
 }
 
-/// Asks again and again until it is so.
+/// Polls until the condition holds.
 pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
     while !is_so().await {
         assert!(tokio::time::Instant::now() < deadline, "never: {what}");
-        tick.tick().await;
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Waits while the UTC day is about to end. For tests of dollars per UTC day, which start at zero at midnight.
+pub async fn within_one_day() {
+    const DAY: u64 = 86_400;
+    const NEEDED: u64 = 120;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let left = DAY - now % DAY;
+    if left < NEEDED {
+        tokio::time::sleep(Duration::from_secs(left)).await;
     }
 }
 
@@ -106,18 +134,32 @@ impl Service {
         };
         // Somebody must read the log, or the service would block on a full pipe.
         let written = Arc::clone(&log);
-        tokio::spawn(async move {
+        let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 written.lock().unwrap().push(line);
             }
         });
         let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { child, url: format!("http://{address}"), directory, client, log }
+        Self {
+            child,
+            url: format!("http://{address}"),
+            directory,
+            client,
+            log,
+            reader: Some(reader),
+            started: Instant::now(),
+        }
     }
 
     /// What it has logged so far, line by line.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// How many lines a throttled log may have by now. The throttle allows lines per ten seconds, so a slow run has more.
+    pub fn log_bound(&self) -> usize {
+        const LINES: usize = 150;
+        LINES * (self.started.elapsed().as_secs() as usize / 10 + 1)
     }
 
     /// Where it listens.
@@ -129,9 +171,13 @@ impl Service {
         TcpStream::connect(self.address()).await.unwrap()
     }
 
-    /// Waits for its end.
+    /// Waits until the process has ended and its log has been read to the end.
     pub async fn ended(&mut self) -> ExitStatus {
-        tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap()
+        let status = in_time("it ends", self.child.wait()).await.unwrap();
+        if let Some(reader) = self.reader.take() {
+            in_time("the log ends", reader).await.unwrap();
+        }
+        status
     }
 
     /// The memory that it has in use, in MiB.
@@ -184,12 +230,6 @@ impl Service {
 
 /// Waits until the instance has its Redis.
 pub async fn connected(service: &Service) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let caches = service.get("/health/cache").await;
-        if caches["redis"]["connected"] == true {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{caches}");
-    }
+    until("it has its Redis", async || service.get("/health/cache").await["redis"]["connected"] == true)
+        .await;
 }

@@ -37,14 +37,21 @@ async fn what_was_recorded_survives_a_stop() {
     assert_eq!(service.ended().await.code(), Some(0));
     let directory = service.directory;
     let service = Service::start_in(directory, &[], &[]).await;
+    settled(&service).await;
     assert_eq!(service.get("/api/v2/stats").await["total_classifications"], 20);
 }
 
 #[tokio::test]
 async fn a_second_signal_stops_at_once() {
     let mock = MockProvider::start().await.unwrap();
-    let mut service =
-        Service::start(&[("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", &mock.url())]).await;
+    let mut service = Service::start(&[
+        ("ANTHROPIC_API_KEY", "k"),
+        ("ANTHROPIC_BASE_URL", &mock.url()),
+        // What the first signal begins does not end by itself before the second signal comes.
+        ("CLASSIFICATION_TIMEOUT", "300"),
+        ("PICARCADE_SHUTDOWN_TIMEOUT", "300"),
+    ])
+    .await;
     mock.always(Reply::Hang);
     let request = service.request(Method::POST, "/api/v2/process").json(&json!({"prompt": "a red fox"}));
     tokio::spawn(request.send());
@@ -65,8 +72,8 @@ async fn a_stop_under_load_loses_no_request_and_no_event() {
     let mut environment = vec![
         ("ANTHROPIC_API_KEY", "k"),
         ("ANTHROPIC_BASE_URL", &*mock_url),
-        ("PICARCADE_SHUTDOWN_TIMEOUT", "60"),
-        ("PICARCADE_SHUTDOWN_DELAY", "5"),
+        ("PICARCADE_SHUTDOWN_TIMEOUT", "120"),
+        ("PICARCADE_SHUTDOWN_DELAY", "15"),
     ];
     environment.extend(UNLIMITED);
     let mut service = Service::start(&environment).await;
@@ -109,6 +116,7 @@ async fn a_stop_under_load_loses_no_request_and_no_event() {
     }
     assert_eq!(service.ended().await.code(), Some(0));
     let service = Service::start_in(service.directory, &[], &[]).await;
+    settled(&service).await;
     let stats = service.get("/api/v2/stats").await;
     assert_eq!(stats["total_classifications"], answers.load(Ordering::Relaxed));
 }
@@ -123,7 +131,7 @@ async fn a_stop_has_one_deadline_whatever_hangs_and_what_is_not_written_is_on_th
         ("DATABASE_URL", &*through),
         ("ANTHROPIC_API_KEY", "k"),
         ("ANTHROPIC_BASE_URL", &*mock_url),
-        ("PICARCADE_SHUTDOWN_TIMEOUT", "3"),
+        ("PICARCADE_SHUTDOWN_TIMEOUT", "10"),
     ];
     let mut service = Service::start(&environment).await;
     // From here on it knows what was spent; without that it would spend nothing more.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
@@ -10,8 +11,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::failing_database::UNLIMITED;
 use crate::identity::{claims, token};
-use crate::service::{Service, until};
+use crate::service::{Service, until, with};
 
 /// What an issuer does when it is asked for its keys.
 #[derive(Clone)]
@@ -123,17 +125,19 @@ async fn keys_of_an_issuer_may_rotate_and_bind_their_algorithm() {
     let issuer = Issuer::start().await;
     let (first, second) = (Key::new(Algorithm::ES256, "first"), Key::new(Algorithm::RS256, "second"));
     issuer.publish(&[&first]);
-    let service = Service::start(&[("PICARCADE_JWKS_URL", &issuer.url)]).await;
+    let service = Service::start(&with(&[("PICARCADE_JWKS_URL", &*issuer.url)], &UNLIMITED)).await;
     assert_eq!(sent(&service, &first.sign(&json!({}))).await, 200);
     for changes in [json!({"exp": 1_000_000}), json!({"sub": null}), json!({"role": "anon"})] {
         assert_eq!(sent(&service, &first.sign(&changes)).await, 401, "{changes}");
     }
-    // A flood of made-up ids is no flood of questions to the issuer.
+    // A flood of made-up ids is no flood of questions to the issuer: one for each pause between two fetches.
+    let started = Instant::now();
     let strangers = (0..50).map(|index| first.sign_as(&format!("made-up-{index}"), &json!({})));
     let strangers: Vec<_> = strangers.collect();
     let asks = strangers.iter().map(|token| sent(&service, token));
     assert!(futures_util::future::join_all(asks).await.into_iter().all(|status| status == 401));
-    assert!(issuer.asked() <= 2, "{}", issuer.asked());
+    let most = 2 + started.elapsed().as_secs() as usize / 5;
+    assert!(issuer.asked() <= most, "{} of at most {most}", issuer.asked());
 
     issuer.publish(&[&second]);
     let rotated = second.sign(&json!({}));
@@ -159,7 +163,7 @@ async fn keys_that_were_never_read_let_nobody_in_and_are_read_when_they_can_be()
     let issuer = Issuer::start().await;
     let key = Key::new(Algorithm::ES256, "first");
     issuer.is(Mood::Fails);
-    let service = Service::start(&[("PICARCADE_JWKS_URL", &issuer.url)]).await;
+    let service = Service::start(&with(&[("PICARCADE_JWKS_URL", &*issuer.url)], &UNLIMITED)).await;
     let token = key.sign(&json!({}));
     for mood in [Mood::Fails, Mood::Answers(b"<html>".to_vec()), Mood::Floods] {
         issuer.is(mood);
@@ -181,7 +185,7 @@ async fn who_has_a_known_key_does_not_wait_for_an_issuer_that_hangs() {
     let issuer = Issuer::start().await;
     let key = Key::new(Algorithm::ES256, "first");
     issuer.publish(&[&key]);
-    let service = Service::start(&[("PICARCADE_JWKS_URL", &issuer.url)]).await;
+    let service = Service::start(&with(&[("PICARCADE_JWKS_URL", &*issuer.url)], &UNLIMITED)).await;
     assert_eq!(sent(&service, &key.sign(&json!({}))).await, 200);
     issuer.is(Mood::Hangs);
     let stranger = key.sign_as("unknown", &json!({}));

@@ -3,6 +3,7 @@
 use picarcade_testkit::{Answer, Coding, MockProvider, Reply};
 use serde_json::json;
 
+use crate::database::settled;
 use crate::service::Service;
 
 async fn service(mock: &MockProvider) -> Service {
@@ -38,6 +39,7 @@ async fn used_corrected_cached_replaced_and_counted() {
     assert_eq!((&replaced["source"], &replaced["used_fallback"]), (&json!("local"), &json!(true)));
     assert_eq!(replaced["degraded"], json!(["llm_error"]));
 
+    settled(&service).await;
     let stats = service.get("/api/v2/stats?period=1h").await;
     assert_eq!(stats["total_classifications"], 4);
     assert_eq!(stats["by_source"], json!({"llm": 3, "local": 1}));

@@ -8,7 +8,7 @@ use picarcade_analytics::{
     ClassificationEvent, Config, CostEvent, Counters, Error, Event, Period, PostgresOptions, PostgresStore,
     Recorder, Retention, SchemaState, Store, SystemPerformanceEvent,
 };
-use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer};
+use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer, eventually};
 
 use crate::conformance::{self, Both, RawSums, Subject};
 use crate::events::{NOW, at, classification, cost, mixed, selection, time};
@@ -457,7 +457,7 @@ async fn what_cannot_be_reached_is_said_or_waited_for() {
     // Not there yet: the store starts without it, and says so at each call.
     server.kill();
     let mut options = PostgresOptions::new(&good).unwrap();
-    options.acquire_timeout = Duration::from_secs(1);
+    options.acquire_timeout = Duration::from_secs(5);
     let store = PostgresStore::connect_with(options).await.unwrap();
     let error = store.write(&[at(NOW, mixed(0))]).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
@@ -590,9 +590,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     record(1_000).await;
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO cost%'";
     let second = "LOCK TABLE intent_classification_logs IN EXCLUSIVE MODE";
-    while server.psql(waits).await.unwrap() == "0" {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    eventually("the writer waits", async || server.psql(waits).await.unwrap() != "0").await;
     sqlx::raw_sql(second).execute(&mut *lock).await.unwrap();
     record(1_000).await;
     until(&recorder, "deadlocked", failing).await;
@@ -756,9 +754,7 @@ async fn a_deadlock_is_tried_again() {
         async move { store.write(&rows).await }
     });
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO cost%'";
-    while server.psql(waits).await.unwrap() != "1" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("the writer waits", async || server.psql(waits).await.unwrap() == "1").await;
     sqlx::raw_sql("LOCK TABLE intent_classification_logs IN EXCLUSIVE MODE")
         .execute(&mut *transaction)
         .await

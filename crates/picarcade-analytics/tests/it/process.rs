@@ -76,7 +76,7 @@ fn reported_by_all(directory: &Path) -> u64 {
 }
 
 async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Counters {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(180);
     loop {
         let counters = recorder.counters();
         assert!(counters.is_balanced(), "{counters:?}");
@@ -153,7 +153,7 @@ async fn what_was_committed_or_spooled_survives_kill_9() {
     SqliteStore::open(&directory.join("data")).await.unwrap().close().await;
     for round in 1..=3 {
         let mut children = [again(KILLED, directory, ""), again(KILLED, directory, "")];
-        let deadline = Instant::now() + Duration::from_secs(120);
+        let deadline = Instant::now() + Duration::from_secs(300);
         for child in &mut children {
             // The shell has become the process itself: the id is the same.
             while reported(directory, child.id()) < 1_500 {

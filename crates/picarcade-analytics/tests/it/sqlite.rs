@@ -148,7 +148,7 @@ async fn two_stores_on_one_file_lose_nothing() {
         }
     }
     for recorder in &recorders {
-        let counters = recorder.shutdown(Duration::from_secs(30)).await;
+        let counters = recorder.shutdown(Duration::from_secs(180)).await;
         assert_eq!(counters.committed, 1_000, "{counters:?}");
     }
     assert_eq!(count(&directory.path().join("picarcade.db"), "intent_classification_logs").await, 1_400);

@@ -20,8 +20,10 @@ pub async fn check(view: &dyn FleetView, prefix: &str) {
     leaving(view, &format!("{prefix}-leaving")).await;
 }
 
-const LONG: Duration = Duration::from_mins(1);
-const SHORT: Duration = Duration::from_millis(200);
+const LONG: Duration = Duration::from_mins(4);
+
+/// Long enough that a slow view answers several times before a ballot or a lease ends.
+const SHORT: Duration = Duration::from_secs(2);
 
 #[allow(clippy::expect_used, reason = "a check fails by panicking")]
 async fn vote(view: &dyn FleetView, breaker: &str, instance: &str, ballot: Ballot, ttl: Duration) -> Tally {

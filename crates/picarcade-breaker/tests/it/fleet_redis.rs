@@ -6,17 +6,16 @@ use picarcade_breaker::{
     Config, State,
     fleet::{Ballot, FleetConfig, FleetMember, FleetView, RedisFleetView, conformance},
 };
-use picarcade_testkit::RedisServer;
+use picarcade_testkit::{RedisServer, eventually};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use tokio::time::Instant;
 
 use crate::support::{breaker, fail, millis, secs};
 
 async fn connect(server: &RedisServer) -> ConnectionManager {
     let client = redis::Client::open(server.url()).unwrap();
     let config = ConnectionManagerConfig::new()
-        .set_connection_timeout(Some(millis(500)))
-        .set_response_timeout(Some(millis(500)));
+        .set_connection_timeout(Some(secs(30)))
+        .set_response_timeout(Some(secs(30)));
     client.get_connection_manager_with_config(config).await.unwrap()
 }
 
@@ -40,15 +39,6 @@ async fn prefixes_and_strange_names_are_kept_apart() {
     assert!(!format!("{one:?}").contains("127.0.0.1"));
 }
 
-/// Polls with a deadline; what happens on the wire cannot be awaited otherwise.
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < secs(30), "{what}");
-        tokio::time::sleep(millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_fleet_over_redis_and_without_it() {
     let server = RedisServer::start().await.unwrap();
@@ -62,7 +52,7 @@ async fn a_fleet_over_redis_and_without_it() {
     }
     fail(&fleet[0].0);
     fail(&fleet[1].0);
-    until("a quorum of two opens the third", || fleet[2].0.state() == State::Open).await;
+    eventually("a quorum of two opens the third", async || fleet[2].0.state() == State::Open).await;
 
     // Without Redis each is right by itself, and calls never notice.
     server.kill();

@@ -48,7 +48,7 @@ macro_rules! conformance {
                 let remote = crate::real_redis::remote_with(picarcade_redis::Config {
                     driver,
                     prefix: prefix.into(),
-                    command_timeout: Duration::from_secs(5),
+                    command_timeout: Duration::from_secs(60),
                     ..picarcade_redis::Config::new(cluster.url())
                 });
                 $test(remote.await).await;

@@ -18,7 +18,7 @@ pub struct House {
 
 pub fn policy() -> Policy {
     let mut policy = Policy::default();
-    policy.classification_timeout = Duration::from_secs(5);
+    policy.classification_timeout = Duration::from_secs(60);
     policy
 }
 

@@ -55,7 +55,7 @@ async fn polling_ends_at_the_deadline() {
     mock.push(Reply::Pending(u32::MAX));
     let request = request("slow it down", "v");
     let feasible = Matrix::embedded().feasible(request.facts);
-    let error = provider.classify(&request, feasible, Duration::from_millis(400)).await.unwrap_err();
+    let error = provider.classify(&request, feasible, Duration::from_millis(950)).await.unwrap_err();
     assert_eq!(error.kind, ProviderErrorKind::Timeout);
     let sent = &mock.requests()[0];
     assert_eq!((sent.header("prefer"), sent.header("cancel-after")), (Some("wait=1"), Some("5s")));

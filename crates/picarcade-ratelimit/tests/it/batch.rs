@@ -73,7 +73,12 @@ async fn sixty_four_at_once_are_three_questions() {
     let limiter = setup.limiter(contract());
     assert_eq!(hear(crowd(&limiter, 3)).await.len(), 3, "the server knows both scripts from now on");
     server.command(&["CONFIG", "RESETSTAT"]).await.unwrap();
-    let heard = hear(crowd(&limiter, 64)).await;
+    // The server is stopped until all have asked: an early answer to the first would change the batches.
+    server.pause();
+    let crowd = crowd(&limiter, 64);
+    settle_down().await;
+    server.resume();
+    let heard = hear(crowd).await;
     assert!(heard.iter().all(|heard| *heard == Heard { passed: true, local: false }));
     let questions = 1 + (64_u64 - 1).div_ceil(TOGETHER as u64);
     // Each reads its two states once and writes them once, whoever asked.
@@ -298,7 +303,7 @@ async fn killed_with_batches_under_way_each_decides_by_its_share() {
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_asked_for_nobody_else() {
     let server = RedisServer::start().await.unwrap();
-    let limiter = on(&server, hourly(1000), secs(1)).await;
+    let limiter = on(&server, hourly(1000), secs(3)).await;
     let heard = hear(stopped(&limiter, &server).await).await;
     assert!(heard.iter().all(|heard| heard.local && heard.passed));
     server.resume();
@@ -358,7 +363,7 @@ async fn one_who_cannot_be_asked_for_is_alone_in_it() {
         ..Config::new(server.url())
     };
     let redis = RedisHandle::connect(config).unwrap();
-    redis.ready(secs(20)).await.unwrap();
+    redis.ready(secs(120)).await.unwrap();
     let limits = [hourly(3)[0].clone(), Limit::requests(Scope::Global, 1000, sliding(3600))];
     let limiter = Limiter::builder().limits(limits).store(Arc::new(RedisStore::new(redis))).build().unwrap();
     let long = "x".repeat(100);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use picarcade_ratelimit::{Limit, Limiter, Mode, Outcome, RedisStore, Scope, Subjects, Window};
 use picarcade_redis::{Config, RedisHandle};
-use picarcade_testkit::{RedisCluster, RedisServer};
+use picarcade_testkit::{RedisCluster, RedisServer, eventually};
 
 use crate::setup::{ada, passes, secs, sliding, spends, used};
 
@@ -18,9 +18,10 @@ fn limits() -> [Limit; 4] {
 }
 
 async fn limiter(cluster: &RedisCluster) -> Limiter {
-    let config = Config { prefix: "own:".to_owned(), command_timeout: secs(5), ..Config::new(cluster.url()) };
+    let config =
+        Config { prefix: "own:".to_owned(), command_timeout: secs(30), ..Config::new(cluster.url()) };
     let redis = RedisHandle::connect(config).unwrap();
-    redis.ready(secs(30)).await.unwrap();
+    redis.ready(secs(120)).await.unwrap();
     Limiter::builder().limits(limits()).store(Arc::new(RedisStore::new(redis))).build().unwrap()
 }
 
@@ -36,25 +37,13 @@ async fn crossed(cluster: &RedisCluster) -> bool {
 
 /// Waits until the replica of `node` has all that `node` has.
 pub async fn replicated(node: &RedisServer) {
-    let same = async {
-        loop {
-            let info = node.command(&["INFO", "replication"]).await.unwrap();
-            let ours = info
-                .lines()
-                .find_map(|line| line.strip_prefix("master_repl_offset:"))
-                .unwrap()
-                .trim()
-                .to_owned();
-            if info
-                .lines()
-                .any(|line| line.starts_with("slave0:") && line.contains(&format!("offset={ours},")))
-            {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(secs(30), same).await.expect("the replica lags");
+    eventually("the replica has everything", async || {
+        let info = node.command(&["INFO", "replication"]).await.unwrap();
+        let offset = info.lines().find_map(|line| line.strip_prefix("master_repl_offset:")).unwrap();
+        let has_all = format!("offset={},", offset.trim());
+        info.lines().any(|line| line.starts_with("slave0:") && line.contains(&has_all))
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -94,13 +83,11 @@ async fn counts_go_with_their_slot() {
     let during = limiter.acquire(&ada(), 1, 0).await.unwrap();
     let counted = 10 + u64::from(!during.report().local);
     cluster.finish_move(slot, (owner + 1) % 3).await.unwrap();
-    let settled = async {
-        while used(&limiter, &ada(), "user-requests-3600s").await.0 < 10 || limiter.mode() != Mode::Exact {
-            passes(&limiter, &Subjects::default().user("probe"), 1).await;
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(secs(30), settled).await.expect("the counts did not arrive");
+    eventually("the counts have arrived", async || {
+        passes(&limiter, &Subjects::default().user("probe"), 1).await;
+        limiter.mode() == Mode::Exact && used(&limiter, &ada(), "user-requests-3600s").await.0 >= 10
+    })
+    .await;
     assert_eq!(used(&limiter, &ada(), "user-requests-3600s").await, (counted, 0));
     assert_eq!(used(&limiter, &ada(), "user-cost-3600s").await, (300, 300));
     assert_eq!(limiter.settle(&id, 100).await.unwrap().outcome, Outcome::Settled);
@@ -113,7 +100,7 @@ async fn a_lost_node_means_the_local_share_until_its_replica_took_over() {
     let cluster = RedisCluster::builder()
         .primaries(3)
         .replicas(1)
-        .arg("cluster-node-timeout", "1000")
+        .arg("cluster-node-timeout", "3000")
         .start()
         .await
         .unwrap();
@@ -125,16 +112,12 @@ async fn a_lost_node_means_the_local_share_until_its_replica_took_over() {
     owner.kill();
     let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
     assert!(decision.is_admitted(), "useful, whoever decided");
-    let back = async {
-        loop {
-            let report = limiter.usage(&ada()).await.unwrap();
-            if !report.local {
-                break report;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let report = tokio::time::timeout(secs(60), back).await.expect("no replica took over");
+    let mut report = limiter.usage(&ada()).await.unwrap();
+    eventually("a replica takes over", async || {
+        report = limiter.usage(&ada()).await.unwrap();
+        !report.local
+    })
+    .await;
     // Replication is asynchronous: what was charged in the last moments may be gone, what was there before is not.
     assert!(report.statuses[0].used >= 10, "{report:?}");
     assert!(!crossed(&cluster).await);
@@ -146,7 +129,7 @@ async fn sharded_limits_hold_their_promises_over_all_nodes() {
     let config =
         Config { prefix: "own:".to_owned(), command_timeout: secs(30), ..Config::new(cluster.url()) };
     let redis = RedisHandle::connect(config).unwrap();
-    redis.ready(secs(30)).await.unwrap();
+    redis.ready(secs(120)).await.unwrap();
     crate::sharded::holds_its_promises(RedisStore::new(redis).sharded(16)).await;
     for node in cluster.nodes() {
         let keys = node.command(&["KEYS", "own:{ratelimit:*"]).await.unwrap();

@@ -9,7 +9,7 @@ use picarcade_ratelimit::{
     Subjects, Verdict, Window,
 };
 use picarcade_redis::{Config, RedisHandle};
-use picarcade_testkit::{Fault, FaultProxy, RedisServer};
+use picarcade_testkit::{Fault, FaultProxy, RedisServer, eventually};
 use proptest::prelude::*;
 use tokio::sync::OnceCell;
 
@@ -35,7 +35,7 @@ pub async fn connect_within(url: &str, prefix: &str, command_timeout: Duration) 
         ..Config::new(url)
     };
     let redis = RedisHandle::connect(config).unwrap();
-    redis.ready(secs(20)).await.unwrap();
+    redis.ready(secs(120)).await.unwrap();
     redis
 }
 
@@ -77,13 +77,11 @@ async fn alone_within(limits: impl IntoIterator<Item = Limit>, timeout: Duration
 
 /// Waits until `limiter` decides in `mode`, by the requests of one who has no part in the test.
 pub async fn until(limiter: &Limiter, mode: Mode) {
-    let reached = async {
-        while limiter.mode() != mode {
-            let _ = limiter.acquire(&Subjects::default().user("probe"), 1, 0).await.unwrap();
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(secs(30), reached).await.expect("the mode did not change");
+    eventually("the mode changes", async || {
+        let probe = limiter.acquire(&Subjects::default().user("probe"), 1, 0).await;
+        probe.is_ok() && limiter.mode() == mode
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -150,12 +148,7 @@ async fn the_time_is_the_servers() {
     let (_server, limiter) =
         alone([Limit::requests(Scope::User, 1, Window::Sliding(Duration::from_millis(120)))]).await;
     assert!(passes(&limiter, &ada(), 1).await);
-    let again = async {
-        while !passes(&limiter, &ada(), 1).await {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(secs(20), again).await.expect("the window did not pass");
+    eventually("the window passes", async || passes(&limiter, &ada(), 1).await).await;
 }
 
 #[tokio::test]
@@ -209,7 +202,7 @@ async fn a_killed_server_means_the_local_share_and_no_money() {
 
 #[tokio::test]
 async fn a_stopped_server_is_as_a_killed_one() {
-    let (server, limiter) = alone_within([Limit::requests(Scope::User, 8, sliding(3600))], secs(1)).await;
+    let (server, limiter) = alone_within([Limit::requests(Scope::User, 8, sliding(3600))], secs(3)).await;
     assert!(passes(&limiter, &ada(), 1).await);
     server.pause();
     assert!(passes(&limiter, &ada(), 2).await);
@@ -251,7 +244,7 @@ async fn a_server_that_may_not_write_decides_nothing() {
 async fn a_lost_reply_is_asked_for_again_and_charged_once() {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
-    let redis = connect_within(&proxy.through(&server.url()), "own:", secs(1)).await;
+    let redis = connect_within(&proxy.through(&server.url()), "own:", secs(3)).await;
     let store = RedisStore::new(redis.clone());
     let plan = Plan::new(vec![Limit::cost(Scope::User, 1000, sliding(3600))]).unwrap();
     let (subjects, id) = (ada(), ReservationId::random());
@@ -262,22 +255,19 @@ async fn a_lost_reply_is_asked_for_again_and_charged_once() {
     let lost = store.acquire(ask).await.unwrap_err();
     assert!(matches!(lost, Error::Interrupted { .. } | Error::Unavailable { .. }), "{lost}");
     proxy.set(Fault::Pass).await;
-    redis.ready(secs(20)).await.unwrap();
+    redis.ready(secs(120)).await.unwrap();
 
     let mut report = None;
     for _ in 0..3 {
-        let answer = async {
-            loop {
-                match store.acquire(ask).await {
-                    Ok(verdict) => break verdict,
-                    Err(_) => tokio::task::yield_now().await,
-                }
+        eventually("the question is answered", async || match store.acquire(ask).await {
+            Ok(Verdict::Admitted(admitted)) => {
+                report = Some(admitted);
+                true
             }
-        };
-        let Verdict::Admitted(admitted) = tokio::time::timeout(secs(20), answer).await.unwrap() else {
-            panic!()
-        };
-        report = Some(admitted);
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => false,
+        })
+        .await;
     }
     assert_eq!(report.unwrap().statuses[0].used, 100);
     for _ in 0..2 {

@@ -80,13 +80,13 @@ impl Place {
         let config = Config {
             backup_url: self.backup_url.clone(),
             ca: self.ca.clone(),
-            connect_timeout: SECOND * 5,
-            command_timeout: SECOND * 5,
+            connect_timeout: SECOND * 30,
+            command_timeout: SECOND * 30,
             ..config(driver, &self.url)
         };
         let Some(given) = &self.given else { return ready(config).await };
         let handle = RedisHandle::from_driver(Arc::clone(given), config).unwrap();
-        handle.ready(SECOND * 20).await.unwrap();
+        handle.ready(SECOND * 120).await.unwrap();
         handle
     }
 }

@@ -25,7 +25,7 @@ fn settings() -> Config {
 }
 
 async fn survives_a_restart(server: &RedisServer, redis: &RedisHandle) {
-    redis.ready(SECOND * 20).await.unwrap();
+    redis.ready(SECOND * 120).await.unwrap();
     let mut events = redis.subscribe("c").unwrap();
     assert_eq!(within(events.next()).await, Some(Event::Connected { epoch: 1 }));
     redis.set(b"k", b"v", None).await.unwrap();
@@ -67,7 +67,7 @@ async fn a_connection_that_broke_for_good_stays_refused() {
     let connection = client.get_multiplexed_async_connection().await.unwrap();
     let redis =
         RedisHandle::from_driver(Arc::new(RedisRs::from_connection(connection, None)), settings()).unwrap();
-    redis.ready(SECOND * 20).await.unwrap();
+    redis.ready(SECOND * 120).await.unwrap();
     server.kill();
     eventually("refused", async || redis.get(b"k").await == Err(Error::Refused)).await;
 }
@@ -78,7 +78,7 @@ async fn a_primary_and_a_backup_may_both_be_given() {
     let connector = |server: &RedisServer| RedisRs::connector(redis::Client::open(server.url()).unwrap());
     let redis =
         RedisHandle::with_connectors(settings(), connector(&primary), Some(connector(&backup))).unwrap();
-    redis.ready(SECOND * 20).await.unwrap();
+    redis.ready(SECOND * 120).await.unwrap();
     primary.kill();
     eventually("the backup serves", async || redis.set(b"k", b"v", None).await.is_ok()).await;
     assert_eq!(redis.status().active, Role::Backup);
@@ -107,7 +107,7 @@ async fn a_deletion_that_replication_lost_is_said_again_to_the_new_master() {
         Arc::new(Promoted { before: connector(&old), after: connector(&new), moved: AtomicBool::new(false) });
     let redis =
         RedisHandle::with_connectors(settings(), Arc::clone(&place) as Arc<dyn Connector>, None).unwrap();
-    redis.ready(SECOND * 20).await.unwrap();
+    redis.ready(SECOND * 120).await.unwrap();
     for server in [&old, &new] {
         server.command(&["MSET", "picarcade:deleted", "old", "picarcade:buried", "old"]).await.unwrap();
     }

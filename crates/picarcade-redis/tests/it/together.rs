@@ -15,7 +15,7 @@ with_every_driver!(
 );
 
 async fn patient(driver: DriverKind, server: &RedisServer) -> RedisHandle {
-    ready(Config { command_timeout: SECOND * 20, ..config(driver, server.url()) }).await
+    ready(Config { command_timeout: SECOND * 60, ..config(driver, server.url()) }).await
 }
 
 /// Reads `k0`, `k1`, ... at the same time, and checks what each got.

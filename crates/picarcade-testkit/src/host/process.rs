@@ -241,10 +241,11 @@ fn signal(id: u32, signal: Signal) {
 }
 
 /// Waits until a signal has taken effect: otherwise a test could still get an answer from a stopped
-/// server. The wait is bounded, because a process in an uninterruptible wait takes longer.
+/// server. The wait is bounded, because a process in an uninterruptible wait takes
+/// longer. The bound is long, because a process that waits for a processor reacts late too.
 fn await_state(id: u32, reached: impl Fn(u32) -> bool) {
     let start = Instant::now();
-    while !reached(id) && start.elapsed() < Duration::from_secs(2) {
+    while !reached(id) && start.elapsed() < Duration::from_secs(30) {
         // A short sleep on the thread of a test. A busy wait would take processor time from the
         // process that it waits for.
         std::thread::park_timeout(Duration::from_millis(1));

@@ -105,8 +105,9 @@ impl RedisBuilder {
         }
         if let Some(primary) = self.watches {
             lines.add("sentinel monitor", format!("mymaster 127.0.0.1 {primary} 2"));
-            lines.add("sentinel down-after-milliseconds", "mymaster 500");
-            lines.add("sentinel failover-timeout", "mymaster 3000");
+            // Long enough that a busy machine causes no fail-over that no test ordered.
+            lines.add("sentinel down-after-milliseconds", "mymaster 3000");
+            lines.add("sentinel failover-timeout", "mymaster 9000");
         } else {
             lines.add("save", "\"\"").add("appendonly", "no").add("enable-debug-command", "yes");
             lines.add("repl-diskless-sync-delay", "0");
@@ -114,7 +115,7 @@ impl RedisBuilder {
         if self.cluster {
             let bus = Port::free()?;
             lines.add("cluster-enabled", "yes").add("cluster-config-file", "nodes.conf");
-            lines.add("cluster-port", bus.number().to_string()).add("cluster-node-timeout", "1500");
+            lines.add("cluster-port", bus.number().to_string()).add("cluster-node-timeout", "5000");
             extra_port = Some(bus);
         }
         if let Some((primary, password)) = &self.primary {

@@ -117,7 +117,7 @@ impl RedisServer {
     /// # Errors
     ///
     /// Returns [`Error::Refused`] with the error reply of the server. Fails without a connection,
-    /// or without an answer within ten seconds.
+    /// or without an answer within a minute.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
         match self.query(arguments).await? {
             Value::Error(error) => Err(Error::Refused(error)),
@@ -130,7 +130,7 @@ impl RedisServer {
     ///
     /// # Errors
     ///
-    /// Fails without a connection, or without an answer within ten seconds.
+    /// Fails without a connection, or without an answer within a minute.
     pub async fn query(&self, arguments: &[impl AsRef<[u8]>]) -> Result<Value> {
         let arguments: Vec<Vec<u8>> = arguments.iter().map(|argument| argument.as_ref().to_vec()).collect();
         let (address, password) = (self.plain_addr(), self.password.clone());

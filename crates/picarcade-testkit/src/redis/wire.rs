@@ -11,7 +11,7 @@ use super::resp::{Value, decode, encode};
 use crate::error::{Error, Result};
 
 /// The default timeout of a command.
-pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Connects, authenticates, sends the command, and reads one reply.
 pub(crate) async fn ask(

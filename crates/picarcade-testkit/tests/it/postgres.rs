@@ -1,4 +1,4 @@
-use picarcade_testkit::{Error, PgBouncer, PostgresServer};
+use picarcade_testkit::{Error, PgBouncer, PostgresServer, eventually};
 
 #[tokio::test]
 async fn a_server_answers_its_owner_and_its_superuser() {
@@ -35,14 +35,10 @@ async fn what_was_committed_survives_a_kill() {
         server.psql(&format!("INSERT INTO t VALUES ({round})")).await.unwrap();
         // A session that sleeps is killed with its server.
         let url = server.superuser_url();
-        let sleeper = server.psql_at(&url, "SELECT pg_sleep(60)");
+        let sleeper = server.psql_at(&url, "SELECT pg_sleep(600)");
         let killer = async {
-            while server
-                .psql("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)'")
-                .await
-                .unwrap()
-                != "1"
-            {}
+            let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)'";
+            eventually("the session sleeps", async || server.psql(sleeping).await.unwrap() == "1").await;
             server.kill();
         };
         let (slept, ()) = tokio::join!(sleeper, killer);

@@ -1,6 +1,6 @@
 //! Several Redis servers that act together: a Cluster, and a primary with Sentinels.
 
-use picarcade_testkit::{RedisCluster, RedisSentinel};
+use picarcade_testkit::{RedisCluster, RedisSentinel, eventually};
 
 #[tokio::test]
 async fn a_cluster_shares_its_slots_and_sends_clients_on() {
@@ -41,13 +41,12 @@ async fn a_replica_takes_over_from_a_lost_node() {
     let slot = cluster.slot_of("colour").await.unwrap();
     let owner = cluster.owner_of(slot).await.unwrap();
     cluster.node(owner).command(&["SET", "colour", "purple"]).await.unwrap();
-    cluster.node(owner).command(&["WAIT", "1", "5000"]).await.unwrap();
+    // `WAIT` would not do: it waits for the writes of its own connection.
+    let replica = cluster.node(3 + owner);
+    eventually("the replica has the key", async || replica.command(&["DBSIZE"]).await.unwrap() == "1").await;
     cluster.node(owner).kill();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    // Until the other nodes notice, they still regard the dead node as the owner.
-    while cluster.owner_of(slot).await.is_err() {
-        assert!(std::time::Instant::now() < deadline, "nobody took over");
-    }
+    // Until the other nodes notice the loss, they still name the dead one as the owner.
+    eventually("a replica takes over", async || cluster.owner_of(slot).await.is_ok()).await;
     cluster.whole().await.unwrap();
     let heir = cluster.owner_of(slot).await.unwrap();
     assert_ne!(heir, owner);
@@ -70,7 +69,8 @@ async fn sentinels_replace_a_killed_primary() {
     assert!(set.url().starts_with("redis-sentinel://:s%20e%22cret@127.0.0.1:"), "{}", set.url());
     assert!(set.url().contains("sentinelServiceName=mymaster&node="), "{}", set.url());
     set.primary().await.unwrap().command(&["SET", "kept", "yes"]).await.unwrap();
-    set.primary().await.unwrap().command(&["WAIT", "1", "5000"]).await.unwrap();
+    let replicated = async || set.servers()[1].command(&["GET", "kept"]).await.unwrap() == "yes";
+    eventually("the replica has the key", replicated).await;
     set.lose_primary().await.unwrap();
     let primary = set.primary().await.unwrap();
     assert_eq!(primary.port(), set.servers()[1].port());

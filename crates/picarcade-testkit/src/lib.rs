@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod day;
 mod error;
 mod eventually;
 mod host;
@@ -8,6 +9,7 @@ mod postgres;
 mod proxy;
 mod redis;
 
+pub use day::stay_within_one_day;
 pub use error::{Error, Result};
 pub use eventually::eventually;
 pub use mock::{Answer, Answers, Coding, Dialect, MockProvider, OutputShape, PredictionEnd, Reply, Request};

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use picarcade_testkit::{MockProvider, RedisServer, Reply};
+use picarcade_testkit::{MockProvider, RedisServer, Reply, stay_within_one_day};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::service::{Service, connected, until, within_one_day};
+use crate::service::{Service, connected, until};
 
 async fn scrape(service: &Service) -> String {
     service.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap()
@@ -37,7 +37,7 @@ async fn promtool_accepts_them_and_they_say_everything() {
         // The breaker is still open when it is looked at.
         ("CIRCUIT_BREAKER_TIMEOUT", "3600"),
     ];
-    within_one_day().await;
+    stay_within_one_day();
     let service = Service::start(&environment).await;
     connected(&service).await;
     for index in 0..6 {

@@ -1,13 +1,13 @@
 //! The service over a real PostgreSQL: migrated, lost and found, silent, shared by instances, and wrong in every way.
 
-use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer, RedisServer};
+use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer, RedisServer, stay_within_one_day};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::command_line::run;
 use crate::failing_database::UNLIMITED;
-use crate::service::{Service, connected, with, within_one_day};
+use crate::service::{Service, connected, with};
 
 async fn migrate(url: &str) {
     let migrated = run(&TempDir::new().unwrap(), &[("DATABASE_URL", url)], &["migrate"]).await;
@@ -58,7 +58,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
     let url = bouncer.url();
     migrate(&url).await;
     migrate(&url).await;
-    within_one_day().await;
+    stay_within_one_day();
     let environment = [("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")];
     let service = Service::start(&with(&environment, &UNLIMITED)).await;
     for index in 0..20 {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -63,17 +63,6 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     while !is_so().await {
         assert!(tokio::time::Instant::now() < deadline, "never: {what}");
         tokio::time::sleep(POLL_INTERVAL).await;
-    }
-}
-
-/// Waits while the UTC day is about to end. For tests of dollars per UTC day, which start at zero at midnight.
-pub async fn within_one_day() {
-    const DAY: u64 = 86_400;
-    const NEEDED: u64 = 120;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let left = DAY - now % DAY;
-    if left < NEEDED {
-        tokio::time::sleep(Duration::from_secs(left)).await;
     }
 }
 

@@ -8,7 +8,7 @@ use picarcade_analytics::{
     ClassificationEvent, Config, CostEvent, Counters, Error, Event, Period, PostgresOptions, PostgresStore,
     Recorder, Retention, SchemaState, Store, SystemPerformanceEvent,
 };
-use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer, eventually};
+use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer, eventually, stay_within_one_day};
 
 use crate::conformance::{self, Both, RawSums, Subject};
 use crate::events::{NOW, at, classification, cost, mixed, selection, time};
@@ -295,6 +295,7 @@ async fn the_watermark_waits_for_writers_that_began_before_it() {
 
 #[tokio::test]
 async fn partitions_are_made_ahead_and_dropped_when_old() {
+    stay_within_one_day();
     let server = PostgresServer::start().await.unwrap();
     let store = migrated(&server.url()).await;
     let day = Duration::from_secs(86_400);

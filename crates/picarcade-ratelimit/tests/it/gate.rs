@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use picarcade_ratelimit::{Leases, Limit, Limiter, Scope, Subjects, Window};
+use picarcade_testkit::stay_within_one_day;
 
 use crate::remote::Remote;
 use crate::setup::{ada, passes, secs, sliding, used};
@@ -43,6 +44,7 @@ async fn dollars_of_a_caller_that_left_are_given_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_late_denial_gives_nothing_to_a_newer_chunk() {
+    stay_within_one_day();
     let gate = Remote::new();
     let limits = [all(1000, sliding(60)), Limit::requests(Scope::User, 40, Window::UtcDay)];
     let limiter = limiter(&gate, limits, Some(Leases::of(["all"]).largest(8)));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_ratelimit::{Leases, Limit, Limiter, Scope, Subjects, Window};
+use picarcade_testkit::stay_within_one_day;
 use proptest::prelude::*;
 use tokio::time::Instant;
 
@@ -21,6 +22,7 @@ fn instance(store: &Arc<Remote>, limits: impl IntoIterator<Item = Limit>, leases
 
 #[tokio::test(start_paused = true)]
 async fn four_instances_admit_exactly_the_limit_in_the_end() {
+    stay_within_one_day();
     let store = Remote::new();
     let limiters =
         [0; 4].map(|_| instance(&store, [global(1000, Window::UtcDay)], Leases::of(["all"]).largest(50)));

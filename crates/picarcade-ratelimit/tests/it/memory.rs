@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use picarcade_ratelimit::{ConfigError, Error, Limit, Limiter, Mode, Outcome, Scope, Subjects, Window};
+use picarcade_testkit::stay_within_one_day;
 
 use crate::conformance::conformance;
 use crate::setup::{Book, Setup, ada, contract, passes, secs, sliding, spends, used};
@@ -147,6 +148,7 @@ fn statistics_are_data() {
 
 #[tokio::test]
 async fn a_ledger_tells_a_new_process_what_was_spent() {
+    stay_within_one_day();
     let book = Arc::new(Book::default());
     let build = || {
         Limiter::builder()

@@ -9,7 +9,7 @@ use picarcade_ratelimit::{
     Subjects, Verdict, Window,
 };
 use picarcade_redis::{Config, RedisHandle};
-use picarcade_testkit::{Fault, FaultProxy, RedisServer, eventually};
+use picarcade_testkit::{Fault, FaultProxy, RedisServer, eventually, stay_within_one_day};
 use proptest::prelude::*;
 use tokio::sync::OnceCell;
 
@@ -367,6 +367,7 @@ async fn four_processes_admit_exactly_the_limit() {
         println!("\nadmitted {sum}");
         return;
     }
+    stay_within_one_day();
     let (url, prefix) = (server().await.url(), prefix());
     assert_eq!(admitted("redis::four_processes_admit_exactly_the_limit", &url, &prefix).await, 100);
     let limiter = limiter_at(&url, &prefix, limits.clone()).await;
@@ -392,6 +393,7 @@ async fn four_processes_that_ask_together_admit_exactly_the_limit() {
         println!("\nadmitted {sum}");
         return;
     }
+    stay_within_one_day();
     let (own, prefix) = (RedisServer::start().await.unwrap(), prefix());
     let test = "redis::four_processes_that_ask_together_admit_exactly_the_limit";
     assert_eq!(admitted(test, &own.url(), &prefix).await, 100);
@@ -417,6 +419,7 @@ async fn four_processes_spend_the_dollars_and_no_more() {
         println!("\nadmitted {sum}");
         return;
     }
+    stay_within_one_day();
     let (url, prefix) = (server().await.url(), prefix());
     let spent = admitted("redis::four_processes_spend_the_dollars_and_no_more", &url, &prefix).await as u64;
     assert!(spent <= 9_000 && spent > 9_000 - 113, "{spent}");
@@ -448,6 +451,7 @@ async fn leases_of_real_instances_never_pass_the_limit_and_die_with_their_holder
         println!("\nadmitted 45");
         std::future::pending::<()>().await;
     }
+    stay_within_one_day();
     let (url, prefix) = (server().await.url(), prefix());
     let test = "redis::leases_of_real_instances_never_pass_the_limit_and_die_with_their_holder";
     let mut holder = processes(test, 1, &url, &prefix).remove(0);
@@ -547,6 +551,7 @@ async fn the_bound_of_reservations_closes_money() {
 
 #[tokio::test]
 async fn a_flushed_server_learns_from_the_ledger_what_was_spent() {
+    stay_within_one_day();
     let server = RedisServer::start().await.unwrap();
     let book = Arc::new(Book::default());
     let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);

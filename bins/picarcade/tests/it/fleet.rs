@@ -269,7 +269,7 @@ async fn as_admin(service: &Service, method: Method, path: &str, body: Value) ->
 
 #[tokio::test]
 async fn what_was_written_for_a_deleted_user_is_served_to_nobody() {
-    let fleet = Fleet::start(&UNLIMITED).await;
+    let fleet = Fleet::start(&AMPLE).await;
     let (one, two) = (&fleet.one, &fleet.two);
     let says = |text: &str| fleet.mock.answer_with(Answer::of("EDIT_IMAGE").enhanced(text));
     says("written for ann");
@@ -291,7 +291,7 @@ async fn what_was_written_for_a_deleted_user_is_served_to_nobody() {
 
 #[tokio::test]
 async fn after_an_invalidation_the_new_text_of_the_ai_is_served() {
-    let fleet = Fleet::start(&UNLIMITED).await;
+    let fleet = Fleet::start(&AMPLE).await;
     let (one, two) = (&fleet.one, &fleet.two);
     for turn in ["the first text", "the second text", "the third text"] {
         fleet.mock.answer_with(Answer::of("EDIT_IMAGE").enhanced(turn));

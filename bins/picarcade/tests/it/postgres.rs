@@ -113,7 +113,13 @@ async fn through_a_pooler_and_a_database_that_dies() {
     let found = "SELECT count(*), count(DISTINCT id) FROM intent_classification_logs";
     assert_eq!(server.psql(found).await.unwrap(), format!("{all}|{all}"));
     until(&service, "/health/detailed", |answer| answer["overall"] == "healthy").await;
-    assert_eq!(session(&service, "s", "ann").await.1["working_image"], image(1)["working_image"]);
+    let (status, found) = session(&service, "s", "ann").await;
+    assert_eq!(
+        (status, &found["working_image"]),
+        (200, &image(1)["working_image"]),
+        "{found} {:#?}",
+        service.log()
+    );
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, Postgres};
-use sqlx::{AssertSqlSafe, Connection, Transaction};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
+use sqlx::{AssertSqlSafe, Connection, Row, Transaction};
 
 use super::{LOCK_CLASS, LOCK_WRITERS, error};
 use crate::Error;
@@ -161,17 +161,25 @@ pub(super) fn pool(options: &PostgresOptions) -> PgPool {
                 Ok(true)
             })
         })
-        // A connection comes back after its statement was given up, too: one that does not answer must not stay in the
-        // pool's count until the network notices.
+        // A connection also comes back when its work was cancelled. One that does not answer must not stay in the pool
+        // until the network notices. One whose `BEGIN` was cancelled is still in that transaction, of which sqlx does not
+        // know: it would hold locks, and each later statement on it would fail once the transaction is aborted.
         .after_release(move |connection, _| {
             Box::pin(async move {
-                match tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await {
-                    Ok(answered) => answered.map(|()| true),
+                match tokio::time::timeout(RELEASE_TIMEOUT, is_idle(connection)).await {
+                    Ok(answered) => answered,
                     Err(_) => Err(sqlx::Error::PoolTimedOut),
                 }
             })
         })
         .connect_lazy_with(options.connect.clone())
+}
+
+/// Whether the connection answers and is in no transaction: within one, `now()` is the time at which it began. An aborted
+/// transaction refuses the question.
+async fn is_idle(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let row = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection).await?;
+    row.try_get(0)
 }
 
 /// Bounds what the server's own timeouts cannot: a network that has gone silent.

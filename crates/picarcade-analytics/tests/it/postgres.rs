@@ -485,6 +485,35 @@ async fn a_silent_network_does_not_hold_up_the_start() {
     assert_eq!(count(&server, &server.url(), "cost_tracking").await, 1);
 }
 
+/// A cancelled call may leave the server in a transaction of which the client does not know.
+#[tokio::test]
+async fn a_cancelled_call_leaves_no_transaction_in_the_pool() {
+    let server = PostgresServer::start().await.unwrap();
+    let proxy = FaultProxy::start(server.addr()).await.unwrap();
+    let mut options = PostgresOptions::new(&proxy.through(&server.url())).unwrap();
+    options.acquire_timeout = Duration::from_secs(60);
+    // The server does not end an idle transaction within this test.
+    options.statement_timeout = Duration::from_hours(1);
+    let store = PostgresStore::connect_with(options).await.unwrap();
+    store.migrate().await.unwrap();
+    store.statistics(Period::Hour, time(NOW)).await.unwrap();
+    let open =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = 'app' AND usename = 'app' AND state <> 'idle'";
+    let none_open = async || server.psql(open).await.unwrap() == "0";
+    let some_open = async || server.psql(open).await.unwrap() != "0";
+    eventually("the pool is idle", none_open).await;
+    // The server begins the transaction, and the call is cancelled before it hears of that.
+    proxy.set(Fault::Delay(Duration::from_secs(3))).await;
+    tokio::select! {
+        biased;
+        () = eventually("a transaction is open", some_open) => {}
+        done = store.statistics(Period::Hour, time(NOW)) => panic!("not cancelled: {done:?}"),
+    }
+    proxy.set(Fault::Pass).await;
+    eventually("no transaction is open", none_open).await;
+    store.statistics(Period::Hour, time(NOW)).await.unwrap();
+}
+
 fn recording(directory: &std::path::Path) -> Config {
     Config {
         spool_dir: Some(directory.to_owned()),

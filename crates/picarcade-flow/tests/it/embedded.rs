@@ -97,7 +97,7 @@ async fn the_statistics_count_everything() {
         house.ask(edit("make the sky purple")).await;
     }
     house.ask(FlowRequest::new("a red fox in the snow")).await;
-    house.flow.recorder().flush().await;
+    house.flow.recorder().flush().await.unwrap();
     let stats = house.flow.stats(Period::Day).await.unwrap();
     assert!(!stats.cached);
     assert_eq!(stats.statistics.total_classifications, 4);

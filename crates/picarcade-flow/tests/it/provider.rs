@@ -22,7 +22,7 @@ async fn an_answer_is_used_and_cached() {
     assert!(second.cache_hit);
     assert_eq!(second.enhanced_prompt, first.enhanced_prompt);
     assert_eq!(house.mock().count(), 1);
-    house.flow.recorder().flush().await;
+    house.flow.recorder().flush().await.unwrap();
     let stats = house.flow.stats(Period::Day).await.unwrap().statistics;
     assert_eq!((stats.total_classifications, stats.by_source.get("llm")), (2, Some(&2)));
     assert!(stats.cost_spent > 0.0 && stats.cost_saved > 0.0, "{stats:?}");

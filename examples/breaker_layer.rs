@@ -60,8 +60,8 @@ async fn main() -> anyhow::Result<()> {
     for _ in 0..2 {
         println!("{:?}", service.ready().await?.call("a lighthouse").await);
     }
-    // Open: the service is ready, and the call is answered at once without reaching it. The 200 ms that the service asked
-    // for outweigh the 50 ms that are configured.
+    // Open: the service is ready, and the call is rejected at once without reaching it. The 200 ms
+    // that the service asked for exceed the configured 50 ms.
     let Err(CallError::Rejected(rejected)) = service.ready().await?.call("a lighthouse").await else {
         anyhow::bail!("the breaker did not open");
     };

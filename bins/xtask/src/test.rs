@@ -27,13 +27,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Written after the last byte of cargo. The end of the pipe would not do: a process that a test left behind holds it open.
+/// Written after the last byte of cargo. Waiting for the end of the pipe would hang if a process
+/// that a test left behind holds it open.
 const END: &[u8] = b"\0end of cargo test\n";
 
-/// Runs cargo, passes its output on as it comes, and names what failed in it.
+/// Runs cargo, passes its output on, and names the failures in it.
 fn execute(arguments: &[&str]) -> Result<()> {
-    // Both streams share one pipe, which keeps them in order: cargo writes the names of targets to standard error, and
-    // the targets write the names of their tests to standard output.
+    // Both streams share one pipe, which keeps them in order: cargo writes the names of targets to
+    // standard error, and the targets write the names of their tests to standard output.
     let (output, mut end) = std::io::pipe().context("cannot make a pipe")?;
     let (writer, errors) = (end.try_clone()?, end.try_clone()?);
     let mut child =
@@ -48,7 +49,7 @@ fn execute(arguments: &[&str]) -> Result<()> {
     let mut line = Vec::new();
     while output.read_until(b'\n', &mut line).context("cannot read what cargo writes")? > 0 {
         let text = line.strip_suffix(END);
-        // Output that cannot be shown is no failure of a test.
+        // Output that cannot be shown does not fail a test.
         let _ = terminal.write_all(text.unwrap_or(&line)).and_then(|()| terminal.flush());
         if text.is_some() {
             break;
@@ -68,9 +69,10 @@ fn execute(arguments: &[&str]) -> Result<()> {
 /// The failures in the output of `cargo test`.
 #[derive(Debug, Default)]
 struct Failures {
-    /// The lines since the last heading `failures:`; the last such heading of a target heads the names of its tests.
+    /// The lines since the last heading `failures:`. The last such heading of a target precedes the
+    /// names of its failed tests.
     names: Vec<String>,
-    /// Each target that failed, as cargo names it, and its tests.
+    /// Each failed target, as cargo names it, and its failed tests.
     targets: Vec<(String, Vec<String>)>,
 }
 

@@ -10,8 +10,8 @@ const NEEDED: Duration = Duration::from_mins(2);
 
 /// Blocks while the UTC day has less than two minutes left.
 ///
-/// For tests of what is counted per UTC day: the counts start at zero at midnight. It blocks the thread, so that it also works
-/// in a test with paused time.
+/// Use it in tests of counts per UTC day, which start from zero at midnight. It blocks the thread,
+/// so it also works in a test with paused time.
 pub fn stay_within_one_day() {
     loop {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -23,7 +23,7 @@ pub fn stay_within_one_day() {
     }
 }
 
-/// What is left of the day at this time since the epoch.
+/// Returns the remaining time of the day at this time since the epoch.
 fn remaining(now: Duration) -> Duration {
     DAY.saturating_sub(Duration::from_secs(now.as_secs() % DAY.as_secs()))
 }

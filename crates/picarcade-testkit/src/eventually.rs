@@ -1,7 +1,7 @@
 //! Waits for a condition that another process or task brings about.
 //!
-//! Polling needs no guess about speed: a fast machine does not wait, and a slow one has enough time.
-//! Polls pause, so that they use up no rate limit and no processor time.
+//! Polling needs no guess about speed: a fast machine does not wait, and a slow one has enough
+//! time. Polls pause, so that they use up no rate limit and no processor time.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The pause between two polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Waits until a condition holds, for at most two minutes of tokio's time. `what` names the condition
-/// in the panic message.
+/// Waits until a condition holds, for at most two minutes of tokio's time. `what` names the
+/// condition in the panic message.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! What the mock's "model" answers: the JSON object that PicArcade asks every provider for.
+//! The answer of the mock's model: the JSON object that PicArcade requests from every provider.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,37 +8,37 @@ use super::journal::Request;
 /// One answer of the model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Answer {
-    /// One of the twelve prompt types, or whatever a test wants to see corrected.
+    /// One of the twelve prompt types, or another text for tests of the correction.
     pub prompt_type: String,
-    /// The better prompt.
+    /// The enhanced prompt.
     pub enhanced_prompt: String,
-    /// 0..1, as a model states it; a test may go beyond.
+    /// From 0 to 1, as a model states it; a test may exceed the range.
     pub confidence: f64,
-    /// The model's reason.
+    /// The reasoning of the model.
     pub reasoning: String,
 }
 
 impl Answer {
-    /// An answer of this type, with a plausible rest.
+    /// Creates an answer with this type and plausible other fields.
     pub fn of(prompt_type: &str) -> Self {
         Self { prompt_type: prompt_type.to_owned(), ..Self::default() }
     }
 
-    /// The same with another enhanced prompt.
+    /// Sets the enhanced prompt.
     #[must_use]
     pub fn enhanced(mut self, prompt: impl Into<String>) -> Self {
         self.enhanced_prompt = prompt.into();
         self
     }
 
-    /// The same with another confidence.
+    /// Sets the confidence.
     #[must_use]
     pub fn confident(mut self, confidence: f64) -> Self {
         self.confidence = confidence;
         self
     }
 
-    /// The object as it goes over the wire.
+    /// Returns the object as it is sent.
     pub fn to_json(&self) -> Value {
         json!(self)
     }
@@ -55,9 +55,9 @@ impl Default for Answer {
     }
 }
 
-/// Where the mock takes its answers from: one [`Answer`] for all, or a function of the request.
+/// The source of the mock's answers: one [`Answer`] for all, or a function of the request.
 pub trait Answers: Send + Sync + 'static {
-    /// The answer to `request`.
+    /// Returns the answer to `request`.
     fn answer(&self, request: &Request) -> Answer;
 }
 

@@ -1,5 +1,6 @@
-//! Anthropic Messages, as documented for `POST /v1/messages` with the version 2023-06-01: what is refused, the two
-//! ways of structured output (a forced tool, a JSON schema), usage with cached tokens, the shape of errors.
+//! Anthropic Messages, as documented for `POST /v1/messages` with the version 2023-06-01: refused
+//! requests, the two ways of structured output (a forced tool, a JSON schema), usage with cached
+//! tokens, and the shape of errors.
 
 use std::collections::HashSet;
 
@@ -9,14 +10,14 @@ use super::dialect::{Content, tokens};
 use super::journal::Request;
 use super::response::Response;
 
-/// An error in this API's form.
+/// Returns an error in the form of this API.
 pub(super) fn error(status: u16, kind: &str, message: &str) -> Response {
     let id = "req_011CMockMockMockMockMock";
     let body = json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": id});
     Response::json(status, &body).header("request-id", id)
 }
 
-/// What the real API refuses before any model runs.
+/// Returns the error for a request that the real API refuses before any model runs.
 pub(super) fn check(request: &Request) -> Result<(), Response> {
     let invalid = |message: &str| Err(error(400, "invalid_request_error", message));
     if request.header("x-api-key").is_none_or(str::is_empty) {
@@ -49,14 +50,14 @@ pub(super) fn check(request: &Request) -> Result<(), Response> {
     Ok(())
 }
 
-/// A successful call. `seen` remembers what the prompt cache holds.
+/// Returns a successful response. `seen` remembers the contents of the prompt cache.
 pub(super) fn success(request: &Request, content: &Content, seen: &mut HashSet<String>) -> Response {
     let body = &request.body;
     let tool = forced_tool(body)
         .or_else(|| body.get("output_config").is_none().then(|| tool_names(body).next()).flatten());
     let (blocks, stop) = match (content, tool) {
         (Content::Refusal, _) => (json!([]), "refusal"),
-        // The cut-off input of a tool is what could be parsed so far, often nothing.
+        // A truncated tool input is what could be parsed so far, often nothing.
         (Content::Cut(_), Some(name)) => (json!([tool_use(name, &json!({}))]), "max_tokens"),
         (Content::Cut(_), None) => (json!([text(content)]), "max_tokens"),
         (Content::Json(value), Some(name)) => (json!([tool_use(name, value)]), "tool_use"),
@@ -100,8 +101,9 @@ fn tool_names(body: &Value) -> impl Iterator<Item = &str> {
     tools.filter_map(|tool| tool.get("name").and_then(Value::as_str))
 }
 
-/// Input tokens: fresh, written to the prompt cache, read from it. The cached part is the tools and the system blocks, when
-/// one of them carries `cache_control`. The real cache wants a minimum length; the mock caches anything.
+/// Returns the input tokens: new, written to the prompt cache, and read from it. The tools and the
+/// system blocks are cached if one of them carries `cache_control`. The real cache requires a
+/// minimum length; the mock caches any length.
 fn input_tokens(body: &Value, seen: &mut HashSet<String>) -> (u64, u64, u64) {
     let part = |name: &str| body.get(name).map(Value::to_string).unwrap_or_default();
     let prefix = part("tools") + &part("system");

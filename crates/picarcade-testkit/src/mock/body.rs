@@ -1,4 +1,4 @@
-//! Response bodies that end too early, or grow while they are sent.
+//! Response bodies that end early or grow while they are sent.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use super::response::FILLER;
 
 const CHUNK: usize = 64 * 1024;
 
-/// The pieces still to be sent, and how it ends.
+/// The remaining pieces, and how the body ends.
 #[derive(Debug)]
 pub(super) struct Payload {
     front: Bytes,
@@ -23,7 +23,7 @@ pub(super) struct Payload {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Torn {
     No,
-    /// Fails, but only after one round in which what was sent so far is flushed.
+    /// Fails after one round in which the previous pieces are flushed.
     Soon,
     Now,
 }
@@ -33,13 +33,14 @@ impl Payload {
         Self { front: body.into(), padding: 0, back: Bytes::new(), torn: Torn::No }
     }
 
-    /// The first half of `body`, then an error, at which the server cuts the connection.
+    /// Creates a body with the first half of `body`, then an error at which the server cuts the
+    /// connection.
     pub(super) fn half(body: &str) -> Self {
         let (front, _) = body.as_bytes().split_at(body.len() / 2);
         Self { front: Bytes::copy_from_slice(front), padding: 0, back: Bytes::new(), torn: Torn::Soon }
     }
 
-    /// `body` with `padding` letters in the place of the filler.
+    /// Creates a body with `padding` letters in place of the filler.
     pub(super) fn padded(body: &str, padding: u64) -> Self {
         let (front, back) = body.split_once(FILLER).unwrap_or((body, ""));
         let copy = |part: &str| Bytes::copy_from_slice(part.as_bytes());

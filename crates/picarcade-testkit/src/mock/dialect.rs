@@ -1,5 +1,5 @@
-//! Which API a path belongs to, and what the three have in common. A base URL may or may not end in `/v1`, as the
-//! vendors' own clients differ there; both are understood.
+//! The API of a path, and the common parts of the three APIs. A base URL may or may not end in
+//! `/v1`, because the clients of the vendors differ; both are accepted.
 
 use serde_json::Value;
 
@@ -9,24 +9,24 @@ use serde_json::Value;
 pub enum Dialect {
     /// Anthropic Messages.
     Anthropic,
-    /// OpenAI chat completions, and all that copy it.
+    /// OpenAI chat completions, and compatible APIs.
     OpenAi,
     /// Replicate predictions.
     Replicate,
 }
 
-/// What a path asks for.
+/// The operation of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Route {
     /// A call that a provider charges for.
     Call(Dialect),
-    /// How a Replicate prediction stands.
+    /// The state of a Replicate prediction.
     Poll(String),
     /// Stop a Replicate prediction.
     Cancel(String),
-    /// The path exists, the method does not.
+    /// The path exists, but not with this method.
     WrongMethod(Dialect),
-    /// Nothing of ours.
+    /// An unknown path.
     Unknown,
 }
 
@@ -54,26 +54,26 @@ impl Route {
     }
 }
 
-/// A conservative count: four bytes a token, rounded up.
+/// Returns a conservative token count: four bytes per token, rounded up.
 pub(super) fn tokens(text: &str) -> u64 {
     (text.len() as u64).div_ceil(4)
 }
 
-/// What the model says in the place of an answer, and how the saying ended.
+/// The content of a model's message, and how the message ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Content {
     /// An object.
     Json(Value),
-    /// Words.
+    /// Text.
     Prose(String),
-    /// An object, cut off by the token limit.
+    /// An object that the token limit truncated.
     Cut(Value),
-    /// The model declined.
+    /// A refusal of the model.
     Refusal,
 }
 
 impl Content {
-    /// The text as the model would have written it.
+    /// Returns the text as the model would have written it.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Json(value) => value.to_string(),

@@ -1,4 +1,4 @@
-//! What the mock was asked.
+//! The requests that the mock received.
 
 use std::time::Instant;
 
@@ -6,30 +6,31 @@ use serde_json::Value;
 
 use super::dialect::Dialect;
 
-/// One request as it arrived.
+/// One request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// The method, in upper case.
     pub method: String,
     /// The path, without the query.
     pub path: String,
-    /// Header lines in the order of arrival, names in lower case.
+    /// Header lines in order of arrival, with lower-case names.
     pub headers: Vec<(String, String)>,
-    /// The body; `Null` when it is empty or not JSON.
+    /// The body; `Null` if it is empty or not JSON.
     pub body: Value,
-    /// When it had arrived, by the real clock.
+    /// The time of arrival, by the real clock.
     pub at: Instant,
-    /// The API that it speaks; none for a path that no API has.
+    /// The API of the path; `None` for an unknown path.
     pub dialect: Option<Dialect>,
 }
 
 impl Request {
-    /// The first header of that (lower-case) name.
+    /// Returns the first header with this lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(candidate, _)| candidate == name).map(|(_, value)| value.as_str())
     }
 
-    /// The text that the caller gave as the user's turn: of the last message with the role `user`, or `input.prompt`.
+    /// Returns the text of the user's turn: the last message with the role `user`, or
+    /// `input.prompt`.
     pub fn user_text(&self) -> String {
         let turns = self.body.get("messages").and_then(Value::as_array);
         let last = turns.and_then(|turns| {

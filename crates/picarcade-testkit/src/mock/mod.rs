@@ -1,7 +1,8 @@
-//! A mock AI provider: three APIs on one address, answers and faults by script, and a journal of what was asked.
+//! A mock AI provider: three APIs on one address, scripted answers and faults, and a journal of
+//! requests.
 //!
-//! It mocks what is *outside* the project, and as strictly as the real ones: a call without key, version or model is
-//! refused as theirs would refuse it. It does not stream.
+//! It mocks what is *outside* of the project, and as strictly as the real APIs: a call without a
+//! key, a version or a model is refused with the error of the real API. It does not stream.
 
 mod answer;
 mod anthropic;
@@ -36,10 +37,11 @@ use crate::host::runtime;
 use script::Script;
 use server::{Shared, serve};
 
-/// A provider of AI on the loopback interface, gone when dropped.
+/// An AI provider on the loopback interface, which ends on drop.
 ///
-/// A well-formed call gets, in this order: the oldest reply that was [pushed](Self::push), the [standing](Self::always) reply,
-/// the [usual](Self::answer_with) answer. A malformed one gets the error that the real API would give, and uses no reply up.
+/// A well-formed call gets, in this order: the oldest [pushed](Self::push) reply, the
+/// [standing](Self::always) reply, the [usual](Self::answer_with) answer. A malformed call gets the
+/// error of the real API and consumes no reply.
 ///
 /// ```
 /// use picarcade_testkit::{Answer, MockProvider, Reply};
@@ -66,16 +68,16 @@ impl MockProvider {
     ///
     /// # Errors
     ///
-    /// The system gives no socket.
+    /// Fails if the system provides no socket.
     pub async fn start() -> Result<Self> {
         Self::start_on(0).await
     }
 
-    /// Listens on this port; 0 is any.
+    /// Listens on this port; 0 is any port.
     ///
     /// # Errors
     ///
-    /// The port is taken.
+    /// Fails if the port is taken.
     pub async fn start_on(port: u16) -> Result<Self> {
         runtime::run(async move {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
@@ -94,38 +96,38 @@ impl MockProvider {
         .await
     }
 
-    /// The base URL for all three APIs, without `/v1` (and with it they work as well).
+    /// Returns the base URL for all three APIs, without `/v1`; they also accept it.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The address.
+    /// Returns the address.
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
-    /// The usual answer: an [`Answer`], or a function of the request, which is called while the mock is locked and so must not
-    /// call it.
+    /// Sets the usual answer: an [`Answer`], or a function of the request. The function is called
+    /// while the mock is locked and must not call the mock.
     pub fn answer_with(&self, answers: impl Answers) {
         self.shared.script.lock().answers = Arc::new(answers);
     }
 
-    /// The next call that has no reply yet gets this one.
+    /// Queues a reply for the next call without one.
     pub fn push(&self, reply: Reply) {
         self.shared.script.lock().queue.push_back(reply);
     }
 
-    /// The next poll of a Replicate prediction meets this fault; the prediction itself stays as it is.
+    /// Queues a fault for the next poll of a Replicate prediction. The prediction stays unchanged.
     pub fn push_poll(&self, fault: Reply) {
         self.shared.script.lock().polls.push_back(fault);
     }
 
-    /// Every call that has no pushed reply gets this one, until [`recover`](Self::recover).
+    /// Sets the reply for every call without a pushed reply, until [`recover`](Self::recover).
     pub fn always(&self, reply: Reply) {
         self.shared.script.lock().standing = Some(reply);
     }
 
-    /// Forgets the standing reply and the pushed ones: answers as usual from now on.
+    /// Removes the standing reply and the pushed ones.
     pub fn recover(&self) {
         let mut script = self.shared.script.lock();
         script.standing = None;
@@ -133,39 +135,42 @@ impl MockProvider {
         script.polls.clear();
     }
 
-    /// Each call takes at least so long, by the real clock. Default 0.
+    /// Sets the minimum duration of a call, by the real clock. The default is 0.
     pub fn latency(&self, latency: Duration) {
         self.shared.script.lock().latency = latency;
     }
 
-    /// How Replicate's output looks.
+    /// Sets the shape of Replicate's output.
     pub fn output_shape(&self, shape: OutputShape) {
         self.shared.script.lock().shape = shape;
     }
 
-    /// Every request so far, oldest first: malformed ones, polls and unknown paths too.
+    /// Returns every request so far, oldest first, including malformed ones, polls and unknown
+    /// paths.
     pub fn requests(&self) -> Vec<Request> {
         self.shared.script.lock().journal.clone()
     }
 
-    /// How many well-formed calls have arrived, whatever their reply: what a provider could charge for.
+    /// Returns the number of well-formed calls, whatever their reply: the calls that a provider
+    /// could charge for.
     pub fn count(&self) -> u64 {
         self.shared.script.lock().calls
     }
 
-    /// How many requests are being answered now; a caller that left does not count.
+    /// Returns the number of requests in progress; a caller that left does not count.
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight.load(Ordering::SeqCst)
     }
 
-    /// The most requests that were being answered at the same time.
+    /// Returns the maximum number of concurrent requests.
     pub fn peak(&self) -> usize {
         self.shared.peak.load(Ordering::SeqCst)
     }
 
-    /// Waits until `count` well-formed calls have arrived. The test's own deadline bounds it.
+    /// Waits until `count` well-formed calls have arrived. The deadline of the test bounds the
+    /// wait.
     pub async fn arrived(&self, count: u64) {
-        // The sender lives as long as we do, so the wait can only end well.
+        // The sender lives as long as the mock, so the wait cannot fail.
         let _ = self.shared.arrived.subscribe().wait_for(|&arrived| arrived >= count).await;
     }
 }

@@ -1,4 +1,5 @@
-//! OpenAI chat completions, which many other vendors copy: a JSON schema as `response_format` or a forced function.
+//! OpenAI chat completions, which many other vendors copy: a JSON schema as `response_format` or a
+//! forced function.
 
 use serde_json::{Value, json};
 
@@ -6,13 +7,13 @@ use super::dialect::{Content, tokens};
 use super::journal::Request;
 use super::response::Response;
 
-/// An error in this API's form.
+/// Returns an error in the form of this API.
 pub(super) fn error(status: u16, kind: &str, code: Option<&str>, message: &str) -> Response {
     let body = json!({"error": {"message": message, "type": kind, "param": null, "code": code}});
     Response::json(status, &body).header("x-request-id", "req_mock")
 }
 
-/// What the real API refuses before any model runs.
+/// Returns the error for a request that the real API refuses before any model runs.
 pub(super) fn check(request: &Request) -> Result<(), Response> {
     let invalid = |message: &str| Err(error(400, "invalid_request_error", None, message));
     if request.header("authorization").is_none_or(|value| !value.starts_with("Bearer ")) {
@@ -44,7 +45,7 @@ pub(super) fn check(request: &Request) -> Result<(), Response> {
     Ok(())
 }
 
-/// A successful call.
+/// Returns a successful response.
 pub(super) fn success(request: &Request, content: &Content) -> Response {
     let body = &request.body;
     let function = body.pointer("/tool_choice/function/name").and_then(Value::as_str);

@@ -1,4 +1,5 @@
-//! Replicate predictions: created by `POST`, answered at once under `Prefer: wait`, else polled by `GET`.
+//! Replicate predictions: created by `POST`, answered at once with `Prefer: wait`, and otherwise
+//! polled by `GET`.
 
 use serde_json::{Value, json};
 
@@ -6,20 +7,21 @@ use super::dialect::{Content, tokens};
 use super::journal::Request;
 use super::response::Response;
 
-/// How many polls a prediction takes when its creator does not wait.
+/// The number of polls of a prediction whose creator does not wait.
 const POLLS: u32 = 2;
 
-/// Whether a language model's output is one text or, as most of Replicate's give it, an array of pieces.
+/// Whether the output of a language model is one text or an array of pieces, as for most models of
+/// Replicate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OutputShape {
-    /// An array of strings, to be joined.
+    /// An array of strings that must be joined.
     #[default]
     Pieces,
     /// One string.
     Text,
 }
 
-/// A prediction that was created.
+/// A created prediction.
 #[derive(Debug, Clone)]
 pub(super) struct Prediction {
     id: String,
@@ -31,7 +33,7 @@ pub(super) struct Prediction {
     end: End,
 }
 
-/// How it ends.
+/// How the prediction ends.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum End {
     Output(Value, u64),
@@ -39,7 +41,7 @@ pub(super) enum End {
 }
 
 impl End {
-    /// The end that carries `content`.
+    /// Returns the end with `content`.
     pub(super) fn with(content: &Content, shape: OutputShape) -> Self {
         let text = content.text();
         let count = tokens(&text);
@@ -58,12 +60,12 @@ impl End {
     }
 }
 
-/// An error in this API's form.
+/// Returns an error in the form of this API.
 pub(super) fn error(status: u16, title: &str, detail: &str) -> Response {
     Response::json(status, &json!({"title": title, "detail": detail, "status": status}))
 }
 
-/// What the real API refuses before any model runs.
+/// Returns the error for a request that the real API refuses before any model runs.
 pub(super) fn check(request: &Request) -> Result<(), Response> {
     let key = request.header("authorization").unwrap_or_default();
     if !key.starts_with("Bearer ") && !key.starts_with("Token ") {
@@ -80,7 +82,7 @@ pub(super) fn check(request: &Request) -> Result<(), Response> {
 }
 
 impl Prediction {
-    /// A prediction as `request` created it. `pending` polls are needed at least.
+    /// Creates the prediction for `request`, which needs at least `pending` polls.
     pub(super) fn create(number: u64, base: &str, request: &Request, pending: u32, end: End) -> Self {
         let waits = request.header("prefer").is_some_and(|prefer| prefer.trim_start().starts_with("wait"));
         let model = match request.path.split_once("/models/") {
@@ -102,19 +104,19 @@ impl Prediction {
         &self.id
     }
 
-    /// The answer to the creating request.
+    /// Returns the answer to the creating request.
     pub(super) fn created(&self) -> Response {
         Response::json(201, &self.show())
     }
 
-    /// The answer to one `GET`.
+    /// Returns the answer to one `GET`.
     pub(super) fn poll(&mut self) -> Response {
         self.polled = true;
         self.polls_left = self.polls_left.saturating_sub(1);
         Response::json(200, &self.show())
     }
 
-    /// The answer to a cancellation; a prediction that has ended stays as it is.
+    /// Returns the answer to a cancellation; an ended prediction stays unchanged.
     pub(super) fn cancel(&mut self) -> Response {
         if self.polls_left > 0 {
             self.polls_left = 0;

@@ -1,4 +1,4 @@
-//! What a provider may do to its caller. Each variant is rendered in the words of the API that was called.
+//! The replies of a provider. Each variant is rendered in the form of the called API.
 
 use std::time::Duration;
 
@@ -12,57 +12,60 @@ use super::answer::Answer;
 pub enum Reply {
     /// This answer.
     Answer(Answer),
-    /// This object in the place of the answer, in a correct envelope: missing fields, wrong types.
+    /// This object instead of the answer, in a correct envelope: missing fields, wrong types.
     Json(Value),
-    /// Prose in the place of the answer, in a correct envelope.
+    /// Prose instead of the answer, in a correct envelope.
     Prose(String),
     /// The HTTP response as given.
     Status {
         /// The status code.
         code: u16,
-        /// Header lines, beside `content-type: application/json`.
+        /// Header lines in addition to `content-type: application/json`.
         headers: Vec<(String, String)>,
         /// The body.
         body: String,
     },
-    /// An error of the provider's own: 500.
+    /// An internal error of the provider: 500.
     ServerError,
-    /// Too busy: 529 at Anthropic, 503 elsewhere.
+    /// Overload: 529 at Anthropic, 503 elsewhere.
     Overloaded,
     /// 429, with or without `retry-after` (in whole seconds, rounded up).
     RateLimited {
-        /// When to come back.
+        /// When to retry.
         retry_after: Option<Duration>,
     },
-    /// The account's money is used up, which no retry mends: 429 at Anthropic and OpenAI, 402 at Replicate.
+    /// The balance of the account is exhausted, so retries fail: 429 at Anthropic and OpenAI, 402
+    /// at Replicate.
     SpendLimit,
     /// The key is not accepted: 401.
     Unauthorized,
     /// No response, ever; the connection stays open.
     Hang,
-    /// The connection is reset (RST) in the place of a response.
+    /// The connection is reset (RST) instead of a response.
     Reset,
-    /// Half of the response's body, then the connection is cut.
+    /// Half of the response body, then the connection is cut.
     HalfBody,
-    /// Half of the response's body in chunks, without the last one, then the connection is cut.
+    /// Half of the response body in chunks, without the last one, then the connection is cut.
     HalfChunked,
     /// Status 200 and a body that is not JSON, as a broken gateway sends.
     NotJson,
-    /// An answer whose type is none of the twelve.
+    /// An answer with an unknown type.
     WrongEnum,
-    /// The model declines.
+    /// The model refuses.
     Refusal,
-    /// The answer is cut off by the token limit.
+    /// The token limit truncates the answer.
     Truncated,
-    /// This reply with its body encoded, whether the caller accepts the coding or not.
+    /// This reply with an encoded body, whether or not the caller accepts the coding.
     Encoded(Coding, Box<Self>),
-    /// This reply, after a while.
+    /// This reply after a delay.
     Slow(Duration, Box<Self>),
     /// A correct answer whose enhanced prompt is about this many bytes long.
     Huge(u64),
-    /// A Replicate prediction that is still at work for so many polls, `Prefer: wait` or not. Elsewhere an answer.
+    /// A Replicate prediction that needs this number of polls, with or without `Prefer: wait`.
+    /// Elsewhere an answer.
     Pending(u32),
-    /// A Replicate prediction that ends without output. Elsewhere as [`ServerError`](Self::ServerError).
+    /// A Replicate prediction that ends without output. Elsewhere like
+    /// [`ServerError`](Self::ServerError).
     Ended(PredictionEnd),
 }
 
@@ -74,12 +77,12 @@ pub enum Coding {
     Gzip,
     /// `deflate`: the zlib format.
     Deflate,
-    /// `br`, in blocks that are stored and not compressed.
+    /// `br` in uncompressed blocks.
     Brotli,
 }
 
 impl Coding {
-    /// The name in `content-encoding`.
+    /// Returns the name in `content-encoding`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -90,13 +93,13 @@ impl Coding {
 }
 
 impl Reply {
-    /// This reply with its body encoded.
+    /// Returns this reply with an encoded body.
     #[must_use]
     pub fn encoded(self, coding: Coding) -> Self {
         Self::Encoded(coding, Box::new(self))
     }
 
-    /// This reply, after `delay`.
+    /// Returns this reply after `delay`.
     #[must_use]
     pub fn after(self, delay: Duration) -> Self {
         Self::Slow(delay, Box::new(self))
@@ -109,9 +112,9 @@ impl Reply {
 pub enum PredictionEnd {
     /// The model failed.
     Failed,
-    /// Somebody cancelled it.
+    /// The prediction was canceled.
     Canceled,
-    /// It was stopped before it began.
+    /// The prediction was stopped before it began.
     Aborted,
 }
 

@@ -1,4 +1,4 @@
-//! A response before it is bytes on a wire: what to say, and how badly to deliver it.
+//! A response before it is serialized: its content, and how it is delivered.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::reply::Coding;
 
-/// What the mock does about a request.
+/// The reaction of the mock to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -17,24 +17,24 @@ pub(super) struct Response {
     pub(super) delivery: Delivery,
 }
 
-/// How the response goes out.
+/// How the response is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// As it should.
+    /// Correctly.
     Whole,
     /// Half of the body, then the connection is cut.
     Half,
     /// Half of the body in chunks, then the connection is cut.
     HalfChunked,
-    /// With so many bytes in the place of [`FILLER`].
+    /// With this number of bytes in place of [`FILLER`].
     Padded(u64),
-    /// Not at all; the connection stays.
+    /// Not sent; the connection stays open.
     Never,
-    /// A reset connection in its place.
+    /// The connection is reset instead.
     Reset,
 }
 
-/// Where the padding goes. Letters only, so that no level of JSON quoting changes it.
+/// The place of the padding. It has only letters, so no level of JSON quoting changes it.
 pub(super) const FILLER: &str = "PADDINGGOESHERE";
 
 impl Response {

@@ -1,4 +1,5 @@
-//! The mock's memory and judgement: what is scripted, what was asked, and which response a request gets. No socket here.
+//! The state of the mock: the script, the journal, and the choice of the response to a request. No
+//! sockets here.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -15,7 +16,7 @@ use super::reply::Reply;
 use super::response::{Delivery, FILLER, Response};
 use super::{anthropic, openai, replicate};
 
-/// All that a mock knows.
+/// The whole state of a mock.
 pub(super) struct Script {
     pub(super) base: String,
     pub(super) answers: Arc<dyn Answers>,
@@ -56,7 +57,7 @@ impl Script {
         }
     }
 
-    /// Writes `request` down and decides about it.
+    /// Records `request` and chooses the response.
     pub(super) fn respond(&mut self, request: Request) -> Response {
         let response = match Route::of(&request.method, &request.path) {
             Route::Call(dialect) => self.call(dialect, &request),
@@ -78,7 +79,7 @@ impl Script {
             Dialect::OpenAi => openai::check(request),
             Dialect::Replicate => replicate::check(request),
         };
-        // A malformed call gets what it deserves and leaves the script alone.
+        // A malformed call gets an error and does not consume the script.
         if let Err(refused) = checked {
             return refused;
         }
@@ -102,7 +103,7 @@ impl Script {
             Some(Reply::Truncated) => Content::Cut(usual().to_json()),
             Some(Reply::Huge(bytes)) => {
                 let answer = usual().enhanced(FILLER).to_json();
-                // In one text: pieces would tear the place of the padding apart.
+                // One text: separate pieces would split the place of the padding.
                 let response = self.success(dialect, request, &Content::Json(answer), 0, OutputShape::Text);
                 return response.delivered(Delivery::Padded(bytes));
             }
@@ -161,13 +162,13 @@ impl Script {
     }
 }
 
-/// The replies that are no success, in the words of each API.
+/// Returns the failures in the form of each API.
 fn failed(dialect: Dialect, reply: Reply) -> Response {
     use Dialect::{Anthropic, OpenAi, Replicate};
     match (reply, dialect) {
         (Reply::Status { code, headers, body }, _) => {
             let mut response = Response::json(code, &json!(null));
-            // The caller's own content type replaces ours.
+            // The content type of the caller replaces the default.
             if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
                 response.headers.clear();
             }

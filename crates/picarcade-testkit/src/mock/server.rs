@@ -1,4 +1,4 @@
-//! The mock on a socket: HTTP/1.1 by hyper, each connection a task that ends with the mock.
+//! The mock on a socket: HTTP/1.1 with hyper; each connection is a task that ends with the mock.
 
 use std::io::{self, Write};
 use std::pin::Pin;
@@ -26,17 +26,17 @@ use super::reply::Coding;
 use super::response::{Delivery, Response};
 use super::script::Script;
 
-/// What the mock and its connections share.
+/// The state that the mock and its connections share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) script: Mutex<Script>,
-    /// How many calls have arrived; tests wait on it.
+    /// The number of calls; tests wait for it.
     pub(super) arrived: watch::Sender<u64>,
     pub(super) in_flight: AtomicUsize,
     pub(super) peak: AtomicUsize,
 }
 
-/// Accepts until dropped; the connections end with it.
+/// Accepts connections until dropped; the connections end with it.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
@@ -56,7 +56,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>) {
     let reset = Arc::new(AtomicBool::new(false));
     let io = TokioIo::new(Socket { stream, reset: Arc::clone(&reset) });
     let service = service_fn(move |request| answer(request, Arc::clone(&shared), Arc::clone(&reset)));
-    // An error here is a client that left, or a fault of the script; both are wanted.
+    // An error here is a client that left or a scripted fault.
     let _ = hyper::server::conn::http1::Builder::new().serve_connection(io, service).await;
 }
 
@@ -108,7 +108,7 @@ fn send(response: Response) -> io::Result<hyper::Response<Payload>> {
     }
     let payload = match response.delivery {
         Delivery::Half => {
-            // The length that the whole would have: so the reader knows that something is missing.
+            // The length of the complete body, so that the reader detects the missing part.
             head = head.header("content-length", response.body.len());
             Payload::half(&response.body)
         }
@@ -140,7 +140,7 @@ fn encode(coding: Coding, body: &[u8]) -> io::Result<Vec<u8>> {
 
 /// Stores a body in uncompressed Brotli blocks (RFC 7932, section 9).
 fn stored_brotli(body: &[u8]) -> Vec<u8> {
-    // One zero bit states a window of 64 KiB. An empty block without data ends its byte.
+    // One zero bit declares a window of 64 KiB. An empty block without data ends its byte.
     let mut encoded = vec![0b0000_1100];
     for block in body.chunks(1 << 16) {
         // Not the last block, a length of four nibbles, not compressed, padding.
@@ -152,7 +152,7 @@ fn stored_brotli(body: &[u8]) -> Vec<u8> {
     encoded
 }
 
-/// Counts a request while it is answered, until its caller has the head of the response or is gone.
+/// Counts a request until its caller has the head of the response or is gone.
 struct Running(Arc<Shared>);
 
 impl Running {
@@ -169,7 +169,7 @@ impl Drop for Running {
     }
 }
 
-/// A connection that is reset instead of closed when told so.
+/// A connection that can be reset instead of closed.
 struct Socket {
     stream: TcpStream,
     reset: Arc<AtomicBool>,

@@ -6,31 +6,37 @@
 //! the recent calls, in `lane`s. `breaker`, `permit` and `call` are what users meet. The rest stands by itself.
 
 mod cause;
-mod clock;
-mod config;
 mod error;
+mod event;
 mod name;
 mod outcome;
 mod state;
+
+mod config;
 mod validate;
 
-mod gate;
+mod clock;
 mod lane;
-mod machine;
 mod sync;
+
+mod gate;
+mod inner;
+mod machine;
+mod observe;
 mod totals;
 mod window;
 
 mod breaker;
 mod call;
-mod event;
-mod observe;
 mod permit;
+#[cfg(feature = "metrics")]
+mod publish;
 mod registry;
 mod statistics;
 
 mod bulkhead;
 mod deadline;
+pub mod http;
 mod retry;
 
 #[cfg(feature = "tower")]
@@ -38,7 +44,6 @@ mod layer;
 
 #[cfg(feature = "fleet")]
 pub mod fleet;
-pub mod http;
 
 #[cfg(test)]
 mod races;

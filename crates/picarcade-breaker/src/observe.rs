@@ -7,7 +7,7 @@
 use crate::Event;
 
 #[cfg_attr(not(any(feature = "tracing", feature = "metrics")), allow(clippy::missing_const_for_fn))]
-pub(crate) fn announce(event: &Event) {
+pub(crate) fn record(event: &Event) {
     #[cfg(feature = "tracing")]
     trace(event);
     #[cfg(feature = "metrics")]
@@ -40,41 +40,5 @@ fn count(event: &Event) {
             "breaker" => name.to_string(), "to" => to.as_str(), "cause" => cause.as_str()
         )
         .increment(1);
-    }
-}
-
-#[cfg(feature = "metrics")]
-impl crate::CircuitBreaker {
-    /// Publishes the totals and the state to the installed recorder, under `picarcade_breaker_…`
-    /// with the label `breaker`. Call it before a scrape or periodically; calls through the breaker
-    /// pay nothing for it.
-    ///
-    /// `calls_total` by `outcome` (`success`, `failure`, `neutral`, `rejected`, `late`),
-    /// `slow_calls_total`, `opened_total`, `consecutive_failures`, and `state` (1 for the current
-    /// state, 0 for the others).
-    pub fn publish_metrics(&self) {
-        let statistics = self.statistics();
-        let name = statistics.name.to_string();
-        for (outcome, total) in [
-            ("success", statistics.success),
-            ("failure", statistics.failure),
-            ("neutral", statistics.neutral),
-            ("rejected", statistics.rejected),
-            ("late", statistics.late),
-        ] {
-            metrics::counter!("picarcade_breaker_calls_total", "breaker" => name.clone(), "outcome" => outcome)
-                .absolute(total);
-        }
-        metrics::counter!("picarcade_breaker_slow_calls_total", "breaker" => name.clone())
-            .absolute(statistics.slow);
-        metrics::counter!("picarcade_breaker_opened_total", "breaker" => name.clone())
-            .absolute(statistics.opened_count);
-        metrics::gauge!("picarcade_breaker_consecutive_failures", "breaker" => name.clone())
-            .set(statistics.consecutive_failures as f64);
-        for state in crate::State::ALL {
-            let now = f64::from(u8::from(state == statistics.state));
-            metrics::gauge!("picarcade_breaker_state", "breaker" => name.clone(), "state" => state.as_str())
-                .set(now);
-        }
     }
 }

@@ -6,7 +6,9 @@
 //! least [`Config::hung_after`](crate::Config::hung_after). A permit that is leaked on purpose is
 //! found by the probe deadline.
 
-use crate::{CircuitBreaker, FailureKind, Outcome, Recorded, breaker::Inner, machine::Ticket};
+use std::sync::Arc;
+
+use crate::{FailureKind, Outcome, Recorded, inner::Inner, machine::Ticket};
 
 /// An admitted call, which waits for its outcome.
 ///
@@ -75,13 +77,13 @@ impl Drop for Permit<'_> {
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once guards nothing"]
 pub struct OwnedPermit {
-    breaker: CircuitBreaker,
+    breaker: Arc<Inner>,
     ticket: Ticket,
     open: bool,
 }
 
 impl OwnedPermit {
-    pub(crate) const fn new(breaker: CircuitBreaker, ticket: Ticket) -> Self {
+    pub(crate) const fn new(breaker: Arc<Inner>, ticket: Ticket) -> Self {
         Self { breaker, ticket, open: true }
     }
 
@@ -103,7 +105,7 @@ impl OwnedPermit {
     /// Any outcome.
     pub fn record(mut self, outcome: Outcome) -> Recorded {
         self.open = false;
-        self.breaker.inner.record(self.ticket, outcome)
+        self.breaker.record(self.ticket, outcome)
     }
 
     /// Whether the call is a probe of a half-open breaker.
@@ -116,7 +118,7 @@ impl OwnedPermit {
 impl Drop for OwnedPermit {
     fn drop(&mut self) {
         if self.open {
-            self.breaker.inner.record_dropped(self.ticket);
+            self.breaker.record_dropped(self.ticket);
         }
     }
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use redis::{FromRedisValue, Script, Value, aio::ConnectionLike};
 
 use super::{
-    FleetError,
     scripts::{FleetScript, RunScript},
+    view::FleetError,
 };
 
 static SCRIPTS: LazyLock<[Script; 3]> =

@@ -9,8 +9,9 @@ use tokio::{
 };
 
 use super::{
-    FleetConfig, FleetError, FleetView,
-    mind::{Advice, Look, Mind},
+    config::FleetConfig,
+    strategy::{Action, Observation, Strategy},
+    view::{FleetError, FleetView},
 };
 use crate::{Cause, CircuitBreaker, ConfigError, Event, State};
 
@@ -44,7 +45,7 @@ impl FleetMember {
             events: breaker.subscribe(),
             breaker: breaker.clone(),
             view: Arc::clone(&view),
-            mind: Mind::new(config.clone()),
+            strategy: Strategy::new(config.clone()),
             config: config.clone(),
         };
         let task = tokio::spawn(steering.run());
@@ -74,7 +75,7 @@ struct Steering {
     breaker: CircuitBreaker,
     view: Arc<dyn FleetView>,
     config: FleetConfig,
-    mind: Mind,
+    strategy: Strategy,
     events: Receiver<Event>,
 }
 
@@ -90,28 +91,28 @@ impl Steering {
     }
 
     async fn step(&mut self) -> Result<(), FleetError> {
-        self.listen();
-        let look = self.look();
-        if !matches!(look.state, State::Open | State::HalfOpen) {
-            self.mind.let_go();
+        self.read_events();
+        let observed = self.observe();
+        if !matches!(observed.state, State::Open | State::HalfOpen) {
+            self.strategy.release();
         }
         let (name, instance) = (self.breaker.name(), &*self.config.instance);
-        let ballot = self.mind.ballot(look);
+        let ballot = self.strategy.ballot(observed);
         let tally = self.view.vote(name, instance, ballot, self.config.ballot_ttl()).await?;
-        match self.mind.weigh(tally, look) {
-            Advice::Nothing => {}
-            Advice::Open => {
+        match self.strategy.decide(tally, observed) {
+            Action::Nothing => {}
+            Action::Open => {
                 if self.breaker.open_by_quorum() {
-                    self.mind.followed(self.look().opened);
+                    self.strategy.followed(self.observe().opened);
                 }
             }
-            Advice::ProbeNow => {
+            Action::ProbeNow => {
                 self.breaker.probe_now();
             }
-            Advice::StandForElection => {
+            Action::StandForElection => {
                 if self.view.elect(name, instance, self.config.lease).await? {
-                    self.mind.let_go();
-                } else if let Some(until) = self.mind.hold_until(look) {
+                    self.strategy.release();
+                } else if let Some(until) = self.strategy.hold_until(observed) {
                     self.breaker.hold_open(until.saturating_duration_since(Instant::now()));
                 }
             }
@@ -121,11 +122,11 @@ impl Steering {
 
     /// Returns what happened to the breaker since the last check. Missed events are not
     /// reconstructed.
-    fn listen(&mut self) {
+    fn read_events(&mut self) {
         loop {
             match self.events.try_recv() {
                 Ok(Event::StateChanged { cause: Cause::ProbesSucceeded, .. }) => {
-                    self.mind.recovered(Instant::now());
+                    self.strategy.recovered(Instant::now());
                 }
                 Ok(_) | Err(TryRecvError::Lagged(_)) => {}
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
@@ -133,9 +134,9 @@ impl Steering {
         }
     }
 
-    fn look(&self) -> Look {
+    fn observe(&self) -> Observation {
         let (state, opened, wait) = self.breaker.glance();
         let now = Instant::now();
-        Look { now, state, opened, probe_at: now + wait }
+        Observation { now, state, opened, probe_at: now + wait }
     }
 }

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Ballot, FleetError, FleetView, Tally};
+use super::{
+    ballot::{Ballot, Tally},
+    view::{FleetError, FleetView},
+};
 
 /// A [`FleetView`] in memory, on the clock of tokio. Never fails. Its size is bounded by its
 /// instances: the next vote removes expired ballots.

@@ -12,8 +12,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    Ballot, FleetError, FleetView, Tally,
+    ballot::{Ballot, Tally},
     scripts::{FleetScript, RunScript},
+    view::{FleetError, FleetView},
 };
 
 /// A [`FleetView`] in Redis.

@@ -6,7 +6,7 @@
 
 use async_trait::async_trait;
 
-use super::FleetError;
+use super::view::FleetError;
 
 /// One of the scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -7,45 +7,13 @@
 
 mod backoff;
 mod budget;
+mod error;
+mod hint;
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
-pub use self::{backoff::RetryBackoff, budget::RetryBudget};
-use crate::{AsCause, BoxedError, CallError, ConfigError, Deadline, Outcome, error::BoxError};
-
-/// What an error says about a second attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RetryHint {
-    /// It would meet the same answer.
-    Never,
-    /// It may succeed after a pause.
-    Backoff,
-    /// It may succeed, but not before this time (`Retry-After`).
-    After(Duration),
-}
-
-impl From<&Outcome> for RetryHint {
-    /// Transient failures are worth it, after the time that the service named; nothing else is.
-    fn from(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Failure { kind, retry_after } if kind.is_transient() => {
-                retry_after.map_or(Self::Backoff, Self::After)
-            }
-            _ => Self::Never,
-        }
-    }
-}
-
-impl RetryHint {
-    /// The hint for the error of a guarded call: a rejection is never retried, `failed` judges the rest.
-    pub fn of_call<E>(error: &CallError<E>, failed: impl FnOnce(&E) -> Self) -> Self {
-        match error {
-            CallError::Rejected(_) => Self::Never,
-            CallError::Failed(error) => failed(error),
-        }
-    }
-}
+pub use self::{backoff::RetryBackoff, budget::RetryBudget, error::RetryError, hint::RetryHint};
+use crate::{ConfigError, Deadline};
 
 /// A policy of retries. Clones share the budget.
 ///
@@ -80,55 +48,6 @@ impl Default for Retry {
     /// the calls and a reserve of ten.
     fn default() -> Self {
         Self { max_attempts: 3, backoff: RetryBackoff::default(), budget: RetryBudget::default() }
-    }
-}
-
-/// Why a call ended without success.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RetryError<E> {
-    /// The last attempt's error. No further attempt was worth it, or allowed.
-    Failed(E),
-    /// The deadline passed before the first attempt ended.
-    DeadlineExceeded,
-}
-
-impl<E> RetryError<E> {
-    /// The last attempt's error, if an attempt ended.
-    pub fn into_failed(self) -> Option<E> {
-        match self {
-            Self::Failed(error) => Some(error),
-            Self::DeadlineExceeded => None,
-        }
-    }
-}
-
-impl<E: Into<BoxError>> RetryError<E> {
-    /// Boxes the last attempt's error, like [`CallError::boxed`].
-    #[must_use]
-    pub fn boxed(self) -> RetryError<BoxedError> {
-        match self {
-            Self::Failed(error) => RetryError::Failed(BoxedError::from(error)),
-            Self::DeadlineExceeded => RetryError::DeadlineExceeded,
-        }
-    }
-}
-
-impl<E> fmt::Display for RetryError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Failed(_) => "the last attempt failed",
-            Self::DeadlineExceeded => "the deadline passed before an attempt ended",
-        })
-    }
-}
-
-impl<E: AsCause> std::error::Error for RetryError<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Failed(error) => Some(error.as_cause()),
-            Self::DeadlineExceeded => None,
-        }
     }
 }
 

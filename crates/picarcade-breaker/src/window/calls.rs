@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::{Counts, Sample};
+use super::counts::{Counts, Sample};
 
 #[derive(Debug)]
 pub(crate) struct CallWindow {

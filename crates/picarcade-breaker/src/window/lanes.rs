@@ -11,7 +11,10 @@
 
 use std::time::Duration;
 
-use super::{Counts, Sample, cell::Cell};
+use super::{
+    cell::Cell,
+    counts::{Counts, Sample},
+};
 use crate::{
     clock::{Tick, ticks},
     lane,

@@ -2,12 +2,15 @@
 
 use tokio::time::Instant;
 
-use super::{Ballot, FleetConfig, Tally};
+use super::{
+    ballot::{Ballot, Tally},
+    config::FleetConfig,
+};
 use crate::State;
 
 /// The state of the breaker at one check.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
+pub(super) struct Observation {
     pub(super) now: Instant,
     pub(super) state: State,
     /// How often the breaker has opened.
@@ -18,7 +21,7 @@ pub(super) struct Look {
 
 /// What to do with the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Advice {
+pub(super) enum Action {
     Nothing,
     /// Open it: a quorum of others is open.
     Open,
@@ -29,7 +32,7 @@ pub(super) enum Advice {
 }
 
 #[derive(Debug)]
-pub(super) struct Mind {
+pub(super) struct Strategy {
     config: FleetConfig,
     /// The number of the opening that a quorum caused.
     followed: Option<u64>,
@@ -41,7 +44,7 @@ pub(super) struct Mind {
     held_since: Option<Instant>,
 }
 
-impl Mind {
+impl Strategy {
     pub(super) const fn new(config: FleetConfig) -> Self {
         Self {
             config,
@@ -63,44 +66,46 @@ impl Mind {
         self.followed = Some(opened);
     }
 
-    pub(super) fn ballot(&self, look: Look) -> Ballot {
-        match look.state {
-            State::Open | State::HalfOpen if self.followed == Some(look.opened) => Ballot::Abstain,
+    pub(super) fn ballot(&self, observed: Observation) -> Ballot {
+        match observed.state {
+            State::Open | State::HalfOpen if self.followed == Some(observed.opened) => Ballot::Abstain,
             State::Open | State::HalfOpen => Ballot::Open,
-            State::Closed if self.recovered_until.is_some_and(|until| look.now < until) => Ballot::Recovered,
+            State::Closed if self.recovered_until.is_some_and(|until| observed.now < until) => {
+                Ballot::Recovered
+            }
             State::Closed => Ballot::Closed,
             _ => Ballot::Abstain,
         }
     }
 
-    pub(super) fn weigh(&mut self, tally: Tally, look: Look) -> Advice {
+    pub(super) fn decide(&mut self, tally: Tally, observed: Observation) -> Action {
         let quorum = tally.open >= self.config.quorum_minimum
             && tally.open as f64 >= self.config.quorum * tally.instances as f64;
         let quorum_begins = quorum && !std::mem::replace(&mut self.had_quorum, quorum);
         let recovery = tally.recovered > 0;
         let recovery_begins = recovery && !std::mem::replace(&mut self.had_recovery, recovery);
         (self.had_quorum, self.had_recovery) = (quorum, recovery);
-        match look.state {
+        match observed.state {
             // A reported recovery outweighs ballots that are about to change.
-            State::Closed if quorum_begins && !recovery => Advice::Open,
-            State::Open | State::HalfOpen if recovery_begins => Advice::ProbeNow,
+            State::Closed if quorum_begins && !recovery => Action::Open,
+            State::Open | State::HalfOpen if recovery_begins => Action::ProbeNow,
             // Before the end of the open time, so that the hold is active in time.
-            State::Open | State::HalfOpen if look.probe_at <= look.now + self.config.interval * 2 => {
-                Advice::StandForElection
+            State::Open | State::HalfOpen if observed.probe_at <= observed.now + self.config.interval * 2 => {
+                Action::StandForElection
             }
-            _ => Advice::Nothing,
+            _ => Action::Nothing,
         }
     }
 
     /// Not elected: returns until when to hold the breaker, if it may still be held.
-    pub(super) fn hold_until(&mut self, look: Look) -> Option<Instant> {
-        let since = *self.held_since.get_or_insert(look.now);
+    pub(super) fn hold_until(&mut self, observed: Observation) -> Option<Instant> {
+        let since = *self.held_since.get_or_insert(observed.now);
         let end = since + self.config.hold_max;
-        (look.now < end).then(|| end.min(look.now + self.config.interval * 3))
+        (observed.now < end).then(|| end.min(observed.now + self.config.interval * 3))
     }
 
     /// Elected, or no longer open: the next hold starts again.
-    pub(super) const fn let_go(&mut self) {
+    pub(super) const fn release(&mut self) {
         self.held_since = None;
     }
 }
@@ -111,9 +116,9 @@ mod tests {
 
     use super::*;
 
-    fn look(state: State) -> Look {
+    fn observe(state: State) -> Observation {
         let now = Instant::now();
-        Look { now, state, opened: 1, probe_at: now + Duration::from_mins(1) }
+        Observation { now, state, opened: 1, probe_at: now + Duration::from_mins(1) }
     }
 
     fn tally(instances: u64, open: u64, recovered: u64) -> Tally {
@@ -123,15 +128,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_quorum_needs_its_part_and_its_minimum() {
         for (instances, open, expected) in [
-            (2, 1, Advice::Nothing),
-            (1, 1, Advice::Nothing),
-            (4, 2, Advice::Open),
-            (5, 2, Advice::Nothing),
-            (5, 3, Advice::Open),
+            (2, 1, Action::Nothing),
+            (1, 1, Action::Nothing),
+            (4, 2, Action::Open),
+            (5, 2, Action::Nothing),
+            (5, 3, Action::Open),
         ] {
-            let mut mind = Mind::new(FleetConfig::new("a"));
+            let mut strategy = Strategy::new(FleetConfig::new("a"));
             assert_eq!(
-                mind.weigh(tally(instances, open, 0), look(State::Closed)),
+                strategy.decide(tally(instances, open, 0), observe(State::Closed)),
                 expected,
                 "{open}/{instances}"
             );
@@ -140,42 +145,43 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_quorum_and_a_recovery_act_when_they_begin() {
-        let mut mind = Mind::new(FleetConfig::new("a"));
-        assert_eq!(mind.weigh(tally(3, 2, 0), look(State::Closed)), Advice::Open);
-        assert_eq!(mind.weigh(tally(3, 2, 0), look(State::Closed)), Advice::Nothing);
-        assert_eq!(mind.weigh(tally(3, 0, 1), look(State::Open)), Advice::ProbeNow);
-        assert_eq!(mind.weigh(tally(3, 0, 1), look(State::Open)), Advice::Nothing);
-        assert_eq!(mind.weigh(tally(3, 2, 0), look(State::Closed)), Advice::Open, "a new outage");
+        let mut strategy = Strategy::new(FleetConfig::new("a"));
+        assert_eq!(strategy.decide(tally(3, 2, 0), observe(State::Closed)), Action::Open);
+        assert_eq!(strategy.decide(tally(3, 2, 0), observe(State::Closed)), Action::Nothing);
+        assert_eq!(strategy.decide(tally(3, 0, 1), observe(State::Open)), Action::ProbeNow);
+        assert_eq!(strategy.decide(tally(3, 0, 1), observe(State::Open)), Action::Nothing);
+        assert_eq!(strategy.decide(tally(3, 2, 0), observe(State::Closed)), Action::Open, "a new outage");
     }
 
     #[tokio::test(start_paused = true)]
     async fn only_own_evidence_is_told() {
-        let mut mind = Mind::new(FleetConfig::new("a"));
-        assert_eq!(mind.ballot(look(State::Open)), Ballot::Open);
-        mind.followed(1);
-        assert_eq!(mind.ballot(look(State::Open)), Ballot::Abstain);
+        let mut strategy = Strategy::new(FleetConfig::new("a"));
+        assert_eq!(strategy.ballot(observe(State::Open)), Ballot::Open);
+        strategy.followed(1);
+        assert_eq!(strategy.ballot(observe(State::Open)), Ballot::Abstain);
         assert_eq!(
-            mind.ballot(Look { opened: 2, ..look(State::Open) }),
+            strategy.ballot(Observation { opened: 2, ..observe(State::Open) }),
             Ballot::Open,
             "its own probe failed"
         );
-        assert_eq!(mind.ballot(look(State::ForcedOpen)), Ballot::Abstain);
-        mind.recovered(Instant::now());
-        assert_eq!(mind.ballot(look(State::Closed)), Ballot::Recovered);
+        assert_eq!(strategy.ballot(observe(State::ForcedOpen)), Ballot::Abstain);
+        strategy.recovered(Instant::now());
+        assert_eq!(strategy.ballot(observe(State::Closed)), Ballot::Recovered);
         tokio::time::advance(Duration::from_secs(4)).await;
-        assert_eq!(mind.ballot(look(State::Closed)), Ballot::Closed);
+        assert_eq!(strategy.ballot(observe(State::Closed)), Ballot::Closed);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_hold_ends() {
-        let mut mind = Mind::new(FleetConfig { hold_max: Duration::from_secs(5), ..FleetConfig::new("a") });
+        let mut strategy =
+            Strategy::new(FleetConfig { hold_max: Duration::from_secs(5), ..FleetConfig::new("a") });
         let start = Instant::now();
-        assert_eq!(mind.hold_until(look(State::Open)), Some(start + Duration::from_secs(3)));
+        assert_eq!(strategy.hold_until(observe(State::Open)), Some(start + Duration::from_secs(3)));
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(mind.hold_until(look(State::Open)), Some(start + Duration::from_secs(5)));
+        assert_eq!(strategy.hold_until(observe(State::Open)), Some(start + Duration::from_secs(5)));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(mind.hold_until(look(State::Open)), None);
-        mind.let_go();
-        assert!(mind.hold_until(look(State::Open)).is_some());
+        assert_eq!(strategy.hold_until(observe(State::Open)), None);
+        strategy.release();
+        assert!(strategy.hold_until(observe(State::Open)).is_some());
     }
 }

@@ -1,0 +1,34 @@
+//! The public statistics of a window.
+
+use serde::Serialize;
+
+use super::counts::Counts;
+
+/// The window of a breaker at the moment of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct WindowStatistics {
+    /// Calls with an outcome other than neutral.
+    pub calls: u64,
+    /// Failed calls.
+    pub failures: u64,
+    /// Slow calls, failed or not.
+    pub slow: u64,
+    /// Failed calls per call, 0 to 1. Zero for an empty window.
+    pub failure_rate: f64,
+    /// Slow calls per call, 0 to 1. Zero for an empty window.
+    pub slow_call_rate: f64,
+}
+
+impl From<Counts> for WindowStatistics {
+    fn from(counts: Counts) -> Self {
+        let per_call = |part: u64| if counts.calls == 0 { 0.0 } else { part as f64 / counts.calls as f64 };
+        Self {
+            calls: counts.calls,
+            failures: counts.failures,
+            slow: counts.slow,
+            failure_rate: per_call(counts.failures),
+            slow_call_rate: per_call(counts.slow),
+        }
+    }
+}

@@ -11,9 +11,9 @@ use crate::answer::Answer;
 use crate::enhance::{accept_enhancement_with, enhance_with};
 use crate::facts::Facts;
 use crate::goal::Goal;
+use crate::injection;
 use crate::local::{Goals, LocalClassifier};
 use crate::matrix::Matrix;
-use crate::order;
 use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::type_set::TypeSet;
@@ -139,7 +139,7 @@ impl Classifier {
     }
 
     fn likely(&self, request: &Request) -> Likely<'_> {
-        let goals = self.local.goals(&order::without(&request.prompt.normalized()), request.facts);
+        let goals = self.local.goals(&injection::without(&request.prompt.normalized()), request.facts);
         Likely { matrix: &self.matrix, facts: request.facts, goals }
     }
 }

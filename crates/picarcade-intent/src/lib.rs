@@ -13,16 +13,16 @@ mod enhance;
 mod error;
 mod facts;
 mod goal;
+mod injection;
+mod language;
 pub mod local;
 mod matrix;
-mod order;
 mod problem;
 mod prompt;
 mod prompt_type;
 mod provider;
 mod request;
 mod tags;
-mod text;
 mod type_set;
 mod verdict;
 

@@ -21,12 +21,11 @@
 
 mod classifier;
 mod feature;
-mod fold;
 mod goals;
 mod model;
 mod negation;
 mod sense;
-mod token;
+mod tokenize;
 #[cfg(feature = "train")]
 pub mod train;
 

@@ -7,7 +7,7 @@
 
 use std::sync::LazyLock;
 
-use crate::local::token::{NEGATED, hash};
+use crate::local::tokenize::{NEGATED, hash};
 
 /// The direction in which a word negates, or the end of another negation's reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ static WORDS: LazyLock<Vec<(u32, Reach)>> = LazyLock::new(|| {
         .into_iter()
         .flat_map(|(list, reach)| {
             list.split_whitespace().map(move |word| {
-                let chars: Vec<char> = word.chars().filter_map(crate::local::fold::fold).collect();
+                let chars: Vec<char> = word.chars().filter_map(crate::language::fold::fold).collect();
                 (hash(&chars), reach)
             })
         })

@@ -14,7 +14,7 @@
 
 use std::ops::Range;
 
-use crate::local::fold::fold;
+use crate::language::fold::fold;
 use crate::local::negation::{Reach, mark_unspaced, reach};
 
 /// How many characters are read: more than the longest prompt that the service accepts.

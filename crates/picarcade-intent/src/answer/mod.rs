@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::prompt_type::PromptType;
-use crate::text;
+mod text;
 
 /// How much of an AI's reasoning is kept, in characters.
 const MAX_REASONING_CHARS: usize = 1_000;

@@ -139,7 +139,8 @@ impl Classifier {
     }
 
     fn likely(&self, request: &Request) -> Likely<'_> {
-        let goals = self.local.goals(&injection::without(&request.prompt.normalized()), request.facts);
+        let goals =
+            self.local.goals(&injection::without_injections(&request.prompt.normalized()), request.facts);
         Likely { matrix: &self.matrix, facts: request.facts, goals }
     }
 }

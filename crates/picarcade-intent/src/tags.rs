@@ -12,6 +12,8 @@
 
 use std::collections::HashSet;
 
+use crate::language::scripts::{is_cjk, is_combining};
+
 /// The name of the working image in an enhanced prompt.
 pub(crate) const WORKING_IMAGE: &str = "working_image";
 
@@ -60,19 +62,8 @@ pub(crate) fn reference(number: usize) -> String {
     format!("{REFERENCE}{number}")
 }
 
-/// Han, kana, bopomofo and Hangul, with their full-width punctuation left out.
-pub(crate) fn is_cjk(c: char) -> bool {
-    matches!(c, '\u{1100}'..='\u{11ff}' | '\u{2e80}'..='\u{2fdf}' | '\u{3005}'..='\u{3007}' | '\u{3041}'..='\u{318f}' | '\u{31a0}'..='\u{31ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
-}
-
 fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '-' || is_mark(c)
-}
-
-/// Vowel signs and accents that are written as characters of their own belong to the word: Devanagari and combining
-/// diacritics, joiners included.
-fn is_mark(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{900}'..='\u{903}' | '\u{93a}'..='\u{94f}' | '\u{64b}'..='\u{65f}' | '\u{200c}' | '\u{200d}')
+    c.is_alphanumeric() || c == '_' || c == '-' || is_combining(c)
 }
 
 #[cfg(test)]

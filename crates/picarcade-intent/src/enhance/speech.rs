@@ -5,22 +5,7 @@
 
 use std::collections::HashMap;
 
-/// The quotes of the languages that people write in. One that opens here may close there, so the first that closes counts.
-const PAIRS: [(char, char); 10] = [
-    ('"', '"'),
-    ('“', '”'),
-    ('„', '“'),
-    ('„', '”'),
-    ('”', '”'),
-    ('«', '»'),
-    ('»', '«'),
-    ('「', '」'),
-    ('『', '』'),
-    ('＂', '＂'),
-];
-
-/// Words that begin with an apostrophe.
-const ELIDED: [&str; 6] = ["tis", "twas", "til", "cause", "em", "cuz"];
+use crate::language::quotes::{ELIDED, PAIRS};
 
 /// Returns what people put in quotes, in the order of the text and without the quotes.
 ///

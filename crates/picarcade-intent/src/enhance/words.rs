@@ -1,7 +1,9 @@
 //! The length of a prompt, and its end.
 
+use crate::language::marks::{excludes_full_stop, full_stop};
+use crate::language::quotes::is_closing;
+use crate::language::scripts::is_dense;
 use crate::prompt;
-use crate::tags::is_cjk;
 
 /// A prompt with more words than this is detailed enough.
 pub(super) const DETAILED_ABOVE: usize = 15;
@@ -26,60 +28,16 @@ fn words_in(chunk: &str) -> usize {
     dense.div_ceil(2) + usize::from(has_other)
 }
 
-/// Letters of scripts without spaces between words.
-fn is_dense(c: char) -> bool {
-    (is_cjk(c) && !matches!(c, '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7ff}'))
-        || matches!(c, '\u{e01}'..='\u{e3a}' | '\u{e40}'..='\u{e4e}')
-}
-
 /// Returns the text as a sentence: with a full stop of its script, unless it already ends in a
 /// mark.
 pub(super) fn as_sentence(text: &str) -> String {
     let mut sentence = text.to_owned();
     // A closing quote or bracket stands after the final mark.
     let last = text.chars().rev().find(|c| !is_closing(*c) && !prompt::is_unseen(*c));
-    if last.is_some_and(|last| !is_mark(last)) {
-        let letter = text.chars().rev().find(|c| c.is_alphanumeric());
-        sentence.push(match letter {
-            Some('\u{900}'..='\u{97f}') => '।',
-            Some(c) if is_cjk(c) && is_dense(c) => '。',
-            _ => '.',
-        });
+    if last.is_some_and(|last| !excludes_full_stop(last)) {
+        sentence.push(full_stop(text.chars().rev().find(|c| c.is_alphanumeric())));
     }
     sentence
-}
-
-fn is_closing(c: char) -> bool {
-    matches!(c, '"' | '\'' | '”' | '’' | '»' | '›' | '」' | '』' | ')' | ']' | '}' | '）' | '》' | '】')
-}
-
-/// Marks that end a sentence, and marks after which no full stop can stand.
-fn is_mark(c: char) -> bool {
-    matches!(
-        c,
-        '.' | '!'
-            | '?'
-            | '…'
-            | ','
-            | ';'
-            | ':'
-            | '-'
-            | '–'
-            | '—'
-            | '。'
-            | '！'
-            | '？'
-            | '，'
-            | '、'
-            | '；'
-            | '：'
-            | '।'
-            | '॥'
-            | '؟'
-            | '،'
-            | '؛'
-            | '۔'
-    )
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ pub(crate) fn fold(c: char) -> Option<char> {
             return Some(narrow.to_ascii_lowercase());
         }
         '\u{3000}' | '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' => return Some(' '),
-        // Combining marks, zero-width characters, variation selectors, Arabic vowel marks and tatweel, nukta.
+        // Combining marks, zero-width characters, variation selectors, Arabic vowel marks and
+        // tatweel, nukta.
         '\u{300}'..='\u{36f}'
         | '\u{200b}'..='\u{200f}'
         | '\u{202a}'..='\u{202e}'

@@ -1,1 +1,34 @@
+//! Everything that depends on a language or a script, as tables.
+//!
+//! The rules that use the tables are elsewhere: `local` reads words and negations, `injection` finds
+//! instructions to this service, `enhance` finds quotes and ends sentences.
+//!
+//! A new language is one file here with its `Language`, one line in `languages`, and one file
+//! `corpus/train-*.txt` for the training. Scripts, quotes and marks change only if the language
+//! brings new ones.
+
+mod arabic;
+mod chinese;
+mod english;
+mod french;
+mod german;
+mod hindi;
+mod italian;
+mod japanese;
+mod korean;
+mod portuguese;
+mod russian;
+mod spanish;
+mod turkish;
+
+mod languages;
+mod table;
+
 pub(crate) mod fold;
+pub(crate) mod injections;
+pub(crate) mod marks;
+pub(crate) mod quotes;
+pub(crate) mod scripts;
+
+pub(crate) use languages::LANGUAGES;
+pub(crate) use table::Unspaced;

@@ -12,7 +12,7 @@ use crate::local::feature::{Group, extract, length, scale};
 use crate::local::goals::Goals;
 use crate::local::model::{Model, ModelError};
 use crate::local::sense::{Regime, Sense};
-use crate::local::tokenize::Text;
+use crate::local::token::Text;
 
 const EMBEDDED: &[u8] = include_bytes!("../../data/local-1.bin");
 

@@ -8,8 +8,9 @@
 //! and negated features have hashes of their own. The trainer and the classifier share this file,
 //! so they cannot disagree.
 
+use crate::language::scripts::Script;
 use crate::local::sense::Regime;
-use crate::local::tokenize::{Script, Text, Token, mix};
+use crate::local::token::{Text, Token, mix};
 
 /// A group of features with one scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,7 +165,7 @@ fn places(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
             if let Some(ending) = chars.len().checked_sub(length).and_then(|from| chars.get(from..)) {
                 sink(
                     Group::Places,
-                    finish(seed ^ 0x80, token.marks, crate::local::tokenize::hash(ending)),
+                    finish(seed ^ 0x80, token.marks, crate::local::token::hash(ending)),
                     PLACE / 2,
                 );
             }
@@ -198,7 +199,7 @@ fn tail(text: &Text, sink: &mut impl FnMut(Group, u32, i32)) {
         }
         let chars = text.chars.get(token.range.clone()).unwrap_or_default();
         for pair in chars.windows(2).take(TAIL) {
-            sink(Group::Places, finish(S_TAIL, token.marks, crate::local::tokenize::hash(pair)), PLACE / 2);
+            sink(Group::Places, finish(S_TAIL, token.marks, crate::local::token::hash(pair)), PLACE / 2);
         }
     }
 }

@@ -6,8 +6,8 @@
 //! the sense to a [`Goal`](crate::Goal) under the [`Facts`](crate::Facts). In the order of the
 //! work:
 //!
-//! 1. `fold` removes spelling variants (case, accents, width, traditional characters);
-//! 2. `token` splits the folded text into words and clauses and marks what is quoted or, by
+//! 1. `language::fold` removes spelling variants (case, accents, width, traditional characters);
+//! 2. `tokenize` splits the folded text into words and clauses and marks what is quoted or, by
 //!    `negation`, negated;
 //! 3. `feature` hashes them into buckets;
 //! 4. `model` holds the weights, read from one checked file that is embedded in the binary;
@@ -25,6 +25,7 @@ mod goals;
 mod model;
 mod negation;
 mod sense;
+mod token;
 mod tokenize;
 #[cfg(feature = "train")]
 pub mod train;

@@ -2,140 +2,163 @@
 //!
 //! "No music" names music and asks for its absence. Learning this from examples would need each
 //! negation next to each word. A short list of negating words and a rule of reach need neither. The
-//! list contains the function words of the thirteen languages (folded), not the vocabulary of this
+//! tables of the [languages](crate::language) contain only function words, not the vocabulary of this
 //! domain. A missing negation costs accuracy on prompts that use it and has no other effect.
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
-use crate::local::tokenize::{NEGATED, hash};
+use crate::language::fold::fold;
+use crate::language::scripts::Script;
+use crate::language::{LANGUAGES, Unspaced};
+use crate::local::token::{NEGATED, Text, hash};
 
-/// The direction in which a word negates, or the end of another negation's reach.
+/// The direction in which a word negates, or the end of another negation's reach. Each value is a
+/// field of the language table `Negation`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// Negates what follows, to the end of the clause; without following words, what precedes
-    /// ("video no, solo foto").
+enum Reach {
     Forward,
-    /// Negates what precedes, back to the start of the clause.
     Back,
-    /// Negates what follows and the two preceding words, for languages that put the verb first
-    /// ("anime pas", "animier das nicht").
     Both,
-    /// After a negation, negates what precedes: "видео не надо".
-    Needed,
-    /// Negates nothing: the word begins a clause that an earlier negation does not reach ("but",
-    /// "just", "sondern").
+    Conditional,
     Ends,
 }
 
-const FORWARD: &str = "not no dont never without nothing doesnt shouldnt isnt wont nor neither \
-    sin nunca jamas ningun ninguna \
-    ne sans jamais aucun aucune \
-    kein keine keinen keinem ohne nie niemals \
-    nao sem nem nenhum nenhuma \
-    non senza mai nessun nessuna \
-    не без нет никакой никаких \
-    لا بدون ليس دون بلا \
-    bina";
-
-const BACK: &str = "olmadan degil olmasin istemiyorum yok \
-    말고 말아 말아줘 마 마세요 마라 없이 없는 않고 않게 아니라 \
-    बिना नहीं ना मत mat nahi nahin";
-
-const BOTH: &str = "pas nicht";
-
-const NEEDED: &str = "надо нужно нужен нужна нужны нада";
-
-const ENDS: &str = "but just only instead rather simply and then \
-    pero sino solo solamente y luego \
-    mais juste seulement plutot et \
-    sondern aber nur stattdessen und lediglich \
-    mas apenas so somente e \
-    ma soltanto bensi \
-    но а только просто лишь и \
-    لكن فقط بل و \
-    बस लेकिन सिर्फ केवल और balki bas sirf lekin aur \
-    ama sadece yalnizca ve \
-    그냥 그리고 대신 하지만 단지";
-
+/// The words of every language by their hashes, sorted.
 static WORDS: LazyLock<Vec<(u32, Reach)>> = LazyLock::new(|| {
-    let lists = [
-        (FORWARD, Reach::Forward),
-        (BACK, Reach::Back),
-        (BOTH, Reach::Both),
-        (NEEDED, Reach::Needed),
-        (ENDS, Reach::Ends),
-    ];
-    let mut words: Vec<(u32, Reach)> = lists
-        .into_iter()
-        .flat_map(|(list, reach)| {
-            list.split_whitespace().map(move |word| {
-                let chars: Vec<char> = word.chars().filter_map(crate::language::fold::fold).collect();
-                (hash(&chars), reach)
-            })
+    let mut words: Vec<(u32, Reach)> = LANGUAGES
+        .iter()
+        .map(|language| &language.negation)
+        .flat_map(|negation| {
+            [
+                (negation.forward, Reach::Forward),
+                (negation.back, Reach::Back),
+                (negation.both, Reach::Both),
+                (negation.conditional, Reach::Conditional),
+                (negation.ends, Reach::Ends),
+            ]
         })
+        .flat_map(|(words, reach)| words.iter().map(move |word| (hash_of(word), reach)))
         .collect();
     words.sort_by_key(|(hash, _)| *hash);
     words
 });
 
+fn hash_of(word: &str) -> u32 {
+    hash(&word.chars().filter_map(fold).collect::<Vec<_>>())
+}
+
 /// Returns what the word with this hash does.
-pub(crate) fn reach(word: u32) -> Option<Reach> {
+fn reach(word: u32) -> Option<Reach> {
     let at = WORDS.binary_search_by_key(&word, |(hash, _)| *hash).ok()?;
     WORDS.get(at).map(|(_, reach)| *reach)
+}
+
+/// Marks what the negations of a text reach.
+pub(crate) fn mark_negations(text: &mut Text) {
+    mark_words(text);
+    mark_unspaced(&text.chars, &mut text.marks, &mut text.signs.negation);
+}
+
+/// Marks the reach of negations among the words: to the end of their clause, or back to its start.
+fn mark_words(text: &mut Text) {
+    let mut clause_start = 0;
+    let mut forward = false;
+    for at in 0..text.tokens.len() {
+        let Some(token) = text.tokens.get_mut(at) else { break };
+        if matches!(token.script, Script::Symbol | Script::Han | Script::Kana) {
+            forward &= !token.opens_clause;
+            continue;
+        }
+        let reach = reach(token.hash);
+        if reach == Some(Reach::Ends) {
+            token.opens_clause = true;
+        }
+        if token.opens_clause {
+            forward = false;
+            clause_start = at;
+        }
+        let range = token.range.clone();
+        let is_last = || {
+            let next = text.tokens.get(at + 1);
+            next.is_none_or(|next| next.opens_clause || self::reach(next.hash) == Some(Reach::Ends))
+        };
+        let (forwards, backwards) = match reach {
+            Some(Reach::Forward) => (true, if is_last() { 3 } else { 0 }),
+            Some(Reach::Both) => (true, 3),
+            Some(Reach::Back) => (forward, 4),
+            Some(Reach::Conditional) if forward => (true, 4),
+            _ => {
+                if forward {
+                    mark(&mut text.marks, range);
+                }
+                continue;
+            }
+        };
+        text.signs.negation = true;
+        forward = forwards;
+        if backwards > 0 {
+            let first = clause_start.max(at.saturating_sub(backwards));
+            let start = text.tokens.get(first).map_or(range.start, |token| token.range.start);
+            mark(&mut text.marks, start..range.start);
+        }
+    }
+}
+
+fn mark(marks: &mut [u8], range: Range<usize>) {
+    for mark in marks.get_mut(range).unwrap_or_default() {
+        *mark |= NEGATED;
+    }
 }
 
 /// The reach of a negation in text without spaces, in characters: about four words.
 const UNSPACED: usize = 8;
 
-/// Negations of Chinese and Japanese, folded, and whether they reach forward.
-const PATTERNS: &[(&[char], bool)] = &[
-    (&['不', '要'], true),
-    (&['不', '用'], true),
-    (&['不', '需'], true),
-    (&['不', '想'], true),
-    (&['别'], true),
-    (&['没', '有'], true),
-    (&['无', '需'], true),
-    (&['而', '不', '是'], true),
-    (&['不', '是'], true),
-    (&['な', 'い', 'で'], false),
-    (&['な', 'く', 'て'], false),
-    (&['な', 'し'], false),
-    (&['无', 'し'], false),
-    (&['せ', 'ず'], false),
-    (&['ず', 'に'], false),
-    (&['じ', 'ゃ', 'な', 'く'], false),
-    (&['で', 'は', 'な', 'く'], false),
-];
+/// The negations of scripts without spaces, from every language.
+#[derive(Debug)]
+struct Patterns {
+    /// The first characters of the patterns. Most characters are none of them and need no search.
+    starts: Vec<char>,
+    all: Vec<&'static Unspaced>,
+    /// Where a clause ends without punctuation.
+    ends: Vec<char>,
+}
 
-/// Where a Chinese clause ends without punctuation.
-const UNSPACED_ENDS: &[char] = &['只', '但', '而', '就'];
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| {
+    let negations = || LANGUAGES.iter().map(|language| &language.negation);
+    let patterns: Vec<_> = negations().flat_map(|negation| negation.unspaced).collect();
+    let mut starts: Vec<char> =
+        patterns.iter().filter_map(|pattern| pattern.chars.first().copied()).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    Patterns {
+        starts,
+        all: patterns,
+        ends: negations().flat_map(|negation| negation.unspaced_ends).copied().collect(),
+    }
+});
 
 /// Marks what negations reach in Chinese and Japanese, where spaces do not separate words.
-pub(crate) fn mark_unspaced(chars: &[char], marks: &mut [u8], negation: &mut bool) {
-    for at in 0..chars.len() {
-        let rest = chars.get(at..).unwrap_or_default();
-        if !rest
-            .first()
-            .is_some_and(|c| matches!(c, '不' | '别' | '没' | '无' | '而' | 'な' | 'せ' | 'ず' | 'じ' | 'で'))
-        {
+fn mark_unspaced(chars: &[char], marks: &mut [u8], negation: &mut bool) {
+    let Patterns { starts, all, ends } = &*PATTERNS;
+    for (at, c) in chars.iter().enumerate() {
+        if !starts.contains(c) {
             continue;
         }
-        let Some((pattern, forward)) = PATTERNS.iter().find(|(pattern, _)| rest.starts_with(pattern)) else {
+        let rest = chars.get(at..).unwrap_or_default();
+        let Some(pattern) = all.iter().find(|pattern| rest.starts_with(pattern.chars)) else {
             continue;
         };
         *negation = true;
-        let reached = if *forward {
-            let start = at + pattern.len();
+        let reached = if pattern.is_forward {
+            let start = at + pattern.chars.len();
             let after = chars.get(start..).unwrap_or_default();
-            let length = after.iter().take(UNSPACED).take_while(|c| !UNSPACED_ENDS.contains(c)).count();
+            let length = after.iter().take(UNSPACED).take_while(|c| !ends.contains(c)).count();
             start..start + length
         } else {
             at.saturating_sub(UNSPACED)..at
         };
-        for mark in marks.get_mut(reached).unwrap_or_default() {
-            *mark |= NEGATED;
-        }
+        mark(marks, reached);
     }
 }
 
@@ -150,6 +173,12 @@ mod tests {
         assert_eq!(word("olmadan"), Some(Reach::Back));
         assert_eq!(word("sondern"), Some(Reach::Ends));
         assert_eq!(word("music"), None);
+    }
+
+    #[test]
+    fn no_word_has_two_reaches() {
+        let conflict = WORDS.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1);
+        assert_eq!(conflict, None);
     }
 
     #[test]

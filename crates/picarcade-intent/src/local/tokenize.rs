@@ -12,101 +12,36 @@
 //!
 //! Text beyond [`LIMIT`] characters is not read, so the work of a call is bounded.
 
-use std::ops::Range;
-
 use crate::language::fold::fold;
-use crate::local::negation::{Reach, mark_unspaced, reach};
+use crate::language::marks::{ClauseEnd, clause_end};
+use crate::language::quotes;
+use crate::language::scripts::Script;
+use crate::local::negation::mark_negations;
+use crate::local::token::{QUOTED, Text, Token, hash, mix};
 
 /// How many characters are read: more than the longest prompt that the service accepts.
 const LIMIT: usize = 8_192;
 
-/// The mark of a quoted character.
-pub(crate) const QUOTED: u8 = 1;
-/// The mark of a negated character.
-pub(crate) const NEGATED: u8 = 2;
-
-/// The kind of script of a token, which decides its n-grams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Script {
-    /// Letters: Latin, Cyrillic, Arabic, Devanagari and other scripts with spaces between words.
-    Letters,
-    /// Korean syllables.
-    Hangul,
-    /// Chinese characters.
-    Han,
-    /// Japanese syllables, and the long-vowel mark.
-    Kana,
-    /// An emoji or another single symbol.
-    Symbol,
-}
-
-/// One word, or one run of a script without spaces.
-#[derive(Debug, Clone)]
-pub(crate) struct Token {
-    /// The position in [`Text::chars`].
-    pub(crate) range: Range<usize>,
-    pub(crate) script: Script,
-    /// The hash of its characters.
-    pub(crate) hash: u32,
-    /// Whether the token begins a clause.
-    pub(crate) opens_clause: bool,
-    /// Whether the token continues the previous one without a space, as in Chinese and Japanese.
-    pub(crate) glued: bool,
-    /// [`QUOTED`] and [`NEGATED`], of the first character.
-    pub(crate) marks: u8,
-}
-
-/// Observations about the text in addition to its words.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Signs {
-    pub(crate) question: bool,
-    pub(crate) exclamation: bool,
-    pub(crate) negation: bool,
-    pub(crate) digits: bool,
-    pub(crate) tags: u32,
-    pub(crate) commas: u32,
-}
-
-/// A prompt, folded and split.
-#[derive(Debug, Default)]
-pub(crate) struct Text {
-    pub(crate) chars: Vec<char>,
-    /// The marks of each character.
-    pub(crate) marks: Vec<u8>,
-    pub(crate) tokens: Vec<Token>,
-    pub(crate) signs: Signs,
-}
-
-/// Returns the hash of a run of characters.
-pub(crate) fn hash(chars: &[char]) -> u32 {
-    chars.iter().fold(0x811c_9dc5, |hash, &c| mix(hash, c as u32))
-}
-
-/// One step of the hash.
-pub(crate) const fn mix(hash: u32, value: u32) -> u32 {
-    (hash.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b1)
-}
-
 impl Text {
     /// Folds and splits a prompt.
     pub(crate) fn read(prompt: &str) -> Self {
-        let mut cutter = Cutter { text: Self::default(), ..Cutter::default() };
+        let mut tokenizer = Tokenizer { text: Self::default(), ..Tokenizer::default() };
         // Four of five characters end up in words; the estimate avoids most reallocations.
         let room = prompt.len().min(LIMIT);
-        cutter.text.chars.reserve(room);
-        cutter.text.marks.reserve(room);
-        cutter.text.tokens.reserve(room / 5 + 4);
+        tokenizer.text.chars.reserve(room);
+        tokenizer.text.marks.reserve(room);
+        tokenizer.text.tokens.reserve(room / 5 + 4);
         let mut characters = prompt.chars().take(LIMIT).filter_map(fold).peekable();
         while let Some(c) = characters.next() {
-            cutter.push(c, characters.peek().copied());
+            tokenizer.push(c, characters.peek().copied());
         }
-        cutter.finish()
+        tokenizer.finish()
     }
 }
 
 /// The state of the tokenizer.
 #[derive(Debug, Default)]
-struct Cutter {
+struct Tokenizer {
     text: Text,
     /// Where the current word began.
     word: Option<(usize, Script)>,
@@ -122,7 +57,7 @@ struct Cutter {
     quotation: Option<(char, usize)>,
 }
 
-impl Cutter {
+impl Tokenizer {
     fn push(&mut self, c: char, next: Option<char>) {
         if self.tag {
             if c.is_alphanumeric() || c == '_' {
@@ -130,7 +65,7 @@ impl Cutter {
             }
             self.tag = false;
         }
-        match script(c) {
+        match Script::of(c) {
             Some(Script::Symbol) => {
                 self.close();
                 self.open(Script::Symbol);
@@ -185,19 +120,18 @@ impl Cutter {
             self.end_quotation(at);
             return;
         }
-        if let Some(closing) = closing_quote(c) {
+        if let Some(closing) = quotes::closing(c) {
             if self.quotation.is_none() {
                 self.quotation = Some((closing, self.text.tokens.len()));
             }
             return;
         }
-        match c {
-            '?' | '؟' | '？' => self.text.signs.question = true,
-            '!' => self.text.signs.exclamation = true,
-            ',' | '、' | '،' => self.text.signs.commas += 1,
-            '.' | ';' | ':' | '\n' | '。' | '।' | '؛' | '…' | '—' | '–' | '(' | ')' | '|' | '/' => {
-            }
-            _ => return,
+        match clause_end(c) {
+            Some(ClauseEnd::Question) => self.text.signs.question = true,
+            Some(ClauseEnd::Exclamation) => self.text.signs.exclamation = true,
+            Some(ClauseEnd::Comma) => self.text.signs.commas += 1,
+            Some(ClauseEnd::Other) => {}
+            None => return,
         }
         self.clause = true;
     }
@@ -210,7 +144,7 @@ impl Cutter {
         let chars = &mut self.text.chars;
         let start = self.word.map_or(chars.len(), |(start, _)| start);
         let word = chars.get(start..).unwrap_or_default();
-        if c.is_numeric() && !matches!(script(c), Some(Script::Han)) {
+        if c.is_numeric() && !matches!(Script::of(c), Some(Script::Han)) {
             self.text.signs.digits = true;
             if word.last() == Some(&'0') {
                 return;
@@ -271,99 +205,12 @@ impl Cutter {
         if text.marks.iter().all(|mark| mark & QUOTED != 0) {
             text.marks.fill(0);
         }
-        negate(&mut text);
-        mark_unspaced(&text.chars, &mut text.marks, &mut text.signs.negation);
+        mark_negations(&mut text);
         for token in &mut text.tokens {
             token.marks = text.marks.get(token.range.start).copied().unwrap_or_default();
         }
         text
     }
-}
-
-/// Marks the reach of negations among the words: to the end of their clause, or back to its start.
-fn negate(text: &mut Text) {
-    let mut clause_start = 0;
-    let mut forward = false;
-    for at in 0..text.tokens.len() {
-        let Some(token) = text.tokens.get_mut(at) else { break };
-        if matches!(token.script, Script::Symbol | Script::Han | Script::Kana) {
-            forward &= !token.opens_clause;
-            continue;
-        }
-        let reach = reach(token.hash);
-        if reach == Some(Reach::Ends) {
-            token.opens_clause = true;
-        }
-        if token.opens_clause {
-            forward = false;
-            clause_start = at;
-        }
-        let range = token.range.clone();
-        let is_last = || {
-            let next = text.tokens.get(at + 1);
-            next.is_none_or(|next| next.opens_clause || self::reach(next.hash) == Some(Reach::Ends))
-        };
-        let (forwards, backwards) = match reach {
-            Some(Reach::Forward) => (true, if is_last() { 3 } else { 0 }),
-            Some(Reach::Both) => (true, 3),
-            Some(Reach::Back) => (forward, 4),
-            Some(Reach::Needed) if forward => (true, 4),
-            _ => {
-                if forward {
-                    mark(&mut text.marks, range);
-                }
-                continue;
-            }
-        };
-        text.signs.negation = true;
-        forward = forwards;
-        if backwards > 0 {
-            let first = clause_start.max(at.saturating_sub(backwards));
-            let start = text.tokens.get(first).map_or(range.start, |token| token.range.start);
-            mark(&mut text.marks, start..range.start);
-        }
-    }
-}
-
-fn mark(marks: &mut [u8], range: Range<usize>) {
-    for mark in marks.get_mut(range).unwrap_or_default() {
-        *mark |= NEGATED;
-    }
-}
-
-/// Returns the script of a character that belongs to words.
-fn script(c: char) -> Option<Script> {
-    Some(match c {
-        'a'..='z' | '0'..='9' => Script::Letters,
-        '\0'..='\u{7f}' => return None,
-        '\u{1100}'..='\u{11ff}' | '\u{3130}'..='\u{318f}' | '\u{ac00}'..='\u{d7af}' => Script::Hangul,
-        '\u{3041}'..='\u{30fa}' | '\u{30fc}'..='\u{30ff}' | '\u{ff66}'..='\u{ff9f}' => Script::Kana,
-        '\u{3005}' | '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}' => {
-            Script::Han
-        }
-        '\u{2190}'..='\u{2bff}' | '\u{1f000}'..='\u{1faff}' => Script::Symbol,
-        // Devanagari vowel signs and the virama are marks instead of letters, and belong to the
-        // word.
-        '\u{900}'..='\u{963}' | '\u{966}'..='\u{97f}' => Script::Letters,
-        _ if c.is_alphanumeric() => Script::Letters,
-        _ => return None,
-    })
-}
-
-/// Returns the character that closes a quotation opened by this one.
-const fn closing_quote(c: char) -> Option<char> {
-    Some(match c {
-        '"' => '"',
-        '\u{201c}' => '\u{201d}',
-        // German and Polish open low and close with the opening mark of English.
-        '\u{201e}' => '\u{201c}',
-        '«' => '»',
-        '»' => '«',
-        '「' => '」',
-        '『' => '』',
-        '《' => '》',
-        _ => return None,
-    })
 }
 
 /// Returns whether letters after an apostrophe belong to the word before it, as in "don't". In
@@ -375,6 +222,7 @@ fn is_contraction(word: &[char]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::local::token::NEGATED;
 
     fn words(prompt: &str) -> Vec<String> {
         let text = Text::read(prompt);

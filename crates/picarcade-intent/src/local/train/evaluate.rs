@@ -49,7 +49,7 @@ pub struct Evaluation {
 pub fn evaluate(classifier: &LocalClassifier, judged: &[Judged]) -> Evaluation {
     let matrix = Matrix::embedded();
     let verdicts = judged.iter().map(|judged| {
-        let goals = classifier.goals(&injection::without(&judged.prompt), judged.facts);
+        let goals = classifier.goals(&injection::without_injections(&judged.prompt), judged.facts);
         let decide = |goal| matrix.decide(goal, judged.facts).prompt_type;
         let mut types: Vec<(PromptType, f32)> = Vec::new();
         for goal in Goal::ALL {

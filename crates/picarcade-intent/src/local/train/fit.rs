@@ -13,7 +13,7 @@ use crate::local::classifier::{LocalClassifier, softmax};
 use crate::local::feature::{Group, extract, length, scale};
 use crate::local::model::{self, ROWS, check_of, pair_of};
 use crate::local::sense::{Regime, Sense};
-use crate::local::tokenize::Text;
+use crate::local::token::Text;
 use crate::local::train::corpus::Corpus;
 use crate::local::train::generate::{Example, generate};
 use crate::local::train::random::Random;

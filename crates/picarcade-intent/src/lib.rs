@@ -25,6 +25,7 @@ mod request;
 mod tags;
 mod type_set;
 mod verdict;
+mod version;
 
 pub use answer::{Answer, Tokens, Unusable};
 pub use catalogue::{Catalogue, Inputs, Model, Offer, Preference, Route, RouteNeeds};
@@ -46,8 +47,3 @@ pub use provider::{Provider, ProviderError, ProviderErrorKind};
 pub use request::{Media, ReferenceImage, Request};
 pub use type_set::TypeSet;
 pub use verdict::{Source, Verdict};
-
-/// Names a content: the first 16 hexadecimal digits of its BLAKE3 hash.
-pub(crate) fn version_of(content: &[u8]) -> String {
-    blake3::hash(content).to_hex().chars().take(16).collect()
-}

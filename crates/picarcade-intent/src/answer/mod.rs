@@ -4,13 +4,17 @@
 //! and the enhanced prompt unfit, which the [`Classifier`](crate::Classifier) finds out. Fields that were not asked for
 //! are ignored, so an answer cannot bring along a model or a price.
 
+mod text;
+mod unusable;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+pub use unusable::Unusable;
+
 use crate::prompt_type::PromptType;
-mod text;
 
 /// How much of an AI's reasoning is kept, in characters.
 const MAX_REASONING_CHARS: usize = 1_000;
@@ -49,38 +53,6 @@ impl fmt::Debug for Answer {
             .field("confidence", &self.confidence)
             .field("cost_micros", &self.cost_micros)
             .finish_non_exhaustive()
-    }
-}
-
-/// Why an answer cannot be used. The local classifier answers instead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Unusable {
-    /// It is not JSON, or not the object that was asked for.
-    Malformed,
-    /// The type is none of the twelve.
-    UnknownType,
-    /// The AI refused.
-    Refusal,
-    /// The answer ends before it is complete.
-    Truncated,
-    /// There is no answer in the response.
-    Missing,
-    /// The response is larger than an answer can be.
-    TooLarge,
-}
-
-impl Unusable {
-    /// A word for it, such as `malformed`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnknownType => "unknown_type",
-            Self::Refusal => "refusal",
-            Self::Truncated => "truncated",
-            Self::Missing => "missing",
-            Self::TooLarge => "too_large",
-        }
     }
 }
 

@@ -16,7 +16,7 @@
 
 use serde_json::Value;
 
-use crate::answer::{Answer, Unusable};
+use super::unusable::Unusable;
 
 /// The bytes that failed attempts may read, per byte of the text and in total for a short one.
 const ATTEMPTS_PER_BYTE: usize = 16;
@@ -47,10 +47,7 @@ enum Tag {
 }
 
 /// Returns the last answer in a text, as `read` reads it from an object.
-pub(crate) fn last_answer(
-    text: &str,
-    read: &dyn Fn(Value) -> Result<Answer, Unusable>,
-) -> Result<Answer, Unusable> {
+pub(super) fn last_answer<T>(text: &str, read: &dyn Fn(Value) -> Result<T, Unusable>) -> Result<T, Unusable> {
     let mut budget = text.len().saturating_mul(ATTEMPTS_PER_BYTE).max(MIN_BUDGET);
     let mut found = None;
     let mut is_cut = false;
@@ -98,7 +95,7 @@ pub(crate) fn last_answer(
 }
 
 /// Returns an answer that has all its fields, of a known type or not.
-fn complete(answer: Result<Answer, Unusable>) -> Option<Result<Answer, Unusable>> {
+fn complete<T>(answer: Result<T, Unusable>) -> Option<Result<T, Unusable>> {
     (!matches!(answer, Err(Unusable::Malformed))).then_some(answer)
 }
 
@@ -140,6 +137,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::answer::Answer;
 
     fn answer(prompt: &str) -> String {
         json!({

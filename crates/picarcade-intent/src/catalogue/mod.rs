@@ -16,6 +16,8 @@ pub use model::{Inputs, Model, Offer, Preference};
 pub use route::{Route, RouteNeeds};
 
 use crate::problem::Problem;
+use crate::prompt_type::PromptType;
+use crate::version::version_of;
 
 /// The embedded file.
 const EMBEDDED: &str = include_str!("../../data/models.toml");
@@ -61,7 +63,7 @@ impl Catalogue {
     /// problem: the first.
     pub fn parse(toml: &str) -> Result<Self, Vec<Problem>> {
         let (models, preferences) = parse::catalogue(toml)?;
-        Ok(Self { models, preferences, version: crate::version_of(toml.as_bytes()) })
+        Ok(Self { models, preferences, version: version_of(toml.as_bytes()) })
     }
 
     /// Returns the version of the content: the first 16 hexadecimal digits of the BLAKE3 hash of
@@ -78,6 +80,24 @@ impl Catalogue {
     /// Returns the model with this name.
     pub fn model(&self, name: &str) -> Option<&Model> {
         self.models.iter().find(|model| model.name == name)
+    }
+
+    /// Returns the model for a type.
+    ///
+    /// A matching [preference](Preference) wins, then `preferred_model`, which the decision matrix
+    /// names. If the catalogue does not offer that model for the type, because the two files
+    /// changed separately, the first model that makes the type is used. `available` is called with
+    /// the name of a provider.
+    pub fn route(
+        &self,
+        prompt_type: PromptType,
+        preferred_model: &str,
+        needs: RouteNeeds,
+        available: &dyn Fn(&str) -> bool,
+    ) -> Route {
+        let preference = self.preferences.iter().find(|preference| preference.applies(prompt_type, needs));
+        let preferred = preference.map(|preference| &*preference.model);
+        route::choose(&self.models, prompt_type, [preferred, Some(preferred_model)], available)
     }
 
     /// Returns the preferences that override the decision matrix, in order.

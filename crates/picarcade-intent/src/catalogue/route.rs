@@ -6,7 +6,6 @@
 
 use serde::Serialize;
 
-use super::Catalogue;
 use super::model::{Model, Offer, Preference};
 use crate::prompt_type::PromptType;
 
@@ -39,56 +38,45 @@ pub struct Route {
     pub available: bool,
 }
 
-impl Catalogue {
-    /// Returns the model for a type.
-    ///
-    /// A matching [preference](Preference) wins, then `preferred_model`, which the decision matrix
-    /// names. If the catalogue does not offer that model for the type, because the two files
-    /// changed separately, the first model that makes the type is used. `available` is called with
-    /// the name of a provider.
-    pub fn route(
-        &self,
-        prompt_type: PromptType,
-        preferred_model: &str,
-        needs: RouteNeeds,
-        available: &dyn Fn(&str) -> bool,
-    ) -> Route {
-        let preference = self.preferences.iter().find(|preference| preference.applies(prompt_type, needs));
-        let wanted = preference
-            .and_then(|preference| self.offer(&preference.model, prompt_type))
-            .or_else(|| self.offer(preferred_model, prompt_type))
-            .or_else(|| self.models.iter().find_map(|model| Some((model, model.offer(prompt_type)?))));
-        let Some((model, offer)) = wanted else { return Self::nothing(preferred_model) };
-        let candidates: Vec<(&Model, &Offer)> = std::iter::once((model, offer))
-            .chain(offer.fallbacks.iter().filter_map(|name| self.offer(name, prompt_type)))
-            .collect();
-        let usable = candidates.iter().position(|(model, _)| available(&model.provider));
-        let chosen = usable.unwrap_or(0);
-        let (chosen_model, chosen_offer) = candidates.get(chosen).copied().unwrap_or((model, offer));
-        Route {
-            model: chosen_model.name.clone(),
-            provider: chosen_model.provider.clone(),
-            fallback_models: candidates
-                .iter()
-                .skip(chosen + 1)
-                .map(|(model, _)| model.name.clone())
-                .collect(),
-            estimated_cost_micros: chosen_offer.cost_micros,
-            estimated_time_seconds: chosen_offer.time_seconds,
-            replaced: (chosen > 0).then(|| model.name.clone()),
-            available: usable.is_some(),
-        }
-    }
-
-    fn offer(&self, model: &str, prompt_type: PromptType) -> Option<(&Model, &Offer)> {
-        let model = self.model(model)?;
+/// Returns the model for a type: the first of `wanted` that makes the type, or else the first model
+/// that makes it, or the first available fallback of that model.
+///
+/// A checked catalogue makes every type. If it ever does not, the result is an unavailable model
+/// instead of a panic.
+pub(super) fn choose(
+    models: &[Model],
+    prompt_type: PromptType,
+    wanted: [Option<&str>; 2],
+    available: &dyn Fn(&str) -> bool,
+) -> Route {
+    let offer = |name: &str| {
+        let model = models.iter().find(|model| model.name == name)?;
         Some((model, model.offer(prompt_type)?))
+    };
+    let first = || models.iter().find_map(|model| Some((model, model.offer(prompt_type)?)));
+    let Some((model, offered)) = wanted.into_iter().flatten().find_map(offer).or_else(first) else {
+        return Route::unavailable(wanted.into_iter().flatten().last().unwrap_or_default());
+    };
+    let candidates: Vec<(&Model, &Offer)> = std::iter::once((model, offered))
+        .chain(offered.fallbacks.iter().filter_map(|name| offer(name)))
+        .collect();
+    let usable = candidates.iter().position(|(model, _)| available(&model.provider));
+    let chosen = usable.unwrap_or(0);
+    let (chosen_model, chosen_offer) = candidates.get(chosen).copied().unwrap_or((model, offered));
+    Route {
+        model: chosen_model.name.clone(),
+        provider: chosen_model.provider.clone(),
+        fallback_models: candidates.iter().skip(chosen + 1).map(|(model, _)| model.name.clone()).collect(),
+        estimated_cost_micros: chosen_offer.cost_micros,
+        estimated_time_seconds: chosen_offer.time_seconds,
+        replaced: (chosen > 0).then(|| model.name.clone()),
+        available: usable.is_some(),
     }
+}
 
-    /// A checked catalogue makes every type. If it ever does not, the result is an unavailable
-    /// model instead of a panic.
-    fn nothing(model: &str) -> Route {
-        Route {
+impl Route {
+    fn unavailable(model: &str) -> Self {
+        Self {
             model: model.to_owned(),
             provider: String::new(),
             fallback_models: Vec::new(),
@@ -101,7 +89,7 @@ impl Catalogue {
 }
 
 impl Preference {
-    fn applies(&self, prompt_type: PromptType, needs: RouteNeeds) -> bool {
+    pub(super) fn applies(&self, prompt_type: PromptType, needs: RouteNeeds) -> bool {
         self.prompt_types.contains(&prompt_type)
             && needs.reference_count >= self.min_references
             && self.audio.is_none_or(|audio| audio == needs.audio)
@@ -111,6 +99,7 @@ impl Preference {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Catalogue;
     use crate::facts::Facts;
     use crate::goal::Goal;
     use crate::matrix::Matrix;

@@ -21,6 +21,7 @@ use crate::facts::Facts;
 use crate::goal::Goal;
 use crate::problem::Problem;
 use crate::type_set::TypeSet;
+use crate::version::version_of;
 
 /// The embedded file.
 const EMBEDDED: &str = include_str!("../../data/matrix.csv");
@@ -114,7 +115,7 @@ impl Matrix {
                 }
             }
             let rows = drafts.iter().filter_map(Draft::row).collect();
-            Self { rows, decisions, feasible, version: crate::version_of(csv), warnings: Vec::new() }
+            Self { rows, decisions, feasible, version: version_of(csv), warnings: Vec::new() }
         });
         (matrix, problems)
     }

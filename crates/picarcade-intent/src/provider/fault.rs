@@ -7,7 +7,6 @@
 use serde_json::Value;
 
 use super::error::ProviderErrorKind;
-use super::http::kind_of;
 
 /// How deep error objects may be nested in each other.
 const MAX_NESTING: usize = 4;
@@ -106,6 +105,20 @@ pub(super) fn kind_in(words: &str) -> Option<ProviderErrorKind> {
     ];
     let words = compact(words);
     KINDS.iter().find(|(_, stems)| stems.iter().any(|stem| words.contains(stem))).map(|(kind, _)| *kind)
+}
+
+/// Returns the kind of failure that a status means if the provider states nothing more.
+pub(super) const fn kind_of(status: u16) -> ProviderErrorKind {
+    match status {
+        402 => ProviderErrorKind::SpendLimit,
+        // A model or a path that is not there is a matter of configuration, as a key is.
+        401 | 403 | 404 => ProviderErrorKind::Auth,
+        408 | 504 => ProviderErrorKind::Timeout,
+        429 => ProviderErrorKind::RateLimited,
+        503 | 529 => ProviderErrorKind::Overloaded,
+        400..500 => ProviderErrorKind::Rejected,
+        _ => ProviderErrorKind::Server,
+    }
 }
 
 fn is_spent(message: &str) -> bool {

@@ -242,20 +242,6 @@ impl Response {
     }
 }
 
-/// What a status means where a provider does not say more.
-pub(super) const fn kind_of(status: u16) -> ProviderErrorKind {
-    match status {
-        402 => ProviderErrorKind::SpendLimit,
-        // A model or a path that is not there is a matter of configuration, as a key is.
-        401 | 403 | 404 => ProviderErrorKind::Auth,
-        408 | 504 => ProviderErrorKind::Timeout,
-        429 => ProviderErrorKind::RateLimited,
-        503 | 529 => ProviderErrorKind::Overloaded,
-        400..500 => ProviderErrorKind::Rejected,
-        _ => ProviderErrorKind::Server,
-    }
-}
-
 /// The value of a header that carries a secret.
 pub(super) fn secret_header(prefix: &str, secret: &SecretString) -> Result<HeaderValue, ConfigError> {
     let secret = secret.expose_secret().trim();

@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use super::error::{ProviderError, ProviderErrorKind};
 use super::http::{Http, Response, Version, within};
+use super::interface::Provider;
+use super::question;
 use super::terms::{Terms, Usage};
-use super::{Provider, question};
 use crate::answer::{Answer, Unusable};
 use crate::error::ConfigError;
 use crate::request::Request;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use picarcade_intent::local::train::{Corpus, evaluate, read_judged, report, train};
-use picarcade_intent::{Facts, LocalClassifier};
+use picarcade_intent::{Classifier, Facts, LocalClassifier, Matrix};
 
 /// The reported sets and their descriptions.
 const SETS: [(&str, &str); 2] = [
@@ -82,12 +82,13 @@ fn print_evaluation(home: &Path) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let classifier = LocalClassifier::embedded();
     let loaded = start.elapsed();
+    let shipped = Classifier::new(Matrix::embedded());
     println!(
         "# The local classifier, evaluated\n\nPrinted by `cargo xtask eval`. Shares are of right prompt types."
     );
     for (name, note) in SETS {
         let judged = read_judged(&home.join("corpus").join(name))?;
-        println!("\n## {name}\n\n{note}\n\n{}", report(&evaluate(classifier, &judged)));
+        println!("\n## {name}\n\n{note}\n\n{}", report(&evaluate(&shipped, &judged)));
     }
     println!("## Speed\n\nFirst use, with the check of the model: {loaded:.1?}.\n");
     println!("| prompt | characters | best of 200 rounds |\n| --- | ---: | ---: |");
@@ -111,14 +112,19 @@ fn fastest(classifier: &LocalClassifier, prompt: &str) -> Duration {
 }
 
 fn list_errors(file: &Path, sets: &[&str]) -> Result<(), Box<dyn Error>> {
-    let classifier = LocalClassifier::parse(std::fs::read(file)?.leak())?;
+    let local = Box::leak(Box::new(LocalClassifier::parse(std::fs::read(file)?.leak())?));
+    let classifier = Classifier::with_local(Matrix::embedded(), local);
     for set in sets {
         let evaluation = evaluate(&classifier, &read_judged(Path::new(set))?);
         println!("{}", report(&evaluation));
         for verdict in evaluation.verdicts.iter().filter(|verdict| !verdict.right()) {
             println!(
-                "{:.2} {} not {}: {:?}",
-                verdict.confidence, verdict.found, verdict.wanted, verdict.judged
+                "{:.2} {} not {}: {:?} {:?}",
+                verdict.confidence,
+                verdict.found,
+                verdict.wanted,
+                verdict.judged,
+                verdict.judged.prompt.as_str()
             );
         }
     }

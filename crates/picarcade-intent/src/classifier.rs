@@ -47,6 +47,12 @@ impl Classifier {
         Self { matrix, local: LocalClassifier::embedded() }
     }
 
+    /// Creates a classifier under this matrix with a local classifier of another model.
+    #[cfg(feature = "train")]
+    pub fn with_local(matrix: Arc<Matrix>, local: &'static LocalClassifier) -> Self {
+        Self { matrix, local }
+    }
+
     /// Returns the decision matrix.
     pub fn matrix(&self) -> &Arc<Matrix> {
         &self.matrix
@@ -138,6 +144,12 @@ impl Classifier {
         })
     }
 
+    /// Returns the probability that the local classifier gives to a type.
+    #[cfg(feature = "train")]
+    pub(crate) fn probability(&self, request: &Request, prompt_type: PromptType) -> f64 {
+        self.likely(request).probability(prompt_type)
+    }
+
     fn likely(&self, request: &Request) -> Likely<'_> {
         let goals =
             self.local.goals(&injection::without_injections(&request.prompt.normalized()), request.facts);
@@ -158,7 +170,7 @@ impl Likely<'_> {
     fn best(&self) -> (PromptType, f64) {
         let mut best = (self.matrix.decide(Goal::CreateImage, self.facts).prompt_type, f64::MIN);
         for prompt_type in self.matrix.feasible(self.facts).iter() {
-            let probability = self.leading_to(prompt_type).map(|goal| f64::from(self.goals.get(goal))).sum();
+            let probability = self.probability(prompt_type);
             if probability > best.1 {
                 best = (prompt_type, probability);
             }
@@ -172,6 +184,10 @@ impl Likely<'_> {
         let more_likely =
             |best: Goal, goal| if self.goals.get(goal) > self.goals.get(best) { goal } else { best };
         self.leading_to(prompt_type).reduce(more_likely).unwrap_or(Goal::CreateImage)
+    }
+
+    fn probability(&self, prompt_type: PromptType) -> f64 {
+        self.leading_to(prompt_type).map(|goal| f64::from(self.goals.get(goal))).sum()
     }
 
     fn leading_to(&self, prompt_type: PromptType) -> impl Iterator<Item = Goal> {

@@ -1,16 +1,13 @@
-//! The accuracy and calibration of the classifier.
+//! The accuracy and calibration of the classifier without an AI.
 //!
-//! The prompt type counts, because it is what a user gets. The probability of a type is the sum
-//! over the goals that decide to it under the facts of the request, by the default decision matrix.
-//! Instructions to the classifier are removed from the words first, as in the classification of a
-//! request.
-//! the words first, as they are when a request is classified.
+//! Every prompt is classified by a [`Classifier`], exactly as a request without an AI: by its facts
+//! if they leave only one type, or else by its words. The prompt type counts, because it is what a
+//! user gets.
 
 use std::collections::BTreeMap;
 
-use crate::local::LocalClassifier;
 use crate::local::train::judged::Judged;
-use crate::{Goal, Matrix, PromptType, injection};
+use crate::{Classifier, Media, PromptType, Request};
 
 /// The number of right answers, and of all answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -30,10 +27,10 @@ pub struct Verdict {
     pub wanted: PromptType,
     /// The type that the classifier found.
     pub found: PromptType,
-    /// The probability of the found type.
-    pub confidence: f32,
+    /// The confidence of the classifier.
+    pub confidence: f64,
     /// The probability that the right type was given.
-    pub of_wanted: f32,
+    pub of_wanted: f64,
     /// Whether the facts allow more than one type.
     pub open: bool,
 }
@@ -46,27 +43,23 @@ pub struct Evaluation {
 }
 
 /// Classifies every prompt of a set.
-pub fn evaluate(classifier: &LocalClassifier, judged: &[Judged]) -> Evaluation {
-    let matrix = Matrix::embedded();
-    let verdicts = judged.iter().map(|judged| {
-        let goals = classifier.goals(&injection::without_injections(&judged.prompt), judged.facts);
-        let decide = |goal| matrix.decide(goal, judged.facts).prompt_type;
-        let mut types: Vec<(PromptType, f32)> = Vec::new();
-        for goal in Goal::ALL {
-            let decided = decide(goal);
-            match types.iter_mut().find(|(known, _)| *known == decided) {
-                Some((_, probability)) => *probability += goals.get(goal),
-                None => types.push((decided, goals.get(goal))),
-            }
-        }
-        let open = types.len() > 1;
-        let wanted = decide(judged.goal);
-        let of_wanted = types.iter().find(|(known, _)| *known == wanted).map_or(0.0, |(_, of)| *of);
-        let best = types.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        let (found, confidence) = best.unwrap_or((PromptType::NewImage, 0.0));
-        Verdict { judged: judged.clone(), wanted, found, confidence, of_wanted, open }
-    });
-    Evaluation { verdicts: verdicts.collect() }
+pub fn evaluate(classifier: &Classifier, judged: &[Judged]) -> Evaluation {
+    Evaluation { verdicts: judged.iter().map(|judged| judge(classifier, judged)).collect() }
+}
+
+fn judge(classifier: &Classifier, judged: &Judged) -> Verdict {
+    let facts = judged.facts;
+    let request = Request { prompt: judged.prompt.clone(), facts, media: Media::default() };
+    let verdict = classifier.by_rules(&request).unwrap_or_else(|| classifier.locally(&request));
+    let wanted = classifier.matrix().decide(judged.goal, facts).prompt_type;
+    Verdict {
+        judged: judged.clone(),
+        wanted,
+        found: verdict.prompt_type,
+        confidence: verdict.confidence,
+        of_wanted: classifier.probability(&request, wanted),
+        open: classifier.feasible(facts).single().is_none(),
+    }
 }
 
 impl Tally {
@@ -119,7 +112,7 @@ impl Evaluation {
     /// Returns the mean negative logarithm of the probability of the right type, in nats (the log
     /// loss).
     pub fn log_loss(&self) -> f64 {
-        let losses = self.verdicts.iter().map(|verdict| -f64::from(verdict.of_wanted.max(1e-6)).ln());
+        let losses = self.verdicts.iter().map(|verdict| -verdict.of_wanted.max(1e-6).ln());
         losses.sum::<f64>() / self.verdicts.len().max(1) as f64
     }
 
@@ -130,7 +123,7 @@ impl Evaluation {
         for verdict in &self.verdicts {
             let bin = ((verdict.confidence * 10.0) as usize).min(9);
             if let Some((confidence, tally)) = bins.get_mut(bin) {
-                *confidence += f64::from(verdict.confidence);
+                *confidence += verdict.confidence;
                 tally.add(verdict.right());
             }
         }
@@ -144,12 +137,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::Matrix;
     use crate::local::train::read_judged;
 
     /// Evaluates the embedded model on a set of the corpus.
     fn embedded_on(set: &str) -> Evaluation {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(set);
-        evaluate(LocalClassifier::embedded(), &read_judged(&path).unwrap())
+        evaluate(&Classifier::new(Matrix::embedded()), &read_judged(&path).unwrap())
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::local::train::corpus::CorpusError;
-use crate::{Facts, Goal};
+use crate::{Facts, Goal, Prompt};
 
 /// A prompt and its goal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Judged {
     /// Why the prompt was written.
     pub tag: String,
     /// The words.
-    pub prompt: String,
+    pub prompt: Prompt,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ pub fn read_judged(path: &Path) -> Result<Vec<Judged>, CorpusError> {
             goal: record.goal.parse::<Goal>().map_err(|error| fail(error.to_string()))?,
             language: record.language,
             tag: record.tag,
-            prompt: record.prompt,
+            prompt: Prompt::new(record.prompt).map_err(|error| fail(error.to_string()))?,
         });
     }
     Ok(judged)

@@ -6,7 +6,7 @@ use std::fmt::{self, Write};
 use crate::local::train::evaluate::{Evaluation, Tally};
 
 /// The thresholds in the table of the cascade.
-const THRESHOLDS: [f32; 9] = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98];
+const THRESHOLDS: [f64; 9] = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98];
 
 /// Formats every table of an evaluation: overall, by type, goal, language and tag, the confusion
 /// matrix, calibration and the cascade.

@@ -25,7 +25,7 @@ pub(crate) use breakers::BreakerSettings;
 pub(crate) use identity::ApiKey;
 pub(crate) use identity::{Identity, JwtSettings};
 pub(crate) use layers::{ConfigError, Layers, Origin};
-pub(crate) use llm::{Llm, LlmProvider, with_builder};
+pub(crate) use llm::Llm;
 pub(crate) use redact::redact_url;
 use settings::SETTINGS;
 pub(crate) use stores::{Database, RedisSettings};

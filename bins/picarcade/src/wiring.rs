@@ -19,7 +19,7 @@ use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Unit};
 use picarcade_redis::{DriverKind, RedisHandle};
 use thiserror::Error;
 
-use crate::config::{BreakerSettings, Config, Database, Llm, RedisSettings, with_builder};
+use crate::config::{BreakerSettings, Config, Database, Llm, RedisSettings};
 
 use adapters::{Sessions, Watch};
 pub(crate) use database::migrate;
@@ -257,7 +257,7 @@ fn breaker(name: &str, settings: &BreakerSettings) -> picarcade_breaker::Config 
 }
 
 fn provider(llm: &Llm) -> Result<Arc<dyn Provider>, WiringError> {
-    with_builder!(llm, builder => Ok(Arc::new(builder.build().map_err(WiringError::Provider)?)))
+    llm.provider.build(llm.settings.clone()).map_err(WiringError::Provider)
 }
 
 fn redis(settings: &RedisSettings) -> Result<RedisHandle, WiringError> {

@@ -42,7 +42,10 @@ pub use problem::{Problem, Severity};
 pub use prompt::Prompt;
 pub use prompt_type::PromptType;
 #[cfg(feature = "providers")]
-pub use provider::{Anthropic, OpenAi, OutputLimit, ProviderBuilder, Replicate, Structure, Terms};
+pub use provider::{
+    Anthropic, OpenAi, OutputLimit, ProviderBuilder, ProviderKind, ProviderSettings, Replicate, Structure,
+    Terms,
+};
 pub use provider::{Provider, ProviderError, ProviderErrorKind};
 pub use request::{Media, ReferenceImage, Request};
 pub use type_set::TypeSet;

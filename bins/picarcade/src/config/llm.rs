@@ -1,7 +1,7 @@
 //! Which AI classifies, and when it is asked.
 
 use picarcade_flow::Mode;
-use picarcade_intent::ConfigError as Problem;
+use picarcade_intent::{ConfigError as Problem, ProviderKind, ProviderSettings};
 use secrecy::SecretString;
 
 use super::layers::{ConfigError, Layers};
@@ -11,29 +11,22 @@ use super::values::{http_url, text};
 /// Which AI classifies.
 #[derive(Debug)]
 pub(crate) struct Llm {
-    pub(crate) provider: LlmProvider,
-    pub(crate) key: SecretString,
-    pub(crate) model: Option<String>,
-    pub(crate) base_url: Option<String>,
+    pub(crate) provider: ProviderKind,
+    pub(crate) settings: ProviderSettings,
 }
 
-/// The AI providers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LlmProvider {
-    Anthropic,
-    OpenAi,
-    Replicate,
-}
+/// The settings with the key and the base URL of each provider, by its name. If several keys are
+/// set and no provider is chosen, the first one is used.
+const PROVIDERS: [(&str, &str, &str); 3] = [
+    ("anthropic", "anthropic_api_key", "anthropic_base_url"),
+    ("openai", "openai_api_key", "openai_base_url"),
+    ("replicate", "replicate_api_token", "replicate_base_url"),
+];
 
 pub(super) fn llm(layers: &Layers) -> Result<Option<Llm>, ConfigError> {
-    const PROVIDERS: [(LlmProvider, &str, &str, &str); 3] = [
-        (LlmProvider::Anthropic, "anthropic", "anthropic_api_key", "anthropic_base_url"),
-        (LlmProvider::OpenAi, "openai", "openai_api_key", "openai_base_url"),
-        (LlmProvider::Replicate, "replicate", "replicate_api_token", "replicate_base_url"),
-    ];
     let wanted = layers.parsed("llm_provider", |word| match word {
         "none" => Ok(None),
-        _ => match PROVIDERS.iter().find(|provider| provider.1 == word) {
+        _ => match PROVIDERS.iter().find(|provider| provider.0 == word) {
             Some(provider) => Ok(Some(provider)),
             None => Err("must be anthropic, openai, replicate or none".to_owned()),
         },
@@ -41,60 +34,30 @@ pub(super) fn llm(layers: &Layers) -> Result<Option<Llm>, ConfigError> {
     let chosen = match wanted {
         Some(None) => return Ok(None),
         Some(Some(provider)) => Some(provider),
-        None => PROVIDERS.iter().find(|provider| layers.value(provider.2).is_some()),
+        None => PROVIDERS.iter().find(|provider| layers.value(provider.1).is_some()),
     };
-    let Some(&(provider, name, key, base_url)) = chosen else { return Ok(None) };
+    let Some(&(name, key, base_url)) = chosen else { return Ok(None) };
+    let Ok(provider) = name.parse::<ProviderKind>() else {
+        return Err(layers.wrong("llm_provider", format!("is {name}, which this build does not contain")));
+    };
     let Some(secret) = layers.parsed(key, |value| Ok(SecretString::from(value.to_owned())))? else {
         let env = Setting::of(key).map_or(key, |setting| setting.env);
         return Err(layers.wrong("llm_provider", format!("is {name}, which needs {env}")));
     };
-    let llm = Llm {
-        provider,
-        key: secret,
+    let settings = ProviderSettings {
+        api_key: secret,
         model: layers.parsed("llm_model", text)?,
         base_url: layers.parsed(base_url, http_url)?,
     };
-    match with_builder!(&llm, builder => builder.check()) {
-        Ok(()) => Ok(Some(llm)),
+    match provider.check(settings.clone()) {
+        Ok(()) => Ok(Some(Llm { provider, settings })),
         Err(Problem::ApiKey) => Err(layers.wrong(key, "has characters that a header field cannot carry")),
         Err(Problem::BaseUrl(reason)) => Err(layers.wrong(base_url, format!("cannot be used: {reason}"))),
         Err(Problem::Model) => Err(layers.wrong("llm_model", "must be the name of a model of the provider")),
         // Not a matter of the settings: the wiring reports it.
-        Err(_) => Ok(Some(llm)),
+        Err(_) => Ok(Some(Llm { provider, settings })),
     }
 }
-
-/// Evaluates an expression with the builder of the chosen provider. The builders are of three
-/// types.
-macro_rules! with_builder {
-    ($llm:expr, $builder:ident => $body:expr) => {
-        match $llm.provider {
-            $crate::config::LlmProvider::Anthropic => {
-                let $builder = $crate::config::with_builder!(@of Anthropic, $llm);
-                $body
-            }
-            $crate::config::LlmProvider::OpenAi => {
-                let $builder = $crate::config::with_builder!(@of OpenAi, $llm);
-                $body
-            }
-            $crate::config::LlmProvider::Replicate => {
-                let $builder = $crate::config::with_builder!(@of Replicate, $llm);
-                $body
-            }
-        }
-    };
-    (@of $provider:ident, $llm:expr) => {{
-        let mut builder = picarcade_intent::$provider::builder($llm.key.clone());
-        if let Some(url) = &$llm.base_url {
-            builder = builder.base_url(url);
-        }
-        if let Some(model) = &$llm.model {
-            builder = builder.model(model);
-        }
-        builder
-    }};
-}
-pub(crate) use with_builder;
 
 pub(super) fn mode(layers: &Layers, has_llm: bool) -> Result<Mode, ConfigError> {
     let mode = layers.parsed("llm_mode", |word| match word {

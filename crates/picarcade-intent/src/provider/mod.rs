@@ -23,6 +23,8 @@ mod fault;
 mod http;
 mod interface;
 #[cfg(feature = "providers")]
+mod kind;
+#[cfg(feature = "providers")]
 mod openai;
 #[cfg(feature = "providers")]
 mod question;
@@ -39,6 +41,8 @@ pub use anthropic::Anthropic;
 pub use builder::ProviderBuilder;
 pub use error::{ProviderError, ProviderErrorKind};
 pub use interface::Provider;
+#[cfg(feature = "providers")]
+pub use kind::{ProviderKind, ProviderSettings};
 #[cfg(feature = "providers")]
 pub use openai::OpenAi;
 #[cfg(feature = "providers")]

@@ -1,7 +1,4 @@
-//! The circuit breaker: admission in front of a call, judgement behind it.
-//!
-//! The handle is cheap to clone; all clones are one breaker. The hot paths are here, and they are short: a closed call
-//! with the consecutive policy loads one word, and when it succeeds loads two and adds one to a counter of its lane.
+//! The circuit breaker, as its users see it: admission of calls, overrides and events.
 
 use std::sync::Arc;
 
@@ -18,7 +15,8 @@ use crate::{
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
 /// use picarcade_breaker::{CallError, CircuitBreaker, Config, State};
 ///
-/// let breaker = CircuitBreaker::new("anthropic", Config::default().failure_threshold(2)).expect("sound");
+/// let config = Config::default().failure_threshold(2);
+/// let breaker = CircuitBreaker::new("anthropic", config).expect("valid");
 /// for _ in 0..2 {
 ///     let _ = breaker.call(async { Err::<(), _>("overloaded") }).await;
 /// }
@@ -33,44 +31,46 @@ pub struct CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// A closed breaker.
+    /// Creates a closed breaker.
     ///
     /// # Errors
-    /// [`ConfigError`], naming the field, when the configuration cannot work.
+    ///
+    /// Returns [`ConfigError`] with the wrong field.
     pub fn new(name: impl Into<Arc<str>>, config: Config) -> Result<Self, ConfigError> {
         validate(&config)?;
         Ok(Self { inner: Arc::new(Inner::new(name.into(), config)) })
     }
 
-    /// A closed breaker with the [preset](Config::preset) of its name.
+    /// Creates a closed breaker with the [preset](Config::preset) of its name.
     #[must_use]
     pub fn preset(name: impl Into<Arc<str>>) -> Self {
         let name = name.into();
-        // Every preset is sound; a test of the validation says so.
+        // Every preset is valid; a test of the validation checks this.
         let config = Config::preset(&name);
         Self { inner: Arc::new(Inner::new(name, config)) }
     }
 
-    /// The name.
+    /// Returns the name.
     #[must_use]
     pub fn name(&self) -> &Name {
         &self.inner.name
     }
 
-    /// The configuration.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.inner.config
     }
 
-    /// Admits a call, or returns when to come back. The caller records the outcome at the permit. A
-    /// permit that is dropped without one counts as neutral, or as a time-out if a
+    /// Admits a call, or returns when to try again. The caller records the outcome with the permit.
+    /// A permit that is dropped without an outcome counts as neutral, or as a time-out if a
     /// [`Deadline`](crate::Deadline) ended the call (see [`Permit`]).
     ///
     /// Never waits and allocates nothing.
     ///
     /// # Errors
-    /// [`Rejected`] while the breaker does not admit the call.
+    ///
+    /// Returns [`Rejected`] if the breaker does not admit the call.
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
         match self.inner.admit() {
@@ -79,10 +79,12 @@ impl CircuitBreaker {
         }
     }
 
-    /// Like [`try_acquire`](Self::try_acquire), with a permit that borrows nothing (and counts a reference instead).
+    /// Like [`try_acquire`](Self::try_acquire), but the permit counts a reference instead of
+    /// borrowing the breaker.
     ///
     /// # Errors
-    /// [`Rejected`] while the breaker does not admit the call.
+    ///
+    /// Returns [`Rejected`] if the breaker does not admit the call.
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
         match self.inner.admit() {
             Ok(ticket) => Ok(OwnedPermit::new(Arc::clone(&self.inner), ticket)),
@@ -90,11 +92,11 @@ impl CircuitBreaker {
         }
     }
 
-    /// What the breaker does with the next call.
+    /// Returns what the breaker does with the next call. Takes no lock.
     ///
-    /// An open breaker whose open time is over is reported as [`State::HalfOpen`], because the next call will be a probe;
-    /// while the open time lasts, or the fleet holds the breaker open for another instance's probe, it is
-    /// [`State::Open`]. Takes no lock.
+    /// An open breaker is [`State::HalfOpen`] as soon as its open time is over, because the next
+    /// call will be a probe. It stays [`State::Open`] while the open time lasts, or while the fleet
+    /// holds it open for the probe of another instance.
     #[must_use]
     pub fn state(&self) -> State {
         let word = self.inner.gate.word();
@@ -104,7 +106,8 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether a call would be admitted now. Takes no slot and no lock, so another caller may be faster.
+    /// Returns whether a call would be admitted now. Reserves nothing and takes no lock, so the
+    /// next call may still be rejected.
     #[must_use]
     pub fn is_available(&self) -> bool {
         match self.inner.gate.word().mode() {
@@ -119,7 +122,8 @@ impl CircuitBreaker {
         self.inner.override_with(Mode::ForcedOpen);
     }
 
-    /// Admits every call until [`reset`](Self::reset) or another override. Outcomes are summed up and judge nothing.
+    /// Admits every call until [`reset`](Self::reset) or another override. Outcomes are counted but
+    /// cannot open the breaker.
     pub fn force_close(&self) {
         self.inner.override_with(Mode::ForcedClosed);
     }
@@ -129,26 +133,28 @@ impl CircuitBreaker {
         self.inner.override_with(Mode::Disabled);
     }
 
-    /// Admits and judges every call, but only announces what it would have done, until [`reset`](Self::reset) or another
-    /// override.
+    /// Admits and judges every call until [`reset`](Self::reset) or another override. Instead of
+    /// opening, the breaker only sends [`Event::WouldOpen`].
     pub fn metrics_only(&self) {
         self.inner.override_with(Mode::MetricsOnly);
     }
 
-    /// Closes the breaker and forgets what it judged by: the run of failures, the window, the growth of the open time.
-    /// Ends every override. The totals stay.
+    /// Closes the breaker, ends every override, and clears the run of failures, the window and the
+    /// growth of the open time. The totals stay.
     pub fn reset(&self) {
         self.inner.override_with(Mode::Closed);
     }
 
-    /// The changes of state from now on. The channel is bounded: a subscriber that is too slow misses the oldest and is
-    /// told how many ([`RecvError::Lagged`](broadcast::error::RecvError::Lagged)). No subscriber can slow a call down.
+    /// Subscribes to the changes of state from now on. The channel is bounded: a slow subscriber
+    /// misses the oldest events and receives their number
+    /// ([`RecvError::Lagged`](broadcast::error::RecvError::Lagged)). Subscribers cannot slow down
+    /// calls.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Event> {
         self.inner.events.subscribe()
     }
 
-    /// Whether both are handles of the same breaker.
+    /// Returns whether both are handles of the same breaker.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)

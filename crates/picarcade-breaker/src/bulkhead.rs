@@ -9,7 +9,7 @@
 //! is in use and what waits therefore agree with what is admitted, and a dropped future returns
 //! what it held.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -21,7 +21,8 @@ use crate::ConfigError;
 /// A limit of concurrency with a bounded queue. Clones are handles of the same bulkhead.
 ///
 /// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use std::time::Duration;
 /// use picarcade_breaker::{Bulkhead, Deadline};
 ///
@@ -40,19 +41,19 @@ pub struct Bulkhead {
     max_queued: usize,
 }
 
-/// The right to make one call. On drop it passes to the first call in the queue.
+/// The right to make one call. A dropped permit passes to the first call in the queue.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once limits nothing"]
 pub struct BulkheadPermit {
     _permit: OwnedSemaphorePermit,
 }
 
-/// There was no room in time. Nothing was called.
+/// A rejection, because there was no room in time. Nothing was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}, with {in_use} calls running and {queued} waiting")]
 #[non_exhaustive]
 pub struct BulkheadFull {
-    /// What was full.
+    /// The reason.
     pub reason: FullReason,
     /// The number of running calls.
     pub in_use: usize,
@@ -60,7 +61,7 @@ pub struct BulkheadFull {
     pub queued: usize,
 }
 
-/// Why a bulkhead refused a call.
+/// The reason of a rejection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FullReason {
@@ -134,15 +135,6 @@ impl Bulkhead {
         Arc::clone(&self.running).try_acquire_owned().ok().map(|permit| BulkheadPermit { _permit: permit })
     }
 
-    /// Like [`acquire`](Self::acquire), with a duration instead of a deadline.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`BulkheadFull`] like [`acquire`](Self::acquire).
-    pub async fn acquire_within(&self, time: Duration) -> Result<BulkheadPermit, BulkheadFull> {
-        self.acquire(crate::Deadline::after(time).instant()).await
-    }
-
     /// Returns the number of calls that hold a permit.
     #[must_use]
     pub fn in_use(&self) -> usize {
@@ -153,18 +145,6 @@ impl Bulkhead {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.max_queued - self.places.available_permits()
-    }
-
-    /// Returns the maximum number of concurrent calls.
-    #[must_use]
-    pub const fn max_concurrent(&self) -> usize {
-        self.max_concurrent
-    }
-
-    /// Returns the maximum number of waiting calls.
-    #[must_use]
-    pub const fn max_queued(&self) -> usize {
-        self.max_queued
     }
 
     fn full(&self, reason: FullReason) -> BulkheadFull {

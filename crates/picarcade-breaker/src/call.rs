@@ -1,13 +1,12 @@
-//! Guarding a future: admission when it is first polled, judgement when it ends. A future that is
-//! dropped counts as neutral, or as a time-out if a deadline dropped it.
+//! Guards a future: admission when it is first polled, judgment when it ends.
 
 use crate::{CallError, CircuitBreaker, FailureKind, Outcome};
 
-/// Decides what a result says about the service.
+/// Decides what a result means for the service.
 ///
 /// Every `Fn(&Result<T, E>) -> Outcome` is a classifier. For HTTP see [`http`](crate::http).
 pub trait Classify<T, E> {
-    /// The outcome of a call that returned `result`.
+    /// Returns the outcome of a call that returned `result`.
     fn classify(&self, result: &Result<T, E>) -> Outcome;
 }
 
@@ -31,27 +30,29 @@ impl<T, E> Classify<T, E> for AnyError {
 }
 
 impl CircuitBreaker {
-    /// Runs `call` if the breaker admits it. Every error is a failure; see [`call_with`](Self::call_with) to tell them
-    /// apart.
+    /// Runs `call` if the breaker admits it. Every error is a failure;
+    /// [`call_with`](Self::call_with) distinguishes errors.
     ///
     /// Cancel safe: a future that its caller drops counts as neutral. A future that a
     /// [`Deadline`](crate::Deadline) or a [`Retry`](crate::Retry) drops because the time is over
-    /// counts as a failure of kind [`FailureKind::Timeout`]. Of other time-outs around this future
-    /// the breaker knows nothing: see [`Config::hung_after`](crate::Config::hung_after).
+    /// counts as a failure of kind [`FailureKind::Timeout`]. The breaker cannot recognize other
+    /// time-outs around this future: see [`Config::hung_after`](crate::Config::hung_after).
     ///
     /// # Errors
-    /// [`CallError::Rejected`] without polling `call`, or [`CallError::Failed`] with its error.
+    ///
+    /// Returns [`CallError::Rejected`] without polling `call`, or [`CallError::Failed`] with its
+    /// error.
     pub async fn call<T, E>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, CallError<E>> {
         self.call_with(AnyError, call).await
     }
 
-    /// Runs `call` if the breaker admits it, and lets `classifier` judge the result.
+    /// Runs `call` if the breaker admits it. `classifier` judges the result.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")] async fn main() {
     /// use picarcade_breaker::{CircuitBreaker, Config, FailureKind, Outcome};
     ///
-    /// let breaker = CircuitBreaker::new("search", Config::default()).expect("sound");
+    /// let breaker = CircuitBreaker::new("search", Config::default()).expect("valid");
     /// let not_found_is_an_answer = |result: &Result<u32, &str>| match result {
     ///     Ok(_) | Err("not found") => Outcome::Success,
     ///     Err(_) => Outcome::failure(FailureKind::Server),
@@ -62,7 +63,9 @@ impl CircuitBreaker {
     /// ```
     ///
     /// # Errors
-    /// [`CallError::Rejected`] without polling `call`, or [`CallError::Failed`] with its error.
+    ///
+    /// Returns [`CallError::Rejected`] without polling `call`, or [`CallError::Failed`] with its
+    /// error.
     pub async fn call_with<T, E>(
         &self,
         classifier: impl Classify<T, E>,

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn tokio_time_stands_still_and_moves_on_command() {
+    async fn tokio_time_moves_only_on_command() {
         let timer = Timer::new(Clock::Tokio);
         let before = timer.now();
         assert_eq!(timer.now(), before);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn cached_time_moves_by_itself_and_never_backwards() {
+    fn cached_time_advances_and_never_goes_back() {
         let timer = Timer::new(Clock::Cached);
         let mut last = timer.now();
         let deadline = Instant::now() + Duration::from_secs(30);

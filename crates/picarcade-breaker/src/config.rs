@@ -1,9 +1,8 @@
-//! What a breaker is told: its thresholds, times and options.
+//! The configuration of a breaker: thresholds, times and options.
 //!
-//! Plain fields with sound defaults, and a setter of the same name for each, so that both
-//! `Config { failure_threshold: 3, ..Config::default() }` and `Config::default().failure_threshold(3)` read well. Nothing
-//! is checked here: [`CircuitBreaker::new`](crate::CircuitBreaker::new) checks everything at once and names the field at
-//! fault.
+//! All fields are public, have defaults, and have a setter of the same name. Both `Config {
+//! failure_threshold: 3, ..Config::default() }` and `Config::default().failure_threshold(3)` work.
+//! [`CircuitBreaker::new`](crate::CircuitBreaker::new) checks all fields and names the wrong one.
 
 use std::time::Duration;
 
@@ -11,76 +10,86 @@ use crate::Clock;
 
 /// The configuration of a [`CircuitBreaker`](crate::CircuitBreaker).
 ///
-/// The policies are combined by *any*: the breaker opens when consecutive failures reach their threshold, or the rate
-/// of failures does, or the rate of slow calls does.
+/// The breaker opens if any policy requires it: consecutive failures reach their threshold, or the
+/// rate of failures does, or the rate of slow calls does.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Open after this many failures in a row. Default 5, at least 1. [`Config::NEVER`] switches this policy off.
+    /// The number of failures in a row that opens the breaker. Default 5, at least 1.
+    /// [`Config::NEVER`] switches this policy off.
     pub failure_threshold: u32,
-    /// How long the first opening lasts. Default 60 s; from 1 ms to 24 h.
+    /// The duration of the first opening. Default 60 s; from 1 ms to 24 h.
     pub open_for: Duration,
-    /// Close after this many successful probes. Default 3, at least 1.
+    /// The number of successful probes that closes the breaker. Default 3, at least 1.
     pub success_threshold: u32,
-    /// How many probes may be under way at once while half-open. Default 1; from 1 to 1,024.
+    /// The maximum number of concurrent probes while half-open. Default 1; from 1 to 1,024.
     pub probes: u32,
-    /// After this time a probe that has not reported loses its slot to the next caller. Default 30 s; from 1 ms to 24 h.
+    /// The time after which a probe without an outcome loses its slot to the next call. Default 30
+    /// s; from 1 ms to 24 h.
     pub probe_deadline: Duration,
-    /// What the two rates are measured over. Default: the last 60 s.
+    /// The range of calls over which the two rates are measured. Default: the last 60 s.
     pub window: Window,
-    /// No rate is judged before the window holds this many calls. Default 10, at least 1.
+    /// The number of calls in the window below which no rate is judged. Default 10, at least 1.
     pub minimum_calls: u32,
-    /// Open when this part of the calls in the window failed. In (0, 1]. Default: off.
+    /// The share of failed calls in the window that opens the breaker. In (0, 1]. Default: off.
     pub failure_rate: Option<f64>,
-    /// Open when too many calls in the window were slow. Default: off. A slow probe counts as a failed one.
+    /// The policy for slow calls in the window. Default: off. A slow probe counts as a failed one.
     pub slow_calls: Option<SlowCalls>,
-    /// A call that is dropped unfinished after at least this time counts as a failure of kind
-    /// timeout, not as neutral. Default: off; from 1 ms to 24 h. For time-outs other than
-    /// [`Deadline`](crate::Deadline) that end the call from outside the breaker, such as
-    /// `tower::timeout`: set it to at most their time. The breaker itself ends no call.
+    /// The time after which a call that is dropped unfinished counts as a failure of kind timeout
+    /// instead of neutral. Default: off; from 1 ms to 24 h.
+    ///
+    /// Use it for time-outs other than [`Deadline`](crate::Deadline) that end the call from outside
+    /// of the breaker, such as `tower::timeout`, with at most their time. The breaker itself ends
+    /// no call.
     pub hung_after: Option<Duration>,
-    /// How the open time grows while probes keep failing.
+    /// The growth of the open time while probes keep failing.
     pub backoff: Backoff,
-    /// The most that a server's `Retry-After` may keep the breaker open. Default 1 h; up to 24 h.
+    /// The maximum time that a server's `Retry-After` may keep the breaker open. Default 1 h; up to
+    /// 24 h.
     pub retry_after_max: Duration,
-    /// Re-admit the traffic step by step after closing. Default: all at once.
+    /// Gradual re-admission of calls after closing. Default: all at once.
     pub ramp: Option<Ramp>,
-    /// Where the time is read. Default: tokio's clock.
+    /// The clock. Default: the clock of tokio.
     pub clock: Clock,
-    /// How many events a slow subscriber may be behind before it misses the oldest. Default 64; from 1 to 65,536.
+    /// The number of events that a slow subscriber may lag before it misses the oldest. Default 64;
+    /// from 1 to 65,536.
     pub event_capacity: usize,
 }
 
-/// What failure and slow-call rates are measured over.
+/// The range of calls over which failure and slow-call rates are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Window {
-    /// The last so many calls, exactly. From 1 to 1,000,000. Kept under one lock, which calls on several cores share.
+    /// The last calls up to this number, exactly. From 1 to 1,000,000. Calls on several cores share
+    /// one lock.
     Calls(u32),
-    /// The calls of the last so much time. From 16 ms to 24 h. Slides in sixteen steps, so between 15/16 of the time
-    /// and all of it is looked at. Kept in lanes, so calls on several cores do not meet.
+    /// The calls of the last period. From 16 ms to 24 h. The window slides in sixteen steps, so it
+    /// covers between 15/16 of the period and all of it. Calls on several cores count in separate
+    /// lanes.
     Time(Duration),
 }
 
 /// The slow-call policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlowCalls {
-    /// A call that took at least this long is slow. Not zero.
+    /// The duration from which a call is slow. Not zero.
     pub longer_than: Duration,
-    /// Open when this part of the calls in the window was slow. In (0, 1].
+    /// The share of slow calls in the window that opens the breaker. In (0, 1].
     pub rate: f64,
 }
 
-/// How the open time grows: `open_for * factor^n` for the n-th opening in a row by a failed probe, then jitter.
+/// The growth of the open time: `open_for * factor^n` for the n-th consecutive opening by a failed
+/// probe, plus jitter.
 ///
-/// The first opening lasts exactly `open_for`: that is what an operator configured. Later ones get jitter on top, so
-/// that a fleet does not probe in step.
+/// The first opening lasts exactly `open_for`, as configured. Later openings get jitter, so that
+/// the instances of a fleet do not probe at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     /// The growth per failed probe. Default 2, from 1 (no growth) to 10.
     pub factor: f64,
-    /// The longest open time before jitter. Default 10 min; at least as long as `open_for` is used, up to 24 h.
+    /// The maximum open time before jitter. Default 10 min; up to 24 h. Never shorter than
+    /// `open_for` in effect.
     pub max: Duration,
-    /// The part of the open time that is added at random at most. Default 0.1, from 0 to 1.
+    /// The maximum random share that is added to the open time. Default 0.1, from 0 to 1.
     pub jitter: f64,
 }
 
@@ -90,12 +99,12 @@ impl Default for Backoff {
     }
 }
 
-/// Gradual re-admission: the admitted part of the calls grows in a line from `from` to all of them.
+/// Gradual re-admission: the admitted share of the calls grows linearly from `from` to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ramp {
-    /// How long it takes. From 1 ms to 24 h.
+    /// The duration of the growth. From 1 ms to 24 h.
     pub over: Duration,
-    /// The part that is admitted right after closing. In (0, 1).
+    /// The share that is admitted right after closing. In (0, 1).
     pub from: f64,
 }
 
@@ -134,7 +143,7 @@ impl Config {
     /// A [`failure_threshold`](Self::failure_threshold) that no run of failures reaches.
     pub const NEVER: u32 = u32::MAX;
 
-    /// The configuration for a provider that we know by experience; the default for every other name.
+    /// Returns the configuration of a known provider, or the default for every other name.
     ///
     /// | name | failures in a row | open for | successes to close |
     /// | --- | --- | --- | --- |

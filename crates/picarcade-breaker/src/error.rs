@@ -1,38 +1,38 @@
-//! What can go wrong: a configuration that cannot work, and a call that was not let through.
+//! Errors: an invalid configuration, and a rejected or failed call.
 
 use std::{error::Error, fmt, ops::Deref, time::Duration};
 
 use crate::{Name, State};
 
-/// A configuration that cannot work. Each variant names the field at fault.
+/// An invalid configuration. Each variant names the wrong field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The field must be at least one (or longer than nothing).
+    /// The field must be at least one, or longer than zero.
     #[error("{field} must not be zero")]
     Zero {
-        /// The field at fault.
+        /// The wrong field.
         field: &'static str,
     },
-    /// The field lies outside of its range.
+    /// The field is outside of its range.
     #[error("{field} must be {expected}")]
     OutOfRange {
-        /// The field at fault.
+        /// The wrong field.
         field: &'static str,
-        /// The values it may have.
+        /// The allowed values.
         expected: &'static str,
     },
     /// Two fields contradict each other.
     #[error("{field} contradicts {other}: {reason}")]
     Contradiction {
-        /// The field at fault.
+        /// The wrong field.
         field: &'static str,
         /// The field that it contradicts.
         other: &'static str,
-        /// Why both cannot hold.
+        /// The reason.
         reason: &'static str,
     },
-    /// A breaker of this name exists with another configuration.
+    /// A breaker with this name exists with another configuration.
     #[error("a breaker named {name} exists with another configuration")]
     AlreadyRegistered {
         /// The name.
@@ -41,7 +41,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The field at fault, when a single field is.
+    /// Returns the wrong field, if it is a single one.
     #[must_use]
     pub fn field(&self) -> Option<&'static str> {
         match self {
@@ -53,21 +53,22 @@ impl ConfigError {
     }
 }
 
-/// The breaker did not let the call through. Nothing was called and nothing was spent.
+/// A rejection: the breaker did not admit the call. Nothing was called and nothing was spent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} is {state}: retry after {retry_after:?}")]
 pub struct Rejected {
     /// The breaker.
     pub name: Name,
-    /// Its state. [`State::Closed`] while a breaker that has just closed re-admits its traffic step by step.
+    /// The state of the breaker. [`State::Closed`] during gradual re-admission after an opening.
     pub state: State,
-    /// After this time the breaker has something new to say. Never zero: a call at once meets the same answer.
+    /// The time after which another attempt is useful. Never zero: an immediate attempt would also
+    /// be rejected.
     pub retry_after: Duration,
 }
 
 impl Rejected {
-    /// Whether the same call may succeed at once. Always `false`: a rejection that is retried at once is load without
-    /// purpose. Retries end at a rejection and leave the decision to the caller.
+    /// Returns whether the same call may succeed at once. Always `false`: an immediate retry would
+    /// only add load. Retries end at a rejection and leave the decision to the caller.
     #[must_use]
     #[allow(clippy::unused_self, reason = "the word is asked of an error, like of all others")]
     pub const fn is_transient(&self) -> bool {
@@ -75,15 +76,15 @@ impl Rejected {
     }
 }
 
-/// What tower calls `BoxError`: any error, which may be sent to another thread.
+/// Any error that can be sent to another thread; tower has the same type with this name.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The error of a guarded call: it was rejected, or it was made and failed.
+/// The error of a guarded call: the call was rejected, or it was made and failed.
 ///
-/// If `E` is an error type, so is `CallError<E>`: `?` turns it into `anyhow::Error`, into
-/// `Box<dyn Error + Send + Sync>`, and into any error that is made from one of them. Strings,
-/// `anyhow::Error` and `Box<dyn Error>` are no error types in the eyes of the standard library: for
-/// these [`boxed`](Self::boxed) comes first.
+/// If `E` is an error type, `CallError<E>` is one too: `?` converts it to `anyhow::Error`, to
+/// `Box<dyn Error + Send + Sync>`, and to any error that can be created from one of them. Strings,
+/// `anyhow::Error` and `Box<dyn Error>` do not implement [`Error`](std::error::Error); convert them
+/// with [`boxed`](Self::boxed) first.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")] async fn main() {
@@ -103,14 +104,14 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallError<E> {
-    /// The breaker did not let the call through.
+    /// The breaker rejected the call.
     Rejected(Rejected),
     /// The call was made and returned this error.
     Failed(E),
 }
 
 impl<E> CallError<E> {
-    /// The rejection, if it is one.
+    /// Returns the rejection, if there is one.
     #[must_use]
     pub const fn rejected(&self) -> Option<&Rejected> {
         match self {
@@ -119,7 +120,7 @@ impl<E> CallError<E> {
         }
     }
 
-    /// The call's own error, if it was made.
+    /// Returns the error of the call itself, if the call was made.
     pub fn into_failed(self) -> Option<E> {
         match self {
             Self::Rejected(_) => None,
@@ -129,8 +130,8 @@ impl<E> CallError<E> {
 }
 
 impl<E: Into<BoxError>> CallError<E> {
-    /// Boxes the call's own error. The result is an error whatever `E` is, with the call's own error
-    /// as its [`source`](Error::source).
+    /// Boxes the error of the call itself. The result is an error type for every `E`, with the
+    /// original error as its [`source`](Error::source).
     #[must_use]
     pub fn boxed(self) -> CallError<BoxedError> {
         match self {
@@ -164,14 +165,14 @@ impl<E: AsCause> Error for CallError<E> {
     }
 }
 
-/// A type that is an error, or holds one: what [`CallError`] and [`RetryError`](crate::RetryError)
-/// report as their source.
+/// A type that is an error or contains one, which [`CallError`] and
+/// [`RetryError`](crate::RetryError) return as their source.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an error type",
     note = "call `.map_err(CallError::boxed)` or `.map_err(RetryError::boxed)` before `?`"
 )]
 pub trait AsCause: fmt::Debug {
-    /// The error.
+    /// Returns the error.
     fn as_cause(&self) -> &(dyn Error + 'static);
 }
 
@@ -181,15 +182,15 @@ impl<E: Error + 'static> AsCause for E {
     }
 }
 
-/// Any error, boxed: made by [`CallError::boxed`], and by the tower layer of every error of its
-/// service.
+/// Any error, boxed. [`CallError::boxed`] creates it, and the tower layer does for every error of
+/// its service.
 ///
-/// It is not an error itself but holds one, so a chain of sources shows the original error and no
-/// wrapper: `dyn Error` is its [`Deref`] target, with `downcast_ref` and `is`.
+/// It is not an error type itself, so a chain of sources contains the original error without a
+/// wrapper. `dyn Error` is its [`Deref`] target and offers `downcast_ref` and `is`.
 pub struct BoxedError(BoxError);
 
 impl BoxedError {
-    /// The error, to be returned or downcast.
+    /// Returns the error, to be returned or downcast.
     #[must_use]
     pub fn into_inner(self) -> Box<dyn Error + Send + Sync> {
         self.0

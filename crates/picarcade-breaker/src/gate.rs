@@ -56,7 +56,7 @@ impl Word {
 
 /// What can be read of one generation without a lock.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Glance {
+pub(crate) struct Snapshot {
     pub(crate) word: Word,
     pub(crate) refuse_before: Tick,
     pub(crate) consecutive: u64,
@@ -148,23 +148,23 @@ impl Gate {
 
     /// Returns the published words without a lock. A reader that meets a change reads again. After
     /// many changes in a row it accepts words of different moments and returns the last reading.
-    pub(crate) fn glance(&self) -> Glance {
-        (0..8).find_map(|_| self.glance_once().ok()).unwrap_or_else(|| self.read())
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        (0..8).find_map(|_| self.snapshot_once().ok()).unwrap_or_else(|| self.read())
     }
 
     /// Returns the words of one moment, or those of several moments as the error. A reader of a
     /// word that was published after an odd version (release, acquire) then reads that version or a
     /// later one.
-    pub(crate) fn glance_once(&self) -> Result<Glance, Glance> {
+    pub(crate) fn snapshot_once(&self) -> Result<Snapshot, Snapshot> {
         let before = self.version.load(Ordering::Acquire);
-        let glance = self.read();
+        let snapshot = self.read();
         let after = self.version.load(Ordering::Relaxed);
-        if before == after && before.is_multiple_of(2) { Ok(glance) } else { Err(glance) }
+        if before == after && before.is_multiple_of(2) { Ok(snapshot) } else { Err(snapshot) }
     }
 
-    fn read(&self) -> Glance {
+    fn read(&self) -> Snapshot {
         let word = self.word();
-        Glance {
+        Snapshot {
             word,
             refuse_before: self.refuse_before(),
             consecutive: self.consecutive.load(Ordering::Acquire),

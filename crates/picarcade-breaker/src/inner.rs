@@ -41,7 +41,7 @@ pub(crate) struct Inner {
     hung_after: Tick,
 }
 
-/// A call that was not let through, and when.
+/// A rejected call, with the time of the decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal {
     state: State,
@@ -66,7 +66,7 @@ impl Inner {
         }
     }
 
-    /// Lets a call pass, or says why not.
+    /// Admits a call, or returns why not.
     #[inline]
     pub(crate) fn admit(&self) -> Result<Ticket, Refusal> {
         let word = self.gate.word();
@@ -109,7 +109,8 @@ impl Inner {
         Rejected { name: self.name.clone(), state: refusal.state, retry_after }
     }
 
-    /// How long until `until`, never zero. An override has no end; its time is a guess of when to look again.
+    /// Returns the time until `until`, never zero. An override has no end, so its time is an
+    /// estimate of when a new attempt is useful.
     #[inline]
     pub(crate) fn retry_after(&self, until: Tick, now: Tick) -> Duration {
         if until == Tick::MAX {
@@ -119,7 +120,7 @@ impl Inner {
         Duration::from_nanos(until.saturating_sub(now).max(1).saturating_add(lag))
     }
 
-    /// A success, by far the most frequent outcome.
+    /// Records a success, by far the most frequent outcome.
     #[inline]
     pub(crate) fn record_success(&self, ticket: Ticket) -> Recorded {
         if self.window.is_none() && ticket.probe == 0 && self.gate.success_is_plain(ticket.generation) {
@@ -147,7 +148,8 @@ impl Inner {
     /// Records a call whose permit was dropped without an outcome.
     #[cold]
     pub(crate) fn record_dropped(&self, ticket: Ticket) {
-        // The lag is added because a cached clock may show less time than the caller's time-out did.
+        // The lag is added because a cached clock may show less time than the time-out of the
+        // caller did.
         let lasted =
             || self.timer.now().saturating_sub(ticket.started).saturating_add(ticks(self.timer.lag()));
         let hung = self.hung_after != Tick::MAX && lasted() >= self.hung_after;
@@ -159,7 +161,7 @@ impl Inner {
         self.record(ticket, outcome);
     }
 
-    /// A neutral outcome only gives a probe's slot back.
+    /// Records a neutral outcome, which only releases the slot of a probe.
     fn record_neutral(&self, ticket: Ticket) -> Recorded {
         if ticket.probe != 0 {
             let report = Report { kind: ReportKind::Neutral, tripped: None, slow: false, leave_alone: 0 };
@@ -183,7 +185,7 @@ impl Inner {
         let now = if timed || failed || ticket.probe != 0 { self.timer.now() } else { 0 };
         let slow = self.slow_after != Tick::MAX && now.saturating_sub(ticket.started) >= self.slow_after;
 
-        // An override other than metrics-only judges nothing, and probes are judged by themselves.
+        // No override other than metrics-only judges calls, and the machine judges probes.
         let judged = ticket.probe == 0 && word.mode() != Mode::ForcedClosed;
         let tripped = match &self.window {
             Some(window) if judged => window.record(ticket.generation, now, Sample { failed, slow }),
@@ -211,7 +213,7 @@ impl Inner {
 
     #[cold]
     fn report(&self, ticket: Ticket, report: Report, now: Tick) -> Recorded {
-        // Only a report under the lock can open the breaker, and only then is the time needed for sure.
+        // Only a report under the lock can open the breaker, so the clock is read only here.
         let now = if now == 0 { self.timer.now() } else { now };
         let (recorded, change) = self.gate.report(ticket, report, now, fastrand::f64());
         self.publish(change);
@@ -230,13 +232,13 @@ impl Inner {
         self.publish(change);
     }
 
-    /// Tells the subscribers. Called after the lock is released, so the order of two events that happened on two threads
-    /// is that of their generations, not of their arrival.
+    /// Publishes a change to the subscribers. Called after the lock is released, so the events of
+    /// two threads are ordered by their generations and not by their arrival.
     pub(crate) fn publish(&self, change: Option<Change>) {
         let Some(change) = change else { return };
         let event = Event::from_change(&self.name, change);
         observe::record(&event);
-        // Nobody listens: nothing to do.
+        // Sending fails only without subscribers.
         drop(self.events.send(event));
     }
 }

@@ -2,8 +2,11 @@
 //!
 //! # Reading order
 //!
-//! `machine` is the state machine, pure. `gate` puts a lock around it and publishes what everybody else reads. `window` holds
-//! the recent calls, in `lane`s. `breaker`, `permit` and `call` are what users meet. The rest stands by itself.
+//! `name` to `validate` are the vocabulary. `machine` is the state machine, without locks and
+//! clocks. `gate` adds the lock and publishes what callers read without it. `window` counts the
+//! recent calls, in `lane`s. `inner` combines them; `breaker`, `permit` and `call` are its
+//! interface. `deadline`, `retry`, `bulkhead`, `http`, `layer` and `fleet` build on that interface
+//! or stand alone.
 
 mod cause;
 mod error;

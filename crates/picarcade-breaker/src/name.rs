@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_every_length_and_every_script() {
+    fn names_of_every_length_and_script_are_kept() {
         for name in
             ["", "anthropic", "exactly-22-bytes-long!", "twenty-three-bytes-long", "日本語の名前、とても長い"]
         {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn equality_does_not_see_how_a_name_is_kept() {
+    fn equality_ignores_how_a_name_is_stored() {
         let long = "a-name-that-is-longer-than-the-inline-space";
         let (a, b) = (Name::from(long), Name::from(long));
         assert_eq!(a, b);

@@ -33,12 +33,6 @@ impl Outcome {
     pub const fn failure(kind: FailureKind) -> Self {
         Self::Failure { kind, retry_after: None }
     }
-
-    /// Returns whether this is a failure.
-    #[must_use]
-    pub const fn is_failure(&self) -> bool {
-        matches!(self, Self::Failure { .. })
-    }
 }
 
 /// Why a call failed.

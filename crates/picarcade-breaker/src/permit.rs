@@ -1,19 +1,20 @@
-//! Permits: an admitted call, until its outcome is known.
+//! Permits: admitted calls without an outcome yet.
 //!
-//! A permit that is dropped without an outcome gives its slot back and counts as neutral, so a
-//! cancelled future can neither trip the breaker nor keep the half-open state busy. It counts as a
-//! time-out instead if a [`Deadline`](crate::Deadline) ended the call, or if the call had lasted at
-//! least [`Config::hung_after`](crate::Config::hung_after). A permit that is leaked on purpose is
-//! found by the probe deadline.
+//! A permit that is dropped without an outcome releases its slot and counts as neutral. A canceled
+//! future can therefore neither open the breaker nor keep the half-open state busy. The permit
+//! counts as a time-out instead if a [`Deadline`](crate::Deadline) ended the call, or if the call
+//! had lasted at least [`Config::hung_after`](crate::Config::hung_after). The probe deadline
+//! releases the slot of a leaked permit.
 
 use std::sync::Arc;
 
 use crate::{FailureKind, Outcome, Recorded, inner::Inner, machine::Ticket};
 
-/// An admitted call, which waits for its outcome.
+/// An admitted call whose outcome is not recorded yet.
 ///
-/// Dropped without one, the call is neutral, or a time-out if a [`Deadline`](crate::Deadline) ended
-/// it or it had lasted at least [`Config::hung_after`](crate::Config::hung_after).
+/// If it is dropped without an outcome, the call counts as neutral. It counts as a time-out if a
+/// [`Deadline`](crate::Deadline) ended it, or if it had lasted at least
+/// [`Config::hung_after`](crate::Config::hung_after).
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once guards nothing"]
 pub struct Permit<'a> {
@@ -28,26 +29,26 @@ impl<'a> Permit<'a> {
         Self { breaker, ticket, open: true }
     }
 
-    /// The service did its work.
+    /// Records that the service did its work.
     #[inline]
     pub fn success(mut self) -> Recorded {
         self.open = false;
         self.breaker.record_success(self.ticket)
     }
 
-    /// The service did not do its work, for no reason that has a name ([`FailureKind::Other`]).
+    /// Records a failure without a specific kind ([`FailureKind::Other`]).
     #[inline]
     pub fn failure(self) -> Recorded {
         self.record(Outcome::failure(FailureKind::Other))
     }
 
-    /// The call says nothing about the service.
+    /// Records that the call says nothing about the service.
     #[inline]
     pub fn neutral(self) -> Recorded {
         self.record(Outcome::Neutral)
     }
 
-    /// Any outcome.
+    /// Records an outcome.
     #[inline]
     pub fn record(mut self, outcome: Outcome) -> Recorded {
         self.open = false;
@@ -57,7 +58,7 @@ impl<'a> Permit<'a> {
         }
     }
 
-    /// Whether the call is a probe of a half-open breaker.
+    /// Returns whether the call is a probe of a half-open breaker.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.ticket.probe != 0
@@ -73,7 +74,7 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// A [`Permit`] that borrows nothing, for futures and structures that live on their own.
+/// A [`Permit`] without a lifetime, for futures and structures that own it.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped at once guards nothing"]
 pub struct OwnedPermit {
@@ -87,28 +88,28 @@ impl OwnedPermit {
         Self { breaker, ticket, open: true }
     }
 
-    /// The service did its work.
+    /// Records that the service did its work.
     pub fn success(self) -> Recorded {
         self.record(Outcome::Success)
     }
 
-    /// The service did not do its work, for no reason that has a name ([`FailureKind::Other`]).
+    /// Records a failure without a specific kind ([`FailureKind::Other`]).
     pub fn failure(self) -> Recorded {
         self.record(Outcome::failure(FailureKind::Other))
     }
 
-    /// The call says nothing about the service.
+    /// Records that the call says nothing about the service.
     pub fn neutral(self) -> Recorded {
         self.record(Outcome::Neutral)
     }
 
-    /// Any outcome.
+    /// Records an outcome.
     pub fn record(mut self, outcome: Outcome) -> Recorded {
         self.open = false;
         self.breaker.record(self.ticket, outcome)
     }
 
-    /// Whether the call is a probe of a half-open breaker.
+    /// Returns whether the call is a probe of a half-open breaker.
     #[must_use]
     pub const fn is_probe(&self) -> bool {
         self.ticket.probe != 0

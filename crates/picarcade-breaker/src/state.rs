@@ -55,12 +55,6 @@ impl State {
             Self::MetricsOnly => "metrics_only",
         }
     }
-
-    /// Returns whether the state was set by hand.
-    #[must_use]
-    pub const fn is_override(self) -> bool {
-        matches!(self, Self::ForcedOpen | Self::ForcedClosed | Self::Disabled | Self::MetricsOnly)
-    }
 }
 
 impl fmt::Display for State {

@@ -48,16 +48,16 @@ impl CircuitBreaker {
     #[must_use]
     pub fn statistics(&self) -> Statistics {
         let inner = &*self.inner;
-        let glance = inner.gate.glance();
+        let snapshot = inner.gate.snapshot();
         let now = inner.timer.now();
-        let state = match glance.word.mode().state() {
-            State::Open if now >= glance.refuse_before => State::HalfOpen,
+        let state = match snapshot.word.mode().state() {
+            State::Open if now >= snapshot.refuse_before => State::HalfOpen,
             state => state,
         };
         let total = |total| inner.totals.sum(total);
         let kind = inner.last_failure.load(Ordering::Relaxed);
-        let waiting = now < glance.refuse_before && glance.refuse_before != Tick::MAX;
-        let generation = glance.word.generation();
+        let waiting = now < snapshot.refuse_before && snapshot.refuse_before != Tick::MAX;
+        let generation = snapshot.word.generation();
         Statistics {
             name: inner.name.clone(),
             state,
@@ -67,15 +67,16 @@ impl CircuitBreaker {
             rejected: total(Total::Rejected),
             slow: total(Total::Slow),
             late: total(Total::Late),
-            consecutive_failures: glance.consecutive,
+            consecutive_failures: snapshot.consecutive,
             window: inner.window.as_ref().map(|window| window.counts(generation, now).into()),
-            opened_count: glance.opened,
-            time_in_state_seconds: now.saturating_sub(glance.since) as f64 / 1e9,
+            opened_count: snapshot.opened,
+            time_in_state_seconds: now.saturating_sub(snapshot.since) as f64 / 1e9,
             last_failure: usize::from(kind)
                 .checked_sub(1)
                 .and_then(|kind| FailureKind::ALL.get(kind))
                 .copied(),
-            retry_after_seconds: waiting.then(|| inner.retry_after(glance.refuse_before, now).as_secs_f64()),
+            retry_after_seconds: waiting
+                .then(|| inner.retry_after(snapshot.refuse_before, now).as_secs_f64()),
         }
     }
 }

@@ -1,7 +1,8 @@
-//! The check of a configuration, once, when a breaker is built.
+//! The validation of a configuration when a breaker is created.
 //!
-//! A threshold of zero or a window that can never hold its minimum of calls makes a breaker that opens at once or never.
-//! Both are found in production, at the worst moment; so they are errors here, and the error names the field.
+//! A threshold of zero, or a window that cannot contain its minimum of calls, makes a breaker that
+//! opens at once or never. Such mistakes are often found in production, during an outage. They are
+//! therefore errors here, and the error names the field.
 
 use std::time::Duration;
 
@@ -53,7 +54,7 @@ pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
     policies(config)
 }
 
-/// The policies together: there is one, and the window can hold what it needs.
+/// Checks the policies together: at least one exists, and the window can contain its minimum.
 fn policies(config: &Config) -> Result<(), ConfigError> {
     let rates = config.failure_rate.is_some() || config.slow_calls.is_some();
     if !rates && config.failure_threshold == Config::NEVER {
@@ -70,7 +71,7 @@ fn policies(config: &Config) -> Result<(), ConfigError> {
         return Err(ConfigError::Contradiction {
             field: "window",
             other: "minimum_calls",
-            reason: "the window never holds so many calls, so no rate would ever be judged",
+            reason: "the window never contains that many calls, so no rate would ever be judged",
         });
     }
     Ok(())
@@ -87,7 +88,7 @@ fn span(field: &'static str, value: Duration) -> Result<(), ConfigError> {
     within(field, (MILLISECOND..=DAY).contains(&value), "between 1 millisecond and 24 hours")
 }
 
-/// A part of a whole. NaN is outside of every range.
+/// Checks a share of a whole. NaN is outside of every range.
 fn share(field: &'static str, value: f64) -> Result<(), ConfigError> {
     within(field, value > 0.0 && value <= 1.0, "above 0 and at most 1")
 }
@@ -106,14 +107,14 @@ mod tests {
     }
 
     #[test]
-    fn defaults_and_presets_are_sound() {
+    fn defaults_and_presets_are_valid() {
         for name in ["anthropic", "openai", "replicate", "runway", "whatever"] {
             assert_eq!(validate(&Config::preset(name)), Ok(()));
         }
     }
 
     #[test]
-    fn each_bad_field_is_named() {
+    fn each_invalid_field_is_named() {
         let good = Config::default;
         let slow = |millis, rate| SlowCalls { longer_than: Duration::from_millis(millis), rate };
         let zero = Duration::ZERO;
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_window_is_fine_when_no_rate_looks_at_it() {
+    fn a_small_window_is_valid_if_no_rate_uses_it() {
         assert_eq!(validate(&Config::default().window(Window::Calls(1))), Ok(()));
     }
 }

@@ -1,4 +1,4 @@
-//! What every [`FleetView`] must do, as a function that every backend runs in its tests.
+//! The contract of a [`FleetView`] as a function, which the tests of every backend run.
 
 use std::time::Duration;
 
@@ -6,13 +6,14 @@ use tokio::time::{Instant, sleep};
 
 use super::{Ballot, FleetView, Tally};
 
-/// Checks the contract of a view that knows nothing of breakers whose names begin with `prefix` yet.
+/// Checks the contract of a view that has no entries for breakers whose names begin with `prefix`.
 ///
-/// Takes about a second of the view's time, because it waits for things to expire. A view on tokio's clock can be checked
-/// under paused time.
+/// Takes about a second of the time of the view, because it waits for entries to expire. A view on
+/// the clock of tokio can be checked under paused time.
 ///
 /// # Panics
-/// When the view breaks its contract, or fails.
+///
+/// Panics if the view breaks its contract or fails.
 pub async fn check(view: &dyn FleetView, prefix: &str) {
     tallies(view, &format!("{prefix}-tallies")).await;
     expiry(view, &format!("{prefix}-expiry")).await;
@@ -22,7 +23,7 @@ pub async fn check(view: &dyn FleetView, prefix: &str) {
 
 const LONG: Duration = Duration::from_mins(4);
 
-/// Long enough that a slow view answers several times before a ballot or a lease ends.
+/// Long enough that a slow view answers several times before a ballot or a lease expires.
 const SHORT: Duration = Duration::from_secs(2);
 
 #[allow(clippy::expect_used, reason = "a check fails by panicking")]

@@ -135,7 +135,7 @@ impl Steering {
     }
 
     fn observe(&self) -> Observation {
-        let (state, opened, wait) = self.breaker.glance();
+        let (state, opened, wait) = self.breaker.snapshot();
         let now = Instant::now();
         Observation { now, state, opened, probe_at: now + wait }
     }

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_quorum_needs_its_part_and_its_minimum() {
+    async fn a_quorum_needs_its_share_and_its_minimum() {
         for (instances, open, expected) in [
             (2, 1, Action::Nothing),
             (1, 1, Action::Nothing),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_own_evidence_is_told() {
+    async fn ballots_report_only_own_evidence() {
         let mut strategy = Strategy::new(FleetConfig::new("a"));
         assert_eq!(strategy.ballot(observe(State::Open)), Ballot::Open);
         strategy.followed(1);

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spend_limit_is_told_from_a_rate_limit() {
+    fn a_spend_limit_is_distinguished_from_a_rate_limit() {
         let of = |error| kind(Exchange::Answered { status: 429, retry_after: None, error });
         assert_eq!(of(r#"{"error":{"code":"insufficient_quota"}}"#), Some(FailureKind::SpendLimit));
         assert_eq!(of("You have reached your specified API Usage Limits."), Some(FailureKind::SpendLimit));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn exchanges_without_an_answer() {
+    fn exchanges_without_an_answer_have_outcomes() {
         assert_eq!(kind(Exchange::Disconnected), Some(FailureKind::Connect));
         assert_eq!(kind(Exchange::TimedOut), Some(FailureKind::Timeout));
         assert_eq!(kind(Exchange::Unusable), Some(FailureKind::Unusable));

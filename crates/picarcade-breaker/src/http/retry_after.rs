@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_servers_send() {
+    fn values_that_servers_send_are_parsed() {
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         let parse = |value| parse_retry_after(value, now);
         assert_eq!(parse("0"), Some(Duration::ZERO));

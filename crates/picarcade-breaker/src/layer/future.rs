@@ -10,10 +10,10 @@ use pin_project_lite::pin_project;
 use crate::{BoxedError, CallError, Classify, OwnedPermit, Rejected, error::BoxError};
 
 pin_project! {
-    /// The response, or the rejection.
+    /// The future of a response or a rejection.
     ///
-    /// Dropped before its end it counts as neutral, or as a time-out if a
-    /// [`Deadline`](crate::Deadline) ended it or it had lasted at least
+    /// If it is dropped before its end, the call counts as neutral. The call counts as a time-out
+    /// if a [`Deadline`](crate::Deadline) ended it, or if it had lasted at least
     /// [`Config::hung_after`](crate::Config::hung_after).
     #[derive(Debug)]
     pub struct ResponseFuture<F, C> {
@@ -26,7 +26,7 @@ pin_project! {
     #[project = KindProjection]
     #[derive(Debug)]
     enum Kind<F, C> {
-        // `None` once it has answered.
+        // `None` after the response.
         Admitted { permit: Option<OwnedPermit>, #[pin] call: F, classifier: C },
         Rejected { rejected: Option<Rejected> },
     }
@@ -59,7 +59,8 @@ where
                 }
                 Poll::Ready(result.map_err(|error| CallError::Failed(BoxedError::from(error))))
             }
-            // Polled again after its answer, a future may do anything but unsoundness: this one waits for ever.
+            // The behavior of a future that is polled after its response is unspecified; this one
+            // stays pending.
             KindProjection::Rejected { rejected } => match rejected.take() {
                 Some(rejected) => Poll::Ready(Err(CallError::Rejected(rejected))),
                 None => Poll::Pending,

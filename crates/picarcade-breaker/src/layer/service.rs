@@ -7,7 +7,7 @@ use tower_service::Service;
 use super::ResponseFuture;
 use crate::{BoxedError, CallError, CircuitBreaker, Classify, error::BoxError};
 
-/// A service behind a breaker. Made by [`CircuitBreakerLayer`](crate::CircuitBreakerLayer).
+/// A service behind a breaker. [`CircuitBreakerLayer`](crate::CircuitBreakerLayer) creates it.
 #[derive(Clone, Debug)]
 pub struct CircuitBreakerService<S, C> {
     inner: S,
@@ -20,12 +20,12 @@ impl<S, C> CircuitBreakerService<S, C> {
         Self { inner, breaker, classifier }
     }
 
-    /// The breaker.
+    /// Returns the breaker.
     pub const fn breaker(&self) -> &CircuitBreaker {
         &self.breaker
     }
 
-    /// The service.
+    /// Returns the inner service.
     pub const fn inner(&self) -> &S {
         &self.inner
     }
@@ -41,13 +41,13 @@ where
     type Error = CallError<BoxedError>;
     type Future = ResponseFuture<S::Future, C>;
 
-    /// The inner service's readiness, whatever the state of the breaker.
+    /// Returns the readiness of the inner service, whatever the state of the breaker is.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx).map_err(|error| CallError::Failed(BoxedError::from(error)))
     }
 
-    /// Calls the very service that was polled ready, never a clone of it. When the breaker rejects, the inner service is
-    /// not called and stays ready.
+    /// Calls the same service that was polled ready, not a clone. If the breaker rejects, the inner
+    /// service is not called and stays ready.
     fn call(&mut self, request: Request) -> Self::Future {
         match self.breaker.try_acquire_owned() {
             Ok(permit) => ResponseFuture::admitted(permit, self.inner.call(request), self.classifier.clone()),

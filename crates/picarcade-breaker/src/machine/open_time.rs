@@ -58,7 +58,7 @@ mod tests {
     use crate::Backoff;
 
     #[test]
-    fn grows_to_its_maximum_and_stays() {
+    fn the_open_time_grows_to_its_maximum() {
         let backoff = Backoff { factor: 2.0, max: Duration::from_mins(5), jitter: 0.0 };
         let mut time = OpenTime::new(&Config::default().backoff(backoff));
         let seconds: Vec<_> = (0..6)
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn jitter_only_adds_and_not_to_the_first() {
+    fn jitter_only_adds_and_spares_the_first_opening() {
         let mut time = OpenTime::new(&Config::default());
         assert_eq!(time.length(0.999), ticks(Duration::from_mins(1)));
         time.grow();

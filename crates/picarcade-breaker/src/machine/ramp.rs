@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn admits_a_growing_part() {
+    fn a_growing_share_is_admitted() {
         // 10 % at once, then linearly to 100 %; the additional one is the first call, which always
         // passes.
         for (percent, expected) in [(0, 101), (50, 551), (100, 1000)] {
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn says_when_it_is_over() {
+    fn the_end_of_the_ramp_is_reported() {
         let mut ramp = Readmission::new(Ramp { over: Duration::from_nanos(100), from: 0.1 });
         assert_eq!(ramp.refuse(7, 7), None);
         assert_eq!(ramp.refuse(7, 7), Some(107));

@@ -97,7 +97,7 @@ fn callers_that_race_for_a_probe_get_exactly_one() {
 }
 
 #[test]
-fn a_probe_that_is_given_back_can_be_taken_by_whoever_knows() {
+fn a_released_probe_slot_can_be_taken_again() {
     loom::model(|| {
         let (gate, now) = ready(Config::default());
         let gate = Arc::new(gate);
@@ -115,7 +115,7 @@ fn a_probe_that_is_given_back_can_be_taken_by_whoever_knows() {
 }
 
 #[test]
-fn a_failure_of_the_closed_era_races_with_one_that_opens() {
+fn a_failure_that_opens_and_another_one_leave_one_opening() {
     loom::model(|| {
         let gate = Arc::new(Gate::new(Machine::new(&Config::default().failure_threshold(1), 1)));
         let (first, second) = (closed_ticket(&gate), closed_ticket(&gate));
@@ -126,8 +126,8 @@ fn a_failure_of_the_closed_era_races_with_one_that_opens() {
         let here = gate.report(second, report(ReportKind::Failure), 2, 0.0).0;
         let there = other.join().expect("no panic");
         assert!((here == Recorded::Late) != (there == Recorded::Late), "{here:?} {there:?}");
-        let glance = gate.glance();
-        assert_eq!((glance.word.mode(), glance.opened), (Mode::Open, 1));
+        let snapshot = gate.snapshot();
+        assert_eq!((snapshot.word.mode(), snapshot.opened), (Mode::Open, 1));
     });
 }
 
@@ -148,7 +148,7 @@ fn a_late_success_never_closes_and_a_plain_one_never_hides_a_change() {
 }
 
 #[test]
-fn a_success_and_a_failure_leave_a_run_that_an_order_explains() {
+fn a_success_and_a_failure_leave_a_run_of_some_order() {
     loom::model(|| {
         let gate = Arc::new(Gate::new(Machine::new(&Config::default().failure_threshold(2), 1)));
         let (good, bad, more) = (closed_ticket(&gate), closed_ticket(&gate), closed_ticket(&gate));
@@ -159,18 +159,18 @@ fn a_success_and_a_failure_leave_a_run_that_an_order_explains() {
         };
         gate.report(more, report(ReportKind::Failure), 2, 0.0);
         let success = other.join().expect("no panic");
-        let glance = gate.glance();
+        let snapshot = gate.snapshot();
         // Either the success came between the failures, or after the second, which had opened the
         // breaker.
         match success {
-            Recorded::Counted => assert_eq!((glance.word.mode(), glance.consecutive), (Mode::Closed, 1)),
-            _ => assert_eq!(glance.word.mode(), Mode::Open),
+            Recorded::Counted => assert_eq!((snapshot.word.mode(), snapshot.consecutive), (Mode::Closed, 1)),
+            _ => assert_eq!(snapshot.word.mode(), Mode::Open),
         }
     });
 }
 
 #[test]
-fn whoever_sees_a_generation_sees_its_words() {
+fn a_reader_of_a_generation_sees_its_words() {
     loom::model(|| {
         let gate = Arc::new(Gate::new(Machine::new(&Config::default().failure_threshold(1), 1)));
         let ticket = closed_ticket(&gate);
@@ -187,7 +187,7 @@ fn whoever_sees_a_generation_sees_its_words() {
 }
 
 #[test]
-fn a_glance_is_of_one_moment() {
+fn a_snapshot_is_of_one_moment() {
     // Each load may return each store, so there are too many interleavings. Three preemptions
     // suffice to fall between any two stores of one thread and any two loads of the other.
     let mut bounded = loom::model::Builder::new();
@@ -199,16 +199,16 @@ fn a_glance_is_of_one_moment() {
             let gate = Arc::clone(&gate);
             thread::spawn(move || gate.report(ticket, report(ReportKind::Failure), 7, 0.0))
         };
-        if let Ok(glance) = gate.glance_once() {
-            let expected = if glance.word.mode() == Mode::Open { (7, 1) } else { (1, 0) };
-            assert_eq!((glance.since, glance.opened), expected);
+        if let Ok(snapshot) = gate.snapshot_once() {
+            let expected = if snapshot.word.mode() == Mode::Open { (7, 1) } else { (1, 0) };
+            assert_eq!((snapshot.since, snapshot.opened), expected);
         }
         other.join().expect("no panic");
     });
 }
 
 #[test]
-fn an_override_wins_over_a_verdict_or_comes_after_it() {
+fn an_override_comes_before_a_verdict_or_after_it() {
     loom::model(|| {
         let (gate, now) = ready(Config::default().success_threshold(1));
         let gate = Arc::new(gate);

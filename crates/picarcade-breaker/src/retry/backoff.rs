@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn doubles_to_the_maximum_between_half_and_whole() {
+    fn pauses_double_to_the_maximum_between_half_and_whole() {
         let backoff =
             RetryBackoff::new(Duration::from_millis(100), Duration::from_millis(500)).expect("sound");
         for (attempt, whole) in [(0, 100), (1, 200), (2, 400), (3, 500), (4, 500), (u32::MAX, 500)] {
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_pauses_are_named() {
+    fn an_invalid_pause_is_named() {
         let (short, long) = (Duration::from_secs(1), Duration::from_secs(2));
         let field = |base, max| RetryBackoff::new(base, max).expect_err("bad").field();
         assert_eq!(field(Duration::ZERO, long), Some("base"));

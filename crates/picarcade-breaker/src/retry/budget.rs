@@ -1,9 +1,9 @@
 //! The budget of retries: a part of the calls, over all callers.
 //!
-//! Every call deposits a fraction of a token, every retry withdraws a whole one (the idea is
-//! Finagle's). So the number of retries is at most that part of the number of calls, plus the
-//! reserve, whatever happens. A count of attempts per call cannot promise that: with three attempts,
-//! an outage triples the load. The reserve is what lets the first calls of a program be retried.
+//! Every call deposits a fraction of a token, and every retry withdraws a whole one (the idea comes
+//! from Finagle). The number of retries is therefore at most that fraction of the number of calls,
+//! plus the reserve. A limit of attempts per call cannot promise this: with three attempts, an
+//! outage triples the load. The reserve permits retries of the first calls of a program.
 
 use std::sync::Arc;
 
@@ -11,42 +11,42 @@ use parking_lot::Mutex;
 
 use crate::ConfigError;
 
-/// Tokens are kept in thousandths, so that sums are exact.
+/// Tokens are counted in thousandths, so that sums are exact.
 const TOKEN: u64 = 1000;
 
 /// A budget of retries. Clones share it.
 ///
-/// Keep one budget for each service and share it between all callers. A budget that is made for
-/// each call bounds nothing, because each one starts with its whole reserve.
+/// Keep one budget for each service and share it between all callers. A budget per call bounds
+/// nothing, because each budget starts with its whole reserve.
 #[derive(Clone, Debug)]
 pub struct RetryBudget {
-    /// One lock, because a failing call's retry is no hot path and two counters would need to agree.
+    /// One lock, because retries are not a hot path and two counters would have to agree.
     tokens: Arc<Mutex<u64>>,
     per_call: u64,
     most: u64,
 }
 
 impl Default for RetryBudget {
-    /// A fifth of the calls, and a reserve of ten retries at the start: over any number of calls, at
-    /// most 20 % extra calls and ten.
+    /// Retries of a fifth of the calls, and a reserve of ten retries at the start.
     fn default() -> Self {
         Self::of(200, Self::RESERVE)
     }
 }
 
 impl RetryBudget {
-    /// What a default budget holds at the start. Enough for a program that makes few calls, and
-    /// little next to the calls of an outage.
+    /// The content of a default budget at the start: enough for a program with few calls, and small
+    /// compared with the calls of an outage.
     const RESERVE: u64 = 10 * TOKEN;
 
-    /// How many unused retries are saved up at most. What a quiet hour leaves must not become one burst.
+    /// The maximum number of saved retries, so that a quiet hour does not permit one large burst.
     const SAVED: u64 = 100 * TOKEN;
 
-    /// Retries may be `ratio` of the calls (0 to 1), plus `reserve` (0 to 100) at the start, so that a program that makes
-    /// few calls may retry at all.
+    /// Creates a budget: retries may be `ratio` of the calls (0 to 1), plus `reserve` (0 to 100) at
+    /// the start. The reserve permits retries in a program with few calls.
     ///
     /// # Errors
-    /// [`ConfigError`], naming the argument.
+    ///
+    /// Returns [`ConfigError`] with the wrong argument.
     pub fn new(ratio: f64, reserve: f64) -> Result<Self, ConfigError> {
         if !(0.0..=1.0).contains(&ratio) {
             return Err(ConfigError::OutOfRange { field: "ratio", expected: "between 0 and 1" });
@@ -61,13 +61,13 @@ impl RetryBudget {
         Self { tokens: Arc::new(Mutex::new(reserve)), per_call, most: Self::SAVED }
     }
 
-    /// A call begins.
+    /// Deposits the share of one call.
     pub fn deposit(&self) {
         let mut tokens = self.tokens.lock();
         *tokens = (*tokens + self.per_call).min(self.most);
     }
 
-    /// Takes the token of one retry, if there is one.
+    /// Withdraws the token of one retry. Returns whether there was one.
     #[must_use = "without the token there is no retry"]
     pub fn withdraw(&self) -> bool {
         let mut tokens = self.tokens.lock();
@@ -80,7 +80,7 @@ impl RetryBudget {
         }
     }
 
-    /// The retries that are allowed now.
+    /// Returns the number of retries that are allowed now.
     #[must_use]
     pub fn available(&self) -> u64 {
         *self.tokens.lock() / TOKEN
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// However deposits and withdrawals are mixed, retries stay within their part.
+        /// In every mixture of deposits and withdrawals, retries stay within their share.
         #[test]
         fn never_exceeds_its_part(ratio in 0.0..1.0_f64, ops in prop::collection::vec(any::<bool>(), 0..500)) {
             let budget = RetryBudget::new(ratio, 0.0).expect("sound");
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn saves_up_to_a_bound() {
+    fn savings_are_bounded() {
         let budget = RetryBudget::default();
         (0..10_000).for_each(|_| budget.deposit());
         assert_eq!(budget.available(), 100);
     }
 
     #[test]
-    fn bad_arguments_are_named() {
+    fn an_invalid_argument_is_named() {
         assert_eq!(RetryBudget::new(1.1, 0.0).expect_err("bad").field(), Some("ratio"));
         assert_eq!(RetryBudget::new(f64::NAN, 0.0).expect_err("bad").field(), Some("ratio"));
         assert_eq!(RetryBudget::new(0.1, -1.0).expect_err("bad").field(), Some("reserve"));

@@ -4,18 +4,18 @@ use std::fmt;
 
 use crate::{AsCause, BoxedError, error::BoxError};
 
-/// Why a call ended without success.
+/// The error of a call that ended without success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetryError<E> {
-    /// The last attempt's error. No further attempt was worth it, or allowed.
+    /// The error of the last attempt. Another attempt was not useful or not allowed.
     Failed(E),
     /// The deadline passed before the first attempt ended.
     DeadlineExceeded,
 }
 
 impl<E> RetryError<E> {
-    /// The last attempt's error, if an attempt ended.
+    /// Returns the error of the last attempt, if an attempt ended.
     pub fn into_failed(self) -> Option<E> {
         match self {
             Self::Failed(error) => Some(error),
@@ -25,7 +25,7 @@ impl<E> RetryError<E> {
 }
 
 impl<E: Into<BoxError>> RetryError<E> {
-    /// Boxes the last attempt's error, like [`CallError::boxed`].
+    /// Boxes the error of the last attempt, like [`CallError::boxed`](crate::CallError::boxed).
     #[must_use]
     pub fn boxed(self) -> RetryError<BoxedError> {
         match self {

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use crate::{CallError, Outcome};
 
-/// What an error says about a second attempt.
+/// The meaning of an error for a second attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RetryHint {
-    /// It would meet the same answer.
+    /// A retry would fail in the same way.
     Never,
-    /// It may succeed after a pause.
+    /// A retry after a pause may succeed.
     Backoff,
-    /// It may succeed, but not before this time (`Retry-After`).
+    /// A retry may succeed, but not before this time (`Retry-After`).
     After(Duration),
 }
 
 impl From<&Outcome> for RetryHint {
-    /// Transient failures are worth it, after the time that the service named; nothing else is.
+    /// Transient failures are retried, after the time that the service named. Other outcomes are
+    /// not.
     fn from(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::Failure { kind, retry_after } if kind.is_transient() => {
@@ -29,7 +30,8 @@ impl From<&Outcome> for RetryHint {
 }
 
 impl RetryHint {
-    /// The hint for the error of a guarded call: a rejection is never retried, `failed` judges the rest.
+    /// Returns the hint for the error of a guarded call. A rejection is never retried; `failed`
+    /// judges the other errors.
     pub fn of_call<E>(error: &CallError<E>, failed: impl FnOnce(&E) -> Self) -> Self {
         match error {
             CallError::Rejected(_) => Self::Never,

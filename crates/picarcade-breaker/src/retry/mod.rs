@@ -1,9 +1,14 @@
-//! Retries that help a service through a hiccup and cannot keep it down in an outage.
+//! Retries that bridge a short failure and do not amplify an outage.
 //!
-//! Three bounds, each of which ends the retrying by itself: a number of attempts, the [deadline](crate::Deadline) of the
-//! whole call (a pause that would outlast it is not begun), and a [budget](RetryBudget) that all calls share: retries may
-//! be a fifth of the calls, and ten more. When everything fails, the first two bounds still let every call be made several times, which
-//! is when a service needs it least; the budget is what stops that.
+//! Three limits end the retries of a call:
+//!
+//! - a number of attempts;
+//! - the [deadline](crate::Deadline) of the whole call: a pause that would exceed it is not
+//!   started;
+//! - a [budget](RetryBudget) that all calls share: retries may be a fifth of the calls, plus ten.
+//!
+//! If all calls fail, the first two limits still multiply the load by the number of attempts, when
+//! the service can bear it least. The budget prevents this.
 
 mod backoff;
 mod budget;
@@ -17,9 +22,9 @@ use crate::{ConfigError, Deadline};
 
 /// A policy of retries. Clones share the budget.
 ///
-/// Make one `Retry` for each service, when the program starts, and share it or its clones between
-/// all callers. One that is made for each call has a whole reserve of its own, so an outage is
-/// amplified up to `max_attempts` times.
+/// Create one `Retry` for each service when the program starts, and share it or its clones between
+/// all callers. A `Retry` per call has a whole reserve of its own, so an outage is amplified up to
+/// `max_attempts` times.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
@@ -44,18 +49,19 @@ pub struct Retry {
 }
 
 impl Default for Retry {
-    /// Three attempts, pauses from 100 ms, and the [default budget](RetryBudget::default): a fifth of
-    /// the calls and a reserve of ten.
+    /// Three attempts, pauses from 100 ms, and the [default budget](RetryBudget::default): a fifth
+    /// of the calls and a reserve of ten.
     fn default() -> Self {
         Self { max_attempts: 3, backoff: RetryBackoff::default(), budget: RetryBudget::default() }
     }
 }
 
 impl Retry {
-    /// At most so many attempts, the first included.
+    /// Creates a policy with at most `max_attempts` attempts, including the first.
     ///
     /// # Errors
-    /// [`ConfigError`] for zero attempts.
+    ///
+    /// Returns [`ConfigError`] for zero attempts.
     pub fn new(max_attempts: u32) -> Result<Self, ConfigError> {
         if max_attempts == 0 {
             return Err(ConfigError::Zero { field: "max_attempts" });
@@ -70,22 +76,24 @@ impl Retry {
         self
     }
 
-    /// Sets the budget. Give every caller of one service the same.
+    /// Sets the budget. All callers of one service should share it.
     #[must_use]
     pub fn budget(mut self, budget: RetryBudget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Makes the call, again after a pause while `hint` finds it worth it and the three bounds allow it. `call` is given
-    /// the number of the attempt, from zero.
+    /// Makes the call, and repeats it after a pause if `hint` allows it and all three limits do.
+    /// `call` gets the number of the attempt, from zero.
     ///
-    /// Every attempt ends at the deadline. If the deadline ends an attempt, the error is that of the
-    /// attempt before it, and a breaker inside the attempt records a time-out (see
+    /// Every attempt ends at the deadline. If the deadline ends an attempt, the error is that of
+    /// the previous attempt, and a breaker inside the attempt records a time-out (see
     /// [`Deadline::run`]).
     ///
     /// # Errors
-    /// [`RetryError::Failed`] with the last error, or [`RetryError::DeadlineExceeded`] when no attempt ended in time.
+    ///
+    /// Returns [`RetryError::Failed`] with the last error, or [`RetryError::DeadlineExceeded`] if
+    /// no attempt ended in time.
     pub async fn run<T, E, F>(
         &self,
         deadline: Deadline,
@@ -113,8 +121,8 @@ impl Retry {
         Err(last.map_or(RetryError::DeadlineExceeded, RetryError::Failed))
     }
 
-    /// The pause before the next attempt, if there is to be one. The budget is asked last, so that nothing is taken from it
-    /// for an attempt that another bound forbids.
+    /// Returns the pause before the next attempt, if there is one. The budget is checked last, so
+    /// that an attempt that another limit forbids takes nothing from it.
     fn pause(&self, attempt: u32, hint: RetryHint, deadline: Deadline) -> Option<Duration> {
         let least = match hint {
             RetryHint::Never => return None,

@@ -23,7 +23,7 @@ mod tests {
     use super::cell::{Cell, MAX_TAG};
 
     #[test]
-    fn a_cell_counts_per_tag_and_forgets_the_older() {
+    fn a_cell_counts_per_tag_and_drops_older_counts() {
         let cell = Cell::new();
         cell.add(5);
         cell.add(5);

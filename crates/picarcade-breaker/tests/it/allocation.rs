@@ -1,24 +1,26 @@
-//! No path of a call allocates: neither a closed one under any policy, nor a rejection, a probe or a failure.
+//! No path of a call allocates: neither a closed call under any policy, nor a rejection, a probe or
+//! a failure.
 
 use picarcade_breaker::{Clock, Config, SlowCalls, Window};
 
 use crate::support::{breaker, fail, millis, open, secs, succeed};
 
 fn assert_free(what: &str, call: impl Fn()) {
-    // Once outside, for what a thread sets up when it first meets a counter or a random number.
+    // One call before the measurement, for what a thread allocates on its first use of a counter or
+    // a random number.
     call();
     let counted = allocation_counter::measure(|| (0..100).for_each(|_| call()));
     assert_eq!(counted.count_total, 0, "{what} allocates");
 }
 
 #[test]
-fn the_counter_counts() {
+fn the_allocation_counter_counts() {
     let counted = allocation_counter::measure(|| drop(std::hint::black_box(Box::new(1))));
     assert_eq!(counted.count_total, 1);
 }
 
 #[tokio::test]
-async fn nothing_allocates() {
+async fn no_call_allocates() {
     let slow = SlowCalls { longer_than: secs(1), rate: 0.5 };
     let many = Config::default().failure_threshold(Config::NEVER).failure_rate(1.0).slow_calls(slow);
     for (what, config) in [

@@ -1,4 +1,5 @@
-//! The bulkhead: bounded calls, a bounded queue in order, deadlines, and no place lost at any await point.
+//! The bulkhead: a bounded number of calls, an ordered and bounded queue, deadlines, and no slot
+//! lost at any await point.
 
 use std::{
     future::{Future, poll_fn},
@@ -20,14 +21,14 @@ fn in_a_minute() -> Instant {
 }
 
 #[test]
-fn bad_sizes_are_named() {
+fn an_invalid_size_is_an_error_with_its_argument() {
     assert_eq!(Bulkhead::new(0, 1).unwrap_err().field(), Some("max_concurrent"));
     assert_eq!(Bulkhead::new(1, usize::MAX).unwrap_err().field(), Some("max_queued"));
     assert!(Bulkhead::new(1, 0).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
-async fn admits_its_number_queues_its_number_and_rejects_the_rest_at_once() {
+async fn calls_beyond_the_limit_queue_and_calls_beyond_the_queue_are_rejected() {
     let bulkhead = Bulkhead::new(2, 3).unwrap();
     let running =
         [bulkhead.acquire(in_a_minute()).await.unwrap(), bulkhead.acquire(in_a_minute()).await.unwrap()];
@@ -51,7 +52,7 @@ async fn admits_its_number_queues_its_number_and_rejects_the_rest_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_queue_is_first_come_first_served() {
+async fn the_queue_is_first_in_first_out() {
     let bulkhead = Bulkhead::new(1, 10).unwrap();
     let order = Arc::new(AtomicUsize::new(0));
     let first = bulkhead.try_acquire().unwrap();
@@ -73,7 +74,7 @@ async fn the_queue_is_first_come_first_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_beyond_the_deadline() {
+async fn no_call_waits_beyond_the_deadline() {
     let bulkhead = Bulkhead::new(1, 10).unwrap();
     let _busy = bulkhead.try_acquire().unwrap();
     let start = Instant::now();
@@ -85,16 +86,17 @@ async fn nobody_waits_beyond_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_time_is_over_is_not_admitted_even_when_there_is_room() {
+async fn a_call_after_its_deadline_is_rejected_even_if_there_is_room() {
     let bulkhead = Bulkhead::new(1, 1).unwrap();
     let deadline = Instant::now() + secs(1);
     advance(secs(1)).await;
     assert_eq!(bulkhead.acquire(deadline).await.unwrap_err().reason, FullReason::Deadline);
 }
 
-/// Dropped before the first poll, while queued, and when it was already given a permit but not yet polled again.
+/// Drops the future before the first poll, in the queue, and after it got a permit but before the
+/// next poll.
 #[tokio::test(start_paused = true)]
-async fn a_future_dropped_at_any_point_takes_nothing_along() {
+async fn a_dropped_future_holds_no_slot() {
     let bulkhead = Bulkhead::new(1, 1).unwrap();
     for stop in 0..3 {
         let mut busy = bulkhead.try_acquire();
@@ -116,7 +118,7 @@ async fn a_future_dropped_at_any_point_takes_nothing_along() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn never_more_than_its_number_at_once() {
+async fn concurrent_calls_never_exceed_the_limit() {
     let bulkhead = Bulkhead::new(7, 2000).unwrap();
     let running = Arc::new(AtomicUsize::new(0));
     let tasks: Vec<_> = (0..1000)

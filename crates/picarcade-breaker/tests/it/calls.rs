@@ -1,4 +1,4 @@
-//! Guarded futures: classified, cancelled at every await point, rejected without being polled.
+//! Guarded futures: classified, canceled at every await point, rejected without being polled.
 
 use std::{
     cell::Cell,
@@ -66,7 +66,7 @@ async fn points(points: usize) -> Result<(), ()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_future_dropped_at_any_await_point_gives_its_slot_back() {
+async fn a_future_dropped_at_any_await_point_releases_its_slot() {
     const POINTS: usize = 5;
     for stop in 0..=POINTS + 1 {
         let breaker = ready(Config::default().success_threshold(1)).await;
@@ -87,7 +87,7 @@ async fn a_future_dropped_at_any_await_point_gives_its_slot_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_callers_do_not_trip_a_healthy_service() {
+async fn canceled_calls_do_not_open_the_breaker() {
     let breaker = breaker(Config::default().failure_threshold(1));
     for _ in 0..100 {
         let call = breaker.call(std::future::pending::<Result<(), ()>>());
@@ -98,7 +98,7 @@ async fn cancelled_callers_do_not_trip_a_healthy_service() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_in_the_call_gives_the_slot_back() {
+async fn a_panic_in_the_call_releases_the_slot() {
     let breaker = ready(Config::default().success_threshold(1)).await;
     let task = {
         let breaker = breaker.clone();

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::support::{advance, millis, secs};
 
 #[tokio::test(start_paused = true)]
-async fn counts_down_and_expires() {
+async fn a_deadline_counts_down_and_expires() {
     let deadline = Deadline::after(secs(5));
     advance(secs(2)).await;
     assert_eq!(deadline.remaining(), secs(3));
@@ -21,7 +21,7 @@ async fn counts_down_and_expires() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cuts_a_future_off_and_does_not_begin_a_late_one() {
+async fn a_deadline_ends_a_future_and_does_not_start_a_late_one() {
     let deadline = Deadline::after(secs(5));
     let start = Instant::now();
     assert_eq!(deadline.run(std::future::pending::<()>()).await, Err(DeadlineExceeded));
@@ -36,9 +36,9 @@ async fn the_longest_time_does_not_overflow() {
     assert!(!Deadline::after(std::time::Duration::MAX).expired());
 }
 
-/// Queue, attempts and pauses together: however they share it, it ends when it should.
+/// However the queue, the attempts and the pauses share the time, the whole ends at the deadline.
 #[tokio::test(start_paused = true)]
-async fn one_deadline_over_queue_attempts_and_pauses() {
+async fn one_deadline_limits_queue_attempts_and_pauses() {
     let bulkhead = Bulkhead::new(1, 10).unwrap();
     let breaker = CircuitBreaker::new("all", Config::default().failure_threshold(100)).unwrap();
     let retry = Retry::new(100).unwrap().budget(RetryBudget::new(0.2, 100.0).unwrap());
@@ -68,9 +68,9 @@ async fn one_deadline_over_queue_attempts_and_pauses() {
     assert_eq!(bulkhead.in_use(), 0);
 }
 
-/// The same composition, dropped after every possible time: in the queue, in an attempt, in a pause.
+/// The same composition, dropped at every possible moment: in the queue, in an attempt, in a pause.
 #[tokio::test(start_paused = true)]
-async fn the_whole_dropped_at_any_point_leaves_nothing_behind() {
+async fn a_composition_dropped_at_any_point_holds_no_slot() {
     for cut in (0..60).map(|tenth| millis(tenth * 100)) {
         let bulkhead = Bulkhead::new(1, 1).unwrap();
         let breaker =

@@ -36,14 +36,14 @@ fn never<E>(_: &E) -> RetryHint {
     RetryHint::Never
 }
 
-/// An error type of the standard library's making needs nothing but `?`.
+/// An error type that implements `Error` needs only `?`.
 async fn typed<X: From<CallError<io::Error>>>(breaker: &CircuitBreaker) -> Result<(), X> {
     breaker.call(async { Err::<(), _>(no_route()) }).await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_typed_error_passes_the_question_mark_into_anyhow_and_boxes() {
+async fn a_typed_error_converts_into_anyhow_and_boxes() {
     let (closed, open) = (breaker(Config::default()), open(Config::default()));
     let error = typed::<anyhow::Error>(&closed).await.unwrap_err();
     assert_eq!(error.root_cause().downcast_ref::<io::Error>().unwrap().to_string(), "no route");
@@ -55,9 +55,9 @@ async fn a_typed_error_passes_the_question_mark_into_anyhow_and_boxes() {
     assert!(error.source().unwrap().is::<Rejected>());
 }
 
-/// What is no error type itself is boxed first.
+/// A type that does not implement `Error` is boxed first.
 #[tokio::test]
-async fn untyped_errors_pass_the_question_mark_once_they_are_boxed() {
+async fn an_untyped_error_converts_after_boxing() {
     async fn boxed(breaker: &CircuitBreaker) -> Result<(), BoxError> {
         let call = breaker.call(async { Err::<(), BoxError>(no_route().into()) });
         Ok(call.await.map_err(CallError::boxed)?)
@@ -79,7 +79,7 @@ async fn untyped_errors_pass_the_question_mark_once_they_are_boxed() {
 }
 
 #[tokio::test]
-async fn retries_keep_the_whole_chain() {
+async fn retries_keep_the_chain_of_sources() {
     async fn retried(breaker: &CircuitBreaker) -> anyhow::Result<()> {
         let (retry, deadline) = (Retry::default(), Deadline::after(secs(5)));
         let attempt = |_| async {
@@ -101,7 +101,7 @@ async fn retries_keep_the_whole_chain() {
 }
 
 #[test]
-fn a_boxed_error_gives_the_original_back() {
+fn a_boxed_error_returns_the_original() {
     let error = CallError::Failed(no_route()).boxed().into_failed().unwrap();
     assert_eq!((error.to_string(), error.is::<io::Error>()), ("no route".to_owned(), true));
     assert!(error.into_inner().downcast::<io::Error>().is_ok());

@@ -1,4 +1,4 @@
-//! Events: bounded, in order by generation, never in a call's way.
+//! Events: bounded, ordered by generation, never blocking a call.
 
 use picarcade_breaker::{Cause, Config, Event, State};
 use tokio::sync::broadcast::error::TryRecvError;
@@ -6,7 +6,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 use crate::support::{advance, breaker, fail, secs, succeed};
 
 #[tokio::test(start_paused = true)]
-async fn a_full_circle_is_told() {
+async fn every_change_of_a_full_cycle_is_an_event() {
     let breaker = breaker(Config::default().failure_threshold(1).success_threshold(1));
     let mut events = breaker.subscribe();
     fail(&breaker);
@@ -31,7 +31,7 @@ async fn a_full_circle_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_subscriber_misses_the_oldest_and_is_told() {
+async fn a_slow_subscriber_misses_the_oldest_events_and_learns_how_many() {
     let breaker = breaker(Config::default().event_capacity(4));
     let mut events = breaker.subscribe();
     for _ in 0..5 {
@@ -43,7 +43,7 @@ async fn a_slow_subscriber_misses_the_oldest_and_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_have_a_wire_form() {
+async fn events_serialize() {
     let breaker = breaker(Config::default());
     let mut events = breaker.subscribe();
     breaker.force_open();
@@ -56,7 +56,7 @@ async fn events_have_a_wire_form() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscriber_may_use_the_breaker_it_hears_of() {
+async fn a_subscriber_may_use_the_breaker_of_its_event() {
     let breaker = breaker(Config::default().failure_threshold(1));
     let mut events = breaker.subscribe();
     let listener = {

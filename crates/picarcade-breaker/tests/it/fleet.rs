@@ -1,4 +1,5 @@
-//! The fleet: a quorum opens, one elected instance probes, and whoever is cut off stays right by itself.
+//! The fleet: a quorum opens, one elected instance probes, and a partitioned instance continues to
+//! work alone.
 
 use std::{
     sync::{
@@ -17,11 +18,11 @@ use picarcade_breaker::{
 use crate::support::{advance, breaker, fail, secs, succeed};
 
 #[tokio::test(start_paused = true)]
-async fn memory_keeps_the_contract() {
+async fn the_memory_view_keeps_the_contract() {
     conformance::check(&MemoryFleetView::new(), "memory").await;
 }
 
-/// One instance's line to the shared view, which can be cut.
+/// The connection of one instance to the shared view, which a test can cut.
 #[derive(Debug)]
 struct Line {
     view: Arc<dyn FleetView>,
@@ -90,7 +91,7 @@ fn fleet(size: usize) -> Vec<Instance> {
         .collect()
 }
 
-/// Lets members look, second by second.
+/// Lets the members run, second by second.
 async fn pass(seconds: u64) {
     for _ in 0..seconds {
         advance(secs(1)).await;
@@ -140,7 +141,8 @@ async fn followers_do_not_count_as_evidence() {
     open(&fleet[0]);
     open(&fleet[1]);
     pass(2).await;
-    // Both witnesses recover by hand; were the followers' ballots evidence, they would keep each other open for ever.
+    // Both witnesses recover by hand. If the ballots of the followers were evidence, they would
+    // keep each other open forever.
     for witness in &fleet[..2] {
         witness.breaker.reset();
     }
@@ -198,7 +200,7 @@ async fn a_prober_that_dies_is_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_partitioned_instance_stays_right_by_itself() {
+async fn a_partitioned_instance_works_alone() {
     for fault in [CUT, HANGING] {
         let fleet = fleet(3);
         let alone = &fleet[2];
@@ -208,13 +210,14 @@ async fn a_partitioned_instance_stays_right_by_itself() {
         open(&fleet[1]);
         pass(5).await;
         assert_eq!(states(&fleet), [State::Open, State::Open, State::Closed], "it was told by nobody");
-        // It opens by its own evidence, probes at its own time and closes by its own probe.
+        // The partitioned instance opens by its own evidence, probes at its own time and closes by
+        // its own probe.
         open(alone);
         pass(60).await;
         assert!(alone.breaker.is_available());
         succeed(&alone.breaker);
         assert_eq!(alone.breaker.state(), State::Closed);
-        // Back in the fleet, it is heard.
+        // After its return to the fleet, its ballot counts.
         alone.line.fault.store(WHOLE, Ordering::Relaxed);
         pass(5).await;
         assert_eq!(alone.breaker.state(), State::Closed);
@@ -222,11 +225,11 @@ async fn a_partitioned_instance_stays_right_by_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_held_instance_probes_at_last_by_itself() {
+async fn a_held_instance_probes_after_the_maximum_hold() {
     let fleet = fleet(2);
     pass(2).await;
     fleet.iter().for_each(open);
-    // Somebody holds the lease again and again and never probes.
+    // Another instance takes the lease again and again and never probes.
     let view = Arc::clone(&fleet[0].line.view);
     let squatter = tokio::spawn(async move {
         loop {
@@ -254,7 +257,7 @@ async fn overrides_are_not_steered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn leaving_tells_the_others() {
+async fn leaving_removes_the_ballot() {
     let mut fleet = fleet(2);
     pass(2).await;
     let view = Arc::clone(&fleet[0].line.view);
@@ -264,7 +267,7 @@ async fn leaving_tells_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_configurations_are_named() {
+async fn an_invalid_configuration_is_an_error_with_its_field() {
     let good = || FleetConfig::new("a");
     for (field, config) in [
         ("instance", FleetConfig::new("")),

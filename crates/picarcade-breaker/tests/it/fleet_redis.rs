@@ -1,4 +1,4 @@
-//! The fleet's view on a real Redis: the same contract as in memory, and what happens when the server goes away.
+//! The view of the fleet on a real Redis: the contract, and the loss of the server.
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ async fn connect(server: &RedisServer) -> ConnectionManager {
 }
 
 #[tokio::test]
-async fn redis_keeps_the_contract() {
+async fn the_redis_view_keeps_the_contract() {
     let server = RedisServer::start().await.unwrap();
     let view = RedisFleetView::new(connect(&server).await, "test:");
     conformance::check(&view, "redis").await;
 }
 
 #[tokio::test]
-async fn prefixes_and_strange_names_are_kept_apart() {
+async fn prefixes_and_unusual_names_are_separate() {
     let server = RedisServer::start().await.unwrap();
     let connection = connect(&server).await;
     let (one, other) =
@@ -54,7 +54,7 @@ async fn a_fleet_over_redis_and_without_it() {
     fail(&fleet[1].0);
     eventually("a quorum of two opens the third", async || fleet[2].0.state() == State::Open).await;
 
-    // Without Redis each is right by itself, and calls never notice.
+    // Without Redis each breaker decides alone, and no call fails because of it.
     server.kill();
     fleet[2].0.reset();
     assert!(fleet[2].0.try_acquire().unwrap().success().is_counted());

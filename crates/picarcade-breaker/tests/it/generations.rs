@@ -1,4 +1,4 @@
-//! An outcome of an earlier generation changes nothing, and its caller is told.
+//! An outcome of an earlier generation changes nothing, and the caller learns it from the result.
 
 use picarcade_breaker::{CircuitBreaker, Config, Permit, Recorded, State};
 
@@ -8,7 +8,7 @@ type End = fn(Permit<'_>) -> Recorded;
 const ENDS: [End; 3] = [|permit| permit.success(), |permit| permit.failure(), |permit| permit.neutral()];
 
 #[tokio::test(start_paused = true)]
-async fn a_call_of_the_closed_era_cannot_change_the_open_state() {
+async fn a_call_from_before_the_opening_cannot_change_the_open_state() {
     for end in ENDS {
         let breaker = breaker(Config::default().failure_threshold(1));
         let early = breaker.try_acquire().unwrap();
@@ -26,7 +26,7 @@ async fn a_call_of_the_closed_era_cannot_change_the_open_state() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_of_the_closed_era_cannot_decide_for_the_probes() {
+async fn a_call_from_before_the_opening_does_not_count_as_a_probe() {
     for end in ENDS {
         let breaker = breaker(Config::default().failure_threshold(1).success_threshold(1));
         let early = breaker.try_acquire().unwrap();
@@ -42,7 +42,7 @@ async fn a_call_of_the_closed_era_cannot_decide_for_the_probes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_of_an_earlier_closed_era_cannot_count_in_the_next() {
+async fn a_call_of_an_earlier_closed_state_does_not_count_in_the_next() {
     let config = Config::default().failure_threshold(2).success_threshold(1);
     let breaker = breaker(config);
     let early: Vec<_> = (0..5).map(|_| breaker.try_acquire().unwrap()).collect();
@@ -88,7 +88,7 @@ async fn a_probe_that_reports_into_an_override_is_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_retry_after_is_not_heard() {
+async fn a_late_retry_after_is_ignored() {
     let breaker = open(Config::default());
     breaker.reset();
     let early = breaker.try_acquire().unwrap();

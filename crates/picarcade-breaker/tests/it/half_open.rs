@@ -1,4 +1,4 @@
-//! Half-open: exactly N probes at once, verdicts at the earliest moment, and no way to get stuck.
+//! Half-open: exactly N concurrent probes, the earliest possible decision, and no way to get stuck.
 
 use std::{
     sync::{
@@ -42,7 +42,7 @@ async fn the_last_needed_success_closes_while_other_probes_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_probe_costs_its_deadline_and_no_more() {
+async fn a_lost_probe_blocks_its_slot_until_its_deadline() {
     let breaker = ready(Config::default().probe_deadline(secs(5))).await;
     std::mem::forget(breaker.try_acquire().unwrap());
     let rejected = breaker.try_acquire().unwrap_err();
@@ -54,7 +54,7 @@ async fn a_lost_probe_costs_its_deadline_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn probes_that_are_lost_for_ever_never_end_the_probing() {
+async fn lost_probes_never_end_the_probing() {
     let breaker = ready(Config::default().probe_deadline(secs(5))).await;
     for _ in 0..50 {
         std::mem::forget(breaker.try_acquire().expect("stuck half-open"));
@@ -64,7 +64,7 @@ async fn probes_that_are_lost_for_ever_never_end_the_probing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_slower_than_its_deadline_has_no_say() {
+async fn a_probe_slower_than_its_deadline_does_not_count() {
     let breaker = ready(Config::default().probe_deadline(secs(5)).success_threshold(1)).await;
     let slow = breaker.try_acquire().unwrap();
     advance(secs(5)).await;
@@ -77,7 +77,7 @@ async fn a_probe_slower_than_its_deadline_has_no_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_probe_has_no_say_even_if_nobody_took_its_slot() {
+async fn an_expired_probe_does_not_count_even_if_its_slot_is_free() {
     let breaker = ready(Config::default().probe_deadline(secs(5))).await;
     let slow = breaker.try_acquire().unwrap();
     advance(secs(5)).await;
@@ -86,7 +86,7 @@ async fn an_expired_probe_has_no_say_even_if_nobody_took_its_slot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_probe_gives_its_slot_back_and_decides_nothing() {
+async fn a_canceled_probe_releases_its_slot_and_decides_nothing() {
     let breaker = ready(Config::default().success_threshold(1)).await;
     for _ in 0..10 {
         drop(breaker.try_acquire().unwrap());
@@ -138,7 +138,7 @@ async fn a_thousand_callers_get_exactly_the_configured_probes() {
     }
 }
 
-/// The same, with real threads that start together, at the very end of the open time.
+/// Like the test above, with real threads that start together at the end of the open time.
 #[test]
 fn a_thousand_threads_get_exactly_the_configured_probes() {
     const PROBES: usize = 3;

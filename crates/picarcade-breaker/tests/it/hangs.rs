@@ -63,7 +63,7 @@ async fn a_deadline_around_everything_opens_the_breaker() {
     let (breaker, bulkhead, retry) = (default_policy(), Bulkhead::new(1, 1).unwrap(), Retry::default());
     for _ in 0..HANGS {
         let whole = async {
-            let _room = bulkhead.acquire_within(secs(60)).await.unwrap();
+            let _room = bulkhead.acquire(Deadline::after(secs(60)).instant()).await.unwrap();
             retry.run(Deadline::after(secs(60)), hint, |_| breaker.call(pending::<Hang>())).await
         };
         let _ended = Deadline::after(secs(5)).run(whole).await;
@@ -137,7 +137,7 @@ async fn callers_that_go_away_inside_a_deadline_are_neutral() {
         let deadline = Deadline::after(secs(5));
         let call = deadline.run(retry.run(deadline, hint, |_| breaker.call(pending::<Hang>())));
         assert!(tokio::time::timeout(secs(1), call).await.is_err());
-        // The end of another deadline on the same thread concerns only what that deadline held.
+        // The end of another deadline on the same thread concerns only the future of that deadline.
         let other = Deadline::after(secs(1)).run(pending::<()>()).await;
         assert_eq!(other, Err(DeadlineExceeded));
         drop(breaker.try_acquire().unwrap());
@@ -147,7 +147,7 @@ async fn callers_that_go_away_inside_a_deadline_are_neutral() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_a_deadline_finds_too_late_to_begin_is_not_judged() {
+async fn a_call_that_starts_after_its_deadline_is_not_judged() {
     let breaker = default_policy();
     let deadline = Deadline::after(secs(1));
     tokio::time::advance(secs(1)).await;

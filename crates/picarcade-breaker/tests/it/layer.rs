@@ -1,4 +1,5 @@
-//! The layer keeps tower's rules: readiness, clones, the service that was polled is the one that is called.
+//! The layer keeps the rules of tower: readiness, clones, and a call of the same service that was
+//! polled.
 
 use std::{
     future::{Ready, poll_fn, ready},
@@ -14,7 +15,8 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{advance, breaker, open, ready as half_open, secs};
 
-/// Panics when it is called without having been ready, and is unready for its first polls. A clone is not ready.
+/// A service that panics if it is called without being ready. It is unready for its first polls,
+/// and so is a clone.
 #[derive(Debug)]
 struct Strict {
     polls_left: usize,
@@ -73,20 +75,20 @@ async fn clones_share_the_breaker_and_need_their_own_readiness() {
     let second = first.clone();
     let failed = second.oneshot(Err("down")).await.unwrap_err();
     assert_eq!(failed.into_failed().unwrap().to_string(), "down");
-    // The first is still ready, and rejected without being called.
+    // The first service is still ready, and its call is rejected without reaching it.
     let rejected = first.call(Ok(1)).await.unwrap_err();
     assert_eq!(rejected.rejected().unwrap().state, State::Open);
     assert_eq!(first.inner().calls.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_breaker_is_ready_and_answers_at_once() {
+async fn an_open_breaker_is_ready_and_rejects_at_once() {
     let mut service = CircuitBreakerLayer::new(open(Config::default())).layer(Strict::new(0));
     let polled = poll_fn(|cx| Poll::Ready(service.poll_ready(cx))).await;
     assert!(matches!(polled, Poll::Ready(Ok(()))), "an open breaker is not a broken service");
     let rejected = service.call(Ok(1)).await.unwrap_err();
     assert_eq!(rejected.rejected().unwrap().retry_after, secs(60));
-    // The readiness that was not used is still there.
+    // The unused readiness remains.
     advance(secs(60)).await;
     assert_eq!(service.call(Ok(1)).await.unwrap(), 1);
 }
@@ -102,7 +104,7 @@ async fn being_ready_takes_no_probe_slot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_response_gives_its_slot_back() {
+async fn a_dropped_response_releases_its_slot() {
     let breaker = half_open(Config::default()).await;
     let hang = service_fn(|(): ()| std::future::pending::<Result<(), std::io::Error>>());
     let mut service = CircuitBreakerLayer::new(breaker.clone()).layer(hang);
@@ -115,7 +117,7 @@ async fn a_dropped_response_gives_its_slot_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_classifier_judges() {
+async fn a_classifier_judges_results() {
     let breaker = breaker(Config::default().failure_threshold(1));
     let layer =
         CircuitBreakerLayer::new(breaker.clone()).classifier(|result: &Result<u32, &str>| match result {
@@ -131,7 +133,7 @@ async fn a_classifier_judges() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_inner_service_that_is_broken_says_so() {
+async fn an_error_of_inner_readiness_is_returned() {
     #[derive(Clone, Debug)]
     struct Broken;
     impl Service<()> for Broken {

@@ -1,4 +1,4 @@
-//! What the crate promises, through its public interface and under paused time.
+//! The public behavior of the crate, under paused time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod allocation;

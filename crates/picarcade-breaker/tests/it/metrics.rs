@@ -1,4 +1,5 @@
-//! What a metrics recorder is told: transitions as they happen, totals when they are published.
+//! The metrics that a recorder receives: transitions as they happen, totals when they are
+//! published.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +13,7 @@ use picarcade_breaker::{Config, Registry};
 
 use crate::support::{breaker, fail, succeed};
 
-/// Keeps the last value of each metric, by its name and labels.
+/// A recorder of the last value of each metric, by its name and labels.
 #[derive(Clone, Debug, Default)]
 struct Kept(Arc<Mutex<BTreeMap<String, f64>>>);
 

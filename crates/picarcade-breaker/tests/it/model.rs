@@ -1,7 +1,8 @@
 //! Random outcomes, times, cancellations and overrides against a naive model.
 //!
-//! The model is written from the documentation and not from the code: it keeps every call and every outcome in lists
-//! and counts them again each time. It knows no generations, slots, buckets, rings or published words.
+//! The model follows the documentation and not the code. It keeps every call and every outcome in
+//! lists and counts them again each time. It has no generations, slots, buckets, rings or published
+//! words.
 
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ struct Model {
     config: Config,
     now: u64,
     state: State,
-    /// How often the state has changed: two calls with one number saw the same state.
+    /// The number of changes of state: two calls with the same number saw the same state.
     era: usize,
     until: u64,
     calls: Vec<Option<Call>>,
@@ -128,7 +129,7 @@ impl Model {
             .collect()
     }
 
-    /// Until when nothing passes.
+    /// Returns the time before which no call passes.
     fn closed_until(&self) -> Option<u64> {
         match self.state {
             State::Open if self.now < self.until => Some(self.until),
@@ -144,7 +145,7 @@ impl Model {
         if self.state == State::Open && self.now >= self.until { State::HalfOpen } else { self.state }
     }
 
-    /// `Ok`: admitted, and whether as a probe. `Err`: how long to wait.
+    /// Returns whether an admitted call is a probe, or how long a rejected call must wait.
     fn acquire(&mut self) -> Result<bool, u64> {
         let refused = if self.state == State::ForcedOpen {
             Some(whole_millis(self.config.open_for))
@@ -252,7 +253,7 @@ impl Model {
     }
 }
 
-/// What the model says must be what the breaker says.
+/// Asserts that the breaker and the model agree.
 fn compare(breaker: &CircuitBreaker, model: &Model) {
     let statistics = breaker.statistics();
     assert_eq!(breaker.state(), model.seen_state());
@@ -365,7 +366,7 @@ fn configs() -> impl Strategy<Value = Config> {
     (windows, rates, counts, times).prop_map(|(window, (failure_rate, slow), counts, times)| {
         let (failure_threshold, success_threshold, probes, minimum_calls) = counts;
         let (open_for, probe_deadline, factor, max, retry_after_max) = times;
-        // A whole number of milliseconds whatever the growth.
+        // A whole number of milliseconds for every growth.
         let backoff = Backoff { factor: factor.floor(), max: millis(max.max(open_for)), jitter: 0.0 };
         Config {
             failure_threshold,
@@ -414,7 +415,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn the_breaker_does_what_the_model_does(config in configs(), ops in ops()) {
+    fn the_breaker_agrees_with_the_model(config in configs(), ops in ops()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(run(config, ops));
     }

@@ -1,4 +1,4 @@
-//! How long an opening lasts: backoff, jitter, `Retry-After`; and the ramp behind it.
+//! The duration of an opening: backoff, jitter and `Retry-After`; and the ramp after it.
 
 use picarcade_breaker::{Backoff, CircuitBreaker, Config, Ramp, State};
 
@@ -60,7 +60,7 @@ async fn retry_after_of_an_earlier_failure_is_remembered_as_a_moment() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_of_a_probe_is_heard() {
+async fn retry_after_of_a_probe_counts() {
     let breaker = ready(steady()).await;
     fail_after(&breaker, secs(1000));
     assert_eq!(wait(&breaker), secs(1000));
@@ -74,7 +74,7 @@ async fn retry_after_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejection_keeps_its_promise() {
+async fn a_call_after_the_stated_time_is_admitted() {
     let breaker = ready(Config::default()).await;
     fail(&breaker);
     advance(wait(&breaker)).await;
@@ -82,7 +82,7 @@ async fn a_rejection_keeps_its_promise() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_ramp_admits_a_growing_part_and_ends() {
+async fn the_ramp_admits_a_growing_share_and_ends() {
     let ramp = Ramp { over: secs(10), from: 0.1 };
     let breaker = ready(steady().success_threshold(1).ramp(ramp)).await;
     succeed(&breaker);

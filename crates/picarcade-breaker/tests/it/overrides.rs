@@ -1,4 +1,4 @@
-//! What is set by hand stays until it is reset by hand.
+//! A state that was set by hand stays until it is reset by hand.
 
 use picarcade_breaker::{Cause, Config, Event, Recorded, State, Window};
 
@@ -76,7 +76,7 @@ async fn metrics_only_announces_each_run_once_and_rejects_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_override_replaces_another_and_repeating_one_is_nothing() {
+async fn an_override_replaces_another_and_repeating_one_changes_nothing() {
     let breaker = breaker(Config::default());
     let mut events = breaker.subscribe();
     breaker.force_open();

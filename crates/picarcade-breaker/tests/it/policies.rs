@@ -27,7 +27,7 @@ async fn consecutive_failures_open_and_a_success_ends_the_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn presets_open_where_they_say() {
+async fn presets_open_at_their_thresholds() {
     for (name, failures, seconds, successes) in [
         ("openai", 3, 30, 2),
         ("replicate", 5, 45, 2),
@@ -93,7 +93,7 @@ async fn a_count_window_slides_by_every_call() {
     for _ in 0..100 {
         succeed(&breaker);
     }
-    // A window that is emptied every four calls, or never, would disagree here.
+    // A window that is emptied every four calls, or never, would give another result here.
     fail(&breaker);
     succeed(&breaker);
     fail(&breaker);
@@ -186,7 +186,7 @@ async fn any_policy_opens() {
             .minimum_calls(10)
             .window(Window::Calls(10))
     };
-    // By the run alone: far below the minimum of calls.
+    // By the run alone, far below the minimum of calls.
     let run = breaker(config());
     for _ in 0..3 {
         fail(&run);
@@ -236,7 +236,7 @@ async fn neutral_outcomes_are_in_no_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn statistics_tell_what_happened() {
+async fn statistics_count_what_happened() {
     let breaker = breaker(Config::default());
     succeed(&breaker);
     breaker.try_acquire().unwrap().record(Outcome::failure(FailureKind::Overloaded));

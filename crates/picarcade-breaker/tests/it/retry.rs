@@ -1,4 +1,4 @@
-//! Retries: helpful in a hiccup, harmless in an outage.
+//! Retries bridge short failures and do not amplify outages.
 
 use std::cell::Cell;
 
@@ -19,7 +19,7 @@ fn always(_: &&str) -> RetryHint {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_outage_is_amplified_by_a_fifth_and_the_reserve_at_most() {
+async fn an_outage_is_amplified_by_at_most_a_fifth_and_the_reserve() {
     const RESERVE: u32 = 10;
     for calls in [1_u32, 4, 5, 100, 1000] {
         let (retry, made) = (Retry::new(10).unwrap(), Cell::new(0_u32));
@@ -53,7 +53,7 @@ async fn the_default_retries_the_first_call_of_a_program() {
     };
     let retry = Retry::default();
     assert_eq!(attempts(&retry).await, 3);
-    // Clones share the budget: ten in reserve, and two for the first ten calls.
+    // Clones share the budget: the reserve of ten, and two for the first ten calls.
     let mut made = 3;
     for _ in 1..10 {
         made += attempts(&retry.clone()).await;
@@ -62,7 +62,7 @@ async fn the_default_retries_the_first_call_of_a_program() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hiccup_is_survived() {
+async fn a_short_failure_is_retried() {
     let result = Retry::default()
         .run(Deadline::after(secs(5)), always, |attempt| async move {
             if attempt == 2 { Ok("fine") } else { Err("busy") }
@@ -90,7 +90,7 @@ async fn pauses_grow_and_retry_after_is_a_minimum() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_would_outlast_the_deadline_is_not_begun() {
+async fn a_pause_beyond_the_deadline_is_not_started() {
     let (start, made) = (Instant::now(), Cell::new(0));
     let result = generous(3)
         .run(
@@ -112,7 +112,7 @@ async fn attempts_end_at_the_deadline() {
     let hang = || std::future::pending::<Result<(), &str>>();
     let result = generous(3).run(Deadline::after(secs(5)), always, |_| hang()).await;
     assert_eq!((result, start.elapsed()), (Err(RetryError::DeadlineExceeded), secs(5)));
-    // An attempt that ended leaves its error, which says more than the deadline does.
+    // An attempt that ended leaves its error, which says more than the deadline.
     let result = generous(3)
         .run(Deadline::after(secs(5)), always, |attempt| async move {
             if attempt == 0 { Err("busy") } else { hang().await }
@@ -122,7 +122,7 @@ async fn attempts_end_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hint_of_never_ends_it_and_takes_nothing_from_the_budget() {
+async fn the_hint_never_ends_retries_and_takes_nothing_from_the_budget() {
     let budget = RetryBudget::new(0.0, 5.0).unwrap();
     let retry = Retry::new(3).unwrap().budget(budget.clone());
     let _ =
@@ -141,7 +141,7 @@ async fn a_rejection_is_not_retried() {
             breaker.call(async { Err::<(), _>("down") })
         })
         .await;
-    // The first attempt opens the breaker, the second is rejected, and there is no third.
+    // The first attempt opens the breaker, the second is rejected, and no third is made.
     assert!(matches!(result, Err(RetryError::Failed(CallError::Rejected(_)))), "{result:?}");
     assert_eq!(made.get(), 2);
 }

@@ -1,4 +1,4 @@
-//! Short words for what nearly every test says.
+//! Fixtures and abbreviations.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ pub fn breaker(config: Config) -> CircuitBreaker {
     CircuitBreaker::new("test", config).expect("a sound configuration")
 }
 
-/// A breaker that one failure opened.
+/// Returns a breaker that one failure opened.
 pub fn open(config: Config) -> CircuitBreaker {
     let breaker = breaker(config.failure_threshold(1));
     assert_eq!(fail(&breaker), Recorded::Counted);
@@ -16,7 +16,7 @@ pub fn open(config: Config) -> CircuitBreaker {
     breaker
 }
 
-/// A breaker whose next call is a probe.
+/// Returns a breaker whose next call is a probe.
 pub async fn ready(config: Config) -> CircuitBreaker {
     let breaker = open(config);
     advance(breaker.config().open_for).await;

@@ -57,7 +57,7 @@ async fn a_timeout_inside_the_breaker_opens_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_outside_the_breaker_opens_it_if_the_breaker_knows_its_time() {
+async fn a_timeout_outside_the_breaker_opens_it_with_hung_after() {
     let breaker = breaker(Config::default().open_for(secs(3600)).hung_after(secs(5)));
     let service = ServiceBuilder::new()
         .timeout(secs(5))
@@ -130,7 +130,7 @@ async fn two_breakers_one_behind_the_other_keep_their_sources() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_layers_error_says_which_it_was_without_a_downcast_of_the_chain() {
+async fn the_error_of_the_layer_distinguishes_rejection_and_failure() {
     let service = CircuitBreakerLayer::new(default_policy()).layer(broken());
     let Err(CallError::Failed(cause)) = service.oneshot(1).await else { panic!("it fails") };
     assert!(cause.is::<io::Error>());

@@ -1,4 +1,4 @@
-//! What a subscriber of `tracing` reads: each change of state once, and nothing about calls.
+//! The events that a subscriber of `tracing` receives: one per change of state, and none per call.
 
 use std::{
     io::{self, Write},
@@ -23,7 +23,7 @@ impl Write for Written {
 }
 
 #[test]
-fn changes_of_state_are_told_and_calls_are_not() {
+fn changes_of_state_are_traced_and_calls_are_not() {
     let written = Written::default();
     let writer = written.clone();
     let subscriber = tracing_subscriber::fmt()

@@ -20,13 +20,13 @@ use picarcade_intent::{Classifier, Facts, LocalClassifier, Matrix};
 const SETS: [(&str, &str); 2] = [
     (
         "judge-test.csv",
-        "Written by another hand than the corpus, which did not see it. The model that met it first got 95.5 % right; then its \
-         errors were read once, and their kinds mended in other words. It flatters a little.",
+        "Written independently of the corpus. The first model that it judged got 95.5 % right. Its errors were then read \
+         once, and the corpus was extended for their kinds, in other words. The figures are slightly optimistic.",
     ),
     (
         "judge-dev.csv",
-        "Several sets that were written at different times by the hand that wrote the corpus. Their single errors guided \
-         it, so the figures flatter.",
+        "Several sets, written at different times together with the corpus. Their single errors guided it, so the figures \
+         are optimistic.",
     ),
 ];
 

@@ -34,7 +34,7 @@ pub enum PromptError {
     #[error("prompt must not be empty")]
     Empty,
     /// The text contains only control characters and other invisible characters.
-    #[error("prompt must contain characters that can be seen")]
+    #[error("prompt must contain visible characters")]
     Invisible,
     /// The text is longer than [`Prompt::MAX_CHARS`](crate::Prompt::MAX_CHARS).
     #[error("prompt must not be longer than 8000 characters, and has {characters}")]
@@ -94,6 +94,6 @@ pub enum ConfigError {
     Model,
     /// The HTTP client cannot be created, nearly always because the system has no root
     /// certificates.
-    #[error("the HTTP client cannot be set up: are root certificates installed?")]
+    #[error("the HTTP client cannot be created: are root certificates installed?")]
     Client,
 }

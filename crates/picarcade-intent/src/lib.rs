@@ -2,9 +2,11 @@
 //!
 //! # Reading order
 //!
-//! The words and the facts come in ([`Prompt`], [`Facts`], [`Media`], [`Request`]); a [`Goal`] is found; the [`Matrix`]
-//! turns goal and facts into a [`PromptType`]; the [`Classifier`] decides who is believed; the [`Catalogue`] chooses the
-//! model; [`enhance`] writes the prompt. Everything but the providers is pure: no IO, no clock, no randomness.
+//! The input is a [`Prompt`], [`Facts`] and [`Media`] in a [`Request`]. The words ask for a
+//! [`Goal`]; the [`Matrix`] turns the goal and the facts into a [`PromptType`]. The [`Classifier`]
+//! decides between the facts, the AI and the local classifier. The [`Catalogue`] chooses the model,
+//! and [`enhance`] writes the prompt. Everything except the providers is pure: no I/O, no clock, no
+//! randomness.
 
 mod answer;
 mod catalogue;

@@ -1,7 +1,7 @@
-//! The user's words, checked once.
+//! The words of the user, checked once.
 //!
-//! A [`Prompt`] that exists is worth classifying: it has something to read in it and a bounded length. Everything behind
-//! it may rely on that, so bad input is refused at the door, with a reason for the caller and nothing of the text in it.
+//! A [`Prompt`] has something readable in it and a bounded length, and all later code relies on
+//! that. An invalid text is rejected with a reason that repeats nothing of the text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::PromptError;
 
-/// What a user wrote: 1 to 8,000 characters (Unicode scalar values), with at least one that can be seen.
+/// The words of a user: 1 to 8,000 characters (Unicode scalar values), at least one of them
+/// visible.
 ///
-/// Cloning is cheap: the text is shared.
+/// Cloning is cheap, because the text is shared.
 ///
 /// ```
 /// use picarcade_intent::{Prompt, PromptError};
@@ -29,17 +30,17 @@ use crate::error::PromptError;
 pub struct Prompt(Arc<str>);
 
 impl Prompt {
-    /// The greatest length, in characters (Unicode scalar values), white space included.
+    /// The maximum length in characters (Unicode scalar values), including white space.
     pub const MAX_CHARS: usize = 8_000;
 
-    /// Takes the text as it is, if it is fit to be classified.
+    /// Creates a prompt from a text, unchanged.
     ///
     /// # Errors
     ///
-    /// [`PromptError`] says what is wrong with it.
+    /// Returns [`PromptError`] with the reason if the text cannot be a prompt.
     pub fn new(text: impl Into<String>) -> Result<Self, PromptError> {
         let text: String = text.into();
-        // Characters are counted only where the bytes leave room for doubt.
+        // Characters are counted only if the number of bytes exceeds the limit.
         if text.len() > Self::MAX_CHARS {
             let characters = text.chars().count();
             if characters > Self::MAX_CHARS {
@@ -55,36 +56,37 @@ impl Prompt {
         Ok(Self(text.into()))
     }
 
-    /// The same from bytes that may not be text.
+    /// Creates a prompt from bytes.
     ///
     /// # Errors
     ///
-    /// [`PromptError::NotUtf8`] when the bytes are not UTF-8, otherwise as [`new`](Self::new).
+    /// Returns [`PromptError::NotUtf8`] if the bytes are not UTF-8. Otherwise fails like
+    /// [`new`](Self::new).
     pub fn from_utf8(bytes: &[u8]) -> Result<Self, PromptError> {
         let text = std::str::from_utf8(bytes)
             .map_err(|error| PromptError::NotUtf8 { valid_up_to: error.valid_up_to() })?;
         Self::new(text)
     }
 
-    /// The text, exactly as given.
+    /// Returns the text as given.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Returns the text without white space around it and with `\r\n` as `\n`.
     ///
-    /// Two prompts with the same normalized text are the same request, so every decision reads
-    /// this text. Nothing else is normalized: line breaks, repeated spaces, case and the forms of
-    /// Unicode change a text that is to be written on an image.
+    /// Two prompts with the same normalized text are the same request, so every decision reads this
+    /// text. Nothing else is normalized: line breaks, repeated spaces, case and Unicode forms can
+    /// change a text that the user wants in an image.
     pub fn normalized(&self) -> Cow<'_, str> {
         let text = self.0.trim();
         if text.contains("\r\n") { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
     }
 }
 
-/// Trims, and makes each run of white space one space; borrows when there is nothing to do.
+/// Trims a text and replaces each run of white space by one space. Borrows if nothing changes.
 ///
-/// For comparisons only: the result is not what the user wrote.
+/// Use it for comparisons only: the result is not what the user wrote.
 pub(crate) fn collapse(text: &str) -> Cow<'_, str> {
     let text = text.trim();
     let mut previous_is_space = false;
@@ -106,8 +108,8 @@ pub(crate) fn collapse(text: &str) -> Cow<'_, str> {
     Cow::Owned(collapsed)
 }
 
-/// Whether a character shows nothing by itself: controls, white space, and the invisible format characters, fillers
-/// and blanks that Unicode has besides.
+/// Returns whether a character is invisible by itself: a control, white space, or one of the format
+/// characters, fillers and blanks of Unicode.
 pub(crate) fn is_unseen(c: char) -> bool {
     c.is_control()
         || c.is_whitespace()
@@ -133,7 +135,7 @@ impl From<Prompt> for String {
     }
 }
 
-/// Shows the length only: prompts are users' words and do not belong in logs.
+/// Shows the length only, because the words of users do not belong in logs.
 impl fmt::Debug for Prompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Prompt({} bytes)", self.0.len())
@@ -155,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_read_is_refused() {
+    fn unreadable_prompts_are_rejected() {
         for empty in ["", " ", "\n\t\u{3000}"] {
             assert_eq!(Prompt::new(empty), Err(PromptError::Empty), "{empty:?}");
         }
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_line_ends_and_the_margins_are_normalized() {
+    fn only_line_ends_and_outer_space_are_normalized() {
         let normalized = |text: &str| Prompt::new(text).unwrap().normalized().into_owned();
         assert_eq!(normalized("\u{3000}\r\n roses\r\nviolets \r\n"), "roses\nviolets");
         for text in [
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_not_text_say_where() {
+    fn invalid_utf8_is_an_error_with_its_position() {
         assert_eq!(Prompt::from_utf8(b"ab\xff"), Err(PromptError::NotUtf8 { valid_up_to: 2 }));
         assert_eq!(Prompt::from_utf8("né".as_bytes()).unwrap().as_str(), "né");
     }

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_tags_are_just_counted() {
+    fn a_thousand_tags_are_counted() {
         let prompt = (0..1_000).map(|number| format!("@t{number}")).collect::<Vec<_>>().join(" ");
         assert_eq!(request(&prompt, true, 0, 0).reference_count(), 1_000);
     }

@@ -1,14 +1,16 @@
 //! `@names` in a prompt.
 //!
-//! A tag is an `@` followed by letters, digits, `_` or `-`, where the `@` does not stand directly behind a letter or a
-//! digit: `@blonde_hair` is one, the middle of `me@example.com` is not, and neither is a lone `@`. Languages written
-//! without spaces put their particles straight behind a name and words straight before it, so a name that begins in
-//! another script ends where Chinese, Japanese or Korean begins (`@hatを` is `hat`), and those letters may stand directly
-//! before the `@`. Tags are compared as written. Whether a tag means a stored reference is decided by the facts, not
-//! here.
+//! A tag is an `@` followed by letters, digits, `_` or `-`, if the `@` does not follow a letter or
+//! a digit. `@blonde_hair` is a tag; the middle of `me@example.com` and a lone `@` are not.
 //!
-//! Some names are reserved for media that have no stored name: `@working_image`, `@working_video` and `@reference_1`
-//! upwards.
+//! Languages without spaces put particles directly after a name and words directly before it. A
+//! name that begins in another script therefore ends where Chinese, Japanese or Korean begins
+//! (`@hatを` is `hat`), and letters of these scripts may stand directly before the `@`.
+//!
+//! Tags are compared as written. The facts decide whether a tag means a stored reference.
+//!
+//! Some names are reserved for media without a stored name: `@working_image`, `@working_video` and
+//! `@reference_1` upwards.
 
 use std::collections::HashSet;
 
@@ -20,10 +22,10 @@ pub(crate) const WORKING_IMAGE: &str = "working_image";
 /// The name of the working video in an enhanced prompt.
 pub(crate) const WORKING_VIDEO: &str = "working_video";
 
-/// What the names of uploads begin with; their number, from 1, follows.
+/// The prefix of the names of uploads; their number follows, from 1.
 const REFERENCE: &str = "reference_";
 
-/// The names of all tags in a text, in order, repeated ones again, without the `@`.
+/// Returns the names of all tags in a text without the `@`, in order and with repetitions.
 pub(crate) fn all(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices('@').filter_map(|(at, _)| {
         let before = text.get(..at)?.chars().next_back();
@@ -39,25 +41,25 @@ pub(crate) fn all(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The distinct names, in order of first appearance.
+/// Returns the distinct names, in order of first appearance.
 pub(crate) fn distinct(text: &str) -> Vec<&str> {
     let mut seen = HashSet::new();
     all(text).filter(|name| seen.insert(*name)).collect()
 }
 
-/// Whether a name is reserved for media without a stored name.
+/// Returns whether a name is reserved for media without a stored name.
 pub(crate) fn is_reserved(name: &str) -> bool {
     name == WORKING_IMAGE || name == WORKING_VIDEO || reference_number(name).is_some()
 }
 
-/// The number in `reference_1`, `reference_2`, …; `None` for any other name.
+/// Returns the number in `reference_1`, `reference_2`, …; `None` for any other name.
 pub(crate) fn reference_number(name: &str) -> Option<usize> {
     let digits = name.strip_prefix(REFERENCE)?;
     let canonical = !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| canonical)
 }
 
-/// The name of the upload with this number, from 1.
+/// Returns the name of the upload with this number, from 1.
 pub(crate) fn reference(number: usize) -> String {
     format!("{REFERENCE}{number}")
 }

@@ -1,8 +1,8 @@
-//! What an AI answered, read with suspicion.
+//! The answer of an AI, as untrusted input.
 //!
-//! Every provider is asked for the same JSON object. Nothing in it is trusted beyond its form: the type may be infeasible
-//! and the enhanced prompt unfit, which the [`Classifier`](crate::Classifier) finds out. Fields that were not asked for
-//! are ignored, so an answer cannot bring along a model or a price.
+//! Every provider is asked for the same JSON object. Only its form is trusted. The type may be
+//! infeasible and the enhanced prompt unusable; the [`Classifier`](crate::Classifier) checks both.
+//! Other fields are ignored, so an answer cannot set a model or a price.
 
 mod text;
 mod unusable;
@@ -16,36 +16,36 @@ pub use unusable::Unusable;
 
 use crate::prompt_type::PromptType;
 
-/// How much of an AI's reasoning is kept, in characters.
+/// The maximum length of the reasoning that is kept, in characters.
 const MAX_REASONING_CHARS: usize = 1_000;
 
 /// A usable answer of an AI.
 #[derive(Clone, PartialEq)]
 pub struct Answer {
-    /// What the AI takes the request for; not necessarily feasible.
+    /// The type that the AI chose; not necessarily feasible.
     pub prompt_type: PromptType,
-    /// The better prompt it wrote; not necessarily acceptable.
+    /// The enhanced prompt that the AI wrote; not necessarily acceptable.
     pub enhanced_prompt: String,
-    /// How sure it says it is, in `0.0..=1.0`.
+    /// The confidence that the AI states, in `0.0..=1.0`.
     pub confidence: f64,
-    /// Why, in its words; at most 1,000 characters.
+    /// The reasoning of the AI; at most 1,000 characters.
     pub reasoning: String,
-    /// What the call cost, in micro-dollars, by the provider's own count of tokens.
+    /// The cost of the call in micro-dollars, from the token count of the provider.
     pub cost_micros: u64,
-    /// That count; `None` when the provider did not say.
+    /// The token count; `None` if the provider did not state it.
     pub tokens: Option<Tokens>,
 }
 
-/// How many tokens a call took.
+/// The tokens of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tokens {
-    /// What went in, that which the provider had in its prompt cache included.
+    /// Input tokens, including those that the provider read from its prompt cache.
     pub input: u64,
-    /// What came out.
+    /// Output tokens.
     pub output: u64,
 }
 
-/// Leaves out what is written about a user's words.
+/// Omits the texts, which are about the words of a user.
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Answer")
@@ -75,12 +75,13 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 impl Answer {
     /// Reads the object that every provider is asked for.
     ///
-    /// A confidence outside `0.0..=1.0` is brought to the nearer end: it says enough, and the type is still good.
+    /// A confidence outside `0.0..=1.0` is moved to the nearer bound, because the type is still
+    /// usable.
     ///
     /// # Errors
     ///
-    /// [`Unusable::Malformed`] when a field is missing or of another kind, [`Unusable::UnknownType`] when the type is none
-    /// of the twelve.
+    /// Returns [`Unusable::Malformed`] if a field is missing or has another type, and
+    /// [`Unusable::UnknownType`] if the prompt type is none of the twelve.
     pub fn from_json(object: Value, cost_micros: u64) -> Result<Self, Unusable> {
         let wire: Wire = serde_json::from_value(object).map_err(|_| Unusable::Malformed)?;
         Self::from_wire(wire, cost_micros)
@@ -93,8 +94,9 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// As [`from_json`](Self::from_json). [`Unusable::Truncated`] when the last object or thought
-    /// is not closed: the final answer is missing then, and a draft must not replace it.
+    /// Fails like [`from_json`](Self::from_json). Returns [`Unusable::Truncated`] if the last
+    /// object or thought is not closed: the final answer is missing then, and a draft must not
+    /// replace it.
     pub fn from_text(text: &str, cost_micros: u64) -> Result<Self, Unusable> {
         text::last_answer(text, &|object| Self::from_json(object, cost_micros))
     }
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_is_ignored() {
+    fn unknown_fields_are_ignored() {
         let answer = Answer::from_json(object(), 7).unwrap();
         assert_eq!(
             (answer.prompt_type, answer.confidence, answer.cost_micros),
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn confidence_is_brought_into_range() {
+    fn confidence_is_clamped() {
         for (stated, kept) in [(-1.0, 0.0), (95.0, 1.0), (1.0, 1.0)] {
             let mut object = object();
             object["confidence"] = json!(stated);
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_unusable() {
+    fn incomplete_objects_are_unusable() {
         for field in ["prompt_type", "enhanced_prompt", "confidence", "reasoning"] {
             let mut object = object();
             object.as_object_mut().unwrap().remove(field);

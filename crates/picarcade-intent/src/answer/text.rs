@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn work_is_bounded() {
+    fn reading_is_bounded() {
         let nested = "{\"a\":".repeat(40_000);
         let lists = format!("{}{}", "{\"a\":[".repeat(120), "1,".repeat(100_000));
         let strings = "{\"a\": \"b\", ".repeat(20_000);

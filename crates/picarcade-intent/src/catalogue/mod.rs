@@ -29,7 +29,8 @@ const EMBEDDED: &str = include_str!("../../data/models.toml");
 ///
 /// let catalogue = Catalogue::embedded();
 /// let model = "black-forest-labs/flux-1.1-pro";
-/// let route = catalogue.route(PromptType::NewImage, model, RouteNeeds::default(), &|_provider| true);
+/// let needs = RouteNeeds::default();
+/// let route = catalogue.route(PromptType::NewImage, model, needs, &|_provider| true);
 /// assert_eq!(route.model, model);
 /// assert_eq!(route.estimated_cost_micros, 40_000);
 /// ```

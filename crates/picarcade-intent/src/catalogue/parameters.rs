@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_picture_leaves_the_open_image_alone() {
+    fn a_new_picture_does_not_use_the_working_image() {
         let sent = complete("black-forest-labs/flux-kontext-max", PromptType::NewImage);
         assert_eq!(
             Value::from(sent),

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_form_is_one_problem() {
+    fn a_file_of_another_structure_is_one_problem() {
         assert!(problems("models = 3")[0].starts_with("line 1, column 10: "));
         assert!(
             problems("[[models]]\nname = \"a\"\nprovider = \"b\"\ncolour = 1")[0]
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_named_with_its_line() {
+    fn every_mistake_is_reported_with_its_line() {
         let toml = r#"
 [[models]]
 name = "a"

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn several_references_go_where_they_fit() {
+    fn several_references_select_a_model_that_accepts_them() {
         let needs = RouteNeeds { reference_count: 2, audio: false };
         for prompt_type in [PromptType::NewImageRef, PromptType::EditImageRef] {
             let route = Catalogue::embedded().route(prompt_type, KONTEXT, needs, &|_| true);
@@ -161,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn wanted_sound_is_not_lost() {
+    fn a_request_for_sound_selects_a_model_with_sound() {
         let needs = RouteNeeds { reference_count: 1, audio: true };
         let route = route(PromptType::EditImageRefToVideo, needs, &[]);
         assert_eq!((&*route.model, route.estimated_cost_micros), (VEO, 2_400_000));
     }
 
     #[test]
-    fn an_unavailable_model_is_replaced_and_said_so() {
+    fn an_unavailable_model_is_replaced_and_the_route_names_it() {
         let replaced = route(PromptType::EditImage, RouteNeeds::default(), &["replicate"]);
         assert_eq!((&*replaced.model, &*replaced.provider), (GEN4, "runway"));
         assert_eq!(replaced.replaced.as_deref(), Some(KONTEXT));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_the_catalogue_lost_is_stood_in_for() {
+    fn a_model_outside_of_the_catalogue_is_replaced() {
         for goal in Goal::ALL {
             for facts in Facts::all() {
                 let row = Matrix::embedded().decide(goal, facts).clone();

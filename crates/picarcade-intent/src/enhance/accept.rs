@@ -127,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    fn a_good_one_is_taken_as_it_is() {
+    fn an_acceptable_enhanced_prompt_is_unchanged() {
         let good =
             "Put @hat on the woman in @working_image, with the colours of @reference_1 and @reference_2.";
         assert_eq!(accept(&format!(" {good}\n")), Ok(good.to_owned()));
     }
 
     #[test]
-    fn empty_and_endless_ones_are_refused() {
+    fn empty_and_too_long_enhanced_prompts_are_rejected() {
         for empty in ["", " \n", "\u{200b}"] {
             assert_eq!(accept(empty), Err(Rejection::Empty));
         }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn without_the_fact_a_name_is_just_text() {
+    fn without_the_fact_a_tag_is_text() {
         let mut request = request("a poster for @nasa");
         request.facts.referenced_image = false;
         assert!(accept_enhancement(PromptType::NewVideo, &request, "A poster.").is_ok());

@@ -1,7 +1,7 @@
-//! What an enhanced prompt calls the media.
+//! The names of the media in an enhanced prompt.
 //!
-//! The working image is the target and is called `@working_image`; uploads are `@reference_1` upwards in upload order;
-//! stored references keep the names that the user gave them.
+//! The working image is the target and is named `@working_image`. Uploads are named `@reference_1`
+//! upwards in upload order. Stored references keep the names that the user gave them.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::tags;
 
-/// How many sources a sentence names one by one.
+/// The maximum number of sources that a sentence names.
 const NAMED: usize = 12;
 
 /// The reference images of a request, by tag.
@@ -20,13 +20,13 @@ pub(super) struct Sources<'a> {
 }
 
 impl<'a> Sources<'a> {
-    /// The sources that take part in a type.
+    /// Returns the sources that take part in a type.
     pub(super) fn of(prompt_type: PromptType, request: &'a Request) -> Self {
         let mut names = request.named_references();
         if request.facts.referenced_image {
             let mut seen: HashSet<&str> = names.iter().copied().collect();
             for found in request.media.reference_images.iter().map(crate::ReferenceImage::name) {
-                // Found images come with labels that need not be tags; those cannot be named.
+                // Found images have labels that need not be tags; such a label cannot be named.
                 if is_tag(found) && seen.insert(found) {
                     names.push(found);
                 }
@@ -35,12 +35,12 @@ impl<'a> Sources<'a> {
         Self { uploads: request.upload_count(), names, used: prompt_type.uses_references() }
     }
 
-    /// Whether any source takes part.
+    /// Returns whether any source takes part.
     pub(super) fn take_part(&self) -> bool {
         self.used
     }
 
-    /// The sources as a list in a sentence: `@reference_1, @reference_2 and @hat`.
+    /// Returns the sources as a list in a sentence: `@reference_1, @reference_2 and @hat`.
     pub(super) fn list(&self) -> String {
         let count = self.uploads + self.names.len();
         let uploads = (1..=self.uploads).map(|number| format!("@{}", tags::reference(number)));
@@ -57,7 +57,7 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Whether a text can be written as a tag.
+/// Returns whether a text can be written as a tag.
 fn is_tag(name: &str) -> bool {
     let tag = format!("@{name}");
     let mut tags = tags::all(&tag);

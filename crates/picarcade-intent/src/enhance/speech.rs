@@ -1,15 +1,16 @@
-//! What is spoken in a video: the words that people put in quotes.
+//! Spoken words in a video: the words in quotes.
 //!
-//! Quotes are also around titles and signs, and nothing here can tell in every language. So what is quoted is handed on as
-//! it is, to be said word for word *where it is spoken*.
+//! Titles and signs are quoted too, and no rule distinguishes them in every language. The quoted
+//! words are therefore passed on unchanged, to be said word for word where they are spoken.
 
 use std::collections::HashMap;
 
 use crate::language::quotes::{ELIDED, PAIRS};
 
-/// Returns what people put in quotes, in the order of the text and without the quotes.
+/// Returns the quoted texts in order and without the quotes.
 ///
-/// Apostrophes are no quotes, an opening quote without its end is ignored, and so is a quote within a quote.
+/// Apostrophes are no quotes. An opening quote without its end is ignored, and so is a quote within
+/// a quote.
 pub(super) fn quoted(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut ends = Ends { text, known: HashMap::new() };
@@ -34,16 +35,17 @@ pub(super) fn quoted(text: &str) -> Vec<&str> {
     found
 }
 
-/// The places in a text where quotes may end. The next one of each kind is kept, because a text of
-/// opening quotes would otherwise be searched to its end for each of them.
+/// The positions in a text where quotes may end. The next position of each kind is kept; otherwise,
+/// a text of opening quotes would be searched to its end for each of them.
 struct Ends<'a> {
     text: &'a str,
-    /// For a closing quote, the place that was found last; `None` when there is no more.
+    /// For a closing quote, the last position found; `None` if there is no further one.
     known: HashMap<char, Option<usize>>,
 }
 
 impl Ends<'_> {
-    /// Returns where the quote ends whose words begin at `from`, and how long the quote is that ends it.
+    /// Returns where the quote ends whose words begin at `from`, and the length of the closing
+    /// mark.
     fn double(&mut self, opening: char, from: usize) -> Option<(usize, usize)> {
         let closing = PAIRS.iter().filter(|(open, _)| *open == opening);
         let ends = closing.filter_map(|(_, close)| {
@@ -53,8 +55,8 @@ impl Ends<'_> {
         ends.min()
     }
 
-    /// Like [`double`](Self::double), for a single quote, which is an apostrophe unless it stands before
-    /// a word and its end behind one.
+    /// Like [`double`](Self::double), for a single quote. It is an apostrophe unless it stands
+    /// before a word and its closing mark after one.
     fn single(&mut self, opening_at: usize, from: usize) -> Option<(usize, usize)> {
         let inner = self.text.get(from..)?;
         let before = self.text.get(..opening_at)?.chars().next_back();
@@ -63,7 +65,7 @@ impl Ends<'_> {
         if before.is_some_and(char::is_alphanumeric) || word.is_empty() || is_elided {
             return None;
         }
-        // An end does not depend on where its quote begins, except that a quote is not empty.
+        // The end does not depend on the beginning, except that a quote is not empty.
         let end = self.next('\'', from, |inner| {
             let closes = |at: usize, quote: &str| {
                 let behind = inner.get(at + quote.len()..).and_then(|rest| rest.chars().next());
@@ -74,7 +76,7 @@ impl Ends<'_> {
             quotes.find(|(at, quote)| closes(*at, quote)).map(|(at, _)| at)
         })?;
         let close = self.text.get(end..)?.chars().next()?.len_utf8();
-        // One letter is the rest of a word: rock 'n' roll.
+        // A single letter is the rest of a word: rock 'n' roll.
         (self.text.get(from..end)?.chars().nth(1).is_some()).then_some((end, close))
     }
 
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn many_quotes_are_read_in_one_pass() {
-        // Searched anew for each quote, a text of this length takes hours.
+        // Without the memory of positions, a text of this length takes hours.
         const MANY: usize = 100_000;
         for (quotes, found) in
             [("“", 0), ("\"", 0), (".'a", 0), ("„a“", MANY), ("„a”", MANY), ("'a.", 0), ("«“", 0)]
@@ -115,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_quotes_is_found_in_every_language() {
+    fn quoted_words_are_found_in_every_language() {
         let cases: [(&str, &[&str]); 12] = [
             ("he says \"hello there\" and «au revoir»", &["hello there", "au revoir"]),
             ("„guten Tag“, „dzień dobry”, »Moin«", &["guten Tag", "dzień dobry", "Moin"]),
@@ -137,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_it(text in any::<String>(), quotes in "['‘’\"“”„«» a]{0,30}") {
+        fn any_text_is_accepted(text in any::<String>(), quotes in "['‘’\"“”„«» a]{0,30}") {
             for text in [text, quotes] {
                 prop_assert!(quoted(&text).iter().all(|words| text.contains(words)));
             }

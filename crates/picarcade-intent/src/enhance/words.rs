@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_counted_as_people_would() {
+    fn words_are_counted_in_every_script() {
         let cases = [
             ("make the sky blue", 4),
             ("  -- ! ", 0),
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_end_in_their_own_script() {
+    fn sentences_end_with_the_mark_of_their_script() {
         for (text, sentence) in [
             ("make it blue", "make it blue."),
             ("make it blue!", "make it blue!"),
@@ -88,7 +88,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_breaks_them(text in any::<String>()) {
+        fn any_text_is_accepted(text in any::<String>()) {
             prop_assert!(count(&text) <= text.chars().count());
             prop_assert!(as_sentence(&text).starts_with(&text));
         }

@@ -1,5 +1,5 @@
-//! Chinese. Words and patterns are in simplified characters, as folding leaves them, except those of
-//! injections, which are compared unfolded.
+//! Chinese. Negations are in simplified characters, as folding leaves them. The words of injections
+//! are compared unfolded.
 
 use super::table::{Language, Negation, Unspaced};
 

@@ -1,7 +1,7 @@
 //! Everything that depends on a language or a script, as tables.
 //!
-//! The rules that use the tables are elsewhere: `local` reads words and negations, `injection` finds
-//! instructions to this service, `enhance` finds quotes and ends sentences.
+//! The rules that use the tables are elsewhere: `local` reads words and negations, `injection`
+//! finds instructions to this service, and `enhance` finds quotes and ends sentences.
 //!
 //! A new language is one file here with its `Language`, one line in `languages`, and one file
 //! `corpus/train-*.txt` for the training. Scripts, quotes and marks change only if the language

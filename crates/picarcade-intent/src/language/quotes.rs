@@ -37,8 +37,8 @@ pub(crate) const fn closing(c: char) -> Option<char> {
     })
 }
 
-/// Returns whether a character closes a quotation or a bracket. The mark that ends a sentence stands
-/// before it.
+/// Returns whether a character closes a quotation or a bracket. The mark that ends a sentence
+/// stands before it.
 pub(crate) const fn is_closing(c: char) -> bool {
     matches!(c, '"' | '\'' | '”' | '’' | '»' | '›' | '」' | '』' | ')' | ']' | '}' | '）' | '》' | '】')
 }

@@ -115,13 +115,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_embedded_model_is_sound() {
+    fn the_embedded_model_is_valid() {
         assert!(LocalClassifier::parse(EMBEDDED).is_ok());
         assert!(EMBEDDED.len() <= 2_000_000);
     }
 
     #[test]
-    fn a_damaged_model_is_refused() {
+    fn a_damaged_model_is_rejected() {
         let mut file = EMBEDDED.to_vec();
         if let Some(byte) = file.get_mut(1_000) {
             *byte ^= 1;

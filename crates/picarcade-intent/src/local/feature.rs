@@ -251,12 +251,12 @@ mod tests {
     }
 
     #[test]
-    fn spelling_that_folding_forgives_changes_nothing() {
+    fn folded_spelling_variants_have_equal_features() {
         assert_eq!(hashes("Añade un PERRO"), hashes("anade un perro"));
     }
 
     #[test]
-    fn work_grows_with_the_text_by_a_small_factor() {
+    fn the_number_of_features_is_linear_in_the_text() {
         let text = "remove the moving truck from the background and brighten the sky ".repeat(4);
         assert!(hashes(&text).len() < text.len() * 5);
     }

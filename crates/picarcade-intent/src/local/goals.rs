@@ -12,7 +12,8 @@ use crate::local::sense::{Regime, Sense};
 /// use picarcade_intent::local::LocalClassifier;
 /// use picarcade_intent::{Facts, Goal};
 ///
-/// let goals = LocalClassifier::embedded().goals("a video of a cat chasing a butterfly", Facts::default());
+/// let prompt = "a video of a cat chasing a butterfly";
+/// let goals = LocalClassifier::embedded().goals(prompt, Facts::default());
 /// assert_eq!(goals.best().0, Goal::CreateVideo);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]

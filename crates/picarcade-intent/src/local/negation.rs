@@ -2,8 +2,8 @@
 //!
 //! "No music" names music and asks for its absence. Learning this from examples would need each
 //! negation next to each word. A short list of negating words and a rule of reach need neither. The
-//! tables of the [languages](crate::language) contain only function words, not the vocabulary of this
-//! domain. A missing negation costs accuracy on prompts that use it and has no other effect.
+//! tables of `language` contain only function words, not the vocabulary of this domain. A missing
+//! negation costs accuracy on prompts that use it and has no other effect.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_reach_as_listed() {
+    fn words_have_the_reach_of_their_table() {
         let word = |word: &str| reach(hash(&word.chars().collect::<Vec<_>>()));
         assert_eq!(word("without"), Some(Reach::Forward));
         assert_eq!(word("olmadan"), Some(Reach::Back));

@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_cut_where_their_script_says() {
+    fn words_are_split_by_their_script() {
         assert_eq!(
             words("Don't move l'image, 10s @anna_2 🎬"),
             ["dont", "move", "l", "image", "0s", "@", "🎬"]

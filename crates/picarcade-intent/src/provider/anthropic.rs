@@ -1,8 +1,9 @@
 //! Anthropic Messages (`POST /v1/messages`, version 2023-06-01).
 //!
-//! The instructions are one system block with a cache mark, so that calls after the first read them at a tenth of the
-//! price where the model caches texts of that length. The answer is held to its form by a forced tool, or by a JSON schema
-//! (`output_config`) for models that think by themselves and therefore take no forced tool.
+//! The instructions are one system block with a cache mark. If the model caches texts of that
+//! length, calls after the first read them at a tenth of the price. A forced tool determines the
+//! format of the answer. Models that always reason accept no forced tool and get a JSON schema
+//! (`output_config`).
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
@@ -24,7 +25,7 @@ use crate::type_set::TypeSet;
 
 const API_VERSION: &str = "2023-06-01";
 
-/// A Claude model behind Anthropic's API.
+/// A Claude model behind the API of Anthropic.
 ///
 /// ```
 /// use picarcade_intent::{Anthropic, Provider};
@@ -39,7 +40,7 @@ const API_VERSION: &str = "2023-06-01";
 pub struct Anthropic(Client);
 
 impl Anthropic {
-    /// A provider with this key. Nothing is sent until it is asked.
+    /// Returns a builder with this key.
     pub fn builder(api_key: SecretString) -> ProviderBuilder<Self> {
         ProviderBuilder::new(api_key)
     }
@@ -107,7 +108,8 @@ impl Vendor for Anthropic {
         body
     }
 
-    /// Some limits on spending come as 429 and some as 400, and none of them passes by waiting.
+    /// Some spend limits arrive as status 429 and some as 400. Waiting does not help in any of
+    /// these cases.
     fn refused(response: &Response) -> ProviderError {
         let (kind, code) = (response.text("/error/type"), response.text("/error/details/error_code"));
         let message = response.text("/error/message").unwrap_or_default();
@@ -142,7 +144,7 @@ impl Vendor for Anthropic {
     fn read(response: &Response, billed: Option<u64>, estimate: u64) -> Result<Answer, ProviderError> {
         let cost_micros = billed.unwrap_or(estimate);
         let blocks = response.body["content"].as_array().map(Vec::as_slice).unwrap_or_default();
-        // Only one tool was offered, so its name says nothing.
+        // Only one tool was offered, so its name is not checked.
         let tools = blocks.iter().filter(|block| block["type"] == "tool_use").map(|block| &block["input"]);
         let text = content::text(&response.body["content"]);
         let answer = match content::stopped(response.text("/stop_reason")) {

@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn odd_numbers_do_not_cost_the_rest() {
+    fn an_odd_number_does_not_invalidate_the_body() {
         for (body, expected) in [
             ("{\"a\": NaN, \"b\": [1e999, -Infinity, 2]}", json!({"a": null, "b": [null, null, 2]})),
             ("\u{feff}{\"a\": 1}", json!({"a": 1})),

@@ -1,4 +1,4 @@
-//! Settings of a provider, the same for each.
+//! The settings of a provider, equal for every vendor.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,14 +11,14 @@ use super::terms::Terms;
 use super::vendor::{Client, Vendor};
 use crate::error::ConfigError;
 
-/// How long connecting may take unless set, name resolution and TLS included.
+/// The default time for connecting, including name resolution and TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a provider may be silent unless set. Nothing is streamed, so this is the time for a whole answer; they take
-/// about five seconds.
+/// The default time without any data. Nothing is streamed, so this is the time for a whole answer,
+/// which usually takes five seconds.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Settings of a provider `P`: [`Anthropic`](super::Anthropic), [`OpenAi`](super::OpenAi) or
+/// The settings of a provider `P`: [`Anthropic`](super::Anthropic), [`OpenAi`](super::OpenAi) or
 /// [`Replicate`](super::Replicate).
 #[derive(Clone)]
 pub struct ProviderBuilder<P> {
@@ -44,50 +44,51 @@ impl<P: Vendor> ProviderBuilder<P> {
         }
     }
 
-    /// Where the API is; default the vendor's public one.
+    /// Sets the URL of the API. By default it is the public one of the vendor.
     ///
-    /// `/v1` is added where it is missing; for [`OpenAi`](super::OpenAi) only to a URL without a path, because servers
-    /// that are compatible with it have paths of their own.
+    /// `/v1` is added if it is missing. For [`OpenAi`](super::OpenAi) it is added only to a URL
+    /// without a path, because compatible servers have paths of their own.
     #[must_use]
     pub fn base_url(mut self, base_url: impl Into<String>) -> Self {
         self.base_url = base_url.into();
         self
     }
 
-    /// The model to ask; default a quick and cheap one. At Replicate `owner/name` or
-    /// `owner/name:version`.
+    /// Sets the model. By default it is a fast and cheap one. For Replicate, the form is
+    /// `owner/name` or `owner/name:version`.
     #[must_use]
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.model = model.into();
         self
     }
 
-    /// How long connecting may take, within the time of a call; default 5 s.
+    /// Sets the time for connecting, within the time of a call. Default 5 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long the provider may be silent, within the time of a call; default 20 s.
+    /// Sets the time without any data, within the time of a call. Default 20 s.
     #[must_use]
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
     }
 
-    /// The model's prices and fields; default what the table of [`Terms`] says of it.
+    /// Sets the prices and fields of the model. The default comes from the table of [`Terms`].
     #[must_use]
     pub fn terms(mut self, terms: Terms) -> Self {
         self.terms = Some(terms);
         self
     }
 
-    /// The provider. Nothing is sent.
+    /// Creates the provider. Nothing is sent.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] when the key or the model is empty or cannot be sent, or the base URL is not one.
+    /// Returns [`ConfigError`] if the key or the model is empty or cannot be sent, or if the base
+    /// URL is invalid.
     pub fn build(self) -> Result<P, ConfigError> {
         self.check()?;
         let http = Http::new(Settings {
@@ -101,13 +102,14 @@ impl<P: Vendor> ProviderBuilder<P> {
         Ok(P::of(Client { http, model: self.model, terms }))
     }
 
-    /// Checks the settings without setting up an HTTP client.
+    /// Checks the settings without creating an HTTP client.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`], as [`build`](Self::build), except [`ConfigError::Client`].
+    /// Fails like [`build`](Self::build), except with [`ConfigError::Client`].
     pub fn check(&self) -> Result<(), ConfigError> {
-        // A model's name ends up in paths, logs and metrics: printable ASCII without spaces, and not without end.
+        // The name of a model appears in paths, logs and metrics: bounded printable ASCII without
+        // spaces.
         let is_plain =
             (1..=200).contains(&self.model.len()) && self.model.bytes().all(|byte| byte.is_ascii_graphic());
         if !is_plain {
@@ -119,7 +121,7 @@ impl<P: Vendor> ProviderBuilder<P> {
     }
 }
 
-/// Without the key, and without the URL: one with credentials in it is only refused when the provider is built.
+/// Omits the key, and the URL too: credentials in it are rejected only when the provider is built.
 impl<P: Vendor> fmt::Debug for ProviderBuilder<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProviderBuilder")

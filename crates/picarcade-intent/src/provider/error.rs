@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_passes_is_transient() {
+    fn only_passing_failures_are_transient() {
         assert!(ProviderError::new(ProviderErrorKind::Overloaded, "").is_transient());
         assert!(!ProviderError::new(ProviderErrorKind::SpendLimit, "").is_transient());
         assert!(!ProviderError::unusable(Unusable::Refusal, Some(3)).is_transient());

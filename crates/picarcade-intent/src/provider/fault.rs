@@ -8,13 +8,13 @@ use serde_json::Value;
 
 use super::error::ProviderErrorKind;
 
-/// How deep error objects may be nested in each other.
+/// The maximum depth of nested error objects.
 const MAX_NESTING: usize = 4;
 
-/// How much of a message is read, in bytes: what went wrong comes first, a quoted request last.
+/// The part of a message that is read, in bytes. The reason comes first, a quoted request last.
 const MAX_MESSAGE_BYTES: usize = 300;
 
-/// Where responses describe an error.
+/// The places where responses describe an error.
 const PLACES: [&str; 4] = ["/error", "/choices/0/error", "/errors/0", "/errors"];
 
 /// The fields with codes, the most specific one first.
@@ -27,11 +27,11 @@ const STATUSES: [&str; 5] = ["/code", "/status", "/status_code", "/statusCode", 
 /// The fields with a message.
 const MESSAGES: [&str; 5] = ["/message", "/detail", "/title", "/msg", "/error"];
 
-/// What an error object says.
+/// The content of an error object.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fault<'a> {
     pub(super) kind: ProviderErrorKind,
-    /// The codes as they are. They may hold anything.
+    /// The codes, unchanged and unchecked.
     pub(super) codes: Vec<&'a str>,
 }
 
@@ -59,7 +59,7 @@ pub(super) fn fault(body: &Value) -> Option<Fault<'_>> {
     let by_code = codes.iter().find_map(|code| kind_in(code));
     let by_status = || STATUSES.iter().find_map(|place| status(error.pointer(place)?)).map(kind_of);
     let kind = by_code.or_else(by_status).or_else(|| kind_in(message)).unwrap_or(ProviderErrorKind::Server);
-    // Vendors report spent money as a bad request or as too many requests.
+    // Vendors report an exhausted budget as a bad request or as too many requests.
     let is_ambiguous = matches!(kind, ProviderErrorKind::Rejected | ProviderErrorKind::RateLimited);
     let kind = if is_ambiguous && is_spent(message) { ProviderErrorKind::SpendLimit } else { kind };
     Some(Fault { kind, codes })
@@ -111,7 +111,7 @@ pub(super) fn kind_in(words: &str) -> Option<ProviderErrorKind> {
 pub(super) const fn kind_of(status: u16) -> ProviderErrorKind {
     match status {
         402 => ProviderErrorKind::SpendLimit,
-        // A model or a path that is not there is a matter of configuration, as a key is.
+        // An unknown model or path is a mistake in the configuration, like a wrong key.
         401 | 403 | 404 => ProviderErrorKind::Auth,
         408 | 504 => ProviderErrorKind::Timeout,
         429 => ProviderErrorKind::RateLimited,
@@ -128,7 +128,7 @@ fn is_spent(message: &str) -> bool {
         .any(|words| message.contains(words))
 }
 
-/// Makes the spellings `RateLimitError`, `rate_limit` and `Rate limit` alike.
+/// Makes the spellings `RateLimitError`, `rate_limit` and `Rate limit` equal.
 fn compact(words: &str) -> String {
     let letters = words.bytes().take(MAX_MESSAGE_BYTES).filter(u8::is_ascii_alphanumeric);
     letters.map(|byte| char::from(byte.to_ascii_lowercase())).collect()
@@ -140,7 +140,7 @@ fn status(value: &Value) -> Option<u16> {
     u16::try_from(number).ok().filter(|status| (400..600).contains(status))
 }
 
-/// Whether a body is an error object itself, and not a response that holds one.
+/// Returns whether a body is an error object itself, and not a response that contains one.
 fn is_error_itself(body: &Value) -> bool {
     let is_marked = ["type", "object"].iter().any(|field| body[*field] == "error");
     let has_status = ["status", "code", "status_code"].iter().any(|field| status(&body[*field]).is_some());
@@ -149,7 +149,7 @@ fn is_error_itself(body: &Value) -> bool {
     is_marked || (!is_answer && (has_status || has_message))
 }
 
-/// Whether a field for an error says something. Many APIs send the field in every response.
+/// Returns whether a field for an error states one. Many APIs send the field in every response.
 fn is_stated(value: &Value) -> bool {
     match value {
         Value::Null => false,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_say_nothing_are_no_error() {
+    fn empty_error_fields_are_no_error() {
         for body in [
             json!(null),
             json!([]),

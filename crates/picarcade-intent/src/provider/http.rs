@@ -1,9 +1,9 @@
 //! One HTTP call to a provider: bounded in time and size, never repeated, never redirected.
 //!
-//! Connecting and each read have time-outs of their own inside the one deadline of the call, so that a dead address is
-//! noticed while there is time for another try. A redirect is an error: following one would hand the key to whoever sent
-//! it. What goes into an error is made of fixed words, the status, and the provider's own codes when they look like
-//! codes; messages are left out, because providers quote keys and prompts in them.
+//! Connecting and each read have time-outs within the deadline of the call, so that a dead address
+//! leaves time for another attempt. A redirect is an error, because following it would send the key
+//! to another server. An error contains fixed words, the status, and the codes of the provider if
+//! they look like codes. It omits messages, because providers quote keys and prompts in them.
 
 use std::time::{Duration, SystemTime};
 
@@ -18,10 +18,10 @@ use super::{body, fault};
 use crate::answer::{Answer, Unusable};
 use crate::error::ConfigError;
 
-/// The largest response that is read. Answers have a few kilobytes; Replicate returns the input as well.
+/// The maximum size of a response. Answers have a few kilobytes; Replicate returns the input too.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
-/// The longest wait that a provider is believed.
+/// The maximum wait that is accepted from a provider.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
 
 /// A client for one provider.
@@ -33,16 +33,16 @@ pub(super) struct Http {
     secrets: Vec<HeaderValue>,
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug)]
 pub struct Response {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    /// `Null` when the body is not JSON.
+    /// `Null` if the body is not JSON.
     pub(super) body: Value,
 }
 
-/// What a client is made of.
+/// The settings of a client.
 pub(super) struct Settings<'a> {
     pub(super) base_url: &'a str,
     pub(super) version: Version,
@@ -52,12 +52,12 @@ pub(super) struct Settings<'a> {
     pub(super) read_timeout: Duration,
 }
 
-/// How a base URL is completed.
+/// How a base URL is completed with the version of the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// `/v1` follows unless the URL ends in it.
+    /// `/v1` is added unless the URL ends in it.
     Always,
-    /// `/v1` follows a URL without a path; one with a path is complete.
+    /// `/v1` is added to a URL without a path; a URL with a path is complete.
     OnlyWithoutPath,
 }
 
@@ -75,14 +75,15 @@ impl Http {
             .redirect(redirect::Policy::none())
             .retry(retry::never());
         if base.scheme() == "http" {
-            // A gateway without TLS must not fail for want of root certificates, which small containers do not have.
+            // Small containers have no root certificates, which a gateway without TLS does not
+            // need.
             client = client.tls_certs_only(std::iter::empty::<Certificate>());
         }
         Ok(Self { client: client.build().map_err(|_| ConfigError::Client)?, base, secrets })
     }
 
-    /// Removes the detail of an error that repeats the key. A provider can send the key back where
-    /// a code or the name of the request is expected.
+    /// Removes the detail of an error that repeats the key. A provider can send the key back in the
+    /// place of a code or of the name of the request.
     pub(super) fn without_secrets(&self, error: ProviderError) -> ProviderError {
         let holds_secret = |secret: &HeaderValue| {
             let secret = secret.to_str().unwrap_or_default();
@@ -105,8 +106,8 @@ impl Http {
 
     /// Sends a request and reads the whole response.
     ///
-    /// `billed` is the cost of a successful response that cannot be read: its provider has done the
-    /// work. A failed response that cannot be read has its meaning by its status all the same.
+    /// `billed` is the cost of a successful response that cannot be read, because its provider has
+    /// done the work. A failed response that cannot be read still has its status.
     pub(super) async fn send(request: RequestBuilder, billed: u64) -> Result<Response, ProviderError> {
         let mut response = request.send().await.map_err(|error| transport(&error))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
@@ -122,7 +123,7 @@ impl Http {
     async fn body(response: &mut reqwest::Response, billed: u64) -> Result<Value, ProviderError> {
         let too_large = || ProviderError::unusable(Unusable::TooLarge, Some(billed));
         let broken = || {
-            let broken = ProviderError::new(ProviderErrorKind::Server, "the response breaks off");
+            let broken = ProviderError::new(ProviderErrorKind::Server, "the response ended early");
             ProviderError { cost_micros: Some(billed), ..broken }
         };
         let mut body = Vec::new();
@@ -156,14 +157,15 @@ impl Response {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// A string in the body.
+    /// Returns a string in the body.
     pub(super) fn text(&self, pointer: &str) -> Option<&str> {
         self.body.pointer(pointer)?.as_str()
     }
 
-    /// The error of this kind that the response is.
+    /// Returns the error of this kind.
     ///
-    /// `codes` are the provider's own words for it and `id` its name for the call; they are repeated if they look it.
+    /// `codes` are the codes of the provider and `id` is its name for the call. They are repeated
+    /// if they look like codes.
     pub(super) fn error(
         &self,
         kind: ProviderErrorKind,
@@ -179,12 +181,12 @@ impl Response {
             detail.push_str(", request ");
             detail.push_str(id);
         }
-        // Money that is spent is not there again after a few seconds, whatever a gateway in between says.
+        // An exhausted budget does not recover within seconds, whatever a gateway states.
         let retry_after = if kind == ProviderErrorKind::SpendLimit { None } else { self.retry_after() };
         ProviderError { retry_after, ..ProviderError::new(kind, detail) }.with_status(self.status)
     }
 
-    /// The error that the body of a successful response describes, if it does.
+    /// Returns the error that the body of a successful response describes, if there is one.
     pub(super) fn fault(&self) -> Option<ProviderError> {
         let fault = fault::fault(&self.body)?;
         let codes: Vec<_> = fault.codes.into_iter().map(Some).collect();
@@ -192,9 +194,9 @@ impl Response {
         Some(self.error(fault.kind, &codes, id.or_else(|| self.text("/request_id"))))
     }
 
-    /// The answer in the response, or why it cannot be used with what it cost all the same.
+    /// Returns the answer, or the reason why it cannot be used together with its cost.
     ///
-    /// `id` is the provider's name for the call: with it the provider's support finds what happened.
+    /// `id` is the name of the call at the provider, which its support needs to find the call.
     pub(super) fn priced(
         &self,
         answer: Result<Answer, Unusable>,
@@ -203,7 +205,7 @@ impl Response {
     ) -> Result<Answer, ProviderError> {
         let id = id.filter(|id| is_code(id)).unwrap_or_default();
         let outcome = answer.as_ref().map_or_else(|reason| reason.as_str(), |_| "answered");
-        tracing::debug!(request = id, cost_micros, outcome, "a provider was asked");
+        tracing::debug!(request = id, cost_micros, outcome, "a provider responded");
         answer.map_err(|reason| {
             let error = ProviderError::unusable(reason, Some(cost_micros)).with_status(self.status);
             if id.is_empty() {
@@ -218,7 +220,7 @@ impl Response {
     /// `retry_after` of the body.
     ///
     /// `retry-after` is a number of seconds or an HTTP date. A date counts from the `date` of the
-    /// same response, so that the clocks need not agree.
+    /// same response, so the clocks need not agree.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let milliseconds = || self.header("retry-after-ms")?.trim().parse::<f64>().ok().map(|ms| ms / 1e3);
         let seconds = || self.header("retry-after")?.trim().parse::<f64>().ok();
@@ -242,7 +244,7 @@ impl Response {
     }
 }
 
-/// The value of a header that carries a secret.
+/// Returns the value of a header that carries a secret.
 pub(super) fn secret_header(prefix: &str, secret: &SecretString) -> Result<HeaderValue, ConfigError> {
     let secret = secret.expose_secret().trim();
     if secret.is_empty() {
@@ -253,12 +255,12 @@ pub(super) fn secret_header(prefix: &str, secret: &SecretString) -> Result<Heade
     Ok(value)
 }
 
-/// The key as the header line that most APIs want.
+/// Returns the key as the header that most APIs require.
 pub(super) fn bearer(api_key: &SecretString) -> Result<HeaderMap, ConfigError> {
     Ok(HeaderMap::from_iter([(AUTHORIZATION, secret_header("Bearer ", api_key)?)]))
 }
 
-/// The call within its deadline.
+/// Runs a call within its deadline.
 pub(super) async fn within<T>(
     timeout: Duration,
     call: impl Future<Output = Result<T, ProviderError>>,
@@ -278,7 +280,7 @@ fn base(base_url: &str, version: Version) -> Result<Url, ConfigError> {
         return Err(ConfigError::BaseUrl("it is not an http or https URL"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(ConfigError::BaseUrl("it must not hold credentials"));
+        return Err(ConfigError::BaseUrl("it must not contain credentials"));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(ConfigError::BaseUrl("it must not have a query or a fragment"));
@@ -292,21 +294,21 @@ fn base(base_url: &str, version: Version) -> Result<Url, ConfigError> {
     Ok(url)
 }
 
-/// A failure below HTTP, in fixed words: the library's own name the URL.
+/// Describes a failure below HTTP in fixed words, because the texts of the library contain the URL.
 fn transport(error: &reqwest::Error) -> ProviderError {
     let (kind, detail) = if error.is_connect() {
         (ProviderErrorKind::Connect, "cannot connect")
     } else if error.is_timeout() {
-        (ProviderErrorKind::Timeout, "the provider is silent")
+        (ProviderErrorKind::Timeout, "the provider sent nothing in time")
     } else if error.is_builder() {
         (ProviderErrorKind::Rejected, "the request cannot be built")
     } else {
-        (ProviderErrorKind::Server, "the connection broke off")
+        (ProviderErrorKind::Server, "the connection was lost")
     };
     ProviderError::new(kind, detail)
 }
 
-/// Whether a provider's word is fit to be repeated: short, and of the letters that codes are made of.
+/// Returns whether a word of a provider looks like a code: short, and of the characters of codes.
 fn is_code(word: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=64).contains(&word.len()) && word.bytes().all(fits)
@@ -317,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base_urls_are_completed_as_their_vendors_do() {
+    fn base_urls_get_the_version_of_the_api() {
         let complete = |url, version| base(url, version).map(String::from);
         for (url, version, expected) in [
             ("https://api.anthropic.com", Version::Always, "https://api.anthropic.com/v1"),
@@ -349,13 +351,13 @@ mod tests {
         assert_eq!(with("retry-after-ms", "1500"), Some(Duration::from_millis(1_500)));
         assert_eq!(with("retry-after", "1e300"), Some(MAX_RETRY_AFTER));
         let body = serde_json::json!({"detail": "throttled", "retry_after": 6});
-        let told = Response { status: 429, headers: HeaderMap::new(), body };
-        assert_eq!(told.retry_after(), Some(Duration::from_secs(6)));
+        let stated = Response { status: 429, headers: HeaderMap::new(), body };
+        assert_eq!(stated.retry_after(), Some(Duration::from_secs(6)));
         assert_eq!(with("retry-after", "0"), Some(Duration::ZERO));
         assert_eq!(with("retry-after", "0.25"), Some(Duration::from_millis(250)));
         assert_eq!(with("retry-after", "31536000"), Some(MAX_RETRY_AFTER));
-        for nonsense in ["-1", "soon", "NaN", "", "Fri, 31 Foo 1999 23:59:59 GMT"] {
-            assert_eq!(with("retry-after", nonsense), None, "{nonsense}");
+        for malformed in ["-1", "soon", "NaN", "", "Fri, 31 Foo 1999 23:59:59 GMT"] {
+            assert_eq!(with("retry-after", malformed), None, "{malformed}");
         }
     }
 
@@ -383,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_stay_hidden() {
+    fn secret_headers_are_hidden() {
         let value = secret_header("Bearer ", &SecretString::from(" sk-secret ")).unwrap();
         assert_eq!(value.to_str().unwrap(), "Bearer sk-secret");
         assert!(!format!("{value:?}").contains("sk-secret"));

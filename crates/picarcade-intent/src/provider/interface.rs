@@ -15,26 +15,28 @@ use crate::type_set::TypeSet;
 /// An implementation must
 ///
 /// - make at most one paid call per [`classify`](Self::classify), and never retry by itself;
-/// - return within `timeout`, connecting and reading included, give or take what scheduling costs;
-/// - hand the user's words over as data, never as part of its instructions;
-/// - bound what it reads, and keep secrets and the user's words out of errors and `Debug`;
+/// - return within `timeout`, including connecting and reading, apart from scheduling delays;
+/// - pass the words of the user as data, never as part of its instructions;
+/// - bound what it reads, and keep secrets and the words of the user out of errors and `Debug`;
 /// - be safe to drop at any await point.
 #[async_trait]
 pub trait Provider: Send + Sync + Debug {
-    /// The provider's name, which is also the name of its circuit breaker, such as `anthropic`.
+    /// Returns the name of the provider, such as `anthropic`, which is also the name of its circuit
+    /// breaker.
     fn name(&self) -> &str;
 
-    /// The model that is asked.
+    /// Returns the name of the model.
     fn model(&self) -> &str;
 
-    /// An upper bound of what [`classify`](Self::classify) can cost, in micro-dollars.
+    /// Returns an upper bound of the cost of [`classify`](Self::classify) in micro-dollars.
     fn estimate_micros(&self, request: &Request) -> u64;
 
-    /// Asks once. `feasible` is what the facts allow; the answer may still be another type.
+    /// Makes one call. `feasible` are the types that the facts allow; the answer may have another
+    /// type.
     ///
     /// # Errors
     ///
-    /// [`ProviderError`], with the price where the provider billed an answer that is of no use.
+    /// Returns [`ProviderError`], with the cost if the provider billed an unusable answer.
     async fn classify(
         &self,
         request: &Request,

@@ -1,8 +1,8 @@
-//! Who is asked when an AI decides.
+//! AI providers.
 //!
-//! [`Provider`] is the seam between this crate and the money: one call, one answer, one price. Retries, budgets and
-//! circuit breakers belong to the caller, which sees from the [error](ProviderError) what to do next. The providers
-//! themselves are behind the feature `providers`.
+//! [`Provider`] separates this crate from paid calls: one call, one answer, one cost. Retries,
+//! budgets and circuit breakers belong to the caller, which learns from the [error](ProviderError)
+//! what to do next. The feature `providers` contains the implementations.
 
 #[cfg(feature = "providers")]
 mod anthropic;

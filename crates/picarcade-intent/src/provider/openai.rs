@@ -1,7 +1,8 @@
-//! Chat completions (`POST …/chat/completions`), by OpenAI and the many that speak the same.
+//! Chat completions (`POST …/chat/completions`) by OpenAI and compatible servers.
 //!
-//! The answer is held to a JSON schema by `response_format`. Servers differ in what they make of that, so the answer is
-//! also found in a forced function's arguments and in text with a fence around it.
+//! `response_format` with a JSON schema determines the format of the answer. Servers interpret it
+//! differently, so the answer is also found in the arguments of a forced function and in text with
+//! a code fence.
 
 use reqwest::header::HeaderMap;
 use secrecy::SecretString;
@@ -21,7 +22,7 @@ use crate::error::ConfigError;
 use crate::request::Request;
 use crate::type_set::TypeSet;
 
-/// A model behind OpenAI's API or one that is compatible with it.
+/// A model behind the API of OpenAI or a compatible one.
 ///
 /// ```
 /// use picarcade_intent::{OpenAi, Provider};
@@ -38,7 +39,7 @@ use crate::type_set::TypeSet;
 pub struct OpenAi(Client);
 
 impl OpenAi {
-    /// A provider with this key. Nothing is sent until it is asked.
+    /// Returns a builder with this key.
     pub fn builder(api_key: SecretString) -> ProviderBuilder<Self> {
         ProviderBuilder::new(api_key)
     }
@@ -88,7 +89,7 @@ impl Vendor for OpenAi {
         body
     }
 
-    /// Money that is used up comes as 429 as well, and only the code tells.
+    /// A spend limit arrives as status 429 too, and only the code distinguishes it.
     fn refused(response: &Response) -> ProviderError {
         const SPENT: [&str; 6] = [
             "insufficient_quota",
@@ -109,7 +110,8 @@ impl Vendor for OpenAi {
         response.error(means, &[kind, code], response.header("x-request-id"))
     }
 
-    /// Tokens that were read from the prompt cache or written to it are part of the prompt's, and have prices of their own.
+    /// Tokens that were read from the prompt cache or written to it are part of the prompt tokens,
+    /// but have prices of their own.
     fn usage(body: &Value) -> Option<Usage> {
         let usage = body.get("usage")?;
         let prompt = count(&usage["prompt_tokens"])?;
@@ -129,7 +131,7 @@ impl Vendor for OpenAi {
         let message = &response.body["choices"][0]["message"];
         let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
         let arguments = calls.iter().map(|call| &call["function"]["arguments"]);
-        // Some servers send the content as an object in place of its text.
+        // Some servers send the content as an object instead of a text.
         let parsed = Some(&message["content"]).filter(|content| content.is_object());
         let text = content::text(&message["content"]);
         let answer = match content::stopped(response.text("/choices/0/finish_reason")) {

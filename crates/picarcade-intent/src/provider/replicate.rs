@@ -1,10 +1,10 @@
 //! Replicate predictions.
 //!
-//! Creating one with `Prefer: wait` usually returns it finished; otherwise it is polled until the
-//! deadline. A prediction that is still at work then is cancelled, and `Cancel-After` states the
-//! deadline to Replicate as well, so that no work goes on, and costs, for a caller that has left.
-//! Text models there take no schema: the instructions alone ask for JSON. Polls and cancellations
-//! go to the configured base URL and never to a URL from a response, because the token goes along.
+//! Creating a prediction with `Prefer: wait` usually returns it finished. Otherwise it is polled
+//! until the deadline. A prediction that still runs then is canceled. `Cancel-After` also states
+//! the deadline to Replicate, so that no work continues, and costs, without a caller. Text models
+//! there accept no schema, so only the instructions ask for JSON. Polls and cancellations go to the
+//! configured base URL and never to a URL from a response, because they carry the token.
 
 use std::time::Duration;
 
@@ -27,30 +27,30 @@ use crate::error::ConfigError;
 use crate::request::Request;
 use crate::type_set::TypeSet;
 
-/// How long Replicate is asked to hold a creating request at most, in seconds: it is silent for that long, and must not be
-/// taken for dead. Its own maximum is 60.
+/// The maximum time for which Replicate is asked to hold a creating request, in seconds. It sends
+/// nothing in that time, which must not exceed the read time-out. Its own maximum is 60.
 const MAX_WAIT_SECONDS: u64 = READ_TIMEOUT.as_secs() * 3 / 4;
 
-/// The shortest deadline that Replicate takes, in seconds.
+/// The shortest deadline that Replicate accepts, in seconds.
 const MIN_CANCEL_SECONDS: u64 = 5;
 
-/// The longest deadline that is stated, in seconds: a prediction runs half an hour at most.
+/// The longest deadline that is stated, in seconds: a prediction runs for half an hour at most.
 const MAX_CANCEL_SECONDS: u64 = 60 * 60;
 
-/// The pause before the first poll, doubled for each further one up to [`MAX_PAUSE`].
+/// The pause before the first poll. It doubles for each further poll up to [`MAX_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The longest pause between polls.
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause that a failed poll may ask for.
+/// The maximum pause that a failed poll may request.
 const MAX_FAILURE_PAUSE: Duration = Duration::from_secs(5);
 
-/// How long the first poll may take. The time is doubled after each poll that is too slow, so that
-/// one lost response does not use up the deadline of the call.
+/// The time-out of the first poll. It doubles after each poll that is too slow, so that one lost
+/// response does not use up the deadline of the call.
 const POLL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long cancelling a prediction may take.
+/// The time-out of a cancellation.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A language model at Replicate.
@@ -60,28 +60,28 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// use secrecy::SecretString;
 ///
 /// let token = SecretString::from("r8_secret");
-/// assert!(Replicate::builder(token.clone()).model("meta/meta-llama-3-70b-instruct").build().is_ok());
+/// let builder = Replicate::builder(token.clone());
+/// assert!(builder.model("meta/meta-llama-3-70b-instruct").build().is_ok());
 /// assert_eq!(Replicate::builder(token).model("llama").build().unwrap_err(), ConfigError::Model);
 /// ```
 #[derive(Debug, Clone)]
 pub struct Replicate(Client);
 
 impl Replicate {
-    /// A provider with this token. Nothing is sent until it is asked.
+    /// Returns a builder with this token.
     pub fn builder(api_token: SecretString) -> ProviderBuilder<Self> {
         ProviderBuilder::new(api_token)
     }
 
-    /// The version of a model that is named with one.
+    /// Returns the version of a model that is named with one.
     fn version(&self) -> Option<&str> {
         self.0.model.split_once(':').map(|(_, version)| version)
     }
 
     /// Polls a prediction until it has ended.
     ///
-    /// The prediction is paid for and a poll is free, so a failed poll never gives up the
-    /// prediction, whatever the failure is. Only the deadline of the call does, and then the
-    /// prediction is cancelled.
+    /// The prediction is paid for and a poll is free, so no failed poll abandons the prediction.
+    /// Only the deadline of the call does, and then the prediction is canceled.
     async fn follow(&self, created: Response, estimate: u64) -> Result<Response, ProviderError> {
         if !created.is_success() || State::of(&created) != Some(State::Running) {
             return Ok(created);
@@ -106,7 +106,7 @@ impl Replicate {
                     let stated = failed.retry_after().unwrap_or(pause);
                     pause = stated.clamp(FIRST_PAUSE, MAX_FAILURE_PAUSE);
                 }
-                // A prediction that is too large is so at every further poll.
+                // A prediction that is too large stays too large in every further poll.
                 Err(error) if error.kind == ProviderErrorKind::Unusable(Unusable::TooLarge) => {
                     return Err(error);
                 }
@@ -119,7 +119,7 @@ impl Replicate {
     }
 }
 
-/// Whether a prediction is at work.
+/// Whether a prediction still runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Running,
@@ -127,7 +127,7 @@ enum State {
 }
 
 impl State {
-    /// The state that a response names; `None` for a response that is no prediction.
+    /// Returns the state that a response names; `None` if the response is no prediction.
     fn of(response: &Response) -> Option<Self> {
         match response.text("/status")? {
             "starting" | "processing" | "queued" => Some(Self::Running),
@@ -137,9 +137,10 @@ impl State {
     }
 }
 
-/// A prediction that is cancelled when the call ends first: at its deadline, or with its caller.
+/// A prediction that is canceled if the call ends first, at its deadline or because its caller
+/// left.
 ///
-/// Nothing waits for the cancellation. If it fails, the `Cancel-After` of the prediction ends it.
+/// The cancellation is not awaited. If it fails, the `Cancel-After` of the prediction ends it.
 struct Running {
     prediction: Option<(Http, String)>,
 }
@@ -151,7 +152,7 @@ impl Drop for Running {
         runtime.spawn(async move {
             let cancel = Http::send(http.post(&format!("predictions/{id}/cancel")), 0);
             if let Err(error) = within(CANCEL_TIMEOUT, cancel).await {
-                tracing::debug!(%error, "a prediction could not be cancelled");
+                tracing::debug!(%error, "a prediction could not be canceled");
             }
         });
     }
@@ -168,7 +169,7 @@ impl Vendor for Replicate {
         bearer(api_key)
     }
 
-    /// `owner/name` or `owner/name:version`, because they become parts of a path.
+    /// Accepts `owner/name` or `owner/name:version`, because they become parts of a path.
     fn check_model(model: &str) -> Result<(), ConfigError> {
         let (name, version) =
             model.split_once(':').map_or((model, None), |(name, version)| (name, Some(version)));
@@ -210,7 +211,8 @@ impl Vendor for Replicate {
         timeout: Duration,
         estimate: u64,
     ) -> Result<Response, ProviderError> {
-        // The response must come before the deadline: its id is what a prediction is cancelled by.
+        // The response must arrive before the deadline, because a prediction is canceled by the id
+        // in it.
         let wait = timeout.as_secs().saturating_sub(1).clamp(1, MAX_WAIT_SECONDS);
         let cancel = timeout.as_secs().saturating_add(1).clamp(MIN_CANCEL_SECONDS, MAX_CANCEL_SECONDS);
         let call = self.0.http.post(&self.path());
@@ -252,22 +254,22 @@ impl Vendor for Replicate {
                 if is_refusal(&words) {
                     return response.priced(Err(Unusable::Refusal), cost_micros, id);
                 }
-                // Only the platform knows keys and money; a model that names them has failed.
+                // Only the platform knows keys and money; a model that mentions them has failed.
                 let is_possible =
                     |kind: &ProviderErrorKind| kind.is_transient() || *kind == ProviderErrorKind::Rejected;
                 let kind = kind_in(&words).filter(is_possible);
                 ended(kind.unwrap_or(ProviderErrorKind::Server), billed)
             }
-            // Past its deadline while it was running: it is billed, and nobody says for how much.
+            // It passed its deadline while it was running: it is billed, and its cost is unknown.
             Some("canceled") => ended(ProviderErrorKind::Timeout, Some(estimate)),
-            // Past its deadline before it began: there was no room for it.
+            // It passed its deadline before it began, because the platform had no capacity.
             Some("aborted") => ended(ProviderErrorKind::Overloaded, Some(0)),
             _ => response.priced(Err(Unusable::Malformed), cost_micros, id),
         }
     }
 }
 
-/// The output of a text model: one text, or its pieces in order.
+/// Returns the output of a text model: one text, or its pieces in order.
 fn text(output: &Value) -> String {
     match output {
         Value::String(text) => text.clone(),
@@ -276,19 +278,19 @@ fn text(output: &Value) -> String {
     }
 }
 
-/// Whether a failure was the model's or the platform's decision not to answer.
+/// Returns whether the model or the platform decided not to answer.
 fn is_refusal(error: &str) -> bool {
     let error = error.to_ascii_lowercase();
     ["sensitive", "nsfw", "safety", "content policy", "e005"].iter().any(|word| error.contains(word))
 }
 
-/// Whether a text can be one part of a path.
+/// Returns whether a text can be one part of a path.
 fn is_word(word: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     !word.is_empty() && word.bytes().all(fits) && word.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Whether a prediction's id can be one part of a path.
+/// Returns whether the id of a prediction can be one part of a path.
 fn is_id(id: &str) -> bool {
     id.len() <= 64 && is_word(id)
 }

@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_match_by_their_longest_beginning() {
+    fn terms_match_by_the_longest_prefix() {
         assert_eq!(Terms::of("anthropic", "claude-haiku-4-5-20251001").input_micros, 1_000_000);
         assert_eq!(Terms::of("anthropic", "claude-opus-5-5").input_micros, 4_000_000);
         assert_eq!(Terms::of("anthropic", "claude-opus-4-8").input_micros, 5_000_000);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_model_is_reckoned_at_the_highest_prices() {
+    fn an_unknown_model_has_the_highest_prices() {
         let unknown = Terms::of("anthropic", "claude-next");
         assert_eq!((unknown.input_micros, unknown.output_micros), (15_000_000, 75_000_000));
         assert!(!unknown.temperature);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn costs_add_up() {
+    fn the_cost_is_the_sum_over_kinds_of_tokens() {
         let terms = Terms::of("anthropic", "claude-haiku-4-5");
         let usage = Usage { input: 1_000, cache_write: 1_000, cache_read: 10_000, output: 200 };
         assert_eq!(terms.cost(usage), 1_000 + 1_250 + 1_000 + 1_000);

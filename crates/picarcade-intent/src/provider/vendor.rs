@@ -1,7 +1,8 @@
-//! What tells one provider from another, and the one way in which all of them are asked.
+//! The differences between vendors, and the one call that all of them share.
 //!
-//! A vendor says where its API is, how a question is put there, and what its responses mean. The deadline, the estimate,
-//! the price and the order in which a response is judged are the same for all and stand here once.
+//! A vendor defines the place of its API, the form of a question, and the meaning of its responses.
+//! The deadline, the estimate, the cost and the order in which a response is judged are the same
+//! for all and defined here once.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -29,39 +30,39 @@ pub struct Client {
     pub(super) terms: Terms,
 }
 
-/// One vendor's API.
+/// The API of one vendor.
 #[async_trait]
 pub trait Vendor: Debug + Send + Sync + Sized {
-    /// Its name.
+    /// The name.
     const NAME: &'static str;
-    /// Its public base URL.
+    /// The public base URL.
     const BASE_URL: &'static str;
-    /// The model that is asked unless another is named: quick and cheap, for classification is no riddle.
+    /// The default model: fast and cheap, because classification is easy.
     const MODEL: &'static str;
     /// How a base URL is completed.
     const VERSION: Version;
 
-    /// The header lines of every call.
+    /// Returns the headers of every call.
     fn headers(api_key: &SecretString) -> Result<HeaderMap, ConfigError>;
 
-    /// Whether a model can be named so.
+    /// Checks the name of a model.
     fn check_model(_model: &str) -> Result<(), ConfigError> {
         Ok(())
     }
 
-    /// The provider of this model.
+    /// Creates the provider of this model.
     fn of(client: Client) -> Self;
 
-    /// The model.
+    /// Returns the client of the model.
     fn client(&self) -> &Client;
 
-    /// Where a question goes, below the base URL.
+    /// Returns the path of a call below the base URL.
     fn path(&self) -> String;
 
-    /// A question as it is sent.
+    /// Returns the body of a call.
     fn body(&self, request: &Request, feasible: TypeSet) -> Value;
 
-    /// Makes the one paid call. `estimate` is what it is reckoned at when nobody says what it cost.
+    /// Makes the one paid call. `estimate` is its cost if the response does not state one.
     async fn ask(
         &self,
         request: &Request,
@@ -73,13 +74,14 @@ pub trait Vendor: Debug + Send + Sync + Sized {
         Http::send(call, estimate).await
     }
 
-    /// What an error response means.
+    /// Returns the meaning of an error response.
     fn refused(response: &Response) -> ProviderError;
 
-    /// How many tokens a successful response says that it took.
+    /// Returns the tokens that a successful response states.
     fn usage(body: &Value) -> Option<Usage>;
 
-    /// The answer in a successful response. `billed` is its cost by its usage, where it states one.
+    /// Reads the answer in a successful response. `billed` is its cost by its usage, if it states
+    /// one.
     fn read(response: &Response, billed: Option<u64>, estimate: u64) -> Result<Answer, ProviderError>;
 }
 
@@ -114,8 +116,8 @@ impl<V: Vendor> Provider for V {
         match V::read(&response, billed, estimate) {
             Ok(answer) => Ok(Answer { tokens, ..answer }),
             Err(error) => {
-                // An error under a successful status is a failure of its own kind, and free unless
-                // the response says that tokens were used.
+                // An error under a successful status has a kind of its own. It is free unless the
+                // response states that tokens were used.
                 let fault = if hides_fault(error.kind) { response.fault() } else { None };
                 let error = fault.map_or(error, |fault| ProviderError { cost_micros: billed, ..fault });
                 Err(self.client().http.without_secrets(ProviderError { tokens, ..error }))
@@ -124,7 +126,8 @@ impl<V: Vendor> Provider for V {
     }
 }
 
-/// Whether an answer can be unusable because the body describes an error. A refusal is an answer.
+/// Returns whether an error in the body can be the reason why an answer is unusable. A refusal is
+/// an answer.
 const fn hides_fault(kind: ProviderErrorKind) -> bool {
     matches!(kind, ProviderErrorKind::Unusable(reason) if !matches!(reason, Unusable::Refusal))
 }

@@ -1,4 +1,4 @@
-//! Anthropic Messages: what is sent, and what its own answers and errors mean.
+//! Anthropic Messages: the requests, and the meaning of answers and errors.
 
 use picarcade_intent::{Anthropic, ConfigError, Provider, ProviderErrorKind, Unusable};
 use picarcade_testkit::{Answer, MockProvider, Reply};
@@ -152,7 +152,7 @@ async fn messages_of_the_provider_are_not_repeated() {
 }
 
 #[test]
-fn wrong_settings_are_refused() {
+fn invalid_settings_are_rejected() {
     let build = |base: &str, model: &str| Anthropic::builder(key()).base_url(base).model(model).build();
     assert!(matches!(build("nowhere", "claude-haiku-4-5"), Err(ConfigError::BaseUrl(_))));
     assert_eq!(build("https://api.anthropic.com", " ").unwrap_err(), ConfigError::Model);

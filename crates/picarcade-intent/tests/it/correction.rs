@@ -84,7 +84,7 @@ fn is_for_another(text: &str, prompt_type: PromptType) -> bool {
 }
 
 #[test]
-fn every_answer_to_every_question_becomes_feasible() {
+fn every_answer_becomes_a_feasible_verdict() {
     let matrix = Matrix::embedded();
     let classifier = Classifier::new(Matrix::embedded());
     for facts in Facts::all() {
@@ -123,7 +123,7 @@ fn every_answer_to_every_question_becomes_feasible() {
 /// A provider sends a usable answer or none. Without one, the local classifier answers the same
 /// question.
 #[test]
-fn every_object_is_an_answer_that_is_judged_or_none() {
+fn every_json_object_is_judged_or_unusable() {
     let matrix = Matrix::embedded();
     let classifier = Classifier::new(Matrix::embedded());
     let types = PromptType::ALL.map(PromptType::as_str).into_iter().chain(["", "edit_image", "MAKE_COFFEE"]);
@@ -154,7 +154,7 @@ fn every_object_is_an_answer_that_is_judged_or_none() {
 }
 
 #[test]
-fn a_type_is_as_likely_as_the_goals_that_lead_to_it() {
+fn the_probability_of_a_type_is_the_sum_of_its_goals() {
     let (matrix, classifier) = (Matrix::embedded(), Classifier::new(Matrix::embedded()));
     for facts in Facts::all() {
         for (_, words) in WORDS {
@@ -175,7 +175,7 @@ fn a_type_is_as_likely_as_the_goals_that_lead_to_it() {
 }
 
 #[test]
-fn an_accepted_prompt_is_kept_and_a_bad_one_is_not() {
+fn an_acceptable_enhanced_prompt_is_kept_and_another_is_not() {
     let classifier = Classifier::new(Matrix::embedded());
     let request = request("give her @hat", "ir");
     let with = |enhanced: &str| {
@@ -190,7 +190,7 @@ fn an_accepted_prompt_is_kept_and_a_bad_one_is_not() {
 }
 
 #[test]
-fn sound_with_references_is_told_from_silence() {
+fn wanted_sound_with_references_is_recognized() {
     let classifier = Classifier::new(Matrix::embedded());
     for (words, audio) in
         [("make a video with music and a man saying hello", true), ("make a video of this", false)]
@@ -202,7 +202,7 @@ fn sound_with_references_is_told_from_silence() {
 }
 
 #[test]
-fn rules_decide_alone_where_one_type_is_feasible() {
+fn the_facts_decide_if_one_type_is_feasible() {
     let only_pictures = "goal,active_image,active_video,references,prompt_type,model,enhancement\n\
                          -,-,-,NO,NEW_IMAGE,black-forest-labs/flux-1.1-pro,none\n\
                          \"create_image, edit, add_element\",-,-,YES,NEW_IMAGE_REF,runway_gen4_image,clarify_keep_identity\n\
@@ -218,7 +218,7 @@ fn rules_decide_alone_where_one_type_is_feasible() {
 }
 
 #[test]
-fn the_matrix_names_the_strategy() {
+fn the_strategy_comes_from_the_matrix() {
     let plain = Matrix::embedded().to_csv().replace(",clarify\n", ",none\n");
     let matrix = Matrix::parse(plain.as_bytes(), &picarcade_intent::Catalogue::embedded()).unwrap();
     let (plain, usual) = (Classifier::new(matrix.into()), Classifier::new(Matrix::embedded()));
@@ -236,7 +236,7 @@ fn the_matrix_names_the_strategy() {
 }
 
 #[test]
-fn a_verdict_survives_a_cache() {
+fn a_verdict_serializes_and_deserializes() {
     let classifier = Classifier::new(Matrix::embedded());
     let request = request("make the sky purple", "i");
     for verdict in

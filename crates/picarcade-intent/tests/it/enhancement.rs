@@ -1,5 +1,5 @@
-//! The enhanced prompts as they go to the models: the offline forms, and the treatment of an AI's
-//! text.
+//! The enhanced prompts as the models get them: the offline forms, and the handling of texts of an
+//! AI.
 
 use std::fmt::Write;
 
@@ -99,7 +99,7 @@ fn prompts(prompt_type: PromptType) -> &'static [(&'static str, &'static str)] {
 }
 
 #[test]
-fn every_type_has_its_form() {
+fn every_type_has_its_offline_form() {
     for prompt_type in PromptType::ALL {
         let mut shown = String::new();
         for (prompt, media) in prompts(prompt_type) {
@@ -174,7 +174,7 @@ fn an_ai_writes_for_every_type_and_a_bad_prompt_becomes_the_offline_form() {
         let offline = enhance(prompt_type, &request, verdict.audio);
         let mut bad =
             vec![String::new(), " \n\u{200b}".to_owned(), "x".repeat(2_001), format!("{text} @nobody")];
-        // Each tag in turn is dropped and renamed.
+        // Each tag in turn is dropped and then renamed.
         let tags = ["@hat", "@anna", "@rex", "@car", "@working_image", "@reference_1", "@reference_2"];
         for tag in tags.into_iter().filter(|tag| text.contains(tag)) {
             // The first frame of a video may have any name.
@@ -205,7 +205,7 @@ fn a_detailed_prompt_only_gets_what_must_stay() {
 }
 
 #[test]
-fn fifteen_words_are_few_and_sixteen_are_many() {
+fn a_prompt_of_sixteen_words_is_detailed() {
     let words = |count: usize| vec!["word"; count].join(" ");
     let short = enhance(PromptType::NewVideo, &request(&words(15), ""), false);
     assert!(short.starts_with("Subject: "));
@@ -249,7 +249,7 @@ fn a_thousand_tags_are_named_up_to_a_bound() {
 }
 
 #[test]
-fn lone_and_unpaired_tags_are_text() {
+fn lone_and_unmatched_tags_are_text() {
     for prompt in ["@", "an @ sign and <unclosed @", "@missing"] {
         let mut request = request(prompt, "ir");
         request.media.reference_images.clear();

@@ -1,4 +1,5 @@
-//! The crate from outside: decisions, corrections, enhanced prompts, files with mistakes, and providers that misbehave.
+//! The public behavior of the crate: decisions, corrections, enhanced prompts, faulty files, and
+//! faulty providers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[cfg(feature = "providers")]

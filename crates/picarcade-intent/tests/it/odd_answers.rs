@@ -157,17 +157,17 @@ async fn errors_in_a_body_have_the_kind_of_errors_by_status() {
 }
 
 #[tokio::test]
-async fn odd_messages_are_read() {
+async fn odd_anthropic_messages_are_read() {
     run("anthropic.json", &["anthropic"]).await;
 }
 
 #[tokio::test]
-async fn odd_completions_are_read() {
+async fn odd_openai_completions_are_read() {
     run("openai.json", &["openai"]).await;
 }
 
 #[tokio::test]
-async fn odd_predictions_are_read() {
+async fn odd_replicate_predictions_are_read() {
     run("replicate.json", &["replicate"]).await;
 }
 

@@ -1,4 +1,4 @@
-//! Chat completions: what is sent, and what its own answers and errors mean.
+//! Chat completions: the requests, and the meaning of answers and errors.
 
 use picarcade_intent::{OpenAi, Provider, ProviderErrorKind, Unusable};
 use picarcade_testkit::{Answer, MockProvider, Reply};
@@ -67,7 +67,7 @@ async fn cached_tokens_are_part_of_the_prompt_tokens() {
         (json!({"cached_tokens": 0, "cache_write_tokens": 1_600}), 80 + 400 + 120),
         (json!({"cached_tokens": 1_600, "cache_write_tokens": 200}), 40 + 32 + 50 + 120),
         (json!(null), 400 + 120),
-        // More than there are: nobody pays for a token twice.
+        // More cached tokens than prompt tokens: no token is paid for twice.
         (json!({"cached_tokens": 9_999, "cache_write_tokens": 9_999}), 40 + 120),
     ] {
         mock.push(Reply::Status { code: 200, headers: Vec::new(), body: body(details.clone()) });
@@ -77,7 +77,7 @@ async fn cached_tokens_are_part_of_the_prompt_tokens() {
 }
 
 #[tokio::test]
-async fn answers_are_found_where_servers_put_them() {
+async fn answers_are_found_in_every_known_place() {
     let (mock, provider) = mock().await;
     let object = Answer::of("NEW_VIDEO").to_json().to_string();
     let call = json!([{"function": {"name": "classify_request", "arguments": object}}]);
@@ -93,7 +93,7 @@ async fn answers_are_found_where_servers_put_them() {
 }
 
 #[tokio::test]
-async fn refusals_and_cut_answers_cannot_be_used() {
+async fn refusals_and_truncated_answers_are_unusable() {
     let (mock, provider) = mock().await;
     for (message, finish, reason) in [
         (json!({"content": null, "refusal": "I can't."}), "stop", Unusable::Refusal),
@@ -111,7 +111,7 @@ async fn refusals_and_cut_answers_cannot_be_used() {
 }
 
 #[tokio::test]
-async fn spent_money_is_told_from_haste() {
+async fn a_spend_limit_is_distinguished_from_a_rate_limit() {
     use ProviderErrorKind as K;
     let (mock, provider) = mock().await;
     for (code, kind, error_code, means) in [

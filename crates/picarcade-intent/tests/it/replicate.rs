@@ -1,4 +1,4 @@
-//! Replicate predictions: waiting, polling, and the ways to end.
+//! Replicate predictions: waiting, polling, and their ends.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn a_waiting_prediction_is_answered_at_once() {
 }
 
 #[tokio::test]
-async fn a_slow_prediction_is_polled_at_our_own_address() {
+async fn a_slow_prediction_is_polled_at_the_configured_url() {
     let (mock, provider) = mock().await;
     mock.push(Reply::Pending(3));
     assert!(ask(&provider, &request("slow it down", "v")).await.is_ok());
@@ -60,7 +60,7 @@ async fn polling_ends_at_the_deadline() {
     let sent = &mock.requests()[0];
     assert_eq!((sent.header("prefer"), sent.header("cancel-after")), (Some("wait=1"), Some("5s")));
 
-    // Somebody who has all the time in the world still tells the API a deadline that it takes.
+    // The API gets a deadline that it accepts even if the time-out of the caller is longer.
     mock.recover();
     provider.classify(&request, feasible, Duration::MAX).await.unwrap();
     let sent = mock.requests().into_iter().rfind(|sent| sent.path.ends_with("/predictions")).unwrap();
@@ -68,7 +68,7 @@ async fn polling_ends_at_the_deadline() {
 }
 
 #[tokio::test]
-async fn every_end_has_its_meaning_and_price() {
+async fn every_final_state_has_its_meaning_and_price() {
     let (mock, provider) = mock().await;
     let request = request("slow it down", "v");
     let estimate = provider.estimate_micros(&request);
@@ -94,7 +94,7 @@ async fn every_end_has_its_meaning_and_price() {
 }
 
 #[tokio::test]
-async fn no_failed_poll_gives_up_a_prediction() {
+async fn no_failed_poll_abandons_a_prediction() {
     let (mock, provider) = mock().await;
     let request = request("slow it down", "v");
     let status = |code, body: &str| Reply::Status { code, headers: Vec::new(), body: body.to_owned() };
@@ -136,7 +136,7 @@ async fn a_poll_without_an_answer_does_not_use_up_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_prediction_that_is_still_at_work_is_cancelled_at_the_deadline_and_by_a_caller_that_leaves() {
+async fn a_running_prediction_is_canceled_at_the_deadline_and_when_the_call_is_dropped() {
     let (mock, provider) = mock().await;
     let request = request("slow it down", "v");
     let feasible = Matrix::embedded().feasible(request.facts);
@@ -178,7 +178,7 @@ async fn a_prediction_that_is_still_at_work_is_cancelled_at_the_deadline_and_by_
 }
 
 #[tokio::test]
-async fn an_ended_prediction_is_not_cancelled() {
+async fn an_ended_prediction_is_not_canceled() {
     let (mock, provider) = mock().await;
     for reply in [Reply::Pending(0), Reply::Pending(2), Reply::Ended(PredictionEnd::Failed)] {
         mock.push(reply);
@@ -188,7 +188,7 @@ async fn an_ended_prediction_is_not_cancelled() {
 }
 
 #[tokio::test]
-async fn throttling_says_when_to_come_back_in_the_body() {
+async fn the_wait_of_a_throttled_call_is_read_from_the_body() {
     let (mock, provider) = mock().await;
     let body = json!({"detail": "Request was throttled.", "status": 429, "retry_after": 6}).to_string();
     mock.push(Reply::Status { code: 429, headers: Vec::new(), body });
@@ -198,7 +198,7 @@ async fn throttling_says_when_to_come_back_in_the_body() {
 }
 
 #[tokio::test]
-async fn a_version_goes_into_the_body() {
+async fn a_version_is_sent_in_the_body() {
     let (mock, _) = mock().await;
     let model = "acme/writer:0123abcd";
     let provider = Replicate::builder(key()).base_url(mock.url()).model(model).build().unwrap();

@@ -13,7 +13,7 @@ fn problems(csv: impl AsRef<[u8]>) -> Vec<String> {
 }
 
 #[test]
-fn a_good_file_has_none() {
+fn a_valid_file_has_no_problems() {
     assert_eq!(problems(Matrix::embedded().to_csv()), Vec::<String>::new());
     assert_eq!(problems(format!("{HEADER}\n{ANY}\n")), Vec::<String>::new());
     let spread = format!(
@@ -23,7 +23,7 @@ fn a_good_file_has_none() {
 }
 
 #[test]
-fn unknown_words_are_named_where_they_stand() {
+fn unknown_words_are_reported_with_their_position() {
     let csv = format!(
         "{HEADER}\n\
          \"edit, paint\",MAYBE,YES,-,VIDEO_EDITS,runwayml/gen4-aleph,wild\n\
@@ -74,7 +74,7 @@ fn models_must_be_known_and_fit() {
 }
 
 #[test]
-fn doubles_and_rows_without_effect_are_found() {
+fn duplicate_and_unreachable_rows_are_found() {
     let csv = format!(
         "#,{HEADER}\n\
          1,\"edit, add_element\",YES,-,-,EDIT_IMAGE,black-forest-labs/flux-kontext-max,clarify\n\
@@ -101,7 +101,7 @@ fn doubles_and_rows_without_effect_are_found() {
 }
 
 #[test]
-fn a_type_without_its_media_is_warned_of() {
+fn a_type_without_its_media_is_a_warning() {
     let csv = format!("{HEADER}\nedit,-,-,-,EDIT_IMAGE,black-forest-labs/flux-kontext-max,clarify\n{ANY}\n");
     let expected = "line 2, column prompt_type, warning: EDIT_IMAGE is reached with active_image NO, active_video NO, \
                     references NO, which lacks its media";
@@ -125,7 +125,7 @@ fn missing_combinations_are_listed_once_each() {
 }
 
 #[test]
-fn one_check_names_all_kinds_of_problems() {
+fn one_check_reports_all_problems() {
     let csv = format!(
         "{HEADER}\n\
          create_image,-,-,-,NEW_PICTURE,acme/dream,none\n\
@@ -169,21 +169,21 @@ fn broken_rows_and_bytes_keep_their_lines() {
 }
 
 #[test]
-fn a_header_that_is_no_text_is_named_too() {
+fn a_header_that_is_not_text_is_a_problem() {
     assert_eq!(problems(b"goal,\xff\xfe,references\n"), ["line 1, column 2: the header is not UTF-8"]);
     // UTF-16, as spreadsheets save it.
     assert_eq!(problems(b"\xff\xfeg\0o\0"), ["line 1, column 1: the header is not UTF-8"]);
 }
 
 #[test]
-fn a_file_without_end_is_not_read_to_its_end() {
+fn reading_a_very_long_file_is_bounded() {
     let row = "edit,-,-,-,VIDEO,x,none\n";
     let problems = problems(format!("{HEADER}\n{}", row.repeat(5_000)));
     assert_eq!(problems.last().unwrap(), "line 1002, column goal: more than 1000 rows");
 }
 
 #[test]
-fn another_matrix_has_another_version_and_decides_by_it() {
+fn another_matrix_has_another_version_and_other_decisions() {
     let csv = format!("{HEADER}\n{ANY}\n");
     let matrix = Matrix::parse(csv.as_bytes(), &Catalogue::embedded()).unwrap();
     assert_ne!(matrix.version(), Matrix::embedded().version());
@@ -215,7 +215,7 @@ const MADE: [(PromptType, &str); 4] = [
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The first matching row decides, as a reader of the file would find it.
+    /// The first matching row decides, as a reader of the file expects.
     #[test]
     fn any_file_decides_as_it_reads(rows in proptest::collection::vec(row(), 0..12)) {
         let words = ["-", "YES", "NO"];

@@ -2,7 +2,7 @@
 
 use picarcade_intent::{Facts, Media, Prompt, ReferenceImage, Request};
 
-/// Facts by the letters of their names: `i`mage, `v`ideo, `u`pload, `r`eference.
+/// Returns facts by the letters of their names: `i`mage, `v`ideo, `u`pload, `r`eference.
 pub fn facts(letters: &str) -> Facts {
     Facts {
         active_image: letters.contains('i'),
@@ -51,7 +51,7 @@ mod with_providers {
         SecretString::from(KEY)
     }
 
-    /// One provider of each kind and of each answer format, all connected to the mock.
+    /// Returns one provider of each kind and of each answer format, all connected to the mock.
     pub fn providers(mock: &MockProvider) -> Vec<Box<dyn Provider>> {
         vec![
             Box::new(Anthropic::builder(key()).base_url(mock.url()).build().unwrap()),

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_faulty_line_is_named() {
+    fn a_faulty_line_is_reported() {
         for (text, line) in
             [("[edit]\nmake {x}", 2), ("\nhello", 2), ("[shout]", 1), ("[edit]\na (b", 2), ("@x", 1)]
         {

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_model_reaches_what_is_asked_of_it() {
+    fn the_embedded_model_reaches_the_required_accuracy() {
         for set in ["judge-dev.csv", "judge-test.csv"] {
             let evaluation = embedded_on(set);
             let share = |tally: Tally| tally.share();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_calibration_is_the_distance_from_what_was_right() {
+    fn the_calibration_error_is_the_distance_to_the_share_of_right_answers() {
         let mut evaluation = embedded_on("judge-dev.csv");
         for verdict in &mut evaluation.verdicts {
             verdict.confidence = 0.75;

@@ -14,8 +14,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// counters.
 ///
 /// It answers for one hour of a user, and for a day and any sliding window of all users together.
-/// While expenses of this process wait for the database, the table is not complete: the answer is
-/// an error, which keeps dollars closed.
+/// It writes the expenses that this process has queued before it reads. While they cannot be
+/// written, the table is not complete: the answer is an error, which keeps dollars closed.
 #[derive(Clone, Debug)]
 pub struct CostLedger {
     store: Arc<dyn Store>,
@@ -28,6 +28,18 @@ impl CostLedger {
         Self { store, recorder }
     }
 
+    /// Writes what is queued. Without it, a budget that is spent within one interval of the
+    /// recorder could be spent again after a loss of the counters.
+    async fn catch_up(&self) -> Result<(), String> {
+        let lags = || "expenses wait to be written to the database".to_owned();
+        if self.lags() {
+            return Err(lags());
+        }
+        self.recorder.flush().await.map_err(|error| error.kind().to_owned())?;
+        // What the database did not take is settled too, in the spool.
+        if self.lags() { Err(lags()) } else { Ok(()) }
+    }
+
     fn lags(&self) -> bool {
         let counters = self.recorder.counters();
         self.recorder.spooling() || counters.spooled > 0 || counters.last_error.is_some()
@@ -37,9 +49,7 @@ impl CostLedger {
 #[async_trait]
 impl Ledger for CostLedger {
     async fn spent_micros(&self, scope: Scope, subject: &str, window: Window) -> Result<u64, String> {
-        if self.lags() {
-            return Err("expenses wait to be written to the database".to_owned());
-        }
+        self.catch_up().await?;
         let now = SystemTime::now();
         let spent = match (scope, window) {
             (Scope::Global, Window::Sliding(length)) => self.store.spent_since(now - length, now).await,

@@ -118,6 +118,26 @@ async fn a_budget_survives_a_redis_that_restarts_from_an_old_snapshot() {
     }
 }
 
+#[tokio::test]
+async fn a_budget_survives_a_redis_that_is_flushed_before_its_expenses_are_written() {
+    let (redis, database) = (RedisServer::start().await.unwrap(), migrated(shared().await).await);
+    let url = redis.url();
+    let flush = async || redis.command(&["FLUSHALL"]).await.unwrap();
+    for database in [None, Some(("DATABASE_URL", &*database))] {
+        flush().await;
+        let limited = [("REDIS_URL", &*url), ("COST_LIMIT_PER_HOUR", "0.15")];
+        let service = start(&limited.into_iter().chain(database).collect::<Vec<_>>()).await;
+        connected(&service).await;
+        for bought in 0..5 {
+            assert!(reserve(&service, "ann").await.is_some(), "{bought}");
+        }
+        for _ in 0..3 {
+            flush().await;
+            is_used_up(&service, "ann").await;
+        }
+    }
+}
+
 async fn spent_today(service: &Service) -> f64 {
     service.get("/api/v2/stats?period=1h").await["cost_spent"].as_f64().unwrap()
 }

@@ -1,7 +1,8 @@
 //! `POST /api/v2/batch`: up to 256 requests at once, each with its own result or problem, in order.
 //!
 //! The body is split into the texts of its requests, and each text is parsed by itself. A wrong
-//! request costs itself alone, and the memory of a batch is a small multiple of its body.
+//! request costs itself alone, and the memory of a batch is a small multiple of its body. A large
+//! body is parsed outside of the workers, so that it holds up no other request.
 
 use std::borrow::Cow;
 
@@ -9,13 +10,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use axum::{Extension, Json};
+use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode};
 use picarcade_flow::{Caller, FieldProblem, FlowRequest};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::http::app::App;
-use crate::http::body::{self, MAX_BODY};
+use crate::http::body::{self, MAX_BODY, Share};
 use crate::http::identity::Presented;
 use crate::http::json;
 use crate::http::limits;
@@ -29,6 +32,13 @@ const MAX_REQUESTS: usize = 256;
 
 /// The largest body of a batch, in bytes: 256 prompts of 8,000 four-byte characters.
 const MAX_BATCH_BODY: usize = 8 << 20;
+
+/// The smallest body that is parsed outside of the workers, in bytes: a worker parses less in a few
+/// milliseconds.
+const LARGE_BODY: usize = 256 * 1024;
+
+/// The turns of large bodies. The others wait, so that they leave processor time to the workers.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(1);
 
 /// The most places of a batch that are not UTF-8 and still cost only their requests.
 const MAX_INVALID: usize = 64 * 1024;
@@ -44,9 +54,9 @@ pub(crate) async fn batch(
     let asking = presented.caller(&headers, None, "batch")?;
     // A body may be large, so a caller whose limit is used up is refused before it is read.
     limits::refuse_used_up(&app, &presented, &headers, &asking).await?;
-    let parsed = match body::read(&headers, body, MAX_BATCH_BODY).await {
+    let parsed = match body::read_with_share(&headers, body, MAX_BATCH_BODY).await {
         // The bytes end here: the requests are all that is kept while they are answered.
-        Ok(bytes) => requests(&bytes, &presented, &span, &headers).await,
+        Ok((bytes, share)) => requests(bytes, share, &presented, &span, &headers).await,
         Err(problem) => Err(problem),
     };
     let answer = match parsed {
@@ -89,8 +99,31 @@ async fn run(app: &App, id: &RequestId, headers: &HeaderMap, parsed: Vec<Parsed>
     })
 }
 
-/// Parses the requests of a batch, each by itself.
+/// Parses the requests of a batch without keeping a worker from other requests.
 async fn requests(
+    bytes: Bytes,
+    share: Share,
+    presented: &Presented,
+    span: &Span,
+    headers: &HeaderMap,
+) -> Result<Vec<Parsed>, Problem> {
+    if bytes.len() < LARGE_BODY {
+        return parse_all(&bytes, presented, span, headers);
+    }
+    let turn = LARGE_BODIES.acquire().await;
+    let (presented, span, headers) = (presented.clone(), span.clone(), headers.clone());
+    // The turn and the share end with the work, also where the caller has left.
+    let parsing = tokio::task::spawn_blocking(move || {
+        let _held = (turn, share);
+        parse_all(&bytes, &presented, &span, &headers)
+    });
+    parsing.await.unwrap_or_else(|_| {
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be answered"))
+    })
+}
+
+/// Parses the requests of a batch, each by itself.
+fn parse_all(
     bytes: &[u8],
     presented: &Presented,
     span: &Span,
@@ -101,17 +134,14 @@ async fn requests(
     if items.iter().map(|item| text.invalid_in(item.get())).sum::<usize>() < text.invalid.len() {
         return Err(not_utf8("the body"));
     }
-    let mut parsed = Vec::with_capacity(items.len());
-    for item in items {
-        parsed.push(if text.invalid_in(item.get()) > 0 {
+    let parsed = items.into_iter().map(|item| {
+        if text.invalid_in(item.get()) > 0 {
             Err(not_utf8("the request"))
         } else {
             parse(item.get(), presented, span, headers)
-        });
-        // A batch of many wrong requests must not keep a worker from everything else.
-        tokio::task::yield_now().await;
-    }
-    Ok(parsed)
+        }
+    });
+    Ok(parsed.collect())
 }
 
 /// The text of a batch. Bytes that are not UTF-8 are replaced and remembered, so that they cost only

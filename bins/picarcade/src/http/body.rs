@@ -36,8 +36,21 @@ const BUDGET_KIB: usize = 256 * 1024;
 /// The part of the budget that is free.
 static BUDGET: Semaphore = Semaphore::const_new(BUDGET_KIB);
 
+/// The part of the budget that one body takes.
+pub(crate) type Share = Option<SemaphorePermit<'static>>;
+
 /// Reads a whole JSON body of at most `limit` bytes.
 pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Problem> {
+    read_with_share(headers, body, limit).await.map(|(bytes, _)| bytes)
+}
+
+/// Reads a body like [`read`], for a caller that keeps it while it waits: the body stays a part of
+/// the budget until the share is dropped.
+pub(crate) async fn read_with_share(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<(Bytes, Share), Problem> {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !is_json(media_type) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
@@ -54,7 +67,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
         return Err(too_large());
     }
     match tokio::time::timeout(PATIENCE, collect(body, limit)).await {
-        Ok(Ok(Collected::Whole(bytes))) => Ok(bytes),
+        Ok(Ok(Collected::Whole(bytes, share))) => Ok((bytes, share)),
         Ok(Ok(Collected::TooLarge)) => Err(too_large()),
         Ok(Ok(Collected::Full)) => {
             Err(Problem::unavailable("too many bodies are coming in", Duration::from_secs(1)))
@@ -65,7 +78,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
 }
 
 enum Collected {
-    Whole(Bytes),
+    Whole(Bytes, Share),
     TooLarge,
     /// The budget is used up.
     Full,
@@ -73,7 +86,7 @@ enum Collected {
 
 async fn collect(mut body: Body, limit: usize) -> Result<Collected, axum::Error> {
     let mut buffer = Vec::new();
-    let mut taken: Option<SemaphorePermit<'static>> = None;
+    let mut taken: Share = None;
     while let Some(frame) = body.frame().await {
         let Ok(chunk) = frame?.into_data() else { continue };
         if buffer.len() + chunk.len() > limit {
@@ -88,7 +101,7 @@ async fn collect(mut body: Body, limit: usize) -> Result<Collected, axum::Error>
         }
         buffer.extend_from_slice(&chunk);
     }
-    Ok(Collected::Whole(buffer.into()))
+    Ok(Collected::Whole(buffer.into(), taken))
 }
 
 fn is_identity(coding: &HeaderValue) -> bool {

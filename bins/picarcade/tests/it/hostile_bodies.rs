@@ -164,6 +164,32 @@ async fn wrong_bodies_take_little_memory_and_say_little() {
 }
 
 #[tokio::test]
+async fn a_large_body_holds_up_no_other_request() {
+    // With one worker, a body that is parsed on it would hold up everything until it is answered.
+    let service = Service::start(&[("TOKIO_WORKER_THREADS", "1")]).await;
+    let body = format!("[{}1]", r#"{"\u0061":1},"#.repeat(500_000));
+    let mut stream = service.connect().await;
+    let head = format!(
+        "POST /api/v2/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let mut lived = 0;
+    let mut answered = std::pin::pin!(stream.read_to_end(&mut answer));
+    loop {
+        tokio::select! {
+            biased;
+            read = &mut answered => break assert!(read.unwrap() > 0),
+            alive = service.get("/health/live") => lived += u32::from(alive["alive"] == true),
+        }
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 422 "), "{}", String::from_utf8_lossy(&answer));
+    assert!(lived >= 3, "{lived} other requests were answered meanwhile");
+}
+
+#[tokio::test]
 async fn long_lists_of_references_are_one_problem() {
     let service = Service::start(&[]).await;
     let mut references = String::new();

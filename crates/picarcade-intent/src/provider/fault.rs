@@ -15,7 +15,7 @@ const MAX_NESTING: usize = 4;
 const MAX_MESSAGE_BYTES: usize = 300;
 
 /// The places where responses describe an error.
-const PLACES: [&str; 4] = ["/error", "/choices/0/error", "/errors/0", "/errors"];
+const PLACES: [&str; 5] = ["/error", "/choices/0/error", "/errors/0", "/errors", "/0/error"];
 
 /// The fields with codes, the most specific one first.
 const CODES: [&str; 7] =
@@ -121,6 +121,10 @@ pub(super) const fn kind_of(status: u16) -> ProviderErrorKind {
     }
 }
 
+fn is_code(word: &str) -> bool {
+    kind_in(word).is_some()
+}
+
 fn is_spent(message: &str) -> bool {
     let message = compact(message);
     ["creditbalance", "exceededyourcurrentquota", "reachedyourspecified", "spendlimit"]
@@ -143,10 +147,11 @@ fn status(value: &Value) -> Option<u16> {
 /// Returns whether a body is an error object itself, and not a response that contains one.
 fn is_error_itself(body: &Value) -> bool {
     let is_marked = ["type", "object"].iter().any(|field| body[*field] == "error");
-    let has_status = ["status", "code", "status_code"].iter().any(|field| status(&body[*field]).is_some());
+    let has_status = || STATUSES.iter().any(|place| body.pointer(place).and_then(status).is_some());
     let is_answer = ["content", "choices", "output", "id"].iter().any(|field| !body[*field].is_null());
-    let has_message = ["message", "detail"].iter().any(|field| is_stated(&body[*field]));
-    is_marked || (!is_answer && (has_status || has_message))
+    let has_message = || ["message", "detail"].iter().any(|field| is_stated(&body[*field]));
+    let has_code = || ["type", "code"].iter().any(|field| body[*field].as_str().is_some_and(is_code));
+    is_marked || (!is_answer && (has_status() || has_message() || has_code()))
 }
 
 /// Returns whether a field for an error states one. Many APIs send the field in every response.
@@ -203,6 +208,12 @@ mod tests {
             (json!({"title": "Throttled", "detail": "wait", "status": 429}), K::RateLimited),
             (json!({"detail": "Internal error"}), K::Server),
             (json!({"error": {"strange": 1}}), K::Server),
+            (json!({"type": "overloaded_error"}), K::Overloaded),
+            (json!({"type": "rate_limit_error", "request_id": "r"}), K::RateLimited),
+            (json!({"code": "rate_limit_exceeded"}), K::RateLimited),
+            (json!({"statusCode": 503, "body": "{}"}), K::Overloaded),
+            (json!({"http_status": "429"}), K::RateLimited),
+            (json!([{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}]), K::RateLimited),
         ] {
             assert_eq!(fault(&body).map(|fault| fault.kind), Some(kind), "{body}");
         }
@@ -223,6 +234,10 @@ mod tests {
             json!({"type": "message", "content": []}),
             json!({"id": "x", "choices": [], "message": "m"}),
             json!({"id": "x", "status": "succeeded", "error": null}),
+            json!({"type": "message"}),
+            json!({"type": "overloaded_error", "content": []}),
+            json!([{"content": []}]),
+            json!({"code": "200"}),
         ] {
             assert_eq!(fault(&body), None, "{body}");
         }

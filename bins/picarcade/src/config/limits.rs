@@ -77,8 +77,11 @@ pub(super) fn reservation_ttl(value: &str) -> Result<Duration, String> {
 /// neither.
 fn dollars_as_micros(value: &str) -> Result<u64, String> {
     let dollars: f64 = value.parse().map_err(|_| NOT_DOLLARS)?;
+    // A double has no value for an amount such as 1e-400 and reads it as 0.
+    let mantissa = value.split(['e', 'E']).next().unwrap_or_default();
+    let is_zero = !mantissa.contains(|digit| matches!(digit, '1'..='9'));
     match dollars {
-        0.0 => Ok(0),
+        0.0 if is_zero => Ok(0),
         LEAST_DOLLARS..=MAX_DOLLARS => Ok((dollars * 1e6).round() as u64),
         _ => Err(NOT_DOLLARS.to_owned()),
     }

@@ -21,7 +21,7 @@ async fn unparsable_values_name_key_and_origin() {
     refused(&[("INTENT_CACHE_TTL", "soon")], &["intent_cache_ttl", "environment INTENT_CACHE_TTL"]).await;
     refused(&[("INTENT_CACHE_TTL", "-1")], &["INTENT_CACHE_TTL"]).await;
     refused(&[("COST_LIMIT_PER_HOUR", "NaN")], &["COST_LIMIT_PER_HOUR"]).await;
-    for tiny in ["0.0000004", "0.0000009", "1e-300", "4.9e-324", "-1e-9", "100000001", "inf"] {
+    for tiny in ["0.0000004", "0.0000009", "1e-300", "4.9e-324", "1E-400", "-1e-9", "100000001", "inf"] {
         for key in ["COST_LIMIT_PER_HOUR", "COST_LIMIT_GLOBAL_PER_DAY"] {
             refused(&[(key, tiny)], &[key, "0.000001"]).await;
         }

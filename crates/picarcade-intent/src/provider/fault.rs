@@ -113,7 +113,8 @@ pub(super) const fn kind_of(status: u16) -> ProviderErrorKind {
         402 => ProviderErrorKind::SpendLimit,
         // An unknown model or path is a mistake in the configuration, like a wrong key.
         401 | 403 | 404 => ProviderErrorKind::Auth,
-        408 | 504 => ProviderErrorKind::Timeout,
+        // 524: a gateway that waited for an origin that had the request.
+        408 | 504 | 524 => ProviderErrorKind::Timeout,
         429 => ProviderErrorKind::RateLimited,
         503 | 529 => ProviderErrorKind::Overloaded,
         400..500 => ProviderErrorKind::Rejected,

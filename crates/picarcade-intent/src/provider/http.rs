@@ -106,10 +106,11 @@ impl Http {
 
     /// Sends a request and reads the whole response.
     ///
-    /// `billed` is the cost of a successful response that cannot be read, because its provider has
-    /// done the work. A failed response that cannot be read still has its status.
+    /// `billed` is the cost of a request without a readable response, because its provider may have
+    /// done the work. Only a request that was not sent is certainly free. A failed response that
+    /// cannot be read still has its status.
     pub(super) async fn send(request: RequestBuilder, billed: u64) -> Result<Response, ProviderError> {
-        let mut response = request.send().await.map_err(|error| transport(&error))?;
+        let mut response = request.send().await.map_err(|error| transport(&error, billed))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let is_success = response.status().is_success();
         match Self::body(&mut response, billed).await {
@@ -134,7 +135,7 @@ impl Http {
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => break,
-                Err(error) if error.is_timeout() => return Err(transport(&error)),
+                Err(error) if error.is_timeout() => return Err(transport(&error, billed)),
                 Err(_) => return Err(broken()),
             }
         }
@@ -295,17 +296,17 @@ fn base(base_url: &str, version: Version) -> Result<Url, ConfigError> {
 }
 
 /// Describes a failure below HTTP in fixed words, because the texts of the library contain the URL.
-fn transport(error: &reqwest::Error) -> ProviderError {
-    let (kind, detail) = if error.is_connect() {
-        (ProviderErrorKind::Connect, "cannot connect")
+fn transport(error: &reqwest::Error, billed: u64) -> ProviderError {
+    if error.is_connect() {
+        ProviderError::new(ProviderErrorKind::Connect, "cannot connect")
     } else if error.is_timeout() {
-        (ProviderErrorKind::Timeout, "the provider sent nothing in time")
+        ProviderError::new(ProviderErrorKind::Timeout, "the provider sent nothing in time")
     } else if error.is_builder() {
-        (ProviderErrorKind::Rejected, "the request cannot be built")
+        ProviderError::new(ProviderErrorKind::Rejected, "the request cannot be built")
     } else {
-        (ProviderErrorKind::Server, "the connection was lost")
-    };
-    ProviderError::new(kind, detail)
+        let lost = ProviderError::new(ProviderErrorKind::Server, "the connection was lost");
+        ProviderError { cost_micros: Some(billed), ..lost }
+    }
 }
 
 /// Returns whether a word of a provider looks like a code: short, and of the characters of codes.

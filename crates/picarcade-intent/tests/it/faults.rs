@@ -42,7 +42,8 @@ async fn faults_have_the_same_meaning_for_every_provider() {
             let is_billed = error.cost_micros.is_some_and(|cost| cost > 0);
             assert_eq!(
                 is_billed,
-                matches!(kind, K::Unusable(_)) || matches!(reply, Reply::HalfBody | Reply::HalfChunked),
+                matches!(kind, K::Unusable(_))
+                    || matches!(reply, Reply::Reset | Reply::HalfBody | Reply::HalfChunked),
                 "{name} {reply:?}"
             );
             let shown = format!("{error} {error:?}");

@@ -109,6 +109,36 @@ async fn a_server_restarted_from_an_old_snapshot_counts_what_was_spent_since() {
     assert_eq!(used(&limiter, &ada(), "user-cost-3600s").await, (1000, 0));
 }
 
+/// Replaces the data of `to` by that of `from`, in the same process.
+async fn copy(from: &RedisServer, to: &RedisServer) {
+    from.command(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]).await.unwrap();
+    to.command(&["REPLICAOF", "127.0.0.1", &from.port().to_string()]).await.unwrap();
+    eventually("the data is copied", async || {
+        to.command(&["INFO", "replication"]).await.unwrap().contains("master_link_status:up")
+    })
+    .await;
+    to.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_loads_older_data_in_place_counts_what_was_spent_since() {
+    let (server, other) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
+    let book = Arc::new(Book::default());
+    let redis = connect(&server.url(), "own:").await;
+    // With a clock that stands still, no comparison comes from the age of the epoch.
+    let setup = Setup::new(|clock| {
+        let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+        Arc::new(RedisStore::new(redis).with_clock(clock).ledger(ledger))
+    });
+    let limiter = setup.limiter(limits());
+    assert!(pays(&limiter, &book, 200).await);
+    copy(&server, &other).await;
+    assert!(pays(&limiter, &book, 600).await);
+    copy(&other, &server).await;
+    assert!(!decides(&limiter, 201).await, "800 of 1000 are gone");
+    assert!(decides(&limiter, 200).await);
+}
+
 #[tokio::test]
 async fn money_stays_closed_after_a_restart_until_the_ledger_answers() {
     let server = RedisServer::start().await.unwrap();

@@ -1,36 +1,41 @@
 -- Whether the counters of this server can have missed charges.
 --
 -- The epoch of a server changes when its counters may be older than what was spent: when another
--- process serves the keys (a restart from a snapshot, a promoted replica), and when a client
+-- process serves the keys (a restart from a snapshot, a promoted replica), when the process has
+-- loaded other data (a primary that was a replica for a while, DEBUG RELOAD), and when a client
 -- reports that it spent elsewhere meanwhile (fail-back). Each state that counts dollars carries the
 -- stamp of its last comparison with the cost ledger; a stamp of another epoch requires a new
 -- comparison before a dollar is reserved.
 --
--- The key holds the start of the epoch (seven bytes, a multiple of 4) and the server's run id. A
--- stamp is that start plus the phase (0, 1 or 2) in which the ledger was read. A ledger lags
--- behind: expenses wait in the queues of other instances, and calls are still under way. So every
--- state is compared again once the epoch is 2 seconds old, and once it is a minute old.
+-- The key holds the start of the epoch (seven bytes, a multiple of 4), the server's run id, and how
+-- many keys the server loaded last. A stamp is that start plus the phase (0, 1 or 2) in which the
+-- ledger was read. A ledger lags behind: expenses wait in the queues of other instances, and calls
+-- are still under way. So every state is compared again once the epoch is 2 seconds old, and once it
+-- is a minute old.
 --
 -- INFO takes 6 microseconds of the server, and only a call that reserves dollars asks for it. A
--- server that forbids it has an empty run id: there a client's new connection begins an epoch.
+-- server that forbids it has no identity: there a client's new connection begins an epoch.
 local EPOCH_LIFE = '259200000'
 
-local function run_id()
-  local info = redis.pcall('INFO', 'server')
-  return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+local function identity()
+  local server, data = redis.pcall('INFO', 'server'), redis.pcall('INFO', 'persistence')
+  local run = type(server) == 'string' and string.match(server, 'run_id:(%x+)')
+  if not run then return '' end
+  local loaded = type(data) == 'string' and string.match(data, 'rdb_last_load_keys_loaded:(%d+)')
+  return run .. ':' .. (loaded or '')
 end
 
--- Returns the start and the phase of the epoch. Begins a new one if the process is another, or if
+-- Returns the start and the phase of the epoch. Begins a new one if the server is another, or if
 -- `missed` says so.
 local function epoch(key, missed)
-  local run, raw = run_id(), redis.call('GET', key)
+  local served, raw = identity(), redis.call('GET', key)
   local start, known
   if raw and #raw >= 7 then start, known = struct.unpack('<I7', raw), string.sub(raw, 8) end
-  if known ~= run or missed == 2 or (missed == 1 and run == '') then
+  if known ~= served or missed == 2 or (missed == 1 and served == '') then
     -- Later than the one before, also where the clock stepped back.
     start = math.max(now, (start or 0) + 4)
     start = start - start % 4
-    redis.call('SET', key, struct.pack('<I7', start) .. run, 'PX', EPOCH_LIFE)
+    redis.call('SET', key, struct.pack('<I7', start) .. served, 'PX', EPOCH_LIFE)
   end
   local age = now - start
   return start, age >= 60000000 and 2 or age >= 2000000 and 1 or 0

@@ -40,6 +40,8 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("journal_size_limit", "67108864")
+        // What is deleted is overwritten: the words of a deleted user must not stay in free pages.
+        .pragma("secure_delete", "ON")
         .pragma("temp_store", "MEMORY");
     let pool = |connections| {
         SqlitePoolOptions::new()

@@ -135,6 +135,9 @@ impl Store for SqliteStore {
                 }
             }
         }
+        // The write-ahead log still has the rows as they were. A busy reader leaves it as it is:
+        // that is no error, and the next checkpoint overwrites it.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.writer).await.map_err(error)?;
         Ok(rows)
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::{
-    Config, Error, Event, Period, Record, Recorder, Retention, SchemaState, SessionRow, SessionRows,
-    SqliteStore, Store,
+    ClassificationEvent, Config, Error, Event, Period, Record, Recorder, Retention, SchemaState, SessionRow,
+    SessionRows, SqliteStore, Store,
 };
 
 use crate::conformance::{self, Both, RawSums, Subject};
@@ -330,4 +330,28 @@ async fn every_earlier_version_is_migrated() {
         let rows = if applied > 0 { 2 } else { 1 };
         assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, rows);
     }
+}
+
+#[tokio::test]
+async fn a_deleted_users_words_are_in_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    let in_files = || {
+        let files = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
+        let bytes: Vec<u8> = files.flat_map(|file| std::fs::read(file).unwrap()).collect();
+        ["the words of ann", "the words of bob"]
+            .map(|words| bytes.windows(words.len()).any(|window| window == words.as_bytes()))
+    };
+    for turn in 0..20 {
+        let record = |row| {
+            let user = if row % 2 == 0 { "ann" } else { "bob" };
+            let prompt = format!("the words of {user}, {turn} {row}");
+            let event = ClassificationEvent { prompt: prompt.into(), ..classification(user) };
+            Record::new(NOW, Event::Classification(event))
+        };
+        store.write(&(0..50).map(record).collect::<Vec<_>>()).await.unwrap();
+    }
+    assert_eq!(in_files(), [true, true]);
+    assert_eq!(store.forget_user("ann").await.unwrap(), 500);
+    assert_eq!(in_files(), [false, true]);
 }

@@ -363,8 +363,15 @@ fn text(value: &Value) -> String {
 }
 
 /// Puts an apostrophe before text that a spreadsheet would run as a formula (OWASP, CSV injection).
+/// Some programs drop what is not visible at the beginning of a cell before they look at it.
 fn inert(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+    let is_unseen = |c: char| {
+        c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    let visible = text.trim_start_matches(is_unseen);
+    if text.starts_with(['\t', '\r', '\n'])
+        || visible.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹢', '﹣', '﹦', '﹫'])
+    {
         format!("'{text}")
     } else {
         text
@@ -386,7 +393,20 @@ mod tests {
 
     #[test]
     fn text_that_a_spreadsheet_would_run_is_escaped_and_numbers_are_not() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"] {
+        for text in [
+            "=1+1",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            "\t=1",
+            "\r=1",
+            "\n=1",
+            "＝1",
+            "﹢1",
+            "  =1",
+            "\u{feff}=1",
+            "\u{200b}\u{b}+1",
+        ] {
             assert_eq!(cell(Some(&json!(text))), format!("'{text}"));
             assert_eq!(cell(Some(&json!([text, "b"]))), format!("'{text} b"));
             assert_eq!(cell(Some(&json!({ "detail": text }))), format!("'{text}"));

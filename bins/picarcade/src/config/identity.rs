@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::layers::{ConfigError, Layers};
+use super::layers::{ConfigError, Layers, is_blank};
 use super::values::{http_url, text};
 
 /// The shortest secret of HS256 in bytes: RFC 7518 (3.2) wants a key of at least the hash's size.
@@ -79,7 +79,7 @@ fn api_key(item: &str) -> Result<ApiKey, String> {
         Some((name, _)) if name.trim().len() > MAX_NAME || name.chars().any(char::is_control) => {
             Err(format!("a name must have at most {MAX_NAME} bytes and no control characters"))
         }
-        Some((name, key)) if !name.trim().is_empty() && !key.trim().is_empty() => {
+        Some((name, key)) if !is_blank(name) && !is_blank(key) => {
             Ok(ApiKey { name: name.trim().to_owned(), key: SecretString::from(key.trim().to_owned()) })
         }
         _ => Err("must be a comma list of name:key".to_owned()),

@@ -109,9 +109,9 @@ impl Layers {
         Ok(())
     }
 
-    /// Sets a value over those of lower layers, unless it is empty.
+    /// Sets a value over those of lower layers, unless it is empty. A list of empty elements is empty.
     pub(crate) fn set(&mut self, key: impl Into<String>, text: String, origin: Origin) {
-        if !text.trim().is_empty() {
+        if !text.split(',').all(is_blank) {
             self.values.insert(key.into(), Value { text, origin });
         }
     }
@@ -222,6 +222,17 @@ impl File<'_> {
     fn unknown(&self, key: String, line: Line) -> ConfigError {
         ConfigError::UnknownKey { key, path: self.path.to_owned(), line }
     }
+}
+
+/// Whether a text shows nothing: it has only white space, control characters and characters
+/// without width, which copying from a web page leaves behind.
+pub(crate) fn is_blank(text: &str) -> bool {
+    let is_unseen = |c: char| {
+        let has_no_width =
+            matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}');
+        c.is_whitespace() || c.is_control() || has_no_width
+    };
+    text.chars().all(is_unseen)
 }
 
 /// What the names of our own variables begin with.
@@ -369,6 +380,10 @@ mod tests {
         layers.set("listen", " ".to_owned(), Origin::Flag("--listen"));
         for key in ["jwt_secret", "admin_token", "api_keys", "redis_url"] {
             assert!(layers.value(key).is_none(), "{key}");
+        }
+        for text in [",", " , ,\t", "\u{200b}", "\u{feff},\u{ad}", "\u{0}"] {
+            layers.set("admin_token", text.to_owned(), Origin::Environment("PICARCADE_ADMIN_TOKEN"));
+            assert!(layers.value("admin_token").is_none(), "{text:?}");
         }
         assert_eq!(layers.value("listen").map(|value| &*value.text), Some("127.0.0.1:8080"));
     }

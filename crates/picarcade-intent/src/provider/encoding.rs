@@ -7,7 +7,8 @@
 
 use std::io::Read;
 
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::GzDecoder;
+use flate2::read::{DeflateDecoder, ZlibDecoder};
 
 /// The value of `accept-encoding`.
 pub(super) const ACCEPTED: &str = "gzip, deflate, br";
@@ -55,8 +56,16 @@ fn is_json(body: &[u8]) -> bool {
     matches!(body.trim_ascii(), [b'{', .., b'}'] | [b'[', .., b']'])
 }
 
+/// Decodes each member of a gzip file. What follows the last one is padding: `gzip` and browsers
+/// ignore it too.
 fn gzip(body: &[u8], limit: usize) -> Result<Vec<u8>, Undecodable> {
-    bounded(MultiGzDecoder::new(body), limit)
+    let (mut decoded, mut rest) = (Vec::new(), body);
+    while rest.starts_with(&GZIP_MAGIC) {
+        let mut member = GzDecoder::new(rest);
+        decoded.extend(bounded(&mut member, limit - decoded.len())?);
+        rest = member.into_inner();
+    }
+    Ok(decoded)
 }
 
 /// `deflate` means the zlib format, and some servers send the raw one.
@@ -134,6 +143,8 @@ mod tests {
             ("deflate, gzip", gzipped(&zlibbed(TEXT))),
             ("gzip, gzip", gzipped(&gzipped(TEXT))),
             ("gzip", [gzipped(b"{\"a\""), gzipped(b": 1}")].concat()),
+            ("gzip", [gzipped(TEXT), vec![0; 512]].concat()),
+            ("", [gzipped(TEXT), b"\r\n".to_vec()].concat()),
         ] {
             assert_eq!(decode(codings, body, 100).as_deref(), Ok(TEXT), "{codings}");
         }

@@ -87,7 +87,8 @@ impl Answer {
         Self::from_wire(wire, cost_micros)
     }
 
-    /// Reads the object from text, with code fences, remarks and thoughts around it.
+    /// Reads the object from text, with code fences, remarks and thoughts around it. Text that is a
+    /// JSON string as a whole, because a server has encoded it twice, is read as its content.
     ///
     /// The last complete answer counts, because models write drafts before their final answer. An
     /// object between `<think>` and `</think>`, or tags like them, is a thought and never counts.
@@ -98,7 +99,12 @@ impl Answer {
     /// object or thought is not closed: the final answer is missing then, and a draft must not
     /// replace it.
     pub fn from_text(text: &str, cost_micros: u64) -> Result<Self, Unusable> {
-        text::last_answer(text, &|object| Self::from_json(object, cost_micros))
+        let read = |text: &str| text::last_answer(text, &|object| Self::from_json(object, cost_micros));
+        let is_quoted = text.trim_start().starts_with('"');
+        match serde_json::from_str::<String>(text) {
+            Ok(content) if is_quoted => read(&content),
+            _ => read(text),
+        }
     }
 
     /// Reads the object from a field that holds it as JSON or as text: servers differ in the
@@ -181,6 +187,9 @@ mod tests {
         unknown["prompt_type"] = json!("PAINT");
         let last = format!("{} {{\"a\": 1}} {unknown}", object());
         assert_eq!(Answer::from_text(&last, 0).unwrap_err(), Unusable::UnknownType);
+        let twice = Value::from(object().to_string()).to_string();
+        assert!(Answer::from_text(&format!(" {twice}\n"), 0).is_ok());
+        assert_eq!(Answer::from_text(&format!("{twice} no"), 0).unwrap_err(), Unusable::Malformed);
         let whole = object().to_string();
         assert_eq!(Answer::from_text(&whole[..whole.len() - 1], 0).unwrap_err(), Unusable::Truncated);
         for text in ["", "no", "{]", "}{", &"{".repeat(100_000)] {

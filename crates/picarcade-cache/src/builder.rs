@@ -14,14 +14,14 @@ use tokio::sync::Semaphore;
 use crate::{
     Cache, Clock, ConfigError, Key, Remote,
     event::Events,
-    fleet,
-    flight::Flights,
+    fleet::listener,
     inner::{Inner, Weigher},
-    memory::Memory,
+    level1::invalidations::Invalidations,
+    level1::memory::Memory,
+    level2::second_level::SecondLevel,
     policy::Policy,
-    second_level::SecondLevel,
+    single_flight::flight::Flights,
     statistics::Counters,
-    tags::Invalidations,
 };
 
 impl<V> Cache<V> {
@@ -248,7 +248,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
         }
         let inner = Arc::new(self.inner());
         if inner.second.is_some() {
-            fleet::start(&inner);
+            listener::start(&inner);
         }
         Ok(Cache { inner })
     }

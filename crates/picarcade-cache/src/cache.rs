@@ -7,12 +7,12 @@ use tokio::{sync::broadcast, time::timeout};
 
 use crate::{
     Event, InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics,
-    ask::At,
-    flight::Seat,
     inner::Inner,
-    load::{Load, Purpose},
-    look::Look,
-    tags::Tag,
+    level1::look::Look,
+    single_flight::caller::At,
+    single_flight::flight::Seat,
+    single_flight::load::{Load, Purpose},
+    tag::Tag,
 };
 
 /// A typed cache of two levels, asked with a key and a loader. Clones share everything.

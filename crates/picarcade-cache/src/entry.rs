@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use crate::{clock::Nanos, tags::Tag};
+use crate::{clock::Nanos, tag::Tag};
 
 /// What the first level keeps. Cloning it copies no value.
 #[derive(Debug)]

@@ -1,8 +1,8 @@
 //! What all clones of a cache share, and how a value becomes an entry.
 //!
-//! The files beside this one each add one thing to it: [`look`](crate::look) what memory says, [`ask`](crate::ask) what a
-//! miss does, [`invalidate`](crate::invalidate) changes from outside, [`fetch`](crate::fetch) and
-//! [`write_back`](crate::write_back) the second level.
+//! The files beside this one each add one thing to it: [`look`](crate::level1::look) what memory says, [`caller`](crate::single_flight::caller) what a
+//! miss does, [`invalidate`](crate::fleet::invalidate) changes from outside, [`read`](crate::level2::read) and
+//! [`write`](crate::level2::write) the second level.
 
 use std::{
     sync::{
@@ -20,12 +20,13 @@ use crate::{
     clock::nanos,
     entry::{Entry, Stamps},
     event::Events,
-    flight::Flights,
-    memory::{Memory, OVERHEAD_BYTES},
+    level1::invalidations::Invalidations,
+    level1::memory::{Memory, OVERHEAD_BYTES},
+    level2::second_level::SecondLevel,
     policy::{MAX_LIFETIME, Policy},
-    second_level::SecondLevel,
+    single_flight::flight::Flights,
     statistics::Counters,
-    tags::{Invalidations, Tag},
+    tag::Tag,
 };
 
 /// Bytes that a value takes in memory, as its owner estimates.

@@ -1,35 +1,32 @@
 #![doc = include_str!("../README.md")]
 
-mod ask;
+// What a user calls.
 mod builder;
 mod cache;
-mod clock;
-mod entry;
-mod envelope;
 mod error;
 mod event;
-mod fetch;
-mod fleet;
-mod flight;
-mod inner;
-mod invalidate;
 mod key;
-mod landing;
-mod lease;
-mod load;
-mod look;
 mod lookup;
 mod memoize;
-mod memory;
-mod message;
+mod tag;
+
+// What all clones of a cache share, and the pure parts.
+mod clock;
+mod entry;
+mod inner;
+mod policy;
+mod statistics;
+
+// A lookup: memory, then the second level, then one load per key.
+mod level1;
+mod level2;
+mod single_flight;
+
+// Invalidation across instances.
+mod fleet;
+
 #[cfg(feature = "metrics")]
 mod metrics;
-mod policy;
-mod remote;
-mod second_level;
-mod statistics;
-mod tags;
-mod write_back;
 
 pub use builder::Builder;
 pub use cache::Cache;
@@ -37,10 +34,11 @@ pub use clock::Clock;
 pub use error::{ConfigError, InsertError, LoadError, RemoteError};
 pub use event::Event;
 pub use key::{Key, KeyBuilder};
+pub use level2::in_memory::InMemoryRemote;
+#[cfg(any(feature = "redis", feature = "fred"))]
+pub use level2::redis::RedisRemote;
+pub use level2::remote::{Generation, Mark, REPLAY_WINDOW, Record, Remote, RemoteEvent};
 pub use lookup::{Loaded, Lookup, Options, Reach, Source};
 pub use memoize::{Memoized, memoize};
-#[cfg(any(feature = "redis", feature = "fred"))]
-pub use remote::RedisRemote;
-pub use remote::{Generation, InMemoryRemote, Mark, REPLAY_WINDOW, Record, Remote, RemoteEvent};
 pub use statistics::Statistics;
-pub use tags::Tag;
+pub use tag::Tag;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use crate::tags::Tag;
+use crate::tag::Tag;
 
 /// A value and where it came from.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ConfigError, remote::REPLAY_WINDOW};
+use crate::{ConfigError, level2::remote::REPLAY_WINDOW};
 
 /// No entry lives longer than this, whatever its loader says; marks live a little longer.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_hours(720);

@@ -24,14 +24,7 @@ use crate::metadata::{Metadata, Package};
 const MAX_HOPS: usize = 16;
 
 /// Packages whose circles are not untied yet.
-const PENDING: [&str; 6] = [
-    "picarcade",
-    "picarcade-analytics",
-    "picarcade-cache",
-    "picarcade-flow",
-    "picarcade-ratelimit",
-    "picarcade-redis",
-];
+const PENDING: [&str; 4] = ["picarcade", "picarcade-analytics", "picarcade-flow", "picarcade-ratelimit"];
 
 /// The names of a module path, from the root of the crate.
 type Names = Vec<String>;

@@ -9,9 +9,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{
     Remote, RemoteError,
-    message::Message,
-    remote::{Generation, Mark},
-    tags::Tag,
+    fleet::message::Message,
+    level2::remote::{Generation, Mark},
+    tag::Tag,
 };
 
 /// Writes to the second level under way at one time; more are not made.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::{Key, tags::Tag};
+use crate::{Key, tag::Tag};
 
 /// Senders remembered; beyond this all are forgotten and memory is checked.
 const MAX_SENDERS: usize = 4096;
@@ -84,7 +84,7 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::{Heard, Message};
-    use crate::{Key, tags::Tag};
+    use crate::{Key, tag::Tag};
     use proptest::prelude::*;
 
     fn message() -> impl Strategy<Value = Message> {

@@ -16,9 +16,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
     Event,
+    fleet::message::{Heard, Message},
     inner::Inner,
-    message::{Heard, Message},
-    remote::RemoteEvent,
+    level2::remote::RemoteEvent,
 };
 
 /// How often an instance says how far it has counted.

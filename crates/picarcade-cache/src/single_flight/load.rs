@@ -16,12 +16,12 @@ use crate::{
     Event, Key, Loaded, Options, Source,
     clock::nanos,
     entry::{Entry, Freshness},
-    fetch::Found,
-    flight::{Flight, Outcome, Place},
     inner::{Inner, Keeping},
-    landing::Landing,
-    lease::Lease,
-    second_level::{SecondLevel, Seen},
+    level2::lease::Lease,
+    level2::read::Found,
+    level2::second_level::{SecondLevel, Seen},
+    single_flight::completion::Landing,
+    single_flight::flight::{Flight, Outcome, Place},
 };
 
 /// Why a flight takes off.

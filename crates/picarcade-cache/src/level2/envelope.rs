@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::tags::Tag;
+use crate::tag::Tag;
 
 const MAGIC: [u8; 4] = *b"PaC1";
 const HEADER: usize = 4 + 1 + 1 + 2 + 8 + 8 + 8 + 8 + 4 + 8;
@@ -194,7 +194,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Envelope, Undecodable, decode, encode};
-    use crate::tags::Tag;
+    use crate::tag::Tag;
     use bytes::Bytes;
     use proptest::prelude::*;
 

@@ -11,21 +11,13 @@
 //! - **Events** are at most once, and say when they may be incomplete.
 //! - No call blocks for ever: each has a deadline of the implementation's own.
 
-mod in_memory;
-#[cfg(any(feature = "redis", feature = "fred"))]
-mod redis;
-
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::{Key, RemoteError, tags::Tag};
-
-pub use in_memory::InMemoryRemote;
-#[cfg(any(feature = "redis", feature = "fred"))]
-pub use redis::RedisRemote;
+use crate::{Key, RemoteError, tag::Tag};
 
 /// How long a write may wait for the second level to come back. Tombstones live longer than that: a write that waited
 /// cannot bring back what others removed meanwhile.

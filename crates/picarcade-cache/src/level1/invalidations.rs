@@ -12,29 +12,7 @@ use std::{
 
 use parking_lot::RwLock;
 
-use crate::key::KeyHash;
-
-/// A tag's name as 64 bits of its BLAKE3 hash. Two names that collide are invalidated together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tag(u64);
-
-impl Tag {
-    /// The tag of this name.
-    pub fn new(name: &str) -> Self {
-        let hash = blake3::hash(name.as_bytes());
-        Self(hash.as_bytes().first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)))
-    }
-
-    /// The number that stands for the tag on the wire.
-    pub fn id(self) -> u64 {
-        self.0
-    }
-
-    /// The tag of a number from the wire.
-    pub fn from_id(id: u64) -> Self {
-        Self(id)
-    }
-}
+use crate::{key::KeyHash, tag::Tag};
 
 /// Tags remembered singly; beyond that all tagged values from before count as invalidated.
 const MAX_TAGS: usize = 65_536;
@@ -120,7 +98,8 @@ impl Invalidations {
 
 #[cfg(test)]
 mod tests {
-    use super::{Invalidations, Standing, Tag};
+    use super::{Invalidations, Standing};
+    use crate::tag::Tag;
     use proptest::prelude::*;
 
     #[derive(Debug, Clone)]

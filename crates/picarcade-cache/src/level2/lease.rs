@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use crate::{Key, RemoteError, second_level::SecondLevel, statistics::Counters};
+use crate::{Key, RemoteError, level2::second_level::SecondLevel, statistics::Counters};
 
 /// A lease that we hold on a key.
 pub(crate) struct Lease<'a> {

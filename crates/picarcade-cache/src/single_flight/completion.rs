@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::{
     Event, Key, Options, Source,
     entry::Entry,
-    flight::{Flight, Outcome, Place},
     inner::Inner,
-    tags::Standing,
+    level1::invalidations::Standing,
+    single_flight::flight::{Flight, Outcome, Place},
 };
 
 /// The flight's end, whatever brings it: dropped early, it releases those who wait.

@@ -8,9 +8,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     Key, LoadError, Loaded, Lookup, Options, Source,
     entry::Entry,
-    flight::{Outcome, Seat},
     inner::Inner,
-    load::{Load, Purpose},
+    single_flight::flight::{Outcome, Seat},
+    single_flight::load::{Load, Purpose},
 };
 
 /// What a caller has at hand while a load runs.

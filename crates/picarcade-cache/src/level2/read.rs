@@ -16,11 +16,11 @@ use crate::{
     Event, Key,
     clock::nanos,
     entry::{Entry, Stamps},
-    envelope::{self, Envelope},
     inner::Inner,
-    remote::Mark,
-    second_level::{SecondLevel, Seen},
-    tags::Tag,
+    level2::envelope::{self, Envelope},
+    level2::remote::Mark,
+    level2::second_level::{SecondLevel, Seen},
+    tag::Tag,
 };
 
 /// What the second level has.

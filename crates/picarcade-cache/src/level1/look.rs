@@ -9,8 +9,8 @@ use crate::{
     clock::Nanos,
     entry::{Entry, Freshness},
     inner::Inner,
+    level1::invalidations::Standing,
     policy::Policy,
-    tags::Standing,
 };
 
 /// What memory says of a key.

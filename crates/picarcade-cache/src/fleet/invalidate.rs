@@ -12,12 +12,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     Event, InsertError, Key, Loaded, Reach, RemoteError,
     entry::Entry,
+    fleet::message::Message,
     inner::{Inner, Keeping},
-    message::Message,
+    level2::remote::Mark,
+    level2::second_level::SecondLevel,
     policy::{MARK_LIFETIME, MAX_LIFETIME},
-    remote::Mark,
-    second_level::SecondLevel,
-    tags::Tag,
+    tag::Tag,
 };
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {

@@ -1,78 +1,35 @@
 //! The second level in Redis.
 //!
-//! | key (under the handle's prefix) | value |
-//! | --- | --- |
-//! | `SPACE:e:KEY` | `E` or `T` (tombstone), the generation (8 bytes), the entry |
-//! | `SPACE:m:clear`, `SPACE:m:TAG` | a mark: 8 bytes |
-//! | `SPACE:l:KEY` | a lease: its holder's token; empty when it was given back |
-//! | channel `SPACE:events` | messages |
-//!
 //! Reading is a plain `GET`, writing a script that compares the generation. A removal is a plain `SET` of a tombstone, which
 //! can be repeated without harm, and which the handle repeats for an endpoint that was away. While no endpoint is reachable, writes
 //! are kept here, the last one per key and within a bound, and made when one is back within [`REPLAY_WINDOW`]: they compare generations all the same, so
 //! a late one can never undo a removal. What does not fit is dropped: it is only a cache.
 
 use std::{
-    collections::HashMap,
     fmt,
     sync::{
-        Arc, LazyLock, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::Mutex;
-use picarcade_redis::{Error, Event, RedisHandle, Script};
+use picarcade_redis::{Error, Event, RedisHandle};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Generation, Mark, REPLAY_WINDOW, Record, Remote, RemoteEvent};
-use crate::{Key, RemoteError};
-
-const ENTRY: u8 = b'E';
-const TOMBSTONE: u8 = b'T';
-
-static WRITE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "cache_write",
-        "local head = redis.call('GETRANGE', KEYS[1], 0, 8)\n\
-         if #head == 9 and string.sub(head, 2) ~= ARGV[1] then return 0 end\n\
-         redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])\n\
-         return 1",
-    )
-});
-
-// The three scripts of leases call nothing but GET and SET. So an account that may take a lease may
-// also renew it and give it back, whatever its access list denies.
-static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "cache_lease_acquire",
-        "local holder = redis.call('GET', KEYS[1])\n\
-         if holder and holder ~= '' and holder ~= ARGV[1] then return 0 end\n\
-         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n\
-         return 1",
-    )
-});
-
-static RENEW: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "cache_lease_renew",
-        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n\
-         redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])\n\
-         return 1",
-    )
-});
-
-static RELEASE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(
-        "cache_lease_release",
-        "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n\
-         redis.call('SET', KEYS[1], '', 'PX', 1)\n\
-         return 1",
-    )
-});
+use super::{
+    layout::{
+        ACQUIRE, ENTRY, RELEASE, RENEW, TOMBSTONE, WRITE, entry_key, framed, lease_key, mark_key, unframed,
+    },
+    pending::{Pending, Write},
+};
+use crate::{
+    Key, RemoteError,
+    level2::remote::{Generation, Mark, Record, Remote, RemoteEvent},
+};
 
 /// A [`Remote`] over a [`RedisHandle`]. Several caches may share one.
 pub struct RedisRemote {
@@ -85,48 +42,6 @@ pub struct RedisRemote {
 impl fmt::Debug for RedisRemote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisRemote").field("handle", &self.handle).finish_non_exhaustive()
-    }
-}
-
-/// Writes that wait for an endpoint.
-#[derive(Debug, Default)]
-struct Pending {
-    writes: HashMap<String, Write>,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Write {
-    value: Bytes,
-    lifetime: Duration,
-    began: Instant,
-    seen: Generation,
-}
-
-impl Pending {
-    const MAX_WRITES: usize = 4096;
-    const MAX_BYTES: usize = 16 << 20;
-
-    fn push(&mut self, key: String, write: Write) {
-        self.forget(&key);
-        if self.writes.len() < Self::MAX_WRITES && self.bytes + write.value.len() <= Self::MAX_BYTES {
-            self.bytes += write.value.len();
-            self.writes.insert(key, write);
-        }
-    }
-
-    fn forget(&mut self, key: &str) {
-        if let Some(write) = self.writes.remove(key) {
-            self.bytes -= write.value.len();
-        }
-    }
-
-    /// Takes out what may still be made.
-    fn take(&mut self) -> HashMap<String, Write> {
-        self.bytes = 0;
-        let mut writes = std::mem::take(&mut self.writes);
-        writes.retain(|_, write| write.began.elapsed() < REPLAY_WINDOW.min(write.lifetime));
-        writes
     }
 }
 
@@ -200,45 +115,6 @@ async fn put(
             Ok(handle.eval(&WRITE, &[key], &args).await?.as_int()? == 1)
         }
         None => handle.set(key.as_bytes(), value, Some(lifetime)).await.map(|()| true),
-    }
-}
-
-fn entry_key(space: &str, key: &Key) -> String {
-    // Made for every read: without the detour of formatting.
-    [space, ":e:", &*key.hex()].concat()
-}
-
-fn lease_key(space: &str, key: &Key) -> String {
-    [space, ":l:", &*key.hex()].concat()
-}
-
-fn mark_key(space: &str, mark: &Mark) -> String {
-    match mark {
-        Mark::Clear => format!("{space}:m:clear"),
-        Mark::Tag(tag) => format!("{space}:m:{:016x}", tag.id()),
-    }
-}
-
-fn framed(kind: u8, generation: Generation, entry: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(9 + entry.len());
-    out.put_u8(kind);
-    out.put_u64_le(generation.0);
-    out.put_slice(entry);
-    out.freeze()
-}
-
-fn unframed(bytes: &Bytes) -> Record {
-    match bytes.split_first_chunk::<9>() {
-        Some(([kind, generation @ ..], _)) => Record {
-            generation: Generation(u64::from_le_bytes(*generation)),
-            entry: match *kind {
-                ENTRY => Some(bytes.slice(9..)),
-                TOMBSTONE => None,
-                _ => Some(Bytes::new()),
-            },
-        },
-        // Not ours, as above. An empty entry decodes to nothing, is counted, and is overwritten.
-        None => Record { generation: Generation::NONE, entry: Some(Bytes::new()) },
     }
 }
 
@@ -361,47 +237,5 @@ impl Remote for RedisRemote {
             }
         });
         receiver
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Generation, Pending, REPLAY_WINDOW, Write};
-    use bytes::Bytes;
-    use std::time::Duration;
-    use tokio::time::{Instant, advance};
-
-    fn write(size: usize, lifetime: Duration) -> Write {
-        Write { value: Bytes::from(vec![0; size]), lifetime, began: Instant::now(), seen: Generation::NONE }
-    }
-
-    #[test]
-    fn waiting_writes_are_bounded_in_number_and_in_bytes_and_the_last_one_wins() {
-        let mut pending = Pending::default();
-        for n in 0..Pending::MAX_WRITES + 10 {
-            pending.push(n.to_string(), write(1, Duration::from_secs(60)));
-        }
-        assert_eq!((pending.writes.len(), pending.bytes), (Pending::MAX_WRITES, Pending::MAX_WRITES));
-        pending.push("7".into(), write(5, Duration::from_secs(60)));
-        assert_eq!(pending.writes["7"].value.len(), 5, "of a key that waits already the last one is kept");
-        pending.forget("7");
-        assert_eq!(pending.bytes, Pending::MAX_WRITES - 1);
-        assert_eq!(pending.take().len(), Pending::MAX_WRITES - 1);
-        let large = Pending::MAX_BYTES / 3;
-        for key in ["a", "b", "c", "d"] {
-            pending.push(key.into(), write(large, Duration::from_secs(60)));
-        }
-        assert_eq!((pending.writes.len(), pending.bytes), (3, large * 3));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_write_does_not_wait_longer_than_tombstones_last() {
-        let mut pending = Pending::default();
-        pending.push("old".into(), write(1, Duration::from_secs(3600)));
-        advance(REPLAY_WINDOW / 2).await;
-        pending.push("new".into(), write(1, Duration::from_secs(3600)));
-        pending.push("short".into(), write(1, Duration::from_secs(1)));
-        advance(REPLAY_WINDOW / 2).await;
-        assert_eq!(pending.take().into_keys().collect::<Vec<_>>(), ["new"]);
     }
 }

@@ -8,12 +8,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     Event, Key,
     entry::Entry,
-    envelope::{self, Envelope},
     inner::Inner,
+    level2::envelope::{self, Envelope},
+    level2::remote::{Generation, Mark},
+    level2::second_level::{SecondLevel, Seen},
     policy::MAX_LIFETIME,
-    remote::{Generation, Mark},
-    second_level::{SecondLevel, Seen},
-    tags::Tag,
+    tag::Tag,
 };
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {

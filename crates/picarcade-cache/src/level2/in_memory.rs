@@ -10,8 +10,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{Generation, Mark, Record, Remote, RemoteEvent};
-use crate::{Key, RemoteError};
+use crate::{
+    Key, RemoteError,
+    level2::remote::{Generation, Mark, Record, Remote, RemoteEvent},
+};
 
 /// See the module's words above: a [`Remote`] made of maps.
 #[derive(Debug, Default)]

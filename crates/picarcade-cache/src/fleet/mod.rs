@@ -1,0 +1,5 @@
+//! Invalidation, in this process and in the other instances.
+
+pub(crate) mod invalidate;
+pub(crate) mod listener;
+pub(crate) mod message;

@@ -13,7 +13,6 @@ use tokio::sync::Semaphore;
 
 use crate::{
     Cache, Clock, ConfigError, Key, Remote,
-    event::Events,
     fleet::listener,
     inner::{Inner, Weigher},
     level1::invalidations::Invalidations,
@@ -268,7 +267,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
             flights: Flights::new(policy.max_in_flight.saturating_add(policy.max_queued)),
             invalidations: Invalidations::default(),
             counters: Counters::default(),
-            events: Events::default(),
             second: remote.map(|remote| SecondLevel::new(remote, Arc::clone(&name))),
             loads: Semaphore::new(policy.max_in_flight),
             weigher,

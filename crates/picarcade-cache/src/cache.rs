@@ -3,10 +3,10 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::{sync::broadcast, time::timeout};
+use tokio::time::timeout;
 
 use crate::{
-    Event, InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics,
+    InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics,
     inner::Inner,
     level1::look::Look,
     single_flight::caller::At,
@@ -199,10 +199,5 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             in_flight: inner.flights.under_way() as u64,
             ..inner.counters.snapshot(inner.policy.cost_per_load_micros)
         }
-    }
-
-    /// What happens from here on; see [`Event`]. A listener that does not keep up loses the oldest events.
-    pub fn events(&self) -> broadcast::Receiver<Event> {
-        self.inner.events.listen()
     }
 }

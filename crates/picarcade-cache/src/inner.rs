@@ -16,10 +16,9 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::{
-    Clock, Event, Key,
+    Clock,
     clock::nanos,
     entry::{Entry, Stamps},
-    event::Events,
     level1::invalidations::Invalidations,
     level1::memory::{Memory, OVERHEAD_BYTES},
     level2::second_level::SecondLevel,
@@ -42,7 +41,6 @@ pub(crate) struct Inner<V> {
     pub(crate) flights: Flights<V>,
     pub(crate) invalidations: Invalidations,
     pub(crate) counters: Counters,
-    pub(crate) events: Events,
     pub(crate) second: Option<SecondLevel>,
     pub(crate) weigher: Option<Weigher<V>>,
     pub(crate) negative_when: Option<fn(&V) -> bool>,
@@ -81,9 +79,8 @@ impl<V: Serialize> Inner<V> {
 
     /// Counts and reports a value that cannot be written as JSON. The log says so once per cache,
     /// because the fault is in the type and repeats with every value.
-    pub(crate) fn not_serializable(&self, key: &Key) {
+    pub(crate) fn not_serializable(&self) {
         self.counters.not_serializable.one();
-        self.events.tell(Event::NotKept { key: *key, why: "not_serializable" });
         if !self.unserializable_logged.swap(true, Ordering::Relaxed) {
             let value = std::any::type_name::<V>();
             tracing::warn!(cache = %self.name, value, "a value cannot be written as JSON and is not cached");

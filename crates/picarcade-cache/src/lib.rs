@@ -4,7 +4,6 @@
 mod builder;
 mod cache;
 mod error;
-mod event;
 mod key;
 mod lookup;
 mod memoize;
@@ -32,7 +31,6 @@ pub use builder::Builder;
 pub use cache::Cache;
 pub use clock::Clock;
 pub use error::{ConfigError, InsertError, LoadError, RemoteError};
-pub use event::Event;
 pub use key::{Key, KeyBuilder};
 pub use level2::in_memory::InMemoryRemote;
 #[cfg(any(feature = "redis", feature = "fred"))]

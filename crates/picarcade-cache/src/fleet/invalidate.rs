@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Event, InsertError, Key, Loaded, Reach, RemoteError,
+    InsertError, Key, Loaded, Reach, RemoteError,
     entry::Entry,
     fleet::message::Message,
     inner::{Inner, Keeping},
@@ -42,7 +42,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             return Err(self.refuse(key, InsertError::TooLarge { bytes, limit }).await);
         }
         self.flights.invalidate(key, || self.memory.insert(*key, entry.clone()));
-        self.report(Message::Remove(*key), false);
         let (inner, key) = (Arc::clone(self), *key);
         let Some(json) = json else { return Ok(Reach::Local) };
         Ok(to_its_end(async move { inner.spread_insert(key, entry, json.into()).await }).await)
@@ -51,11 +50,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     /// A value that cannot be kept: the old one is not to stand for it.
     async fn refuse(self: &Arc<Self>, key: &Key, error: InsertError) -> InsertError {
         match error {
-            InsertError::TooLarge { .. } => {
-                self.counters.too_large.one();
-                self.events.tell(Event::NotKept { key: *key, why: "too_large" });
-            }
-            InsertError::NotSerializable => self.not_serializable(key),
+            InsertError::TooLarge { .. } => self.counters.too_large.one(),
+            InsertError::NotSerializable => self.not_serializable(),
         }
         self.remove(key).await;
         error
@@ -95,7 +91,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     async fn invalidate(self: &Arc<Self>, what: Message) -> Reach {
         self.counters.invalidations.one();
         self.forget(what);
-        self.report(what, false);
         if self.second.is_none() {
             return Reach::Local;
         }
@@ -130,16 +125,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
                     second.doubt_clear_mark();
                 }
             }
-            Message::Alive => {}
-        }
-    }
-
-    /// Tells the listeners of this cache.
-    pub(crate) fn report(&self, what: Message, elsewhere: bool) {
-        match what {
-            Message::Remove(key) => self.events.tell(Event::RemovedKey { key, elsewhere }),
-            Message::Tag(tag) => self.events.tell(Event::RemovedTag { tag, elsewhere }),
-            Message::Clear => self.events.tell(Event::Cleared { elsewhere }),
             Message::Alive => {}
         }
     }

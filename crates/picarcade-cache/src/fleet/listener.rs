@@ -15,7 +15,6 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::{
-    Event,
     fleet::message::{Heard, Message},
     inner::Inner,
     level2::remote::RemoteEvent,
@@ -50,7 +49,6 @@ where
                     let Some(inner) = cache.upgrade() else { return };
                     match event {
                         Some(RemoteEvent::Connected) => {
-                            inner.events.tell(Event::Connected);
                             connections += 1;
                             if connections > 1 {
                                 inner.suspect_all("reconnected");
@@ -58,7 +56,7 @@ where
                             heard = Heard::default();
                         }
                         Some(RemoteEvent::Message(bytes)) => inner.hear(&mut heard, &bytes),
-                        Some(RemoteEvent::Lost) => inner.events.tell(Event::Lost),
+                        Some(RemoteEvent::Lost) => {}
                         None => {
                             inner.suspect_all("subscription ended");
                             drop(inner);
@@ -90,7 +88,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         }
         // Whoever sees the count may rely on it.
         self.counters.suspicions.one();
-        self.events.tell(Event::Suspected { why });
     }
 
     fn hear(&self, heard: &mut Heard, bytes: &[u8]) {
@@ -108,6 +105,5 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             self.counters.invalidations.one();
         }
         self.forget(message);
-        self.report(message, true);
     }
 }

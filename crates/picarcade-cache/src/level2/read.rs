@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Event, Key,
+    Key,
     clock::nanos,
     entry::{Entry, Stamps},
     inner::Inner,
@@ -70,7 +70,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             tags: tags.iter().copied().zip(marks).collect(),
         };
         match record.entry {
-            Some(bytes) => self.admit(second, key, &bytes, seen, born).await,
+            Some(bytes) => self.admit(second, &bytes, seen, born).await,
             None => (Found::Nothing, seen),
         }
     }
@@ -79,7 +79,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     async fn admit(
         &self,
         second: &SecondLevel,
-        key: &Key,
         bytes: &Bytes,
         mut seen: Seen,
         born: u64,
@@ -87,7 +86,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         let (envelope, json) = match envelope::decode(bytes, self.schema, self.policy.max_entry_bytes) {
             Ok(decoded) => decoded,
             Err(reason) => {
-                self.undecodable(key, reason.as_str());
+                self.undecodable(reason.as_str());
                 return (Found::Nothing, seen);
             }
         };
@@ -106,7 +105,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         }
         let Some(left) = envelope.remaining(self.clock.unix_ms()) else { return (Found::Nothing, seen) };
         let Ok(value) = serde_json::from_slice::<V>(&json) else {
-            self.undecodable(key, "value");
+            self.undecodable("value");
             return (Found::Nothing, seen);
         };
         let weight = self.weigh(&value, Some(json.len()));
@@ -129,10 +128,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         (if fresh > 0 { Found::Fresh(entry) } else { Found::Stale(entry) }, seen)
     }
 
-    fn undecodable(&self, key: &Key, why: &'static str) {
+    fn undecodable(&self, why: &'static str) {
         tracing::debug!(cache = %self.name, why, "second level holds something undecodable");
         self.counters.undecodable.one();
-        self.events.tell(Event::Undecodable { key: *key, why });
     }
 
     /// Whether no tag of an entry was invalidated since its load began.

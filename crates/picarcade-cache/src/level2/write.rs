@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    Event, Key,
+    Key,
     entry::Entry,
     inner::Inner,
     level2::envelope::{self, Envelope},
@@ -72,8 +72,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         seen: &Seen,
     ) {
         let Some(_place) = second.writing() else {
-            self.counters.writes_dropped.one();
-            return self.events.tell(Event::NotKept { key: *key, why: "overloaded" });
+            return self.counters.writes_dropped.one();
         };
         let Some(bytes) = self.pack(second, entry, json, seen).await else { return };
         let left = entry.stamps.stale_until().saturating_sub(self.clock.now());
@@ -84,10 +83,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         }
         match second.remote.write(&second.space, key, bytes, lifetime, seen.generation).await {
             Ok(true) => {}
-            Ok(false) => {
-                self.counters.late_writes.one();
-                self.events.tell(Event::NotKept { key: *key, why: "invalidated" });
-            }
+            Ok(false) => self.counters.late_writes.one(),
             Err(error) => {
                 tracing::debug!(cache = %self.name, %error, "second level not written");
                 self.counters.remote_errors.one();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Event, Key, Options, Source,
+    Key, Options, Source,
     entry::Entry,
     inner::Inner,
     level1::invalidations::Standing,
@@ -59,7 +59,6 @@ impl<V> Landing<V> {
         });
         if registered != stored || (!registered && !self.keeps_nothing) {
             inner.counters.late_writes.one();
-            inner.events.tell(Event::NotKept { key: self.key, why: "invalidated" });
         }
         self.flight.land(Outcome::Found(entry.clone(), source));
         stored

@@ -53,20 +53,6 @@ impl<V> Clone for Outcome<V> {
     }
 }
 
-impl<V> Outcome<V> {
-    /// What a load that ended so is called.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
-            Self::Found(..) => "loaded",
-            Self::Failed(_) => "failed",
-            Self::Panicked | Self::Abandoned => "panicked",
-            Self::TimedOut => "timed_out",
-            Self::Overloaded => "overloaded",
-            Self::Absent => "absent",
-        }
-    }
-}
-
 /// One load under way.
 pub(crate) struct Flight<V> {
     // One lock and one list of waiters: most flights are short reads that nobody else waits for.

@@ -13,7 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
-    Event, Key, Loaded, Options, Source,
+    Key, Loaded, Options, Source,
     clock::nanos,
     entry::{Entry, Freshness},
     inner::{Inner, Keeping},
@@ -191,10 +191,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         let took = began.elapsed();
         counters.load_nanos.add(nanos(took));
         let outcome = match ended {
-            Ok(Ok(Ok(result))) => {
-                self.landing.inner.events.tell(Event::Loaded { key: self.landing.key, took });
-                return Ok((result, took));
-            }
+            Ok(Ok(Ok(result))) => return Ok((result, took)),
             Ok(Ok(Err(error))) => Outcome::Failed(Arc::new(error)),
             Ok(Err(_panic)) => {
                 counters.load_panics.one();
@@ -286,7 +283,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
 
     /// The load failed: a stale value goes on, and none is tried for a while; else all who wait get the error.
     fn fail(&self, outcome: Outcome<V>) {
-        let Landing { inner, key, .. } = &self.landing;
+        let inner = &self.landing.inner;
         let now = inner.clock.now();
         let standby = match &self.purpose {
             Purpose::Load(Some(entry)) => Some((entry, Source::Stale)),
@@ -294,7 +291,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
             Purpose::Load(None) | Purpose::Check(_) | Purpose::Read | Purpose::Bypass => None,
         }
         .filter(|(entry, _)| now < entry.stamps.stale_until());
-        inner.events.tell(Event::LoadFailed { key: *key, kind: outcome.kind(), held: standby.is_some() });
         let Some((entry, source)) = standby else { return self.landing.land(outcome) };
         // From now on, not from the old expiry: that may be long past, and the source would be hit at once.
         let held = Entry { stamps: entry.stamps.held(now, nanos(inner.policy.hold_off)), ..entry.clone() };
@@ -316,18 +312,16 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         let (entry, weight) = inner.entry(value, keeping, length);
         let too_large = weight.max(length.unwrap_or(0)) > inner.policy.max_entry_bytes;
         if wanted && (not_json || inner.is_unserializable(weight)) {
-            inner.not_serializable(key);
+            inner.not_serializable();
         } else if wanted && too_large {
             inner.counters.too_large.one();
-            inner.events.tell(Event::NotKept { key: *key, why: "too_large" });
         }
         if !wanted || too_large {
             return self.landing.land(Outcome::Found(entry, Source::Loaded));
         }
         let stored = self.landing.land_with(&entry, Source::Loaded);
         if stored && self.begun.elapsed() > inner.policy.write_limit() {
-            inner.counters.late_writes.one();
-            return inner.events.tell(Event::NotKept { key: *key, why: "invalidated" });
+            return inner.counters.late_writes.one();
         }
         if let (true, Some(second), Some(json), Some(seen)) = (stored, &inner.second, json, &self.seen) {
             inner.write_back(second, key, &entry, &json, seen).await;

@@ -5,8 +5,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use picarcade_cache::{Cache, Clock, Event, InMemoryRemote, Loaded, Options, Reach, Remote, Source, Tag};
+use picarcade_cache::{Cache, Clock, InMemoryRemote, Loaded, Options, Reach, Remote, Source};
 
 use crate::support::{Broken, Faulty, Runs, eventually, key};
 
@@ -179,49 +178,4 @@ async fn a_removal_is_carried_out_even_if_its_caller_leaves() {
     for cache in [&one, &other] {
         eventually("they are told", async || cache.get(key(1)).await.is_none()).await;
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_happens_is_told() {
-    let remote = Arc::new(InMemoryRemote::new());
-    let (one, other) = (member(&remote), member(&remote));
-    let mut events = one.events();
-    let mut next = async || events.recv().await.unwrap();
-    assert_eq!(next().await, Event::Connected);
-    one.get_or_load(key(1), Runs::default().load(1, SECOND)).await.unwrap();
-    assert!(matches!(next().await, Event::Loaded { key: k, took } if k == *key(1) && took >= SECOND));
-    one.get_or_load(key(2), Runs::default().fail::<u64>(1, SECOND)).await.unwrap_err();
-    assert_eq!(next().await, Event::LoadFailed { key: *key(2), kind: "failed", held: false });
-    one.remove(key(1)).await;
-    assert_eq!(next().await, Event::RemovedKey { key: *key(1), elsewhere: false });
-    other.remove_by_tag("t").await;
-    assert_eq!(next().await, Event::RemovedTag { tag: Tag::new("t"), elsewhere: true });
-    other.clear().await;
-    assert_eq!(next().await, Event::Cleared { elsewhere: true });
-    remote.put_raw("test", key(3), Bytes::from_static(b"nonsense"), SECOND * 100);
-    one.get(key(3)).await;
-    assert_eq!(next().await, Event::Undecodable { key: *key(3), why: "magic" });
-    let (_, loaded) = tokio::join!(
-        async {
-            tokio::time::sleep(SECOND / 2).await;
-            one.remove(key(4)).await
-        },
-        one.get_or_load(key(4), Runs::default().load(1, SECOND)),
-    );
-    loaded.unwrap();
-    assert_eq!(next().await, Event::RemovedKey { key: *key(4), elsewhere: false });
-    assert!(matches!(next().await, Event::Loaded { .. }));
-    assert_eq!(next().await, Event::NotKept { key: *key(4), why: "invalidated" });
-    remote.set_down(true);
-    assert_eq!(next().await, Event::Lost);
-    remote.set_down(false);
-    assert_eq!(next().await, Event::Connected);
-    assert!(matches!(next().await, Event::Suspected { .. }));
-    // A listener that does not keep up learns how much it missed, and holds up nobody.
-    for _ in 0..1000 {
-        one.remove(key(1)).await;
-    }
-    assert!(
-        matches!(events.recv().await, Err(tokio::sync::broadcast::error::RecvError::Lagged(n)) if n > 700)
-    );
 }

@@ -86,10 +86,10 @@ async fn instance(driver: DriverKind, url: &str) -> Cache<String> {
 }
 
 async fn build(remote: Arc<dyn Remote>) -> Cache<String> {
-    let cache = Cache::builder("test").remote(remote).build().unwrap();
-    // Until it listens, it cannot be told anything.
-    let mut events = cache.events();
-    assert_eq!(events.recv().await, Ok(picarcade_cache::Event::Connected));
+    let remote = Faulty::new(remote);
+    let cache = Cache::builder("test").remote(Arc::clone(&remote) as Arc<dyn Remote>).build().unwrap();
+    // Messages from before the subscription do not arrive.
+    eventually("the cache listens", async || remote.is_listened_to.load(Ordering::SeqCst)).await;
     cache
 }
 

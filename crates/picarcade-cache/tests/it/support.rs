@@ -99,6 +99,8 @@ pub struct Faulty {
     pub loses_messages: AtomicBool,
     pub hangs_reading: AtomicBool,
     pub hangs_writing: AtomicBool,
+    /// Whether a subscription of the cache has been active.
+    pub is_listened_to: Arc<AtomicBool>,
 }
 
 impl Faulty {
@@ -108,6 +110,7 @@ impl Faulty {
             loses_messages: AtomicBool::new(false),
             hangs_reading: AtomicBool::new(false),
             hangs_writing: AtomicBool::new(false),
+            is_listened_to: Arc::default(),
         })
     }
 }
@@ -165,6 +168,18 @@ impl Remote for Faulty {
         self.inner.release(space, key, token).await
     }
     fn subscribe(&self, space: &str) -> tokio::sync::mpsc::Receiver<RemoteEvent> {
-        self.inner.subscribe(space)
+        let (mut events, is_listened_to) = (self.inner.subscribe(space), Arc::clone(&self.is_listened_to));
+        let (sender, receiver) = tokio::sync::mpsc::channel(1024);
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                if event == RemoteEvent::Connected {
+                    is_listened_to.store(true, Ordering::SeqCst);
+                }
+                if sender.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        receiver
     }
 }

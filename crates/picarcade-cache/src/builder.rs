@@ -19,7 +19,7 @@ use crate::{
     level1::memory::Memory,
     level2::second_level::SecondLevel,
     policy::Policy,
-    single_flight::flight::Flights,
+    single_flight::table::SingleFlight,
     statistics::Counters,
 };
 
@@ -264,11 +264,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
             schema,
             unserializable_logged: AtomicBool::new(false),
             memory: Memory::new(&policy),
-            flights: Flights::new(policy.max_in_flight.saturating_add(policy.max_queued)),
+            single_flight: SingleFlight::new(policy.max_in_flight.saturating_add(policy.max_queued)),
             invalidations: Invalidations::default(),
             counters: Counters::default(),
             second: remote.map(|remote| SecondLevel::new(remote, Arc::clone(&name))),
-            loads: Semaphore::new(policy.max_in_flight),
+            loaders: Semaphore::new(policy.max_in_flight),
             weigher,
             negative_when,
             clock,

@@ -1,18 +1,13 @@
 //! The cache as its users meet it: look into memory, else take a seat on the flight that loads the key.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::{
-    InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics,
-    inner::Inner,
-    level1::look::Look,
-    single_flight::caller::At,
-    single_flight::flight::Seat,
-    single_flight::load::{Load, Purpose},
-    tag::Tag,
+    InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics, inner::Inner,
+    known::Known, tag::Tag,
 };
 
 /// A typed cache of two levels, asked with a key and a loader. Clones share everything.
@@ -73,9 +68,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         E: Send + Sync + 'static,
     {
         if self.inner.policy.beta <= 0.0
-            && let Look::Hit(entry, source, now) = self.inner.look(key)
+            && let ControlFlow::Break(hit) = self.inner.look_up(key)
         {
-            return Ok(self.inner.hit(key, entry, source, now));
+            return Ok(self.inner.serve_hit(key, hit));
         }
         let loader = || async move { loader().await.map(Loaded::new) };
         self.get_or_load_with(key, Options::default(), loader).await
@@ -103,39 +98,30 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         if options.no_read {
             return Box::pin(inner.bypass(key, options, loader)).await;
         }
-        let at = match inner.look(key) {
-            Look::Hit(entry, source, now) => return Ok(inner.hit(key, entry, source, now)),
-            Look::Ahead(entry) => {
-                if let Seat::Lead(flight, place) = inner.flights.board(key) {
-                    inner.counters.refreshes.one();
-                    let purpose = Purpose::Refresh(entry.clone());
-                    Load::new(inner, *key, flight, place, options, purpose).spawn(loader);
-                }
+        let known = match inner.look_up(key) {
+            ControlFlow::Break(hit) => return Ok(inner.serve_hit(key, hit)),
+            ControlFlow::Continue(Known::Fresh(entry)) => {
+                inner.refresh(key, options, &entry, loader);
                 return Ok(inner.serve(key, &entry, Source::L1, true));
             }
-            Look::Stale(entry) => At::Hand(entry),
-            Look::Suspect(entry) => At::Doubt(entry),
-            Look::Miss => At::Nothing,
+            ControlFlow::Continue(known) => known,
         };
-        // Boxed: a hit is not to carry the size of everything that a miss may wait for.
-        Box::pin(inner.through_flight(key, options, at, loader)).await
+        // Boxed, so that the future of a hit does not have the size of a load.
+        Box::pin(inner.load(key, options, known, loader)).await
     }
 
     /// The value of a key if either level has it. Never loads.
     pub async fn get(&self, key: &Key) -> Option<Lookup<V>> {
         let inner = &self.inner;
-        let (fallback, doubt) = match inner.look(key) {
-            Look::Hit(entry, source, now) => return Some(inner.hit(key, entry, source, now)),
-            Look::Ahead(entry) => return Some(inner.serve(key, &entry, Source::L1, false)),
-            Look::Stale(entry) => (Some(entry), None),
-            Look::Suspect(entry) => (None, Some(entry)),
-            Look::Miss => (None, None),
+        let known = match inner.look_up(key) {
+            ControlFlow::Break(hit) => return Some(inner.serve_hit(key, hit)),
+            ControlFlow::Continue(Known::Fresh(entry)) => {
+                return Some(inner.serve(key, &entry, Source::L1, false));
+            }
+            ControlFlow::Continue(known) => known,
         };
-        let found = match inner.read(key, doubt).await {
-            Some(found) => Some(found),
-            None => fallback.map(|entry| (entry, Source::Stale)),
-        };
-        let Some((entry, source)) = found else {
+        let fallback = known.fallback().map(|entry| (entry, Source::Stale));
+        let Some((entry, source)) = inner.read(key, known).await.or(fallback) else {
             inner.counters.misses.one();
             return None;
         };
@@ -146,9 +132,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     /// counted.
     #[inline]
     pub fn peek(&self, key: &Key) -> Option<Lookup<V>> {
-        match self.inner.look(key) {
-            Look::Hit(entry, Source::L1, now) => Some(self.inner.hit(key, entry, Source::L1, now)),
-            Look::Ahead(entry) => Some(self.inner.serve(key, &entry, Source::L1, false)),
+        match self.inner.look_up(key) {
+            ControlFlow::Break(hit) if hit.source == Source::L1 => Some(self.inner.serve_hit(key, hit)),
+            ControlFlow::Continue(Known::Fresh(entry)) => {
+                Some(self.inner.serve(key, &entry, Source::L1, false))
+            }
             _ => None,
         }
     }
@@ -184,7 +172,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     /// Waits until the loads under way have ended and are written to the second level, for at most `deadline`: before a
     /// process ends, so that what it paid for is kept. Returns whether all have.
     pub async fn drain(&self, deadline: Duration) -> bool {
-        timeout(deadline, self.inner.flights.none_under_way()).await.is_ok()
+        timeout(deadline, self.inner.single_flight.none_under_way()).await.is_ok()
     }
 
     /// The counters so far.
@@ -196,7 +184,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             bytes: inner.memory.bytes(),
             max_bytes: inner.policy.max_bytes,
             evictions: inner.memory.evictions(),
-            in_flight: inner.flights.under_way() as u64,
+            in_flight: inner.single_flight.under_way() as u64,
             ..inner.counters.snapshot(inner.policy.cost_per_load_micros)
         }
     }

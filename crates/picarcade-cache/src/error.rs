@@ -34,8 +34,11 @@ pub enum ConfigError {
 pub enum LoadError<E> {
     /// The loader failed with this error.
     Failed(Arc<E>),
-    /// The loader panicked, or the runtime ended it.
+    /// The loader panicked.
     Panicked,
+    /// The load ended without a result although nothing failed, because the runtime that it ran on
+    /// shut down.
+    Abandoned,
     /// Nothing came within the hard timeout. The load goes on, and its result will be cached.
     TimedOut,
     /// Too many loads are under way, or too many callers wait for this one.
@@ -48,6 +51,7 @@ impl<E> LoadError<E> {
         match self {
             Self::Failed(_) => "failed",
             Self::Panicked => "panicked",
+            Self::Abandoned => "abandoned",
             Self::TimedOut => "timed_out",
             Self::Overloaded => "overloaded",
         }
@@ -56,7 +60,7 @@ impl<E> LoadError<E> {
     /// Whether asking again later may help without anybody changing anything. Unknown for a failed load: its
     /// own error tells.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::TimedOut | Self::Overloaded)
+        matches!(self, Self::Abandoned | Self::TimedOut | Self::Overloaded)
     }
 }
 
@@ -65,6 +69,7 @@ impl<E> Clone for LoadError<E> {
         match self {
             Self::Failed(error) => Self::Failed(Arc::clone(error)),
             Self::Panicked => Self::Panicked,
+            Self::Abandoned => Self::Abandoned,
             Self::TimedOut => Self::TimedOut,
             Self::Overloaded => Self::Overloaded,
         }
@@ -87,6 +92,7 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             // return.
             Self::Failed(error) => write!(f, "the load failed: {error:#}"),
             Self::Panicked => f.write_str("the load panicked"),
+            Self::Abandoned => f.write_str("the load ended without a result"),
             Self::TimedOut => f.write_str("the load took longer than its caller waits"),
             Self::Overloaded => f.write_str("too many loads or waiters"),
         }

@@ -1,6 +1,6 @@
 //! What all clones of a cache share, and how a value becomes an entry.
 //!
-//! The files beside this one each add one thing to it: [`look`](crate::level1::look) what memory says, [`caller`](crate::single_flight::caller) what a
+//! The files beside this one each add one thing to it: [`hit`](crate::level1::hit) what memory says, [`caller`](crate::single_flight::caller) what a
 //! miss does, [`invalidate`](crate::fleet::invalidate) changes from outside, [`read`](crate::level2::read) and
 //! [`write`](crate::level2::write) the second level.
 
@@ -23,7 +23,7 @@ use crate::{
     level1::memory::{Memory, OVERHEAD_BYTES},
     level2::second_level::SecondLevel,
     policy::{MAX_LIFETIME, Policy},
-    single_flight::flight::Flights,
+    single_flight::table::SingleFlight,
     statistics::Counters,
     tag::Tag,
 };
@@ -38,7 +38,7 @@ pub(crate) struct Inner<V> {
     pub(crate) policy: Policy,
     pub(crate) clock: Clock,
     pub(crate) memory: Memory<V>,
-    pub(crate) flights: Flights<V>,
+    pub(crate) single_flight: SingleFlight<V>,
     pub(crate) invalidations: Invalidations,
     pub(crate) counters: Counters,
     pub(crate) second: Option<SecondLevel>,
@@ -47,7 +47,7 @@ pub(crate) struct Inner<V> {
     /// Whether the log has said that a value cannot be written as JSON: once is enough.
     pub(crate) unserializable_logged: AtomicBool,
     /// Loaders that run.
-    pub(crate) loads: Semaphore,
+    pub(crate) loaders: Semaphore,
 }
 
 /// How a value that was made now is to be kept.

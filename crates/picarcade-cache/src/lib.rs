@@ -13,6 +13,7 @@ mod tag;
 mod clock;
 mod entry;
 mod inner;
+mod known;
 mod policy;
 mod statistics;
 

@@ -79,7 +79,7 @@ impl Policy {
 
     /// How long an instance waits for another one's load: never so long that its own load has no
     /// time left.
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn lease_wait_limit(&self) -> Duration {
         self.lease_wait.min(self.hard_timeout / 2)
     }
 

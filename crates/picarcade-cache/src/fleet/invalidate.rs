@@ -41,7 +41,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         if bytes > limit {
             return Err(self.refuse(key, InsertError::TooLarge { bytes, limit }).await);
         }
-        self.flights.invalidate(key, || self.memory.insert(*key, entry.clone()));
+        self.single_flight.invalidate(key, || self.memory.insert(*key, entry.clone()));
         let (inner, key) = (Arc::clone(self), *key);
         let Some(json) = json else { return Ok(Reach::Local) };
         Ok(to_its_end(async move { inner.spread_insert(key, entry, json.into()).await }).await)
@@ -115,11 +115,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     /// Forgets here, and keeps loads under way from bringing it back.
     pub(crate) fn forget(&self, what: Message) {
         match what {
-            Message::Remove(key) => self.flights.invalidate(&key, || self.memory.remove(&key)),
+            Message::Remove(key) => self.single_flight.invalidate(&key, || self.memory.remove(&key)),
             Message::Tag(tag) => self.invalidations.invalidate(tag),
             Message::Clear => {
                 self.invalidations.clear();
-                self.flights.invalidate_all();
+                self.single_flight.invalidate_all();
                 self.memory.clear();
                 if let Some(second) = &self.second {
                     second.doubt_clear_mark();

@@ -31,7 +31,7 @@ impl<'a> Lease<'a> {
     /// Renews the lease while this is polled, until it is lost or `longest` has passed: nobody
     /// waits for a load that takes longer. Losing it changes nothing: another instance may then
     /// load too.
-    pub(crate) async fn keep(&self, counters: &Counters, longest: Duration) {
+    pub(crate) async fn renew(&self, counters: &Counters, longest: Duration) {
         let Self { second, key, token, ttl } = self;
         let end = Instant::now() + longest;
         let mut ticks = interval_at(Instant::now() + *ttl / 3, *ttl / 3);

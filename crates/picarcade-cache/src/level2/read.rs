@@ -17,18 +17,12 @@ use crate::{
     clock::nanos,
     entry::{Entry, Stamps},
     inner::Inner,
+    known::Known,
     level2::envelope::{self, Envelope},
     level2::remote::Mark,
     level2::second_level::{SecondLevel, Seen},
     tag::Tag,
 };
-
-/// What the second level has.
-pub(crate) enum Found<V> {
-    Fresh(Entry<V>),
-    Stale(Entry<V>),
-    Nothing,
-}
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     /// Reads a key from the second level. `tags` are those that the caller named, `born` the count of
@@ -39,7 +33,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         key: &Key,
         tags: &[Tag],
         born: u64,
-    ) -> (Found<V>, Seen) {
+    ) -> (Known<V>, Seen) {
         let mut wanted: Vec<Mark> = tags.iter().map(|tag| Mark::Tag(*tag)).collect();
         let known_mark = second.known_clear_mark();
         if known_mark.is_none() {
@@ -54,7 +48,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             (Err(error), _) | (_, Err(error)) => {
                 tracing::debug!(cache = %self.name, %error, "second level not read");
                 self.counters.remote_errors.one();
-                return (Found::Nothing, Seen::nothing());
+                return (Known::Nothing, Seen::nothing());
             }
         };
         let clear_mark = if let Some(mark) = known_mark {
@@ -71,7 +65,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         };
         match record.entry {
             Some(bytes) => self.admit(second, &bytes, seen, born).await,
-            None => (Found::Nothing, seen),
+            None => (Known::Nothing, seen),
         }
     }
 
@@ -82,12 +76,12 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         bytes: &Bytes,
         mut seen: Seen,
         born: u64,
-    ) -> (Found<V>, Seen) {
+    ) -> (Known<V>, Seen) {
         let (envelope, json) = match envelope::decode(bytes, self.schema, self.policy.max_entry_bytes) {
             Ok(decoded) => decoded,
             Err(reason) => {
                 self.undecodable(reason.as_str());
-                return (Found::Nothing, seen);
+                return (Known::Nothing, seen);
             }
         };
         if seen.clear_mark != Some(envelope.clear_mark) {
@@ -97,21 +91,21 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
                 self.counters.remote_errors.one();
             }
             if seen.clear_mark != Some(envelope.clear_mark) {
-                return (Found::Nothing, seen);
+                return (Known::Nothing, seen);
             }
         }
         if !self.marks_agree(second, &envelope, &seen).await {
-            return (Found::Nothing, seen);
+            return (Known::Nothing, seen);
         }
-        let Some(left) = envelope.remaining(self.clock.unix_ms()) else { return (Found::Nothing, seen) };
+        let Some(left) = envelope.remaining(self.clock.unix_ms()) else { return (Known::Nothing, seen) };
         let Ok(value) = serde_json::from_slice::<V>(&json) else {
             self.undecodable("value");
-            return (Found::Nothing, seen);
+            return (Known::Nothing, seen);
         };
         let weight = self.weigh(&value, Some(json.len()));
         if weight > self.policy.max_entry_bytes {
             self.counters.too_large.one();
-            return (Found::Nothing, seen);
+            return (Known::Nothing, seen);
         }
         let now = self.clock.now();
         let (age, fresh, stale) = (nanos(left.age), nanos(left.fresh), nanos(left.stale));
@@ -125,7 +119,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             tags: (!tags.is_empty()).then(|| Arc::new(tags)),
             load_micros: envelope.load_micros,
         };
-        (if fresh > 0 { Found::Fresh(entry) } else { Found::Stale(entry) }, seen)
+        (if fresh > 0 { Known::Fresh(entry) } else { Known::Stale(entry) }, seen)
     }
 
     fn undecodable(&self, why: &'static str) {

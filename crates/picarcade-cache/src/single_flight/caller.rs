@@ -1,6 +1,7 @@
-//! What a miss does: take the lead of the key's flight or a seat on it, and wait no longer than allowed.
+//! The callers of a missing key: one leads the load, the others join it, and no caller waits longer
+//! than its deadline.
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
@@ -9,60 +10,21 @@ use crate::{
     Key, LoadError, Loaded, Lookup, Options, Source,
     entry::Entry,
     inner::Inner,
-    single_flight::flight::{Outcome, Seat},
-    single_flight::load::{Load, Purpose},
+    known::Known,
+    single_flight::{
+        load::Load,
+        shared_load::{Completion, SharedLoad},
+        table::Role,
+    },
 };
 
-/// What a caller has at hand while a load runs.
-pub(crate) enum At<V> {
-    /// A value that may be answered if the load fails or takes long.
-    Hand(Entry<V>),
-    /// A value that may have been invalidated: not to be answered unless the second level confirms it.
-    Doubt(Entry<V>),
-    Nothing,
-}
-
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
-    /// Reads a key from the second level, or waits for the load of it that is under way.
-    pub(crate) async fn read(
-        self: &Arc<Self>,
-        key: &Key,
-        doubt: Option<Entry<V>>,
-    ) -> Option<(Entry<V>, Source)> {
-        self.second.as_ref()?;
-        // A read has the second level's deadline; a load that is joined has the hard timeout.
-        let deadline = Instant::now() + self.policy.hard_timeout;
-        loop {
-            let outcome = match self.flights.board(key) {
-                Seat::Lead(flight, place) => {
-                    let purpose = doubt.map_or(Purpose::Read, Purpose::Check);
-                    let mut load = Load::new(self, *key, flight, place, Options::default(), purpose);
-                    let outcome = load.read().await;
-                    load.end();
-                    outcome
-                }
-                Seat::Wait(flight) => match flight.join(self.policy.max_waiters) {
-                    Some(waiter) => match timeout_at(deadline, waiter.wait()).await {
-                        Ok(Outcome::Abandoned) => continue,
-                        outcome => outcome.ok(),
-                    },
-                    None => None,
-                },
-                Seat::Full => None,
-            };
-            return match outcome {
-                Some(Outcome::Found(entry, source)) => Some((entry, source)),
-                _ => None,
-            };
-        }
-    }
-
-    /// Leads or joins the load of a key and waits for it, as long as the caller is to wait.
-    pub(crate) async fn through_flight<F, Fut, E>(
+    /// Leads or joins the load of a key, and waits for its result until the deadline of the caller.
+    pub(crate) async fn load<F, Fut, E>(
         self: &Arc<Self>,
         key: &Key,
         options: Options,
-        at: At<V>,
+        known: Known<V>,
         loader: F,
     ) -> Result<Lookup<V>, LoadError<E>>
     where
@@ -70,91 +32,114 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let (fallback, mut doubt) = match at {
-            At::Hand(entry) => (Some(entry), None),
-            At::Doubt(entry) => (None, Some(entry)),
-            At::Nothing => (None, None),
-        };
-        let hard = Instant::now() + self.policy.hard_timeout;
-        let wait_until =
-            if fallback.is_some() { hard.min(Instant::now() + self.policy.soft_timeout) } else { hard };
-        let (mut loader, mut options) = (Some(loader), Some(options));
-        loop {
-            let (flight, leads) = match self.flights.board(key) {
-                Seat::Lead(flight, place) => {
-                    let (Some(loader), Some(options)) = (loader.take(), options.take()) else {
-                        return self.without_load(key, fallback, LoadError::Panicked);
-                    };
+        let fallback = known.fallback();
+        let now = Instant::now();
+        let hard = now + self.policy.hard_timeout;
+        let deadline = if fallback.is_some() { hard.min(now + self.policy.soft_timeout) } else { hard };
+        let completion = loop {
+            match self.single_flight.join_or_lead(key) {
+                Role::Leader(shared, permit) => {
                     if options.no_write {
-                        // Nobody who wants a kept value is to wait for one that is not.
-                        self.flights.finish(key, &flight, || ());
+                        // Other callers want a value that is stored, so they must not join.
+                        self.single_flight.finish(key, &shared, || ());
                     }
-                    let purpose = match doubt.take() {
-                        Some(entry) => Purpose::Check(entry),
-                        None => Purpose::Load(fallback.clone()),
-                    };
-                    let mut load = Load::new(self, *key, Arc::clone(&flight), place, options, purpose);
-                    if let Ok(Some(Outcome::Found(entry, source))) = timeout_at(wait_until, load.read()).await
-                    {
-                        return Ok(self.serve(key, &entry, source, false));
+                    let load = Load::new(self, *key, Arc::clone(&shared), permit, options, known);
+                    break self.lead(load, shared, loader, deadline).await;
+                }
+                Role::Follower(shared) => match self.join(shared, deadline).await {
+                    // The leader had no loader, or left before its load began.
+                    Some(Completion::Absent | Completion::Released) => {}
+                    // The error of another loader has another type, so it cannot be returned here.
+                    Some(Completion::Failed(error)) if !error.is::<E>() => {}
+                    completion => {
+                        if matches!(completion, Some(Completion::Found(_, Source::Loaded))) {
+                            self.counters.coalesced.one();
+                        }
+                        break completion;
                     }
-                    load.spawn(loader);
-                    (flight, true)
-                }
-                Seat::Wait(flight) => (flight, false),
-                Seat::Full => return self.without_load(key, fallback, LoadError::Overloaded),
-            };
-            let Some(waiter) = flight.join(self.policy.max_waiters) else {
-                return self.without_load(key, fallback, LoadError::Overloaded);
-            };
-            let Ok(outcome) = timeout_at(wait_until, waiter.wait()).await else {
-                if fallback.is_none() {
-                    self.counters.timeouts.one();
-                }
-                return match fallback {
-                    Some(entry) => Ok(self.serve(key, &entry, Source::Stale, true)),
-                    None => self.without_load(key, None, LoadError::TimedOut),
-                };
-            };
-            let error = match outcome {
-                Outcome::Found(entry, source) => {
-                    if !leads && source == Source::Loaded {
-                        self.counters.coalesced.one();
-                    }
-                    return Ok(self.serve(key, &entry, source, false));
-                }
-                // A reader was there first and found nothing, or has left: take the lead.
-                Outcome::Absent | Outcome::Abandoned if loader.is_some() => continue,
-                Outcome::Failed(error) => match Arc::downcast::<E>(error as Arc<dyn Any + Send + Sync>) {
-                    Ok(error) => LoadError::Failed(error),
-                    // Another caller's loader has another type of error: its failure cannot be told here, so load.
-                    Err(_) if loader.is_some() => continue,
-                    Err(_) => LoadError::Panicked,
                 },
-                Outcome::Panicked | Outcome::Absent | Outcome::Abandoned => LoadError::Panicked,
-                Outcome::TimedOut => LoadError::TimedOut,
-                Outcome::Overloaded => LoadError::Overloaded,
-            };
-            return self.without_load(key, fallback, error);
+                Role::Rejected => break Some(Completion::Overloaded),
+            }
+        };
+        match (completion, fallback) {
+            (Some(Completion::Found(entry, source)), _) => Ok(self.serve(key, &entry, source, false)),
+            (Some(other), fallback) => self.without_load(key, fallback, other.into_error()),
+            (None, Some(entry)) => Ok(self.serve(key, &entry, Source::Stale, true)),
+            (None, None) => {
+                self.counters.timeouts.one();
+                self.without_load(key, None, LoadError::TimedOut)
+            }
         }
     }
 
-    /// The answer when no load came to an end: stale if there is anything.
-    fn without_load<E>(
+    /// Reads the second level, and if that is not enough, starts the loader and waits for it.
+    /// Returns `None` at the deadline.
+    async fn lead<F, Fut, E>(
         &self,
-        key: &Key,
-        fallback: Option<Entry<V>>,
-        error: LoadError<E>,
-    ) -> Result<Lookup<V>, LoadError<E>> {
-        if matches!(error, LoadError::Overloaded) {
-            self.counters.overloaded.one();
+        mut load: Load<V>,
+        shared: Arc<SharedLoad<V>>,
+        loader: F,
+        deadline: Instant,
+    ) -> Option<Completion<V>>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        if let Ok(Some((entry, source))) = timeout_at(deadline, load.read()).await {
+            return Some(Completion::Found(entry, source));
         }
-        // It may have died while its caller waited.
-        let Some(entry) = fallback.filter(|entry| self.clock.now() < entry.stamps.stale_until()) else {
-            self.counters.misses.one();
-            return Err(error);
+        load.spawn(loader);
+        self.join(shared, deadline).await
+    }
+
+    /// Waits for a load under way. Returns `None` at the deadline.
+    async fn join(&self, shared: Arc<SharedLoad<V>>, deadline: Instant) -> Option<Completion<V>> {
+        let Some(waiter) = shared.waiter(self.policy.max_waiters) else {
+            return Some(Completion::Overloaded);
         };
-        Ok(self.serve(key, &entry, Source::Stale, false))
+        timeout_at(deadline, waiter.wait()).await.ok()
+    }
+
+    /// Reads a key from the second level without a loader, or joins the load under way.
+    pub(crate) async fn read(self: &Arc<Self>, key: &Key, known: Known<V>) -> Option<(Entry<V>, Source)> {
+        self.second.as_ref()?;
+        // The second level bounds a read. The hard timeout bounds a load that is joined.
+        let deadline = Instant::now() + self.policy.hard_timeout;
+        loop {
+            match self.single_flight.join_or_lead(key) {
+                Role::Leader(shared, permit) => {
+                    let mut load = Load::new(self, *key, shared, permit, Options::default(), known);
+                    let found = load.read().await;
+                    load.end();
+                    return found;
+                }
+                Role::Follower(shared) => match self.join(shared, deadline).await {
+                    Some(Completion::Released) => {}
+                    Some(Completion::Found(entry, source)) => return Some((entry, source)),
+                    _ => return None,
+                },
+                Role::Rejected => return None,
+            }
+        }
+    }
+
+    /// Starts a load that replaces a fresh value ahead of time, unless a load is under way.
+    pub(crate) fn refresh<F, Fut, E>(
+        self: &Arc<Self>,
+        key: &Key,
+        options: Options,
+        entry: &Entry<V>,
+        loader: F,
+    ) where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+        E: Send + Sync + 'static,
+    {
+        if let Role::Leader(shared, permit) = self.single_flight.join_or_lead(key) {
+            self.counters.refreshes.one();
+            Load::new(self, *key, shared, permit, options, Known::Fresh(entry.clone())).spawn(loader);
+        }
     }
 
     /// Loads without reading the cache.
@@ -169,26 +154,38 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let flight = if options.no_write { self.flights.apart() } else { self.flights.displace(key) };
-        let Some((flight, place)) = flight else {
+        let table = &self.single_flight;
+        let registered = if options.no_write { table.unregistered() } else { table.replace(key) };
+        let Some((shared, permit)) = registered else {
             return self.without_load(key, None, LoadError::Overloaded);
         };
         let deadline = Instant::now() + self.policy.hard_timeout;
-        Load::new(self, *key, Arc::clone(&flight), place, options, Purpose::Bypass).spawn(loader);
-        let error = match timeout_at(deadline, flight.wait()).await {
-            Ok(Outcome::Found(entry, _)) => return Ok(self.serve(key, &entry, Source::Bypass, false)),
-            Ok(Outcome::Failed(error)) => match Arc::downcast::<E>(error) {
-                Ok(error) => LoadError::Failed(error),
-                Err(_) => LoadError::Panicked,
-            },
-            Ok(Outcome::Panicked | Outcome::Absent | Outcome::Abandoned) => LoadError::Panicked,
-            Ok(Outcome::Overloaded) => LoadError::Overloaded,
-            Ok(Outcome::TimedOut) => LoadError::TimedOut,
+        Load::new(self, *key, Arc::clone(&shared), permit, options, Known::Nothing).spawn(loader);
+        match timeout_at(deadline, shared.wait()).await {
+            Ok(Completion::Found(entry, _)) => Ok(self.serve(key, &entry, Source::Bypass, false)),
+            Ok(other) => self.without_load(key, None, other.into_error()),
             Err(_) => {
                 self.counters.timeouts.one();
-                LoadError::TimedOut
+                self.without_load(key, None, LoadError::TimedOut)
             }
+        }
+    }
+
+    /// Returns the stale value, or the error without one.
+    fn without_load<E>(
+        &self,
+        key: &Key,
+        fallback: Option<Entry<V>>,
+        error: LoadError<E>,
+    ) -> Result<Lookup<V>, LoadError<E>> {
+        if matches!(error, LoadError::Overloaded) {
+            self.counters.overloaded.one();
+        }
+        // The stale time may have ended while the caller waited.
+        let Some(entry) = fallback.filter(|entry| self.clock.now() < entry.stamps.stale_until()) else {
+            self.counters.misses.one();
+            return Err(error);
         };
-        self.without_load(key, None, error)
+        Ok(self.serve(key, &entry, Source::Stale, false))
     }
 }

@@ -1,12 +1,22 @@
-//! The load of one key, from the second level or by its loader, as a task of its own.
+//! The load of one key, from the second level or by its loader, as a separate task.
 //!
-//! It is a task because its callers may leave: a disconnect or a `select!` ends them, not it, and what was paid for is
-//! kept. Only its first step, reading the second level, is made by the caller that leads, because it costs nothing to
-//! repeat and a task of its own would lengthen every hit there. The steps: read the second level; take the key's lease so that the fleet loads it once; wait for a place among the
-//! running loaders; load; store in memory under the flight's lock; let the callers go; write the second level; give the
-//! lease back. Whatever ends it early (a panic, the runtime) releases those who wait.
+//! It is a task because its callers may leave: a disconnect or a `select!` ends the caller but not
+//! the load, so an expensive result is kept. Only the first step, the read of the second level, runs
+//! in the caller that leads. It costs nothing to repeat, and a task would slow down every hit there.
+//!
+//! The steps:
+//!
+//! 1. Read the second level.
+//! 2. Take the lease of the key, so that only one instance loads it.
+//! 3. Wait for a place among the running loaders.
+//! 4. Run the loader.
+//! 5. Store the value in memory, under the lock of its shard, and release the waiters.
+//! 6. Write the second level.
+//! 7. Give the lease back.
+//!
+//! If the load ends early (a panic, the end of the runtime), the waiters are released.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, ops::ControlFlow, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use serde::{Serialize, de::DeserializeOwned};
@@ -17,110 +27,84 @@ use crate::{
     clock::nanos,
     entry::{Entry, Freshness},
     inner::{Inner, Keeping},
-    level2::lease::Lease,
-    level2::read::Found,
-    level2::second_level::{SecondLevel, Seen},
-    single_flight::completion::Landing,
-    single_flight::flight::{Flight, Outcome, Place},
+    known::Known,
+    level2::{
+        lease::Lease,
+        second_level::{SecondLevel, Seen},
+    },
+    single_flight::{
+        completion::CompletionGuard,
+        shared_load::{Completion, SharedLoad},
+        table::LoadPermit,
+    },
 };
 
-/// Why a flight takes off.
-pub(crate) enum Purpose<V> {
-    /// The key is missing, or stale with this value.
-    Load(Option<Entry<V>>),
-    /// This value may have been invalidated: the second level knows.
-    Check(Entry<V>),
-    /// The value is fresh, and to be replaced before its time is over.
-    Refresh(Entry<V>),
-    /// Only the second level is to be read.
-    Read,
-    /// The cache is not to be read.
-    Bypass,
-}
+/// The first and the longest pause between two attempts to take a lease.
+const LEASE_POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 
-/// The load of one key under way.
+/// The load of one key.
 pub(crate) struct Load<V> {
-    landing: Landing<V>,
+    guard: CompletionGuard<V>,
+    /// With `no_read`, the load ignores the values of both levels.
     options: Options,
+    /// The count of invalidations when the load began.
     born: u64,
-    /// When the load began: what it has seen of the second level is not older.
+    /// The time when the load began. What it has seen of the second level is not older.
     begun: Instant,
-    purpose: Purpose<V>,
-    /// What the second level said, once it was asked.
+    known: Known<V>,
+    /// The versions that the second level returned, once it was read.
     seen: Option<Seen>,
 }
 
-/// How the wait for the lease ended.
-enum Claim<'a, V> {
-    /// Load, with or without the lease.
-    Load(Option<Lease<'a>>, Seen),
-    /// Another instance has loaded it.
-    Found(Entry<V>),
-    /// Another instance is refreshing it.
-    Leave,
-}
-
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
-    /// The load that a flight is for.
+    /// Creates the load for a shared load.
     pub(crate) fn new(
         inner: &Arc<Inner<V>>,
         key: Key,
-        flight: Arc<Flight<V>>,
-        place: Place,
+        shared: Arc<SharedLoad<V>>,
+        permit: LoadPermit,
         options: Options,
-        purpose: Purpose<V>,
+        known: Known<V>,
     ) -> Self {
         let born = inner.invalidations.count();
-        let landing = Landing::new(inner, key, flight, place, &options);
-        Self { landing, options, born, begun: Instant::now(), purpose, seen: None }
+        let guard = CompletionGuard::new(inner, key, shared, permit, &options);
+        Self { guard, options, born, begun: Instant::now(), known, seen: None }
     }
 
-    /// Asks the second level. Returns the outcome when that ended the flight.
+    /// Reads the second level. Returns the value if the load has ended with it.
     ///
-    /// May be dropped and called again, or dropped with the load: another caller then takes the lead.
-    pub(crate) async fn read(&mut self) -> Option<Outcome<V>> {
-        let inner = Arc::clone(&self.landing.inner);
+    /// The future may be dropped and the read repeated, or the load dropped: another caller then
+    /// leads.
+    pub(crate) async fn read(&mut self) -> Option<(Entry<V>, Source)> {
+        let inner = Arc::clone(&self.guard.inner);
         let second = inner.second.as_ref().filter(|_| self.seen.is_none())?;
-        let (found, seen) = inner.fetch(second, &self.landing.key, &self.options.tags, self.born).await;
-        let is_known = seen.is_known();
-        self.seen = Some(seen);
-        if let Purpose::Check(entry) = &self.purpose {
+        let (found, is_reachable) = self.fetch(second).await;
+        if let Known::Unverified(entry) = &self.known {
             let entry = entry.clone();
-            if !is_known && entry.stamps.assess(inner.clock.now()) == Freshness::Fresh {
-                // Nobody can tell. Memory goes on without the second level.
-                let outcome = Outcome::Found(entry, Source::L1);
-                self.landing.land(outcome.clone());
-                return Some(outcome);
+            if !is_reachable && entry.stamps.assess(inner.clock.now()) == Freshness::Fresh {
+                // Memory continues to serve without the second level.
+                self.guard.complete(Completion::Found(entry.clone(), Source::L1));
+                return Some((entry, Source::L1));
             }
-            // What the second level does not confirm is not even good as a stale value.
-            self.purpose = Purpose::Load((!is_known).then_some(entry));
+            // A value that the second level does not confirm must not even answer as stale.
+            self.known = if is_reachable { Known::Nothing } else { Known::Stale(entry) };
         }
-        match found {
-            Found::Fresh(entry) if self.accepts(&entry) => {
-                self.found(&entry);
-                Some(Outcome::Found(entry, Source::L2))
-            }
-            Found::Stale(entry) | Found::Fresh(entry) => {
-                self.keep_newer(entry);
-                None
-            }
-            Found::Nothing => None,
-        }
+        self.accept(found)
     }
 
-    /// Ends a flight that was only to read, and found nothing.
+    /// Ends a load without a loader, which found nothing.
     pub(crate) fn end(self) {
-        self.landing.land(Outcome::Absent);
+        self.guard.complete(Completion::Absent);
     }
 
-    /// Goes on as a task of its own, which nothing that its callers do can end.
+    /// Continues the load as a task, independent of its callers.
     pub(crate) fn spawn<F, Fut, E>(mut self, loader: F)
     where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        self.landing.becomes_a_task();
+        self.guard.becomes_a_task();
         tokio::spawn(self.run(loader));
     }
 
@@ -130,35 +114,23 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let inner = Arc::clone(&self.landing.inner);
+        let inner = Arc::clone(&self.guard.inner);
         let limit = Instant::now() + inner.policy.load_limit;
         if self.read().await.is_some() {
             return;
         }
-        let mut lease = None;
-        // Other instances would wait in vain for a value that is not written.
-        let wanted = inner.policy.lease.filter(|_| !self.options.no_lease && !self.options.no_write);
-        if let (Some(second), Some(seen), Some(ttl)) = (&inner.second, self.seen.clone(), wanted)
-            && !matches!(self.purpose, Purpose::Bypass)
-        {
-            match self.claim(second, seen, ttl).await {
-                Claim::Found(entry) => return self.found(&entry),
-                Claim::Leave => return self.landing.land(self.as_it_was()),
-                Claim::Load(held, latest) => (lease, self.seen) = (held, Some(latest)),
-            }
-        }
-
+        let ControlFlow::Continue(lease) = self.take_lease(&inner).await else { return };
         let outcome = {
             let renewing = async {
                 if let Some(lease) = &lease {
-                    lease.keep(&inner.counters, inner.policy.lease_wait).await;
+                    lease.renew(&inner.counters, inner.policy.lease_wait).await;
                 }
                 std::future::pending::<Infallible>().await
             };
             let loading = async {
-                match timeout_at(limit, inner.loads.acquire()).await {
-                    Ok(Ok(_permit)) => self.load(loader, limit).await,
-                    _ => Err(Outcome::Overloaded),
+                match timeout_at(limit, inner.loaders.acquire()).await {
+                    Ok(Ok(_permit)) => self.run_loader(loader, limit).await,
+                    _ => Err(Completion::Overloaded),
                 }
             };
             tokio::select! {
@@ -167,22 +139,116 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
             }
         };
         match outcome {
-            Ok((result, took)) => self.store(result, took).await,
-            Err(outcome) => self.fail(outcome),
+            Ok((result, took)) => self.succeed(result, took).await,
+            Err(completion) => self.fail(completion),
         }
         if let Some(lease) = lease {
             lease.give_back(&inner.counters).await;
         }
     }
 
-    /// Runs the loader, and tells how it ended.
-    async fn load<F, Fut, E>(&self, loader: F, limit: Instant) -> Result<(Loaded<V>, Duration), Outcome<V>>
+    /// Takes the lease of the key, or waits for the value of its holder. Continues without a lease
+    /// if the wait is over or leases are off. Breaks if the load has ended without a loader.
+    async fn take_lease<'a>(&mut self, inner: &'a Inner<V>) -> ControlFlow<(), Option<Lease<'a>>> {
+        let Options { no_lease, no_read, no_write, .. } = self.options;
+        // Without a write, other instances would wait in vain for the value.
+        let ttl = inner.policy.lease.filter(|_| !no_lease && !no_read && !no_write);
+        let (Some(second), Some(ttl)) = (&inner.second, ttl) else { return ControlFlow::Continue(None) };
+        let wait_until = Instant::now() + inner.policy.lease_wait_limit();
+        let (mut pause, longest) = LEASE_POLL_INTERVAL;
+        loop {
+            match Lease::take(second, self.guard.key, ttl).await {
+                Ok(Some(lease)) => {
+                    // The previous holder may have stored its value between the read and the lease.
+                    let (found, _) = self.fetch(second).await;
+                    if self.accept(found).is_some() {
+                        lease.give_back(&inner.counters).await;
+                        return ControlFlow::Break(());
+                    }
+                    return ControlFlow::Continue(Some(lease));
+                }
+                Ok(None) => {
+                    if let Known::Fresh(entry) = &self.known {
+                        // Another instance refreshes the value.
+                        self.guard.complete(Completion::Found(entry.clone(), Source::L1));
+                        return ControlFlow::Break(());
+                    }
+                    if Instant::now() >= wait_until {
+                        return ControlFlow::Continue(None);
+                    }
+                }
+                // The second level is unavailable or allows no leases, so no other instance can
+                // announce its load.
+                Err(_) => {
+                    inner.counters.remote_errors.one();
+                    return ControlFlow::Continue(None);
+                }
+            }
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause = (pause * 2).min(longest);
+            let (found, _) = self.fetch(second).await;
+            if self.accept(found).is_some() {
+                return ControlFlow::Break(());
+            }
+        }
+    }
+
+    /// Reads the key from the second level. Returns also whether the second level answered.
+    async fn fetch(&mut self, second: &SecondLevel) -> (Known<V>, bool) {
+        let CompletionGuard { inner, key, .. } = &self.guard;
+        let (found, seen) = inner.fetch(second, key, &self.options.tags, self.born).await;
+        let is_reachable = seen.is_known();
+        self.seen = Some(seen);
+        (found, is_reachable)
+    }
+
+    /// Ends the load with a fresh value of the second level, or keeps an older value as a fallback.
+    fn accept(&mut self, found: Known<V>) -> Option<(Entry<V>, Source)> {
+        match found {
+            Known::Fresh(entry) if self.is_enough(&entry) => {
+                self.guard.store_and_complete(&entry, Source::L2);
+                return Some((entry, Source::L2));
+            }
+            Known::Fresh(entry) | Known::Stale(entry) => self.keep_newer(entry),
+            Known::Unverified(_) | Known::Nothing => {}
+        }
+        None
+    }
+
+    /// Returns whether a fresh entry of the second level makes the loader unnecessary.
+    fn is_enough(&self, entry: &Entry<V>) -> bool {
+        match &self.known {
+            _ if self.options.no_read => false,
+            // The value to be refreshed does not count, only a later one. Stamps are rounded to
+            // milliseconds and read from clocks that tick, hence the margin.
+            Known::Fresh(current) => entry.stamps.stored > current.stamps.stored.saturating_add(30_000_000),
+            Known::Stale(_) | Known::Unverified(_) | Known::Nothing => true,
+        }
+    }
+
+    fn keep_newer(&mut self, entry: Entry<V>) {
+        let is_newer = match &self.known {
+            Known::Nothing => !self.options.no_read,
+            Known::Stale(kept) => kept.stamps.stored < entry.stamps.stored,
+            Known::Fresh(_) | Known::Unverified(_) => false,
+        };
+        if is_newer {
+            self.known = Known::Stale(entry);
+        }
+    }
+
+    /// Runs the loader and counts how it ended.
+    async fn run_loader<F, Fut, E>(
+        &self,
+        loader: F,
+        limit: Instant,
+    ) -> Result<(Loaded<V>, Duration), Completion<V>>
     where
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
         E: Send + Sync + 'static,
     {
-        let counters = &self.landing.inner.counters;
+        let counters = &self.guard.inner.counters;
         counters.loads.one();
         let began = Instant::now();
         // The closure itself may panic, not only its future.
@@ -190,116 +256,42 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         let ended = timeout_at(limit, load).await;
         let took = began.elapsed();
         counters.load_nanos.add(nanos(took));
-        let outcome = match ended {
+        let completion = match ended {
             Ok(Ok(Ok(result))) => return Ok((result, took)),
-            Ok(Ok(Err(error))) => Outcome::Failed(Arc::new(error)),
+            Ok(Ok(Err(error))) => Completion::Failed(Arc::new(error)),
             Ok(Err(_panic)) => {
                 counters.load_panics.one();
-                Outcome::Panicked
+                Completion::Panicked
             }
             Err(_) => {
                 counters.timeouts.one();
-                Outcome::TimedOut
+                Completion::TimedOut
             }
         };
         counters.load_errors.one();
-        Err(outcome)
+        Err(completion)
     }
 
-    /// Takes the key's lease, or waits for the value of whoever has it.
-    async fn claim<'a>(&mut self, second: &'a SecondLevel, mut seen: Seen, ttl: Duration) -> Claim<'a, V> {
-        let inner = Arc::clone(&self.landing.inner);
-        let key = self.landing.key;
-        let give_up = Instant::now() + inner.policy.patience();
-        let mut pause = Duration::from_millis(5);
-        loop {
-            match Lease::take(second, key, ttl).await {
-                Ok(Some(lease)) => {
-                    // The holder before us may have stored its value between our reading and our claim.
-                    let (found, latest) = inner.fetch(second, &key, &self.options.tags, self.born).await;
-                    if let Found::Fresh(entry) = found
-                        && self.accepts(&entry)
-                    {
-                        lease.give_back(&inner.counters).await;
-                        return Claim::Found(entry);
-                    }
-                    return Claim::Load(Some(lease), latest);
-                }
-                Ok(None) if matches!(self.purpose, Purpose::Refresh(_)) => return Claim::Leave,
-                Ok(None) if Instant::now() < give_up => {}
-                // Waited long enough: load without the lease, which only saves money.
-                Ok(None) => return Claim::Load(None, seen),
-                // The second level is away, or allows no leases. To wait for another instance would
-                // be in vain.
-                Err(_) => {
-                    inner.counters.remote_errors.one();
-                    return Claim::Load(None, seen);
-                }
-            }
-            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-            pause = (pause * 2).min(Duration::from_millis(100));
-            let (found, latest) = inner.fetch(second, &key, &self.options.tags, self.born).await;
-            seen = latest;
-            match found {
-                Found::Fresh(entry) if self.accepts(&entry) => return Claim::Found(entry),
-                Found::Stale(entry) | Found::Fresh(entry) => self.keep_newer(entry),
-                Found::Nothing => {}
-            }
-        }
-    }
-
-    /// Whether an entry of the second level makes a load unnecessary.
-    fn accepts(&self, entry: &Entry<V>) -> bool {
-        match &self.purpose {
-            Purpose::Load(_) | Purpose::Check(_) | Purpose::Read => true,
-            // The same load that is to be refreshed does not count; a later one does. Stamps pass through milliseconds,
-            // and are read from clocks that tick.
-            Purpose::Refresh(current) => {
-                entry.stamps.stored > current.stamps.stored.saturating_add(30_000_000)
-            }
-            Purpose::Bypass => false,
-        }
-    }
-
-    fn keep_newer(&mut self, entry: Entry<V>) {
-        if let Purpose::Load(fallback) = &mut self.purpose
-            && fallback.as_ref().is_none_or(|kept| kept.stamps.stored < entry.stamps.stored)
-        {
-            *fallback = Some(entry);
-        }
-    }
-
-    fn found(&self, entry: &Entry<V>) {
-        self.landing.land_with(entry, Source::L2);
-    }
-
-    /// The outcome when nothing changed.
-    fn as_it_was(&self) -> Outcome<V> {
-        match &self.purpose {
-            Purpose::Refresh(entry) => Outcome::Found(entry.clone(), Source::L1),
-            Purpose::Load(_) | Purpose::Check(_) | Purpose::Read | Purpose::Bypass => Outcome::Absent,
-        }
-    }
-
-    /// The load failed: a stale value goes on, and none is tried for a while; else all who wait get the error.
-    fn fail(&self, outcome: Outcome<V>) {
-        let inner = &self.landing.inner;
+    /// Ends a failed load: with a value at hand, that value answers and no load is tried for a
+    /// while. Otherwise all waiters get the error.
+    fn fail(&self, completion: Completion<V>) {
+        let inner = &self.guard.inner;
         let now = inner.clock.now();
-        let standby = match &self.purpose {
-            Purpose::Load(Some(entry)) => Some((entry, Source::Stale)),
-            Purpose::Refresh(entry) => Some((entry, Source::L1)),
-            Purpose::Load(None) | Purpose::Check(_) | Purpose::Read | Purpose::Bypass => None,
+        let standby = match &self.known {
+            Known::Fresh(entry) => Some((entry, Source::L1)),
+            Known::Stale(entry) => Some((entry, Source::Stale)),
+            Known::Unverified(_) | Known::Nothing => None,
         }
         .filter(|(entry, _)| now < entry.stamps.stale_until());
-        let Some((entry, source)) = standby else { return self.landing.land(outcome) };
-        // From now on, not from the old expiry: that may be long past, and the source would be hit at once.
+        let Some((entry, source)) = standby else { return self.guard.complete(completion) };
+        // The hold-off starts now. The expiry may be long past, and the loader would run at once.
         let held = Entry { stamps: entry.stamps.held(now, nanos(inner.policy.hold_off)), ..entry.clone() };
-        self.landing.land_with(&held, source);
+        self.guard.store_and_complete(&held, source);
     }
 
-    /// The load succeeded.
-    async fn store(&self, loaded: Loaded<V>, took: Duration) {
-        let Landing { inner, key, .. } = &self.landing;
+    /// Ends a successful load: stores the value in both levels as far as it may be stored.
+    async fn succeed(&self, loaded: Loaded<V>, took: Duration) {
+        let CompletionGuard { inner, key, .. } = &self.guard;
         let Loaded { value, ttl, mut tags, store, negative } = loaded;
         let negative = negative || inner.negative_when.is_some_and(|test| test(&value));
         tags.extend(&self.options.tags);
@@ -317,9 +309,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
             inner.counters.too_large.one();
         }
         if !wanted || too_large {
-            return self.landing.land(Outcome::Found(entry, Source::Loaded));
+            return self.guard.complete(Completion::Found(entry, Source::Loaded));
         }
-        let stored = self.landing.land_with(&entry, Source::Loaded);
+        let stored = self.guard.store_and_complete(&entry, Source::Loaded);
         if stored && self.begun.elapsed() > inner.policy.write_limit() {
             return inner.counters.late_writes.one();
         }

@@ -231,3 +231,27 @@ async fn a_value_that_cannot_be_kept_is_refused_by_its_kind() {
     let value = [(vec![1], 1)].into_iter().collect();
     assert_eq!(odd.insert(key(1), Loaded::new(value)).await, Err(InsertError::NotSerializable));
 }
+
+#[test]
+fn a_load_whose_runtime_shuts_down_is_abandoned_and_not_panicked() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (cache, loading) = (cache(), runtime());
+    loading.block_on(async {
+        let endless = cache.get_or_load(key(1), Runs::default().load(7, SECOND * 3600));
+        assert!(tokio::time::timeout(SECOND / 100, endless).await.is_err(), "the load is a task");
+    });
+    let waited = runtime().block_on(async {
+        let mut waiting = std::pin::pin!(cache.get_or_load(key(1), Runs::default().load(8, SECOND)));
+        assert!(futures_util::poll!(&mut waiting).is_pending(), "the caller joins the load");
+        loading.shutdown_background();
+        waiting.await
+    });
+    assert!(matches!(waited, Err(LoadError::Abandoned)), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_in_a_function_of_the_owner_releases_all_waiters() {
+    let cache = Cache::<u64>::builder("test").negative_when(|_| panic!("expected")).build().unwrap();
+    let waited = cache.get_or_load(key(1), Runs::default().load(7, SECOND)).await;
+    assert!(matches!(waited, Err(LoadError::Panicked)), "{waited:?}");
+}

@@ -1,0 +1,74 @@
+//! The path of a hit in memory, which is the only path that must be fast.
+//!
+//! A hit reads the clock once, increments one reference count and one counter, and allocates
+//! nothing.
+
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use crate::{
+    Key, Lookup, Source,
+    clock::Nanos,
+    entry::{Entry, Freshness},
+    inner::Inner,
+    known::Known,
+    level1::invalidations::Standing,
+};
+
+/// A value that answers at once.
+pub(crate) struct Hit<V> {
+    entry: Entry<V>,
+    pub(crate) source: Source,
+    /// The time of the lookup.
+    now: Nanos,
+}
+
+impl<V> Inner<V> {
+    /// Looks a key up in memory. Breaks with a value that answers at once, and otherwise continues
+    /// with what is known.
+    #[inline]
+    pub(crate) fn look_up(&self, key: &Key) -> ControlFlow<Hit<V>, Known<V>> {
+        let Some(entry) = self.memory.get(key) else { return ControlFlow::Continue(Known::Nothing) };
+        let now = self.clock.now();
+        let tags = entry.tags.as_ref().map(|tags| tags.as_slice());
+        let (freshness, is_verified) = match self.invalidations.standing(entry.born, tags) {
+            Standing::Good => {
+                let beta = self.policy.beta;
+                (entry.stamps.assess_ahead(now, entry.load_micros, beta, fastrand::f64), true)
+            }
+            Standing::Suspect => (entry.stamps.assess(now), false),
+            Standing::Invalidated => (Freshness::Dead, true),
+        };
+        match freshness {
+            Freshness::Dead => {
+                self.drop_dead(key, &entry);
+                ControlFlow::Continue(Known::Nothing)
+            }
+            Freshness::Held => ControlFlow::Break(Hit { entry, source: Source::Stale, now }),
+            _ if !is_verified => ControlFlow::Continue(Known::Unverified(entry)),
+            Freshness::Fresh => ControlFlow::Break(Hit { entry, source: Source::L1, now }),
+            Freshness::RefreshAhead => ControlFlow::Continue(Known::Fresh(entry)),
+            Freshness::Stale => ControlFlow::Continue(Known::Stale(entry)),
+        }
+    }
+
+    #[cold]
+    fn drop_dead(&self, key: &Key, entry: &Entry<V>) {
+        self.memory.remove_same(key, &entry.value);
+    }
+
+    /// Counts a hit and returns its answer, without a second look at the clock.
+    #[inline]
+    pub(crate) fn serve_hit(&self, key: &Key, hit: Hit<V>) -> Lookup<V> {
+        let Hit { entry, source, now } = hit;
+        self.counters.served(key, source);
+        let age = Duration::from_nanos(now.saturating_sub(entry.stamps.stored));
+        Lookup { value: entry.value, source, age, refreshing: false }
+    }
+
+    /// Counts an answer and returns it.
+    pub(crate) fn serve(&self, key: &Key, entry: &Entry<V>, source: Source, refreshing: bool) -> Lookup<V> {
+        self.counters.served(key, source);
+        let age = self.clock.now().saturating_sub(entry.stamps.stored);
+        Lookup { value: Arc::clone(&entry.value), source, age: Duration::from_nanos(age), refreshing }
+    }
+}

@@ -36,7 +36,7 @@ pub use key::{Key, KeyBuilder};
 pub use level2::in_memory::InMemoryRemote;
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub use level2::redis::RedisRemote;
-pub use level2::remote::{Generation, Mark, REPLAY_WINDOW, Record, Remote, RemoteEvent};
+pub use level2::remote::{KeyVersion, REPLAY_WINDOW, Record, Remote, RemoteEvent, Scope, TagVersion};
 pub use lookup::{Loaded, Lookup, Options, Reach, Source};
 pub use memoize::{Memoized, memoize};
 pub use statistics::Statistics;

@@ -6,7 +6,7 @@ use crate::{ConfigError, level2::remote::REPLAY_WINDOW};
 
 /// No entry lives longer than this, whatever its loader says; marks live a little longer.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_hours(720);
-pub(crate) const MARK_LIFETIME: Duration = Duration::from_hours(744);
+pub(crate) const VERSION_LIFETIME: Duration = Duration::from_hours(744);
 
 /// See the setters of [`Builder`](crate::Builder), which document each.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ impl Policy {
 
     /// How long a tombstone must be remembered: longer than the longest load and than a write that waits for the second
     /// level to come back, so that none can arrive after it.
-    pub(crate) fn tombstone(&self) -> Duration {
+    pub(crate) fn tombstone_lifetime(&self) -> Duration {
         self.write_limit() + REPLAY_WINDOW + Duration::from_secs(15)
     }
 

@@ -1,8 +1,13 @@
-//! Changes from outside of a load: insert, remove, remove by tag, clear; here, in the second level, on every instance.
+//! Changes of keys outside of a load: insert, remove, remove by tag, clear. They apply to this
+//! process, to the second level and to every instance.
 //!
-//! The order is always the same: first this process's memory, so that its next lookup is right; then the second level, so
-//! that nobody can read the old value from there any more; then memory once more, for what was read from there in
-//! between; then the message to the others, who forget theirs and find the second level already right.
+//! The order is always the same:
+//!
+//! 1. The memory of this process, so that its next lookup is correct.
+//! 2. The second level, so that no instance can read the old value there.
+//! 3. Memory again, because a lookup may have read the old value there between steps 1 and 2.
+//! 4. The message to the other instances. They forget their values and find the second level
+//!    correct.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,9 +19,8 @@ use crate::{
     entry::Entry,
     fleet::message::Message,
     inner::{Inner, Keeping},
-    level2::remote::Mark,
-    level2::second_level::SecondLevel,
-    policy::{MARK_LIFETIME, MAX_LIFETIME},
+    level2::{remote::Scope, second_level::SecondLevel},
+    policy::{MAX_LIFETIME, VERSION_LIFETIME},
     tag::Tag,
 };
 
@@ -28,7 +32,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         }
         let negative = negative || self.negative_when.is_some_and(|test| test(&value));
         let Ok(json) = self.second.as_ref().map(|_| serde_json::to_vec(&value)).transpose() else {
-            return Err(self.refuse(key, InsertError::NotSerializable).await);
+            return Err(self.reject(key, InsertError::NotSerializable).await);
         };
         let length = json.as_ref().map(Vec::len);
         let keeping = Keeping { ttl, negative, tags, took: Duration::ZERO, born: self.invalidations.count() };
@@ -36,19 +40,20 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         let bytes = weight.max(length.unwrap_or(0));
         let limit = self.policy.max_entry_bytes;
         if self.is_unserializable(bytes) {
-            return Err(self.refuse(key, InsertError::NotSerializable).await);
+            return Err(self.reject(key, InsertError::NotSerializable).await);
         }
         if bytes > limit {
-            return Err(self.refuse(key, InsertError::TooLarge { bytes, limit }).await);
+            return Err(self.reject(key, InsertError::TooLarge { bytes, limit }).await);
         }
         self.single_flight.invalidate(key, || self.memory.insert(*key, entry.clone()));
         let (inner, key) = (Arc::clone(self), *key);
         let Some(json) = json else { return Ok(Reach::Local) };
-        Ok(to_its_end(async move { inner.spread_insert(key, entry, json.into()).await }).await)
+        Ok(run_to_completion(async move { inner.spread_insert(key, entry, json.into()).await }).await)
     }
 
-    /// A value that cannot be kept: the old one is not to stand for it.
-    async fn refuse(self: &Arc<Self>, key: &Key, error: InsertError) -> InsertError {
+    /// Counts a value that cannot be stored and removes its key, because the old value must not
+    /// answer for the new one.
+    async fn reject(self: &Arc<Self>, key: &Key, error: InsertError) -> InsertError {
         match error {
             InsertError::TooLarge { .. } => self.counters.too_large.one(),
             InsertError::NotSerializable => self.not_serializable(),
@@ -60,20 +65,21 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     async fn spread_insert(&self, key: Key, entry: Entry<V>, json: Bytes) -> Reach {
         let Some(second) = &self.second else { return Reach::Local };
         let tags = entry.tags.as_ref().map_or(&[][..], |tags| tags.as_slice());
+        let tombstone = self.policy.tombstone_lifetime();
         let written = async {
-            let seen = self.seen_now(second, tags).await?;
+            let seen = self.read_versions(second, tags).await?;
             let bytes = self.pack(second, &entry, &json, &seen).await?;
             let left = Duration::from_nanos(entry.stamps.stale_until().saturating_sub(self.clock.now()));
-            let lifetime = left.min(MAX_LIFETIME).max(self.policy.tombstone());
+            let lifetime = left.min(MAX_LIFETIME).max(tombstone);
             second.remote.replace(&second.space, &key, bytes, lifetime).await.ok()
         };
         let mut done = Ok(());
         if written.await.is_none() {
             self.counters.remote_errors.one();
-            // The old value must not be read any more, even if the new one cannot be written.
-            done = second.remote.remove(&second.space, &key, self.policy.tombstone()).await;
+            // Without the new value, the old one must not be read any more either.
+            done = second.remote.remove(&second.space, &key, tombstone).await;
         }
-        self.tell(second, done, Message::Remove(key)).await
+        self.publish(second, done, Message::Remove(key)).await
     }
 
     pub(crate) async fn remove(self: &Arc<Self>, key: &Key) -> Reach {
@@ -95,24 +101,24 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             return Reach::Local;
         }
         let inner = Arc::clone(self);
-        to_its_end(async move { inner.spread(what).await }).await
+        run_to_completion(async move { inner.spread(what).await }).await
     }
 
     async fn spread(&self, what: Message) -> Reach {
         let Some(second) = &self.second else { return Reach::Local };
         let (remote, space) = (&second.remote, &second.space);
         let done = match what {
-            Message::Remove(key) => remote.remove(space, &key, self.policy.tombstone()).await,
-            Message::Tag(tag) => remote.raise(space, Mark::Tag(tag), MARK_LIFETIME).await,
-            Message::Clear => remote.raise(space, Mark::Clear, MARK_LIFETIME).await,
+            Message::Remove(key) => remote.remove(space, &key, self.policy.tombstone_lifetime()).await,
+            Message::Tag(tag) => remote.invalidate(space, Scope::Tag(tag), VERSION_LIFETIME).await,
+            Message::Clear => remote.invalidate(space, Scope::All, VERSION_LIFETIME).await,
             Message::Alive => Ok(()),
         };
-        // Again: a lookup may have brought the old value back from the second level in between.
+        // A lookup may have read the old value from the second level in between.
         self.forget(what);
-        self.tell(second, done, what).await
+        self.publish(second, done, what).await
     }
 
-    /// Forgets here, and keeps loads under way from bringing it back.
+    /// Forgets values in this process, and prevents loads under way from storing them again.
     pub(crate) fn forget(&self, what: Message) {
         match what {
             Message::Remove(key) => self.single_flight.invalidate(&key, || self.memory.remove(&key)),
@@ -122,25 +128,26 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
                 self.single_flight.invalidate_all();
                 self.memory.clear();
                 if let Some(second) = &self.second {
-                    second.doubt_clear_mark();
+                    second.forget_clear_version();
                 }
             }
             Message::Alive => {}
         }
     }
 
-    /// Tells the other instances, and says how far it got.
-    async fn tell(&self, second: &SecondLevel, done: Result<(), RemoteError>, message: Message) -> Reach {
-        let told = second.publish(message).await;
-        if done.is_err() || told.is_err() {
+    /// Publishes a message to the other instances, and returns how far the change got.
+    async fn publish(&self, second: &SecondLevel, done: Result<(), RemoteError>, message: Message) -> Reach {
+        let published = second.publish(message).await;
+        if done.is_err() || published.is_err() {
             self.counters.remote_errors.one();
         }
-        if done.is_ok() && told.is_ok() { Reach::Fleet } else { Reach::Queued }
+        if done.is_ok() && published.is_ok() { Reach::Fleet } else { Reach::Queued }
     }
 }
 
-/// Carries it out even if the caller leaves in the middle: a value that is gone here and not there would come back.
-async fn to_its_end(change: impl Future<Output = Reach> + Send + 'static) -> Reach {
-    // An error is the end of the runtime: nothing more can be told to anybody.
+/// Runs a change to its end even if the caller leaves. A value that is removed in memory but not in
+/// the second level would come back.
+async fn run_to_completion(change: impl Future<Output = Reach> + Send + 'static) -> Reach {
+    // The task fails only when the runtime shuts down.
     tokio::spawn(change).await.unwrap_or(Reach::Queued)
 }

@@ -1,10 +1,13 @@
-//! What instances tell each other, and how they notice that they did not hear it.
+//! Receives the messages of the other instances and detects lost ones.
 //!
-//! Every message carries its sender and a number that the sender counts up. A gap in a sender's numbers, a sender that is
-//! new but has spoken before, or a lost connection means that something may have been missed: everything in memory becomes
-//! *suspect*, and is checked against the second level when it is next asked for. Every instance also says how far it has
-//! counted, every few seconds, so that a lost last message is noticed too; and it hears itself, so that its own
-//! deafness is. Nothing old is served for longer than that.
+//! Every message carries its sender and a number that the sender increments. Three things mean that
+//! a message may be lost: a gap in the numbers of a sender, a new sender that does not start at its
+//! first number, and a lost connection. All entries in memory are then *suspect*, and each is
+//! verified with the second level at its next lookup.
+//!
+//! Every few seconds, each instance also publishes the number of its last message. This reveals a
+//! lost last message. An instance receives its own messages too, so it detects its own lost
+//! connection. No value is served for longer than that after its invalidation.
 
 use std::{
     sync::{Arc, Weak},
@@ -12,17 +15,20 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use crate::{
-    fleet::message::{Heard, Message},
+    fleet::message::{Message, Sequences},
     inner::Inner,
     level2::remote::RemoteEvent,
 };
 
-/// How often an instance says how far it has counted.
-const ALIVE_EVERY: Duration = Duration::from_secs(5);
-/// Listens to the other instances for as long as the cache lives.
+/// How often an instance publishes the number of its last message.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// The pause before a subscription that ended is replaced.
+const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens to the other instances while the cache exists.
 pub(crate) fn start<V>(inner: &Arc<Inner<V>>)
 where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
@@ -34,33 +40,33 @@ async fn listen<V>(cache: Weak<Inner<V>>)
 where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    let mut alive = interval_at(Instant::now() + ALIVE_EVERY, ALIVE_EVERY);
+    let mut alive = interval_at(Instant::now() + ALIVE_INTERVAL, ALIVE_INTERVAL);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut connections = 0_u64;
+    let mut was_connected = false;
     'subscribe: loop {
         let Some(inner) = cache.upgrade() else { return };
         let Some(second) = &inner.second else { return };
         let mut events = second.remote.subscribe(&second.space);
         drop(inner);
-        let mut heard = Heard::default();
+        let mut sequences = Sequences::default();
         loop {
             tokio::select! {
                 event = events.recv() => {
                     let Some(inner) = cache.upgrade() else { return };
                     match event {
                         Some(RemoteEvent::Connected) => {
-                            connections += 1;
-                            if connections > 1 {
+                            if was_connected {
                                 inner.suspect_all("reconnected");
                             }
-                            heard = Heard::default();
+                            was_connected = true;
+                            sequences = Sequences::default();
                         }
-                        Some(RemoteEvent::Message(bytes)) => inner.hear(&mut heard, &bytes),
+                        Some(RemoteEvent::Message(bytes)) => inner.receive(&mut sequences, &bytes),
                         Some(RemoteEvent::Lost) => {}
                         None => {
                             inner.suspect_all("subscription ended");
                             drop(inner);
-                            tokio::time::sleep(Duration::from_millis(100)).await;
+                            sleep(RESUBSCRIBE_PAUSE).await;
                             continue 'subscribe;
                         }
                     }
@@ -79,24 +85,25 @@ where
 }
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
-    /// Everything in memory must be checked against the second level before it is served as fresh.
-    pub(crate) fn suspect_all(&self, why: &'static str) {
-        tracing::debug!(cache = %self.name, why, "invalidations may have been missed");
+    /// Makes every entry in memory suspect: it is verified with the second level before it is
+    /// served as fresh.
+    pub(crate) fn suspect_all(&self, reason: &'static str) {
+        tracing::debug!(cache = %self.name, reason, "invalidations may have been missed");
         self.invalidations.suspect();
         if let Some(second) = &self.second {
-            second.doubt_clear_mark();
+            second.forget_clear_version();
         }
-        // Whoever sees the count may rely on it.
+        // Counted last: a reader of the count may rely on the effect.
         self.counters.suspicions.one();
     }
 
-    fn hear(&self, heard: &mut Heard, bytes: &[u8]) {
+    fn receive(&self, sequences: &mut Sequences, bytes: &[u8]) {
         let Some((sender, sequence, message)) = Message::decode(bytes) else {
-            // Another version speaks here: whatever it invalidated, we did not understand.
-            return self.suspect_all("a message was not understood");
+            // A message of another version of the format may have been an invalidation.
+            return self.suspect_all("fleet message could not be decoded");
         };
-        if heard.missed(sender, sequence, message) {
-            self.suspect_all("a message was missed");
+        if sequences.is_gap(sender, sequence, message) {
+            self.suspect_all("fleet message was missed");
         }
         if self.second.as_ref().is_some_and(|second| second.sender == sender) {
             return;

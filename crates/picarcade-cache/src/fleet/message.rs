@@ -1,4 +1,4 @@
-//! What instances tell each other: the words, and the numbers by which a loss is noticed.
+//! The messages between instances, and the numbers that reveal a lost one.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use crate::{Key, tag::Tag};
 
-/// Senders remembered; beyond this all are forgotten and memory is checked.
+/// The maximum number of senders. Beyond it all are forgotten, and memory is verified.
 const MAX_SENDERS: usize = 4096;
 
-/// What is told.
+/// A message to the other instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Message {
     Remove(Key),
@@ -41,7 +41,7 @@ impl Message {
         out.into()
     }
 
-    /// Sender, number, message. `None` is another version's, or nobody's.
+    /// Returns the sender, its number and the message, or `None` for bytes of another format.
     pub(crate) fn decode(bytes: &[u8]) -> Option<(u64, u64, Self)> {
         let (&[VERSION], rest) = bytes.split_first_chunk::<1>()? else { return None };
         let (sender, rest) = rest.split_first_chunk::<8>()?;
@@ -58,15 +58,15 @@ impl Message {
     }
 }
 
-/// How far each sender was heard.
+/// The last number of each sender.
 #[derive(Debug, Default)]
-pub(crate) struct Heard {
+pub(crate) struct Sequences {
     senders: HashMap<u64, u64>,
 }
 
-impl Heard {
-    /// Takes note of a message's number. Returns whether something was missed.
-    pub(crate) fn missed(&mut self, sender: u64, sequence: u64, message: Message) -> bool {
+impl Sequences {
+    /// Records the number of a message. Returns whether an earlier message was missed.
+    pub(crate) fn is_gap(&mut self, sender: u64, sequence: u64, message: Message) -> bool {
         if self.senders.len() >= MAX_SENDERS && !self.senders.contains_key(&sender) {
             self.senders.clear();
             self.senders.insert(sender, sequence);
@@ -75,7 +75,7 @@ impl Heard {
         let expected = |last: u64| if message == Message::Alive { last } else { last + 1 };
         match self.senders.insert(sender, sequence) {
             Some(last) => sequence != expected(last),
-            // New to us: what it said before now, we did not hear.
+            // The earlier messages of a new sender were not received.
             None => sequence > expected(0),
         }
     }
@@ -83,7 +83,7 @@ impl Heard {
 
 #[cfg(test)]
 mod tests {
-    use super::{Heard, Message};
+    use super::{Message, Sequences};
     use crate::{Key, tag::Tag};
     use proptest::prelude::*;
 
@@ -98,32 +98,32 @@ mod tests {
 
     proptest! {
         #[test]
-        fn messages_come_through(message in message(), sender in any::<u64>(), sequence in any::<u64>()) {
+        fn an_encoded_message_decodes_to_itself(message in message(), sender in any::<u64>(), sequence in any::<u64>()) {
             prop_assert_eq!(Message::decode(&message.encode(sender, sequence)), Some((sender, sequence, message)));
         }
 
         #[test]
-        fn noise_is_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn decoded_bytes_encode_to_themselves(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             if let Some((sender, sequence, message)) = Message::decode(&bytes) {
                 prop_assert_eq!(&message.encode(sender, sequence)[..], bytes.as_slice());
             }
         }
 
-        /// Of a sender's messages and signs of life some are lost: that is noticed at the latest by the next one heard.
+        /// If messages are lost, the next received message of the sender reveals it.
         #[test]
-        fn any_loss_is_noticed(lost in proptest::collection::vec(any::<bool>(), 1..40), signs in proptest::collection::vec(any::<bool>(), 40)) {
-            let mut heard = Heard::default();
+        fn the_next_message_reveals_any_loss(lost in proptest::collection::vec(any::<bool>(), 1..40), signs in proptest::collection::vec(any::<bool>(), 40)) {
+            let mut sequences = Sequences::default();
             let mut sequence = 0;
-            let mut owed = false;
+            let mut is_owed = false;
             for (lost, sign) in lost.into_iter().zip(signs) {
                 let message = if sign { Message::Alive } else { Message::Clear };
                 if !sign { sequence += 1; }
                 if lost {
-                    // A lost sign of life is no loss.
-                    owed |= !sign;
+                    // A lost `Alive` message is no loss.
+                    is_owed |= !sign;
                 } else {
-                    prop_assert_eq!(heard.missed(7, sequence, message), owed);
-                    owed = false;
+                    prop_assert_eq!(sequences.is_gap(7, sequence, message), is_owed);
+                    is_owed = false;
                 }
             }
         }

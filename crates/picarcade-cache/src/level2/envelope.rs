@@ -1,43 +1,47 @@
-//! What a value looks like in the second level.
+//! The form of a value in the second level.
 //!
 //! ```text
-//! magic "PaC1" | codec u8 | flags u8 | tag count u16 | schema u64 | stored ms u64 | fresh until ms u64 | stale until ms u64
-//! | load µs u32 | clear mark u64 | tags (id u64, mark u64)* | plain length u32 | body length u32 | body | crc32 u32
+//! magic "PaC1" | codec u8 | flags u8 | tag count u16 | schema u64 | stored ms u64
+//! | fresh until ms u64 | stale until ms u64 | load µs u32 | clear version u64
+//! | tags (id u64, version u64)* | plain length u32 | body length u32 | body | crc32 u32
 //! ```
 //!
-//! All numbers are little-endian. Codecs: 0 is JSON, 1 is JSON compressed by LZ4 (block). The checksum covers everything
-//! before it. Whatever does not decode (truncated, flipped, of another schema, from the future, longer than it may be) is a
-//! miss that the next load overwrites: [`decode`] never panics and never allocates more than the bound it is given.
+//! All numbers are little-endian. Codec 0 is JSON, codec 1 is JSON compressed by LZ4 (block). The
+//! checksum covers everything before it.
+//!
+//! Bytes that do not decode are a miss, which the next load overwrites: they may be truncated,
+//! damaged, of another schema, from the future, or too long. [`decode`] never panics and never
+//! allocates more than its limit.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::tag::Tag;
+use crate::{level2::remote::TagVersion, tag::Tag};
 
 const MAGIC: [u8; 4] = *b"PaC1";
 const HEADER: usize = 4 + 1 + 1 + 2 + 8 + 8 + 8 + 8 + 4 + 8;
 const JSON: u8 = 0;
 const JSON_LZ4: u8 = 1;
-/// How far the clock of the writer may be ahead of ours.
+/// How far the clock of the writer may be ahead of the clock of the reader.
 const CLOCK_SKEW_MS: u64 = 1000;
 
-/// Everything about a value but the value.
+/// Everything about a value except the value itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Envelope {
-    /// Fingerprint of the cache's name and schema version.
+    /// The fingerprint of the name and the schema version of the cache.
     pub(crate) schema: u64,
     pub(crate) stored_ms: u64,
     pub(crate) fresh_until_ms: u64,
     pub(crate) stale_until_ms: u64,
     pub(crate) load_micros: u32,
-    /// The cache's clear mark when the load began.
-    pub(crate) clear_mark: u64,
-    /// Each tag with its mark when the load began.
-    pub(crate) tags: Vec<(Tag, u64)>,
+    /// The version of the space when the load began.
+    pub(crate) clear_version: TagVersion,
+    /// Each tag with its version when the load began.
+    pub(crate) tags: Vec<(Tag, TagVersion)>,
 }
 
-/// Why bytes are not a usable envelope. Counted, otherwise a miss.
+/// The reason why bytes are not a usable envelope. It is counted, and the lookup is a miss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Undecodable {
     Truncated,
@@ -63,7 +67,7 @@ impl Undecodable {
     }
 }
 
-/// What the stamps of an envelope mean at a wall time.
+/// The time that an envelope has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Remaining {
     pub(crate) age: Duration,
@@ -72,8 +76,9 @@ pub(crate) struct Remaining {
 }
 
 impl Envelope {
-    /// How much of its time is left. Stamps from the future, or in the wrong order, are worth nothing: a clock that was
-    /// wrong once must not make a value immortal.
+    /// Returns the time that is left at `now_ms`, or `None` for a dead value. Stamps from the
+    /// future or in the wrong order count as dead: a clock that was wrong once must not make a
+    /// value immortal.
     pub(crate) fn remaining(&self, now_ms: u64) -> Option<Remaining> {
         let sane = self.stored_ms <= now_ms.saturating_add(CLOCK_SKEW_MS)
             && self.stored_ms <= self.fresh_until_ms
@@ -86,8 +91,8 @@ impl Envelope {
     }
 }
 
-/// Puts a JSON body into its envelope, compressed when it is longer than `compress_above` and that helps.
-/// `None` when lengths do not fit their fields.
+/// Puts a JSON body into its envelope, compressed if it is longer than `compress_above` and
+/// compression helps. Returns `None` if a length does not fit its field.
 pub(crate) fn encode(envelope: &Envelope, json: &[u8], compress_above: usize) -> Option<Bytes> {
     let plain_length = u32::try_from(json.len()).ok()?;
     let tags = u16::try_from(envelope.tags.len()).ok()?;
@@ -107,10 +112,10 @@ pub(crate) fn encode(envelope: &Envelope, json: &[u8], compress_above: usize) ->
     out.extend_from_slice(&envelope.fresh_until_ms.to_le_bytes());
     out.extend_from_slice(&envelope.stale_until_ms.to_le_bytes());
     out.extend_from_slice(&envelope.load_micros.to_le_bytes());
-    out.extend_from_slice(&envelope.clear_mark.to_le_bytes());
-    for (tag, mark) in &envelope.tags {
+    out.extend_from_slice(&envelope.clear_version.0.to_le_bytes());
+    for (tag, version) in &envelope.tags {
         out.extend_from_slice(&tag.id().to_le_bytes());
-        out.extend_from_slice(&mark.to_le_bytes());
+        out.extend_from_slice(&version.0.to_le_bytes());
     }
     out.extend_from_slice(&plain_length.to_le_bytes());
     out.extend_from_slice(&u32::try_from(body.len()).ok()?.to_le_bytes());
@@ -120,11 +125,12 @@ pub(crate) fn encode(envelope: &Envelope, json: &[u8], compress_above: usize) ->
     Some(out.into())
 }
 
-/// Takes a value out of its envelope: the envelope and its JSON, which is at most `max_plain` bytes long.
+/// Returns the envelope of a value and its JSON, which is at most `max_plain` bytes long.
 pub(crate) fn decode(bytes: &Bytes, schema: u64, max_plain: usize) -> Result<(Envelope, Bytes), Undecodable> {
     let (covered, checksum) = bytes.split_last_chunk::<4>().ok_or(Undecodable::Truncated)?;
     let mut reader = Reader(covered);
-    // The magic before the checksum: what is not ours at all is told apart from what was damaged.
+    // Checked before the checksum, so that foreign bytes and damaged entries have different
+    // reasons.
     if reader.take::<4>()? != MAGIC {
         return Err(Undecodable::Magic);
     }
@@ -139,9 +145,9 @@ pub(crate) fn decode(bytes: &Bytes, schema: u64, max_plain: usize) -> Result<(En
         fresh_until_ms: reader.u64()?,
         stale_until_ms: reader.u64()?,
         load_micros: reader.u32()?,
-        clear_mark: reader.u64()?,
+        clear_version: TagVersion(reader.u64()?),
         tags: (0..tag_count)
-            .map(|_| Ok((Tag::from_id(reader.u64()?), reader.u64()?)))
+            .map(|_| Ok((Tag::from_id(reader.u64()?), TagVersion(reader.u64()?))))
             .collect::<Result<_, Undecodable>>()?,
     };
     if envelope.schema != schema {
@@ -194,7 +200,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Envelope, Undecodable, decode, encode};
-    use crate::tag::Tag;
+    use crate::{level2::remote::TagVersion, tag::Tag};
     use bytes::Bytes;
     use proptest::prelude::*;
 
@@ -210,20 +216,20 @@ mod tests {
             any::<u64>(),
             proptest::collection::vec(any::<(u64, u64)>(), 0..5),
         )
-            .prop_map(|(stored, fresh, stale, load_micros, clear_mark, tags)| Envelope {
+            .prop_map(|(stored, fresh, stale, load_micros, clear_version, tags)| Envelope {
                 schema: SCHEMA,
                 stored_ms: stored.into(),
                 fresh_until_ms: u64::from(stored) + u64::from(fresh),
                 stale_until_ms: u64::from(stored) + u64::from(fresh) + u64::from(stale),
                 load_micros,
-                clear_mark,
-                tags: tags.into_iter().map(|(id, mark)| (Tag::from_id(id), mark)).collect(),
+                clear_version: TagVersion(clear_version),
+                tags: tags.into_iter().map(|(id, version)| (Tag::from_id(id), TagVersion(version))).collect(),
             })
     }
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(envelope in envelope(), body in proptest::collection::vec(0_u8..4, 0..3000), above in 0_usize..3000) {
+        fn an_encoded_value_decodes_to_itself(envelope in envelope(), body in proptest::collection::vec(0_u8..4, 0..3000), above in 0_usize..3000) {
             let bytes = encode(&envelope, &body, above).unwrap();
             let (back, json) = decode(&bytes, SCHEMA, LIMIT).unwrap();
             prop_assert_eq!(back, envelope);
@@ -231,7 +237,7 @@ mod tests {
         }
 
         #[test]
-        fn any_truncation_and_any_flipped_bit_is_noticed(
+        fn a_truncation_or_a_flipped_bit_is_an_error(
             envelope in envelope(),
             body in proptest::collection::vec(any::<u8>(), 0..200),
             at in any::<prop::sample::Index>(),
@@ -246,7 +252,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused_but_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn decoding_any_bytes_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let mut dressed = b"PaC1".to_vec();
             dressed.extend_from_slice(&bytes);
             let checksum = crc32fast::hash(&dressed);
@@ -255,9 +261,10 @@ mod tests {
             let _ = decode(&dressed.into(), SCHEMA, LIMIT);
         }
 
-        /// As the bytes of an enemy who knows the format: every field may be anything, and the checksum is right.
+        /// Covers an attacker who knows the format: any field may be changed under a correct
+        /// checksum.
         #[test]
-        fn edits_under_a_right_checksum_are_read_or_refused_but_never_panic(
+        fn decoding_edits_under_a_correct_checksum_never_panics_and_respects_the_limit(
             envelope in envelope(),
             body in proptest::collection::vec(0_u8..4, 0..300),
             packed in any::<bool>(),
@@ -278,9 +285,9 @@ mod tests {
             }
         }
 
-        /// Whatever the clocks, a value lives no longer than it was given at its writing.
+        /// For any clocks, a value lives no longer than its writer allowed.
         #[test]
-        fn no_clock_makes_a_value_immortal(envelope in envelope(), now in any::<u64>()) {
+        fn no_clock_extends_the_life_of_a_value(envelope in envelope(), now in any::<u64>()) {
             if let Some(left) = envelope.remaining(now) {
                 let given = envelope.stale_until_ms - envelope.stored_ms;
                 let limit = std::time::Duration::from_millis(given + super::CLOCK_SKEW_MS);
@@ -292,14 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn refusals_have_their_reason() {
+    fn each_rejection_has_its_reason() {
         let good = Envelope {
             schema: SCHEMA,
             stored_ms: 10,
             fresh_until_ms: 20,
             stale_until_ms: 30,
             load_micros: 1,
-            clear_mark: 0,
+            clear_version: TagVersion::NONE,
             tags: Vec::new(),
         };
         let bytes = encode(&good, &[b'x'; 500], 100).unwrap();
@@ -310,23 +317,23 @@ mod tests {
         assert_eq!(decode(&Bytes::new(), SCHEMA, LIMIT), Err(Undecodable::Truncated));
         let backwards = encode(&Envelope { fresh_until_ms: 5, ..good.clone() }, b"1", 100).unwrap();
         assert_eq!(decode(&backwards, SCHEMA, LIMIT), Err(Undecodable::Stamps));
-        assert_eq!(good.remaining(30), None, "dead");
+        assert_eq!(good.remaining(30), None, "a dead value");
         assert_eq!(
             Envelope { stored_ms: 5000, fresh_until_ms: 6000, stale_until_ms: 7000, ..good }.remaining(10),
             None,
-            "from the future"
+            "a value from the future"
         );
     }
 
     #[test]
-    fn a_bomb_is_refused_before_it_is_unpacked() {
+    fn a_decompression_bomb_is_rejected_before_decompression() {
         let huge = Envelope {
             schema: SCHEMA,
             stored_ms: 0,
             fresh_until_ms: 1,
             stale_until_ms: 1,
             load_micros: 0,
-            clear_mark: 0,
+            clear_version: TagVersion::NONE,
             tags: Vec::new(),
         };
         let bytes = encode(&huge, &vec![0; 10 << 20], 100).unwrap();

@@ -1,7 +1,7 @@
-//! A second level in this process: for tests, and for several caches of one process that are to agree.
+//! A second level in this process, for tests and for several caches of one process that share values.
 //!
-//! It keeps the same promises as the others, on tokio's clock. It has no bound of its own: entries go when their time is
-//! over and they are met again.
+//! It fulfills the contract of [`Remote`] on the clock of tokio. It has no bound: an expired entry is
+//! removed when its key is read again.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,10 +12,10 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     Key, RemoteError,
-    level2::remote::{Generation, Mark, Record, Remote, RemoteEvent},
+    level2::remote::{KeyVersion, Record, Remote, RemoteEvent, Scope, TagVersion},
 };
 
-/// See the module's words above: a [`Remote`] made of maps.
+/// A [`Remote`] in the memory of this process. It has no bound.
 #[derive(Debug, Default)]
 pub struct InMemoryRemote {
     state: Mutex<State>,
@@ -24,19 +24,20 @@ pub struct InMemoryRemote {
 #[derive(Debug, Default)]
 struct State {
     records: HashMap<(String, Key), (Record, Instant)>,
-    marks: HashMap<(String, Mark), (u64, Instant)>,
+    tag_versions: HashMap<(String, Scope), (TagVersion, Instant)>,
     leases: HashMap<(String, Key), (u64, Instant)>,
     listeners: HashMap<String, Vec<mpsc::Sender<RemoteEvent>>>,
     down: bool,
 }
 
 impl InMemoryRemote {
-    /// An empty one.
+    /// Creates an empty second level.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Makes every call fail as unavailable, or work again; listeners hear `Lost` and `Connected`.
+    /// Makes every call fail as unavailable, or work again. Subscribers receive `Lost` or
+    /// `Connected`.
     pub fn set_down(&self, down: bool) {
         let mut state = self.state.lock();
         state.down = down;
@@ -46,9 +47,9 @@ impl InMemoryRemote {
         }
     }
 
-    /// Puts raw bytes at a key, as another program (or a damaged disk) might.
+    /// Stores raw bytes at a key, like another program or a damaged disk could.
     pub fn put_raw(&self, space: &str, key: &Key, entry: Bytes, lifetime: Duration) {
-        let record = Record { generation: Generation::NONE, entry: Some(entry) };
+        let record = Record { version: KeyVersion::NONE, entry: Some(entry) };
         self.state.lock().records.insert((space.to_owned(), *key), (record, Instant::now() + lifetime));
     }
 
@@ -88,15 +89,15 @@ impl Remote for InMemoryRemote {
         key: &Key,
         entry: Bytes,
         lifetime: Duration,
-        seen: Generation,
+        seen: KeyVersion,
     ) -> Result<bool, RemoteError> {
         let mut state = self.up()?;
         let current = state.record(space, key);
-        let empty = current.generation == Generation::NONE && current.entry.is_none();
-        if !empty && current.generation != seen {
+        let empty = current.version == KeyVersion::NONE && current.entry.is_none();
+        if !empty && current.version != seen {
             return Ok(false);
         }
-        let record = Record { generation: seen, entry: Some(entry) };
+        let record = Record { version: seen, entry: Some(entry) };
         state.records.insert((space.to_owned(), *key), (record, Instant::now() + lifetime));
         Ok(true)
     }
@@ -108,32 +109,34 @@ impl Remote for InMemoryRemote {
         entry: Bytes,
         lifetime: Duration,
     ) -> Result<(), RemoteError> {
-        let record = Record { generation: Generation::fresh(), entry: Some(entry) };
+        let record = Record { version: KeyVersion::random(), entry: Some(entry) };
         self.up()?.records.insert((space.to_owned(), *key), (record, Instant::now() + lifetime));
         Ok(())
     }
 
     async fn remove(&self, space: &str, key: &Key, tombstone: Duration) -> Result<(), RemoteError> {
-        let record = Record { generation: Generation::fresh(), entry: None };
-        // Also while down: the promise is to do it before the next read.
+        let record = Record { version: KeyVersion::random(), entry: None };
+        // Also while down, because a removal takes effect before the next read.
         let mut state = self.state.lock();
         state.records.insert((space.to_owned(), *key), (record, Instant::now() + tombstone));
         if state.down { Err(RemoteError::Unavailable { kind: "refused" }) } else { Ok(()) }
     }
 
-    async fn marks(&self, space: &str, marks: &[Mark]) -> Result<Vec<u64>, RemoteError> {
+    async fn tag_versions(&self, space: &str, scopes: &[Scope]) -> Result<Vec<TagVersion>, RemoteError> {
         let state = self.up()?;
         let now = Instant::now();
-        let mark = |mark: &Mark| match state.marks.get(&(space.to_owned(), *mark)) {
-            Some((value, until)) if now < *until => *value,
-            _ => 0,
+        let version = |scope: &Scope| match state.tag_versions.get(&(space.to_owned(), *scope)) {
+            Some((version, until)) if now < *until => *version,
+            _ => TagVersion::NONE,
         };
-        Ok(marks.iter().map(mark).collect())
+        Ok(scopes.iter().map(version).collect())
     }
 
-    async fn raise(&self, space: &str, mark: Mark, lifetime: Duration) -> Result<(), RemoteError> {
+    async fn invalidate(&self, space: &str, scope: Scope, lifetime: Duration) -> Result<(), RemoteError> {
         let mut state = self.state.lock();
-        state.marks.insert((space.to_owned(), mark), (Generation::fresh().0, Instant::now() + lifetime));
+        state
+            .tag_versions
+            .insert((space.to_owned(), scope), (TagVersion::random(), Instant::now() + lifetime));
         if state.down { Err(RemoteError::Unavailable { kind: "refused" }) } else { Ok(()) }
     }
 
@@ -170,7 +173,8 @@ impl Remote for InMemoryRemote {
     async fn publish(&self, space: &str, message: Bytes) -> Result<(), RemoteError> {
         let mut state = self.up()?;
         if let Some(listeners) = state.listeners.get_mut(space) {
-            // A listener that does not keep up is let go: it hears the end of its events, and doubts what it keeps.
+            // A subscriber that is too slow is removed. It sees the end of its events and verifies
+            // its entries.
             listeners.retain(|listener| listener.try_send(RemoteEvent::Message(message.clone())).is_ok());
         }
         Ok(())
@@ -180,7 +184,7 @@ impl Remote for InMemoryRemote {
         let (sender, receiver) = mpsc::channel(1024);
         let mut state = self.state.lock();
         if !state.down {
-            // The channel is empty: there is room.
+            // The new channel is empty, so this cannot fail.
             let _ = sender.try_send(RemoteEvent::Connected);
         }
         state.listeners.entry(space.to_owned()).or_default().push(sender);

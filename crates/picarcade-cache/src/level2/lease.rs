@@ -1,6 +1,6 @@
-//! The right to load a key for the whole fleet.
+//! The right to load a key for all instances.
 //!
-//! It saves money and nothing relies on it: two holders make two loads, never a wrong value.
+//! A lease only saves money: two holders make two loads, never a wrong value.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::{Key, RemoteError, level2::second_level::SecondLevel, statistics::Counters};
 
-/// A lease that we hold on a key.
+/// A lease on a key, held by this instance.
 pub(crate) struct Lease<'a> {
     second: &'a SecondLevel,
     key: Key,
@@ -17,7 +17,7 @@ pub(crate) struct Lease<'a> {
 }
 
 impl<'a> Lease<'a> {
-    /// Takes the lease, if nobody has it.
+    /// Takes the lease if it is free.
     pub(crate) async fn take(
         second: &'a SecondLevel,
         key: Key,
@@ -28,9 +28,9 @@ impl<'a> Lease<'a> {
         Ok(taken.then_some(Self { second, key, token, ttl }))
     }
 
-    /// Renews the lease while this is polled, until it is lost or `longest` has passed: nobody
-    /// waits for a load that takes longer. Losing it changes nothing: another instance may then
-    /// load too.
+    /// Renews the lease while this future is polled, until the lease is lost or `longest` has
+    /// passed, because no instance waits longer for the load. A lost lease changes nothing: another
+    /// instance may then load too.
     pub(crate) async fn renew(&self, counters: &Counters, longest: Duration) {
         let Self { second, key, token, ttl } = self;
         let end = Instant::now() + longest;
@@ -45,6 +45,7 @@ impl<'a> Lease<'a> {
         }
     }
 
+    /// Gives the lease back, so that waiting instances do not wait for its end.
     pub(crate) async fn give_back(self, counters: &Counters) {
         if self.second.remote.release(&self.second.space, &self.key, self.token).await.is_err() {
             counters.remote_errors.one();

@@ -1,11 +1,12 @@
-//! Reading from the second level: from bytes to an entry that may be believed.
+//! Reads an entry from the second level and verifies it.
 //!
-//! An entry is believed only if everything about it fits: envelope, schema, stamps, the clear mark, and the mark of each of
-//! its tags. The clear mark is kept here and learned by messages; when an entry disagrees with it, it is asked for again
-//! before the entry is refused. Marks of tags are asked for with every tagged entry: one more round trip (none, when the
-//! caller named the tags before), and no message can be missed.
+//! An entry is valid only if its envelope, its schema, its stamps and all its versions are. The
+//! version of the space is kept in this process and updated by messages. If an entry disagrees with
+//! it, it is read again before the entry is rejected. The versions of the tags are read with every
+//! tagged entry, so that no lost message matters. This costs one more round trip, or none if the
+//! caller named the tags.
 //!
-//! Every failure is a miss, counted: the second level can only make things faster.
+//! Every failure counts as a miss, because the second level only makes lookups faster.
 
 use std::sync::Arc;
 
@@ -18,15 +19,17 @@ use crate::{
     entry::{Entry, Stamps},
     inner::Inner,
     known::Known,
-    level2::envelope::{self, Envelope},
-    level2::remote::Mark,
-    level2::second_level::{SecondLevel, Seen},
+    level2::{
+        envelope::{self, Envelope},
+        remote::{Scope, TagVersion},
+        second_level::{SecondLevel, Seen},
+    },
     tag::Tag,
 };
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
-    /// Reads a key from the second level. `tags` are those that the caller named, `born` the count of
-    /// invalidations from before.
+    /// Reads a key from the second level. `tags` are the tags that the caller named, and `born` is
+    /// the count of invalidations before the read.
     pub(crate) async fn fetch(
         &self,
         second: &SecondLevel,
@@ -34,43 +37,43 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         tags: &[Tag],
         born: u64,
     ) -> (Known<V>, Seen) {
-        let mut wanted: Vec<Mark> = tags.iter().map(|tag| Mark::Tag(*tag)).collect();
-        let known_mark = second.known_clear_mark();
-        if known_mark.is_none() {
-            wanted.push(Mark::Clear);
+        let mut scopes: Vec<Scope> = tags.iter().map(|tag| Scope::Tag(*tag)).collect();
+        let known_clear_version = second.known_clear_version();
+        if known_clear_version.is_none() {
+            scopes.push(Scope::All);
         }
-        let marks = async {
-            if wanted.is_empty() { Ok(Vec::new()) } else { second.remote.marks(&second.space, &wanted).await }
+        let versions = async {
+            if scopes.is_empty() {
+                return Ok(Vec::new());
+            }
+            second.remote.tag_versions(&second.space, &scopes).await
         };
-        let (record, marks) = tokio::join!(second.remote.read(&second.space, key), marks);
-        let (record, marks) = match (record, marks) {
-            (Ok(record), Ok(marks)) => (record, marks),
+        let (record, versions) = match tokio::join!(second.remote.read(&second.space, key), versions) {
+            (Ok(record), Ok(versions)) => (record, versions),
             (Err(error), _) | (_, Err(error)) => {
-                tracing::debug!(cache = %self.name, %error, "second level not read");
+                tracing::debug!(cache = %self.name, %error, "second level could not be read");
                 self.counters.remote_errors.one();
                 return (Known::Nothing, Seen::nothing());
             }
         };
-        let clear_mark = if let Some(mark) = known_mark {
-            mark
-        } else {
-            let mark = marks.last().copied().unwrap_or(0);
-            second.learn_clear_mark(mark);
-            mark
-        };
+        let clear_version = known_clear_version.unwrap_or_else(|| {
+            let version = versions.last().copied().unwrap_or(TagVersion::NONE);
+            second.set_clear_version(version);
+            version
+        });
         let seen = Seen {
-            generation: record.generation,
-            clear_mark: Some(clear_mark),
-            tags: tags.iter().copied().zip(marks).collect(),
+            key_version: record.version,
+            clear_version: Some(clear_version),
+            tags: tags.iter().copied().zip(versions).collect(),
         };
         match record.entry {
-            Some(bytes) => self.admit(second, &bytes, seen, born).await,
+            Some(bytes) => self.verify(second, &bytes, seen, born).await,
             None => (Known::Nothing, seen),
         }
     }
 
-    /// Decodes an entry and checks it against the marks.
-    async fn admit(
+    /// Decodes an entry and compares its versions with the current ones.
+    async fn verify(
         &self,
         second: &SecondLevel,
         bytes: &Bytes,
@@ -84,17 +87,17 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
                 return (Known::Nothing, seen);
             }
         };
-        if seen.clear_mark != Some(envelope.clear_mark) {
-            // Either the entry is from before a clear, or we have not heard of one yet.
-            seen.clear_mark = second.ask_clear_mark().await.ok();
-            if seen.clear_mark.is_none() {
+        if seen.clear_version != Some(envelope.clear_version) {
+            // Either the entry is older than a clear, or the message of a clear has not arrived.
+            seen.clear_version = second.read_clear_version().await.ok();
+            if seen.clear_version.is_none() {
                 self.counters.remote_errors.one();
             }
-            if seen.clear_mark != Some(envelope.clear_mark) {
+            if seen.clear_version != Some(envelope.clear_version) {
                 return (Known::Nothing, seen);
             }
         }
-        if !self.marks_agree(second, &envelope, &seen).await {
+        if !self.tags_are_current(second, &envelope, &seen).await {
             return (Known::Nothing, seen);
         }
         let Some(left) = envelope.remaining(self.clock.unix_ms()) else { return (Known::Nothing, seen) };
@@ -122,33 +125,25 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         (if fresh > 0 { Known::Fresh(entry) } else { Known::Stale(entry) }, seen)
     }
 
-    fn undecodable(&self, why: &'static str) {
-        tracing::debug!(cache = %self.name, why, "second level holds something undecodable");
+    fn undecodable(&self, reason: &'static str) {
+        tracing::debug!(cache = %self.name, reason, "entry of the second level could not be decoded");
         self.counters.undecodable.one();
     }
 
-    /// Whether no tag of an entry was invalidated since its load began.
-    async fn marks_agree(&self, second: &SecondLevel, envelope: &Envelope, seen: &Seen) -> bool {
-        let known = |tag: &Tag| seen.tags.iter().find(|(seen, _)| seen == tag).map(|(_, mark)| *mark);
-        let unknown: Vec<Mark> = envelope
-            .tags
-            .iter()
-            .filter(|(tag, _)| known(tag).is_none())
-            .map(|(tag, _)| Mark::Tag(*tag))
-            .collect();
-        let mut asked = Vec::new();
-        if !unknown.is_empty() {
-            if let Ok(marks) = second.remote.marks(&second.space, &unknown).await {
-                asked = unknown.into_iter().zip(marks).collect();
-            } else {
+    /// Returns whether no tag of an entry was invalidated since the load of the entry began.
+    async fn tags_are_current(&self, second: &SecondLevel, envelope: &Envelope, seen: &Seen) -> bool {
+        let mut current = seen.tags.clone();
+        let is_seen = |tag: &Tag| seen.tags.iter().any(|(seen, _)| seen == tag);
+        let unseen: Vec<Tag> =
+            envelope.tags.iter().map(|(tag, _)| *tag).filter(|tag| !is_seen(tag)).collect();
+        if !unseen.is_empty() {
+            let scopes: Vec<Scope> = unseen.iter().map(|tag| Scope::Tag(*tag)).collect();
+            let Ok(versions) = second.remote.tag_versions(&second.space, &scopes).await else {
                 self.counters.remote_errors.one();
                 return false;
-            }
+            };
+            current.extend(unseen.into_iter().zip(versions));
         }
-        envelope.tags.iter().all(|(tag, mark)| {
-            let current = known(tag)
-                .or_else(|| asked.iter().find(|(asked, _)| *asked == Mark::Tag(*tag)).map(|(_, mark)| *mark));
-            current == Some(*mark)
-        })
+        envelope.tags.iter().all(|tag_and_version| current.contains(tag_and_version))
     }
 }

@@ -1,4 +1,5 @@
-//! The second level of one cache: the remote, what is known of its marks, and how much is under way to it.
+//! The second level of one cache: the remote, the known version of the space, and the writes under
+//! way.
 
 use std::sync::{
     Arc,
@@ -10,11 +11,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::{
     Remote, RemoteError,
     fleet::message::Message,
-    level2::remote::{Generation, Mark},
+    level2::remote::{KeyVersion, Scope, TagVersion},
     tag::Tag,
 };
 
-/// Writes to the second level under way at one time; more are not made.
+/// The maximum number of writes under way. Further writes are dropped.
 const MAX_WRITES: usize = 1024;
 const UNKNOWN: u64 = u64::MAX;
 
@@ -23,32 +24,33 @@ const UNKNOWN: u64 = u64::MAX;
 pub(crate) struct SecondLevel {
     pub(crate) remote: Arc<dyn Remote>,
     pub(crate) space: Arc<str>,
-    clear_mark: AtomicU64,
-    /// Who we are to the other instances.
+    clear_version: AtomicU64,
+    /// The number that names this instance in messages.
     pub(crate) sender: u64,
-    /// The number of the last message sent. A lock, because numbers must be sent in their order.
+    /// The number of the last message. A lock, because messages must be sent in order.
     sequence: tokio::sync::Mutex<u64>,
     writes: Semaphore,
 }
 
-/// What was seen before a load began, and must still be so for its result to be kept.
+/// The versions that were read before a load. The result of the load is stored only while they are
+/// current.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
-    pub(crate) generation: Generation,
-    /// `None`: the second level could not be asked, so nothing may be written to it.
-    pub(crate) clear_mark: Option<u64>,
-    pub(crate) tags: Vec<(Tag, u64)>,
+    pub(crate) key_version: KeyVersion,
+    /// `None` if the second level did not answer. Nothing may then be written to it.
+    pub(crate) clear_version: Option<TagVersion>,
+    pub(crate) tags: Vec<(Tag, TagVersion)>,
 }
 
 impl Seen {
-    /// Nothing: the second level did not answer.
+    /// Returns the value for a second level that did not answer.
     pub(crate) fn nothing() -> Self {
-        Self { generation: Generation::NONE, clear_mark: None, tags: Vec::new() }
+        Self { key_version: KeyVersion::NONE, clear_version: None, tags: Vec::new() }
     }
 
-    /// Whether the second level answered.
+    /// Returns whether the second level answered.
     pub(crate) fn is_known(&self) -> bool {
-        self.clear_mark.is_some()
+        self.clear_version.is_some()
     }
 }
 
@@ -57,41 +59,42 @@ impl SecondLevel {
         Self {
             remote,
             space,
-            clear_mark: AtomicU64::new(UNKNOWN),
+            clear_version: AtomicU64::new(UNKNOWN),
             sender: fastrand::u64(..),
             sequence: tokio::sync::Mutex::new(0),
             writes: Semaphore::new(MAX_WRITES),
         }
     }
 
-    pub(crate) fn known_clear_mark(&self) -> Option<u64> {
-        Some(self.clear_mark.load(Ordering::Acquire)).filter(|mark| *mark != UNKNOWN)
+    /// Returns the version of the space, if it is known.
+    pub(crate) fn known_clear_version(&self) -> Option<TagVersion> {
+        Some(self.clear_version.load(Ordering::Acquire)).filter(|version| *version != UNKNOWN).map(TagVersion)
     }
 
-    /// Forgets the clear mark, so that it is asked for before the next use.
-    pub(crate) fn doubt_clear_mark(&self) {
-        self.clear_mark.store(UNKNOWN, Ordering::Release);
+    /// Forgets the version of the space, so that it is read again before the next use.
+    pub(crate) fn forget_clear_version(&self) {
+        self.clear_version.store(UNKNOWN, Ordering::Release);
     }
 
-    /// Asks for the clear mark, and keeps it.
-    pub(crate) async fn ask_clear_mark(&self) -> Result<u64, RemoteError> {
-        let marks = self.remote.marks(&self.space, &[Mark::Clear]).await?;
-        let mark = marks.first().copied().unwrap_or(0);
-        self.learn_clear_mark(mark);
-        Ok(mark)
+    /// Reads the version of the space and stores it.
+    pub(crate) async fn read_clear_version(&self) -> Result<TagVersion, RemoteError> {
+        let versions = self.remote.tag_versions(&self.space, &[Scope::All]).await?;
+        let version = versions.first().copied().unwrap_or(TagVersion::NONE);
+        self.set_clear_version(version);
+        Ok(version)
     }
 
-    pub(crate) fn learn_clear_mark(&self, mark: u64) {
-        self.clear_mark.store(mark, Ordering::Release);
+    pub(crate) fn set_clear_version(&self, version: TagVersion) {
+        self.clear_version.store(version.0, Ordering::Release);
     }
 
-    /// A place among the writes under way, unless there are too many.
-    pub(crate) fn writing(&self) -> Option<SemaphorePermit<'_>> {
+    /// Returns a permit for one write, unless too many are under way.
+    pub(crate) fn write_permit(&self) -> Option<SemaphorePermit<'_>> {
         self.writes.try_acquire().ok()
     }
 
-    /// Sends a message with the next number. A number is used up even if the message does not arrive: that is how the
-    /// others notice.
+    /// Publishes a message with the next number. A failed message uses its number up, so that the
+    /// other instances notice the gap.
     pub(crate) async fn publish(&self, message: Message) -> Result<(), RemoteError> {
         let mut sequence = self.sequence.lock().await;
         if message != Message::Alive {

@@ -1,4 +1,4 @@
-//! Writing to the second level: from an entry to bytes, unless something was invalidated meanwhile.
+//! Writes an entry to the second level, unless it was invalidated meanwhile.
 
 use std::time::Duration;
 
@@ -9,16 +9,18 @@ use crate::{
     Key,
     entry::Entry,
     inner::Inner,
-    level2::envelope::{self, Envelope},
-    level2::remote::{Generation, Mark},
-    level2::second_level::{SecondLevel, Seen},
+    level2::{
+        envelope::{self, Envelope},
+        remote::{KeyVersion, Scope},
+        second_level::{SecondLevel, Seen},
+    },
     policy::MAX_LIFETIME,
     tag::Tag,
 };
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
-    /// The bytes of an entry, or `None` when it may not be written: too large, or from a time when the marks
-    /// were not known.
+    /// Returns the bytes of an entry, or `None` if it must not be written: it is too large, or the
+    /// second level did not return the versions.
     pub(crate) async fn pack(
         &self,
         second: &SecondLevel,
@@ -26,24 +28,21 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         json: &[u8],
         seen: &Seen,
     ) -> Option<Bytes> {
-        let clear_mark = seen.clear_mark?;
+        let clear_version = seen.clear_version?;
         let mut tags = Vec::new();
         let mut late = Vec::new();
         for tag in entry.tags.iter().flat_map(|tags| tags.iter()) {
             match seen.tags.iter().find(|(seen, _)| seen == tag) {
                 Some(known) => tags.push(*known),
-                None => late.push(Mark::Tag(*tag)),
+                None => late.push(*tag),
             }
         }
         if !late.is_empty() {
-            // Tags that only the loader knew. Their marks are from after the load; what was invalidated during it
-            // is known from messages (`born`), which the caller has checked.
-            let marks = second.remote.marks(&second.space, &late).await.ok()?;
-            for (mark, value) in late.into_iter().zip(marks) {
-                if let Mark::Tag(tag) = mark {
-                    tags.push((tag, value));
-                }
-            }
+            // Only the loader named these tags, so their versions are newer than the load. The
+            // caller has checked by `born` that no message invalidated them during the load.
+            let scopes: Vec<Scope> = late.iter().map(|tag| Scope::Tag(*tag)).collect();
+            let versions = second.remote.tag_versions(&second.space, &scopes).await.ok()?;
+            tags.extend(late.into_iter().zip(versions));
         }
         let now = self.clock.now();
         let wall = self.clock.unix_ms();
@@ -56,7 +55,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             fresh_until_ms,
             stale_until_ms: fresh_until_ms.saturating_add(stale_ms),
             load_micros: entry.load_micros,
-            clear_mark,
+            clear_version,
             tags,
         };
         envelope::encode(&envelope, json, self.policy.compress_above)
@@ -71,37 +70,37 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         json: &[u8],
         seen: &Seen,
     ) {
-        let Some(_place) = second.writing() else {
+        let Some(_permit) = second.write_permit() else {
             return self.counters.writes_dropped.one();
         };
         let Some(bytes) = self.pack(second, entry, json, seen).await else { return };
         let left = entry.stamps.stale_until().saturating_sub(self.clock.now());
         let mut lifetime = Duration::from_nanos(left).min(MAX_LIFETIME);
-        if seen.generation != Generation::NONE {
-            // The entry takes the tombstone's place, and must remember the generation for as long.
-            lifetime = lifetime.max(self.policy.tombstone());
+        if seen.key_version != KeyVersion::NONE {
+            // The entry replaces the tombstone, so it must keep the version for as long.
+            lifetime = lifetime.max(self.policy.tombstone_lifetime());
         }
-        match second.remote.write(&second.space, key, bytes, lifetime, seen.generation).await {
+        match second.remote.write(&second.space, key, bytes, lifetime, seen.key_version).await {
             Ok(true) => {}
             Ok(false) => self.counters.late_writes.one(),
             Err(error) => {
-                tracing::debug!(cache = %self.name, %error, "second level not written");
+                tracing::debug!(cache = %self.name, %error, "second level could not be written");
                 self.counters.remote_errors.one();
             }
         }
     }
 
-    /// What an entry that nobody loads anew (an insert) begins with.
-    pub(crate) async fn seen_now(&self, second: &SecondLevel, tags: &[Tag]) -> Option<Seen> {
-        let mut wanted: Vec<Mark> = tags.iter().map(|tag| Mark::Tag(*tag)).collect();
-        wanted.push(Mark::Clear);
-        let marks = second.remote.marks(&second.space, &wanted).await.ok()?;
-        let clear_mark = *marks.last()?;
-        second.learn_clear_mark(clear_mark);
+    /// Reads the versions for an entry that is inserted without a load.
+    pub(crate) async fn read_versions(&self, second: &SecondLevel, tags: &[Tag]) -> Option<Seen> {
+        let mut scopes: Vec<Scope> = tags.iter().map(|tag| Scope::Tag(*tag)).collect();
+        scopes.push(Scope::All);
+        let versions = second.remote.tag_versions(&second.space, &scopes).await.ok()?;
+        let clear_version = *versions.last()?;
+        second.set_clear_version(clear_version);
         Some(Seen {
-            generation: Generation::NONE,
-            clear_mark: Some(clear_mark),
-            tags: tags.iter().copied().zip(marks).collect(),
+            key_version: KeyVersion::NONE,
+            clear_version: Some(clear_version),
+            tags: tags.iter().copied().zip(versions).collect(),
         })
     }
 }

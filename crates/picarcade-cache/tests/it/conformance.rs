@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use picarcade_cache::{Generation, InMemoryRemote, Mark, Remote, RemoteEvent, Tag};
+use picarcade_cache::{InMemoryRemote, KeyVersion, Remote, RemoteEvent, Scope, Tag, TagVersion};
 
 use crate::support::key;
 
@@ -65,21 +65,21 @@ conformance!(
     a_removal_is_remembered_through_the_next_write,
     spaces_and_keys_are_apart,
     any_bytes_come_back,
-    marks_change_when_raised,
+    an_invalidation_changes_the_version_of_its_scope,
     a_lease_has_one_holder,
     events_reach_every_listener,
 );
 
 async fn what_is_written_is_read(remote: Arc<impl Remote>) {
     let nothing = remote.read(SPACE, key(1)).await.unwrap();
-    assert_eq!((nothing.generation, &nothing.entry), (Generation::NONE, &None));
-    assert!(remote.write(SPACE, key(1), "one".into(), LONG, Generation::NONE).await.unwrap());
-    assert!(remote.write(SPACE, key(1), "two".into(), LONG, Generation::NONE).await.unwrap());
+    assert_eq!((nothing.version, &nothing.entry), (KeyVersion::NONE, &None));
+    assert!(remote.write(SPACE, key(1), "one".into(), LONG, KeyVersion::NONE).await.unwrap());
+    assert!(remote.write(SPACE, key(1), "two".into(), LONG, KeyVersion::NONE).await.unwrap());
     assert_eq!(remote.read(SPACE, key(1)).await.unwrap().entry, Some("two".into()));
 }
 
 async fn entries_end(remote: Arc<impl Remote>) {
-    remote.write(SPACE, key(1), "v".into(), Duration::from_millis(30), Generation::NONE).await.unwrap();
+    remote.write(SPACE, key(1), "v".into(), Duration::from_millis(30), KeyVersion::NONE).await.unwrap();
     crate::support::eventually("the entry ends", async || {
         remote.read(SPACE, key(1)).await.unwrap().entry.is_none()
     })
@@ -87,35 +87,35 @@ async fn entries_end(remote: Arc<impl Remote>) {
 }
 
 async fn a_write_from_before_a_removal_is_refused(remote: Arc<impl Remote>) {
-    let before = remote.read(SPACE, key(1)).await.unwrap().generation;
+    let before = remote.read(SPACE, key(1)).await.unwrap().version;
     remote.remove(SPACE, key(1), LONG).await.unwrap();
     assert!(!remote.write(SPACE, key(1), "late".into(), LONG, before).await.unwrap());
     let after = remote.read(SPACE, key(1)).await.unwrap();
     assert_eq!(after.entry, None);
-    assert!(remote.write(SPACE, key(1), "new".into(), LONG, after.generation).await.unwrap());
+    assert!(remote.write(SPACE, key(1), "new".into(), LONG, after.version).await.unwrap());
     remote.remove(SPACE, key(1), LONG).await.unwrap();
-    assert_ne!(remote.read(SPACE, key(1)).await.unwrap().generation, after.generation);
+    assert_ne!(remote.read(SPACE, key(1)).await.unwrap().version, after.version);
 }
 
 async fn a_write_from_before_a_replacement_is_refused(remote: Arc<impl Remote>) {
-    let before = remote.read(SPACE, key(1)).await.unwrap().generation;
+    let before = remote.read(SPACE, key(1)).await.unwrap().version;
     remote.replace(SPACE, key(1), "inserted".into(), LONG).await.unwrap();
     assert!(!remote.write(SPACE, key(1), "late".into(), LONG, before).await.unwrap());
     assert_eq!(remote.read(SPACE, key(1)).await.unwrap().entry, Some("inserted".into()));
 }
 
 async fn a_removal_is_remembered_through_the_next_write(remote: Arc<impl Remote>) {
-    let oldest = remote.read(SPACE, key(1)).await.unwrap().generation;
+    let oldest = remote.read(SPACE, key(1)).await.unwrap().version;
     remote.remove(SPACE, key(1), LONG).await.unwrap();
-    let seen = remote.read(SPACE, key(1)).await.unwrap().generation;
+    let seen = remote.read(SPACE, key(1)).await.unwrap().version;
     assert!(remote.write(SPACE, key(1), "new".into(), LONG, seen).await.unwrap());
     assert!(!remote.write(SPACE, key(1), "oldest".into(), LONG, oldest).await.unwrap());
     let record = remote.read(SPACE, key(1)).await.unwrap();
-    assert_eq!((record.generation, record.entry), (seen, Some("new".into())));
+    assert_eq!((record.version, record.entry), (seen, Some("new".into())));
 }
 
 async fn spaces_and_keys_are_apart(remote: Arc<impl Remote>) {
-    remote.write(SPACE, key(1), "a".into(), LONG, Generation::NONE).await.unwrap();
+    remote.write(SPACE, key(1), "a".into(), LONG, KeyVersion::NONE).await.unwrap();
     assert_eq!(remote.read(SPACE, key(2)).await.unwrap().entry, None);
     assert_eq!(remote.read("other", key(1)).await.unwrap().entry, None);
     remote.remove("other", key(1), LONG).await.unwrap();
@@ -125,21 +125,21 @@ async fn spaces_and_keys_are_apart(remote: Arc<impl Remote>) {
 async fn any_bytes_come_back(remote: Arc<impl Remote>) {
     for (n, size) in (0..).zip([0_usize, 1, 8, 9, 10, 255, 70_000, 1 << 20]) {
         let bytes: Bytes = (0..size).map(|i| (i * 31 % 256) as u8).collect();
-        remote.write(SPACE, key(n), bytes.clone(), LONG, Generation::NONE).await.unwrap();
+        remote.write(SPACE, key(n), bytes.clone(), LONG, KeyVersion::NONE).await.unwrap();
         assert_eq!(remote.read(SPACE, key(n)).await.unwrap().entry, Some(bytes));
     }
 }
 
-async fn marks_change_when_raised(remote: Arc<impl Remote>) {
-    let marks = [Mark::Tag(Tag::new("a")), Mark::Clear, Mark::Tag(Tag::new("b"))];
-    assert_eq!(remote.marks(SPACE, &marks).await.unwrap(), [0, 0, 0]);
-    remote.raise(SPACE, marks[2], LONG).await.unwrap();
-    let once = remote.marks(SPACE, &marks).await.unwrap();
-    assert!(once[0] == 0 && once[1] == 0 && once[2] != 0);
-    remote.raise(SPACE, marks[2], LONG).await.unwrap();
-    assert_ne!(remote.marks(SPACE, &marks).await.unwrap()[2], once[2]);
-    assert_eq!(remote.marks("other", &marks).await.unwrap(), [0, 0, 0]);
-    assert!(remote.marks(SPACE, &[]).await.unwrap().is_empty());
+async fn an_invalidation_changes_the_version_of_its_scope(remote: Arc<impl Remote>) {
+    let scopes = [Scope::Tag(Tag::new("a")), Scope::All, Scope::Tag(Tag::new("b"))];
+    assert_eq!(remote.tag_versions(SPACE, &scopes).await.unwrap(), [TagVersion::NONE; 3]);
+    remote.invalidate(SPACE, scopes[2], LONG).await.unwrap();
+    let once = remote.tag_versions(SPACE, &scopes).await.unwrap();
+    assert!(once[..2] == [TagVersion::NONE; 2] && once[2] != TagVersion::NONE);
+    remote.invalidate(SPACE, scopes[2], LONG).await.unwrap();
+    assert_ne!(remote.tag_versions(SPACE, &scopes).await.unwrap()[2], once[2]);
+    assert_eq!(remote.tag_versions("other", &scopes).await.unwrap(), [TagVersion::NONE; 3]);
+    assert!(remote.tag_versions(SPACE, &[]).await.unwrap().is_empty());
 }
 
 async fn a_lease_has_one_holder(remote: Arc<impl Remote>) {

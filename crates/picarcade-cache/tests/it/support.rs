@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use picarcade_cache::{Generation, Key, Mark, Record, Remote, RemoteError, RemoteEvent};
+use picarcade_cache::{Key, KeyVersion, Record, Remote, RemoteError, RemoteEvent, Scope, TagVersion};
 pub use picarcade_testkit::eventually;
 
 /// Runs each test with every driver: a driver that is added gets every test.
@@ -140,7 +140,7 @@ impl Remote for Faulty {
         key: &Key,
         entry: Bytes,
         ttl: Duration,
-        seen: Generation,
+        seen: KeyVersion,
     ) -> Answer<bool> {
         hang(&self.hangs_writing).await;
         self.inner.write(space, key, entry, ttl, seen).await
@@ -152,11 +152,11 @@ impl Remote for Faulty {
         tokio::task::yield_now().await;
         self.inner.remove(space, key, ttl).await
     }
-    async fn marks(&self, space: &str, marks: &[Mark]) -> Answer<Vec<u64>> {
-        self.inner.marks(space, marks).await
+    async fn tag_versions(&self, space: &str, scopes: &[Scope]) -> Answer<Vec<TagVersion>> {
+        self.inner.tag_versions(space, scopes).await
     }
-    async fn raise(&self, space: &str, mark: Mark, ttl: Duration) -> Answer<()> {
-        self.inner.raise(space, mark, ttl).await
+    async fn invalidate(&self, space: &str, scope: Scope, ttl: Duration) -> Answer<()> {
+        self.inner.invalidate(space, scope, ttl).await
     }
     async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answer<bool> {
         self.inner.acquire(space, key, token, ttl).await

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use picarcade_cache::{Generation, InMemoryRemote, Key, Mark, Record, Remote, RemoteError, RemoteEvent};
+use picarcade_cache::{
+    InMemoryRemote, Key, KeyVersion, Record, Remote, RemoteError, RemoteEvent, Scope, TagVersion,
+};
 use picarcade_flow::{Caller, FlowBuilder, FlowRequest, RemoteWatch};
 use picarcade_testkit::Answer;
 use tokio::sync::mpsc;
@@ -27,7 +29,7 @@ impl Remote for Counting {
     async fn read(&self, space: &str, key: &Key) -> Answered<Record> {
         self.inner.read(space, key).await
     }
-    async fn write(&self, s: &str, k: &Key, e: Bytes, ttl: Duration, seen: Generation) -> Answered<bool> {
+    async fn write(&self, s: &str, k: &Key, e: Bytes, ttl: Duration, seen: KeyVersion) -> Answered<bool> {
         self.inner.write(s, k, e, ttl, seen).await
     }
     async fn replace(&self, space: &str, key: &Key, entry: Bytes, ttl: Duration) -> Answered<()> {
@@ -36,11 +38,11 @@ impl Remote for Counting {
     async fn remove(&self, space: &str, key: &Key, ttl: Duration) -> Answered<()> {
         self.inner.remove(space, key, ttl).await
     }
-    async fn marks(&self, space: &str, marks: &[Mark]) -> Answered<Vec<u64>> {
-        self.inner.marks(space, marks).await
+    async fn tag_versions(&self, space: &str, scopes: &[Scope]) -> Answered<Vec<TagVersion>> {
+        self.inner.tag_versions(space, scopes).await
     }
-    async fn raise(&self, space: &str, mark: Mark, ttl: Duration) -> Answered<()> {
-        self.inner.raise(space, mark, ttl).await
+    async fn invalidate(&self, space: &str, scope: Scope, ttl: Duration) -> Answered<()> {
+        self.inner.invalidate(space, scope, ttl).await
     }
     async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Answered<bool> {
         self.leases.fetch_add(1, Ordering::SeqCst);

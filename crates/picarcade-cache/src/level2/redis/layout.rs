@@ -2,9 +2,9 @@
 //!
 //! | key (under the prefix of the handle) | value |
 //! | --- | --- |
-//! | `SPACE:e:KEY` | `E` or `T` (tombstone), the generation (8 bytes), the entry |
-//! | `SPACE:m:clear`, `SPACE:m:TAG` | a mark: 8 bytes |
-//! | `SPACE:l:KEY` | a lease: its holder's token; empty when it was given back |
+//! | `SPACE:e:KEY` | `E` or `T` (tombstone), the version of the key (8 bytes), the entry |
+//! | `SPACE:m:clear`, `SPACE:m:TAG` | the version of the space or of a tag (8 bytes) |
+//! | `SPACE:l:KEY` | a lease: the token of its holder, or empty after it was given back |
 //! | channel `SPACE:events` | messages |
 
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use picarcade_redis::Script;
 
 use crate::{
     Key,
-    level2::remote::{Generation, Mark, Record},
+    level2::remote::{KeyVersion, Record, Scope},
 };
 
 pub(super) const ENTRY: u8 = b'E';
@@ -30,8 +30,8 @@ pub(super) static WRITE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-// The three scripts of leases call nothing but GET and SET. So an account that may take a lease may
-// also renew it and give it back, whatever its access list denies.
+// The three scripts of leases call only GET and SET, so an account that may take a lease may also
+// renew it and give it back.
 pub(super) static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "cache_lease_acquire",
@@ -61,7 +61,7 @@ pub(super) static RELEASE: LazyLock<Script> = LazyLock::new(|| {
 });
 
 pub(super) fn entry_key(space: &str, key: &Key) -> String {
-    // Made for every read: without the detour of formatting.
+    // Runs for every read, where formatting would be slower.
     [space, ":e:", &*key.hex()].concat()
 }
 
@@ -69,32 +69,35 @@ pub(super) fn lease_key(space: &str, key: &Key) -> String {
     [space, ":l:", &*key.hex()].concat()
 }
 
-pub(super) fn mark_key(space: &str, mark: &Mark) -> String {
-    match mark {
-        Mark::Clear => format!("{space}:m:clear"),
-        Mark::Tag(tag) => format!("{space}:m:{:016x}", tag.id()),
+pub(super) fn version_key(space: &str, scope: &Scope) -> String {
+    match scope {
+        Scope::All => format!("{space}:m:clear"),
+        Scope::Tag(tag) => format!("{space}:m:{:016x}", tag.id()),
     }
 }
 
-pub(super) fn framed(kind: u8, generation: Generation, entry: &[u8]) -> Bytes {
+/// Returns the value of an entry or a tombstone.
+pub(super) fn framed(kind: u8, version: KeyVersion, entry: &[u8]) -> Bytes {
     let mut out = BytesMut::with_capacity(9 + entry.len());
     out.put_u8(kind);
-    out.put_u64_le(generation.0);
+    out.put_u64_le(version.0);
     out.put_slice(entry);
     out.freeze()
 }
 
+/// Returns the content of a value.
 pub(super) fn unframed(bytes: &Bytes) -> Record {
     match bytes.split_first_chunk::<9>() {
-        Some(([kind, generation @ ..], _)) => Record {
-            generation: Generation(u64::from_le_bytes(*generation)),
+        Some(([kind, version @ ..], _)) => Record {
+            version: KeyVersion(u64::from_le_bytes(*version)),
             entry: match *kind {
                 ENTRY => Some(bytes.slice(9..)),
                 TOMBSTONE => None,
+                // Not a value of the cache. An empty entry is undecodable: it is counted and
+                // overwritten.
                 _ => Some(Bytes::new()),
             },
         },
-        // Not ours, as above. An empty entry decodes to nothing, is counted, and is overwritten.
-        None => Record { generation: Generation::NONE, entry: Some(Bytes::new()) },
+        None => Record { version: KeyVersion::NONE, entry: Some(Bytes::new()) },
     }
 }

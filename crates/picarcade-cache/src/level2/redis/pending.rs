@@ -5,21 +5,22 @@ use std::{collections::HashMap, time::Duration};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::level2::remote::{Generation, REPLAY_WINDOW};
+use crate::level2::remote::{KeyVersion, REPLAY_WINDOW};
 
-/// Writes that wait for an endpoint.
+/// The writes that wait, at most one per key: the last.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     pub(super) writes: HashMap<String, Write>,
     bytes: usize,
 }
 
+/// A write that waits.
 #[derive(Debug)]
 pub(super) struct Write {
     pub(super) value: Bytes,
     pub(super) lifetime: Duration,
     pub(super) began: Instant,
-    pub(super) seen: Generation,
+    pub(super) seen: KeyVersion,
 }
 
 impl Pending {
@@ -40,7 +41,7 @@ impl Pending {
         }
     }
 
-    /// Takes out what may still be made.
+    /// Takes the writes that may still be made.
     pub(super) fn take(&mut self) -> HashMap<String, Write> {
         self.bytes = 0;
         let mut writes = std::mem::take(&mut self.writes);
@@ -52,24 +53,24 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::{Pending, Write};
-    use crate::level2::remote::{Generation, REPLAY_WINDOW};
+    use crate::level2::remote::{KeyVersion, REPLAY_WINDOW};
     use bytes::Bytes;
     use std::time::Duration;
     use tokio::time::{Instant, advance};
 
     fn write(size: usize, lifetime: Duration) -> Write {
-        Write { value: Bytes::from(vec![0; size]), lifetime, began: Instant::now(), seen: Generation::NONE }
+        Write { value: Bytes::from(vec![0; size]), lifetime, began: Instant::now(), seen: KeyVersion::NONE }
     }
 
     #[test]
-    fn waiting_writes_are_bounded_in_number_and_in_bytes_and_the_last_one_wins() {
+    fn waiting_writes_are_bounded_in_number_and_bytes_and_the_last_per_key_wins() {
         let mut pending = Pending::default();
         for n in 0..Pending::MAX_WRITES + 10 {
             pending.push(n.to_string(), write(1, Duration::from_secs(60)));
         }
         assert_eq!((pending.writes.len(), pending.bytes), (Pending::MAX_WRITES, Pending::MAX_WRITES));
         pending.push("7".into(), write(5, Duration::from_secs(60)));
-        assert_eq!(pending.writes["7"].value.len(), 5, "of a key that waits already the last one is kept");
+        assert_eq!(pending.writes["7"].value.len(), 5, "the last write of a key wins");
         pending.forget("7");
         assert_eq!(pending.bytes, Pending::MAX_WRITES - 1);
         assert_eq!(pending.take().len(), Pending::MAX_WRITES - 1);
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_write_does_not_wait_longer_than_tombstones_last() {
+    async fn a_write_waits_no_longer_than_the_replay_window_and_its_lifetime() {
         let mut pending = Pending::default();
         pending.push("old".into(), write(1, Duration::from_secs(3600)));
         advance(REPLAY_WINDOW / 2).await;

@@ -1,9 +1,13 @@
-//! The second level in Redis.
+//! A [`Remote`] over a Redis handle.
 //!
-//! Reading is a plain `GET`, writing a script that compares the generation. A removal is a plain `SET` of a tombstone, which
-//! can be repeated without harm, and which the handle repeats for an endpoint that was away. While no endpoint is reachable, writes
-//! are kept here, the last one per key and within a bound, and made when one is back within [`REPLAY_WINDOW`]: they compare generations all the same, so
-//! a late one can never undo a removal. What does not fit is dropped: it is only a cache.
+//! A read is a plain `GET`. A write is a script that compares the version of the key. A removal is a
+//! plain `SET` of a tombstone: it can be repeated without harm, and the handle repeats it for an
+//! endpoint that was away.
+//!
+//! While no endpoint is reachable, writes wait in this process, the last one per key and within a
+//! bound. They are made if an endpoint is back within [`REPLAY_WINDOW`](crate::REPLAY_WINDOW). They
+//! compare versions like any write, so a late one never undoes a removal. Writes beyond the bound
+//! are dropped.
 
 use std::{
     fmt,
@@ -22,20 +26,20 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     layout::{
-        ACQUIRE, ENTRY, RELEASE, RENEW, TOMBSTONE, WRITE, entry_key, framed, lease_key, mark_key, unframed,
+        ACQUIRE, ENTRY, RELEASE, RENEW, TOMBSTONE, WRITE, entry_key, framed, lease_key, unframed, version_key,
     },
     pending::{Pending, Write},
 };
 use crate::{
     Key, RemoteError,
-    level2::remote::{Generation, Mark, Record, Remote, RemoteEvent},
+    level2::remote::{KeyVersion, Record, Remote, RemoteEvent, Scope, TagVersion},
 };
 
-/// A [`Remote`] over a [`RedisHandle`]. Several caches may share one.
+/// A [`Remote`] over a [`RedisHandle`]. Several caches may share it.
 pub struct RedisRemote {
     handle: RedisHandle,
     pending: Arc<Mutex<Pending>>,
-    /// Whether the log has said that scripts are refused.
+    /// Whether the log contains the warning that Redis refuses scripts.
     refusal_logged: AtomicBool,
 }
 
@@ -46,38 +50,39 @@ impl fmt::Debug for RedisRemote {
 }
 
 impl RedisRemote {
-    /// A second level over this handle.
+    /// Creates a second level over a handle.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    ///
+    /// Panics outside of a tokio runtime.
     pub fn new(handle: RedisHandle) -> Arc<Self> {
         let pending = Arc::new(Mutex::new(Pending::default()));
         tokio::spawn(replay(handle.clone(), Arc::downgrade(&pending)));
         Arc::new(Self { handle, pending, refusal_logged: AtomicBool::new(false) })
     }
 
-    /// The error of a script. A server that refuses scripts by its access list, or does not know
-    /// them, refuses all: the log says once what that means.
+    /// Converts the error of a script. A server that refuses one script (an access list, a proxy
+    /// without scripts) refuses all, so one warning is enough.
     fn script_error(&self, error: Error) -> RemoteError {
         let refused = matches!(error, Error::Auth | Error::Protocol { .. });
         if refused && !self.refusal_logged.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "redis refuses scripts: instances do not share what they load");
+            tracing::warn!(%error, "redis refuses scripts: instances load without leases and do not share values");
         }
         remote_error(error)
     }
 
-    /// The handle underneath.
+    /// Returns the handle.
     pub fn handle(&self) -> &RedisHandle {
         &self.handle
     }
 
-    /// Writes that wait for an endpoint.
+    /// Returns the number of writes that wait until an endpoint is back.
     pub fn pending_writes(&self) -> usize {
         self.pending.lock().writes.len()
     }
 }
 
-/// Makes the writes that waited, each time an endpoint begins to serve, for as long as the remote lives.
+/// Makes the waiting writes each time an endpoint becomes active, while the remote exists.
 async fn replay(handle: RedisHandle, pending: Weak<Mutex<Pending>>) {
     loop {
         let serves = tokio::time::timeout(Duration::from_secs(1), handle.changed()).await;
@@ -92,7 +97,7 @@ async fn replay(handle: RedisHandle, pending: Weak<Mutex<Pending>>) {
                 && error.is_transient()
             {
                 let mut pending = pending.lock();
-                // Whoever wrote the key meanwhile was later.
+                // A write of the key that was added meanwhile is newer.
                 if !pending.writes.contains_key(&key) {
                     pending.push(key, write);
                 }
@@ -106,7 +111,7 @@ async fn put(
     key: &str,
     value: &Bytes,
     lifetime: Duration,
-    seen: Option<Generation>,
+    seen: Option<KeyVersion>,
 ) -> Result<bool, Error> {
     match seen {
         Some(seen) => {
@@ -141,7 +146,7 @@ impl Remote for RedisRemote {
         key: &Key,
         entry: Bytes,
         lifetime: Duration,
-        seen: Generation,
+        seen: KeyVersion,
     ) -> Result<bool, RemoteError> {
         let key = entry_key(space, key);
         let value = framed(ENTRY, seen, &entry);
@@ -163,7 +168,7 @@ impl Remote for RedisRemote {
         lifetime: Duration,
     ) -> Result<(), RemoteError> {
         let key = entry_key(space, key);
-        let value = framed(ENTRY, Generation::fresh(), &entry);
+        let value = framed(ENTRY, KeyVersion::random(), &entry);
         self.pending.lock().forget(&key);
         match put(&self.handle, &key, &value, lifetime, None).await {
             Ok(_) => Ok(()),
@@ -174,22 +179,23 @@ impl Remote for RedisRemote {
     async fn remove(&self, space: &str, key: &Key, tombstone: Duration) -> Result<(), RemoteError> {
         let key = entry_key(space, key);
         self.pending.lock().forget(&key);
-        let marker = framed(TOMBSTONE, Generation::fresh(), &[]);
-        self.handle.bury(key.as_bytes(), &marker, tombstone).await.map_err(remote_error)
+        let value = framed(TOMBSTONE, KeyVersion::random(), &[]);
+        self.handle.bury(key.as_bytes(), &value, tombstone).await.map_err(remote_error)
     }
 
-    async fn marks(&self, space: &str, marks: &[Mark]) -> Result<Vec<u64>, RemoteError> {
-        let keys: Vec<String> = marks.iter().map(|mark| mark_key(space, mark)).collect();
+    async fn tag_versions(&self, space: &str, scopes: &[Scope]) -> Result<Vec<TagVersion>, RemoteError> {
+        let keys: Vec<String> = scopes.iter().map(|scope| version_key(space, scope)).collect();
         let values = self.handle.get_many(&keys).await.map_err(remote_error)?;
-        let number = |value: Option<Bytes>| {
-            value.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_le_bytes)
+        let version = |value: Option<Bytes>| {
+            let number = value.and_then(|bytes| bytes.as_ref().try_into().ok()).map(u64::from_le_bytes);
+            number.map_or(TagVersion::NONE, TagVersion)
         };
-        Ok(values.into_iter().map(number).collect())
+        Ok(values.into_iter().map(version).collect())
     }
 
-    async fn raise(&self, space: &str, mark: Mark, lifetime: Duration) -> Result<(), RemoteError> {
-        let value = Generation::fresh().0.to_le_bytes();
-        self.handle.bury(mark_key(space, &mark).as_bytes(), &value, lifetime).await.map_err(remote_error)
+    async fn invalidate(&self, space: &str, scope: Scope, lifetime: Duration) -> Result<(), RemoteError> {
+        let value = TagVersion::random().0.to_le_bytes();
+        self.handle.bury(version_key(space, &scope).as_bytes(), &value, lifetime).await.map_err(remote_error)
     }
 
     async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Result<bool, RemoteError> {
@@ -218,7 +224,8 @@ impl Remote for RedisRemote {
 
     fn subscribe(&self, space: &str) -> mpsc::Receiver<RemoteEvent> {
         let (sender, receiver) = mpsc::channel(1024);
-        // Without one the events end at once: the listener doubts what it keeps, and tries again.
+        // Without a subscription the receiver ends at once: the listener verifies its entries and
+        // tries again.
         let Ok(mut subscription) = self.handle.subscribe(&format!("{space}:events")) else { return receiver };
         tokio::spawn(async move {
             loop {

@@ -1,7 +1,8 @@
-//! One of several processes that share a second level, for trying out what happens between processes.
+//! One of several processes that share a second level, to test what happens between processes.
 //!
-//! `fleet_member REDIS_URL CALLERS LOAD_MS [redis|fred]`: so many callers ask for one key at once, of which a load takes so long and
-//! appends a line to the list `loads` in Redis. Prints how many callers got the value.
+//! `fleet_member REDIS_URL CALLERS LOAD_MS [redis|fred]`: CALLERS callers ask for one key at once.
+//! A load takes LOAD_MS and increments the counter `loads` in Redis. Prints how many callers got
+//! the value.
 #![allow(clippy::print_stdout)]
 
 use std::{env, time::Duration};
@@ -50,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for ask in asks {
         served += usize::from(ask.await?);
     }
-    // The callers have their value; the others of the fleet are to find it too.
+    // The callers have their value, and the other instances must find it too.
     cache.drain(Duration::from_secs(10)).await;
     println!("{served}");
     Ok(())

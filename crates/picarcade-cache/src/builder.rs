@@ -1,4 +1,4 @@
-//! How a cache comes to be: every setting with its default and what it means.
+//! The builder of a cache: every setting, its meaning and its default.
 
 use std::{
     fmt,
@@ -24,14 +24,15 @@ use crate::{
 };
 
 impl<V> Cache<V> {
-    /// Begins a cache. The name is its metric label and its space in the second level: 1 to 64 characters of
-    /// `a-z`, `0-9`, `_`, `-`. Caches of one name on one second level share their values.
+    /// Starts a builder. The name is the metric label of the cache and its space in the second
+    /// level: 1 to 64 characters of `a-z`, `0-9`, `_`, `-`. Caches with the same name on the same
+    /// second level share their values.
     pub fn builder(name: impl Into<String>) -> Builder<V> {
         Builder::new(name)
     }
 }
 
-/// Makes a [`Cache`]; from [`Cache::builder`]. Every setting is optional.
+/// A builder of a [`Cache`], from [`Cache::builder`]. Every setting is optional.
 #[must_use]
 pub struct Builder<V> {
     name: String,
@@ -68,119 +69,121 @@ impl<V> Builder<V> {
         }
     }
 
-    /// Sets the version of `V`'s serialized form. Default 1.
+    /// Sets the version of the serialized form of `V`. Default 1.
     ///
-    /// Every stored value carries a fingerprint of the cache's name and this version, and one with
-    /// another fingerprint is a miss. Change the version when old values must not be read as new
-    /// ones: the name and the fields of the Rust type have no part in it.
+    /// Every stored value carries a fingerprint of the name of the cache and this version. A value
+    /// with another fingerprint is a miss. Change the version when old values must not be read as
+    /// new ones: the name and the fields of the Rust type do not affect the fingerprint.
     pub fn schema_version(mut self, version: u32) -> Self {
         self.schema_version = version;
         self
     }
 
-    /// How long a value is fresh. Default 1 h, at most 30 days.
+    /// Sets how long a value is fresh. Default 1 h, at most 30 days.
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.policy.ttl = ttl;
         self
     }
 
-    /// How long a negative value is fresh. Default 1 min.
+    /// Sets how long a negative value is fresh. Default 1 min.
     pub fn negative_ttl(mut self, ttl: Duration) -> Self {
         self.policy.negative_ttl = ttl;
         self
     }
 
-    /// Which values are negative, e.g. `Option::is_none`. Loaders may also say it one by one.
+    /// Sets the test for negative values, for example `Option::is_none`. A loader may also mark a
+    /// value with [`Loaded::negative`](crate::Loaded::negative).
     pub fn negative_when(mut self, test: fn(&V) -> bool) -> Self {
         self.negative_when = Some(test);
         self
     }
 
-    /// How long after its time a value may stand in for a load that fails or takes long. Default 1 h; zero
-    /// turns stale answers off.
+    /// Sets how long an expired value may replace a load that fails or takes long. Default 1 h;
+    /// zero disables stale answers.
     pub fn stale_for(mut self, stale_for: Duration) -> Self {
         self.policy.stale_for = stale_for;
         self
     }
 
-    /// How long no load is tried after one failed while a stale value is there. Default 10 s.
+    /// Sets how long no loader runs after one failed, if there is a stale value. Default 10 s.
     pub fn hold_off(mut self, hold_off: Duration) -> Self {
         self.policy.hold_off = hold_off;
         self
     }
 
-    /// The share by which times to live vary, 0 to 0.5. Default 0.05.
+    /// Sets the share by which times to live vary, 0 to 0.5. Default 0.05.
     pub fn jitter(mut self, share: f64) -> Self {
         self.policy.jitter = share;
         self
     }
 
-    /// The bound of the first level, overhead included. Default 64 MiB.
+    /// Sets the limit of the first level in bytes, overhead included. Default 64 MiB.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.policy.max_bytes = bytes;
         self
     }
 
-    /// The largest value that is kept, in bytes (as weighed, and as JSON). Larger ones are returned and counted.
-    /// Default 1 MiB.
+    /// Sets the size of the largest value that is stored, in bytes: both the weight and the length
+    /// as JSON count. Larger values are returned and counted. Default 1 MiB.
     pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
         self.policy.max_entry_bytes = bytes;
         self
     }
 
-    /// How long a caller waits for a load when a stale value is at hand. Default 200 ms.
+    /// Sets how long a caller waits for a load if there is a stale value. Default 200 ms.
     pub fn soft_timeout(mut self, timeout: Duration) -> Self {
         self.policy.soft_timeout = timeout;
         self
     }
 
-    /// How long a caller waits at most, for everything together. Default 30 s.
+    /// Sets how long a caller waits at most, for everything together. Default 30 s.
     pub fn hard_timeout(mut self, timeout: Duration) -> Self {
         self.policy.hard_timeout = timeout;
         self.policy.load_limit = self.policy.load_limit.max(timeout.saturating_mul(2));
         self
     }
 
-    /// How long a load may run, also when no caller waits for it any more. At least the hard timeout; default
-    /// twice that.
+    /// Sets how long a load may run, even if no caller waits for it. At least the hard timeout;
+    /// default twice that.
     pub fn load_limit(mut self, limit: Duration) -> Self {
         self.policy.load_limit = limit;
         self
     }
 
-    /// Loaders that run at one time; others queue. Default 256.
+    /// Sets the number of loaders that run at the same time. Further loaders queue. Default 256.
     pub fn max_in_flight(mut self, loads: usize) -> Self {
         self.policy.max_in_flight = loads;
         self
     }
 
-    /// Keys that may queue for a loader beyond those that run. At the bound a lookup gets a stale value or
-    /// [`LoadError::Overloaded`](crate::LoadError::Overloaded). Default 4096.
+    /// Sets the number of keys that may queue for a loader. At the limit, a lookup returns a stale
+    /// value or [`LoadError::Overloaded`](crate::LoadError::Overloaded). Default 4096.
     pub fn max_queued(mut self, keys: usize) -> Self {
         self.policy.max_queued = keys;
         self
     }
 
-    /// Callers that may wait for one load. At the bound: as [`Builder::max_queued`]. Default 10 000.
+    /// Sets the number of callers that may wait for one load. At the limit, a lookup returns a
+    /// stale value or [`LoadError::Overloaded`](crate::LoadError::Overloaded). Default 10 000.
     pub fn max_waiters(mut self, waiters: usize) -> Self {
         self.policy.max_waiters = waiters;
         self
     }
 
-    /// Refreshes values before their time is over, by XFetch with this beta: 1 is usual, larger is earlier, 0 is
-    /// off. Default 0.
+    /// Refreshes values before they expire, by XFetch with this beta: 1 is usual, a larger value is
+    /// earlier, 0 disables it. Default 0.
     pub fn refresh_ahead(mut self, beta: f64) -> Self {
         self.policy.beta = beta;
         self
     }
 
-    /// What one load costs, in micro-dollars: for the dollars saved in the statistics. Default 0.
+    /// Sets the cost of one load in micro-dollars, for the savings in the statistics. Default 0.
     pub fn cost_per_load_micros(mut self, micros: u64) -> Self {
         self.policy.cost_per_load_micros = micros;
         self
     }
 
-    /// Values whose JSON is longer are compressed in the second level. Default 4096.
+    /// Sets the length of JSON above which a value is compressed in the second level. Default 4096.
     pub fn compress_above(mut self, bytes: usize) -> Self {
         self.policy.compress_above = bytes;
         self
@@ -188,42 +191,44 @@ impl<V> Builder<V> {
 
     /// Sets how long the lease on a key outlives its holder. Default 2 s.
     ///
-    /// An instance takes the lease of a key in the second level before it loads the key, and renews
-    /// it every third of this time, for at most [`Builder::lease_wait`]. Other instances wait for
-    /// the value meanwhile. If the holder is killed, stopped or cut off, they wait no longer than
-    /// this time.
+    /// An instance takes the lease of a key in the second level before it loads the key. It renews
+    /// the lease every third of this time, for at most [`Builder::lease_wait`]. Other instances
+    /// wait for the value meanwhile. If the holder is killed, stopped or disconnected, they wait no
+    /// longer than this time.
     pub fn lease(mut self, ttl: Duration) -> Self {
         self.policy.lease = Some(ttl);
         self
     }
 
-    /// Loads without leases: every instance loads a missing key by itself. For loads that cost less
+    /// Disables leases: every instance loads a missing key itself. Useful for loads that cost less
     /// than a wait.
     pub fn no_lease(mut self) -> Self {
         self.policy.lease = None;
         self
     }
 
-    /// Sets how long an instance waits for another one's load before it loads itself. Default 15 s,
-    /// and never more than half of the hard timeout: the other half is for the load.
+    /// Sets how long an instance waits for the load of another instance before it loads itself.
+    /// Default 15 s, and never more than half of the hard timeout, so that the load has time left.
     pub fn lease_wait(mut self, wait: Duration) -> Self {
         self.policy.lease_wait = wait;
         self
     }
 
-    /// The second level, and the way to the other instances. Default: none.
+    /// Sets the second level, which also connects the cache with the other instances. Default:
+    /// none.
     pub fn remote(mut self, remote: Arc<dyn Remote>) -> Self {
         self.remote = Some(remote);
         self
     }
 
-    /// How many bytes a value takes in memory. Default: the length of its JSON.
+    /// Sets the function that returns how many bytes a value takes in memory. Default: the length
+    /// of its JSON.
     pub fn weigher(mut self, weigher: impl Fn(&V) -> usize + Send + Sync + 'static) -> Self {
         self.weigher = Some(Box::new(weigher));
         self
     }
 
-    /// Where the time comes from. Default: the system.
+    /// Sets the source of time. Default: the system.
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -231,11 +236,12 @@ impl<V> Builder<V> {
 }
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
-    /// The cache. With a second level it starts to listen to the other instances, so there must be a tokio
-    /// runtime.
+    /// Builds the cache. With a second level, the cache starts to listen to the other instances,
+    /// which requires a tokio runtime.
     ///
     /// # Errors
-    /// [`ConfigError`] for a name or a number that cannot work.
+    ///
+    /// Returns a [`ConfigError`] for a name or a number that can never work.
     pub fn build(self) -> Result<Cache<V>, ConfigError> {
         let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(good) {
@@ -256,7 +262,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
         let Self { name, schema_version, policy, remote, weigher, negative_when, clock, .. } = self;
         let mut schema = blake3::Hasher::new();
         schema.update(name.as_bytes());
-        // Not the name of the type: a struct that moves to another module is still the same value.
+        // Without the name of the type, because a struct that moves to another module is still the
+        // same value.
         schema.update(&schema_version.to_le_bytes());
         let schema = Key::from_bytes(*schema.finalize().as_bytes()).short();
         let name: Arc<str> = name.into();

@@ -1,4 +1,4 @@
-//! The cache as its users meet it: look into memory, else take a seat on the flight that loads the key.
+//! The handle of a user: answers from memory, or leads or joins the load of the key.
 
 use std::{fmt, ops::ControlFlow, sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     known::Known, tag::Tag,
 };
 
-/// A typed cache of two levels, asked with a key and a loader. Clones share everything.
+/// A typed cache of two levels, which is called with a key and a loader. Clones share everything.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -43,24 +43,26 @@ impl<V> fmt::Debug for Cache<V> {
 }
 
 impl<V> Cache<V> {
-    /// The name.
+    /// Returns the name.
     pub fn name(&self) -> &str {
         &self.inner.name
     }
 }
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
-    /// The value of a key: from memory, else from the second level, else from `loader`, of which one runs per
-    /// missing key however many callers ask.
+    /// Returns the value of a key from memory, else from the second level, else from `loader`. One
+    /// loader runs per missing key, however many callers ask.
     ///
-    /// The loader runs as a task of its own: when this call is dropped, the load goes on and its result is kept.
-    /// A hit in memory allocates nothing.
+    /// The loader runs as a separate task: if this future is dropped, the load continues and its
+    /// result is stored. A hit in memory allocates nothing.
     ///
     /// # Errors
-    /// [`LoadError`], when there is no value, not even a stale one.
+    ///
+    /// Returns a [`LoadError`] if there is no value, not even a stale one.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, when a load is needed.
+    ///
+    /// Panics outside of a tokio runtime if a load is needed.
     pub async fn get_or_load<F, Fut, E>(&self, key: &Key, loader: F) -> Result<Lookup<V>, LoadError<E>>
     where
         F: FnOnce() -> Fut + Send + 'static,
@@ -76,13 +78,15 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         self.get_or_load_with(key, Options::default(), loader).await
     }
 
-    /// As [`Cache::get_or_load`], with a say in how the cache is used and how the value is kept.
+    /// Like [`Cache::get_or_load`], with options for the lookup and for storing the value.
     ///
     /// # Errors
-    /// [`LoadError`], when there is no value, not even a stale one.
+    ///
+    /// Returns a [`LoadError`] if there is no value, not even a stale one.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, when a load is needed.
+    ///
+    /// Panics outside of a tokio runtime if a load is needed.
     pub async fn get_or_load_with<F, Fut, E>(
         &self,
         key: &Key,
@@ -110,7 +114,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         Box::pin(inner.load(key, options, known, loader)).await
     }
 
-    /// The value of a key if either level has it. Never loads.
+    /// Returns the value of a key if one of the levels has it. Never loads.
     pub async fn get(&self, key: &Key) -> Option<Lookup<V>> {
         let inner = &self.inner;
         let known = match inner.look_up(key) {
@@ -128,8 +132,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         Some(inner.serve(key, &entry, source, false))
     }
 
-    /// The fresh value of a key if this process's memory has it. Waits for nothing and allocates nothing. Only a hit is
-    /// counted.
+    /// Returns the fresh value of a key if memory has it. Never waits and allocates nothing. Counts
+    /// only hits.
     #[inline]
     pub fn peek(&self, key: &Key) -> Option<Lookup<V>> {
         match self.inner.look_up(key) {
@@ -141,41 +145,46 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         }
     }
 
-    /// Stores a value in both levels, and makes the other instances forget theirs. A load under way does not
-    /// overwrite it.
+    /// Stores a value in both levels and removes it from the memory of the other instances. A load
+    /// under way does not overwrite it.
     ///
     /// # Errors
-    /// [`InsertError`] for a value that cannot be kept. The key is removed then: its old value is not to stand for the new
-    /// one.
+    ///
+    /// Returns an [`InsertError`] for a value that cannot be stored. The key is then removed,
+    /// because its old value must not answer for the new one.
     pub async fn insert(&self, key: &Key, value: impl Into<Loaded<V>>) -> Result<Reach, InsertError> {
         Inner::insert(&self.inner, key, value.into()).await
     }
 
-    /// Removes a key from both levels and from every instance. A load under way is not kept.
+    /// Removes a key from both levels and from every instance. The result of a load under way is
+    /// not stored.
     ///
-    /// This and the other removals are carried out to their end even if the caller leaves.
+    /// This and the other removals complete even if the caller leaves.
     pub async fn remove(&self, key: &Key) -> Reach {
         Inner::remove(&self.inner, key).await
     }
 
-    /// Removes every value with this tag from both levels and from every instance, however many there are, without
-    /// searching them.
+    /// Removes every value with this tag from both levels and from every instance. The cost does
+    /// not depend on their number.
     pub async fn remove_by_tag(&self, name: &str) -> Reach {
         Inner::remove_by_tag(&self.inner, Tag::new(name)).await
     }
 
-    /// Removes everything from both levels and from every instance, without searching it.
+    /// Removes all values from both levels and from every instance. The cost does not depend on
+    /// their number.
     pub async fn clear(&self) -> Reach {
         Inner::clear(&self.inner).await
     }
 
-    /// Waits until the loads under way have ended and are written to the second level, for at most `deadline`: before a
-    /// process ends, so that what it paid for is kept. Returns whether all have.
+    /// Waits until all loads under way have ended and their results are written to the second
+    /// level, for at most `deadline`. Returns whether they have.
+    ///
+    /// Call it before the process ends, so that expensive results are not lost.
     pub async fn drain(&self, deadline: Duration) -> bool {
         timeout(deadline, self.inner.single_flight.none_under_way()).await.is_ok()
     }
 
-    /// The counters so far.
+    /// Returns the current counters.
     pub fn statistics(&self) -> Statistics {
         let inner = &self.inner;
         Statistics {

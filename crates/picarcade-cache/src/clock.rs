@@ -1,27 +1,31 @@
 //! The two clocks of a cache.
 //!
-//! Within the process, time is monotonic. It is read on every hit, where the precise clock would cost a quarter of the whole
-//! hit, so on Linux it is the kernel's coarse one: as good as its tick of 1 to 10 ms, which no time to live needs to beat.
-//! What is written for others carries wall-clock stamps, because nothing else means the same on two machines.
+//! Within the process, time is monotonic. Every hit reads it, and the precise clock would take a
+//! quarter of the time of a hit. On Linux it is therefore the coarse clock of the kernel, with a
+//! tick of 1 to 10 ms, which is precise enough for any time to live.
+//!
+//! Stamps for other processes are wall-clock times, because only those mean the same on two
+//! machines.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// Nanoseconds on the process's clock. Enough for 584 years.
+/// Nanoseconds on the clock of the process, enough for 584 years.
 pub(crate) type Nanos = u64;
 
-/// What the process's clock shows at least when a cache is made: values of the second level were loaded before that.
+/// The minimum of the clock of the process: values of the second level were loaded before the cache
+/// was created.
 const HEAD_START: Nanos = 60 * 24 * 3600 * 1_000_000_000;
 
-/// Where a cache takes its time from.
+/// The source of time of a cache.
 #[derive(Debug, Clone)]
 pub struct Clock(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
     System,
-    /// tokio's clock since the origin, at which the wall clock showed so many milliseconds.
+    /// The clock of tokio since the origin, when the wall clock showed this time.
     Following {
         origin: Instant,
         unix_ms: u64,
@@ -29,17 +33,19 @@ enum Kind {
 }
 
 impl Clock {
-    /// The system's clocks. They do not stand still in tests that pause tokio's: see [`Clock::following`].
+    /// Returns the clocks of the system. They continue in tests that pause the clock of tokio: see
+    /// [`Clock::following`].
     pub fn system() -> Self {
         Self(Kind::System)
     }
 
-    /// A wall clock that shows `unix_ms` now and moves with tokio's clock: for tests with paused time.
+    /// Returns a wall clock that shows `unix_ms` now and follows the clock of tokio, for tests with
+    /// paused time.
     pub fn following(unix_ms: u64) -> Self {
         Self(Kind::Following { origin: Instant::now(), unix_ms })
     }
 
-    /// Monotonic time.
+    /// Returns the monotonic time.
     #[inline]
     pub(crate) fn now(&self) -> Nanos {
         HEAD_START
@@ -49,7 +55,7 @@ impl Clock {
             }
     }
 
-    /// Milliseconds since 1970; 0 when the clock is set before that.
+    /// Returns milliseconds since 1970, or 0 if the clock is set to an earlier time.
     pub(crate) fn unix_ms(&self) -> u64 {
         match &self.0 {
             Kind::System => SystemTime::now()
@@ -66,12 +72,12 @@ impl Default for Clock {
     }
 }
 
-/// Nanoseconds since some moment in the past, by the kernel's tick.
+/// Returns nanoseconds since a moment in the past, with the resolution of the kernel's tick.
 #[cfg(target_os = "linux")]
 #[inline]
 fn coarse() -> Nanos {
     use nix::time::{ClockId, clock_gettime};
-    // Of a clock that exists it cannot fail; the other arm keeps time moving all the same.
+    // This clock exists, so the call cannot fail. The other arm keeps time moving anyway.
     clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE)
         .map_or_else(|_| precise(), |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }
@@ -81,7 +87,7 @@ fn coarse() -> Nanos {
     precise()
 }
 
-/// Nanoseconds since this was first asked.
+/// Returns nanoseconds since the first call.
 #[cold]
 fn precise() -> Nanos {
     use std::{sync::OnceLock, time};
@@ -89,7 +95,7 @@ fn precise() -> Nanos {
     nanos(ORIGIN.get_or_init(time::Instant::now).elapsed())
 }
 
-/// A duration in nanoseconds, at most `u64::MAX`.
+/// Returns a duration in nanoseconds, at most `u64::MAX`.
 pub(crate) fn nanos(duration: Duration) -> Nanos {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
 }
@@ -100,14 +106,14 @@ mod tests {
     use std::time::{Duration, Instant};
 
     #[test]
-    fn the_systems_clock_moves_with_the_precise_one_and_never_back() {
+    fn the_system_clock_follows_the_precise_clock_and_never_goes_back() {
         let clock = Clock::system();
         let (began, first) = (Instant::now(), clock.now());
         assert!(first >= HEAD_START);
         let mut last = first;
         while began.elapsed() < Duration::from_millis(100) {
             let now = clock.now();
-            assert!(now >= last, "never back");
+            assert!(now >= last, "the clock went back");
             last = now;
         }
         let moved = last - first;

@@ -1,30 +1,33 @@
-//! A value with its stamps, and what they say at a given time: the core of the cache, without clock or lock.
+//! A value with its stamps, and their meaning at a given time. This core of the cache has no clock
+//! and no lock.
 //!
 //! ```text
 //!  stored          fresh_until                 stale_until
 //!    |---- fresh -------|---------- stale ----------|---- dead
-//!            ^ refresh ahead, more likely the nearer the end (XFetch)
-//!                           ^ held: a load failed, none is tried until hold_until
+//!            ^ refresh ahead, more likely near the end (XFetch)
+//!                           ^ held: a load failed, no load until hold_until
 //! ```
 //!
-//! Refresh ahead is XFetch (Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention",
-//! VLDB 2015): a value that took `d` to load is refreshed early with probability `exp(-left / (d * beta))`.
+//! Refresh ahead is XFetch (Vattani, Chierichetti and Lowenstein, "Optimal Probabilistic Cache
+//! Stampede Prevention", VLDB 2015): a value that took `d` to load is refreshed early with the
+//! probability `exp(-left / (d * beta))`.
 
 use std::sync::Arc;
 
 use crate::{clock::Nanos, tag::Tag};
 
-/// What the first level keeps. Cloning it copies no value.
+/// An entry of the first level. A clone shares the value.
 #[derive(Debug)]
 pub(crate) struct Entry<V> {
     pub(crate) value: Arc<V>,
     pub(crate) stamps: Stamps,
-    /// The count of invalidations when the load of this value began: what came later is not in it.
+    /// The count of invalidations when the load of this value began. Later invalidations apply to
+    /// it.
     pub(crate) born: u64,
     pub(crate) tags: Option<Arc<Vec<Tag>>>,
-    /// What it weighs against the bound in bytes, overhead included.
+    /// The weight in bytes, overhead included.
     pub(crate) weight: u32,
-    /// How long its load took, in microseconds, at most 71 minutes.
+    /// The duration of the load in microseconds, at most 71 minutes.
     pub(crate) load_micros: u32,
 }
 
@@ -34,8 +37,8 @@ impl<V> Clone for Entry<V> {
     }
 }
 
-/// The times of a value on the process's clock. Times after the first are kept as milliseconds, which saves memory
-/// in every entry and reaches 49 days.
+/// The times of a value on the clock of the process. Except for the first they are milliseconds,
+/// which saves memory in every entry and is enough for 49 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamps {
     pub(crate) stored: Nanos,
@@ -43,27 +46,27 @@ pub(crate) struct Stamps {
     fresh_ms: u32,
     /// From the end of `fresh_ms`.
     stale_ms: u32,
-    /// From `stored`: no load before this, because one has just failed. 0 is none.
+    /// From `stored`: no load before this, because one has failed. 0 if none has.
     hold_ms: u32,
 }
 
-/// What the stamps say.
+/// What a caller may do with a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
     /// Answer with it.
     Fresh,
-    /// Answer with it, and load anew behind.
+    /// Answer with it, and load a newer value in the background.
     RefreshAhead,
-    /// Answer with it as stale; do not load, one has just failed.
+    /// Answer with it as stale, and do not load, because a load has just failed.
     Held,
-    /// Load; answer with it if that fails or takes long.
+    /// Load, and answer with it if the load fails or takes long.
     Stale,
-    /// Not to be seen any more.
+    /// Do not use it.
     Dead,
 }
 
 impl Stamps {
-    /// Stamps of a value stored at `stored`, fresh and then stale for so long.
+    /// Returns the stamps of a value that is fresh and then stale for these times.
     pub(crate) fn new(stored: Nanos, fresh_for: Nanos, stale_for: Nanos) -> Self {
         Self { stored, fresh_ms: millis(fresh_for), stale_ms: millis(stale_for), hold_ms: 0 }
     }
@@ -76,7 +79,7 @@ impl Stamps {
         self.fresh_until() + u64::from(self.stale_ms) * MILLISECOND
     }
 
-    /// Whether a load failed so recently that none is to be tried.
+    /// Returns whether a load failed so recently that no load may start.
     pub(crate) fn is_held(&self, now: Nanos) -> bool {
         now < self.stored + u64::from(self.hold_ms) * MILLISECOND
     }
@@ -93,8 +96,8 @@ impl Stamps {
         }
     }
 
-    /// As [`Stamps::assess`], drawing for an early refresh. `draw` gives a uniform number in 0..1 and is called only
-    /// where a refresh is not out of the question.
+    /// Like [`Stamps::assess`], and decides about an early refresh. `draw` returns a uniform number
+    /// in 0..1; it is called only if a refresh is possible.
     pub(crate) fn assess_ahead(
         &self,
         now: Nanos,
@@ -102,21 +105,21 @@ impl Stamps {
         beta: f64,
         draw: impl FnOnce() -> f64,
     ) -> Freshness {
-        let verdict = self.assess(now);
-        if beta <= 0.0 || verdict != Freshness::Fresh || self.is_held(now) {
-            return verdict;
+        let freshness = self.assess(now);
+        if beta <= 0.0 || freshness != Freshness::Fresh || self.is_held(now) {
+            return freshness;
         }
         let left = (self.fresh_until() - now) as f64;
         let spread = f64::from(load_micros) * 1000.0 * beta;
-        // Beyond 20 spreads the probability is below 2e-9: not worth a random number.
+        // Beyond 20 spreads the probability is below 2e-9, which is not worth a random number.
         if left > spread * 20.0 {
-            return verdict;
+            return freshness;
         }
-        // -ln(u) is exponential; u in (0, 1] keeps it finite.
-        if -(1.0 - draw()).ln() * spread >= left { Freshness::RefreshAhead } else { verdict }
+        // -ln(u) is exponentially distributed; u in (0, 1] keeps it finite.
+        if -(1.0 - draw()).ln() * spread >= left { Freshness::RefreshAhead } else { freshness }
     }
 
-    /// The stamps after a load failed at `now`: no load for `hold_off` from now on.
+    /// Returns the stamps after a load failed at `now`: no load starts for `hold_off` from now.
     pub(crate) fn held(self, now: Nanos, hold_off: Nanos) -> Self {
         let until = now.saturating_sub(self.stored).saturating_add(hold_off);
         Self { hold_ms: millis(until), ..self }
@@ -135,9 +138,9 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// A value is fresh, then stale, then dead, and never younger again.
+        /// A value is fresh, then stale, then dead, and never returns to an earlier state.
         #[test]
-        fn it_only_ages(stored in 0_u64..1000, fresh in 1_u64..1000, stale in 0_u64..1000, step in 1_u64..50) {
+        fn a_value_only_ages(stored in 0_u64..1000, fresh in 1_u64..1000, stale in 0_u64..1000, step in 1_u64..50) {
             let stamps = Stamps::new(stored * MILLISECOND, fresh * MILLISECOND, stale * MILLISECOND);
             let rank = |f| match f {
                 Freshness::Fresh => 0,
@@ -157,9 +160,10 @@ mod tests {
             }
         }
 
-        /// Holding off begins when the load failed, not when the value expired, and never revives the dead.
+        /// The hold-off starts when the load failed, not when the value expired, and never revives
+        /// a dead value.
         #[test]
-        fn holding_off_counts_from_the_failure(failed in 0_u64..4000, hold in 1_u64..500, later in 0_u64..600) {
+        fn the_hold_off_counts_from_the_failure(failed in 0_u64..4000, hold in 1_u64..500, later in 0_u64..600) {
             let stamps = Stamps::new(0, 1000 * MILLISECOND, 2000 * MILLISECOND);
             let stamps = stamps.held(failed * MILLISECOND, hold * MILLISECOND);
             let verdict = stamps.assess((failed + later) * MILLISECOND);
@@ -172,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn refreshes_come_as_often_as_xfetch_says() {
+    fn early_refreshes_are_as_frequent_as_xfetch_defines() {
         // 1 ms to load, beta 1, 2 ms left: exp(-2) = 13.5 % of the draws.
         let stamps = Stamps::new(0, 10_000_000, 0);
         let ahead = (0..10_000)
@@ -182,7 +186,7 @@ mod tests {
             })
             .count();
         assert!((1340..=1370).contains(&ahead), "{ahead}");
-        // Far from the end no random number is drawn.
+        // Far from the end, no random number is drawn.
         assert_eq!(stamps.assess_ahead(0, 1, 1.0, || unreachable!()), Freshness::Fresh);
     }
 }

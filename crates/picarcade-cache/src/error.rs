@@ -1,18 +1,18 @@
-//! What can go wrong, named for what the caller does next.
+//! Errors, named for what the caller does next.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-/// A setting that can never work. Raised once, by [`Builder::build`](crate::Builder::build).
+/// A setting that can never work, returned by [`Builder::build`](crate::Builder::build).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A name that cannot be a metric label and a part of a key.
+    /// The name is unusable as a metric label and as a part of a key.
     #[error("a cache name must be 1 to 64 characters of a-z, 0-9, '_' and '-'")]
     Name,
-    /// A number or duration outside of its range.
+    /// A number or duration is out of its range.
     #[error("{setting} must be {expected}")]
     Range {
-        /// The setting's name in the builder.
+        /// The name of the setting in the builder.
         setting: &'static str,
         /// The range in words.
         expected: &'static str,
@@ -21,32 +21,31 @@ pub enum ConfigError {
 
 /// Why [`Cache::get_or_load`](crate::Cache::get_or_load) has no value, not even a stale one.
 ///
-/// All callers that waited for a failed load share its error: the loader does not run again for
-/// each.
+/// All callers that waited for a failed load share its error. The loader does not run again for
+/// each of them.
 ///
-/// It is an error for every `E` that can be displayed, also for those that are not errors
-/// themselves: `anyhow::Error`, `Box<dyn Error + Send + Sync>` (which tower calls `BoxError`) and
-/// `String`. So `?` converts it into the first two, and tower's `Timeout` and `Buffer` accept it.
-/// Its message includes that of the loader's error, and it has no
-/// [`source`](std::error::Error::source): the loader's error, with its own source, is in
-/// [`LoadError::Failed`].
+/// The type is an error for every `E` that can be displayed, even if `E` itself is not an error:
+/// `anyhow::Error`, `Box<dyn Error + Send + Sync>` (the `BoxError` of tower) and `String`. So `?`
+/// converts it into the first two, and `Timeout` and `Buffer` of tower accept it. Its message
+/// includes the message of the loader's error. It has no [`source`](std::error::Error::source): the
+/// loader's error, with its own source, is in [`LoadError::Failed`].
 #[non_exhaustive]
 pub enum LoadError<E> {
     /// The loader failed with this error.
     Failed(Arc<E>),
     /// The loader panicked.
     Panicked,
-    /// The load ended without a result although nothing failed, because the runtime that it ran on
-    /// shut down.
+    /// The load ended without a result, because the runtime that it ran on shut down.
     Abandoned,
-    /// Nothing came within the hard timeout. The load goes on, and its result will be cached.
+    /// There was no value within the hard timeout. The load continues, and its result will be
+    /// stored.
     TimedOut,
-    /// Too many loads are under way, or too many callers wait for this one.
+    /// Too many loads are under way, or too many callers wait for this load.
     Overloaded,
 }
 
 impl<E> LoadError<E> {
-    /// The kind as a bounded word, for labels and logs.
+    /// Returns the kind as a bounded word for labels and logs.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Failed(_) => "failed",
@@ -57,8 +56,8 @@ impl<E> LoadError<E> {
         }
     }
 
-    /// Whether asking again later may help without anybody changing anything. Unknown for a failed load: its
-    /// own error tells.
+    /// Returns whether the same call may succeed later without a change by the caller. False for a
+    /// failed load, whose own error knows more.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Abandoned | Self::TimedOut | Self::Overloaded)
     }
@@ -99,47 +98,48 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
     }
 }
 
-// Not bound by `E: Error`: neither `anyhow::Error` nor `Box<dyn Error + Send + Sync>` implements
-// it, and the language allows no second implementation for them.
+// Without the bound `E: Error`, because neither `anyhow::Error` nor `Box<dyn Error + Send + Sync>`
+// implements it, and the language allows no second implementation for them.
 impl<E: fmt::Debug + fmt::Display> std::error::Error for LoadError<E> {}
 
-/// Why [`Cache::insert`](crate::Cache::insert) does not keep a value.
+/// Why [`Cache::insert`](crate::Cache::insert) does not store a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InsertError {
-    /// It is larger than [`Builder::max_entry_bytes`](crate::Builder::max_entry_bytes).
+    /// The value is larger than [`Builder::max_entry_bytes`](crate::Builder::max_entry_bytes).
     #[error("a value of {bytes} bytes is larger than an entry may be: {limit} bytes")]
     TooLarge {
-        /// What it weighs, or its length as JSON.
+        /// The weight of the value, or its length as JSON.
         bytes: usize,
-        /// The bound.
+        /// The limit.
         limit: usize,
     },
-    /// It cannot be written as JSON, which the second level needs (and the weight, without a weigher).
+    /// The value cannot be written as JSON, which the second level needs (and the first level,
+    /// without a weigher).
     #[error("a value cannot be written as JSON")]
     NotSerializable,
 }
 
-/// Why the second level could not be asked. The cache treats every one as a miss and counts it.
+/// Why a call of the second level failed. The cache counts every failure and treats it as a miss.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {
-    /// Not reachable, overloaded, or no answer in time: it may work again later.
+    /// The second level is unreachable or overloaded, or did not answer in time. It may work later.
     #[error("the remote cache is not available: {kind}")]
     Unavailable {
         /// A bounded word: `timeout`, `refused`, ...
         kind: &'static str,
     },
-    /// It answered something that this request cannot mean.
+    /// The second level returned an invalid answer for this call.
     #[error("the remote cache refused the request: {reason}")]
     Refused {
-        /// What it said, cut down to a code.
+        /// The answer, reduced to a code.
         reason: Cow<'static, str>,
     },
 }
 
 impl RemoteError {
-    /// Whether the same request may succeed later.
+    /// Returns whether the same call may succeed later.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable { .. })
     }

@@ -1,8 +1,9 @@
-//! What all clones of a cache share, and how a value becomes an entry.
+//! The state that all clones of a cache share, and the conversion of a value to an entry.
 //!
-//! The files beside this one each add one thing to it: [`hit`](crate::level1::hit) what memory says, [`caller`](crate::single_flight::caller) what a
-//! miss does, [`invalidate`](crate::fleet::invalidate) changes from outside, [`read`](crate::level2::read) and
-//! [`write`](crate::level2::write) the second level.
+//! Other files extend [`Inner`]: [`hit`](crate::level1::hit) with lookups in memory,
+//! [`caller`](crate::single_flight::caller) with misses, [`invalidate`](crate::fleet::invalidate)
+//! with changes from outside, [`read`](crate::level2::read) and [`write`](crate::level2::write)
+//! with the second level.
 
 use std::{
     sync::{
@@ -28,10 +29,10 @@ use crate::{
     tag::Tag,
 };
 
-/// Bytes that a value takes in memory, as its owner estimates.
+/// A function of the owner of the cache that returns how many bytes a value takes in memory.
 pub(crate) type Weigher<V> = Box<dyn Fn(&V) -> usize + Send + Sync>;
 
-/// See the [module](self).
+/// The state that all clones of a cache share.
 pub(crate) struct Inner<V> {
     pub(crate) name: Arc<str>,
     pub(crate) schema: u64,
@@ -44,25 +45,25 @@ pub(crate) struct Inner<V> {
     pub(crate) second: Option<SecondLevel>,
     pub(crate) weigher: Option<Weigher<V>>,
     pub(crate) negative_when: Option<fn(&V) -> bool>,
-    /// Whether the log has said that a value cannot be written as JSON: once is enough.
+    /// Whether the log contains the warning about a value that cannot be written as JSON.
     pub(crate) unserializable_logged: AtomicBool,
-    /// Loaders that run.
+    /// The permits of the loaders that run.
     pub(crate) loaders: Semaphore,
 }
 
-/// How a value that was made now is to be kept.
+/// How a new value is stored.
 pub(crate) struct Keeping {
     pub(crate) ttl: Option<Duration>,
     pub(crate) negative: bool,
     pub(crate) tags: Vec<Tag>,
-    /// How long its load took.
+    /// The duration of the load.
     pub(crate) took: Duration,
-    /// The count of invalidations before its load.
+    /// The count of invalidations before the load.
     pub(crate) born: u64,
 }
 
 impl<V: Serialize> Inner<V> {
-    /// Bytes that a value is to count as; `json` is its length as JSON when that is known already.
+    /// Returns the weight of a value. `json` is its length as JSON if that is already known.
     pub(crate) fn weigh(&self, value: &V, json: Option<usize>) -> usize {
         match (&self.weigher, json) {
             (Some(weigher), _) => weigher(value),
@@ -71,23 +72,23 @@ impl<V: Serialize> Inner<V> {
         }
     }
 
-    /// Whether a weight says that the value cannot be written as JSON: only a weigher of the
-    /// cache's owner can mean a value that large.
+    /// Returns whether a weight means that the value cannot be written as JSON. Only a weigher can
+    /// return such a weight for a value that can.
     pub(crate) fn is_unserializable(&self, weight: usize) -> bool {
         self.weigher.is_none() && weight == usize::MAX
     }
 
-    /// Counts and reports a value that cannot be written as JSON. The log says so once per cache,
-    /// because the fault is in the type and repeats with every value.
+    /// Counts a value that cannot be written as JSON. It is logged once per cache, because the
+    /// fault is in the type and repeats with every value.
     pub(crate) fn not_serializable(&self) {
         self.counters.not_serializable.one();
         if !self.unserializable_logged.swap(true, Ordering::Relaxed) {
             let value = std::any::type_name::<V>();
-            tracing::warn!(cache = %self.name, value, "a value cannot be written as JSON and is not cached");
+            tracing::warn!(cache = %self.name, value, "value cannot be written as JSON and is not cached");
         }
     }
 
-    /// An entry of a value, and what the value weighs.
+    /// Returns the entry of a value, and the weight of the value.
     pub(crate) fn entry(&self, value: V, keeping: Keeping, json: Option<usize>) -> (Entry<V>, usize) {
         let Keeping { ttl, negative, mut tags, took, born } = keeping;
         let fresh_for = self.policy.fresh_for(ttl, negative, fastrand::f64()).min(MAX_LIFETIME);
@@ -106,15 +107,16 @@ impl<V: Serialize> Inner<V> {
         (entry, weight)
     }
 
-    /// What an entry counts against the bound in bytes, when its value weighs so much.
+    /// Returns the weight of an entry, given the weight of its value.
     pub(crate) fn counted(value: usize, tags: &[Tag]) -> u32 {
-        // The list is one allocation more, with its own header.
+        // The list of tags is a separate allocation with its own header.
         let tags = if tags.is_empty() { 0 } else { size_of::<Vec<Tag>>() + 32 + size_of_val(tags) };
         u32::try_from(value.saturating_add(OVERHEAD_BYTES + tags)).unwrap_or(u32::MAX)
     }
 }
 
-/// How long a value is as JSON, without writing it anywhere. What cannot be serialised is too long for any bound.
+/// Returns the length of a value as JSON without storing the JSON, or `usize::MAX` if it cannot be
+/// serialized.
 fn json_length<V: Serialize>(value: &V) -> usize {
     struct Count(usize);
     impl std::io::Write for Count {

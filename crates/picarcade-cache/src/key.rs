@@ -1,8 +1,9 @@
-//! Keys: 256 bits of BLAKE3 over what the value depends on.
+//! Keys: 256 bits of BLAKE3 over everything that a value depends on.
 //!
-//! Hashing keeps users' words out of Redis, logs and memory dumps, and makes every key the same size. Parts are
-//! length-prefixed, so that `("ab", "c")` and `("a", "bc")` differ, and begin with a namespace and a schema version, so
-//! that two kinds of values never meet at one key. A collision takes 2^128 keys.
+//! Hashing keeps the words of users out of Redis, logs and memory dumps, and gives every key the
+//! same size. Each part is prefixed with its length, so `("ab", "c")` and `("a", "bc")` differ. A
+//! key begins with a namespace and a schema version, so two kinds of values never share a key. A
+//! collision takes 2^128 keys.
 
 use std::{
     fmt,
@@ -21,7 +22,8 @@ use std::{
 pub struct Key([u8; 32]);
 
 impl Key {
-    /// Begins a key. Raise `schema_version` when the meaning of the value changes: old values are then not found.
+    /// Starts a key. Raise `schema_version` when the meaning of the value changes, so that old
+    /// values are not found.
     pub fn builder(namespace: &str, schema_version: u32) -> KeyBuilder {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&(namespace.len() as u64).to_le_bytes());
@@ -30,27 +32,27 @@ impl Key {
         KeyBuilder { hasher }
     }
 
-    /// A key from 32 bytes that are already uniformly distributed.
+    /// Returns a key of 32 bytes that are already uniformly distributed.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Eight of the bytes as a number: as good as any hash of the key.
+    /// Returns eight of the bytes as a number, which is as good as any hash of the key.
     pub(crate) fn short(&self) -> u64 {
         self.0.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
-    /// Lower-case hexadecimal, 64 characters.
+    /// Returns 64 characters of lower-case hexadecimal.
     pub(crate) fn hex(&self) -> impl std::ops::Deref<Target = str> + use<> {
         blake3::Hash::from_bytes(self.0).to_hex()
     }
 
-    /// Another eight, independent of [`Key::short`], to spread counters and locks.
+    /// Returns two other bytes, independent of [`Key::short`], to spread counters and locks.
     pub(crate) fn stripe(&self) -> usize {
         let [.., a, b] = self.0;
         usize::from(u16::from_le_bytes([a, b]))
@@ -70,13 +72,13 @@ impl fmt::Debug for Key {
 }
 
 impl fmt::Display for Key {
-    /// Lower-case hexadecimal, 64 characters.
+    /// Writes 64 characters of lower-case hexadecimal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.hex())
     }
 }
 
-/// Takes the parts of a [`Key`] in order. Allocates nothing.
+/// A builder that takes the parts of a [`Key`] in order. It allocates nothing.
 #[derive(Clone)]
 pub struct KeyBuilder {
     hasher: blake3::Hasher,
@@ -92,16 +94,16 @@ impl KeyBuilder {
         self
     }
 
-    /// Adds a number. Not the same as adding its eight bytes by [`KeyBuilder::part`].
+    /// Adds a number. It differs from its eight bytes as a [`KeyBuilder::part`].
     #[must_use]
     pub fn part_u64(mut self, part: u64) -> Self {
-        // A length that no slice can have tells numbers and slices apart.
+        // A length that no slice can have separates numbers from slices.
         self.hasher.update(&u64::MAX.to_le_bytes());
         self.hasher.update(&part.to_le_bytes());
         self
     }
 
-    /// The key of all parts so far.
+    /// Returns the key of all parts so far.
     pub fn finish(&self) -> Key {
         Key(*self.hasher.finalize().as_bytes())
     }
@@ -113,7 +115,7 @@ impl fmt::Debug for KeyBuilder {
     }
 }
 
-/// The hasher of maps over [`Key`]: a key is a hash already.
+/// A hasher for maps over [`Key`], which returns the key itself: a key is a hash already.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct KeyHasher(u64);
 
@@ -133,7 +135,7 @@ impl Hasher for KeyHasher {
     }
 }
 
-/// Builds [`KeyHasher`]s.
+/// The builder of [`KeyHasher`]s.
 pub(crate) type KeyHash = std::hash::BuildHasherDefault<KeyHasher>;
 
 #[cfg(test)]
@@ -142,9 +144,9 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Two lists of parts give one key only if they are the same list.
+        /// Two lists of parts have the same key only if they are equal.
         #[test]
-        fn parts_are_told_apart(
+        fn different_parts_have_different_keys(
             a in proptest::collection::vec(proptest::collection::vec(0_u8..3, 0..4), 0..5),
             b in proptest::collection::vec(proptest::collection::vec(0_u8..3, 0..4), 0..5),
         ) {
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn namespaces_versions_and_kinds_are_told_apart() {
+    fn namespaces_versions_and_kinds_of_parts_have_different_keys() {
         let keys = [
             Key::builder("n", 1).finish(),
             Key::builder("n", 2).finish(),

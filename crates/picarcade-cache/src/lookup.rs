@@ -1,4 +1,4 @@
-//! What a caller gets, what a loader gives, and what a caller may ask for.
+//! The types of a lookup: what a caller passes, what a loader returns, what a caller gets.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,16 +6,16 @@ use serde::Serialize;
 
 use crate::tag::Tag;
 
-/// A value and where it came from.
+/// A value and its source.
 #[derive(Debug)]
 pub struct Lookup<V> {
-    /// The value, shared.
+    /// The value, shared with the cache.
     pub value: Arc<V>,
-    /// Where it came from.
+    /// The source of the value.
     pub source: Source,
-    /// How long ago it was loaded, by whichever instance.
+    /// How long ago an instance loaded the value.
     pub age: Duration,
-    /// Whether a newer one is being loaded behind.
+    /// Whether a load of a newer value is under way.
     pub refreshing: bool,
 }
 
@@ -25,25 +25,25 @@ impl<V> Clone for Lookup<V> {
     }
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
-    /// This process's memory.
+    /// The memory of this process.
     L1,
     /// The second level.
     L2,
-    /// Either level, past its time, because a load failed or takes long.
+    /// One of the levels, after the value expired, because a load failed or takes long.
     Stale,
-    /// A load, by this caller or by another one it waited for.
+    /// A load, by this caller or by another caller that it waited for.
     #[serde(rename = "miss")]
     Loaded,
-    /// A load that was told not to read the cache, or not to write it.
+    /// A load that did not read the cache, or did not write it.
     Bypass,
 }
 
 impl Source {
-    /// `l1`, `l2`, `stale`, `miss` or `bypass`.
+    /// Returns `l1`, `l2`, `stale`, `miss` or `bypass`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::L1 => "l1",
@@ -54,13 +54,13 @@ impl Source {
         }
     }
 
-    /// Whether no load was needed.
+    /// Returns whether no load was needed.
     pub fn is_hit(self) -> bool {
         matches!(self, Self::L1 | Self::L2 | Self::Stale)
     }
 }
 
-/// What a loader returns: the value, and how it is to be kept.
+/// The result of a loader: the value and how it is stored.
 #[derive(Debug, Clone)]
 pub struct Loaded<V> {
     pub(crate) value: V,
@@ -71,36 +71,38 @@ pub struct Loaded<V> {
 }
 
 impl<V> Loaded<V> {
-    /// A value to be kept for the cache's time to live.
+    /// Creates a result that is stored for the time to live of the cache.
     pub fn new(value: V) -> Self {
         Self { value, ttl: None, tags: Vec::new(), store: true, negative: false }
     }
 
-    /// Keeps it for this long instead (before jitter).
+    /// Sets another time to live (before jitter).
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
     }
 
-    /// Marks it, so that [`Cache::remove_by_tag`](crate::Cache::remove_by_tag) removes it.
+    /// Adds a tag, so that [`Cache::remove_by_tag`](crate::Cache::remove_by_tag) removes the value.
     ///
-    /// A tag that is known before the load is better given by [`Options::tag`]: then an invalidation on *another*
-    /// instance during the load is noticed even if its message is lost.
+    /// Prefer [`Options::tag`] for a tag that is known before the load: an invalidation by another
+    /// instance during the load is then detected even if its message is lost.
     #[must_use]
     pub fn tag(mut self, name: impl AsRef<str>) -> Self {
         self.tags.push(Tag::new(name.as_ref()));
         self
     }
 
-    /// Returns it to those who wait, and keeps it nowhere: for fallbacks and answers of low confidence.
+    /// Returns the value to the waiting callers without storing it. For fallbacks and answers of
+    /// low confidence.
     #[must_use]
     pub fn no_store(mut self) -> Self {
         self.store = false;
         self
     }
 
-    /// Says that this is the answer "there is none": kept for the negative time to live.
+    /// Marks the value as negative ("there is none"), which is stored for the negative time to
+    /// live.
     #[must_use]
     pub fn negative(mut self) -> Self {
         self.negative = true;
@@ -114,7 +116,7 @@ impl<V> From<V> for Loaded<V> {
     }
 }
 
-/// What a caller asks of one lookup.
+/// The options of one lookup.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     pub(crate) no_read: bool,
@@ -124,30 +126,30 @@ pub struct Options {
 }
 
 impl Options {
-    /// Loads without taking the key's lease, and without waiting for an instance that holds it. For
-    /// a load that is known to cost less than a wait.
+    /// Loads without the lease of the key and without waiting for its holder. For a load that costs
+    /// less than a wait.
     #[must_use]
     pub fn no_lease(mut self) -> Self {
         self.no_lease = true;
         self
     }
 
-    /// Does not look into the cache; the loaded value is kept (HTTP `no-cache`).
+    /// Does not read the cache; the loaded value is stored (HTTP `no-cache`).
     #[must_use]
     pub fn no_read(mut self) -> Self {
         self.no_read = true;
         self
     }
 
-    /// Does not keep the loaded value (HTTP `no-store`, together with [`Options::no_read`]).
+    /// Does not store the loaded value (HTTP `no-store`, together with [`Options::no_read`]).
     #[must_use]
     pub fn no_write(mut self) -> Self {
         self.no_write = true;
         self
     }
 
-    /// Marks the value, should it be loaded, so that [`Cache::remove_by_tag`](crate::Cache::remove_by_tag)
-    /// removes it.
+    /// Adds a tag to the value if it is loaded, so that
+    /// [`Cache::remove_by_tag`](crate::Cache::remove_by_tag) removes it.
     #[must_use]
     pub fn tag(mut self, name: impl AsRef<str>) -> Self {
         self.tags.push(Tag::new(name.as_ref()));
@@ -159,10 +161,12 @@ impl Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reach {
-    /// This process has it, and there is nobody else.
+    /// The change is complete in this process, and there are no other instances.
     Local,
-    /// This process and the second level have it, and the other instances were told.
+    /// The change is complete in this process and in the second level, and its message was
+    /// published.
     Fleet,
-    /// This process has it. The second level is not reachable, and will be told when it is.
+    /// The change is complete in this process. The second level is unreachable and gets the change
+    /// when it is back.
     Queued,
 }

@@ -1,4 +1,4 @@
-//! An async function with a cache around it.
+//! The cache around an async function.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -6,10 +6,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Cache, Key, LoadError, Lookup};
 
-/// What a memoised function returns: its result, or the cached one.
+/// The future of a memoized function.
 pub type Memoized<V, E> = Pin<Box<dyn Future<Output = Result<Lookup<V>, LoadError<E>>> + Send>>;
 
-/// Wraps an async function: the result asks `cache` first, under the key that `key_of` makes of the argument.
+/// Wraps an async function: the returned function asks `cache` first, with the key that `key_of`
+/// creates from the argument.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -17,7 +18,8 @@ pub type Memoized<V, E> = Pin<Box<dyn Future<Output = Result<Lookup<V>, LoadErro
 /// use picarcade_cache::{Cache, Key, memoize};
 /// let cache = Cache::builder("square").build()?;
 /// let key_of = |n: &u64| Key::builder("square", 1).part_u64(*n).finish();
-/// let square = memoize(cache.clone(), key_of, |n: u64| async move { Ok::<_, std::io::Error>(n * n) });
+/// let load = |n: u64| async move { Ok::<_, std::io::Error>(n * n) };
+/// let square = memoize(cache.clone(), key_of, load);
 /// assert_eq!(*square(12).await?.value, 144);
 /// assert_eq!(*square(12).await?.value, 144);
 /// assert_eq!(cache.statistics().loads, 1);

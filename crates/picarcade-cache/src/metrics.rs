@@ -1,26 +1,31 @@
 //! The statistics through the `metrics` facade.
 //!
-//! The counters of a cache are its own and are published as they stand, before a scrape or now and then: so a hit in
-//! memory pays for one counter and not for two. Labels are the cache's name and fixed words. Amounts that are no whole
-//! numbers (seconds, dollars) are gauges that only grow, because the facade's counters are whole.
+//! A cache has its own counters and publishes their values on request, before a scrape or at
+//! intervals. A hit in memory therefore increments one counter instead of two. Labels are the name
+//! of the cache and fixed words. Amounts that are not whole numbers (seconds, dollars) are gauges
+//! that only grow, because counters of the facade are whole numbers.
 
 use metrics::{counter, gauge};
 
 use crate::Statistics;
 
 impl Statistics {
-    /// Hands these counts to the recorder that is installed. Does nothing without one.
+    /// Publishes these counts to the installed recorder. Does nothing without one.
     ///
-    /// Each series has the label `cache`, the cache's name:
+    /// Each series has the label `cache` with the name of the cache:
     ///
     /// | series | of [`Statistics`] |
     /// | --- | --- |
-    /// | `picarcade_cache_lookups_total` with `result` `l1`, `l2`, `stale`, `miss` or `bypass` | how lookups ended |
-    /// | `picarcade_cache_{loads,load_errors,load_panics,coalesced,refreshes,timeouts,overloaded}_total` | loads |
-    /// | `picarcade_cache_{evictions,invalidations,suspicions,too_large,not_serializable,late_writes}_total` | what was not kept |
+    /// | `picarcade_cache_lookups_total`, with a label `result` | lookups by result |
+    /// | `picarcade_cache_{loads,load_errors,load_panics}_total` | loads |
+    /// | `picarcade_cache_{coalesced,refreshes,timeouts,overloaded}_total` | loads |
+    /// | `picarcade_cache_{evictions,invalidations,suspicions}_total` | entries in memory |
+    /// | `picarcade_cache_{too_large,not_serializable,late_writes}_total` | values not stored |
     /// | `picarcade_cache_{remote_errors,undecodable,writes_dropped}_total` | the second level |
-    /// | `picarcade_cache_{load_seconds,saved_dollars}` | time spent in loaders, what hits have saved |
-    /// | `picarcade_cache_{entries,bytes,max_bytes,loads_in_flight}` | as it is now |
+    /// | `picarcade_cache_{load_seconds,saved_dollars}` | time in loaders, savings by hits |
+    /// | `picarcade_cache_{entries,bytes,max_bytes,loads_in_flight}` | current state |
+    ///
+    /// The results of lookups are `l1`, `l2`, `stale`, `miss` and `bypass`.
     pub fn publish_metrics(&self) {
         for (result, count) in [
             ("l1", self.hits_l1),

@@ -1,14 +1,14 @@
-//! How long values live, how long callers wait, and how much is kept: the numbers of one cache.
+//! The numbers of one cache: how long values live, how long callers wait, how much is stored.
 
 use std::time::Duration;
 
 use crate::{ConfigError, level2::remote::REPLAY_WINDOW};
 
-/// No entry lives longer than this, whatever its loader says; marks live a little longer.
+/// The maximum lifetime of an entry. Versions of tags live a little longer than any entry.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_hours(720);
 pub(crate) const VERSION_LIFETIME: Duration = Duration::from_hours(744);
 
-/// See the setters of [`Builder`](crate::Builder), which document each.
+/// The settings of a cache. The setters of [`Builder`](crate::Builder) document each.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
     pub(crate) ttl: Duration,
@@ -77,27 +77,28 @@ impl Policy {
         range(lease, "lease", "at least 100 ms")
     }
 
-    /// How long an instance waits for another one's load: never so long that its own load has no
-    /// time left.
+    /// Returns how long an instance waits for the load of another instance, so that its own load
+    /// has time left.
     pub(crate) fn lease_wait_limit(&self) -> Duration {
         self.lease_wait.min(self.hard_timeout / 2)
     }
 
-    /// The time to live of a value that was loaded now. `random` is uniform in 0..1.
+    /// Returns the time to live of a value that was loaded now. `random` is uniform in 0..1.
     pub(crate) fn fresh_for(&self, own: Option<Duration>, negative: bool, random: f64) -> Duration {
         let base = own.unwrap_or(if negative { self.negative_ttl } else { self.ttl });
-        // Values loaded in one burst must not expire in one burst.
+        // Values that were loaded in one burst must not expire in one burst.
         base.mul_f64(1.0 + self.jitter * (2.0 * random - 1.0))
     }
 
-    /// How long a tombstone must be remembered: longer than the longest load and than a write that waits for the second
-    /// level to come back, so that none can arrive after it.
+    /// Returns how long a tombstone lasts: longer than the longest load and longer than a write may
+    /// wait for the second level. No write from before the removal can then arrive after it.
     pub(crate) fn tombstone_lifetime(&self) -> Duration {
         self.write_limit() + REPLAY_WINDOW + Duration::from_secs(15)
     }
 
-    /// How long after its beginning a load may still write to the second level. A process that was
-    /// stopped for longer does not write: the tombstone that would refuse its value may be gone.
+    /// Returns how long after its start a load may write to the second level. A process that was
+    /// stopped for longer must not write, because the tombstone that would reject its value may be
+    /// gone.
     pub(crate) fn write_limit(&self) -> Duration {
         self.load_limit + self.lease_wait + Duration::from_secs(15)
     }

@@ -1,7 +1,8 @@
-//! What a cache has done, counted.
+//! The counters of a cache.
 //!
-//! Every lookup ends in exactly one of `hits_l1`, `hits_l2`, `stale`, `misses` and `bypasses`. The counter of first-level
-//! hits is striped by key, because every core increments it all the time.
+//! Every lookup increments exactly one of `hits_l1`, `hits_l2`, `stale`, `misses` and `bypasses`.
+//! The counter of first-level hits is striped by key, because every core increments it all the
+//! time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,73 +10,74 @@ use serde::Serialize;
 
 use crate::{Source, key::Key};
 
-/// A snapshot of one cache's counters. All counts are since the cache was made.
+/// A snapshot of the counters of one cache. All counts are since the cache was created.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Statistics {
-    /// The cache's name.
+    /// The name of the cache.
     pub name: String,
-    /// Entries in the first level.
+    /// The number of entries in the first level.
     pub entries: u64,
-    /// What they weigh, overhead included.
+    /// The weight of the entries, overhead included.
     pub bytes: u64,
-    /// The bound of `bytes`.
+    /// The limit of `bytes`.
     pub max_bytes: u64,
     /// Lookups answered from memory.
     pub hits_l1: u64,
     /// Lookups answered from the second level.
     pub hits_l2: u64,
-    /// Lookups answered with a value past its time.
+    /// Lookups answered with an expired value.
     pub stale: u64,
-    /// Lookups that needed a load, whoever made it, or found nothing.
+    /// Lookups that needed a load, by any caller, or found nothing.
     pub misses: u64,
-    /// Loads that were told not to use the cache.
+    /// Loads that by their options did not use the cache.
     pub bypasses: u64,
-    /// Hits among all lookups, 0 to 1; 0 before the first.
+    /// The share of hits among all lookups, 0 to 1; 0 before the first.
     pub hit_rate: f64,
-    /// Loader runs.
+    /// Runs of a loader.
     pub loads: u64,
-    /// Lookups that shared a load that another began.
+    /// Lookups that shared a load of another caller.
     pub coalesced: u64,
-    /// Loads begun ahead of time.
+    /// Loads started ahead of time.
     pub refreshes: u64,
-    /// Loads under way now, those whose result is no longer wanted included.
+    /// Loads under way now, including those whose result is no longer wanted.
     pub in_flight: u64,
     /// Seconds spent in loaders.
     pub load_seconds: f64,
-    /// Loads that did not end with a value: failed, panicked and timed out together.
+    /// Loads that ended without a value: failed, panicked and timed out together.
     pub load_errors: u64,
     /// Loaders that panicked.
     pub load_panics: u64,
-    /// Loads that hit the load limit, and callers that hit the hard timeout.
+    /// Loads that reached the load limit, and callers that reached the hard timeout.
     pub timeouts: u64,
-    /// Lookups refused because too many loads or waiters were there.
+    /// Lookups rejected because of too many loads or waiters.
     pub overloaded: u64,
-    /// Entries that fell out of memory because of its bound.
+    /// Entries evicted from memory because of its limit.
     pub evictions: u64,
-    /// Values that were not kept because they are larger than an entry may be.
+    /// Values not stored because they are larger than an entry may be.
     pub too_large: u64,
-    /// Values that could not be written as JSON, and so are not in the second level.
+    /// Values that cannot be written as JSON and are therefore not in the second level.
     pub not_serializable: u64,
-    /// Results that were not kept because the key was invalidated during their load.
+    /// Results not stored because the key was invalidated during their load.
     pub late_writes: u64,
-    /// Keys, tags and clears invalidated here or heard from others.
+    /// Invalidations of keys, tags and everything, by this instance or by others.
     pub invalidations: u64,
-    /// Times when invalidations may have been missed, so that memory was checked against the second level.
+    /// Times when invalidations may have been missed, so that memory was verified with the second
+    /// level.
     pub suspicions: u64,
-    /// Calls of the second level that failed.
+    /// Failed calls of the second level.
     pub remote_errors: u64,
     /// Entries of the second level that could not be decoded.
     pub undecodable: u64,
-    /// Writes to the second level that were not made because too many were under way.
+    /// Writes to the second level dropped because too many were under way.
     pub writes_dropped: u64,
-    /// What the hits would have cost as loads, in micro-dollars.
+    /// The cost of the loads that hits avoided, in micro-dollars.
     pub saved_micros: u64,
 }
 
 const STRIPES: usize = 16;
 
-/// A counter on a cache line of its own.
+/// A counter on a separate cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe(AtomicU64);
@@ -134,7 +136,7 @@ impl Counters {
         self.hits_l1.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum()
     }
 
-    /// The counts so far, without what other parts know: the name, and what memory holds.
+    /// Returns the counters. The caller adds the name and the numbers of memory.
     pub(crate) fn snapshot(&self, cost_per_load_micros: u64) -> Statistics {
         let (l1, l2, stale, misses) =
             (self.hits_l1(), self.hits_l2.value(), self.stale.value(), self.misses.value());
@@ -174,7 +176,7 @@ impl Counters {
         }
     }
 
-    /// Counts a lookup by where its value came from.
+    /// Counts a lookup by the source of its value.
     pub(crate) fn served(&self, key: &Key, source: Source) {
         match source {
             Source::L1 => self.hit_l1(key),

@@ -1,9 +1,12 @@
-//! Any bytes in the second level are a hit or a miss: never a panic, never more than an entry may be.
+//! Arbitrary bytes in the second level are a hit or a miss, never a panic, and never a value above
+//! the limit.
 //!
-//! `cargo +nightly fuzz run envelope` in `crates/picarcade-cache`; on the stable toolchain, without the sanitizer,
-//! `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none envelope`. An input is tried three ways: as it is; behind the magic and
-//! with a right checksum; and as edits of a good entry, again with a right checksum, or the fuzzer would never get past
-//! the schema's fingerprint.
+//! Run `cargo +nightly fuzz run envelope` in `crates/picarcade-cache`, or on the stable toolchain
+//! without the sanitizer `RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none envelope`.
+//!
+//! An input is tried in three ways: unchanged, behind the magic with a correct checksum, and as
+//! edits of a good entry with a correct checksum. Without the edits, the fuzzer would not get past
+//! the fingerprint of the schema.
 #![no_main]
 
 use std::{
@@ -36,7 +39,7 @@ static BENCH: LazyLock<Bench> = LazyLock::new(|| {
             .build()
             .unwrap();
         let mut good = Vec::new();
-        // One plain and one compressed.
+        // One plain and one compressed entry.
         for value in ["plain".to_owned(), "packed".repeat(1000)] {
             let key = Key::builder("good", 1).part(&value).finish();
             cache.insert(&key, value).await.unwrap();
@@ -53,7 +56,8 @@ fn with_checksum(mut covered: Vec<u8>) -> Bytes {
     covered.into()
 }
 
-/// A good entry with bytes replaced (place, value), and its end cut off or grown by the rest of the input.
+/// Returns a good entry with bytes replaced (position, value), and with its end cut off or extended
+/// by the rest of the input.
 fn edited(good: &Bytes, input: &[u8]) -> Bytes {
     let mut bytes = good[..good.len() - 4].to_vec();
     let (edits, rest) = input.as_chunks::<3>();

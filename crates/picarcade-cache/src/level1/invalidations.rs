@@ -1,9 +1,10 @@
-//! Invalidation of many values at once, without looking for them.
+//! The invalidation of many values at once, without a search.
 //!
-//! Nothing is searched when a tag is invalidated or the cache is cleared. Instead the cache counts its invalidations;
-//! every value knows the count when its load began, and every invalidated tag the count when that happened. A value is
-//! good when none of its tags was invalidated after its load began. So a load that is under way during an
-//! invalidation is refused by the same rule as a value that was there before.
+//! An invalidation of a tag or of the whole cache searches nothing. Instead, the cache counts its
+//! invalidations. Every value stores the count when its load began, and every invalidated tag
+//! stores the count of its invalidation. A value is valid if none of its tags was invalidated after
+//! its load began. The same rule covers a load that is under way during an invalidation and a value
+//! from before it.
 
 use std::{
     collections::HashMap,
@@ -14,18 +15,18 @@ use parking_lot::RwLock;
 
 use crate::{key::KeyHash, tag::Tag};
 
-/// Tags remembered singly; beyond that all tagged values from before count as invalidated.
+/// The maximum number of tags. Beyond it, all earlier values with tags count as invalidated.
 const MAX_TAGS: usize = 65_536;
 
-/// The invalidations that one cache has seen.
+/// The invalidations of one cache.
 #[derive(Debug, Default)]
 pub(crate) struct Invalidations {
     count: AtomicU64,
-    /// Values born before this are gone.
+    /// Values born before this are invalid.
     cleared: AtomicU64,
-    /// Values born before this must be checked with the second level first.
+    /// Values born before this must be verified with the second level.
     suspect: AtomicU64,
-    /// The last tag invalidation: values born after it need no look into the map.
+    /// The last invalidation of a tag. Values born after it need no lookup in the map.
     last_tag: AtomicU64,
     tags: RwLock<Tags>,
 }
@@ -33,21 +34,21 @@ pub(crate) struct Invalidations {
 #[derive(Debug, Default)]
 struct Tags {
     invalidated: HashMap<Tag, u64, KeyHash>,
-    /// Tagged values born before this are gone: the map was full.
+    /// Values with tags born before this are invalid, because the map was full.
     floor: u64,
 }
 
-/// What the invalidations say of a value.
+/// The verdict about a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
     Good,
-    /// An invalidation may have been missed: check it with the second level.
+    /// An invalidation may have been missed: verify the value with the second level.
     Suspect,
     Invalidated,
 }
 
 impl Invalidations {
-    /// The count now: to be taken before the load of a value begins.
+    /// Returns the current count. Call it before the load of a value begins.
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }
@@ -68,17 +69,17 @@ impl Invalidations {
         if born < self.suspect.load(Ordering::Acquire) { Standing::Suspect } else { Standing::Good }
     }
 
-    /// Everything so far is gone.
+    /// Invalidates all values so far.
     pub(crate) fn clear(&self) {
         self.raise(&self.cleared);
     }
 
-    /// Everything so far must be checked.
+    /// Requires verification of all values so far.
     pub(crate) fn suspect(&self) {
         self.raise(&self.suspect);
     }
 
-    /// Everything so far with this tag is gone.
+    /// Invalidates all values so far with this tag.
     pub(crate) fn invalidate(&self, tag: Tag) {
         let mut table = self.tags.write();
         let at = self.count.fetch_add(1, Ordering::AcqRel) + 1;
@@ -90,9 +91,9 @@ impl Invalidations {
         self.last_tag.fetch_max(at, Ordering::AcqRel);
     }
 
-    fn raise(&self, mark: &AtomicU64) {
+    fn raise(&self, bound: &AtomicU64) {
         let at = self.count.fetch_add(1, Ordering::AcqRel) + 1;
-        mark.fetch_max(at, Ordering::AcqRel);
+        bound.fetch_max(at, Ordering::AcqRel);
     }
 }
 
@@ -121,9 +122,9 @@ mod tests {
     }
 
     proptest! {
-        /// Against a model that goes through all values at every invalidation.
+        /// Compares with a model that visits all values at every invalidation.
         #[test]
-        fn agrees_with_a_search(steps in steps()) {
+        fn agrees_with_a_model_that_visits_all_values(steps in steps()) {
             let invalidations = Invalidations::default();
             let tag = |n: u8| Tag::new(&n.to_string());
             let mut values: Vec<(u64, Vec<u8>, Standing)> = Vec::new();
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_forgets_by_invalidating_more() {
+    fn a_full_table_invalidates_more_instead_of_growing() {
         let invalidations = Invalidations::default();
         let born = invalidations.count();
         for n in 0..=super::MAX_TAGS as u64 {

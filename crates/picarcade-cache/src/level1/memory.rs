@@ -1,8 +1,9 @@
-//! The first level: this process's memory, bounded in bytes.
+//! The first level: the memory of this process, bounded in bytes.
 //!
-//! quick_cache keeps the entries: a hit costs about 20 ns, it evicts by a scan-resistant clock (S3-FIFO like), and it has no
-//! notion of time, which suits entries that carry their own stamps. Keys are hashes already, so hashing them costs nothing.
-//! What falls out is dropped after the lock is released, since a value's destructor may be long.
+//! The entries are in quick_cache: a hit costs about 20 ns, and its eviction resists scans (like
+//! S3-FIFO). It has no notion of time, which suits entries with their own stamps. Keys are hashes
+//! already, so hashing them costs nothing. Evicted entries are dropped after the lock is released,
+//! because the destructor of a value may take long.
 
 use std::sync::{
     Arc,
@@ -17,8 +18,8 @@ use crate::{
     policy::Policy,
 };
 
-/// What an entry costs beside its value: key, stamps, the `Arc`, and the slots of quick_cache's slab and table.
-/// `tests/it/memory.rs` measures it.
+/// The cost of an entry without its value: the key, the stamps, the `Arc`, and the slots in the
+/// slab and the table of quick_cache. `tests/it/memory.rs` measures it.
 pub(crate) const OVERHEAD_BYTES: usize = 192;
 
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +43,7 @@ impl<V> Lifecycle<Key, Entry<V>> for CountEvictions {
     }
 }
 
-/// See the [module](self).
+/// The entries of the first level.
 pub(crate) struct Memory<V> {
     entries: sync::Cache<Key, Entry<V>, ByWeight, KeyHash, CountEvictions>,
     evictions: Arc<AtomicU64>,
@@ -51,7 +52,8 @@ pub(crate) struct Memory<V> {
 impl<V> Memory<V> {
     pub(crate) fn new(policy: &Policy) -> Self {
         let evictions = Arc::new(AtomicU64::new(0));
-        // A shard is bounded by itself: it must hold several of the largest entries, or large ones would empty it.
+        // Each shard has its own bound and must hold several of the largest entries, or a large
+        // entry would empty it.
         let largest = (policy.max_entry_bytes + OVERHEAD_BYTES) as u64;
         let cores = std::thread::available_parallelism().map_or(4, usize::from);
         let shards = usize::try_from(policy.max_bytes / largest.saturating_mul(8)).unwrap_or(usize::MAX);
@@ -66,7 +68,7 @@ impl<V> Memory<V> {
         let lifecycle = CountEvictions(Arc::clone(&evictions));
         let entries = match options {
             Ok(options) => sync::Cache::with_options(options, ByWeight, KeyHash::default(), lifecycle),
-            // Both required options are set above; this arm keeps the promise not to panic.
+            // Both required options are set above. This arm only avoids a panic.
             Err(_) => sync::Cache::with(expected, policy.max_bytes, ByWeight, KeyHash::default(), lifecycle),
         };
         Self { entries, evictions }
@@ -85,7 +87,7 @@ impl<V> Memory<V> {
         self.entries.remove(key);
     }
 
-    /// Removes the entry only if it is still the one seen.
+    /// Removes the entry if it still has this value.
     pub(crate) fn remove_same(&self, key: &Key, seen: &Arc<V>) {
         drop(self.entries.remove_if(key, |entry| Arc::ptr_eq(&entry.value, seen)));
     }

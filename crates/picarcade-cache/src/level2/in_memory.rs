@@ -1,7 +1,8 @@
-//! A second level in this process, for tests and for several caches of one process that share values.
+//! A second level in this process, for tests and for several caches of one process that share
+//! values.
 //!
-//! It fulfills the contract of [`Remote`] on the clock of tokio. It has no bound: an expired entry is
-//! removed when its key is read again.
+//! It fulfills the contract of [`Remote`] on the clock of tokio. It has no bound: an expired entry
+//! is removed when its key is read again.
 
 use std::{collections::HashMap, time::Duration};
 

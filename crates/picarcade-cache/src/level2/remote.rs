@@ -1,12 +1,13 @@
 //! The second level as the cache needs it.
 //!
 //! The trait is about opaque bytes and 64-bit versions, so an implementation knows nothing of
-//! values, stamps or tags. `tests/it/conformance.rs` runs its contract against every implementation:
+//! values, stamps or tags. `tests/it/conformance.rs` runs its contract against every
+//! implementation:
 //!
 //! - **Key versions.** A key has the version [`KeyVersion::NONE`] until its first removal or
-//!   replacement, and a new random version with each of them. [`Remote::write`] stores an entry only
-//!   if the version is still the one that was read, so a load that began before a removal cannot
-//!   write after it. The caller says how long the tombstone of a removal lasts.
+//!   replacement, and a new random version with each of them. [`Remote::write`] stores an entry
+//!   only if the version is still the one that was read, so a load that began before a removal
+//!   cannot write after it. The caller says how long the tombstone of a removal lasts.
 //! - **Tag versions.** A tag and the whole space have versions too. A removal of everything, or of
 //!   everything with a tag, changes the version. Every entry names the versions that it was loaded
 //!   under, and a reader compares them.

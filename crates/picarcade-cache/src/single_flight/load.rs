@@ -1,8 +1,9 @@
 //! The load of one key, from the second level or by its loader, as a separate task.
 //!
 //! It is a task because its callers may leave: a disconnect or a `select!` ends the caller but not
-//! the load, so an expensive result is kept. Only the first step, the read of the second level, runs
-//! in the caller that leads. It costs nothing to repeat, and a task would slow down every hit there.
+//! the load, so an expensive result is kept. Only the first step, the read of the second level,
+//! runs in the caller that leads. It costs nothing to repeat, and a task would slow down every hit
+//! there.
 //!
 //! The steps:
 //!

@@ -1,4 +1,4 @@
-//! What every second level promises, run against each: a backend that is added to the list gets every test.
+//! The contract of a second level, run against every implementation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -39,7 +39,7 @@ macro_rules! conformance {
             })*
         }
 
-        /// All of them on one cluster, each under a prefix of its own.
+        /// Runs all tests on one cluster, each under its own prefix.
         #[cfg(any(feature = "redis", feature = "fred"))]
         pub async fn all_on_one_cluster(driver: picarcade_redis::DriverKind) {
             let cluster = picarcade_testkit::RedisCluster::start(3).await.unwrap();
@@ -58,19 +58,19 @@ macro_rules! conformance {
 }
 
 conformance!(
-    what_is_written_is_read,
-    entries_end,
-    a_write_from_before_a_removal_is_refused,
-    a_write_from_before_a_replacement_is_refused,
-    a_removal_is_remembered_through_the_next_write,
-    spaces_and_keys_are_apart,
-    any_bytes_come_back,
+    a_written_entry_is_read,
+    an_entry_expires,
+    a_write_from_before_a_removal_is_rejected,
+    a_write_from_before_a_replacement_is_rejected,
+    the_next_write_keeps_the_version_of_a_removal,
+    spaces_and_keys_are_separate,
+    any_bytes_are_read_back,
     an_invalidation_changes_the_version_of_its_scope,
     a_lease_has_one_holder,
-    events_reach_every_listener,
+    messages_reach_every_subscriber,
 );
 
-async fn what_is_written_is_read(remote: Arc<impl Remote>) {
+async fn a_written_entry_is_read(remote: Arc<impl Remote>) {
     let nothing = remote.read(SPACE, key(1)).await.unwrap();
     assert_eq!((nothing.version, &nothing.entry), (KeyVersion::NONE, &None));
     assert!(remote.write(SPACE, key(1), "one".into(), LONG, KeyVersion::NONE).await.unwrap());
@@ -78,7 +78,7 @@ async fn what_is_written_is_read(remote: Arc<impl Remote>) {
     assert_eq!(remote.read(SPACE, key(1)).await.unwrap().entry, Some("two".into()));
 }
 
-async fn entries_end(remote: Arc<impl Remote>) {
+async fn an_entry_expires(remote: Arc<impl Remote>) {
     remote.write(SPACE, key(1), "v".into(), Duration::from_millis(30), KeyVersion::NONE).await.unwrap();
     crate::support::eventually("the entry ends", async || {
         remote.read(SPACE, key(1)).await.unwrap().entry.is_none()
@@ -86,7 +86,7 @@ async fn entries_end(remote: Arc<impl Remote>) {
     .await;
 }
 
-async fn a_write_from_before_a_removal_is_refused(remote: Arc<impl Remote>) {
+async fn a_write_from_before_a_removal_is_rejected(remote: Arc<impl Remote>) {
     let before = remote.read(SPACE, key(1)).await.unwrap().version;
     remote.remove(SPACE, key(1), LONG).await.unwrap();
     assert!(!remote.write(SPACE, key(1), "late".into(), LONG, before).await.unwrap());
@@ -97,14 +97,14 @@ async fn a_write_from_before_a_removal_is_refused(remote: Arc<impl Remote>) {
     assert_ne!(remote.read(SPACE, key(1)).await.unwrap().version, after.version);
 }
 
-async fn a_write_from_before_a_replacement_is_refused(remote: Arc<impl Remote>) {
+async fn a_write_from_before_a_replacement_is_rejected(remote: Arc<impl Remote>) {
     let before = remote.read(SPACE, key(1)).await.unwrap().version;
     remote.replace(SPACE, key(1), "inserted".into(), LONG).await.unwrap();
     assert!(!remote.write(SPACE, key(1), "late".into(), LONG, before).await.unwrap());
     assert_eq!(remote.read(SPACE, key(1)).await.unwrap().entry, Some("inserted".into()));
 }
 
-async fn a_removal_is_remembered_through_the_next_write(remote: Arc<impl Remote>) {
+async fn the_next_write_keeps_the_version_of_a_removal(remote: Arc<impl Remote>) {
     let oldest = remote.read(SPACE, key(1)).await.unwrap().version;
     remote.remove(SPACE, key(1), LONG).await.unwrap();
     let seen = remote.read(SPACE, key(1)).await.unwrap().version;
@@ -114,7 +114,7 @@ async fn a_removal_is_remembered_through_the_next_write(remote: Arc<impl Remote>
     assert_eq!((record.version, record.entry), (seen, Some("new".into())));
 }
 
-async fn spaces_and_keys_are_apart(remote: Arc<impl Remote>) {
+async fn spaces_and_keys_are_separate(remote: Arc<impl Remote>) {
     remote.write(SPACE, key(1), "a".into(), LONG, KeyVersion::NONE).await.unwrap();
     assert_eq!(remote.read(SPACE, key(2)).await.unwrap().entry, None);
     assert_eq!(remote.read("other", key(1)).await.unwrap().entry, None);
@@ -122,7 +122,7 @@ async fn spaces_and_keys_are_apart(remote: Arc<impl Remote>) {
     assert_eq!(remote.read(SPACE, key(1)).await.unwrap().entry, Some("a".into()));
 }
 
-async fn any_bytes_come_back(remote: Arc<impl Remote>) {
+async fn any_bytes_are_read_back(remote: Arc<impl Remote>) {
     for (n, size) in (0..).zip([0_usize, 1, 8, 9, 10, 255, 70_000, 1 << 20]) {
         let bytes: Bytes = (0..size).map(|i| (i * 31 % 256) as u8).collect();
         remote.write(SPACE, key(n), bytes.clone(), LONG, KeyVersion::NONE).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_lease_has_one_holder(remote: Arc<impl Remote>) {
     assert!(remote.renew(SPACE, key(1), 1, LONG).await.unwrap());
     assert!(!remote.renew(SPACE, key(1), 2, LONG).await.unwrap());
     remote.release(SPACE, key(1), 2).await.unwrap();
-    assert!(!remote.acquire(SPACE, key(1), 2, LONG).await.unwrap(), "only its holder gives it back");
+    assert!(!remote.acquire(SPACE, key(1), 2, LONG).await.unwrap(), "only the holder can give it back");
     remote.release(SPACE, key(1), 1).await.unwrap();
     assert!(remote.acquire(SPACE, key(1), 2, Duration::from_millis(30)).await.unwrap());
     crate::support::eventually("the lease ends", async || {
@@ -158,7 +158,7 @@ async fn a_lease_has_one_holder(remote: Arc<impl Remote>) {
     .await;
 }
 
-async fn events_reach_every_listener(remote: Arc<impl Remote>) {
+async fn messages_reach_every_subscriber(remote: Arc<impl Remote>) {
     let mut listeners = [remote.subscribe(SPACE), remote.subscribe(SPACE)];
     let mut other = remote.subscribe("other");
     for listener in listeners.iter_mut().chain([&mut other]) {

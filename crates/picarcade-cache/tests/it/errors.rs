@@ -1,4 +1,4 @@
-//! Errors of loads where a program meets them: behind `?`, and inside tower's middleware.
+//! Errors of loads where a program meets them: behind `?`, and inside the middleware of tower.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -46,7 +46,7 @@ async fn a_question_mark_converts_the_error_into_anyhow_and_box_error() {
 }
 
 #[tokio::test]
-async fn the_loaders_own_error_is_within_reach_behind_a_box() {
+async fn the_error_of_the_loader_is_reachable_behind_a_box() {
     let error: BoxError = load(io::Error::from(io::ErrorKind::NotFound)).await.unwrap_err().into();
     let Some(LoadError::Failed(own)) = error.downcast_ref::<LoadError<io::Error>>() else {
         panic!("another error: {error}");
@@ -55,7 +55,7 @@ async fn the_loaders_own_error_is_within_reach_behind_a_box() {
 }
 
 #[tokio::test]
-async fn waiters_share_one_error_by_clone_whatever_its_type() {
+async fn waiters_share_one_error_of_any_type() {
     let error = load(anyhow::anyhow!("once")).await.unwrap_err();
     let (LoadError::Failed(one), LoadError::Failed(other)) = (error.clone(), error) else {
         panic!("another error");
@@ -63,7 +63,7 @@ async fn waiters_share_one_error_by_clone_whatever_its_type() {
     assert!(Arc::ptr_eq(&one, &other));
 }
 
-/// A service with the cache inside, over any error of a loader.
+/// Returns a service with a cache inside, for any error type of the loader.
 fn service<E>(
     make: fn() -> E,
 ) -> impl Service<u64, Response = u32, Error = LoadError<E>, Future: Send> + Clone + Send + 'static
@@ -81,7 +81,7 @@ where
 }
 
 #[tokio::test]
-async fn towers_timeout_and_buffer_accept_a_service_with_a_cache_inside() {
+async fn timeout_and_buffer_of_tower_accept_a_service_with_a_cache_inside() {
     let plain =
         ServiceBuilder::new().buffer(4).timeout(SECOND).service(service(|| io::Error::other("no disk")));
     let boxed = ServiceBuilder::new()
@@ -95,7 +95,7 @@ async fn towers_timeout_and_buffer_accept_a_service_with_a_cache_inside() {
 }
 
 #[tokio::test]
-async fn a_service_of_towers_is_a_loader() {
+async fn a_tower_service_is_a_loader() {
     let inner = ServiceBuilder::new()
         .timeout(SECOND)
         .service(service_fn(|number: u64| async move { Ok::<_, io::Error>(number * 2) }));

@@ -1,4 +1,4 @@
-//! Removing beats loading, on one instance and on several.
+//! Invalidation wins over loads, on one instance and on several.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -24,7 +24,7 @@ fn member(remote: &Arc<InMemoryRemote>) -> Cache<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_that_began_before_a_removal_is_not_kept() {
+async fn a_load_from_before_a_removal_is_not_stored() {
     let runs = Runs::default();
     let remote = Arc::new(InMemoryRemote::new());
     for cache in [local(), member(&remote)] {
@@ -43,7 +43,7 @@ async fn a_load_that_began_before_a_removal_is_not_kept() {
                 }
             };
             let (loaded, _) = tokio::join!(loading, removing);
-            assert_eq!(*loaded.unwrap().value, 1, "those who waited get it");
+            assert_eq!(*loaded.unwrap().value, 1, "the waiters get the value");
             let kept = cache.get(k).await.map(|found| *found.value);
             assert_eq!(kept, (way == 3).then_some(9), "way {way}");
         }
@@ -66,7 +66,7 @@ async fn a_caller_after_a_removal_does_not_get_the_load_from_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tags_remove_what_carries_them_and_nothing_else() {
+async fn removing_a_tag_removes_only_its_values() {
     let remote = Arc::new(InMemoryRemote::new());
     for cache in [local(), member(&remote)] {
         for n in 0..10 {
@@ -90,7 +90,7 @@ async fn tags_remove_what_carries_them_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_instance_forgets() {
+async fn an_invalidation_reaches_every_instance() {
     let remote = Arc::new(InMemoryRemote::new());
     let fleet = [member(&remote), member(&remote), member(&remote)];
     tokio::time::sleep(SECOND).await;
@@ -118,21 +118,21 @@ async fn every_instance_forgets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_message_is_noticed_and_memory_is_checked() {
+async fn a_lost_message_is_detected_and_memory_is_verified() {
     let remote = Arc::new(InMemoryRemote::new());
     let (one, other) = (member(&remote), member(&remote));
     tokio::time::sleep(SECOND * 6).await;
     one.insert(key(1), 1).await.unwrap();
     tokio::time::sleep(SECOND).await;
     assert_eq!(*other.get(key(1)).await.unwrap().value, 1);
-    // The removal reaches the second level; its message reaches nobody.
+    // The removal reaches the second level, but its message reaches no instance.
     remote.remove("test", key(1), SECOND * 100).await.unwrap();
     let lost = Faulty::new(Arc::clone(&remote) as Arc<dyn Remote>);
     lost.loses_messages.store(true, Ordering::SeqCst);
     let deaf = Cache::<u64>::builder("test").remote(lost as Arc<dyn Remote>).build().unwrap();
     deaf.remove(key(1)).await;
-    assert!(other.peek(key(1)).is_some(), "it was not told");
-    // The sender's next sign of life tells how far it has counted.
+    assert!(other.peek(key(1)).is_some(), "the message was lost");
+    // The next `Alive` message of the sender reveals the gap.
     eventually("the gap is noticed", async || other.statistics().suspicions > 0).await;
     assert!(other.peek(key(1)).is_none());
     assert!(other.get(key(1)).await.is_none_or(|found| found.source == Source::Stale));
@@ -140,7 +140,7 @@ async fn a_lost_message_is_noticed_and_memory_is_checked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reconnect_checks_memory_and_keeps_what_is_still_good() {
+async fn a_reconnect_verifies_memory_and_keeps_valid_values() {
     let remote = Arc::new(InMemoryRemote::new());
     let (cache, runs) = (member(&remote), Runs::default());
     tokio::time::sleep(SECOND).await;
@@ -148,7 +148,7 @@ async fn a_reconnect_checks_memory_and_keeps_what_is_still_good() {
     cache.get_or_load(key(2), runs.load(2, Duration::ZERO)).await.unwrap();
     tokio::time::sleep(SECOND).await;
     remote.set_down(true);
-    // Memory goes on while nothing can be heard.
+    // Memory continues to serve while no messages arrive.
     assert_eq!(cache.get_or_load(key(1), runs.load(0, SECOND)).await.unwrap().source, Source::L1);
     remote.remove("test", key(1), SECOND * 100).await.unwrap_err();
     remote.set_down(false);
@@ -160,7 +160,7 @@ async fn a_reconnect_checks_memory_and_keeps_what_is_still_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_is_carried_out_even_if_its_caller_leaves() {
+async fn a_removal_completes_even_if_its_caller_leaves() {
     let remote = Arc::new(InMemoryRemote::new());
     let (one, other) = (member(&remote), member(&remote));
     tokio::time::sleep(SECOND).await;
@@ -176,6 +176,6 @@ async fn a_removal_is_carried_out_even_if_its_caller_leaves() {
         assert!(leaving.as_mut().poll(&mut context).is_pending());
     }
     for cache in [&one, &other] {
-        eventually("they are told", async || cache.get(key(1)).await.is_none()).await;
+        eventually("both instances forget the key", async || cache.get(key(1)).await.is_none()).await;
     }
 }

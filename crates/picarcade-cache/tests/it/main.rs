@@ -1,7 +1,6 @@
-//! The cache from outside.
+//! Tests of the public interface of the cache.
 //!
-//! Everything that waits runs in paused time; what needs a real server is behind the features `redis` and
-//! `fred`, and runs with either.
+//! Tests that wait run in paused time. Tests with a real server need the feature `redis` or `fred`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod conformance;

@@ -1,4 +1,4 @@
-//! The first level's bounds: bytes, overhead, allocations.
+//! The limits of the first level: bytes, overhead, allocations.
 
 use allocation_counter::measure;
 use picarcade_cache::Cache;
@@ -18,7 +18,7 @@ fn a_hit_in_memory_allocates_nothing() {
             let key = key(1);
             let runs = Runs::default();
             cache.get_or_load(key, runs.load("value".to_string(), std::time::Duration::ZERO)).await.unwrap();
-            // The loader is a plain closure here: a boxed one would be the test's own allocation.
+            // A plain closure, because a boxed loader would allocate.
             let load = || async { Ok::<_, std::io::Error>(String::new()) };
             let hit = cache.get_or_load(key, load).await.unwrap();
             let peeked = measure(|| assert!(cache.peek(key).is_some()));
@@ -34,7 +34,7 @@ fn a_hit_in_memory_allocates_nothing() {
 }
 
 #[test]
-fn an_entry_costs_at_most_two_hundred_bytes_beside_its_value() {
+fn an_entry_costs_at_most_two_hundred_bytes_plus_its_value() {
     runtime().block_on(async {
         const ENTRIES: u64 = 50_000;
         const VALUE: usize = 100;
@@ -61,9 +61,9 @@ fn an_entry_costs_at_most_two_hundred_bytes_beside_its_value() {
     });
 }
 
-/// What is really held, by the allocator's count, for the bytes that were promised.
+/// Compares the bytes that the allocator counts with the limit.
 #[test]
-fn real_bytes_hold_within_a_tenth_under_mixed_sizes() {
+fn allocated_bytes_stay_within_a_tenth_of_the_limit() {
     const BOUND: u64 = 8 << 20;
     runtime().block_on(async {
         let mut random = fastrand::Rng::with_seed(3);
@@ -100,9 +100,9 @@ fn real_bytes_hold_within_a_tenth_under_mixed_sizes() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// Whatever the sizes, what is kept stays within the bound, and uses it.
+    /// For any sizes, the stored bytes stay within the limit and use it.
     #[test]
-    fn bytes_hold_under_mixed_sizes(sizes in proptest::collection::vec(prop_oneof![
+    fn counted_bytes_stay_within_the_limit_for_mixed_sizes(sizes in proptest::collection::vec(prop_oneof![
         8 => 1_usize..2_000,
         2 => 2_000_usize..60_000,
     ], 400..600), shift in 0_u64..1000) {

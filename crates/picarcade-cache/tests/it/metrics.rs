@@ -1,4 +1,4 @@
-//! What a recorder sees.
+//! The metrics that a recorder receives.
 
 use std::{
     collections::BTreeMap,
@@ -45,7 +45,7 @@ impl Recorder for Board {
 }
 
 #[tokio::test(start_paused = true)]
-async fn counts_are_published_as_they_stand() {
+async fn publishing_twice_does_not_add_up() {
     let cache = Cache::<u64>::builder("intent").cost_per_load_micros(20_000).build().unwrap();
     let runs = Runs::default();
     for _ in 0..3 {
@@ -76,7 +76,7 @@ async fn counts_are_published_as_they_stand() {
     assert!(board.0.lock().unwrap().keys().all(|name| name.starts_with("picarcade_cache_")));
 }
 
-/// Whoever adds a count must decide how it is published, or that it is not.
+/// Fails for a new count that is not published.
 #[tokio::test(start_paused = true)]
 async fn every_count_is_published() {
     let statistics = Cache::<u64>::builder("intent").build().unwrap().statistics();
@@ -84,7 +84,8 @@ async fn every_count_is_published() {
     metrics::with_local_recorder(&board, || statistics.publish_metrics());
     let published: Vec<String> = board.0.lock().unwrap().keys().cloned().collect();
     let serde_json::Value::Object(fields) = serde_json::to_value(&statistics).unwrap() else { panic!() };
-    // The name is the label, the hit rate follows from the lookups, and these have other names.
+    // The name is the label, the hit rate follows from the lookups, and the others have different
+    // names.
     let elsewhere = [
         "name",
         "hit_rate",

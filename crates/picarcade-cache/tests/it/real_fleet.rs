@@ -17,13 +17,13 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 with_every_driver!(
-    a_late_write_is_beaten_in_both_levels,
-    a_users_values_are_removed_everywhere_and_nobody_elses,
-    a_lost_message_is_noticed,
-    a_cut_connection_is_noticed_and_memory_is_checked,
+    a_late_write_loses_in_both_levels,
+    only_the_values_of_the_removed_tag_are_removed_everywhere,
+    a_lost_message_is_detected,
+    a_cut_connection_is_detected_and_memory_is_verified,
 );
 
-// The processes are made of an example that is built with both drivers or not at all.
+// The processes run an example that needs both drivers.
 #[cfg(all(feature = "redis", feature = "fred"))]
 mod processes {
     use picarcade_redis::DriverKind;
@@ -33,14 +33,14 @@ mod processes {
 
     with_every_driver!(
         a_thousand_misses_of_four_processes_make_one_load,
-        when_the_loading_process_is_killed_another_one_loads
+        another_process_loads_when_the_loading_process_is_killed
     );
 
-    /// A process of its own that asks for one key (see `examples/fleet_member.rs`).
+    /// Starts a process that asks for one key (see `examples/fleet_member.rs`).
     fn member(driver: DriverKind, url: &str, callers: u32, load_ms: u32) -> tokio::process::Child {
         let word = if driver == DriverKind::Fred { "fred" } else { "redis" };
         let mut program = std::env::current_exe().unwrap();
-        // target/…/deps/it-… beside target/…/examples/fleet_member
+        // From target/…/deps/it-… to target/…/examples/fleet_member.
         program.pop();
         program.pop();
         program.push("examples/fleet_member");
@@ -68,7 +68,7 @@ mod processes {
         assert_eq!(server.command(&["GET", "picarcade:loads"]).await.unwrap(), "1");
     }
 
-    async fn when_the_loading_process_is_killed_another_one_loads(driver: DriverKind) {
+    async fn another_process_loads_when_the_loading_process_is_killed(driver: DriverKind) {
         let server = RedisServer::start().await.unwrap();
         let mut first = member(driver, &server.url(), 1, 600_000);
         let loads = async || server.command(&["GET", "picarcade:loads"]).await.unwrap();
@@ -80,7 +80,7 @@ mod processes {
     }
 }
 
-/// An instance of a fleet, over a connection of its own.
+/// Returns an instance with its own connection.
 async fn instance(driver: DriverKind, url: &str) -> Cache<String> {
     build(remote(driver, url).await).await
 }
@@ -93,7 +93,7 @@ async fn build(remote: Arc<dyn Remote>) -> Cache<String> {
     cache
 }
 
-async fn a_late_write_is_beaten_in_both_levels(driver: DriverKind) {
+async fn a_late_write_loses_in_both_levels(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let (one, other) = (instance(driver, &server.url()).await, instance(driver, &server.url()).await);
     for way in 0..4 {
@@ -116,20 +116,20 @@ async fn a_late_write_is_beaten_in_both_levels(driver: DriverKind) {
             go_on.send(()).unwrap();
         };
         let (loaded, ()) = tokio::join!(loading, invalidating);
-        assert_eq!(loaded.unwrap().value.as_str(), "late", "those who waited get it");
+        assert_eq!(loaded.unwrap().value.as_str(), "late", "the waiters get the value");
         assert!(one.drain(SECOND * 120).await);
         let expected = (way == 3).then_some("inserted");
         let third = instance(driver, &server.url()).await;
         let kept = third.get(key(way)).await.map(|found| found.value.to_string());
         assert_eq!(kept.as_deref(), expected, "the second level, way {way}");
-        eventually("nor does the first level of the one that loaded", async || {
+        eventually("the first level of the loading instance agrees", async || {
             one.get(key(way)).await.map(|found| found.value.to_string()).as_deref() == expected
         })
         .await;
     }
 }
 
-async fn a_users_values_are_removed_everywhere_and_nobody_elses(driver: DriverKind) {
+async fn only_the_values_of_the_removed_tag_are_removed_everywhere(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let fleet = [instance(driver, &server.url()).await, instance(driver, &server.url()).await];
     for cache in &fleet {
@@ -143,7 +143,7 @@ async fn a_users_values_are_removed_everywhere_and_nobody_elses(driver: DriverKi
     fleet[0].remove_by_tag("user:alice").await;
     for cache in &fleet {
         for n in 0..6 {
-            eventually("alice is forgotten, and bob is not", async || {
+            eventually("only the values of alice are removed", async || {
                 cache.get(key(n)).await.is_some() == (n % 2 == 1)
             })
             .await;
@@ -151,7 +151,7 @@ async fn a_users_values_are_removed_everywhere_and_nobody_elses(driver: DriverKi
     }
 }
 
-async fn a_lost_message_is_noticed(driver: DriverKind) {
+async fn a_lost_message_is_detected(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let faulty = Faulty::new(remote(driver, &server.url()).await);
     let (deaf, other) =
@@ -160,12 +160,12 @@ async fn a_lost_message_is_noticed(driver: DriverKind) {
     eventually("it is there", async || other.get(key(1)).await.is_some()).await;
     faulty.loses_messages.store(true, Ordering::SeqCst);
     deaf.remove(key(1)).await;
-    // The sender's next sign of life, within seconds, tells how far it has counted.
+    // The next `Alive` message of the sender, within seconds, reveals the gap.
     eventually("the gap is noticed", async || other.statistics().suspicions > 0).await;
     assert!(other.get(key(1)).await.is_none());
 }
 
-async fn a_cut_connection_is_noticed_and_memory_is_checked(driver: DriverKind) {
+async fn a_cut_connection_is_detected_and_memory_is_verified(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let (one, other) =
@@ -178,7 +178,8 @@ async fn a_cut_connection_is_noticed_and_memory_is_checked(driver: DriverKind) {
     one.remove(key(1)).await;
     proxy.set(picarcade_testkit::Fault::Pass).await;
     eventually("the reconnect is noticed", async || other.statistics().suspicions > 0).await;
-    // Nothing at all is found until the commands' connection is back, and the subscription may have begun anew before the cut.
+    // No key is found until the connection for commands is back, and the subscription may have
+    // restarted before the cut.
     eventually("checked: one is gone, the other kept", async || {
         other.get(key(1)).await.is_none()
             && other.get(key(2)).await.is_some_and(|kept| matches!(kept.source, Source::L1 | Source::L2))

@@ -12,16 +12,16 @@ use crate::support::{Broken, Runs, eventually, key, with_every_driver};
 const SECOND: Duration = Duration::from_secs(1);
 
 with_every_driver!(
-    an_outage_costs_loads_and_nothing_else,
-    a_write_that_was_under_way_at_the_outage_is_made_after_it,
-    a_black_hole_is_left_after_its_deadline,
-    what_others_put_at_our_keys_is_overwritten,
-    nothing_in_redis_shows_what_was_asked_or_lives_for_ever,
-    every_promise_holds_on_a_cluster,
+    an_outage_only_costs_loads,
+    a_write_during_an_outage_is_made_after_it,
+    a_server_that_does_not_answer_is_given_up,
+    foreign_bytes_at_a_key_are_overwritten,
+    keys_in_redis_reveal_nothing_and_expire,
+    the_contract_holds_on_a_cluster,
     damaged_entries_are_misses_counted_and_overwritten,
-    the_backup_takes_over_and_nothing_removed_comes_back,
-    without_scripts_nobody_waits_for_a_lease,
-    a_lease_is_given_back_by_whoever_may_take_it,
+    the_backup_takes_over_and_removed_values_stay_removed,
+    without_scripts_no_load_waits_for_a_lease,
+    an_account_that_may_take_a_lease_may_give_it_back,
 );
 
 pub async fn remote_with(config: Config) -> Arc<RedisRemote> {
@@ -34,7 +34,7 @@ pub async fn remote(driver: DriverKind, url: &str) -> Arc<RedisRemote> {
     remote_with(impatient(driver, url)).await
 }
 
-/// Settings that find faults soon. The timeouts are long enough that a busy machine is no fault.
+/// Returns settings that detect faults quickly. The timeouts are long enough for a busy machine.
 pub fn impatient(driver: DriverKind, url: &str) -> Config {
     Config {
         driver,
@@ -46,7 +46,7 @@ pub fn impatient(driver: DriverKind, url: &str) -> Config {
     }
 }
 
-async fn without_scripts_nobody_waits_for_a_lease(driver: DriverKind) {
+async fn without_scripts_no_load_waits_for_a_lease(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     server.command(&["ACL", "SETUSER", "default", "-@scripting"]).await.unwrap();
     for _ in 0..2 {
@@ -58,7 +58,7 @@ async fn without_scripts_nobody_waits_for_a_lease(driver: DriverKind) {
     }
 }
 
-async fn a_lease_is_given_back_by_whoever_may_take_it(driver: DriverKind) {
+async fn an_account_that_may_take_a_lease_may_give_it_back(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     server.command(&["ACL", "SETUSER", "default", "-del", "-pexpire"]).await.unwrap();
     let remote = remote(driver, &server.url()).await;
@@ -72,7 +72,7 @@ fn cache(remote: &Arc<RedisRemote>) -> Cache<String> {
     Cache::builder("test").remote(Arc::clone(remote) as Arc<dyn Remote>).build().unwrap()
 }
 
-async fn an_outage_costs_loads_and_nothing_else(driver: DriverKind) {
+async fn an_outage_only_costs_loads(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let remote = remote(driver, &server.url()).await;
     let (cache, runs) = (cache(&remote), Runs::default());
@@ -93,7 +93,7 @@ async fn an_outage_costs_loads_and_nothing_else(driver: DriverKind) {
     eventually("the second level is written again", async || other.get(key(3)).await.is_some()).await;
 }
 
-async fn a_write_that_was_under_way_at_the_outage_is_made_after_it(driver: DriverKind) {
+async fn a_write_during_an_outage_is_made_after_it(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let remote = remote(driver, &server.url()).await;
     let cache = cache(&remote);
@@ -120,7 +120,7 @@ async fn a_write_that_was_under_way_at_the_outage_is_made_after_it(driver: Drive
     assert_eq!(remote.pending_writes(), 0);
 }
 
-async fn a_black_hole_is_left_after_its_deadline(driver: DriverKind) {
+async fn a_server_that_does_not_answer_is_given_up(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let remote = remote(driver, &server.url()).await;
     let cache = cache(&remote);
@@ -133,7 +133,7 @@ async fn a_black_hole_is_left_after_its_deadline(driver: DriverKind) {
     eventually("it is used again", async || remote.handle().status().connected).await;
 }
 
-async fn what_others_put_at_our_keys_is_overwritten(driver: DriverKind) {
+async fn foreign_bytes_at_a_key_are_overwritten(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let remote = remote(driver, &server.url()).await;
     let cache = cache(&remote);
@@ -144,12 +144,12 @@ async fn what_others_put_at_our_keys_is_overwritten(driver: DriverKind) {
     assert_eq!((loaded.source, cache.statistics().undecodable > 0), (Source::Loaded, true));
     let other = self::cache(&remote);
     eventually("overwritten", async || other.get(key(1)).await.is_some()).await;
-    // A key of another type cannot be read at all: still only a miss.
+    // A key of another type cannot be read, which is only a miss.
     server.command(&["LPUSH", &format!("picarcade:test:e:{}", key(2)), "x"]).await.unwrap();
     cache.get_or_load(key(2), Runs::default().load("v".to_string(), Duration::ZERO)).await.unwrap();
 }
 
-async fn nothing_in_redis_shows_what_was_asked_or_lives_for_ever(driver: DriverKind) {
+async fn keys_in_redis_reveal_nothing_and_expire(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let remote = remote(driver, &server.url()).await;
     let cache = cache(&remote);
@@ -165,7 +165,7 @@ async fn nothing_in_redis_shows_what_was_asked_or_lives_for_ever(driver: DriverK
     }
 }
 
-async fn every_promise_holds_on_a_cluster(driver: DriverKind) {
+async fn the_contract_holds_on_a_cluster(driver: DriverKind) {
     crate::conformance::all_on_one_cluster(driver).await;
 }
 
@@ -212,11 +212,11 @@ async fn damaged_entries_are_misses_counted_and_overwritten(driver: DriverKind) 
     assert!(reader.get(key(50)).await.is_none(), "from the future");
 }
 
-async fn the_backup_takes_over_and_nothing_removed_comes_back(driver: DriverKind) {
+async fn the_backup_takes_over_and_removed_values_stay_removed(driver: DriverKind) {
     let (primary, backup) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
     let config = Config { backup_url: Some(backup.url()), ..impatient(driver, &primary.url()) };
     let remote = remote_with(config).await;
-    // A first level that keeps nothing: every lookup asks Redis.
+    // A first level that stores nothing, so that every lookup reads Redis.
     let cache = Cache::<String>::builder("test")
         .max_bytes(1)
         .remote(Arc::clone(&remote) as Arc<dyn Remote>)

@@ -1,4 +1,4 @@
-//! One load per missing key, whatever happens to those who asked.
+//! One load per missing key, whatever its callers do.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ async fn a_thousand_misses_make_one_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn different_keys_load_at_the_same_time() {
+async fn different_keys_load_concurrently() {
     let (cache, runs) = (cache(), Runs::default());
     let began = tokio::time::Instant::now();
     join_all((0..50).map(|n| cache.get_or_load(key(n), runs.load(n, SECOND)))).await;
@@ -55,7 +55,7 @@ async fn a_caller_that_leaves_does_not_end_the_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_load_fails_all_who_wait_once() {
+async fn a_failed_load_returns_its_error_to_all_waiters() {
     let (cache, runs) = (cache(), Runs::default());
     let asks = (0..100).map(|_| cache.get_or_load(key(1), runs.fail(5, SECOND)));
     for answer in join_all(asks).await {
@@ -64,16 +64,16 @@ async fn a_failing_load_fails_all_who_wait_once() {
     }
     assert_eq!(runs.count(), 1);
     assert_eq!(cache.statistics().load_errors, 1);
-    // Errors are not kept: the next one tries.
+    // Errors are not stored, so the next call loads.
     assert_eq!(*cache.get_or_load(key(1), runs.load(9, SECOND)).await.unwrap().value, 9);
 }
 
 fn explode() -> u64 {
-    panic!("as the test wants it")
+    panic!("expected by the test")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panicking_load_releases_all_who_wait() {
+async fn a_panicking_load_releases_all_waiters() {
     let cache = cache();
     let in_future = || async {
         tokio::time::sleep(SECOND).await;
@@ -91,7 +91,7 @@ async fn a_panicking_load_releases_all_who_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn loaders_with_different_errors_do_not_mix() {
+async fn callers_with_different_error_types_get_their_own_errors() {
     let (cache, runs) = (cache(), Runs::default());
     let (one, other) = tokio::join!(
         cache.get_or_load(key(1), runs.fail(5, SECOND)),
@@ -115,7 +115,7 @@ async fn the_hard_timeout_bounds_the_wait_and_not_the_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_that_never_ends_is_ended_by_its_limit() {
+async fn the_load_limit_ends_a_load() {
     let cache =
         Cache::<u64>::builder("test").hard_timeout(SECOND * 3).load_limit(SECOND * 3).build().unwrap();
     let answer = cache.get_or_load(key(1), std::future::pending::<Result<u64, Broken>>).await;
@@ -125,7 +125,7 @@ async fn a_load_that_never_ends_is_ended_by_its_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn running_loads_waiting_keys_and_waiters_are_bounded() {
+async fn loads_queued_keys_and_waiters_are_bounded() {
     let runs = Runs::default();
     let cache = Cache::<u64>::builder("test").max_in_flight(2).max_queued(3).max_waiters(4).build().unwrap();
     let began = tokio::time::Instant::now();
@@ -141,7 +141,7 @@ async fn running_loads_waiting_keys_and_waiters_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bypassing_loads_do_what_they_say() {
+async fn no_read_no_write_and_no_store_bypass_the_cache() {
     let (cache, runs) = (cache(), Runs::default());
     let load = |n: u64| {
         let load = runs.load(n, SECOND);
@@ -164,7 +164,7 @@ async fn bypassing_loads_do_what_they_say() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_memoised_function_runs_once_per_argument() {
+async fn a_memoized_function_runs_once_per_argument() {
     let (cache, runs) = (cache(), Runs::default());
     let counted = runs.clone();
     let double = memoize(
@@ -182,12 +182,12 @@ async fn a_memoised_function_runs_once_per_argument() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn loads_that_nobody_wants_any_more_are_bounded_too() {
+async fn detached_and_bypassing_loads_are_bounded() {
     let cache = Cache::<u64>::builder("test").max_in_flight(2).max_queued(3).build().unwrap();
     let runs = Runs::default();
     let mut refused = 0;
     for _ in 0..20 {
-        // The removal detaches the load, which goes on; the next one begins another.
+        // The removal detaches the load, which continues, and the next call starts another load.
         let asked =
             tokio::time::timeout(SECOND, cache.get_or_load(key(1), runs.load(1, SECOND * 1000))).await;
         refused += u32::from(matches!(asked, Ok(Err(LoadError::Overloaded))));
@@ -207,7 +207,7 @@ async fn loads_that_nobody_wants_any_more_are_bounded_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn draining_waits_for_what_is_under_way() {
+async fn drain_waits_for_loads_under_way() {
     let (cache, runs) = (cache(), Runs::default());
     assert!(cache.drain(SECOND).await, "nothing is");
     let left = tokio::time::timeout(SECOND, cache.get_or_load(key(1), runs.load(7, SECOND * 10))).await;
@@ -218,7 +218,7 @@ async fn draining_waits_for_what_is_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_that_cannot_be_kept_is_refused_by_its_kind() {
+async fn insert_rejects_a_value_that_cannot_be_stored_and_removes_its_key() {
     let cache = Cache::<String>::builder("test").max_entry_bytes(10).build().unwrap();
     cache.insert(key(1), "old".to_string()).await.unwrap();
     let refused = cache.insert(key(1), "hunter2-hunter2".to_string()).await.unwrap_err();
@@ -251,7 +251,8 @@ fn a_load_whose_runtime_shuts_down_is_abandoned_and_not_panicked() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_a_function_of_the_owner_releases_all_waiters() {
-    let cache = Cache::<u64>::builder("test").negative_when(|_| panic!("expected")).build().unwrap();
+    let cache =
+        Cache::<u64>::builder("test").negative_when(|_| panic!("expected by the test")).build().unwrap();
     let waited = cache.get_or_load(key(1), Runs::default().load(7, SECOND)).await;
     assert!(matches!(waited, Err(LoadError::Panicked)), "{waited:?}");
 }

@@ -1,4 +1,4 @@
-//! What happens as values age.
+//! The states of an aging value.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn builder() -> picarcade_cache::Builder<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_is_fresh_for_its_time_and_no_longer() {
+async fn a_value_is_fresh_for_its_time_to_live_only() {
     let (cache, runs) = (builder().build().unwrap(), Runs::default());
     cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();
     tokio::time::advance(SECOND * 99).await;
@@ -31,7 +31,7 @@ async fn a_value_is_fresh_for_its_time_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_spreads_the_ends() {
+async fn jitter_spreads_the_expiries() {
     let cache = builder().jitter(0.05).build().unwrap();
     for n in 0..200 {
         cache.insert(key(n), n).await.unwrap();
@@ -50,7 +50,7 @@ async fn jitter_spreads_the_ends() {
 async fn a_failed_load_answers_stale_and_holds_off_from_now() {
     let (cache, runs) = (builder().build().unwrap(), Runs::default());
     cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();
-    // Long past its end: a hold-off counted from there would be over already.
+    // Long past the expiry: a hold-off that started there would be over.
     tokio::time::advance(SECOND * 150).await;
     for _ in 0..5 {
         let stale = cache.get_or_load(key(1), runs.fail(1, Duration::ZERO)).await.unwrap();
@@ -65,7 +65,7 @@ async fn a_failed_load_answers_stale_and_holds_off_from_now() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_too_old_to_be_stale_is_not_answered() {
+async fn a_value_beyond_its_stale_time_is_not_returned() {
     let (cache, runs) = (builder().build().unwrap(), Runs::default());
     cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();
     tokio::time::advance(SECOND * 200).await;
@@ -74,7 +74,7 @@ async fn a_value_too_old_to_be_stale_is_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_that_dies_while_its_load_fails_is_not_answered() {
+async fn a_value_whose_stale_time_ends_during_a_failing_load_is_not_returned() {
     let (cache, runs) = (builder().soft_timeout(SECOND * 20).build().unwrap(), Runs::default());
     cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();
     tokio::time::advance(SECOND * 199).await;
@@ -82,7 +82,7 @@ async fn a_value_that_dies_while_its_load_fails_is_not_answered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_load_answers_stale_after_the_soft_timeout_and_finishes_behind() {
+async fn a_slow_load_answers_stale_after_the_soft_timeout_and_continues() {
     let (cache, runs) = (builder().build().unwrap(), Runs::default());
     cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();
     tokio::time::advance(SECOND * 101).await;
@@ -96,8 +96,8 @@ async fn a_slow_load_answers_stale_after_the_soft_timeout_and_finishes_behind() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn values_are_refreshed_ahead_by_one_load() {
-    // A load takes 10 s and beta is 1: in the last seconds nearly every hit wants a refresh.
+async fn one_load_refreshes_a_value_ahead() {
+    // A load takes 10 s and beta is 1, so in the last seconds nearly every hit requests a refresh.
     let (cache, runs) = (builder().refresh_ahead(1.0).build().unwrap(), Runs::default());
     cache.get_or_load(key(1), runs.load(1, SECOND * 10)).await.unwrap();
     tokio::time::advance(SECOND * 99).await;
@@ -114,7 +114,7 @@ async fn values_are_refreshed_ahead_by_one_load() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_refresh_is_not_tried_again_at_once() {
+async fn a_failed_refresh_is_held_off() {
     let (cache, runs) = (builder().refresh_ahead(100.0).build().unwrap(), Runs::default());
     cache.get_or_load(key(1), runs.load(1, SECOND * 10)).await.unwrap();
     tokio::time::advance(SECOND * 95).await;
@@ -128,7 +128,7 @@ async fn a_failed_refresh_is_not_tried_again_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn negative_values_have_their_own_time() {
+async fn negative_values_have_their_own_time_to_live() {
     let cache = Cache::<Option<u64>>::builder("test")
         .clock(Clock::following(0))
         .ttl(SECOND * 100)
@@ -153,7 +153,7 @@ async fn negative_values_have_their_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn hits_are_worth_what_their_loads_cost() {
+async fn hits_save_the_cost_of_their_loads() {
     let (cache, runs) = (builder().cost_per_load_micros(20_000).build().unwrap(), Runs::default());
     for _ in 0..11 {
         cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();

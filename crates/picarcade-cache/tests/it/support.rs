@@ -1,4 +1,4 @@
-//! What the tests share: keys, a counting loader, waiting for a condition.
+//! Fixtures: keys, a counting loader, a faulty second level.
 
 use std::{
     sync::{
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use picarcade_cache::{Key, KeyVersion, Record, Remote, RemoteError, RemoteEvent, Scope, TagVersion};
 pub use picarcade_testkit::eventually;
 
-/// Runs each test with every driver: a driver that is added gets every test.
+/// Runs each test with every driver.
 #[cfg(any(feature = "redis", feature = "fred"))]
 macro_rules! with_every_driver {
     ($($test:ident),* $(,)?) => {
@@ -36,7 +36,7 @@ macro_rules! with_every_driver {
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub(crate) use with_every_driver;
 
-/// A key that lives as long as anybody may ask for it, so that futures may borrow it.
+/// Returns a key with a static lifetime, so that futures may borrow it.
 pub fn key(n: u64) -> &'static Key {
     Box::leak(Box::new(Key::builder("test", 1).part_u64(n).finish()))
 }
@@ -44,7 +44,7 @@ pub fn key(n: u64) -> &'static Key {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken(pub u32);
 
-/// Counts how often a loader ran.
+/// A count of loader runs.
 #[derive(Debug, Clone, Default)]
 pub struct Runs(Arc<AtomicUsize>);
 
@@ -57,7 +57,7 @@ impl Runs {
         self.0.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// A loader that takes `time` and returns `value`.
+    /// Returns a loader that takes `time` and returns `value`.
     pub fn load<V: Clone + Send + 'static>(
         &self,
         value: V,
@@ -74,7 +74,7 @@ impl Runs {
         }
     }
 
-    /// A loader that takes `time` and fails.
+    /// Returns a loader that takes `time` and fails.
     pub fn fail<V: Send + 'static>(
         &self,
         error: u32,
@@ -92,7 +92,7 @@ impl Runs {
     }
 }
 
-/// A second level with faults: it loses messages (all but signs of life), or never answers.
+/// A second level with faults: it loses messages (except `Alive`), or never answers.
 #[derive(Debug)]
 pub struct Faulty {
     inner: Arc<dyn Remote>,
@@ -126,7 +126,7 @@ type Answer<T> = Result<T, RemoteError>;
 #[async_trait::async_trait]
 impl Remote for Faulty {
     async fn publish(&self, space: &str, message: Bytes) -> Answer<()> {
-        // A sign of life is the shortest message, together with `clear`, which is not sent by those who lose any.
+        // An `Alive` message is the shortest, like `Clear`, which no test with lost messages sends.
         let lost = self.loses_messages.load(Ordering::SeqCst) && message.len() > 18;
         if lost { Ok(()) } else { self.inner.publish(space, message).await }
     }

@@ -24,7 +24,7 @@ fn builder(remote: &Arc<InMemoryRemote>, clock: &Clock) -> Builder<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_instance_finds_the_value_with_its_age() {
+async fn another_instance_reads_the_value_with_its_age() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let (one, other) = (builder(&remote, &clock).build().unwrap(), builder(&remote, &clock).build().unwrap());
     let runs = Runs::default();
@@ -55,7 +55,7 @@ async fn a_fleet_loads_a_key_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_holder_of_the_lease_dies_another_loads() {
+async fn another_instance_loads_when_the_holder_of_the_lease_dies() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let cache = builder(&remote, &clock).lease(SECOND * 3).build().unwrap();
     assert!(remote.acquire("test", key(1), 99, SECOND * 3).await.unwrap());
@@ -66,7 +66,7 @@ async fn when_the_holder_of_the_lease_dies_another_loads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lease_that_never_ends_is_not_waited_for_for_ever() {
+async fn the_wait_for_a_lease_is_bounded() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let cache = builder(&remote, &clock).lease_wait(SECOND * 2).build().unwrap();
     assert!(remote.acquire("test", key(1), 99, SECOND * 3600).await.unwrap());
@@ -84,7 +84,7 @@ async fn half_of_the_hard_timeout_is_left_for_the_load_after_waiting_for_a_lease
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_without_a_lease_waits_for_no_other_instance() {
+async fn a_load_without_a_lease_does_not_wait() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     for n in 1..4 {
         assert!(remote.acquire("test", key(n), 99, SECOND * 3600).await.unwrap());
@@ -97,14 +97,15 @@ async fn a_load_without_a_lease_waits_for_no_other_instance() {
     let never = builder(&remote, &clock).no_lease().build().unwrap();
     never.get_or_load(key(2), runs.load("v".to_string(), SECOND)).await.unwrap();
     assert_eq!(began.elapsed(), SECOND * 2);
-    // Nor does a load whose value is not written: nobody else could have it.
+    // A load whose value is not written takes no lease either, because no other instance could get
+    // the value.
     let load = runs.load(Loaded::new("v".to_string()), SECOND);
     cache.get_or_load_with(key(3), Options::default().no_write(), load).await.unwrap();
     assert_eq!(began.elapsed(), SECOND * 3);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_that_hangs_gives_up_its_lease_when_nobody_waits_for_it_any_more() {
+async fn a_load_that_hangs_loses_its_lease_after_the_lease_wait() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let cache = builder(&remote, &clock).lease(SECOND).lease_wait(SECOND * 10).build().unwrap();
     let (load, limit) = (Runs::default().load("v".to_string(), SECOND * 3600), SECOND * 9);
@@ -118,13 +119,13 @@ async fn a_load_that_hangs_gives_up_its_lease_when_nobody_waits_for_it_any_more(
 async fn a_process_that_was_stopped_for_longer_than_tombstones_last_writes_nothing() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let faulty = Faulty::new(Arc::clone(&remote) as Arc<dyn Remote>);
-    // A stopped process reads its messages too late, which is the same.
+    // A stopped process receives its messages too late, which has the same effect.
     faulty.loses_messages.store(true, Ordering::SeqCst);
     let stopped = builder(&remote, &clock).build().unwrap();
     let other = builder(&remote, &clock).remote(faulty).build().unwrap();
     let load = async move || {
         other.remove(key(1)).await;
-        // The clock goes on and nothing of the process runs: its own deadlines notice nothing.
+        // The clock advances while no task of the process runs, so its deadlines do not fire.
         tokio::time::advance(SECOND * 3000).await;
         Ok::<_, Broken>("old".to_string())
     };
@@ -185,7 +186,7 @@ async fn a_fleet_refreshes_ahead_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_the_second_level_the_first_goes_on() {
+async fn the_first_level_serves_without_the_second() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let (cache, runs) = (builder(&remote, &clock).build().unwrap(), Runs::default());
     cache.get_or_load(key(1), runs.load("a".to_string(), SECOND)).await.unwrap();
@@ -198,7 +199,7 @@ async fn without_the_second_level_the_first_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_decode_is_a_miss_counted_and_overwritten() {
+async fn an_undecodable_entry_is_a_miss_counted_and_overwritten() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let (writer, runs) = (builder(&remote, &clock).build().unwrap(), Runs::default());
     writer.get_or_load(key(0), runs.load("x".repeat(10_000), SECOND)).await.unwrap();
@@ -222,21 +223,21 @@ async fn what_does_not_decode_is_a_miss_counted_and_overwritten() {
         let other = builder(&remote, &clock).build().unwrap();
         assert_eq!(other.get(key(n)).await.unwrap().value.as_str(), "new", "entry {n} was overwritten");
     }
-    // Of another schema, and larger than this cache takes.
+    // Values of another schema, and values larger than this cache accepts.
     let schema = builder(&remote, &clock).schema_version(2).build().unwrap();
     assert!(schema.get(key(0)).await.is_none());
     assert_eq!(schema.statistics().undecodable, 1);
     let small = builder(&remote, &clock).max_entry_bytes(100).build().unwrap();
     assert!(small.get(key(0)).await.is_none());
     assert_eq!(small.statistics().undecodable, 1);
-    // From the future: written by a clock that is a day ahead.
+    // A value from the future, written by a clock that is a day ahead.
     let ahead = builder(&remote, &Clock::following(NOW + 86_400_000)).build().unwrap();
     ahead.insert(key(50), "tomorrow".to_string()).await.unwrap();
     assert!(reader.get(key(50)).await.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn values_that_are_too_large_are_returned_and_not_kept() {
+async fn values_that_are_too_large_are_returned_and_not_stored() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let cache = builder(&remote, &clock).max_entry_bytes(1000).build().unwrap();
     let huge = cache.get_or_load(key(1), Runs::default().load("x".repeat(2000), SECOND)).await.unwrap();
@@ -247,7 +248,7 @@ async fn values_that_are_too_large_are_returned_and_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_hard_timeout_bounds_the_second_level_and_the_lease_too() {
+async fn the_hard_timeout_covers_the_second_level_and_the_lease() {
     let (remote, clock) = (Arc::new(InMemoryRemote::new()), Clock::following(NOW));
     let began = tokio::time::Instant::now();
     let faulty = Faulty::new(Arc::clone(&remote) as Arc<dyn Remote>);
@@ -256,7 +257,7 @@ async fn the_hard_timeout_bounds_the_second_level_and_the_lease_too() {
         .hard_timeout(SECOND * 2)
         .build()
         .unwrap();
-    // Another instance has the lease, and keeps it.
+    // Another instance holds the lease.
     assert!(remote.acquire("test", key(1), 99, SECOND * 3600).await.unwrap());
     let waited = cache.get_or_load(key(1), Runs::default().load("v".to_string(), SECOND * 2)).await;
     assert!(matches!(waited, Err(LoadError::TimedOut)), "{waited:?}");
@@ -274,7 +275,7 @@ async fn writes_under_way_are_bounded() {
     let cache = builder(&remote, &clock).remote(Arc::clone(&faulty) as Arc<dyn Remote>).build().unwrap();
     faulty.hangs_writing.store(true, Ordering::SeqCst);
     for n in 0..1030 {
-        // The value does not wait for its writing.
+        // The value is returned before it is written.
         cache.get_or_load(key(n), Runs::default().load("v".to_string(), Duration::ZERO)).await.unwrap();
     }
     eventually("the rest is given up", async || cache.statistics().writes_dropped == 6).await;
@@ -291,6 +292,6 @@ async fn readers_that_wait_for_a_load_are_bounded() {
             join_all((0..9).map(|_| cache.get(key(1)))).await
         },);
     loaded.unwrap();
-    // The leader waits too.
+    // The leader counts as a waiter.
     assert_eq!(answers.iter().filter(|answer| answer.is_some()).count(), 2);
 }

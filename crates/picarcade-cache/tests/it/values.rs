@@ -1,4 +1,4 @@
-//! What can be kept: values that are not JSON, and types that change their names.
+//! Which values can be stored: values that are not JSON, and types that change their names.
 
 use std::{
     collections::BTreeMap,
@@ -14,14 +14,14 @@ use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::support::{Broken, key};
 
-/// A map whose keys are not text, which JSON cannot hold.
+/// A map whose keys are not text, which JSON cannot represent.
 type NotJson = BTreeMap<Vec<u8>, u8>;
 
 fn not_json() -> NotJson {
     [(vec![1], 1)].into_iter().collect()
 }
 
-/// Counts warnings of the cache.
+/// A count of the warnings of the cache.
 #[derive(Clone, Default)]
 struct Warnings(Arc<AtomicUsize>);
 
@@ -63,7 +63,7 @@ async fn a_value_that_is_not_json_counts_the_same_with_and_without_a_second_leve
         assert_eq!(counts(&cache.statistics()), (2, 3, 0, 0));
     }
 
-    // With a weigher, memory needs no JSON. The second level still does, and says so.
+    // With a weigher, memory needs no JSON. The second level still does.
     let weighed = || Cache::<NotJson>::builder("test").weigher(|_| 1);
     let alone = weighed().build().unwrap();
     let shared = weighed().remote(remote()).build().unwrap();
@@ -72,7 +72,7 @@ async fn a_value_that_is_not_json_counts_the_same_with_and_without_a_second_leve
 }
 
 #[tokio::test]
-async fn the_log_warns_once_of_values_that_are_not_json() {
+async fn the_log_warns_once_about_values_that_are_not_json() {
     let warnings = Warnings::default();
     let _guard = tracing::subscriber::set_default(warnings.clone());
     let cache = Cache::<NotJson>::builder("test").build().unwrap();
@@ -96,7 +96,7 @@ mod after {
 }
 
 #[tokio::test]
-async fn a_type_that_moves_to_another_module_still_reads_what_is_stored() {
+async fn a_type_that_moves_to_another_module_still_reads_stored_values() {
     let remote = Arc::new(InMemoryRemote::new());
     let builder = |version| {
         Cache::<after::Renamed>::builder("test")

@@ -1,7 +1,7 @@
 //! A [`Remote`] over a Redis handle.
 //!
-//! A read is a plain `GET`. A write is a script that compares the version of the key. A removal is a
-//! plain `SET` of a tombstone: it can be repeated without harm, and the handle repeats it for an
+//! A read is a plain `GET`. A write is a script that compares the version of the key. A removal is
+//! a plain `SET` of a tombstone: it can be repeated without harm, and the handle repeats it for an
 //! endpoint that was away.
 //!
 //! While no endpoint is reachable, writes wait in this process, the last one per key and within a

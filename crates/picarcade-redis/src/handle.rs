@@ -11,11 +11,13 @@ use tokio::{
 
 use crate::{
     Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Status, Subscription, Value,
-    connector::{self, Given},
-    endpoint::{Endpoint, Live, apply},
-    gather,
-    journal::Invalidation,
-    router::Router,
+    driver::{choice, connector::FixedDriver},
+    routing::{
+        connection::{self, Live},
+        endpoint::{Endpoint, apply},
+        journal::Invalidation,
+        router::Router,
+    },
 };
 
 /// Redis, as the rest of the system knows it. Clones share everything.
@@ -67,8 +69,8 @@ impl RedisHandle {
         let (primary, backup) = config.validate()?;
         // rustls refuses to guess a provider. Whichever the program has installed already is as good.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let primary = connector::for_address(&config, primary)?;
-        let backup = backup.map(|address| connector::for_address(&config, address)).transpose()?;
+        let primary = choice::connector(&config, primary)?;
+        let backup = backup.map(|address| choice::connector(&config, address)).transpose()?;
         Self::with_connectors(config, primary, backup)
     }
 
@@ -77,7 +79,7 @@ impl RedisHandle {
     /// # Errors
     /// [`ConfigError::Range`], [`ConfigError::NoRuntime`].
     pub fn from_driver(driver: Arc<dyn Driver>, config: Config) -> Result<Self, ConfigError> {
-        Self::with_connectors(config, Arc::new(Given(driver)), None)
+        Self::with_connectors(config, Arc::new(FixedDriver(driver)), None)
     }
 
     /// Uses connectors of your own. The URLs in `config` are not used.
@@ -181,7 +183,7 @@ impl RedisHandle {
     pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         let key = self.key(key)?;
         let call = self.begin()?;
-        call.settle(gather::get(&call.live, key, self.router().config.command_timeout)).await
+        call.settle(connection::get(&call.live, key, self.router().config.command_timeout)).await
     }
 
     /// The value of a key and the time it still has to live (`None`: for ever).

@@ -1,33 +1,32 @@
 #![doc = include_str!("../README.md")]
 
+// What a user calls and configures.
 mod address;
 mod config;
-mod connector;
-mod driver;
-mod drivers;
-mod endpoint;
 mod error;
-mod failover;
-mod gather;
 mod handle;
-mod journal;
-mod router;
 mod script;
 mod status;
 mod subscription;
 mod value;
 
+// Which endpoint a command uses.
+mod routing;
+
+// How a command reaches Redis.
+mod driver;
+
 pub use address::{Address, Credentials, Node, Topology};
 pub use config::{Config, DriverKind};
-pub use connector::Connector;
-pub use driver::{Condition, Driver};
+pub use driver::connector::Connector;
+pub use driver::contract::{Condition, Driver};
 #[cfg(feature = "fred")]
-pub use drivers::fred::Fred;
+pub use driver::fred::client::Fred;
 #[cfg(feature = "redis")]
-pub use drivers::redis_rs::RedisRs;
+pub use driver::redis_rs::client::RedisRs;
 pub use error::{ConfigError, Error};
-pub use failover::Role;
 pub use handle::RedisHandle;
+pub use routing::failover::Role;
 pub use script::Script;
 pub use status::Status;
 pub use subscription::{Event, Subscription};

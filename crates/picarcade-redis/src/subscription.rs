@@ -15,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::router::Router;
+use crate::routing::router::Router;
 
 /// An event of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,14 +21,23 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
-use crate::{Error, endpoint::Live};
+use crate::{Driver, Error};
 
 /// The maximum number of reads per command: the first read waits for the whole answer.
 const MOST: usize = 32;
 
+/// An active connection.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) driver: Arc<dyn Driver>,
+    pub(crate) reads: SharedReads,
+    /// The number of the connection within this endpoint.
+    pub(crate) epoch: u64,
+}
+
 /// The reads of one connection.
 #[derive(Debug, Default)]
-pub(crate) struct Gather {
+pub(crate) struct SharedReads {
     under_way: AtomicUsize,
     waiting: Mutex<Vec<Read>>,
     /// Whether the server requires single reads.
@@ -45,7 +54,7 @@ struct Read {
 /// Returns the value of a key. `patience` is the deadline of shared commands; the caller has its
 /// own.
 pub(crate) async fn get(live: &Arc<Live>, key: Bytes, patience: Duration) -> Result<Option<Bytes>, Error> {
-    let Gather { under_way, apart, .. } = &live.reads;
+    let SharedReads { under_way, apart, .. } = &live.reads;
     let (_counted, alone) = Counted::begin(under_way);
     if !alone && !apart.load(Ordering::Relaxed) {
         let (sender, answer) = oneshot::channel();

@@ -5,10 +5,6 @@
 //! reconnection beyond any response timeout. Here a broken connection fails, and the supervisor of
 //! the handle creates a new one. Cluster connections reconnect to single nodes by themselves.
 
-mod connect;
-mod given;
-mod reply;
-
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -22,17 +18,14 @@ use redis::{
 };
 use tokio::sync::mpsc;
 
-use self::{
-    connect::ClientConnector,
-    given::{Boxed, Given},
+use super::{
+    any_connection::{AnyConnection, Boxed},
     reply::{bytes_of, classify, convert, count_of, masters},
 };
 use crate::{
-    Condition, Connector, Driver, Error, Script, Value,
-    driver::{literal_prefix, milliseconds},
+    Condition, Driver, Error, Script, Value,
+    driver::contract::{literal_prefix, milliseconds},
 };
-
-pub(crate) use self::connect::RedisRsConnector;
 
 /// The number of undelivered messages at which a subscription ends because its reader is too slow.
 const SUBSCRIPTION_BUFFER: usize = 4096;
@@ -40,17 +33,18 @@ const SUBSCRIPTION_BUFFER: usize = 4096;
 /// A redis-rs connection as a [`Driver`].
 #[derive(Clone)]
 pub struct RedisRs {
-    link: Link,
+    pub(super) link: Link,
     /// The clients for subscriptions and node-wide commands. Cluster nodes forward published
     /// messages to each other, so any node suffices.
-    nodes: Arc<[Client]>,
+    pub(super) nodes: Arc<[Client]>,
 }
 
+/// The connection for commands.
 #[derive(Clone)]
-enum Link {
+pub(super) enum Link {
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
-    Given(Arc<dyn Given>),
+    Any(Arc<dyn AnyConnection>),
 }
 
 impl Link {
@@ -59,7 +53,7 @@ impl Link {
         match self.clone() {
             Self::One(mut connection) => connection.send_packed_command(command).await,
             Self::Cluster(mut connection) => command.query_async(&mut connection).await,
-            Self::Given(given) => given.connection().req_packed_command(command).await,
+            Self::Any(connection) => connection.boxed().req_packed_command(command).await,
         }
         .and_then(redis::Value::extract_error)
     }
@@ -70,30 +64,13 @@ impl fmt::Debug for RedisRs {
         let topology = match self.link {
             Link::One(_) => "one",
             Link::Cluster(_) => "cluster",
-            Link::Given(_) => "given",
+            Link::Any(_) => "given",
         };
         f.debug_struct("RedisRs").field("topology", &topology).finish_non_exhaustive()
     }
 }
 
 impl RedisRs {
-    /// Creates connections from an existing client and replaces broken ones: for
-    /// [`RedisHandle::with_connectors`](crate::RedisHandle::with_connectors). Prefer this way to
-    /// pass in a client, because the handle then replaces connections that time out or become
-    /// read-only.
-    ///
-    /// ```
-    /// use picarcade_redis::{Config, RedisHandle, RedisRs};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = redis::Client::open("redis://127.0.0.1:6379")?;
-    /// let redis = RedisHandle::with_connectors(Config::default(), RedisRs::connector(client), None)?;
-    /// # drop(redis); Ok(()) }
-    /// ```
-    pub fn connector(client: Client) -> Arc<dyn Connector> {
-        Arc::new(ClientConnector(client))
-    }
-
     /// Uses an existing connection to one server: a `MultiplexedConnection`, a `ConnectionManager`
     /// or another type. The handle does not repair it. `client` creates the connections for
     /// subscriptions; without it [`Driver::subscribe`] is refused.
@@ -101,7 +78,7 @@ impl RedisRs {
     where
         C: ConnectionLike + Clone + Send + Sync + 'static,
     {
-        Self { link: Link::Given(Arc::new(connection)), nodes: client.into_iter().collect() }
+        Self { link: Link::Any(Arc::new(connection)), nodes: client.into_iter().collect() }
     }
 
     /// Uses an existing cluster connection. `nodes` are clients of some of its nodes, for
@@ -116,7 +93,7 @@ impl RedisRs {
 
     async fn query_any_node(&self, command: Cmd) -> Result<redis::Value, Error> {
         match self.link.clone() {
-            Link::One(_) | Link::Given(_) => self.query(&command).await,
+            Link::One(_) | Link::Any(_) => self.query(&command).await,
             Link::Cluster(mut connection) => connection
                 .route_command(command, RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary))
                 .await
@@ -308,7 +285,7 @@ impl Driver for RedisRs {
         let pattern = literal_prefix(prefix);
         let mut nodes: Vec<Boxed> = match self.link.clone() {
             Link::One(connection) => vec![Boxed(Box::new(connection))],
-            Link::Given(given) => vec![given.connection()],
+            Link::Any(connection) => vec![connection.boxed()],
             Link::Cluster(mut connection) => {
                 let mut slots = redis::cmd("CLUSTER");
                 slots.arg("SLOTS");

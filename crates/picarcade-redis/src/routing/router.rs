@@ -16,8 +16,7 @@ use tokio::{
 
 use crate::{
     Config, Error, Role,
-    endpoint::{Endpoint, Live},
-    failover::Failover,
+    routing::{connection::Live, endpoint::Endpoint, failover::Failover},
 };
 
 /// The first and the longest pause between two attempts to connect.

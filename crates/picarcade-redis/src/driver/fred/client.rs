@@ -4,9 +4,6 @@
 //! group, but it flushes each command that it does not know (`custom`). Scripts are flushed in
 //! either case and must name their slot, so they use `custom`, as do rare commands.
 
-mod connect;
-mod reply;
-
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
@@ -21,28 +18,26 @@ use fred::{
 use futures_util::{StreamExt, future::try_join_all};
 use tokio::sync::{broadcast::error::RecvError, mpsc};
 
-use self::{
-    connect::{Connected, alone},
+use super::{
+    connected::{Connected, alone},
     reply::{bytes_of, classify, code, convert, count_of},
 };
 use crate::{
     Condition, Driver, Error, Script, Value,
-    driver::{literal_prefix, milliseconds},
+    driver::contract::{literal_prefix, milliseconds},
 };
 
-pub(crate) use self::connect::FredConnector;
-
 /// The number of undelivered messages at which a subscription ends because its reader is too slow.
-const SUBSCRIPTION_BUFFER: usize = 4096;
+pub(super) const SUBSCRIPTION_BUFFER: usize = 4096;
 
 /// A fred client as a [`Driver`].
 pub struct Fred {
-    client: Client,
+    pub(super) client: Client,
     /// Ends the client on drop. A client of the user is not ended.
-    owned: Option<Connected>,
+    pub(super) owned: Option<Connected>,
     /// The addresses for subscriptions, each of which suffices: cluster nodes forward published
     /// messages to each other. Empty for a client of the user, whose settings are copied instead.
-    subscribers: Vec<Client>,
+    pub(super) subscribers: Vec<Client>,
 }
 
 impl fmt::Debug for Fred {
@@ -64,10 +59,10 @@ impl Fred {
         hash: ClusterHash,
         args: Vec<FredValue>,
     ) -> Result<FredValue, Error> {
-        told(self.ask(name, hash, args).await)
+        map_error(self.send(name, hash, args).await)
     }
 
-    async fn ask(
+    async fn send(
         &self,
         name: &'static str,
         hash: ClusterHash,
@@ -88,20 +83,20 @@ impl Fred {
         // The first key follows the script and the count. For custom commands fred finds the slot
         // in no other way.
         let hash = keys.first().map_or(ClusterHash::Random, |key| ClusterHash::Custom(redis_keyslot(key)));
-        self.ask(name, hash, all).await
+        self.send(name, hash, all).await
     }
 }
 
 #[async_trait]
 impl Driver for Fred {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
-        bytes_of(told(self.client.get(name(key)).await)?)
+        bytes_of(map_error(self.client.get(name(key)).await)?)
     }
 
     async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
         let key = name(key);
         let (value, left) =
-            told(tokio::try_join!(self.client.get(key.clone()), self.client.pttl::<FredValue, _>(key)))?;
+            map_error(tokio::try_join!(self.client.get(key.clone()), self.client.pttl::<FredValue, _>(key)))?;
         let Some(value) = bytes_of(value)? else { return Ok(None) };
         // -1 is a key without expiry; -2 is one that vanished between the two commands.
         Ok(match convert(left).as_int()? {
@@ -115,7 +110,7 @@ impl Driver for Fred {
             return try_join_all(keys.iter().map(|key| self.get(key))).await;
         }
         let keys: Vec<Key> = keys.iter().cloned().map(Key::from).collect();
-        match told(self.client.mget(keys).await)? {
+        match map_error(self.client.mget(keys).await)? {
             FredValue::Array(values) => values.into_iter().map(bytes_of).collect(),
             _ => Err(Error::unexpected("MGET")),
         }
@@ -134,7 +129,7 @@ impl Driver for Fred {
             Condition::Absent => Some(SetOptions::NX),
             Condition::Present => Some(SetOptions::XX),
         };
-        match told(self.client.set(name(key), word(value), expiry, options, false).await)? {
+        match map_error(self.client.set(name(key), word(value), expiry, options, false).await)? {
             FredValue::Null => Ok(false),
             FredValue::String(_) | FredValue::Bytes(_) => Ok(true),
             _ => Err(Error::unexpected("SET")),
@@ -142,11 +137,11 @@ impl Driver for Fred {
     }
 
     async fn delete(&self, keys: &[Bytes]) -> Result<u64, Error> {
-        let counts = try_join_all(
-            keys.iter()
-                .map(|key| async move { count_of(told(self.client.del(Key::from(key.clone())).await)?) }),
-        )
-        .await?;
+        let counts =
+            try_join_all(keys.iter().map(|key| async move {
+                count_of(map_error(self.client.del(Key::from(key.clone())).await)?)
+            }))
+            .await?;
         Ok(counts.into_iter().sum())
     }
 
@@ -256,7 +251,7 @@ fn name(key: &[u8]) -> Key {
     Bytes::copy_from_slice(key).into()
 }
 
-fn told<T>(answer: Result<T, FredError>) -> Result<T, Error> {
+fn map_error<T>(answer: Result<T, FredError>) -> Result<T, Error> {
     answer.map_err(|error| classify(&error))
 }
 

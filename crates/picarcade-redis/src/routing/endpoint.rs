@@ -25,8 +25,10 @@ use tokio::{
 
 use crate::{
     Condition, Config, Connector, Driver, Error,
-    gather::Gather,
-    journal::{Invalidation, Journal, Replay},
+    routing::{
+        connection::{Live, SharedReads},
+        journal::{Invalidation, Journal, Replay},
+    },
 };
 
 /// The number of invalidations replayed at a time.
@@ -34,15 +36,6 @@ const REPLAY_BATCH: usize = 256;
 /// The timeout of a purge, which scans every key of a server.
 const PURGE_TIMEOUT: Duration = Duration::from_mins(1);
 const UNKNOWN: u64 = u64::MAX;
-
-/// An active connection.
-#[derive(Debug)]
-pub(crate) struct Live {
-    pub(crate) driver: Arc<dyn Driver>,
-    pub(crate) reads: Gather,
-    /// The number of the connection within this endpoint.
-    pub(crate) epoch: u64,
-}
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -185,7 +178,7 @@ impl Endpoint {
             let journal = self.journal.lock();
             if journal.is_empty() {
                 self.failures.store(0, Ordering::Relaxed);
-                self.live.store(Some(Arc::new(Live { driver, reads: Gather::default(), epoch })));
+                self.live.store(Some(Arc::new(Live { driver, reads: SharedReads::default(), epoch })));
                 return Ok(());
             }
         }

@@ -10,19 +10,17 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use fred::{
     clients::Client,
-    interfaces::ClientLike,
-    types::{
-        ConnectHandle,
-        config::{
-            ClusterDiscoveryPolicy, Config as FredConfig, ConnectionConfig, PerformanceConfig, Server,
-            ServerConfig, TcpConfig, UnresponsiveConfig,
-        },
+    types::config::{
+        ClusterDiscoveryPolicy, Config as FredConfig, ConnectionConfig, PerformanceConfig, Server,
+        ServerConfig, TcpConfig, UnresponsiveConfig,
     },
 };
-use futures_util::future::poll_immediate;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
-use super::{Fred, SUBSCRIPTION_BUFFER, reply::classify};
+use super::{
+    client::{Fred, SUBSCRIPTION_BUFFER},
+    connected::Connected,
+};
 use crate::{
     Config, ConfigError, Connector, Driver, Error,
     address::{Address, Credentials, Topology},
@@ -30,35 +28,6 @@ use crate::{
 
 /// Commands that fred queues before it refuses more. The bound of the handle is reached first.
 const QUEUE: usize = 65_536;
-
-/// The task that connects a client and keeps it connected while this value lives.
-pub(super) struct Connected(ConnectHandle);
-
-impl Connected {
-    /// Connects. Dropping the future ends the attempt; the `init` of fred would continue.
-    pub(super) async fn open(client: &Client) -> Result<Self, Error> {
-        let mut connected = Box::pin(client.wait_for_connect());
-        // The listener starts with its first poll and must not miss an immediate answer.
-        let early = poll_immediate(&mut connected).await;
-        let task = Self(client.connect());
-        let outcome = match early {
-            Some(outcome) => outcome,
-            None => connected.await,
-        };
-        outcome.map(|()| task).map_err(|error| classify(&error))
-    }
-
-    /// Waits until the connection has ended.
-    pub(super) async fn ended(&mut self) {
-        let _ = (&mut self.0).await;
-    }
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
 
 /// Connects fred to an address.
 pub(crate) struct FredConnector {
@@ -170,11 +139,6 @@ fn client_tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, ConfigError> {
         .with_safe_default_protocol_versions()
         .map_err(|_| ConfigError::Ca { problem: "the TLS settings were refused".into() })?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Returns a client with the settings of another one that does not reconnect.
-pub(super) fn alone(like: &Client) -> Client {
-    Client::new(like.client_config(), Some(like.perf_config()), Some(like.connection_config().clone()), None)
 }
 
 #[cfg(test)]

@@ -16,7 +16,10 @@ use redis::{
     sentinel::{SentinelClientBuilder, SentinelServerType},
 };
 
-use super::{Link, RedisRs, reply::classify};
+use super::{
+    client::{Link, RedisRs},
+    reply::classify,
+};
 use crate::{
     Config, ConfigError, Connector, Driver, Error,
     address::{Address, Credentials, Topology},
@@ -117,9 +120,28 @@ impl Connector for RedisRsConnector {
     }
 }
 
+impl RedisRs {
+    /// Creates connections from an existing client and replaces broken ones: for
+    /// [`RedisHandle::with_connectors`](crate::RedisHandle::with_connectors). Prefer this way to
+    /// pass in a client, because the handle then replaces connections that time out or become
+    /// read-only.
+    ///
+    /// ```
+    /// use picarcade_redis::{Config, RedisHandle, RedisRs};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = redis::Client::open("redis://127.0.0.1:6379")?;
+    /// let redis = RedisHandle::with_connectors(Config::default(), RedisRs::connector(client), None)?;
+    /// # drop(redis); Ok(()) }
+    /// ```
+    pub fn connector(client: Client) -> Arc<dyn Connector> {
+        Arc::new(ClientConnector(client))
+    }
+}
+
 /// Connects an existing client with the deadlines of the handle instead of the library's.
 #[derive(Debug)]
-pub(super) struct ClientConnector(pub(super) Client);
+struct ClientConnector(Client);
 
 #[async_trait]
 impl Connector for ClientConnector {

@@ -6,18 +6,19 @@
 
 use redis::{Cmd, Pipeline, RedisFuture, Value, aio::ConnectionLike};
 
-/// A connection of any type.
-pub(super) trait Given: Send + Sync {
-    fn connection(&self) -> Boxed;
+/// A connection of any type, shared by all its handles.
+pub(super) trait AnyConnection: Send + Sync {
+    /// Returns a handle of the connection.
+    fn boxed(&self) -> Boxed;
 }
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> Given for C {
-    fn connection(&self) -> Boxed {
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> AnyConnection for C {
+    fn boxed(&self) -> Boxed {
         Boxed(Box::new(self.clone()))
     }
 }
 
-/// Returns a handle of the connection.
+/// A handle of a connection of any type.
 pub(super) struct Boxed(pub(super) Box<dyn ConnectionLike + Send>);
 
 impl ConnectionLike for Boxed {

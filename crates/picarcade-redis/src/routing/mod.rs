@@ -1,0 +1,7 @@
+//! The choice between the endpoints, and the connection of each.
+
+pub(crate) mod connection;
+pub(crate) mod endpoint;
+pub(crate) mod failover;
+pub(crate) mod journal;
+pub(crate) mod router;

@@ -1,36 +1,39 @@
-//! Redis URLs, understood by us and not by a driver, so that every driver means the same by the same URL.
+//! Redis URLs. This crate parses them, not the driver, so a URL means the same for every driver.
 //!
 //! | form | meaning |
 //! | --- | --- |
 //! | `redis://[user[:password]@]host[:port][/db]` | one server |
-//! | `redis-cluster://[user[:password]@]host[:port][,host[:port]...]` | a cluster, found from any of its nodes |
-//! | `redis-sentinel://[user[:password]@]host[:port][,...][/db][?master=NAME]` | the master `NAME` (`mymaster`) as the Sentinels tell |
+//! | `redis-cluster://[user[:password]@]host[:port][,...]` | a cluster, found through any node |
+//! | `redis-sentinel://[user[:password]@]host[:port][,...][/db][?master=NAME]` | a Sentinel master
+//! |
 //!
-//! `rediss`, `rediss-cluster` and `rediss-sentinel` speak TLS to all of them. The default port is 6379, for
-//! Sentinels 26379. Further nodes may also be given as `?node=host:port`, and the master's name as
-//! `?sentinelServiceName=NAME`. Credentials are for the data servers; Sentinels with credentials of their own
-//! take `?sentinelUsername=` and `?sentinelPassword=`. Everything percent-encoded is decoded.
+//! The schemes `rediss`, `rediss-cluster` and `rediss-sentinel` use TLS for all connections. The
+//! default port is 6379, for Sentinels 26379. The default master is `mymaster`. Further nodes may
+//! also be listed as `?node=host:port`, and the master as `?sentinelServiceName=NAME`.
 //!
-//! Errors never quote the URL: it may hold a password.
+//! Credentials are for the data servers. Sentinels with other credentials take `?sentinelUsername=`
+//! and `?sentinelPassword=`. Percent-encoded parts are decoded.
+//!
+//! Errors never quote the URL, because it may contain a password.
 
 use std::{borrow::Cow, fmt};
 
-/// Where Redis is and how to speak to it.
+/// The location of Redis and the way to connect.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    /// What kind of Redis this is.
+    /// The kind of Redis.
     pub topology: Topology,
-    /// The servers (or Sentinels) to begin with: at least one.
+    /// The servers (or Sentinels) to connect to first: at least one.
     pub nodes: Vec<Node>,
-    /// Whether every connection is TLS.
+    /// Whether every connection uses TLS.
     pub tls: bool,
-    /// The database number, 0 to 15 on most servers; always 0 in a cluster.
+    /// The number of the database, 0 to 15 on most servers; always 0 in a cluster.
     pub database: u8,
-    /// Who we are to the data servers.
+    /// The credentials for the data servers.
     pub credentials: Credentials,
 }
 
-/// What kind of Redis an address names.
+/// The kind of Redis that an address names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topology {
     /// One server.
@@ -39,9 +42,9 @@ pub enum Topology {
     Cluster,
     /// A master that Sentinels know.
     Sentinel {
-        /// The master's name.
+        /// The name of the master.
         master: String,
-        /// Who we are to the Sentinels.
+        /// The credentials for the Sentinels.
         credentials: Credentials,
     },
 }
@@ -55,10 +58,10 @@ pub struct Node {
     pub port: u16,
 }
 
-/// A user name and a password. Its `Debug` shows only whether they are there.
+/// A user name and a password. `Debug` shows only whether they are set.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Credentials {
-    /// The ACL user; `None` is the server's `default`.
+    /// The ACL user; `None` is the user `default` of the server.
     pub username: Option<String>,
     /// The password.
     pub password: Option<String>,
@@ -84,7 +87,7 @@ impl fmt::Debug for Address {
     }
 }
 
-/// Why a URL is not usable. Never quotes it.
+/// Why a URL is not usable, without the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AddressError {
     Scheme,
@@ -92,7 +95,7 @@ pub(crate) enum AddressError {
 }
 
 impl Address {
-    /// Reads a URL of one of the forms above.
+    /// Parses a URL of one of the forms above.
     pub(crate) fn parse(url: &str) -> Result<Self, AddressError> {
         let malformed = |problem: &'static str| AddressError::Malformed(Cow::Borrowed(problem));
         let (scheme, rest) = url.trim().split_once("://").ok_or(AddressError::Scheme)?;
@@ -109,7 +112,8 @@ impl Address {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let mut pairs = query.split('&').filter(|pair| !pair.is_empty());
-        // A separator in a password that is not percent-encoded would make a part of it a host.
+        // A separator in a password that is not percent-encoded would turn a part of the password
+        // into a host.
         if fragment.contains('@') || path.contains('@') || pairs.any(|pair| !pair.contains('=')) {
             return Err(malformed(
                 "the characters / ? # @ in a user name or password must be percent-encoded",
@@ -209,7 +213,7 @@ impl Credentials {
     }
 }
 
-/// Percent-decoding (RFC 3986, section 2.1).
+/// Decodes percent-encoding (RFC 3986, section 2.1).
 fn decode(text: &str) -> Result<String, &'static str> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_is_understood() {
+    fn every_form_is_parsed() {
         let plain = Address::parse("redis://cache.internal").unwrap();
         assert_eq!(plain.nodes, [node("cache.internal", 6379)]);
         assert_eq!((plain.tls, plain.database, &plain.topology), (false, 0, &Topology::Standalone));
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_without_quoting_it() {
+    fn unusable_urls_are_rejected_without_quoting_them() {
         for url in ["http://h", "h:6379", "", "memcached://h", "redis:h"] {
             assert_eq!(Address::parse(url), Err(AddressError::Scheme), "{url}");
         }

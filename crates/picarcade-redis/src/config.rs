@@ -1,4 +1,4 @@
-//! Everything that can be set, checked before anything is connected.
+//! The settings, checked before the first connection.
 
 use std::{fmt, time::Duration};
 
@@ -7,7 +7,7 @@ use crate::{
     address::{Address, AddressError},
 };
 
-/// Which library speaks to Redis.
+/// The Redis library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum DriverKind {
@@ -33,32 +33,34 @@ pub struct Config {
     pub url: String,
     /// A second, independent Redis that takes over while the primary is down.
     pub backup_url: Option<String>,
-    /// Put before every key and every channel. Default `picarcade:`.
+    /// The prefix of every key and every channel. Default `picarcade:`.
     pub prefix: String,
-    /// Which library speaks to Redis.
+    /// The Redis library.
     pub driver: DriverKind,
-    /// Longest time for one attempt to connect, TLS and log-in included. Default 2 s.
+    /// The timeout of one attempt to connect, TLS and authentication included. Default 2 s.
     pub connect_timeout: Duration,
-    /// Longest time for one command. Default 1 s.
+    /// The timeout of one command. Default 1 s.
     pub command_timeout: Duration,
-    /// PEM certificates to trust instead of the web's roots.
+    /// PEM certificates to trust instead of the web roots.
     pub ca: Option<Vec<u8>>,
-    /// Commands under way at one time; more are refused as overloaded. Default 8192.
+    /// The maximum number of commands in flight. Further commands fail as overloaded. Default 8192.
     pub max_in_flight: usize,
-    /// The longest key or channel, prefix included; longer ones are refused. Default 64 KiB, at most what Redis
-    /// takes: 512 MiB.
+    /// The longest key or channel, prefix included. Longer ones are rejected. Default 64 KiB, at
+    /// most the limit of Redis: 512 MiB.
     pub max_key_bytes: usize,
-    /// The longest value, script argument or message; longer ones are refused, because one of them would keep all
-    /// others waiting on the connection. Default 16 MiB, at most 512 MiB.
+    /// The longest value, script argument or message. Longer ones are rejected, because one of them
+    /// would delay all others on the connection. Default 16 MiB, at most 512 MiB.
     pub max_value_bytes: usize,
-    /// Failures in a row after which an endpoint counts as down and its connection is replaced. Default 3.
+    /// The number of consecutive failures after which an endpoint counts as down and its connection
+    /// is replaced. Default 3.
     pub failure_threshold: u32,
-    /// How often an endpoint is probed by a small write. Default 1 s.
+    /// The interval of the probes of an endpoint, which are small writes. Default 1 s.
     pub probe_interval: Duration,
-    /// How long a returned primary must have been healthy before traffic goes back to it. Default 10 s.
+    /// How long a recovered primary must be healthy before traffic returns to it. Default 10 s.
     pub failback_grace: Duration,
-    /// Invalidations remembered for an endpoint that is away; beyond this its keys (under our prefix) are
-    /// purged when it comes back, because nobody knows any more which of them were deleted. Default 65536.
+    /// The number of invalidations that are stored for an absent endpoint. Beyond it, the keys
+    /// under the prefix are purged when the endpoint is back, because the deleted keys are then
+    /// unknown. Default 65536.
     pub journal_capacity: usize,
 }
 
@@ -84,7 +86,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The defaults with this primary.
+    /// Returns the defaults with this primary.
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), ..Self::default() }
     }
@@ -92,12 +94,13 @@ impl Config {
     /// Checks the settings without connecting.
     ///
     /// # Errors
-    /// [`ConfigError`] for the first setting that can never work. It quotes no URL.
+    ///
+    /// Returns a [`ConfigError`] for the first setting that can never work. It does not quote URLs.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.validate().map(drop)
     }
 
-    /// The addresses of the primary and the backup, when everything is in range.
+    /// Returns the addresses of the primary and the backup if all settings are in range.
     pub(crate) fn validate(&self) -> Result<(Address, Option<Address>), ConfigError> {
         self.validate_ranges()?;
         let primary = parse("url", &self.url)?;
@@ -108,7 +111,7 @@ impl Config {
         Ok((primary, backup))
     }
 
-    /// The part of the check that does not need a URL.
+    /// Checks the settings other than URLs.
     pub(crate) fn validate_ranges(&self) -> Result<(), ConfigError> {
         let durations = [
             ("the redis connect timeout", self.connect_timeout),
@@ -160,7 +163,7 @@ fn validate_ca(pem: &[u8]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A URL without anything secret in it.
+/// Returns a URL without its secrets.
 struct Redacted<'a>(&'a str);
 
 impl fmt::Debug for Redacted<'_> {
@@ -200,7 +203,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn mistakes_are_named_at_once_and_without_secrets() {
+    fn mistakes_are_named_without_secrets() {
         let refused = |config: Config| config.validate().unwrap_err();
         assert_eq!(refused(Config::new("http://:hunter2@h")), ConfigError::Scheme { setting: "url" });
         let error = refused(Config { backup_url: Some("redis://:hunter2@h:x".into()), ..Config::default() });

@@ -1,4 +1,4 @@
-//! The handle that everything else holds: deadlines, prefix, bound, and the choice of the endpoint.
+//! The handle: deadlines, prefix, limits, and the choice of the endpoint for each command.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,14 +20,15 @@ use crate::{
     },
 };
 
-/// Redis, as the rest of the system knows it. Clones share everything.
+/// A handle to Redis. Clones share everything.
 ///
-/// - It never blocks start-up: connecting happens behind, and until it has succeeded every command fails at once
-///   with [`Error::Refused`].
+/// - It never blocks start-up. It connects in the background, and until then every command fails at
+///   once with [`Error::Refused`].
 /// - Every command ends within [`Config::command_timeout`].
-/// - Every key and channel gets [`Config::prefix`]; what is larger than the limits is refused before it is sent.
-/// - While nothing serves, commands fail with the reason: [`Error::Refused`], or [`Error::Auth`], [`Error::Tls`] or
-///   [`Error::Protocol`] when waiting will not help.
+/// - Every key and channel gets [`Config::prefix`]. Keys and values above the limits are rejected
+///   before they are sent.
+/// - Without a connection, commands fail with the reason: [`Error::Refused`], or [`Error::Auth`],
+///   [`Error::Tls`] or [`Error::Protocol`] if waiting does not help.
 /// - When the last clone is dropped, its tasks end.
 ///
 /// ```no_run
@@ -61,31 +62,36 @@ impl Drop for Shared {
 }
 
 impl RedisHandle {
-    /// Checks the configuration and begins to connect. Returns at once.
+    /// Checks the configuration and starts to connect. Returns at once.
     ///
     /// # Errors
-    /// [`ConfigError`] for what can never work. A server that is down is not an error.
+    ///
+    /// Returns a [`ConfigError`] for a setting that can never work. A server that is down is not an
+    /// error.
     pub fn connect(config: Config) -> Result<Self, ConfigError> {
         let (primary, backup) = config.validate()?;
-        // rustls refuses to guess a provider. Whichever the program has installed already is as good.
+        // rustls requires a default provider. A provider that the program has already installed is
+        // kept.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let primary = choice::connector(&config, primary)?;
         let backup = backup.map(|address| choice::connector(&config, address)).transpose()?;
         Self::with_connectors(config, primary, backup)
     }
 
-    /// Uses a client that you already have, which must reconnect by itself. The URLs in `config` are not used.
+    /// Uses an existing client, which must reconnect by itself. The URLs in `config` are not used.
     ///
     /// # Errors
-    /// [`ConfigError::Range`], [`ConfigError::NoRuntime`].
+    ///
+    /// Returns [`ConfigError::Range`] or [`ConfigError::NoRuntime`].
     pub fn from_driver(driver: Arc<dyn Driver>, config: Config) -> Result<Self, ConfigError> {
         Self::with_connectors(config, Arc::new(FixedDriver(driver)), None)
     }
 
-    /// Uses connectors of your own. The URLs in `config` are not used.
+    /// Uses existing connectors. The URLs in `config` are not used.
     ///
     /// # Errors
-    /// [`ConfigError::Range`], [`ConfigError::NoRuntime`].
+    ///
+    /// Returns [`ConfigError::Range`] or [`ConfigError::NoRuntime`].
     pub fn with_connectors(
         config: Config,
         primary: Arc<dyn Connector>,
@@ -104,17 +110,18 @@ impl RedisHandle {
         Ok(Self { shared: Arc::new(Shared { router, in_flight, tasks }) })
     }
 
-    /// Waits until some endpoint serves.
+    /// Waits until an endpoint is available.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when none does within `deadline`. [`Error::Auth`], [`Error::Tls`] or [`Error::Protocol`] as soon
-    /// as it is known that waiting will not help.
+    ///
+    /// Returns [`Error::Timeout`] if none is available within `deadline`. Returns [`Error::Auth`],
+    /// [`Error::Tls`] or [`Error::Protocol`] as soon as it is known that waiting does not help.
     pub async fn ready(&self, deadline: Duration) -> Result<(), Error> {
-        let (mut serving, mut hopeless) = (self.router().watch(), self.router().hopeless());
+        let (mut serving, mut fatal) = (self.router().watch(), self.router().fatal());
         let either = async {
             tokio::select! {
                 _ = serving.wait_for(|serving| serving.epoch != 0) => Ok(()),
-                why = hopeless.wait_for(Option::is_some) => {
+                why = fatal.wait_for(Option::is_some) => {
                     Err(why.ok().and_then(|why| why.clone()).unwrap_or(Error::Refused))
                 }
             }
@@ -122,7 +129,7 @@ impl RedisHandle {
         timeout(deadline, either).await.unwrap_or(Err(Error::Timeout))
     }
 
-    /// A round trip to the active endpoint.
+    /// Sends a `PING` to the active endpoint and returns the time of the round trip.
     pub async fn ping(&self) -> Result<Duration, Error> {
         let began = Instant::now();
         let call = self.begin()?;
@@ -130,7 +137,7 @@ impl RedisHandle {
         Ok(began.elapsed())
     }
 
-    /// What can be seen from outside, without asking any server.
+    /// Returns the observable state, without a request to a server.
     pub fn status(&self) -> Status {
         let router = self.router();
         let serving = router.serving();
@@ -151,17 +158,17 @@ impl RedisHandle {
         }
     }
 
-    /// The prefix of every key and channel.
+    /// Returns the prefix of every key and channel.
     pub fn prefix(&self) -> &str {
         &self.router().config.prefix
     }
 
-    /// Within which time every command ends.
+    /// Returns the timeout of every command.
     pub fn command_timeout(&self) -> Duration {
         self.router().config.command_timeout
     }
 
-    /// Counts every change of the connection that serves; 0 before the first.
+    /// Returns the number of changes of the active connection; 0 before the first.
     pub fn generation(&self) -> u64 {
         self.router().serving().generation
     }
@@ -171,29 +178,30 @@ impl RedisHandle {
         self.router().has_backup()
     }
 
-    /// Waits for the next change of the connection that serves, and returns whether one serves after it.
+    /// Waits for the next change of the active connection, and returns whether there is a
+    /// connection after it.
     pub async fn changed(&self) -> bool {
         let mut serving = self.router().watch();
         let _ = serving.changed().await;
         serving.borrow().epoch != 0
     }
 
-    /// The value of a key. Reads that are ready at the same time share a command (`MGET`), to which a key of another type
-    /// than string is a missing one.
+    /// Returns the value of a key. Reads that are ready at the same time share one command
+    /// (`MGET`), for which a key of another type than string does not exist.
     pub async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         let key = self.key(key)?;
         let call = self.begin()?;
         call.settle(connection::get(&call.live, key, self.router().config.command_timeout)).await
     }
 
-    /// The value of a key and the time it still has to live (`None`: for ever).
+    /// Returns the value of a key and its remaining time to live (`None`: for ever).
     pub async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
         let key = self.key(key)?;
         let call = self.begin()?;
         call.settle(call.live.driver.get_with_ttl(&key)).await
     }
 
-    /// The values of many keys, in order and in one round trip.
+    /// Returns the values of many keys, in order and in one round trip.
     pub async fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
         let keys = self.keys(keys)?;
         let call = self.begin()?;
@@ -205,7 +213,7 @@ impl RedisHandle {
         self.set_if(key, value, ttl, Condition::Always).await.map(drop)
     }
 
-    /// Writes a value under a condition, and returns whether it held.
+    /// Writes a value under a condition, and returns whether the condition held.
     pub async fn set_if(
         &self,
         key: &[u8],
@@ -219,24 +227,30 @@ impl RedisHandle {
         call.settle(call.live.driver.set(&key, value, ttl, condition)).await
     }
 
-    /// Deletes a key on every endpoint, now or as soon as the endpoint is back, before it serves again.
+    /// Deletes a key on every endpoint. An absent endpoint deletes it when it is back, before it
+    /// becomes active.
     ///
     /// # Errors
-    /// What the active endpoint said; the deletion is remembered for it all the same.
+    ///
+    /// Returns the error of the active endpoint. The deletion is stored and repeated in that case
+    /// too.
     pub async fn delete(&self, key: &[u8]) -> Result<(), Error> {
         self.invalidate(key, Invalidation::Delete).await
     }
 
-    /// As [`RedisHandle::delete`], but leaves a marker at the key for `ttl`, so that late writers notice.
+    /// Like [`RedisHandle::delete`], but leaves a tombstone at the key for `ttl`, so that late
+    /// writers detect the deletion.
     ///
     /// # Errors
-    /// What the active endpoint said; the marker is remembered for it all the same.
-    pub async fn bury(&self, key: &[u8], marker: &[u8], ttl: Duration) -> Result<(), Error> {
-        self.fits(marker)?;
-        self.invalidate(key, Invalidation::Mark { marker: Bytes::copy_from_slice(marker), ttl }).await
+    ///
+    /// Returns the error of the active endpoint. The tombstone is stored and repeated in that case
+    /// too.
+    pub async fn bury(&self, key: &[u8], tombstone: &[u8], ttl: Duration) -> Result<(), Error> {
+        self.fits(tombstone)?;
+        self.invalidate(key, Invalidation::Tombstone { value: Bytes::copy_from_slice(tombstone), ttl }).await
     }
 
-    /// Runs a script. In a cluster all keys must share a slot: give them the same `{hash tag}`.
+    /// Runs a script. In a cluster all keys must share a slot, by the same `{hash tag}`.
     pub async fn eval<K: AsRef<[u8]>, A: AsRef<[u8]>>(
         &self,
         script: &Script,
@@ -250,7 +264,8 @@ impl RedisHandle {
         call.settle(call.live.driver.eval(script, &keys, &args)).await
     }
 
-    /// Publishes a message to a channel, at most once. Returns how many subscribers of that server heard it.
+    /// Publishes a message to a channel, at most once. Returns how many subscribers of that server
+    /// received it.
     pub async fn publish(&self, channel: &str, message: &[u8]) -> Result<u64, Error> {
         let channel = self.key(channel.as_bytes())?;
         self.fits(message)?;
@@ -258,19 +273,21 @@ impl RedisHandle {
         call.settle(call.live.driver.publish(&channel, message)).await
     }
 
-    /// Listens to a channel of the active endpoint, across reconnects and fail-overs.
+    /// Subscribes to a channel of the active endpoint, across reconnects and fail-overs.
     ///
     /// # Errors
-    /// [`Error::TooLarge`].
+    ///
+    /// Returns [`Error::TooLarge`].
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    ///
+    /// Panics outside of a tokio runtime.
     pub fn subscribe(&self, channel: &str) -> Result<Subscription, Error> {
         let channel = self.key(channel.as_bytes())?;
         Ok(Subscription::start(Arc::clone(self.router()), channel.to_vec()))
     }
 
-    /// A section of `INFO`.
+    /// Returns a section of `INFO`.
     pub async fn info(&self, section: &str) -> Result<String, Error> {
         let call = self.begin()?;
         call.settle(call.live.driver.info(section)).await
@@ -281,16 +298,17 @@ impl RedisHandle {
         let key = self.key(key)?;
         let active = router.serving().role;
         if router.has_backup() {
-            // The standby must forget too, or the value would come back with the next fail-over. It is told by its
-            // supervisor, which is woken: the caller does not wait for a standby.
+            // The standby must forget the value too, or a fail-over would bring it back. The
+            // supervisor of the standby executes the invalidation, so the caller does not wait for
+            // it.
             router.endpoint(active.other()).miss(key.clone(), what.clone());
         }
         let endpoint = router.endpoint(active);
         let Some(live) = endpoint.live_or_miss(&key, &what) else { return Err(endpoint.reason()) };
-        let owed = Owed { endpoint, key, what, told: false };
+        let pending = PendingInvalidation { endpoint, key, what, is_confirmed: false };
         let call = Call { router, role: active, live, _permit: None };
-        let outcome = call.settle(apply(&*call.live.driver, &owed.key, &owed.what)).await;
-        owed.settle(outcome)
+        let outcome = call.settle(apply(&*call.live.driver, &pending.key, &pending.what)).await;
+        pending.settle(outcome)
     }
 
     fn router(&self) -> &Arc<Router> {
@@ -325,29 +343,33 @@ impl RedisHandle {
     }
 }
 
-/// An invalidation under way. Whoever asked for it may leave: then it is carried out by the supervisor.
-struct Owed<'a> {
+/// An invalidation in flight. If its caller leaves, the supervisor executes it.
+struct PendingInvalidation<'a> {
     endpoint: &'a Endpoint,
     key: Bytes,
     what: Invalidation,
-    told: bool,
+    is_confirmed: bool,
 }
 
-impl Owed<'_> {
+impl PendingInvalidation<'_> {
     fn settle(mut self, outcome: Result<(), Error>) -> Result<(), Error> {
-        self.told = outcome.is_ok();
+        self.is_confirmed = outcome.is_ok();
         outcome
     }
 }
 
-impl Drop for Owed<'_> {
+impl Drop for PendingInvalidation<'_> {
     fn drop(&mut self) {
         let (key, what) = (std::mem::take(&mut self.key), self.what.clone());
-        if self.told { self.endpoint.told(key, what) } else { self.endpoint.miss(key, what) }
+        if self.is_confirmed {
+            self.endpoint.record_confirmed(key, what)
+        } else {
+            self.endpoint.miss(key, what)
+        }
     }
 }
 
-/// A command under way.
+/// A command in flight.
 struct Call<'a> {
     router: &'a Router,
     role: Role,
@@ -356,7 +378,7 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Waits for the answer within the deadline and draws the conclusions for the endpoint.
+    /// Waits for the answer within the deadline and reports the outcome to the endpoint.
     async fn settle<T>(&self, answer: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Error> {
         let outcome =
             timeout(self.router.config.command_timeout, answer).await.unwrap_or(Err(Error::Timeout));

@@ -1,4 +1,4 @@
-//! Concurrent reads share a command.
+//! An active connection, whose concurrent reads share commands.
 //!
 //! If no other read is in flight, a read is sent at once. Otherwise it waits until every ready task
 //! has had a turn, and all reads that arrived meanwhile share one `MGET`. The server and the
@@ -7,7 +7,7 @@
 //!
 //! A separate task sends a shared command, so no reader depends on another reader being polled. If
 //! the server refuses such commands (an ACL without `MGET`, a proxy in front of many shards), all
-//! later reads are sent alone.
+//! later reads are sent singly.
 
 use std::{
     sync::{
@@ -23,8 +23,8 @@ use tokio::{sync::oneshot, task::yield_now, time::timeout};
 
 use crate::{Driver, Error};
 
-/// The maximum number of reads per command: the first read waits for the whole answer.
-const MOST: usize = 32;
+/// The maximum number of reads per command, because the first read waits for the whole answer.
+const MAX_READS: usize = 32;
 
 /// An active connection.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct SharedReads {
     under_way: AtomicUsize,
     waiting: Mutex<Vec<Read>>,
     /// Whether the server requires single reads.
-    apart: AtomicBool,
+    singly: AtomicBool,
 }
 
 /// A read that waits to be sent.
@@ -51,14 +51,13 @@ struct Read {
     answer: oneshot::Sender<Result<Option<Bytes>, Error>>,
 }
 
-/// Returns the value of a key. `patience` is the deadline of shared commands; the caller has its
-/// own.
-pub(crate) async fn get(live: &Arc<Live>, key: Bytes, patience: Duration) -> Result<Option<Bytes>, Error> {
-    let SharedReads { under_way, apart, .. } = &live.reads;
-    let (_counted, alone) = Counted::begin(under_way);
-    if !alone && !apart.load(Ordering::Relaxed) {
+/// Returns the value of a key. `limit` is the timeout of shared commands; the caller has its own.
+pub(crate) async fn get(live: &Arc<Live>, key: Bytes, limit: Duration) -> Result<Option<Bytes>, Error> {
+    let SharedReads { under_way, singly, .. } = &live.reads;
+    let (_counted, is_only) = Counted::begin(under_way);
+    if !is_only && !singly.load(Ordering::Relaxed) {
         let (sender, answer) = oneshot::channel();
-        wait(live, Read { key: key.clone(), answer: sender }, patience);
+        wait(live, Read { key: key.clone(), answer: sender }, limit);
         if let Ok(answer) = answer.await {
             return answer;
         }
@@ -67,14 +66,14 @@ pub(crate) async fn get(live: &Arc<Live>, key: Bytes, patience: Duration) -> Res
 }
 
 /// Queues a read and ensures that a task sends it.
-fn wait(live: &Arc<Live>, read: Read, patience: Duration) {
+fn wait(live: &Arc<Live>, read: Read, limit: Duration) {
     let full = {
         let mut waiting = live.reads.waiting.lock();
         waiting.push(read);
         match waiting.len() {
             1 => None,
             // The task that will send them also takes later reads.
-            MOST.. => Some(std::mem::take(&mut *waiting)),
+            MAX_READS.. => Some(std::mem::take(&mut *waiting)),
             _ => return,
         }
     };
@@ -86,7 +85,7 @@ fn wait(live: &Arc<Live>, read: Read, patience: Duration) {
             yield_now().await;
             turn.take()
         };
-        send(&turn.live, reads, patience).await;
+        send(&turn.live, reads, limit).await;
     }));
 }
 
@@ -113,13 +112,13 @@ impl Drop for Turn {
 }
 
 /// Reads for all queued readers. Readers without an answer read alone.
-async fn send(live: &Live, reads: Vec<Read>, patience: Duration) {
+async fn send(live: &Live, reads: Vec<Read>, limit: Duration) {
     if reads.is_empty() {
         return;
     }
     let keys: Vec<Bytes> = reads.iter().map(|read| read.key.clone()).collect();
     // The readers have deadlines of their own. This one ends the task when all of them have left.
-    match timeout(patience, live.driver.get_many(&keys)).await.unwrap_or(Err(Error::Timeout)) {
+    match timeout(limit, live.driver.get_many(&keys)).await.unwrap_or(Err(Error::Timeout)) {
         Ok(values) => {
             for (read, value) in reads.into_iter().zip(values) {
                 // An error means that this reader has left.
@@ -132,8 +131,8 @@ async fn send(live: &Live, reads: Vec<Read>, patience: Duration) {
             }
         }
         Err(error) => {
-            tracing::debug!(error = error.kind(), "redis does not take reads together");
-            live.reads.apart.store(true, Ordering::Relaxed);
+            tracing::debug!(error = error.kind(), "redis refuses shared reads; reads are sent singly");
+            live.reads.singly.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -144,8 +143,8 @@ struct Counted<'a>(&'a AtomicUsize);
 impl<'a> Counted<'a> {
     /// Returns also whether it is the only one.
     fn begin(count: &'a AtomicUsize) -> (Self, bool) {
-        let alone = count.fetch_add(1, Ordering::Relaxed) == 0;
-        (Self(count), alone)
+        let is_only = count.fetch_add(1, Ordering::Relaxed) == 0;
+        (Self(count), is_only)
     }
 }
 

@@ -142,8 +142,8 @@ impl Endpoint {
     }
 
     /// Records an invalidation that was executed.
-    pub(crate) fn told(&self, key: Bytes, invalidation: Invalidation) {
-        self.journal.lock().told(Instant::now(), key, invalidation);
+    pub(crate) fn record_confirmed(&self, key: Bytes, invalidation: Invalidation) {
+        self.journal.lock().record_confirmed(Instant::now(), key, invalidation);
     }
 
     /// Returns the connection for an invalidation, or stores it in the journal without a
@@ -220,8 +220,8 @@ impl Endpoint {
             match step {
                 Replay::Nothing => return Ok(()),
                 Replay::Batch(batch) => {
-                    let told = batch.iter().map(|(key, _, what)| apply(driver, key, what));
-                    timeout(config.command_timeout, try_join_all(told))
+                    let replayed = batch.iter().map(|(key, _, what)| apply(driver, key, what));
+                    timeout(config.command_timeout, try_join_all(replayed))
                         .await
                         .unwrap_or(Err(Error::Timeout))?;
                     self.journal.lock().confirm(Instant::now(), &batch);
@@ -244,8 +244,8 @@ impl Endpoint {
 pub(crate) async fn apply(driver: &dyn Driver, key: &Bytes, what: &Invalidation) -> Result<(), Error> {
     match what {
         Invalidation::Delete => driver.delete(std::slice::from_ref(key)).await.map(drop),
-        Invalidation::Mark { marker, ttl } => {
-            driver.set(key, marker, Some(*ttl), Condition::Always).await.map(drop)
+        Invalidation::Tombstone { value, ttl } => {
+            driver.set(key, value, Some(*ttl), Condition::Always).await.map(drop)
         }
     }
 }

@@ -20,15 +20,15 @@ use tokio::time::Instant;
 /// How long a fail-over may still lose a confirmed invalidation.
 const REPEAT_WITHIN: Duration = Duration::from_mins(1);
 /// The maximum number of confirmed invalidations that are kept; the newest count.
-const REPEAT_AT_MOST: usize = 4096;
+const MAX_CONFIRMED: usize = 4096;
 
 /// What an invalidation leaves at the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Invalidation {
     /// Nothing: the key is deleted.
     Delete,
-    /// A marker with a time to live, so that late writers detect the deletion.
-    Mark { marker: Bytes, ttl: Duration },
+    /// A value with a time to live, so that late writers detect the deletion.
+    Tombstone { value: Bytes, ttl: Duration },
 }
 
 /// The next step before the endpoint may become active.
@@ -46,7 +46,7 @@ pub(crate) enum Replay {
 #[derive(Debug)]
 pub(crate) struct Journal {
     missed: HashMap<Bytes, (u64, Invalidation)>,
-    told: VecDeque<(Instant, Bytes, Invalidation)>,
+    confirmed: VecDeque<(Instant, Bytes, Invalidation)>,
     capacity: usize,
     next: u64,
     overflowed: bool,
@@ -54,7 +54,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { missed: HashMap::new(), told: VecDeque::new(), capacity, next: 0, overflowed: false }
+        Self { missed: HashMap::new(), confirmed: VecDeque::new(), capacity, next: 0, overflowed: false }
     }
 
     /// Records an invalidation that the endpoint missed.
@@ -72,18 +72,18 @@ impl Journal {
     }
 
     /// Records an invalidation that the endpoint confirmed at `now`.
-    pub(crate) fn told(&mut self, now: Instant, key: Bytes, invalidation: Invalidation) {
+    pub(crate) fn record_confirmed(&mut self, now: Instant, key: Bytes, invalidation: Invalidation) {
         let old = |(at, ..): &(Instant, Bytes, Invalidation)| now.duration_since(*at) > REPEAT_WITHIN;
-        while self.told.len() >= REPEAT_AT_MOST || self.told.front().is_some_and(old) {
-            self.told.pop_front();
+        while self.confirmed.len() >= MAX_CONFIRMED || self.confirmed.front().is_some_and(old) {
+            self.confirmed.pop_front();
         }
-        self.told.push_back((now, key, invalidation));
+        self.confirmed.push_back((now, key, invalidation));
     }
 
     /// Records a reconnect at `now`, perhaps to another server: recently confirmed invalidations
     /// count as missed.
     pub(crate) fn reconnected(&mut self, now: Instant) {
-        for (at, key, invalidation) in std::mem::take(&mut self.told) {
+        for (at, key, invalidation) in std::mem::take(&mut self.confirmed) {
             // Missed invalidations are later than confirmed ones.
             if now.duration_since(at) <= REPEAT_WITHIN && !self.missed.contains_key(&key) {
                 self.repeat(key, invalidation);
@@ -126,7 +126,7 @@ impl Journal {
             if self.missed.get(key).is_some_and(|(latest, _)| latest == at)
                 && let Some((key, (_, invalidation))) = self.missed.remove_entry(key)
             {
-                self.told(now, key, invalidation);
+                self.record_confirmed(now, key, invalidation);
             }
         }
     }
@@ -174,14 +174,14 @@ mod tests {
             capacity in 1_usize..32,
         ) {
             let mut journal = Journal::new(capacity);
-            let mut untold = HashSet::new();
+            let mut unreplayed = HashSet::new();
             let key = |k: u8| Bytes::copy_from_slice(&[k]);
             let mut between = None;
             for step in steps.into_iter().chain([Step::Replay]) {
                 match step {
                     Step::Record(k) => {
                         journal.record(key(k), Invalidation::Delete);
-                        untold.insert(k);
+                        unreplayed.insert(k);
                     }
                     Step::RecordBetween(k) => between = Some(k),
                     Step::Replay => loop {
@@ -189,20 +189,20 @@ mod tests {
                             Replay::Nothing => break,
                             Replay::Batch(batch) => {
                                 for (k, _, _) in &batch {
-                                    untold.remove(&k[0]);
+                                    unreplayed.remove(&k[0]);
                                 }
                                 if let Some(k) = between.take() {
                                     journal.record(key(k), Invalidation::Delete);
-                                    untold.insert(k);
+                                    unreplayed.insert(k);
                                 }
                                 journal.confirm(Instant::now(), &batch);
                             }
                             Replay::Purge => {
                                 journal.begin_purge();
-                                untold.clear();
+                                unreplayed.clear();
                                 if let Some(k) = between.take() {
                                     journal.record(key(k), Invalidation::Delete);
-                                    untold.insert(k);
+                                    unreplayed.insert(k);
                                 }
                             }
                         }
@@ -210,41 +210,49 @@ mod tests {
                     },
                 }
             }
-            prop_assert!(untold.is_empty());
+            prop_assert!(unreplayed.is_empty());
             prop_assert!(journal.is_empty());
         }
     }
 
     #[test]
-    fn what_was_told_lately_is_said_again_after_a_reconnect() {
+    fn recently_confirmed_invalidations_are_repeated_after_a_reconnect() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut journal = Journal::new(10);
         let key = |n: u8| Bytes::copy_from_slice(&[n]);
-        journal.told(start, key(1), Invalidation::Delete);
-        journal.told(start + second * 50, key(2), Invalidation::Delete);
-        journal.told(start + second * 70, key(3), Invalidation::Delete);
-        assert!(journal.is_empty(), "it is known");
-        let mark = Invalidation::Mark { marker: key(9), ttl: second };
-        journal.record(key(3), mark.clone());
+        journal.record_confirmed(start, key(1), Invalidation::Delete);
+        journal.record_confirmed(start + second * 50, key(2), Invalidation::Delete);
+        journal.record_confirmed(start + second * 70, key(3), Invalidation::Delete);
+        assert!(journal.is_empty(), "confirmed invalidations are not replayed");
+        let tombstone = Invalidation::Tombstone { value: key(9), ttl: second };
+        journal.record(key(3), tombstone.clone());
         journal.reconnected(start + second * 80);
-        let Replay::Batch(mut batch) = journal.replay(10) else { panic!("nothing to say") };
+        let Replay::Batch(mut batch) = journal.replay(10) else { panic!("no batch") };
         batch.sort_by(|a, b| a.0.cmp(&b.0));
-        let said: Vec<_> = batch.iter().map(|(key, _, what)| (key.clone(), what.clone())).collect();
-        assert_eq!(said, [(key(2), Invalidation::Delete), (key(3), mark)], "what came later wins");
+        let replayed: Vec<_> = batch.iter().map(|(key, _, what)| (key.clone(), what.clone())).collect();
+        assert_eq!(
+            replayed,
+            [(key(2), Invalidation::Delete), (key(3), tombstone)],
+            "the later invalidation wins"
+        );
         journal.confirm(start + second * 80, &batch);
         assert!(journal.is_empty());
         journal.reconnected(start + second * 100);
-        assert_eq!(journal.len(), 2, "and again, should that one fail too");
+        assert_eq!(journal.len(), 2, "the replayed ones are repeated too");
         for n in 0..10_000_u32 {
-            journal.told(start, Bytes::copy_from_slice(&n.to_le_bytes()), Invalidation::Delete);
+            journal.record_confirmed(start, Bytes::copy_from_slice(&n.to_le_bytes()), Invalidation::Delete);
         }
-        assert!(journal.told.len() <= super::REPEAT_AT_MOST);
+        assert!(journal.confirmed.len() <= super::MAX_CONFIRMED);
         journal.reconnected(start);
-        assert_eq!((journal.len(), journal.overflowed), (10, false), "bounded, and no purge for it");
+        assert_eq!(
+            (journal.len(), journal.overflowed),
+            (10, false),
+            "the journal is full and does not purge"
+        );
     }
 
     #[test]
-    fn a_failed_purge_is_asked_for_again() {
+    fn a_failed_purge_is_repeated() {
         let mut journal = Journal::new(0);
         journal.record(Bytes::from_static(b"k"), Invalidation::Delete);
         assert_eq!(journal.replay(1), Replay::Purge);

@@ -32,7 +32,7 @@ pub(crate) struct Router {
     /// The active connection, and how often it changed. Subscriptions watch it.
     serving: watch::Sender<Serving>,
     /// Why no endpoint will be available until the configuration changes.
-    hopeless: watch::Sender<Option<Error>>,
+    fatal: watch::Sender<Option<Error>>,
     epochs: AtomicU64,
 }
 
@@ -50,7 +50,7 @@ impl Router {
         Self {
             failover: Mutex::new(Failover::new(config.failback_grace)),
             serving: watch::Sender::new(Serving { role: Role::Primary, epoch: 0, generation: 0 }),
-            hopeless: watch::Sender::new(None),
+            fatal: watch::Sender::new(None),
             epochs: AtomicU64::new(0),
             config,
             primary,
@@ -78,8 +78,8 @@ impl Router {
         self.serving.subscribe()
     }
 
-    pub(crate) fn hopeless(&self) -> watch::Receiver<Option<Error>> {
-        self.hopeless.subscribe()
+    pub(crate) fn fatal(&self) -> watch::Receiver<Option<Error>> {
+        self.fatal.subscribe()
     }
 
     /// Returns the active connection, or the reason why there is none.
@@ -117,10 +117,10 @@ impl Router {
             *serving = Serving { role, epoch, generation: serving.generation + 1 };
             true
         });
-        let hopeless = self.verdict();
-        self.hopeless.send_if_modified(|current| {
-            let changed = *current != hopeless;
-            *current = hopeless;
+        let fatal = self.verdict();
+        self.fatal.send_if_modified(|current| {
+            let changed = *current != fatal;
+            *current = fatal;
             changed
         });
     }

@@ -1,4 +1,4 @@
-//! What every driver promises on every topology. One list: a driver or a topology that is added gets every test.
+//! The contract of a driver, run against every driver and every topology.
 
 use std::{any::Any, sync::Arc, time::Duration};
 
@@ -49,23 +49,23 @@ macro_rules! everywhere {
 }
 
 everywhere!(
-    values_live_as_long_as_they_are_given,
-    reads_at_once_get_their_own_values,
-    conditions_hold,
-    deletions_and_marks_take_effect,
+    values_live_for_their_time_to_live,
+    concurrent_reads_get_their_own_values,
+    writes_respect_their_condition,
+    deletions_and_tombstones_take_effect,
     scripts_run_by_hash_and_are_sent_when_unknown,
     replies_keep_their_shape,
-    server_errors_are_told_by_their_code,
-    messages_reach_subscribers_and_only_theirs,
-    the_status_tells_what_there_is,
+    server_errors_are_classified_by_their_code,
+    messages_reach_only_the_subscribers_of_their_channel,
+    the_status_describes_the_active_endpoint,
 );
 
-/// A Redis of some kind, alive as long as this.
+/// A Redis of some kind, which runs while this value lives.
 struct Place {
     url: String,
     backup_url: Option<String>,
     ca: Option<Vec<u8>>,
-    /// A client that the user made.
+    /// An existing client of the user.
     given: Option<Arc<dyn Driver>>,
     servers: Box<dyn Any + Send>,
 }
@@ -76,7 +76,7 @@ impl Place {
     }
 
     async fn handle(&self, driver: DriverKind) -> RedisHandle {
-        // Real names are resolved and real certificates checked: give a busy machine its time.
+        // Names are resolved and certificates verified, which takes time on a busy machine.
         let config = Config {
             backup_url: self.backup_url.clone(),
             ca: self.ca.clone(),
@@ -112,14 +112,14 @@ async fn sentinel() -> Place {
     Place::new(sentinel.url(), sentinel)
 }
 
-/// A primary that serves, and a backup that waits.
+/// A primary that is active, and a backup.
 async fn pair() -> Place {
     let (primary, backup) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
     let backup_url = Some(backup.url());
     Place { backup_url, ..Place::new(primary.url(), (primary, backup)) }
 }
 
-/// A backup that serves, because the primary does not.
+/// A backup that is active, because the primary is down.
 async fn backup() -> Place {
     let place = pair().await;
     let servers = place.servers.downcast_ref::<(RedisServer, RedisServer)>().unwrap();
@@ -127,7 +127,7 @@ async fn backup() -> Place {
     place
 }
 
-/// A client of the user's own, of redis-rs.
+/// A redis-rs client of the user.
 #[cfg(feature = "redis")]
 async fn given_to_redis_rs() -> Place {
     let server = RedisServer::start().await.unwrap();
@@ -137,7 +137,7 @@ async fn given_to_redis_rs() -> Place {
     Place { given: Some(given), ..Place::new(server.url(), server) }
 }
 
-/// A client of the user's own, of fred.
+/// A fred client of the user.
 #[cfg(feature = "fred")]
 async fn given_to_fred() -> Place {
     use ::fred::prelude::ClientLike;
@@ -149,7 +149,7 @@ async fn given_to_fred() -> Place {
     Place { given: Some(given), ..Place::new(server.url(), server) }
 }
 
-async fn values_live_as_long_as_they_are_given(redis: RedisHandle) {
+async fn values_live_for_their_time_to_live(redis: RedisHandle) {
     assert_eq!(redis.get(b"k").await.unwrap(), None);
     assert_eq!(redis.get_with_ttl(b"k").await.unwrap(), None);
     redis.set(b"k", b"\0binary\xff", Some(SECOND * 100)).await.unwrap();
@@ -174,7 +174,7 @@ async fn values_live_as_long_as_they_are_given(redis: RedisHandle) {
     }
 }
 
-async fn reads_at_once_get_their_own_values(redis: RedisHandle) {
+async fn concurrent_reads_get_their_own_values(redis: RedisHandle) {
     let names: Vec<String> = (0..100).map(|n| format!("many:{n}")).collect();
     for name in names.iter().step_by(2) {
         redis.set(name.as_bytes(), name.as_bytes(), Some(SECOND * 100)).await.unwrap();
@@ -185,7 +185,7 @@ async fn reads_at_once_get_their_own_values(redis: RedisHandle) {
     }
 }
 
-async fn conditions_hold(redis: RedisHandle) {
+async fn writes_respect_their_condition(redis: RedisHandle) {
     let set = async |condition| redis.set_if(b"k", b"v", Some(SECOND * 100), condition).await.unwrap();
     assert!(!set(Condition::Present).await);
     assert!(set(Condition::Absent).await);
@@ -194,7 +194,7 @@ async fn conditions_hold(redis: RedisHandle) {
     assert!(set(Condition::Always).await);
 }
 
-async fn deletions_and_marks_take_effect(redis: RedisHandle) {
+async fn deletions_and_tombstones_take_effect(redis: RedisHandle) {
     for n in 0..10 {
         let key = format!("k{n}");
         redis.set(key.as_bytes(), b"v", Some(SECOND * 100)).await.unwrap();
@@ -212,7 +212,7 @@ async fn deletions_and_marks_take_effect(redis: RedisHandle) {
 async fn scripts_run_by_hash_and_are_sent_when_unknown(redis: RedisHandle) {
     let add = Script::new("add", "redis.call('INCRBY', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[2])");
     for round in 1..=3 {
-        // On a cluster each key may meet a node that does not know the script.
+        // On a cluster, a key may be on a node that does not know the script.
         for key in ["{a}", "{b}", "{c}", "{d}", "{e}"] {
             let sum = redis.eval(&add, &[key, key], &["5"]).await.unwrap();
             assert_eq!(sum.as_int().unwrap(), round * 5);
@@ -232,7 +232,7 @@ async fn replies_keep_their_shape(redis: RedisHandle) {
     assert_eq!(parts[4].as_bytes().unwrap().unwrap().as_ref(), b"\xff\0");
 }
 
-async fn server_errors_are_told_by_their_code(redis: RedisHandle) {
+async fn server_errors_are_classified_by_their_code(redis: RedisHandle) {
     redis.set(b"k", b"not a number", None).await.unwrap();
     let push = Script::new("push", "return redis.call('LPUSH', KEYS[1], 'x')");
     let error = redis.eval(&push, &["k"], &[] as &[&str]).await.unwrap_err();
@@ -244,7 +244,7 @@ async fn server_errors_are_told_by_their_code(redis: RedisHandle) {
     assert!(redis.status().connected, "a command's error does not speak against the server");
 }
 
-async fn messages_reach_subscribers_and_only_theirs(redis: RedisHandle) {
+async fn messages_reach_only_the_subscribers_of_their_channel(redis: RedisHandle) {
     let (mut one, mut other) = (redis.subscribe("one").unwrap(), redis.subscribe("other").unwrap());
     assert_eq!(within(one.next()).await, Some(Event::Connected { epoch: 1 }));
     assert_eq!(within(other.next()).await, Some(Event::Connected { epoch: 1 }));
@@ -258,7 +258,7 @@ async fn messages_reach_subscribers_and_only_theirs(redis: RedisHandle) {
     assert_eq!(within(other.next()).await, Some(Event::Message("o".into())));
 }
 
-async fn the_status_tells_what_there_is(redis: RedisHandle) {
+async fn the_status_describes_the_active_endpoint(redis: RedisHandle) {
     redis.ping().await.unwrap();
     eventually("memory is known", async || redis.status().used_memory_bytes.is_some()).await;
     let status = redis.status();

@@ -1,4 +1,4 @@
-//! A primary and a backup: two independent servers, one of which is ill.
+//! A primary and a backup: two independent servers, one of which fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,15 +10,15 @@ use picarcade_testkit::{Fault, FaultProxy, RedisServer};
 use crate::support::{SECOND, config, eventually, ready, with_every_driver};
 
 with_every_driver!(
-    a_killed_primary_is_replaced_by_the_backup_and_comes_back,
-    a_black_hole_moves_traffic,
-    a_primary_that_is_too_slow_moves_traffic,
-    a_primary_turned_read_only_moves_traffic,
+    the_backup_replaces_a_killed_primary_until_it_is_back,
+    a_primary_that_does_not_answer_loses_traffic,
+    a_primary_that_is_too_slow_loses_traffic,
+    a_read_only_primary_loses_traffic,
     a_flapping_primary_does_not_take_traffic_back,
-    no_deleted_value_comes_back,
-    when_too_much_was_deleted_to_remember_everything_of_ours_goes,
-    a_deletion_during_a_total_outage_is_made_up_for,
-    hardly_anybody_notices_a_failover,
+    a_deleted_value_stays_deleted_after_a_failback,
+    a_full_journal_purges_the_keys_under_the_prefix,
+    a_deletion_during_a_total_outage_is_replayed,
+    a_failover_fails_only_commands_in_flight,
 );
 
 struct Pair {
@@ -37,7 +37,7 @@ async fn pair(driver: DriverKind, change: impl FnOnce(Config) -> Config) -> Pair
         redis.status().active == Role::Primary && redis.status().connected
     })
     .await;
-    // The backup connects behind; it cannot take over before.
+    // The backup connects in the background and cannot take over before.
     eventually("the backup is there", async || {
         backup.command(&["KEYS", "picarcade:probe:*"]).await.unwrap().contains("probe")
     })
@@ -55,7 +55,7 @@ impl Pair {
     }
 }
 
-async fn a_killed_primary_is_replaced_by_the_backup_and_comes_back(driver: DriverKind) {
+async fn the_backup_replaces_a_killed_primary_until_it_is_back(driver: DriverKind) {
     let pair = pair(driver, |config| config).await;
     pair.primary.kill();
     pair.moves_to(Role::Backup).await;
@@ -65,7 +65,7 @@ async fn a_killed_primary_is_replaced_by_the_backup_and_comes_back(driver: Drive
     pair.moves_to(Role::Primary).await;
 }
 
-async fn a_black_hole_moves_traffic(driver: DriverKind) {
+async fn a_primary_that_does_not_answer_loses_traffic(driver: DriverKind) {
     let pair = pair(driver, |config| config).await;
     pair.primary.pause();
     pair.moves_to(Role::Backup).await;
@@ -73,7 +73,7 @@ async fn a_black_hole_moves_traffic(driver: DriverKind) {
     pair.moves_to(Role::Primary).await;
 }
 
-async fn a_primary_that_is_too_slow_moves_traffic(driver: DriverKind) {
+async fn a_primary_that_is_too_slow_loses_traffic(driver: DriverKind) {
     let pair = pair(driver, |config| config).await;
     pair.proxy.set(Fault::Delay(SECOND * 20)).await;
     pair.moves_to(Role::Backup).await;
@@ -81,7 +81,7 @@ async fn a_primary_that_is_too_slow_moves_traffic(driver: DriverKind) {
     pair.moves_to(Role::Primary).await;
 }
 
-async fn a_primary_turned_read_only_moves_traffic(driver: DriverKind) {
+async fn a_read_only_primary_loses_traffic(driver: DriverKind) {
     let pair = pair(driver, |config| config).await;
     pair.primary.command(&["REPLICAOF", "127.0.0.1", &pair.backup.port().to_string()]).await.unwrap();
     pair.moves_to(Role::Backup).await;
@@ -104,7 +104,7 @@ async fn a_flapping_primary_does_not_take_traffic_back(driver: DriverKind) {
     assert_eq!((pair.redis.status().active, pair.redis.generation()), (Role::Backup, generation));
 }
 
-async fn no_deleted_value_comes_back(driver: DriverKind) {
+async fn a_deleted_value_stays_deleted_after_a_failback(driver: DriverKind) {
     let pair = pair(driver, |config| config).await;
     for key in [b"deleted", b"buried_"] {
         pair.redis.set(key, b"old", None).await.unwrap();
@@ -120,14 +120,15 @@ async fn no_deleted_value_comes_back(driver: DriverKind) {
     assert_eq!(pair.primary.command(&["GET", "picarcade:deleted"]).await.unwrap(), "old", "not told yet");
     assert_eq!(pair.redis.status().pending_invalidations, 2);
     pair.proxy.set(Fault::Pass).await;
-    // From the first moment on which the primary serves, the values are gone: no `eventually` after this one.
+    // The values must be gone as soon as the primary is active, so there is no `eventually` after
+    // this one.
     eventually("the primary serves", async || pair.redis.status().active == Role::Primary).await;
     assert_eq!(pair.redis.get(b"deleted").await.unwrap(), None);
     assert_eq!(pair.redis.get(b"buried_").await.unwrap().as_deref(), Some(&b"gone"[..]));
     assert_eq!(pair.redis.status().pending_invalidations, 0);
 }
 
-async fn when_too_much_was_deleted_to_remember_everything_of_ours_goes(driver: DriverKind) {
+async fn a_full_journal_purges_the_keys_under_the_prefix(driver: DriverKind) {
     let pair = pair(driver, |config| Config { journal_capacity: 3, ..config }).await;
     for n in 0..10 {
         pair.redis.set(format!("k{n}").as_bytes(), b"old", None).await.unwrap();
@@ -146,15 +147,15 @@ async fn when_too_much_was_deleted_to_remember_everything_of_ours_goes(driver: D
     assert_eq!(pair.primary.command(&["GET", "not ours"]).await.unwrap(), "stays");
 }
 
-async fn a_deletion_during_a_total_outage_is_made_up_for(driver: DriverKind) {
+async fn a_deletion_during_a_total_outage_is_replayed(driver: DriverKind) {
     let pair = pair(driver, |config| config).await;
     pair.redis.set(b"k", b"old", None).await.unwrap();
     pair.backup.kill();
     pair.proxy.set(Fault::Cut).await;
-    eventually("nobody serves", async || pair.redis.get(b"k").await.is_err()).await;
+    eventually("no endpoint is active", async || pair.redis.get(b"k").await.is_err()).await;
     pair.redis.delete(b"k").await.unwrap_err();
     pair.proxy.set(Fault::Pass).await;
-    // The status may still be that of a moment ago; the first answer is what counts.
+    // The status may be outdated; the first answer counts.
     let mut answer = pair.redis.get(b"k").await;
     eventually("the primary serves", async || {
         answer = pair.redis.get(b"k").await;
@@ -164,7 +165,7 @@ async fn a_deletion_during_a_total_outage_is_made_up_for(driver: DriverKind) {
     assert_eq!(answer.unwrap(), None);
 }
 
-async fn hardly_anybody_notices_a_failover(driver: DriverKind) {
+async fn a_failover_fails_only_commands_in_flight(driver: DriverKind) {
     let pair = pair(driver, |config| config).await;
     let (good, bad) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let workers: Vec<_> = (0..16)
@@ -190,7 +191,8 @@ async fn hardly_anybody_notices_a_failover(driver: DriverKind) {
     for worker in workers {
         worker.abort();
     }
-    // Each worker loses the command that was on the wire and few more: no command waits for a reconnect.
+    // Each worker loses the command in flight and a few more, because no command waits for a
+    // reconnect.
     let bad = bad.load(Ordering::Relaxed);
     assert!(bad <= 16 * 3, "{bad} commands failed");
 }

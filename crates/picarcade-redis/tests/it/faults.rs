@@ -1,4 +1,4 @@
-//! One endpoint and what may happen to it.
+//! The faults of one endpoint.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use picarcade_testkit::{Fault, FaultProxy, RedisSentinel, RedisServer};
 use crate::support::{SECOND, config, eventually, ready, with_every_driver, within};
 
 with_every_driver!(
-    a_server_that_is_down_at_the_start_is_found_when_it_comes,
-    a_killed_server_is_noticed_and_found_again,
-    a_black_hole_ends_commands_at_their_deadline_and_the_connection_is_replaced,
-    connections_cut_in_any_way_are_replaced,
+    a_server_that_is_down_at_the_start_is_connected_later,
+    a_killed_server_is_detected_and_connected_again,
+    commands_end_at_their_deadline_and_the_connection_is_replaced,
+    cut_connections_are_replaced,
     a_server_that_refuses_writes_is_not_used,
-    wrong_credentials_and_certificates_are_told_apart,
-    what_cannot_work_is_refused_before_anything_is_connected,
-    what_is_too_large_is_refused_before_it_is_sent,
-    a_deletion_is_carried_out_even_if_its_caller_leaves,
+    wrong_credentials_and_certificates_have_different_errors,
+    unusable_settings_are_rejected_before_connecting,
+    oversized_keys_and_values_are_rejected_before_sending,
+    a_deletion_completes_even_if_its_caller_leaves,
     a_command_is_sent_at_most_once,
-    an_attempt_to_connect_that_is_given_up_leaves_nothing_behind,
-    commands_under_way_are_bounded,
-    a_subscription_tells_when_it_was_deaf,
-    the_master_is_found_anew_after_a_sentinel_failover,
-    the_last_handle_takes_its_connections_along,
+    an_abandoned_connection_attempt_leaves_no_connection,
+    commands_in_flight_are_bounded,
+    a_subscription_reports_when_messages_may_be_missed,
+    the_new_master_is_resolved_after_a_sentinel_failover,
+    dropping_the_last_handle_closes_its_connections,
 );
 
-async fn a_server_that_is_down_at_the_start_is_found_when_it_comes(driver: DriverKind) {
+async fn a_server_that_is_down_at_the_start_is_connected_later(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     server.kill();
     let redis = RedisHandle::connect(config(driver, server.url())).unwrap();
@@ -37,7 +37,7 @@ async fn a_server_that_is_down_at_the_start_is_found_when_it_comes(driver: Drive
     redis.set(b"k", b"v", None).await.unwrap();
 }
 
-async fn a_killed_server_is_noticed_and_found_again(driver: DriverKind) {
+async fn a_killed_server_is_detected_and_connected_again(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let redis = ready(config(driver, server.url())).await;
     let script = Script::new("one", "return 1");
@@ -49,11 +49,11 @@ async fn a_killed_server_is_noticed_and_found_again(driver: DriverKind) {
     server.restart().await.unwrap();
     eventually("found again", async || redis.set(b"k", b"v", None).await.is_ok()).await;
     assert!(redis.generation() > before);
-    // The server is a new one, and does not know the script.
+    // The restarted server does not know the script.
     redis.eval(&script, &["k"], &[] as &[&str]).await.unwrap();
 }
 
-async fn a_black_hole_ends_commands_at_their_deadline_and_the_connection_is_replaced(driver: DriverKind) {
+async fn commands_end_at_their_deadline_and_the_connection_is_replaced(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let redis = ready(config(driver, proxy.url_for("redis"))).await;
@@ -67,7 +67,7 @@ async fn a_black_hole_ends_commands_at_their_deadline_and_the_connection_is_repl
     eventually("used again", async || redis.get(b"k").await.is_ok()).await;
 }
 
-async fn connections_cut_in_any_way_are_replaced(driver: DriverKind) {
+async fn cut_connections_are_replaced(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let redis = ready(config(driver, proxy.url_for("redis"))).await;
@@ -86,14 +86,14 @@ async fn a_server_that_refuses_writes_is_not_used(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let redis = ready(config(driver, server.url())).await;
     server.command(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]).await.unwrap();
-    eventually("the probe writes, and so finds out", async || !redis.status().connected).await;
+    eventually("the write of the probe fails", async || !redis.status().connected).await;
     assert_eq!(redis.status().last_error, Some("read_only"));
     server.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
     eventually("used again", async || redis.set(b"k", b"v", None).await.is_ok()).await;
 }
 
-async fn wrong_credentials_and_certificates_are_told_apart(driver: DriverKind) {
-    // The deadline is not what ends these: they are told as soon as the server has said no.
+async fn wrong_credentials_and_certificates_have_different_errors(driver: DriverKind) {
+    // These fail as soon as the server has refused, long before the deadline.
     let refused = async |config: Config| {
         let redis = RedisHandle::connect(config).unwrap();
         let error = within(redis.ready(SECOND * 3600)).await.unwrap_err();
@@ -114,13 +114,13 @@ async fn wrong_credentials_and_certificates_are_told_apart(driver: DriverKind) {
         assert_eq!(refused(Config { ca, ..config(driver, tls.url()) }).await, Error::Tls);
     }
 
-    // With a backup that serves, a wrong password of the primary is no reason not to be ready.
+    // With an active backup, a wrong password of the primary does not make the handle unavailable.
     let backup = RedisServer::start().await.unwrap();
     let redis = ready(Config { backup_url: Some(backup.url()), ..config(driver, &url) }).await;
     redis.set(b"k", b"v", None).await.unwrap();
 }
 
-async fn what_cannot_work_is_refused_before_anything_is_connected(driver: DriverKind) {
+async fn unusable_settings_are_rejected_before_connecting(driver: DriverKind) {
     let refused = |config: Config| RedisHandle::connect(config).unwrap_err();
     assert_eq!(refused(config(driver, "memcached://h")), ConfigError::Scheme { setting: "url" });
     assert!(matches!(refused(config(driver, "redis://h:x")), ConfigError::Url { .. }));
@@ -130,8 +130,8 @@ async fn what_cannot_work_is_refused_before_anything_is_connected(driver: Driver
     assert!(matches!(refused(limit), ConfigError::Range { .. }));
 }
 
-async fn what_is_too_large_is_refused_before_it_is_sent(driver: DriverKind) {
-    // Nobody listens here: the refusal does not come from a server.
+async fn oversized_keys_and_values_are_rejected_before_sending(driver: DriverKind) {
+    // No server listens here, so the refusal does not come from a server.
     let limits = Config { max_key_bytes: 20, max_value_bytes: 10, ..config(driver, "redis://127.0.0.1:1") };
     let redis = RedisHandle::connect(limits).unwrap();
     let (long, large) = ("hunter2-hunter2", b"hunter2-hunter2");
@@ -164,7 +164,7 @@ async fn what_is_too_large_is_refused_before_it_is_sent(driver: DriverKind) {
     assert_eq!(redis.get(b"0123456789").await, Err(Error::Refused), "as long as it may be");
 }
 
-async fn a_deletion_is_carried_out_even_if_its_caller_leaves(driver: DriverKind) {
+async fn a_deletion_completes_even_if_its_caller_leaves(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let redis = ready(config(driver, server.url())).await;
     redis.set(b"k", b"old", None).await.unwrap();
@@ -177,7 +177,7 @@ async fn a_deletion_is_carried_out_even_if_its_caller_leaves(driver: DriverKind)
     assert_eq!(redis.status().pending_invalidations, 1);
     server.resume();
     eventually("it is gone", async || redis.get(b"k").await == Ok(None)).await;
-    eventually("and done with", async || redis.status().pending_invalidations == 0).await;
+    eventually("no invalidation is pending", async || redis.status().pending_invalidations == 0).await;
 }
 
 async fn a_command_is_sent_at_most_once(driver: DriverKind) {
@@ -188,7 +188,7 @@ async fn a_command_is_sent_at_most_once(driver: DriverKind) {
     let mut sent = 0;
     while sent < 5 {
         eventually("connected", async || redis.ping().await.is_ok()).await;
-        // The server does it, and the connection ends before it can say so.
+        // The server executes the command, and the connection ends before the answer.
         proxy.set(Fault::CutAfter { bytes: 1 }).await;
         match redis.eval(&count, &["k"], &[] as &[&str]).await {
             Err(Error::Refused) => {}
@@ -201,7 +201,7 @@ async fn a_command_is_sent_at_most_once(driver: DriverKind) {
     assert!(done <= sent, "{done} of {sent}");
 }
 
-async fn an_attempt_to_connect_that_is_given_up_leaves_nothing_behind(driver: DriverKind) {
+async fn an_abandoned_connection_attempt_leaves_no_connection(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     proxy.set(Fault::BlackHole).await;
@@ -210,12 +210,12 @@ async fn an_attempt_to_connect_that_is_given_up_leaves_nothing_behind(driver: Dr
     let redis = RedisHandle::connect(quick).unwrap();
     eventually("given up more than once", async || proxy.accepted() >= 3).await;
     drop(redis);
-    // Whoever still tries would succeed now, and stay.
+    // An attempt that is still running would succeed now and stay connected.
     proxy.set(Fault::Pass).await;
     eventually("all closed", async || proxy.connections() == 0).await;
 }
 
-async fn commands_under_way_are_bounded(driver: DriverKind) {
+async fn commands_in_flight_are_bounded(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let redis =
         ready(Config { max_in_flight: 4, command_timeout: SECOND * 120, ..config(driver, server.url()) })
@@ -238,7 +238,7 @@ async fn commands_under_way_are_bounded(driver: DriverKind) {
     assert!(redis.status().connected, "being busy does not speak against the server");
 }
 
-async fn a_subscription_tells_when_it_was_deaf(driver: DriverKind) {
+async fn a_subscription_reports_when_messages_may_be_missed(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let redis = ready(config(driver, proxy.url_for("redis"))).await;
@@ -246,9 +246,10 @@ async fn a_subscription_tells_when_it_was_deaf(driver: DriverKind) {
     assert_eq!(events.next().await, Some(Event::Connected { epoch: 1 }));
     proxy.cut_all().await;
     assert_eq!(events.next().await, Some(Event::Lost));
-    // The connection of the commands was cut as well; when it is replaced, the subscription moves along once more.
+    // The connection for commands was cut too. When it is replaced, the subscription moves once
+    // more.
     let (mut last, mut heard) = (0, None);
-    eventually("somebody listens", async || {
+    eventually("a subscriber listens", async || {
         let _ = redis.publish("c", b"still there").await;
         while let Ok(Some(event)) = tokio::time::timeout(SECOND / 10, events.next()).await {
             match event {
@@ -263,7 +264,7 @@ async fn a_subscription_tells_when_it_was_deaf(driver: DriverKind) {
     assert_eq!((heard, last > 1), (Some("still there".into()), true));
 }
 
-async fn the_master_is_found_anew_after_a_sentinel_failover(driver: DriverKind) {
+async fn the_new_master_is_resolved_after_a_sentinel_failover(driver: DriverKind) {
     let set = RedisSentinel::start().await.unwrap();
     let redis = ready(config(driver, set.url())).await;
     redis.set(b"k", b"before", None).await.unwrap();
@@ -273,7 +274,7 @@ async fn the_master_is_found_anew_after_a_sentinel_failover(driver: DriverKind) 
     assert_eq!(value, "after");
 }
 
-async fn the_last_handle_takes_its_connections_along(driver: DriverKind) {
+async fn dropping_the_last_handle_closes_its_connections(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let redis = ready(config(driver, proxy.url_for("redis"))).await;

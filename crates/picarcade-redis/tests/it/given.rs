@@ -1,4 +1,4 @@
-//! Clients that the user made: they survive what ours survive, as far as they are able to.
+//! Existing clients of the user, through the same faults as far as they can survive them.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use picarcade_testkit::RedisServer;
 use crate::support::{SECOND, config, eventually, within};
 
 fn settings() -> Config {
-    // The URL is not used: nothing listens there.
+    // The URL is not used: no server listens there.
     config(DriverKind::Redis, "redis://127.0.0.1:1")
 }
 
@@ -40,7 +40,7 @@ async fn survives_a_restart(server: &RedisServer, redis: &RedisHandle) {
 }
 
 #[tokio::test]
-async fn a_client_of_redis_rs_is_connected_anew() {
+async fn the_connection_of_a_redis_rs_client_is_replaced() {
     let server = RedisServer::start().await.unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let redis = RedisHandle::with_connectors(settings(), RedisRs::connector(client), None).unwrap();
@@ -48,7 +48,7 @@ async fn a_client_of_redis_rs_is_connected_anew() {
 }
 
 #[tokio::test]
-async fn a_client_of_fred_reconnects_by_itself_and_its_subscription_says_so() {
+async fn a_fred_client_reconnects_and_its_subscription_reports_it() {
     let server = RedisServer::start().await.unwrap();
     let mut builder = Builder::from_config(FredConfig::from_url(&server.url()).unwrap());
     builder.set_policy(ReconnectPolicy::new_constant(0, 50));
@@ -61,7 +61,7 @@ async fn a_client_of_fred_reconnects_by_itself_and_its_subscription_says_so() {
 }
 
 #[tokio::test]
-async fn a_connection_that_broke_for_good_stays_refused() {
+async fn a_broken_connection_without_a_client_stays_refused() {
     let server = RedisServer::start().await.unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -73,7 +73,7 @@ async fn a_connection_that_broke_for_good_stays_refused() {
 }
 
 #[tokio::test]
-async fn a_primary_and_a_backup_may_both_be_given() {
+async fn existing_clients_serve_as_primary_and_backup() {
     let (primary, backup) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
     let connector = |server: &RedisServer| RedisRs::connector(redis::Client::open(server.url()).unwrap());
     let redis =
@@ -84,7 +84,7 @@ async fn a_primary_and_a_backup_may_both_be_given() {
     assert_eq!(redis.status().active, Role::Backup);
 }
 
-/// Leads to one server, and after a fail-over to another.
+/// Forwards to one server, and after a fail-over to another.
 #[derive(Debug)]
 struct Promoted {
     before: Arc<dyn Connector>,
@@ -100,7 +100,7 @@ impl Connector for Promoted {
 }
 
 #[tokio::test]
-async fn a_deletion_that_replication_lost_is_said_again_to_the_new_master() {
+async fn a_deletion_that_replication_lost_is_repeated_on_the_new_master() {
     let (old, new) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
     let connector = |server: &RedisServer| RedisRs::connector(redis::Client::open(server.url()).unwrap());
     let place =
@@ -113,7 +113,7 @@ async fn a_deletion_that_replication_lost_is_said_again_to_the_new_master() {
     }
     redis.delete(b"deleted").await.unwrap();
     redis.bury(b"buried", b"gone", Duration::from_secs(100)).await.unwrap();
-    // The replica that is promoted had not heard of either.
+    // The promoted replica had received neither.
     place.moved.store(true, Ordering::SeqCst);
     old.kill();
     eventually("the old master is left", async || !redis.status().connected || redis.generation() > 1).await;

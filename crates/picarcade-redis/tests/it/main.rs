@@ -1,4 +1,4 @@
-//! The handle against real servers, through faults.
+//! Tests of the handle with real servers and injected faults.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod conformance;
@@ -6,5 +6,5 @@ mod failover;
 mod faults;
 #[cfg(all(feature = "redis", feature = "fred"))]
 mod given;
+mod shared_reads;
 mod support;
-mod together;

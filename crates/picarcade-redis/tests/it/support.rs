@@ -1,4 +1,4 @@
-//! Settings that find faults soon, and waiting for a condition.
+//! Fixtures: settings that detect faults quickly, and waiting with a limit.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ pub use picarcade_testkit::eventually;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// Runs each test with every driver: a driver that is added gets every test.
+/// Runs each test with every driver.
 macro_rules! with_every_driver {
     ($($test:ident),* $(,)?) => {
         #[cfg(feature = "redis")]
@@ -29,7 +29,7 @@ macro_rules! with_every_driver {
 }
 pub(crate) use with_every_driver;
 
-/// Settings that find faults soon. The timeouts are long enough that a busy machine is no fault.
+/// Returns settings that detect faults quickly. The timeouts are long enough for a busy machine.
 pub fn config(driver: DriverKind, url: impl Into<String>) -> Config {
     Config {
         driver,
@@ -47,7 +47,7 @@ pub async fn ready(config: Config) -> RedisHandle {
     handle
 }
 
-/// Returns the future's output, and panics when there is none for two minutes.
+/// Returns the output of a future. Panics if there is none for two minutes.
 pub async fn within<T>(coming: impl Future<Output = T>) -> T {
     tokio::time::timeout(SECOND * 120, coming).await.expect("nothing came within two minutes")
 }

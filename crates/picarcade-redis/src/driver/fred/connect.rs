@@ -147,12 +147,12 @@ mod tests {
     use crate::{Config, address::Address};
 
     #[test]
-    fn the_librarys_defaults_are_made_safe() {
+    fn unsafe_defaults_of_fred_are_replaced() {
         let address = Address::parse("redis://h").unwrap();
         let connector = FredConnector::new(&Config::default(), address).unwrap();
-        assert_eq!(connector.connection.tcp.nodelay, Some(true), "small commands are not held back");
-        assert_eq!(connector.connection.max_command_attempts, 1, "nothing is sent twice behind our back");
-        assert!(connector.connection.max_command_buffer_len > 0, "0 is no bound");
-        assert!(connector.connection.unresponsive.max_timeout.is_some(), "black holes are noticed");
+        assert_eq!(connector.connection.tcp.nodelay, Some(true), "small commands are delayed");
+        assert_eq!(connector.connection.max_command_attempts, 1, "commands may be sent twice");
+        assert!(connector.connection.max_command_buffer_len > 0, "the queue has no limit");
+        assert!(connector.connection.unresponsive.max_timeout.is_some(), "dead connections are not detected");
     }
 }

@@ -131,7 +131,8 @@ impl RedisRs {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = redis::Client::open("redis://127.0.0.1:6379")?;
-    /// let redis = RedisHandle::with_connectors(Config::default(), RedisRs::connector(client), None)?;
+    /// let connector = RedisRs::connector(client);
+    /// let redis = RedisHandle::with_connectors(Config::default(), connector, None)?;
     /// # drop(redis); Ok(()) }
     /// ```
     pub fn connector(client: Client) -> Arc<dyn Connector> {
@@ -219,7 +220,7 @@ mod tests {
     use crate::address::Address;
 
     #[test]
-    fn small_commands_are_not_held_back() {
+    fn small_commands_are_sent_without_delay() {
         for url in ["redis://h", "rediss://h", "redis-cluster://h"] {
             let address = Address::parse(url).unwrap();
             assert!(connection_info(&address, "h", 1).unwrap().tcp_settings().nodelay(), "{url}");

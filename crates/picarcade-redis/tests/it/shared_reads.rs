@@ -1,4 +1,4 @@
-//! Reads that share a command: how many commands that makes, and what one reader's fate is to the others.
+//! Reads that share a command: the number of commands, and the independence of the readers.
 
 use futures_util::future::join_all;
 use picarcade_redis::{Config, DriverKind, Error, RedisHandle};
@@ -7,18 +7,18 @@ use picarcade_testkit::RedisServer;
 use crate::support::{SECOND, config, ready, with_every_driver, within};
 
 with_every_driver!(
-    reads_at_once_share_commands,
-    a_reader_that_leaves_takes_nobody_along,
-    a_runtime_that_ends_takes_nobody_along,
-    a_server_that_takes_no_shared_command_is_read_one_by_one,
-    reads_together_end_at_their_deadline,
+    concurrent_reads_share_commands,
+    a_reader_that_leaves_does_not_affect_others,
+    a_runtime_that_ends_does_not_affect_other_readers,
+    a_server_that_refuses_shared_commands_is_read_singly,
+    shared_reads_end_at_their_deadline,
 );
 
-async fn patient(driver: DriverKind, server: &RedisServer) -> RedisHandle {
+async fn long_deadline(driver: DriverKind, server: &RedisServer) -> RedisHandle {
     ready(Config { command_timeout: SECOND * 60, ..config(driver, server.url()) }).await
 }
 
-/// Reads `k0`, `k1`, ... at the same time, and checks what each got.
+/// Reads `k0`, `k1`, ... at the same time, and checks each value.
 async fn read_all(redis: &RedisHandle, count: usize) {
     let names: Vec<String> = (0..count).map(|n| format!("k{n}")).collect();
     let values = join_all(names.iter().map(|name| redis.get(name.as_bytes()))).await;
@@ -28,14 +28,14 @@ async fn read_all(redis: &RedisHandle, count: usize) {
     }
 }
 
-/// Every other key.
+/// Writes every other key.
 async fn write_half(redis: &RedisHandle, count: usize) {
     for n in (0..count).step_by(2) {
         redis.set(format!("k{n}").as_bytes(), n.to_string().as_bytes(), None).await.unwrap();
     }
 }
 
-/// How often a command was called since the statistics were reset, refusals included.
+/// Returns how often a command was called since the statistics were reset, refusals included.
 async fn calls(server: &RedisServer, command: &str) -> u32 {
     let statistics = server.command(&["INFO", "commandstats"]).await.unwrap();
     let line = statistics.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:")));
@@ -47,13 +47,13 @@ async fn calls(server: &RedisServer, command: &str) -> u32 {
     field("calls").unwrap_or(0) + field("rejected_calls").unwrap_or(0)
 }
 
-async fn reads_at_once_share_commands(driver: DriverKind) {
+async fn concurrent_reads_share_commands(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let redis = patient(driver, &server).await;
+    let redis = long_deadline(driver, &server).await;
     write_half(&redis, 100).await;
     server.command(&["CONFIG", "RESETSTAT"]).await.unwrap();
     read_all(&redis, 100).await;
-    // The first one alone, the others by at most 32.
+    // The first read is sent singly, the others in commands of at most 32.
     let (alone, together) = (calls(&server, "get").await, calls(&server, "mget").await);
     assert!(alone <= 2 && together <= 5, "{alone} alone, {together} together");
     server.command(&["CONFIG", "RESETSTAT"]).await.unwrap();
@@ -63,9 +63,9 @@ async fn reads_at_once_share_commands(driver: DriverKind) {
     assert_eq!((calls(&server, "get").await, calls(&server, "mget").await), (3, 0), "one after the other");
 }
 
-async fn a_reader_that_leaves_takes_nobody_along(driver: DriverKind) {
+async fn a_reader_that_leaves_does_not_affect_others(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let redis = patient(driver, &server).await;
+    let redis = long_deadline(driver, &server).await;
     write_half(&redis, 6).await;
     server.pause();
     let mut reads: Vec<_> = [b"k0", b"k2", b"k4"].map(|key| Box::pin(redis.get(key))).into();
@@ -73,7 +73,7 @@ async fn a_reader_that_leaves_takes_nobody_along(driver: DriverKind) {
     for read in &mut reads {
         assert!(read.as_mut().poll(&mut context).is_pending());
     }
-    // The second one was the first to wait. Others leave once their command is on its way.
+    // The second reader was the first to wait. Other readers leave after their command was sent.
     drop(reads.remove(1));
     tokio::task::yield_now().await;
     let late = redis.get(b"k2");
@@ -84,13 +84,13 @@ async fn a_reader_that_leaves_takes_nobody_along(driver: DriverKind) {
     assert_eq!(late.unwrap().unwrap(), "2");
 }
 
-async fn a_runtime_that_ends_takes_nobody_along(driver: DriverKind) {
+async fn a_runtime_that_ends_does_not_affect_other_readers(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
-    let redis = patient(driver, &server).await;
+    let redis = long_deadline(driver, &server).await;
     write_half(&redis, 10).await;
     let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     {
-        // The second of these would be sent by a task that never runs.
+        // The task that would send the second read never runs.
         let _inside = other.enter();
         let mut reads = [b"k0", b"k2"].map(|key| Box::pin(redis.get(key)));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
@@ -102,10 +102,10 @@ async fn a_runtime_that_ends_takes_nobody_along(driver: DriverKind) {
     within(read_all(&redis, 10)).await;
 }
 
-async fn a_server_that_takes_no_shared_command_is_read_one_by_one(driver: DriverKind) {
+async fn a_server_that_refuses_shared_commands_is_read_singly(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     server.command(&["ACL", "SETUSER", "default", "-mget"]).await.unwrap();
-    let redis = patient(driver, &server).await;
+    let redis = long_deadline(driver, &server).await;
     write_half(&redis, 10).await;
     read_all(&redis, 10).await;
     assert!(redis.status().connected, "that does not speak against the server");
@@ -114,7 +114,7 @@ async fn a_server_that_takes_no_shared_command_is_read_one_by_one(driver: Driver
     assert_eq!((calls(&server, "get").await, calls(&server, "mget").await), (10, 0), "it is not asked again");
 }
 
-async fn reads_together_end_at_their_deadline(driver: DriverKind) {
+async fn shared_reads_end_at_their_deadline(driver: DriverKind) {
     let server = RedisServer::start().await.unwrap();
     let redis = ready(config(driver, server.url())).await;
     server.pause();

@@ -245,7 +245,12 @@ impl RedisHandle {
     ///
     /// Returns the error of the active endpoint. The tombstone is stored and repeated in that case
     /// too.
-    pub async fn bury(&self, key: &[u8], tombstone: &[u8], ttl: Duration) -> Result<(), Error> {
+    pub async fn delete_with_tombstone(
+        &self,
+        key: &[u8],
+        tombstone: &[u8],
+        ttl: Duration,
+    ) -> Result<(), Error> {
         self.fits(tombstone)?;
         self.invalidate(key, Invalidation::Tombstone { value: Bytes::copy_from_slice(tombstone), ttl }).await
     }

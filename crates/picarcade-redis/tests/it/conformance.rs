@@ -202,7 +202,7 @@ async fn deletions_and_tombstones_take_effect(redis: RedisHandle) {
             redis.delete(key.as_bytes()).await.unwrap();
             assert_eq!(redis.get(key.as_bytes()).await.unwrap(), None);
         } else {
-            redis.bury(key.as_bytes(), b"gone", SECOND * 100).await.unwrap();
+            redis.delete_with_tombstone(key.as_bytes(), b"gone", SECOND * 100).await.unwrap();
             assert_eq!(redis.get(key.as_bytes()).await.unwrap().as_deref(), Some(&b"gone"[..]));
         }
     }

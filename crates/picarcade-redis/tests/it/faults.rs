@@ -142,14 +142,14 @@ async fn oversized_keys_and_values_are_rejected_before_sending(driver: DriverKin
         redis.get_many(&["k", long]).await.unwrap_err(),
         redis.set(long.as_bytes(), b"v", None).await.unwrap_err(),
         redis.delete(long.as_bytes()).await.unwrap_err(),
-        redis.bury(long.as_bytes(), b"v", SECOND).await.unwrap_err(),
+        redis.delete_with_tombstone(long.as_bytes(), b"v", SECOND).await.unwrap_err(),
         redis.eval(&script, &[long], &["a"]).await.unwrap_err(),
         redis.publish(long, b"v").await.unwrap_err(),
         redis.subscribe(long).unwrap_err(),
     ];
     let values = [
         redis.set(b"k", large, None).await.unwrap_err(),
-        redis.bury(b"k", large, SECOND).await.unwrap_err(),
+        redis.delete_with_tombstone(b"k", large, SECOND).await.unwrap_err(),
         redis.eval(&script, &["k"], &[large]).await.unwrap_err(),
         redis.publish("c", large).await.unwrap_err(),
     ];

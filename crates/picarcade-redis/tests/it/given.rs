@@ -112,7 +112,7 @@ async fn a_deletion_that_replication_lost_is_repeated_on_the_new_master() {
         server.command(&["MSET", "picarcade:deleted", "old", "picarcade:buried", "old"]).await.unwrap();
     }
     redis.delete(b"deleted").await.unwrap();
-    redis.bury(b"buried", b"gone", Duration::from_secs(100)).await.unwrap();
+    redis.delete_with_tombstone(b"buried", b"gone", Duration::from_secs(100)).await.unwrap();
     // The promoted replica had received neither.
     place.moved.store(true, Ordering::SeqCst);
     old.kill();

@@ -180,7 +180,7 @@ impl Remote for RedisRemote {
         let key = entry_key(space, key);
         self.pending.lock().forget(&key);
         let value = framed(TOMBSTONE, KeyVersion::random(), &[]);
-        self.handle.bury(key.as_bytes(), &value, tombstone).await.map_err(remote_error)
+        self.handle.delete_with_tombstone(key.as_bytes(), &value, tombstone).await.map_err(remote_error)
     }
 
     async fn tag_versions(&self, space: &str, scopes: &[Scope]) -> Result<Vec<TagVersion>, RemoteError> {
@@ -195,7 +195,10 @@ impl Remote for RedisRemote {
 
     async fn invalidate(&self, space: &str, scope: Scope, lifetime: Duration) -> Result<(), RemoteError> {
         let value = TagVersion::random().0.to_le_bytes();
-        self.handle.bury(version_key(space, &scope).as_bytes(), &value, lifetime).await.map_err(remote_error)
+        self.handle
+            .delete_with_tombstone(version_key(space, &scope).as_bytes(), &value, lifetime)
+            .await
+            .map_err(remote_error)
     }
 
     async fn acquire(&self, space: &str, key: &Key, token: u64, ttl: Duration) -> Result<bool, RemoteError> {

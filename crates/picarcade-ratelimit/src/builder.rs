@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fallback::Fallback;
-use crate::lease::Leased;
+use crate::Fallback;
+use crate::MemoryStore;
 use crate::limiter::Backend;
-use crate::memory::MemoryStore;
-use crate::sharded::{MAX_SHARDS, Shards, Split};
+use crate::store::Leased;
+use crate::store::Split;
 use crate::{ConfigError, Leases, Ledger, Limit, Limiter, Plan, Store};
+use crate::{MAX_SHARDS, Shards};
 
 /// Builds a [`Limiter`].
 #[derive(Debug, Clone)]

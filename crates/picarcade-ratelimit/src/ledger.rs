@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::plan::Group;
+use crate::limit::Group;
 use crate::{Error, MAX_AMOUNT, Scope, Unit, Window};
 
 /// How long a request waits for the ledger before its dollars are refused.

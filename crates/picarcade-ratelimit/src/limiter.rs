@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::MemoryStore;
 use crate::dollars::checked;
-use crate::memory::MemoryStore;
 use crate::{
     Admission, Ask, Decision, Error, Limit, LimiterBuilder, Mode, Plan, Report, Reservation, ReservationId,
     Settled, Store, Subjects, Verdict,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::counter::Reading;
-use crate::plan::Rule;
+use crate::limit::Rule;
 use crate::{Name, Reservation, Scope, Unit, Window};
 
 /// How one limit stands for the subjects of one call.

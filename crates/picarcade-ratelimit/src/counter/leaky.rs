@@ -4,7 +4,7 @@
 //! doubles agrees with this to the last digit.
 
 use super::{Reading, Refusal};
-use crate::window::Leaky;
+use crate::limit::Leaky;
 
 /// What has not leaked yet.
 #[derive(Debug, Clone, Default)]

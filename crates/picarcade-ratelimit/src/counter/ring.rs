@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::{Reading, Refusal};
-use crate::window::Buckets;
+use crate::limit::Buckets;
 
 /// What was charged in one sub-bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

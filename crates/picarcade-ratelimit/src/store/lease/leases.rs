@@ -15,16 +15,9 @@
 //! While the store is away, what is leased can be spent to its end; new chunks are not to be had, and the fallback takes
 //! over. Dollars are not leased: whoever reserved them may be settled from another instance.
 
-mod chunk;
-mod leased;
-mod place;
-mod rule;
-
 use std::time::Duration;
 
 use crate::{ConfigError, Plan, Unit, Window};
-
-pub(crate) use leased::Leased;
 
 /// Which request limits are leased, and how.
 ///

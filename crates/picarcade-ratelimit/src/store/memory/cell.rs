@@ -1,7 +1,7 @@
 //! What one subject has used, in all limits of its scope.
 
 use crate::counter::Counter;
-use crate::plan::Rule;
+use crate::limit::Rule;
 
 /// The counters of one subject, in the order of its scope's rules.
 #[derive(Debug)]

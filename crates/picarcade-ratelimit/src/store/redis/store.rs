@@ -13,28 +13,19 @@
 //! raised to what the ledger says before the first dollar is reserved in it, and again after each
 //! such change. See `lua/epoch.lua` for how a change is noticed.
 
-mod answers;
-mod arrival;
-mod batch;
-mod gathering;
-mod keys;
-mod scripts;
-mod state;
-pub(crate) mod wire;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use picarcade_redis::{Error as RedisError, RedisHandle, Script, Value};
 
-use self::answers::Answers;
-use self::arrival::Arrival;
-use self::batch::{Batch, Member, Part};
-use self::gathering::{Entry, Failure, Gathering, Told};
-use self::keys::Keys;
-use self::scripts::Scripts;
-use self::wire::{Answer, Present};
+use super::answers::Answers;
+use super::arrival::Arrival;
+use super::batch::{Batch, Member, Part};
+use super::gathering::{Entry, Failure, Gathering, Told};
+use super::keys::Keys;
+use super::scripts::Scripts;
+use super::wire::{self, Answer, Present};
 use crate::{
     Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Verdict,
 };
@@ -44,14 +35,14 @@ const DEFAULT_TAG: &str = "ratelimit";
 /// Counts in Redis.
 #[derive(Debug, Clone)]
 pub struct RedisStore {
-    redis: RedisHandle,
-    scripts: Arc<Scripts>,
-    keys: Keys,
-    gathering: Arc<Gathering>,
-    arrival: Arc<Arrival>,
-    clock: Option<Clock>,
-    ledger: Option<Arc<dyn Ledger>>,
-    max_reservations: usize,
+    pub(super) redis: RedisHandle,
+    pub(super) scripts: Arc<Scripts>,
+    pub(super) keys: Keys,
+    pub(super) gathering: Arc<Gathering>,
+    pub(super) arrival: Arc<Arrival>,
+    pub(super) clock: Option<Clock>,
+    pub(super) ledger: Option<Arc<dyn Ledger>>,
+    pub(super) max_reservations: usize,
 }
 
 impl RedisStore {
@@ -118,17 +109,17 @@ impl RedisStore {
     }
 
     /// For how long a request waits to be sent.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         self.redis.command_timeout()
     }
 
     /// The server's own time is asked for with 0.
-    fn time(&self) -> u64 {
+    pub(super) fn time(&self) -> u64 {
         self.clock.as_ref().and_then(Clock::dictated).unwrap_or(0)
     }
 
     /// Decides one question by itself.
-    async fn decide(&self, ask: Ask<'_>, present: &[Scope], dry: bool) -> Result<Answer, Error> {
+    pub(super) async fn decide(&self, ask: Ask<'_>, present: &[Scope], dry: bool) -> Result<Answer, Error> {
         let mut keys = Vec::with_capacity(present.len() + 3);
         keys.push(self.keys.deadlines());
         keys.extend(present.iter().map(|scope| self.keys.state(ask.plan, *scope, ask.subjects)));
@@ -161,7 +152,7 @@ impl RedisStore {
     }
 
     /// Decides a request without dollars: by itself, or with those that wait too.
-    async fn pass(&self, ask: Ask<'_>, present: &Present) -> Result<Answer, Error> {
+    pub(super) async fn pass(&self, ask: Ask<'_>, present: &Present) -> Result<Answer, Error> {
         match self.gathering.enter(self, || self.member(ask, present))? {
             Entry::Now(_turn) => {
                 let answer = self.decide(ask, present, false).await;
@@ -179,7 +170,7 @@ impl RedisStore {
         }
     }
 
-    fn member(&self, ask: Ask<'_>, present: &Present) -> Member {
+    pub(super) fn member(&self, ask: Ask<'_>, present: &Present) -> Member {
         let part = |scope: &Scope| {
             let group = ask.plan.group(*scope)?;
             Some(Part {
@@ -193,7 +184,7 @@ impl RedisStore {
         Member { requests: ask.requests, keep: millis(ask.ttl), parts }
     }
 
-    async fn decide_together(&self, mut batch: Batch) -> Result<Answers, Failure> {
+    pub(super) async fn decide_together(&self, mut batch: Batch) -> Result<Answers, Failure> {
         let args = batch.arguments(self.time());
         let keys = batch.keys(self.keys.deadlines());
         let bytes = match self.redis.eval(&self.scripts.batch, &keys, &args).await {
@@ -207,7 +198,7 @@ impl RedisStore {
 
     /// Decides one question. If the answer is lost and the question has an id, it is asked again:
     /// the id makes the repetition harmless, and money is worth a second round trip.
-    async fn decide_twice(&self, ask: Ask<'_>, present: &[Scope]) -> Result<Answer, Error> {
+    pub(super) async fn decide_twice(&self, ask: Ask<'_>, present: &[Scope]) -> Result<Answer, Error> {
         match self.decide(ask, present, false).await {
             Err(Error::Interrupted { .. }) if ask.reservation.is_some() => {
                 self.decide(ask, present, false).await
@@ -217,24 +208,34 @@ impl RedisStore {
     }
 
     /// Whether the answer may depend on the ledger.
-    fn asks_the_ledger(&self, ask: &Ask<'_>) -> bool {
+    pub(super) fn asks_the_ledger(&self, ask: &Ask<'_>) -> bool {
         ask.cost_micros > 0 && ask.reservation.is_some() && self.ledger.is_some()
     }
 
-    async fn conclude(&self, id: ReservationId, actual: &str) -> Result<Settled, Error> {
+    pub(super) async fn conclude(&self, id: ReservationId, actual: &str) -> Result<Settled, Error> {
         let keys = [self.keys.record(id), self.keys.deadlines()];
         let args = [self.time().to_string().into_bytes(), actual.as_bytes().to_vec()];
         wire::settled(&self.eval(&self.scripts.settle, &keys, &args).await?)
     }
 
-    async fn eval(&self, script: &Script, keys: &[String], args: &[Vec<u8>]) -> Result<bytes::Bytes, Error> {
+    pub(super) async fn eval(
+        &self,
+        script: &Script,
+        keys: &[String],
+        args: &[Vec<u8>],
+    ) -> Result<bytes::Bytes, Error> {
         match self.call(script, keys, args).await? {
             Value::Bytes(bytes) => Ok(bytes),
             _ => Err(wire::nonsense()),
         }
     }
 
-    async fn call(&self, script: &Script, keys: &[String], args: &[Vec<u8>]) -> Result<Value, Error> {
+    pub(super) async fn call(
+        &self,
+        script: &Script,
+        keys: &[String],
+        args: &[Vec<u8>],
+    ) -> Result<Value, Error> {
         self.redis.eval(script, keys, args).await.map_err(|error| translated(&error))
     }
 }
@@ -249,7 +250,7 @@ fn is_plain(ask: &Ask<'_>) -> bool {
     ask.cost_micros == 0 && ask.reservation.is_none()
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     (duration.as_micros().div_ceil(1000) as u64).max(1)
 }
 

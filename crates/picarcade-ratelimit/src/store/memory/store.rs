@@ -9,21 +9,15 @@
 //! knows it; what it bounds, it bounds by forgetting the
 //! least: see the shard's text for subjects. At the bound of open reservations money is closed.
 
-mod cell;
-mod decision;
-mod reservations;
-mod shard;
-mod table;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use self::decision::Trial;
-use self::reservations::{Change, Reservations};
-use self::table::{Held, Table};
+use super::decision::Trial;
+use super::reservations::{Change, Reservations};
+use super::table::{Held, Table};
 use crate::clock::Clock;
 use crate::ledger::{LOOKUP_TIMEOUT, spent};
 use crate::{

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::cell::Cell;
 use super::shard::Shard;
-use crate::plan::Group;
+use crate::limit::Group;
 
 /// Fewer subjects than this to a shard would make its tenth too small a door.
 const LEAST_PER_SHARD: usize = 64;

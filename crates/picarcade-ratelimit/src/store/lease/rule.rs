@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::Leases;
 use super::chunk::{Chunk, next_size};
 use super::place::{Place, Refused, Waited};
-use crate::window::Shape;
+use crate::limit::Shape;
 use crate::{Ask, Denial, Error, Limit, Plan, ReservationId, Scope, Status, Store, Subjects, Verdict};
 
 /// Between two searches for places that can be dropped; such a search looks at all of them.

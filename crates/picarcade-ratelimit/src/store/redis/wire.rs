@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::state;
 use crate::counter::Reading;
-use crate::plan::Rule;
-use crate::window::Shape;
+use crate::limit::Rule;
+use crate::limit::Shape;
 use crate::{Denial, Error, Outcome, Plan, Report, Scope, Settled, Status, Subjects, Unit, Verdict};
 
 /// The descriptor of one scope's rules; see `lua/counters.lua`.

@@ -115,7 +115,7 @@ impl RedisStore {
         let spent = spent(&**ledger, scope, subject, group).await?;
         let mut args = vec![
             self.time().to_string().into_bytes(),
-            super::millis(ask.ttl).to_string().into_bytes(),
+            super::store::millis(ask.ttl).to_string().into_bytes(),
             group.amounts.to_string().into_bytes(),
             group.packed.to_vec(),
             stamp.to_string().into_bytes(),

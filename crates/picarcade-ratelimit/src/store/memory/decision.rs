@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::reservations::Charge;
 use super::table::Held;
 use crate::counter::Refusal;
-use crate::plan::Group;
+use crate::limit::Group;
 use crate::{Ask, Denial, Report, Scope, Status, Unit};
 
 /// A locked cell, its rules, and where the report of them begins.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::counter::Counter;
-use crate::window::Shape;
+use crate::limit::Shape;
 use crate::{ConfigError, Limit, Name, Scope, Status, Unit, Window};
 
 /// The most limits that one limiter may have.
@@ -64,9 +64,9 @@ impl Group {
             #[cfg(feature = "redis")]
             print_text: format!("{print:08x}").into(),
             #[cfg(feature = "redis")]
-            packed: crate::redis::wire::descriptor(&rules).into(),
+            packed: crate::store::redis::wire::descriptor(&rules).into(),
             #[cfg(feature = "redis")]
-            amounts: crate::redis::wire::amounts(&rules),
+            amounts: crate::store::redis::wire::amounts(&rules),
             blank: rules.iter().map(blank).collect(),
             rules: rules.into(),
             print,

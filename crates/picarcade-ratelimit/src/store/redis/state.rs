@@ -4,8 +4,8 @@
 //! passing: whoever opens it next adds them to the newest buckets, and so does a report.
 
 use crate::counter::Reading;
-use crate::plan::Rule;
-use crate::window::Shape;
+use crate::limit::Rule;
+use crate::limit::Shape;
 use crate::{Error, Plan, Report, Scope, Status, Unit};
 
 use super::wire::nonsense;

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use hashbrown::HashTable;
 
 use super::cell::Cell;
-use crate::plan::Group;
+use crate::limit::Group;
 
 /// Visits that still count when a subject's turn to be evicted comes.
 const MOST_VISITS: u8 = 3;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::plan::Group;
+use crate::limit::Group;
 use crate::{Outcome, ReservationId, Scope, Settled, Unit};
 
 /// What was charged in one scope.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 
-use crate::memory::MemoryStore;
+use crate::MemoryStore;
 use crate::{
     Ask, Error, Limit, Mode, Plan, Report, ReservationId, Settled, Store, Subjects, Unit, Verdict, Window,
 };

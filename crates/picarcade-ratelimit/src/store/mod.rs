@@ -1,0 +1,21 @@
+//! Where counts are kept. The next store goes into a folder next to these.
+
+mod contract;
+
+mod memory;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+
+mod fallback;
+mod lease;
+mod sharded;
+
+pub use contract::{Ask, Mode, Outcome, ReservationId, Settled, Store, Verdict};
+pub use fallback::Fallback;
+pub(crate) use lease::Leased;
+pub use lease::Leases;
+pub use memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
+pub(crate) use sharded::Split;
+pub use sharded::{MAX_SHARDS, Shards};

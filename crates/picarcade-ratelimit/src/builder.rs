@@ -1,15 +1,13 @@
-//! Building a limiter: what is wrong is said here, by name, before anything runs.
+//! The builder of a limiter, which rejects invalid settings by name.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Fallback;
-use crate::MemoryStore;
-use crate::limiter::Backend;
-use crate::store::Leased;
-use crate::store::Split;
-use crate::{ConfigError, Leases, Ledger, Limit, Limiter, Plan, Store};
-use crate::{MAX_SHARDS, Shards};
+use crate::backend::Backend;
+use crate::store::{Leased, Split};
+use crate::{
+    ConfigError, Fallback, Leases, Ledger, Limit, Limiter, MAX_SHARDS, MemoryStore, Plan, Shards, Store,
+};
 
 /// Builds a [`Limiter`].
 #[derive(Debug, Clone)]
@@ -43,78 +41,80 @@ impl Default for LimiterBuilder {
 }
 
 impl LimiterBuilder {
-    /// One more limit.
+    /// Adds a limit.
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limits.push(limit);
         self
     }
 
-    /// More limits.
+    /// Adds limits.
     pub fn limits(mut self, limits: impl IntoIterator<Item = Limit>) -> Self {
         self.limits.extend(limits);
         self
     }
 
-    /// Where the counts are kept. Without one, in this process. While the store cannot be asked, requests are decided by
-    /// this instance's share and money is closed: see [`Fallback`].
+    /// Sets the store of the counts. Without one they are kept in this process. While the store is
+    /// unavailable, this instance decides requests by its share and rejects dollars: see
+    /// [`Fallback`].
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
         self
     }
 
-    /// Where the memory store looks up what a subject had spent before it was met: see [`MemoryStore::ledger`]. A store of
-    /// its own has its own.
+    /// Sets the ledger in which the memory store looks up what a subject spent earlier: see
+    /// [`MemoryStore::ledger`]. An external store has its own ledger.
     pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
         self.ledger = Some(ledger);
         self
     }
 
-    /// Where the counts are kept when they are spread over a cluster: users in shards, everything shared leased. In the
-    /// place of [`LimiterBuilder::store`].
-    ///
-    /// Every shared limit on requests is leased then, as [`LimiterBuilder::leases`] says or by its defaults.
+    /// Distributes the counts over a cluster, in place of [`LimiterBuilder::store`]. Users are counted
+    /// in shards. Every shared limit on requests is leased, with the settings of
+    /// [`LimiterBuilder::leases`] or the defaults.
     pub fn shards(mut self, shards: Shards) -> Self {
         self.shards = Some(shards);
         self
     }
 
-    /// Which request limits are leased from the store in chunks. Without a store, nothing is.
+    /// Sets which request limits are leased from the store in chunks. Without a store, none is.
     pub fn leases(mut self, leases: Leases) -> Self {
         self.leases = Some(leases);
         self
     }
 
-    /// Among how many instances the limits are divided while the store cannot be asked: 1 or more, default 1.
+    /// Sets the number of instances that share the limits while the store is unavailable: 1 or more,
+    /// default 1.
     pub fn expected_instances(mut self, instances: u32) -> Self {
         self.instances = instances;
         self
     }
 
-    /// How many subjects the memory store keeps in each scope: 1 to 2^31, default 65,536. A flood beyond it forgets
-    /// those seen once, first.
+    /// Sets how many subjects the memory store keeps in each scope: 1 to 2^31, default 65,536. At the
+    /// bound, subjects that were seen once are forgotten first.
     pub fn max_subjects(mut self, subjects: usize) -> Self {
         self.max_subjects = subjects;
         self
     }
 
-    /// How many reservations the memory store keeps, open and remembered: 1 or more, default 65,536. With that many
-    /// open, asking for more dollars is [`Error::TooManyReservations`](crate::Error::TooManyReservations).
+    /// Sets how many reservations the memory store keeps, open and concluded: 1 or more, default
+    /// 65,536. If all of them are open, a request for dollars fails with
+    /// [`Error::TooManyReservations`](crate::Error::TooManyReservations).
     pub fn max_reservations(mut self, reservations: usize) -> Self {
         self.max_reservations = reservations;
         self
     }
 
-    /// How long a reservation waits to be settled before its estimate is charged for good: 1 ms to 30 days, default
-    /// 15 minutes.
+    /// Sets how long a reservation can be settled before its estimate becomes final: 1 ms to 30 days,
+    /// default 15 minutes.
     pub fn reservation_ttl(mut self, ttl: Duration) -> Self {
         self.reservation_ttl = ttl;
         self
     }
 
-    /// The limiter.
+    /// Builds the limiter.
     ///
     /// # Errors
-    /// [`ConfigError`] naming the limit or the setting that is wrong.
+    /// [`ConfigError`] with the name of the limit or the setting that is invalid.
     pub fn build(self) -> Result<Limiter, ConfigError> {
         let wrong = |field, reason| Err(ConfigError::Setting { field, reason });
         if self.max_subjects == 0 || self.max_subjects > 1 << 31 {

@@ -1,10 +1,11 @@
-//! The time of a store: monotonic, anchored once to the wall.
+//! The time of a store: monotonic, anchored once to the wall clock.
 //!
-//! The wall is read when the store is built and never again, so a clock that is stepped cannot reopen a window or
-//! freeze one; calendar days drift from the wall by what the monotonic clock drifts, and by a suspension of the
-//! machine. The monotonic clock is tokio's, which paused time moves.
+//! The wall clock is read only when the store is built, so a step of it cannot reopen or freeze a
+//! window. Calendar days drift from the wall clock by the drift of the monotonic clock and by a
+//! suspension of the machine. The monotonic clock is that of tokio, so paused time applies.
 //!
-//! A clock moved by hand replays a log at the times it was written, and lets two stores be compared step by step.
+//! A manual clock replays a log at its recorded times, and lets a test compare two stores step by
+//! step.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-/// Where a store takes the time from.
+/// The source of the time of a store.
 #[derive(Debug, Clone)]
 pub struct Clock(Source);
 
@@ -29,28 +30,31 @@ impl Default for Clock {
 }
 
 impl Clock {
-    /// The system's wall time now, from here on counted by the monotonic clock.
+    /// Creates a clock that starts at the wall time of the system and advances with the monotonic
+    /// clock.
     #[must_use]
     pub fn system() -> Self {
-        // A machine whose clock stands before 1970 counts from 1970: only the cut of calendar days is wrong then.
+        // If the clock of the machine is before 1970, time starts at 1970 and only the limits of
+        // calendar days are wrong.
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self(Source::Wall { wall, started: Instant::now() })
     }
 
-    /// A clock that stands until [`Clock::set`] moves it, forward or back. Clones are moved together.
+    /// Creates a clock that stands still until [`Clock::set`] moves it, forward or back. Clones share
+    /// the time.
     #[must_use]
     pub fn by_hand(since_epoch: Duration) -> Self {
         Self(Source::Hand(Arc::new(AtomicU64::new(since_epoch.as_micros() as u64))))
     }
 
-    /// Sets a clock made by [`Clock::by_hand`]; nothing happens to another.
+    /// Sets the time of a clock made by [`Clock::by_hand`]. Other clocks are not changed.
     pub fn set(&self, since_epoch: Duration) {
         if let Source::Hand(micros) = &self.0 {
             micros.store(since_epoch.as_micros() as u64, Ordering::SeqCst);
         }
     }
 
-    /// Microseconds since the epoch.
+    /// Returns microseconds since the Unix epoch.
     pub(crate) fn now(&self) -> u64 {
         match &self.0 {
             Source::Wall { wall, started } => (*wall + started.elapsed()).as_micros() as u64,
@@ -58,9 +62,9 @@ impl Clock {
         }
     }
 
-    /// The time of a clock moved by hand, which a store elsewhere takes in the place of its own.
+    /// Returns the time of a manual clock, which a remote store uses instead of its own.
     #[cfg_attr(not(feature = "redis"), allow(dead_code))]
-    pub(crate) fn dictated(&self) -> Option<u64> {
+    pub(crate) fn manual(&self) -> Option<u64> {
         match &self.0 {
             Source::Wall { .. } => None,
             Source::Hand(micros) => Some(micros.load(Ordering::SeqCst)),

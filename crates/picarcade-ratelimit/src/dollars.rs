@@ -1,15 +1,16 @@
-//! The one door between dollars as people and JSON write them and micro-dollars as everything here counts them.
+//! The only conversion between dollars, as people and JSON write them, and micro-dollars, as this
+//! crate counts them.
 //!
-//! Amounts are rounded up once, at this door, so that a price is never counted below what it is. Beyond 2^53
-//! micro-dollars (about nine billion dollars) a double no longer tells neighbours apart, and neither would a
-//! script that computes in doubles: that is an error, as is a negative amount, an infinite one, and NaN.
+//! Amounts are rounded up once, here, so a price is never counted below its value. Above 2^53
+//! micro-dollars (about nine billion dollars) doubles are not exact, and neither is a script that
+//! computes in doubles. Such amounts are errors, like negative and infinite amounts and NaN.
 
 use crate::Error;
 
-/// The largest amount, in micro-dollars or requests, that any limit, estimate or settlement may have: 2^53.
+/// The largest amount of a limit, an estimate or a settlement, in micro-dollars or requests: 2^53.
 pub const MAX_AMOUNT: u64 = 1 << 53;
 
-/// Dollars at the edge.
+/// An amount of dollars.
 ///
 /// ```
 /// use picarcade_ratelimit::Dollars;
@@ -24,12 +25,13 @@ pub struct Dollars {
 impl Dollars {
     /// Converts `dollars`, rounding up to the next whole micro-dollar.
     ///
-    /// A product such as `0.1 * 3.0`, which as a double lies a hair above its decimal value, is not rounded up for
-    /// that hair: what is within a millionth of a micro-dollar (or within a double's own resolution) of a whole
-    /// micro-dollar is that micro-dollar. An amount above zero is never zero micro-dollars.
+    /// A product such as `0.1 * 3.0` lies slightly above its decimal value as a double. Such an error
+    /// is not rounded up: an amount within a millionth of a micro-dollar (or within the resolution of
+    /// a double) of a whole micro-dollar is that micro-dollar. An amount above zero is at least one
+    /// micro-dollar.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming `field` for NaN, a negative amount, and more than [`MAX_AMOUNT`].
+    /// [`Error::Invalid`] with `field` for NaN, a negative amount, and more than [`MAX_AMOUNT`].
     pub fn from_f64(field: &'static str, dollars: f64) -> Result<Self, Error> {
         if dollars.is_nan() {
             return Err(Error::Invalid { field, reason: "is not a number" });
@@ -44,33 +46,33 @@ impl Dollars {
         if micros > MAX_AMOUNT as f64 {
             return Err(Error::Invalid { field, reason: "is more than 2^53 micro-dollars" });
         }
-        // Zero means "nothing to count" to a reservation and "no limit" to a configuration.
+        // Zero means "nothing to count" for a reservation and "no limit" in a configuration.
         let micros = if dollars > 0.0 { micros.max(1.0) } else { micros };
         Ok(Self { micros: micros as u64 })
     }
 
-    /// The amount in micro-dollars, at most [`MAX_AMOUNT`].
+    /// Returns the amount in micro-dollars, at most [`MAX_AMOUNT`].
     #[must_use]
     pub fn micros(self) -> u64 {
         self.micros
     }
 
-    /// The amount in dollars, for display.
+    /// Returns the amount in dollars, for display.
     #[must_use]
     pub fn to_f64(self) -> f64 {
         self.micros as f64 / 1e6
     }
 }
 
-/// [`Dollars::from_f64`] for a field called `dollars`.
+/// Converts `dollars` to micro-dollars with [`Dollars::from_f64`], for a field named `dollars`.
 ///
 /// # Errors
-/// As [`Dollars::from_f64`].
+/// Like [`Dollars::from_f64`].
 pub fn micros(dollars: f64) -> Result<u64, Error> {
     Dollars::from_f64("dollars", dollars).map(Dollars::micros)
 }
 
-/// `amount` if it is one that can be counted exactly.
+/// Returns `amount` if it can be counted exactly.
 pub(crate) fn checked(field: &'static str, amount: u64) -> Result<u64, Error> {
     if amount > MAX_AMOUNT {
         return Err(Error::Invalid { field, reason: "is more than 2^53" });
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_micros_stay_and_fractions_go_up() {
+    fn whole_micro_dollars_are_kept_and_fractions_are_rounded_up() {
         for (dollars, expected) in
             [(0.0, 0), (0.02, 20_000), (50.0, 50_000_000), (0.000_000_1, 1), (1.000_000_2, 1_000_001)]
         {
@@ -97,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_amount_is_named() {
+    fn an_invalid_amount_is_rejected_with_its_reason() {
         for (dollars, reason) in [
             (f64::NAN, "cost is not a number"),
             (-0.01, "cost is negative"),
@@ -112,7 +114,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn cents_survive_the_way_through_a_double(cents in 0_u64..10_000_000_000) {
+        fn cents_converted_through_a_double_are_exact(cents in 0_u64..10_000_000_000) {
             let dollars = cents as f64 / 100.0;
             proptest::prop_assert_eq!(micros(dollars), Ok(cents * 10_000));
         }

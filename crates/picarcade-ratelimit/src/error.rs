@@ -1,34 +1,33 @@
-//! What can go wrong, named for what the caller does next.
+//! Errors, by what the caller can do about them.
 //!
-//! A denial is not here: being over a limit is an answer ([`Decision::Denied`](crate::Decision)), not a failure.
-//! Nothing is consumed when an error is returned, with one exception that the variant itself names:
-//! [`Error::Interrupted`], where the store's answer was lost on the way back.
+//! A request over a limit is not an error but [`Decision::Denied`](crate::Decision::Denied). An
+//! error consumes nothing, except [`Error::Interrupted`], where the answer of the store was lost.
 
 use thiserror::Error as ThisError;
 
-/// Why a limiter could not be built. The message names the field that is wrong.
+/// Why a limiter could not be built. The message names the invalid field.
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// One limit is wrong by itself.
+    /// One limit is invalid by itself.
     #[error("limit {limit}: {field} {reason}")]
     Limit {
         /// The name of the limit.
         limit: String,
-        /// The field that is wrong: `name`, `limit`, `window` or `burst`.
+        /// The invalid field: `name`, `limit`, `window`, `burst` or `lease`.
         field: &'static str,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
-    /// Two limits have one name, so neither a header nor a report could tell them apart.
+    /// Two limits have the same name, so headers and reports would be ambiguous.
     #[error("limit {0}: name is used twice")]
     Duplicate(String),
     /// A setting of the limiter itself is out of range.
     #[error("{field} {reason}")]
     Setting {
-        /// The builder's field.
+        /// The setting of the builder.
         field: &'static str,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
 }
@@ -37,37 +36,39 @@ pub enum ConfigError {
 #[derive(Debug, Clone, PartialEq, Eq, ThisError)]
 #[non_exhaustive]
 pub enum Error {
-    /// The caller's own mistake; nothing was consumed.
+    /// An argument of the caller is invalid.
     #[error("{field} {reason}")]
     Invalid {
-        /// The argument that is wrong.
+        /// The invalid argument.
         field: &'static str,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
-    /// As many reservations are open as the limiter keeps. Money is closed until some are settled or expire.
+    /// All reservations that the store can keep are open. Dollars are rejected until some are settled
+    /// or expire.
     #[error("too many open reservations")]
     TooManyReservations,
-    /// The store did not decide, and what was asked for may not be decided locally: money stays closed.
+    /// The store did not decide, and the request may not be decided locally.
     #[error("the limit store is unavailable: {reason}")]
     Unavailable {
-        /// The store's own words, without secrets.
+        /// The message of the store, without secrets.
         reason: String,
     },
-    /// The store lost its counters and they are being rebuilt from the cost ledger. Money is closed meanwhile.
+    /// The store lost its counters and they are being rebuilt from the cost ledger. Dollars are
+    /// rejected meanwhile.
     #[error("the limit store lost its counters and they are not rebuilt yet")]
     Rebuilding,
-    /// The request was sent and no answer came back: it may have been charged. Repeating it with the same
-    /// reservation id is safe.
+    /// The request was sent and the answer was lost, so it may have been charged. It is safe to repeat
+    /// it with the same reservation id.
     #[error("the limit store's answer was lost: {reason}")]
     Interrupted {
-        /// The store's own words, without secrets.
+        /// The message of the store, without secrets.
         reason: String,
     },
 }
 
 impl Error {
-    /// Whether the same call may succeed later without any change by the caller.
+    /// Returns whether the same call may succeed later without a change by the caller.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         !matches!(self, Self::Invalid { .. })

@@ -1,9 +1,10 @@
-//! The response fields of draft-ietf-httpapi-ratelimit-headers, as data.
+//! The values of the response fields of draft-ietf-httpapi-ratelimit-headers.
 //!
-//! `RateLimit-Policy` and `RateLimit` are Structured Field lists (RFC 9651) of strings with parameters:
-//! `"user-requests-60s";q=100;w=60` and `"user-requests-60s";r=99;t=60`. Seconds are whole and rounded up, so that a
-//! client that obeys them is never early. Limits on money say `qu="micro-dollars"`. A Structured Field integer has at
-//! most 15 digits; what is larger is shown as the largest.
+//! `RateLimit-Policy` and `RateLimit` are Structured Field lists (RFC 9651) of strings with
+//! parameters: `"user-requests-60s";q=100;w=60` and `"user-requests-60s";r=99;t=60`. Seconds are
+//! whole and rounded up, so a client that obeys them is never early. Limits on dollars have
+//! `qu="micro-dollars"`. A Structured Field integer has at most 15 digits; larger values are shown as
+//! the largest integer.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,34 +12,36 @@ use std::time::Duration;
 use crate::{Denial, Report, Status, Unit};
 
 /// The largest integer of a Structured Field (RFC 9651, section 3.3.1).
-const MOST: u64 = 999_999_999_999_999;
+const MAX_INTEGER: u64 = 999_999_999_999_999;
 
-/// The value of `RateLimit-Policy`: every limit that applied, with its quota and window. Empty without limits.
+/// Returns the value of `RateLimit-Policy`: every limit that applied, with its quota and window.
+/// Empty without limits.
 #[must_use]
 pub fn policy(report: &Report) -> String {
     list(&report.statuses, |value, status| {
-        let _ = write!(value, "q={};w={}", status.limit.min(MOST), seconds(status.window.length()));
+        let _ = write!(value, "q={};w={}", status.limit.min(MAX_INTEGER), seconds(status.window.length()));
         if status.unit == Unit::Cost {
             value.push_str(";qu=\"micro-dollars\"");
         }
     })
 }
 
-/// The value of `RateLimit`: what remains of every limit that applied, and when it is whole again.
+/// Returns the value of `RateLimit`: what remains of every limit that applied, and when all of it
+/// remains again.
 #[must_use]
 pub fn limit(report: &Report) -> String {
     list(&report.statuses, |value, status| {
-        let _ = write!(value, "r={};t={}", status.remaining.min(MOST), seconds(status.reset_after));
+        let _ = write!(value, "r={};t={}", status.remaining.min(MAX_INTEGER), seconds(status.reset_after));
     })
 }
 
-/// The value of `Retry-After`: whole seconds, rounded up, at least 1.
+/// Returns the value of `Retry-After`: whole seconds, rounded up, at least 1.
 #[must_use]
 pub fn retry_after(denial: &Denial) -> String {
     seconds(denial.retry_after).max(1).to_string()
 }
 
-/// The names of the violated limits, as a Structured Field list of strings.
+/// Returns the names of the violated limits as a Structured Field list of strings.
 #[must_use]
 pub fn violated(denial: &Denial) -> String {
     let names: Vec<_> = denial.violated.iter().map(|status| format!("\"{}\"", status.name)).collect();
@@ -51,7 +54,7 @@ fn list(statuses: &[Status], parameters: impl Fn(&mut String, &Status)) -> Strin
         if !value.is_empty() {
             value.push_str(", ");
         }
-        // A name holds nothing that a Structured Field string would have to escape.
+        // A name contains no character that a Structured Field string would have to escape.
         let _ = write!(value, "\"{}\";", status.name);
         parameters(&mut value, status);
     }
@@ -59,5 +62,5 @@ fn list(statuses: &[Status], parameters: impl Fn(&mut String, &Status)) -> Strin
 }
 
 fn seconds(duration: Duration) -> u64 {
-    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).min(MOST)
+    (duration.as_secs() + u64::from(duration.subsec_nanos() > 0)).min(MAX_INTEGER)
 }

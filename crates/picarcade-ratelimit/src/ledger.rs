@@ -1,4 +1,4 @@
-//! Where it is written what was really spent.
+//! The record of what was actually spent.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,21 +8,22 @@ use async_trait::async_trait;
 use crate::limit::Group;
 use crate::{Error, MAX_AMOUNT, Scope, Unit, Window};
 
-/// How long a request waits for the ledger before its dollars are refused.
+/// How long a request waits for the ledger before it is rejected.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The cost ledger, from which a store that lost its counters learns what was spent. Owned by whoever records costs.
+/// The cost ledger, in which a store that lost its counters looks up what was spent. The component
+/// that records costs implements it.
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
-    /// What `subject` (empty for [`Scope::Global`]) has spent, in micro-dollars, within the window that ends now: for a
-    /// sliding one its length, for [`Window::UtcDay`] since midnight in UTC.
+    /// Returns what `subject` (empty for [`Scope::Global`]) spent, in micro-dollars, in the window that
+    /// ends now. The window of [`Window::UtcDay`] starts at midnight in UTC.
     ///
     /// # Errors
-    /// One line without secrets. Money stays closed for the subject until the ledger answers.
+    /// One line without secrets. Dollars of the subject are rejected until the ledger answers.
     async fn spent_micros(&self, scope: Scope, subject: &str, window: Window) -> Result<u64, String>;
 }
 
-/// What the ledger says for each cost rule of a scope, in their order.
+/// Returns what was spent for each cost rule of a scope, in the order of the rules.
 pub(crate) async fn spent(
     ledger: &dyn Ledger,
     scope: Scope,
@@ -34,7 +35,7 @@ pub(crate) async fn spent(
         match ledger.spent_micros(scope, subject, rule.window).await {
             Ok(micros) => spent.push(micros.min(MAX_AMOUNT)),
             Err(error) => {
-                tracing::warn!(%scope, error, "the cost ledger could not be read; money is closed");
+                tracing::warn!(%scope, error, "cost ledger could not be read, dollars are rejected");
                 return Err(Error::Rebuilding);
             }
         }

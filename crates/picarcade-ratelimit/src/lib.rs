@@ -1,36 +1,47 @@
 #![doc = include_str!("../README.md")]
 
-mod limiter;
-
+// The handle and what it returns.
 mod builder;
+mod decision;
+mod denial;
+mod limiter;
 mod report;
 mod reservation;
 
-mod limit;
+// What is behind the handle.
+mod backend;
+mod inner;
+mod statistics;
 
+// What is limited, how one limit is counted, and where the counts are kept.
 mod counter;
-
+mod limit;
 mod store;
 
-mod ledger;
-
+// What stores share.
 mod clock;
 mod dollars;
 mod error;
+mod hash;
+mod ledger;
 
+// What an HTTP service adds.
 pub mod headers;
 #[cfg(feature = "tower")]
 pub mod tower;
 
 pub use builder::LimiterBuilder;
 pub use clock::Clock;
+pub use decision::{Admission, Decision};
+pub use denial::Denial;
 pub use dollars::{Dollars, MAX_AMOUNT, micros};
 pub use error::{ConfigError, Error};
 pub use ledger::Ledger;
 pub use limit::{Limit, MAX_LIMITS, MAX_SUBJECT_BYTES, Name, Plan, Scope, Subjects, Unit, Window};
-pub use limiter::{Limiter, Statistics};
-pub use report::{Admission, Decision, Denial, Report, Status};
+pub use limiter::Limiter;
+pub use report::{Report, Status};
 pub use reservation::Reservation;
+pub use statistics::Statistics;
 #[cfg(feature = "redis")]
 pub use store::RedisStore;
 pub use store::{

@@ -1,14 +1,20 @@
-//! Dollars set aside for a call that has not been billed yet.
+//! Dollars that are reserved for a call that has not been billed yet.
 //!
-//! A reservation has two lives. Until [`Reservation::dispatched`], nobody can have been billed: dropping it (an early
-//! return, a panic, a cancelled future) gives the dollars back. From then on the provider may bill whatever becomes
-//! of us: dropping it leaves the estimate charged, which the deadline makes final. Neither waits for anything.
+//! A reservation has two phases. Before [`Reservation::dispatched`] the provider cannot have billed
+//! the call, so a drop (an early return, a panic, a cancelled future) gives the dollars back. After
+//! it the provider may bill the call whatever happens here, so a drop leaves the estimate charged,
+//! which becomes final at the deadline. A drop never waits.
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::{Error, Limiter, ReservationId, Settled};
+use crate::inner::Inner;
+use crate::{Error, ReservationId, Settled};
 
-/// Dollars set aside. Settle it, release it, or drop it; see the module's text for what a drop means.
+/// Reserved dollars, to be settled or released.
+///
+/// A drop before [`Reservation::dispatched`] releases the reservation. A drop after it leaves the
+/// estimate charged.
 #[must_use = "dropping a reservation that was not dispatched releases it"]
 pub struct Reservation {
     held: Option<Held>,
@@ -17,13 +23,13 @@ pub struct Reservation {
 }
 
 struct Held {
-    limiter: Limiter,
+    limiter: Arc<Inner>,
     id: ReservationId,
     dispatched: bool,
 }
 
 impl Reservation {
-    pub(crate) fn new(limiter: Limiter, id: ReservationId, micros: u64) -> Self {
+    pub(crate) fn new(limiter: Arc<Inner>, id: ReservationId, micros: u64) -> Self {
         Self { text: id.to_string(), held: Some(Held { limiter, id, dispatched: false }), micros }
     }
 
@@ -31,41 +37,41 @@ impl Reservation {
         Self { held: None, text: String::new(), micros: 0 }
     }
 
-    /// Ends one that the store does not have.
+    /// Drops a reservation that the store does not have.
     pub(crate) fn forget(mut self) {
         if let Some(held) = &mut self.held {
             held.dispatched = true;
         }
     }
 
-    /// The id by which any instance can settle it; empty when nothing was reserved.
+    /// Returns the id by which any instance can settle the reservation. Empty if nothing was reserved.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.text
     }
 
-    /// What is reserved, in micro-dollars.
+    /// Returns the reserved amount in micro-dollars.
     #[must_use]
     pub fn estimate_micros(&self) -> u64 {
         self.micros
     }
 
-    /// Whether nothing was reserved, because the call asked for no dollars.
+    /// Returns whether nothing was reserved, because the call asked for no dollars.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// The paid call is about to leave: from now on a drop keeps the estimate charged.
+    /// Records that the paid call is about to be sent. From now on a drop keeps the estimate charged.
     pub fn dispatched(&mut self) {
         if let Some(held) = &mut self.held {
             held.dispatched = true;
         }
     }
 
-    /// Leaves the reservation to whoever has its id, in this process or another. Unsettled, it is charged at its
-    /// deadline.
-    #[must_use = "without the id nobody can settle it"]
+    /// Returns the id and leaves the reservation open, to be settled by its id from any process. If it
+    /// is not settled, it is charged at its deadline.
+    #[must_use = "the reservation can only be settled by its id"]
     pub fn detach(mut self) -> String {
         if let Some(mut held) = self.held.take() {
             held.dispatched = true;
@@ -73,26 +79,29 @@ impl Reservation {
         std::mem::take(&mut self.text)
     }
 
-    /// Puts what the call really cost in the place of the estimate: more is charged even past the limit, less is given
-    /// back to the window it came from. Of an empty reservation, the answer is [`Outcome::Unknown`](crate::Outcome).
+    /// Replaces the estimate by the actual cost.
+    ///
+    /// A higher cost is charged even past the limit. The rest of a lower cost is given back to the
+    /// window that it was charged to. For an empty reservation the outcome is
+    /// [`Outcome::Unknown`](crate::Outcome::Unknown).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for more than 2^53, and the store's errors. The reservation then stays charged at its
-    /// estimate and can be settled by its id.
+    /// [`Error::Invalid`] for more than 2^53, and the errors of the store. The reservation then stays
+    /// charged at its estimate and can be settled by its id.
     pub async fn settle(mut self, actual_micros: u64) -> Result<Settled, Error> {
         let Some(mut held) = self.held.take() else { return Ok(Settled::unknown()) };
         held.dispatched = true;
-        held.limiter.settle_id(held.id, actual_micros).await
+        held.limiter.settle(held.id, actual_micros).await
     }
 
-    /// Gives the estimate back: the call was not made.
+    /// Gives the estimate back, because the call was not made.
     ///
     /// # Errors
-    /// The store's errors. The estimate then stays charged.
+    /// The errors of the store. The estimate then stays charged.
     pub async fn release(mut self) -> Result<Settled, Error> {
         let Some(mut held) = self.held.take() else { return Ok(Settled::unknown()) };
-        // Cancelled while it waits, the drop below still releases it.
-        let answer = held.limiter.release_id(held.id).await;
+        // Still marked as not dispatched here: if this future is cancelled, the drop releases it.
+        let answer = held.limiter.release(held.id).await;
         held.dispatched = true;
         answer
     }

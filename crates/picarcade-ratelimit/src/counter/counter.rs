@@ -1,34 +1,17 @@
-//! The arithmetic of one limit for one subject: pure, given the time in microseconds since the epoch.
+//! The arithmetic of one limit for one subject: pure, with the time as an argument, in microseconds
+//! since the Unix epoch.
 //!
-//! A counter is asked in two steps, so that a decision over many limits can look at all of them before it changes any:
-//! [`Counter::refusal`] moves it to the present and says whether (and when) an amount would fit, [`Counter::charge`]
-//! takes it. Whoever does not ask first calls [`Counter::advance`]. Time that steps back is taken as standing still.
+//! A decision over many limits checks all of them before it changes any, so there are two steps:
+//! [`Counter::refusal`] moves the counter to the present and returns whether an amount fits, and
+//! [`Counter::charge`] adds it. A caller that does not check first must call [`Counter::advance`].
+//! If time steps back, the counter stands still.
 
 use super::leaky::Level;
+use super::reading::{Reading, Refusal};
 use super::ring::Ring;
-
 use crate::limit::Shape;
 
-/// Why an amount does not fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// It fits after this many microseconds, if nothing else comes.
-    For(u64),
-    /// It is more than the limit itself.
-    Never,
-}
-
-/// What a report says of one counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Reading {
-    pub(crate) used: u64,
-    pub(crate) reserved: u64,
-    pub(crate) remaining: u64,
-    /// Microseconds until nothing that was charged so far counts any more.
-    pub(crate) reset: u64,
-}
-
-/// One limit's count for one subject.
+/// The count of one limit for one subject.
 #[derive(Debug, Clone)]
 pub(crate) enum Counter {
     Ring(Ring),
@@ -43,18 +26,19 @@ impl Counter {
         }
     }
 
-    /// Moves to `now`, forgetting what no longer counts.
+    /// Moves to `now` and forgets what no longer counts.
     #[inline]
     pub(crate) fn advance(&mut self, shape: Shape, now: u64) {
         match (self, shape) {
             (Self::Ring(ring), Shape::Buckets(buckets)) => ring.advance(buckets, now),
             (Self::Level(level), Shape::Leaky(leaky)) => level.advance(leaky, now),
-            // A counter is made from its shape, and both live in one cell.
+            // Impossible: a counter is created from its shape.
             _ => {}
         }
     }
 
-    /// Why `amount` does not fit into `limit`, if it does not. Moves the counter to `now`; charges nothing.
+    /// Returns why `amount` does not fit into `limit`, if it does not. Moves the counter to `now` and
+    /// charges nothing.
     #[inline]
     pub(crate) fn refusal(&mut self, shape: Shape, limit: u64, now: u64, amount: u64) -> Option<Refusal> {
         self.advance(shape, now);
@@ -65,7 +49,7 @@ impl Counter {
         }
     }
 
-    /// Takes `amount` where the counter stands; answers where it went, for [`Counter::refund`].
+    /// Adds `amount` to the newest bucket and returns its start, for [`Counter::refund`].
     #[inline]
     pub(crate) fn charge(&mut self, shape: Shape, amount: u64, reserved: u64) -> u64 {
         match (self, shape) {
@@ -78,7 +62,8 @@ impl Counter {
         }
     }
 
-    /// Gives `amount` back to the bucket it was charged to, if that bucket still counts. Never to another.
+    /// Gives `amount` back to the bucket that it was charged to, if that bucket still counts. Never to
+    /// another one.
     pub(crate) fn refund(&mut self, shape: Shape, now: u64, start: u64, amount: u64) {
         if let (Self::Ring(ring), Shape::Buckets(buckets)) = (self, shape) {
             ring.advance(buckets, now);
@@ -86,14 +71,14 @@ impl Counter {
         }
     }
 
-    /// Ends a reservation of `amount`: what was charged for it stays charged.
+    /// Ends a reservation of `amount`. Its charge stays.
     pub(crate) fn conclude(&mut self, amount: u64) {
         if let Self::Ring(ring) = self {
             ring.conclude(amount);
         }
     }
 
-    /// How it stands, where it stands.
+    /// Returns the state at `now`, without moving the counter.
     #[inline]
     pub(crate) fn reading(&self, shape: Shape, limit: u64, now: u64) -> Reading {
         match (self, shape) {
@@ -103,7 +88,7 @@ impl Counter {
         }
     }
 
-    /// Whether it holds nothing that a new counter would not hold.
+    /// Returns whether the counter equals a new one.
     pub(crate) fn is_idle(&mut self, shape: Shape, now: u64) -> bool {
         self.advance(shape, now);
         match self {
@@ -112,7 +97,7 @@ impl Counter {
         }
     }
 
-    /// Bytes on the heap.
+    /// Returns bytes on the heap.
     #[cfg(test)]
     pub(crate) fn allocated(&self) -> usize {
         match self {

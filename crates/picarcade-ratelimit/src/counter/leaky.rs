@@ -1,12 +1,12 @@
-//! Smoothing: the generic cell rate algorithm (ITU-T I.371) in its leaky-bucket form.
+//! Smooth windows: the generic cell rate algorithm (ITU-T I.371) in its leaky-bucket form.
 //!
-//! The level is kept in units times microseconds, so that every step is a whole number and a script that computes in
-//! doubles agrees with this to the last digit.
+//! The level is measured in units times microseconds. Every step is then a whole number, and a script
+//! that computes in doubles gets exactly the same result.
 
-use super::{Reading, Refusal};
+use super::reading::{Reading, Refusal};
 use crate::limit::Leaky;
 
-/// What has not leaked yet.
+/// The amount that has not leaked yet.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Level {
     at: u64,

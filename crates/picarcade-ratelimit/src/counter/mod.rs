@@ -3,6 +3,8 @@
 #[expect(clippy::module_inception, reason = "the folder is named after its entry type")]
 mod counter;
 mod leaky;
+mod reading;
 mod ring;
 
-pub(crate) use counter::{Counter, Reading, Refusal};
+pub(crate) use counter::Counter;
+pub(crate) use reading::{Reading, Refusal};

@@ -1,15 +1,16 @@
 //! A sliding window (or a calendar day) as a ring of sub-buckets.
 //!
-//! Only buckets that hold something are kept, the newest in place, so that a subject seen once costs no allocation
-//! and one seen in every sub-bucket costs 61 pairs. The sum is kept beside them: inside one sub-bucket a decision is
-//! a comparison and an addition; buckets are visited only when time enters a new one.
+//! Only buckets with an amount are kept, and the newest one inline. So a subject seen once costs no
+//! allocation, and one seen in every sub-bucket costs 61 pairs. The sum is kept in addition: within
+//! one sub-bucket a decision is a comparison and an addition, and buckets are visited only when time
+//! enters a new one.
 
 use std::collections::VecDeque;
 
-use super::{Reading, Refusal};
+use super::reading::{Reading, Refusal};
 use crate::limit::Buckets;
 
-/// What was charged in one sub-bucket.
+/// The charges of one sub-bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Slot {
     /// Microseconds since the epoch.
@@ -27,7 +28,8 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Enters the bucket of `now`, forgetting what no longer counts. Time before the newest bucket stays in it.
+    /// Enters the bucket of `now` and forgets what no longer counts. A time before the newest bucket
+    /// stays in it.
     #[inline]
     pub(super) fn advance(&mut self, buckets: Buckets, now: u64) {
         if now >= self.head.start.saturating_add(buckets.width) {
@@ -35,12 +37,12 @@ impl Ring {
         }
     }
 
-    /// Kept apart, because it is rare and long.
+    /// A separate function, because it is rare and long.
     #[cold]
     fn turn(&mut self, buckets: Buckets, now: u64) {
         let start = buckets.start(now);
         if buckets.end(self.head.start) <= start {
-            // All that is older than the newest is gone with it.
+            // Everything older than the newest bucket is outdated too.
             self.past = VecDeque::new();
             self.total = 0;
         } else if self.head.amount > 0 {
@@ -55,7 +57,7 @@ impl Ring {
 
     #[inline]
     pub(super) fn refusal(&self, buckets: Buckets, limit: u64, now: u64, amount: u64) -> Option<Refusal> {
-        // Asked this way round, neither side can leave the range in which doubles are exact.
+        // In this form neither side leaves the range in which doubles are exact.
         if amount == 0 || amount <= limit.saturating_sub(self.total) {
             return None;
         }
@@ -69,7 +71,7 @@ impl Ring {
                 return Some(Refusal::For(buckets.end(slot.start).saturating_sub(now)));
             }
         }
-        // The slots sum up to the total, so the loop has returned; were they not to, the whole window is safe.
+        // Unreachable, because the slots add up to the total. A wait of the whole window is safe.
         Some(Refusal::For(buckets.end(self.head.start).saturating_sub(now)))
     }
 
@@ -131,7 +133,7 @@ mod tests {
     use super::*;
 
     const BUCKETS: Buckets = Buckets { width: 10, span: 7 };
-    /// The true window that seven buckets of ten cover in any case.
+    /// The true window that seven buckets of ten always cover.
     const WINDOW: u64 = 60;
 
     proptest! {

@@ -1,40 +1,15 @@
-//! One limit: so many requests or so many micro-dollars, of one scope, over one window.
+//! One limit: a number of requests or micro-dollars, of one scope, over one window.
 
-use std::fmt;
-
-use serde::Serialize;
-
+use super::name::Name;
+use super::rule::Rule;
+use super::scope::Scope;
+use super::unit::Unit;
+use super::window::Window;
+use crate::ConfigError;
 use crate::dollars::MAX_AMOUNT;
-use crate::{ConfigError, Name, Scope, Window};
 
-/// What a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unit {
-    /// Requests, by number.
-    Requests,
-    /// Cost, in micro-dollars.
-    Cost,
-}
-
-impl Unit {
-    /// `requests` or `cost`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::Cost => "cost",
-        }
-    }
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One limit. Its name is made from its parts (`user-requests-60s`, `global-cost-utc-day`) unless given.
+/// One limit. Its name is built from its parts (`user-requests-60s`, `global-cost-utc-day`) unless
+/// one is given.
 ///
 /// ```
 /// use std::time::Duration;
@@ -47,90 +22,99 @@ pub struct Limit {
     name: String,
     scope: Scope,
     unit: Unit,
-    most: u64,
+    amount: u64,
     window: Window,
 }
 
 impl Limit {
-    /// At most `limit` requests, 1 to 2^53, over `window`.
+    /// Creates a limit of `limit` requests, 1 to 2^53, over `window`.
     #[must_use]
     pub fn requests(scope: Scope, limit: u64, window: Window) -> Self {
         Self::new(scope, Unit::Requests, limit, window)
     }
 
-    /// At most `limit_micros` micro-dollars, 1 to 2^53, over `window`.
+    /// Creates a limit of `limit_micros` micro-dollars, 1 to 2^53, over `window`.
     #[must_use]
     pub fn cost(scope: Scope, limit_micros: u64, window: Window) -> Self {
         Self::new(scope, Unit::Cost, limit_micros, window)
     }
 
     fn new(scope: Scope, unit: Unit, limit: u64, window: Window) -> Self {
-        Self { name: format!("{}-{unit}-{window}", scope.word()), scope, unit, most: limit, window }
+        Self { name: format!("{}-{unit}-{window}", scope.word()), scope, unit, amount: limit, window }
     }
 
-    /// The same limit under another name: at most 39 ASCII letters, digits, `-`, `_` and `.`.
+    /// Replaces the name: at most 39 ASCII letters, digits, `-`, `_` and `.`.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The name in headers, reports and metrics.
+    /// Returns the name, which appears in headers, reports and metrics.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whose limit it is.
+    /// Returns whose requests or dollars are counted.
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope
     }
 
-    /// What it counts.
+    /// Returns what is counted.
     #[must_use]
     pub fn unit(&self) -> Unit {
         self.unit
     }
 
-    /// How much, in its unit.
+    /// Returns the amount of the limit, in its unit.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.most
+        self.amount
     }
 
-    /// Over which time.
+    /// Returns the time over which is counted.
     #[must_use]
     pub fn window(&self) -> Window {
         self.window
     }
 
-    /// The name, if the whole limit makes sense.
-    pub(crate) fn validate(&self) -> Result<Name, ConfigError> {
+    /// Rejects a limit that cannot be counted.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+        self.rule().map(drop)
+    }
+
+    /// Returns the form in which the limit is counted, if it is valid.
+    pub(super) fn rule(&self) -> Result<Rule, ConfigError> {
         let wrong = |field, reason| ConfigError::Limit { limit: self.name.clone(), field, reason };
         let name = Name::new(&self.name)
             .ok_or_else(|| wrong("name", "is not 1 to 39 ASCII letters, digits, '-', '_' and '.'"))?;
-        if self.most == 0 {
+        if self.amount == 0 {
             return Err(wrong("limit", "is zero: leave the limit out instead"));
         }
-        if self.most > MAX_AMOUNT {
+        if self.amount > MAX_AMOUNT {
             return Err(wrong("limit", "is more than 2^53"));
         }
         if let Some(problem) = self.window.problem() {
             return Err(wrong("window", problem));
         }
-        if let Window::Smooth { period, burst } = self.window {
-            if self.unit == Unit::Cost {
+        match self.window {
+            Window::Sliding(_) | Window::UtcDay => {}
+            Window::Smooth { .. } if self.unit == Unit::Cost => {
                 return Err(wrong("window", "is smooth, which is for requests only"));
             }
-            if burst == 0 || burst >= self.most {
+            Window::Smooth { burst, .. } if burst == 0 || burst >= self.amount => {
                 return Err(wrong("burst", "is not from 1 to below the limit"));
             }
-            if period.as_micros().saturating_mul(u128::from(burst)) > u128::from(MAX_AMOUNT) {
-                return Err(wrong("burst", "times the period in microseconds is more than 2^53"));
+            Window::Smooth { period, burst } => {
+                if period.as_micros().saturating_mul(u128::from(burst)) > u128::from(MAX_AMOUNT) {
+                    return Err(wrong("burst", "times the period in microseconds is more than 2^53"));
+                }
             }
         }
-        Ok(name)
+        let shape = self.window.shape(self.amount);
+        Ok(Rule { name, scope: self.scope, unit: self.unit, limit: self.amount, window: self.window, shape })
     }
 }
 
@@ -143,7 +127,7 @@ mod tests {
     const MINUTE: Window = Window::Sliding(Duration::from_mins(1));
 
     #[test]
-    fn every_bad_limit_is_named() {
+    fn an_invalid_limit_is_rejected_by_name() {
         let smooth = |burst| Window::Smooth { period: Duration::from_mins(1), burst };
         for (limit, message) in [
             (

@@ -1,7 +1,8 @@
-//! A short name kept in place, so that a report of nine limits copies nine names without touching a counter that
-//! other threads touch too, and without allocating.
+//! A short name without a heap allocation.
 //!
-//! Names end in response headers and metric labels, which is why they are bounded and plain.
+//! A report of nine limits copies nine names. Copies of an inline name neither allocate nor touch a
+//! reference count that other threads use. Names appear in response headers and metric labels, so
+//! their length and characters are limited.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,9 +10,9 @@ use std::ops::Deref;
 use serde::{Serialize, Serializer};
 
 /// The longest name in bytes.
-pub(crate) const MAX: usize = 39;
+const MAX: usize = 39;
 
-/// A name of at most 39 ASCII letters, digits, `-`, `_` and `.`; it reads as a `&str`.
+/// A name of at most 39 ASCII letters, digits, `-`, `_` and `.`, which dereferences to `&str`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Name {
     length: u8,
@@ -19,7 +20,7 @@ pub struct Name {
 }
 
 impl Name {
-    /// The name, or nothing when `text` is empty, too long, or has other characters.
+    /// Returns the name, or `None` if `text` is empty, too long, or has other characters.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -31,10 +32,10 @@ impl Name {
         Some(Self { length: text.len() as u8, bytes })
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        // Both steps hold by construction; an empty name would only be an unreadable label.
+        // Both steps succeed by construction.
         self.bytes
             .get(..usize::from(self.length))
             .and_then(|text| std::str::from_utf8(text).ok())
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_short_names_only() {
+    fn names_that_are_empty_too_long_or_not_plain_are_rejected() {
         assert_eq!(Name::new("user-requests-60s").unwrap(), "user-requests-60s");
         assert_eq!(Name::new(&"x".repeat(MAX)).unwrap().len(), MAX);
         for bad in ["", "a b", "a\"b", "ä", &"x".repeat(MAX + 1)] {

@@ -1,4 +1,4 @@
-//! Whose limit it is: the four scopes, and the subjects of one request in them.
+//! Whose limit it is: the scopes, and the subjects of one request in them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,13 +10,13 @@ use crate::Error;
 /// The longest subject in bytes. A longer one is an error: memory per subject is bounded.
 pub const MAX_SUBJECT_BYTES: usize = 256;
 
-/// Whose requests and dollars a limit counts. The order is also the order in which counters are locked.
+/// Whose requests and dollars a limit counts. Counters are locked in the order of the scopes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Scope {
     /// One end user.
     User,
-    /// One API key, whatever users it speaks for.
+    /// One API key, with all users that it acts for.
     ApiKey,
     /// One endpoint, all callers together.
     Endpoint,
@@ -25,10 +25,13 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// All four, in the order in which reports name them.
-    pub const ALL: [Self; 4] = [Self::User, Self::ApiKey, Self::Endpoint, Self::Global];
+    /// The number of scopes.
+    pub const COUNT: usize = Self::Global as usize + 1;
 
-    /// `USER`, `API_KEY`, `ENDPOINT` or `GLOBAL`.
+    /// All scopes, in the order in which reports list them.
+    pub const ALL: [Self; Self::COUNT] = [Self::User, Self::ApiKey, Self::Endpoint, Self::Global];
+
+    /// Returns `USER`, `API_KEY`, `ENDPOINT` or `GLOBAL`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -39,7 +42,7 @@ impl Scope {
         }
     }
 
-    /// The beginning of a limit's name.
+    /// Returns the first word of a limit's name.
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -56,8 +59,8 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Who a request is, in each scope. A scope without a subject has no part in the decision: its limits do not apply.
-/// [`Scope::Global`] always applies.
+/// The subjects of a request, one in each scope. The limits of a scope without a subject do not
+/// apply. [`Scope::Global`] always applies.
 ///
 /// ```
 /// use picarcade_ratelimit::{Scope, Subjects};
@@ -73,28 +76,28 @@ pub struct Subjects<'a> {
 }
 
 impl<'a> Subjects<'a> {
-    /// The end user's id.
+    /// Sets the id of the end user.
     #[must_use]
     pub fn user(mut self, id: impl Into<Cow<'a, str>>) -> Self {
         self.user = Some(id.into());
         self
     }
 
-    /// The **name** of the API key. Never the key itself: subjects appear in the store.
+    /// Sets the **name** of the API key, never the key itself: subjects appear in the store.
     #[must_use]
     pub fn api_key(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.api_key = Some(name.into());
         self
     }
 
-    /// The endpoint's name.
+    /// Sets the name of the endpoint.
     #[must_use]
     pub fn endpoint(mut self, name: impl Into<Cow<'a, str>>) -> Self {
         self.endpoint = Some(name.into());
         self
     }
 
-    /// The subject in `scope`; the empty string for [`Scope::Global`].
+    /// Returns the subject in `scope`, which is the empty string for [`Scope::Global`].
     #[must_use]
     pub fn of(&self, scope: Scope) -> Option<&str> {
         match scope {
@@ -105,7 +108,7 @@ impl<'a> Subjects<'a> {
         }
     }
 
-    /// The same subjects, owning their names.
+    /// Converts into subjects that own their names.
     #[must_use]
     pub fn into_owned(self) -> Subjects<'static> {
         let own = |name: Cow<'a, str>| Cow::Owned(name.into_owned());
@@ -116,7 +119,7 @@ impl<'a> Subjects<'a> {
         }
     }
 
-    /// Refuses subjects that could not be told apart or would not fit.
+    /// Rejects subjects that could be confused with others or are too long to be stored.
     pub(crate) fn validate(&self) -> Result<(), Error> {
         for (field, subject) in
             [("user", &self.user), ("api_key", &self.api_key), ("endpoint", &self.endpoint)]
@@ -138,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_and_oversized_subjects_are_named() {
+    fn an_empty_or_oversized_subject_is_rejected_by_name() {
         assert_eq!(Subjects::default().user("").validate().unwrap_err().to_string(), "user is empty");
         let long = "x".repeat(MAX_SUBJECT_BYTES + 1);
         let error = Subjects::default().api_key(&long).validate().unwrap_err();

@@ -1,44 +1,48 @@
-//! Over which time a limit counts.
+//! The time over which a limit counts.
 //!
-//! A sliding window is kept as sub-buckets, 60 to a window, aligned to the epoch so that every process cuts time at
-//! the same places. The bucket that a true window would cut in two is counted whole: in **no** true window is more
-//! than the limit admitted, and what was admitted is forgotten at most one sub-bucket late. A UTC day is the same
-//! thing with one bucket of one day. Smoothing is the generic cell rate algorithm (ITU-T I.371) as a leaky level.
+//! A sliding window is divided into 60 sub-buckets. They are aligned to the Unix epoch, so every
+//! process divides time at the same points. The oldest sub-bucket, which a true window would cut in
+//! two, is counted whole. So **no** true window admits more than the limit, and a request is
+//! forgotten at most one sub-bucket late.
+//!
+//! A UTC day has one bucket of one day. A smooth window is the generic cell rate algorithm (ITU-T
+//! I.371) in its leaky-bucket form.
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-/// Sub-buckets to a sliding window.
+/// Sub-buckets of a sliding window.
 const PARTS: u64 = 60;
 const DAY_MICROS: u64 = 86_400_000_000;
-/// A year: longer windows want a ledger, not a limiter.
+/// A leap year. Longer windows are the task of a ledger.
 const MAX_WINDOW: Duration = Duration::from_hours(8784);
 
 /// The time over which a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Window {
-    /// Any stretch of this length, 1 ms to 366 days.
+    /// Any period of this length, 1 ms to 366 days.
     Sliding(Duration),
     /// The calendar day in UTC, from midnight to midnight.
     UtcDay,
-    /// Evenly: at most `burst` at once, and the rest of the limit spread over `period`.
+    /// At most `burst` at once, and the rest of the limit spread evenly over `period`.
     ///
-    /// A plain GCRA of rate `limit / period` and burst `limit` admits twice the limit inside its first period. Here
-    /// `burst` comes out of the limit (`limit - burst` flow back per period), so that no stretch of `period` sees more
-    /// than the limit. For requests only: dollars need refunds, and a leaky level has no place to refund into.
+    /// A plain GCRA of rate `limit / period` and burst `limit` admits twice the limit in its first
+    /// period. Here `burst` is part of the limit (`limit - burst` flow back per period), so no
+    /// period admits more than the limit. Only requests can be smooth: dollars need refunds, and a
+    /// leaky level has no bucket to refund into.
     Smooth {
-        /// The time in which the limit is admitted, 1 ms to 366 days.
+        /// The time in which at most the limit is admitted, 1 ms to 366 days.
         period: Duration,
-        /// How many may come at once, from 1 to below the limit.
+        /// The number of requests that may arrive at once, from 1 to below the limit.
         burst: u64,
     },
 }
 
 impl Window {
-    /// The length: of the window, the day, or the period.
+    /// Returns the length of the window, the day, or the period.
     #[must_use]
     pub fn length(self) -> Duration {
         match self {
@@ -47,7 +51,7 @@ impl Window {
         }
     }
 
-    /// What is wrong with it, if anything.
+    /// Returns why the length is out of range, if it is.
     pub(crate) fn problem(self) -> Option<&'static str> {
         let length = self.length();
         if length.is_zero() {
@@ -61,7 +65,7 @@ impl Window {
         }
     }
 
-    /// How counters of this window are kept, for `limit`.
+    /// Returns the shape of the counters of this window, for `limit`.
     pub(crate) fn shape(self, limit: u64) -> Shape {
         let micros = length_micros(self.length());
         match self {
@@ -113,19 +117,20 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
-    /// Where the bucket that holds `now` begins.
+    /// Returns the start of the bucket that contains `now`.
     pub(crate) fn start(self, now: u64) -> u64 {
         now - now % self.width
     }
 
-    /// When what was charged in the bucket that began at `start` no longer counts.
+    /// Returns the time at which charges in the bucket that began at `start` no longer count.
     pub(crate) fn end(self, start: u64) -> u64 {
         start.saturating_add(self.width.saturating_mul(self.span))
     }
 }
 
-/// A level that each unit raises by `unit`, that sinks by `rate` a microsecond, and that holds `burst` units.
-/// All integers, so that a script computing in doubles comes to the same answer as long as `unit * burst <= 2^53`.
+/// A level that each request raises by `unit`, that sinks by `rate` a microsecond, and that has room
+/// for `burst` requests. All values are integers, so a script that computes in doubles gets the same
+/// result while `unit * burst <= 2^53`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Leaky {
     pub(crate) unit: u64,
@@ -144,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_show_their_length() {
+    fn windows_are_displayed_by_their_length() {
         for (window, text) in [
             (Window::Sliding(Duration::from_mins(1)), "60s"),
             (Window::Sliding(Duration::from_millis(250)), "250ms"),
@@ -158,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn lengths_out_of_range_are_told() {
+    fn a_length_out_of_range_is_rejected_with_its_reason() {
         assert_eq!(Window::Sliding(Duration::ZERO).problem(), Some("is zero"));
         assert_eq!(Window::Sliding(Duration::from_micros(999)).problem(), Some("is shorter than 1 ms"));
         assert_eq!(Window::Sliding(Duration::from_hours(8808)).problem(), Some("is longer than 366 days"));
     }
 
     #[test]
-    fn sixty_one_buckets_cover_any_window() {
+    fn sixty_one_buckets_cover_a_window_of_any_length() {
         let Shape::Buckets(buckets) = Window::Sliding(Duration::from_micros(61_000_007)).shape(1) else {
             panic!()
         };

@@ -1,12 +1,15 @@
-//! What a limiter asks of the place where counts are kept.
+//! The contract between a limiter and the store of its counts.
 //!
-//! The contract of a store, which every implementation here passes through one conformance list:
+//! Every store of this crate passes one list of conformance tests for it:
 //!
-//! - `acquire` decides over all limits at once: it charges all or none, and two calls never see each other half done.
-//! - A denial charges nothing. An error charges nothing, except [`Error::Interrupted`](crate::Error::Interrupted).
-//! - `acquire` repeated with the same id gives the first answer and charges nothing more.
-//! - `settle` and `release` happen once: a repetition gives the first answer, marked as repeated.
-//! - A reservation that is not settled by its deadline has been charged at its estimate.
+//! - `acquire` decides over all limits at once. It charges all or none of them, and no call sees
+//!   another one half done.
+//! - A denial charges nothing. An error charges nothing, except
+//!   [`Error::Interrupted`](crate::Error::Interrupted).
+//! - `acquire` repeated with the same id returns an admission and charges nothing more.
+//! - `settle` and `release` take effect once. A repetition returns the first answer, marked as
+//!   repeated.
+//! - A reservation that is not settled by its deadline stays charged at its estimate.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,25 +19,26 @@ use serde::Serialize;
 
 use crate::{Denial, Error, Plan, Report, Subjects, Unit};
 
-/// The name of a reservation: opaque, unique in the fleet.
+/// The id of a reservation: opaque, and unique in the fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ReservationId(uuid::Uuid);
 
 impl ReservationId {
-    /// A new one (UUID version 7).
+    /// Creates a new id (UUID version 7).
     #[must_use]
     pub fn random() -> Self {
         Self(uuid::Uuid::now_v7())
     }
 
-    /// The id that `text` names, if it can be one.
+    /// Parses an id.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         uuid::Uuid::try_parse(text).ok().map(Self)
     }
 
-    /// The same id, saying where its user's counts are. The last byte is random in every version of UUID in use.
+    /// Writes the shard of the user's counts into the last byte, which is random in every version of
+    /// UUID in use.
     pub(crate) fn in_shard(self, shard: u8) -> Self {
         let mut bytes = self.0.into_bytes();
         if let Some(last) = bytes.last_mut() {
@@ -54,7 +58,8 @@ impl fmt::Display for ReservationId {
     }
 }
 
-/// One question to a store. Amounts are at most [`MAX_AMOUNT`](crate::MAX_AMOUNT) and subjects are valid.
+/// One request to a store. Amounts are at most [`MAX_AMOUNT`](crate::MAX_AMOUNT) and subjects are
+/// valid.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Ask<'a> {
@@ -62,70 +67,81 @@ pub struct Ask<'a> {
     pub plan: &'a Plan,
     /// Whose limits.
     pub subjects: &'a Subjects<'a>,
-    /// How many requests.
+    /// The number of requests.
     pub requests: u64,
-    /// How many micro-dollars to reserve.
+    /// The micro-dollars to reserve.
     pub cost_micros: u64,
-    /// The reservation to make: of the dollars, if any are asked for, else of the requests (which is a lease). Present
-    /// whenever `cost_micros` is not 0.
+    /// The id of the reservation. It holds the dollars if any are asked for, otherwise the requests
+    /// (a lease). Present if `cost_micros` is not 0.
     pub reservation: Option<ReservationId>,
-    /// How long the reservation waits to be settled.
+    /// How long the reservation can be settled.
     pub ttl: Duration,
 }
 
 impl<'a> Ask<'a> {
-    /// A question that asks for nothing yet.
+    /// Creates a request that asks for no amounts.
     #[must_use]
     pub fn new(plan: &'a Plan, subjects: &'a Subjects<'a>) -> Self {
         Self { plan, subjects, requests: 0, cost_micros: 0, reservation: None, ttl: Duration::ZERO }
     }
 
-    /// How many requests.
+    /// Sets the number of requests.
     #[must_use]
     pub fn requests(self, requests: u64) -> Self {
         Self { requests, ..self }
     }
 
-    /// Reserves the requests under an id, so that what is not used can be given back; see [`Leases`](crate::Leases).
+    /// Reserves the requests under an id, so the unused part can be given back; see
+    /// [`Leases`](crate::Leases).
     #[must_use]
     pub fn lease(self, id: ReservationId, ttl: Duration) -> Self {
         Self { reservation: Some(id), ttl, ..self }
     }
 
-    /// What a reservation holds.
-    pub(crate) fn held(&self) -> (Unit, u64) {
-        if self.cost_micros > 0 { (Unit::Cost, self.cost_micros) } else { (Unit::Requests, self.requests) }
+    /// Returns the amount that is asked of limits of `unit`.
+    #[inline]
+    pub(crate) fn amount(&self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Requests => self.requests,
+            Unit::Cost => self.cost_micros,
+        }
     }
 
-    /// Which dollars to reserve, under which id, and for how long.
+    /// Returns the unit and the amount that a reservation holds.
+    pub(crate) fn held(&self) -> (Unit, u64) {
+        let unit = if self.cost_micros > 0 { Unit::Cost } else { Unit::Requests };
+        (unit, self.amount(unit))
+    }
+
+    /// Reserves dollars under an id.
     #[must_use]
     pub fn reserve(self, id: ReservationId, cost_micros: u64, ttl: Duration) -> Self {
         Self { cost_micros, reservation: Some(id), ttl, ..self }
     }
 }
 
-/// A store's answer.
+/// The decision of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Charged everywhere.
+    /// Every limit was charged.
     Admitted(Report),
-    /// Charged nowhere.
+    /// No limit was charged.
     Denied(Denial),
 }
 
-/// What became of a reservation.
+/// How a reservation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// The actual cost took the place of the estimate.
+    /// The actual cost replaced the estimate.
     Settled,
-    /// Nothing was spent, and the estimate was given back.
+    /// The estimate was given back.
     Released,
-    /// It came after the deadline, when the estimate had been charged for good. What the actual cost exceeds it by is
-    /// charged as well; what it falls short by is not given back.
+    /// The settlement came after the deadline, when the estimate was final. A higher actual cost is
+    /// charged in addition; the rest of a lower one is not given back.
     Expired,
-    /// No such reservation, or one so long gone that it is forgotten. Nothing was charged or given back.
+    /// The reservation does not exist, or is forgotten. Nothing was charged or given back.
     Unknown,
 }
 
@@ -133,24 +149,24 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Settled {
-    /// What became of it.
+    /// How the reservation ended.
     pub outcome: Outcome,
-    /// What had been reserved.
+    /// The reserved amount.
     pub estimate_micros: u64,
-    /// What is charged for it in the end.
+    /// The final charge.
     pub charged_micros: u64,
-    /// Whether this had been answered before, and nothing changed now.
+    /// Whether this repeats an earlier answer, and nothing changed now.
     pub repeated: bool,
 }
 
 impl Settled {
-    /// An answer, as a store gives it.
+    /// Creates the answer of a store.
     #[must_use]
     pub fn new(outcome: Outcome, estimate_micros: u64, charged_micros: u64, repeated: bool) -> Self {
         Self { outcome, estimate_micros, charged_micros, repeated }
     }
 
-    /// The answer about an id that nobody knows.
+    /// Creates the answer for an unknown id.
     #[must_use]
     pub fn unknown() -> Self {
         Self::new(Outcome::Unknown, 0, 0, false)
@@ -162,15 +178,15 @@ impl Settled {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Mode {
-    /// From the counts themselves.
+    /// By the counts of the store.
     #[default]
     Exact,
-    /// From this instance's share of each limit, because the store cannot be asked; money is closed.
+    /// By the share of this instance, because the store is unavailable. Dollars are rejected.
     Local,
 }
 
 impl Mode {
-    /// `exact` or `local`.
+    /// Returns `exact` or `local`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -180,45 +196,46 @@ impl Mode {
     }
 }
 
-/// A place where counts are kept.
+/// A store of counts.
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
-    /// Checks every limit, then charges every limit.
+    /// Checks every limit, then charges all of them or none.
     ///
     /// # Errors
-    /// When nothing could be decided.
+    /// If no decision was made.
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error>;
 
-    /// Puts `actual_micros` in the place of the reservation's estimate.
+    /// Replaces the estimate of a reservation by `actual_micros`.
     ///
     /// # Errors
-    /// When the store cannot be asked; the reservation stays as it is.
-    async fn settle(&self, plan: &Plan, id: ReservationId, actual_micros: u64) -> Result<Settled, Error>;
+    /// If the store is unavailable. The reservation stays as it is.
+    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error>;
 
-    /// Gives the estimate back.
+    /// Gives the estimate of a reservation back.
     ///
     /// # Errors
-    /// As [`Store::settle`].
-    async fn release(&self, plan: &Plan, id: ReservationId) -> Result<Settled, Error>;
+    /// Like [`Store::settle`].
+    async fn release(&self, id: ReservationId) -> Result<Settled, Error>;
 
-    /// How the limits stand; charges nothing.
+    /// Returns the state of the limits. Charges nothing.
     ///
     /// # Errors
-    /// When the store cannot be asked.
+    /// If the store is unavailable.
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error>;
 
-    /// The id under which to reserve for these subjects: any, unless the store wants to find its way back by it.
+    /// Returns an id for a reservation of these subjects. A store that distributes counts writes into
+    /// it where they are.
     fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
         let _ = subjects;
         ReservationId::random()
     }
 
-    /// How it decides at present.
+    /// Returns how the store decides at present.
     fn mode(&self) -> Mode {
         Mode::Exact
     }
 
-    /// How often [`Store::mode`] has changed.
+    /// Returns how often [`Store::mode`] changed.
     fn mode_changes(&self) -> u64 {
         0
     }

@@ -1,13 +1,13 @@
-//! What happens when the store cannot be asked.
+//! Decisions while the store is unavailable.
 //!
-//! Requests are decided from this instance's share: every request limit divided by the number of instances that are
-//! expected, counted in memory. Money is closed: a dollar that nobody counts is a dollar too many. The mode and how often
-//! it changed can be seen; nothing is ever silently open. The mode is that of the last decision: a store that can be read
-//! but not written is not back.
+//! Requests are decided by the share of this instance: every request limit divided by the expected
+//! number of instances, counted in memory. Dollars are rejected, because they would not be counted.
+//! The mode and the number of its changes are visible. The mode is that of the last decision: a
+//! store that can be read but not written is still unavailable.
 //!
-//! The share begins empty when the store is first lost, knows nothing of what the store counted, and is kept when the store
-//! is back, so that a store that comes and goes does not make it anew. Around an outage a subject can therefore be
-//! admitted, by all instances together, up to its limit once more within one window.
+//! The share starts empty at the first outage and does not include what the store counted. It is kept
+//! when the store is back, so repeated outages do not renew it. Around an outage, all instances
+//! together can therefore admit a subject up to its limit once more within one window.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,65 +19,68 @@ use crate::{
     Ask, Error, Limit, Mode, Plan, Report, ReservationId, Settled, Store, Subjects, Unit, Verdict, Window,
 };
 
-/// A store that falls back to this instance's share of the request limits.
+/// A store that falls back to the share of this instance in the request limits.
 #[derive(Debug)]
 pub struct Fallback {
     store: Arc<dyn Store>,
     share: Plan,
     local: MemoryStore,
     is_local: AtomicBool,
-    changes: AtomicU64,
+    mode_changes: AtomicU64,
 }
 
 impl Fallback {
-    /// `store` while it answers, else this instance's share of `plan` among `instances` (at least 1), for at most
-    /// `max_subjects` in each scope.
+    /// Wraps `store`. While it is unavailable, this instance decides by its share of `plan` among
+    /// `instances` (at least 1), for at most `max_subjects` in each scope.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, plan: &Plan, instances: u32, max_subjects: usize) -> Self {
         let limits = plan.limits().iter().filter(|limit| limit.unit() == Unit::Requests);
-        let share = Plan::of_valid(limits.map(|limit| share_of(limit, instances)).collect());
+        let share = Plan::from_valid(limits.map(|limit| share_of(limit, instances)).collect());
         Self {
             store,
             share,
             local: MemoryStore::new(max_subjects, 1),
             is_local: AtomicBool::new(false),
-            changes: AtomicU64::new(0),
+            mode_changes: AtomicU64::new(0),
         }
     }
 
-    fn note(&self, local: bool) {
+    fn set_mode(&self, local: bool) {
         if self.is_local.swap(local, Ordering::Relaxed) == local {
             return;
         }
-        self.changes.fetch_add(1, Ordering::Relaxed);
+        self.mode_changes.fetch_add(1, Ordering::Relaxed);
         if local {
-            tracing::warn!("the limit store is away: requests by this instance's share, money closed");
+            tracing::warn!(
+                "limit store unavailable: requests are decided by the share of this instance, dollars are rejected"
+            );
         } else {
-            tracing::info!("the limit store is back: exact again");
+            tracing::info!("limit store available again: decisions are exact");
         }
     }
 
-    /// Passes an answer on, having learned from it whether the store is there.
-    fn learn<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
+    /// Sets the mode by an answer of the store, and returns the answer.
+    fn observe<T>(&self, answer: Result<T, Error>) -> Result<T, Error> {
         match &answer {
-            Ok(_) => self.note(false),
-            Err(Error::Unavailable { .. } | Error::Interrupted { .. }) => self.note(true),
+            Ok(_) => self.set_mode(false),
+            Err(Error::Unavailable { .. } | Error::Interrupted { .. }) => self.set_mode(true),
             Err(_) => {}
         }
         answer
     }
 }
 
-/// Rounded up, so that a small limit among many instances admits a little more rather than nothing.
+/// Returns the share of one instance. It is rounded up, so a small limit among many instances admits
+/// slightly more instead of nothing.
 fn share_of(limit: &Limit, instances: u32) -> Limit {
     let share = limit.limit().div_ceil(u64::from(instances.max(1)));
     let window = match limit.window() {
-        // A share too small to hold a burst of its own and something to spread is counted over its period.
+        // Too small to be divided into a burst and a rest, so it is counted over its period.
         Window::Smooth { period, .. } if share < 2 => Window::Sliding(period),
         Window::Smooth { period, burst } => {
             Window::Smooth { period, burst: burst.div_ceil(u64::from(instances.max(1))).min(share - 1) }
         }
-        window => window,
+        Window::Sliding(_) | Window::UtcDay => limit.window(),
     };
     Limit::requests(limit.scope(), share, window).named(limit.name())
 }
@@ -85,7 +88,7 @@ fn share_of(limit: &Limit, instances: u32) -> Limit {
 #[async_trait]
 impl Store for Fallback {
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
-        let failure = match self.learn(self.store.acquire(ask).await) {
+        let failure = match self.observe(self.store.acquire(ask).await) {
             Err(error @ (Error::Unavailable { .. } | Error::Interrupted { .. })) => error,
             answer => return answer,
         };
@@ -100,18 +103,18 @@ impl Store for Fallback {
         Ok(verdict)
     }
 
-    async fn settle(&self, plan: &Plan, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        self.learn(self.store.settle(plan, id, actual_micros).await)
+    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
+        self.observe(self.store.settle(id, actual_micros).await)
     }
 
-    async fn release(&self, plan: &Plan, id: ReservationId) -> Result<Settled, Error> {
-        self.learn(self.store.release(plan, id).await)
+    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
+        self.observe(self.store.release(id).await)
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
         match self.store.usage(plan, subjects).await {
             Err(Error::Unavailable { .. } | Error::Interrupted { .. }) => {
-                self.note(true);
+                self.set_mode(true);
                 Ok(Report { local: true, ..self.local.usage_now(&self.share, subjects) })
             }
             answer => answer,
@@ -127,6 +130,6 @@ impl Store for Fallback {
     }
 
     fn mode_changes(&self) -> u64 {
-        self.changes.load(Ordering::Relaxed)
+        self.mode_changes.load(Ordering::Relaxed)
     }
 }

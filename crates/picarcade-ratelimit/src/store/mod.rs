@@ -1,10 +1,11 @@
-//! Where counts are kept. The next store goes into a folder next to these.
+//! Where counts are kept. Each store has its own file or folder.
 
 mod contract;
+mod step;
 
 mod memory;
 #[cfg(feature = "redis")]
-pub(crate) mod redis;
+mod redis;
 
 mod fallback;
 mod lease;

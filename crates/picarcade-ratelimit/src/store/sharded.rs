@@ -1,58 +1,64 @@
-//! Limits over many slots of a cluster: for fleets that outgrow one node.
+//! Limits over many slots of a cluster, for fleets that outgrow one node.
 //!
-//! The counts of a user live in one of many shards, each with a hash tag of its own; the counts of API keys, endpoints and
-//! of everything live in one more. No question ever spans two of them. What keeps the decision whole:
+//! The counts of a user are in one of many shards, each with its own hash tag. The counts of API keys,
+//! endpoints and the global scope are in one more, the shared slot. No script spans two of them. The
+//! decision stays consistent as follows:
 //!
-//! - Requests against shared limits are taken from leases first (see [`Leases`](crate::Leases)): escrow that the shared
-//!   slot has debited, so that `leases + spent <= limit` holds there whatever happens here. A denial in the user's shard
-//!   puts them back.
-//! - Dollars against shared limits are reserved in the shared slot first, then in the user's under the same id; a
-//!   denial there releases the first. Settling settles both, and each of them once.
+//! - Requests against shared limits are taken from leases first (see [`Leases`](crate::Leases)). The
+//!   shared slot has debited them, so `leases + spent <= limit` always holds there. A denial in the
+//!   user's shard puts them back.
+//! - Dollars against shared limits are reserved in the shared slot first, then in the user's shard
+//!   under the same id. A denial in the shard releases the first reservation. A settlement settles
+//!   both, each of them once.
 //!
-//! A request without dollars is one round trip to its user's shard; a paid one is two. Between the two another request may
-//! be denied by dollars that are about to be released: never admitted by dollars that are not there. Where the second
-//! reservation cannot be asked for, the first is released, and failing that charged at its deadline.
+//! A request without dollars takes one round trip to the shard of its user, and a paid one takes two.
+//! Between the two, another request may be denied by dollars that are about to be released, but never
+//! admitted by dollars that do not exist. If the second reservation fails, the first is released. If
+//! that fails too, it is charged at its deadline.
 //!
-//! Reports name a shared limit on dollars only where dollars were asked for.
+//! Reports contain a shared limit on dollars only if dollars were asked for.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use crate::denial::Refusals;
+use crate::hash::{fnv1a, folded};
 use crate::{
     Ask, Denial, Error, Outcome, Plan, Report, ReservationId, Scope, Settled, Status, Store, Subjects, Unit,
     Verdict,
 };
 
-/// The most shards: their number must fit beside the rest of a reservation's id.
+/// The most shards: the number of a shard is one byte of a reservation's id.
 pub const MAX_SHARDS: usize = 255;
-/// In a reservation's id: it concerns no user.
-const NOBODY: u8 = 255;
+/// The shard in the id of a reservation without a user.
+const NO_SHARD: u8 = 255;
 
-/// Where the counts are kept when they are spread.
+/// The stores of distributed counts.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Shards {
-    /// For API keys, endpoints and everything.
+    /// The store of API keys, endpoints and the global scope.
     pub shared: Arc<dyn Store>,
-    /// For users, 1 to 255. Their number and order are part of where counts are: to change them is to begin anew.
+    /// The stores of users, 1 to 255. Their number and order decide where counts are, so a change
+    /// starts new counts.
     pub users: Vec<Arc<dyn Store>>,
 }
 
 impl Shards {
-    /// These stores, which must not share keys.
+    /// Combines stores, which must not share keys.
     #[must_use]
     pub fn new(shared: Arc<dyn Store>, users: Vec<Arc<dyn Store>>) -> Self {
         Self { shared, users }
     }
 }
 
-/// The part of a sharded limiter that is not leased.
+/// The store of a sharded limiter for all limits that are not leased.
 #[derive(Debug)]
 pub(crate) struct Split {
     shards: Shards,
     user: Plan,
-    /// Limits on dollars only: those on requests are leased.
+    /// Only limits on dollars, because those on requests are leased.
     shared: Plan,
 }
 
@@ -60,12 +66,12 @@ impl Split {
     pub(crate) fn new(shards: Shards, plan: &Plan) -> Self {
         let of = |user: bool| {
             let limits = plan.limits().iter().filter(|limit| (limit.scope() == Scope::User) == user);
-            Plan::of_valid(limits.filter(|limit| user || limit.unit() == Unit::Cost).cloned().collect())
+            Plan::from_valid(limits.filter(|limit| user || limit.unit() == Unit::Cost).cloned().collect())
         };
         Self { shards, user: of(true), shared: of(false) }
     }
 
-    /// The names of the limits that have to be leased.
+    /// Returns the names of the limits that must be leased.
     pub(crate) fn leased(plan: &Plan) -> Vec<String> {
         let shared = plan
             .limits()
@@ -76,42 +82,33 @@ impl Split {
 
     fn shard(&self, subjects: &Subjects<'_>) -> u8 {
         let Some(user) = subjects.of(Scope::User).filter(|_| !self.user.limits().is_empty()) else {
-            return NOBODY;
+            return NO_SHARD;
         };
-        // FNV-1a: every process and version must come to the same shard.
-        let hash = user.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
-        // The upper half alone hardly knows the last byte.
-        ((hash ^ (hash >> 32)) % self.shards.users.len().max(1) as u64) as u8
+        (folded(fnv1a(user.bytes())) % self.shards.users.len().max(1) as u64) as u8
     }
 
     fn store(&self, shard: u8) -> Option<&Arc<dyn Store>> {
         self.shards.users.get(usize::from(shard))
     }
 
-    /// Takes back what was reserved in the shared slot. What cannot be taken back is charged at its deadline.
-    async fn undo(&self, ask: &Ask<'_>) {
+    /// Releases the reservation in the shared slot. If that fails, it is charged at its deadline.
+    async fn release_shared(&self, ask: &Ask<'_>) {
         let Some(id) = ask.reservation else { return };
-        if let Err(error) = self.shards.shared.release(&self.shared, id).await {
-            tracing::warn!(%error, "half of a reservation could not be released and stays charged");
+        if let Err(error) = self.shards.shared.release(id).await {
+            tracing::warn!(%error, "shared part of a reservation could not be released and stays charged");
         }
     }
 
-    /// The same denial, with what the user's own limits say.
-    async fn refuse(&self, ask: &Ask<'_>, mut denial: Denial) -> Denial {
+    /// Adds the user's own limits to a denial of the shared slot.
+    async fn with_user_limits(&self, ask: &Ask<'_>, denial: Denial) -> Denial {
         let Some(store) = self.store(self.shard(ask.subjects)) else { return denial };
         let Ok(own) = store.usage(&self.user, ask.subjects).await else { return denial };
-        let violated = own.statuses.iter().filter(|status| {
-            let asked = if status.unit == Unit::Cost { ask.cost_micros } else { ask.requests };
-            asked > status.remaining
-        });
-        for status in violated {
-            denial.violated.insert(0, *status);
-            denial.retry_after = denial.retry_after.max(status.reset_after);
+        let mut refusals = Refusals::default();
+        for status in &own.statuses {
+            refusals.add_if_exceeded(status, ask.amount(status.unit));
         }
-        denial.report.statuses = joined(own.statuses, denial.report.statuses);
-        denial
+        let shared = refusals.merge(denial);
+        refusals.into_sorted_denial(Report::new(joined(own.statuses, shared.statuses), shared.local))
     }
 }
 
@@ -128,7 +125,9 @@ impl Store for Split {
         if paid {
             match self.shards.shared.acquire(Ask { plan: &self.shared, requests: 0, ..ask }).await? {
                 Verdict::Admitted(report) => shared = report.statuses,
-                Verdict::Denied(denial) => return Ok(Verdict::Denied(self.refuse(&ask, denial).await)),
+                Verdict::Denied(denial) => {
+                    return Ok(Verdict::Denied(self.with_user_limits(&ask, denial).await));
+                }
             }
         }
         let Some(store) = self.store(self.shard(ask.subjects)) else {
@@ -136,7 +135,7 @@ impl Store for Split {
         };
         let answer = store.acquire(Ask { plan: &self.user, ..ask }).await;
         if paid && !matches!(answer, Ok(Verdict::Admitted(_))) {
-            self.undo(&ask).await;
+            self.release_shared(&ask).await;
         }
         Ok(match answer? {
             Verdict::Admitted(report) => {
@@ -146,18 +145,18 @@ impl Store for Split {
         })
     }
 
-    async fn settle(&self, _: &Plan, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        let shared = self.shards.shared.settle(&self.shared, id, actual_micros).await?;
+    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
+        let shared = self.shards.shared.settle(id, actual_micros).await?;
         match self.store(id.shard()) {
-            Some(store) => Ok(known(store.settle(&self.user, id, actual_micros).await?, shared)),
+            Some(store) => Ok(known(store.settle(id, actual_micros).await?, shared)),
             None => Ok(shared),
         }
     }
 
-    async fn release(&self, _: &Plan, id: ReservationId) -> Result<Settled, Error> {
-        let shared = self.shards.shared.release(&self.shared, id).await?;
+    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
+        let shared = self.shards.shared.release(id).await?;
         match self.store(id.shard()) {
-            Some(store) => Ok(known(store.release(&self.user, id).await?, shared)),
+            Some(store) => Ok(known(store.release(id).await?, shared)),
             None => Ok(shared),
         }
     }
@@ -176,7 +175,7 @@ impl Store for Split {
     }
 }
 
-/// Of two answers about one reservation, the one that knows it.
+/// Returns the one of two answers that knows the reservation.
 fn known(user: Settled, shared: Settled) -> Settled {
     if user.outcome == Outcome::Unknown { shared } else { user }
 }

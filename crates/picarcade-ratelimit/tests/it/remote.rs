@@ -66,12 +66,12 @@ impl Store for Remote {
         answer
     }
 
-    async fn settle(&self, plan: &Plan, id: ReservationId, actual: u64) -> Result<Settled, Error> {
-        self.store.settle(plan, id, actual).await
+    async fn settle(&self, id: ReservationId, actual: u64) -> Result<Settled, Error> {
+        self.store.settle(id, actual).await
     }
 
-    async fn release(&self, plan: &Plan, id: ReservationId) -> Result<Settled, Error> {
-        self.store.release(plan, id).await
+    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
+        self.store.release(id).await
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {

@@ -1,10 +1,10 @@
-//! One chunk, and how large the next one should be: pure, given the time.
+//! One chunk, and the size of the next one: pure, with the time as an argument.
 
 use tokio::time::Instant;
 
 use crate::{ReservationId, Status};
 
-/// What was debited in advance.
+/// Requests that were debited in advance.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chunk {
     pub(super) id: ReservationId,
@@ -16,7 +16,8 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// A chunk of `granted`, of which `used` are spoken for: those are their caller's, however late the answer came.
+    /// Creates a chunk of `granted` requests. The first `used` of them belong to the caller of the debit,
+    /// even if the answer came late.
     pub(super) fn new(
         id: ReservationId,
         (granted, used): (u64, u64),
@@ -26,7 +27,7 @@ impl Chunk {
         Self { id, granted, used: used.min(granted), debited, until, status }
     }
 
-    /// Takes `amount`, if there is as much and it may still be spent.
+    /// Takes `amount`, if the chunk has as much and its time is not over.
     pub(super) fn take(&mut self, amount: u64, now: Instant) -> bool {
         let fits = now < self.until && amount <= self.granted - self.used;
         if fits {
@@ -35,7 +36,7 @@ impl Chunk {
         fits
     }
 
-    /// Gives back what was taken: the request was denied elsewhere, or its caller has left.
+    /// Gives back what was taken, because another limit denied the request or its caller has left.
     pub(super) fn put_back(&mut self, amount: u64) {
         self.used = self.used.saturating_sub(amount);
     }
@@ -56,7 +57,8 @@ impl Chunk {
         self.used
     }
 
-    /// How the limit stands as far as this instance knows: what it holds unspent counts as remaining.
+    /// Returns the state of the limit as far as this instance knows. The unspent part of the chunk
+    /// counts as remaining.
     pub(super) fn status(&self, now: Instant) -> Status {
         let unspent = self.granted - self.used;
         let mut status = self.status;
@@ -68,8 +70,8 @@ impl Chunk {
     }
 }
 
-/// The size of the next chunk: twice what was used of the last one, at most `largest` and this instance's share of half
-/// of what remains; at least `asked`.
+/// Returns the size of the next chunk: twice what was used of the last one, at most `largest` and the
+/// share of this instance in half of what remains, and at least `asked`.
 pub(super) fn next_size(
     asked: u64,
     last_used: u64,

@@ -1,32 +1,34 @@
-//! A store before which leased limits are decided here.
+//! A store that decides leased limits in this process.
 //!
-//! The limits that are not leased go to the store as ever, in one question; a denial there puts what was taken back into
-//! the chunks. What a denial by a leased limit says of the others is what they would answer now, each by itself.
+//! The other limits are decided by the inner store in one request. If it denies, the requests that
+//! were taken from chunks are put back. A denial by a leased limit also reports the other limits,
+//! each by its present state.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::Leases;
+use super::leases::Leases;
+use super::lender::{LeasedLimit, Lender};
+use super::loan::Loan;
 use super::place::Place;
-use super::rule::{Lender, Rule};
+use crate::denial::Refusals;
 use crate::{
-    Ask, Denial, Error, Mode, Plan, Report, ReservationId, Settled, Status, Store, Subjects, Unit, Verdict,
+    Ask, Denial, Error, Mode, Plan, Report, ReservationId, Settled, Status, Store, Subjects, Verdict,
 };
 
-/// See the module's text.
+/// A store that decides leased limits in this process.
 #[derive(Debug)]
 pub(crate) struct Leased {
-    /// Where chunks are debited.
     lender: Lender,
-    /// Where all else is decided.
+    /// Decides all limits that are not leased.
     store: Arc<dyn Store>,
     rest: Plan,
-    rules: Vec<Rule>,
+    limits: Vec<LeasedLimit>,
 }
 
-/// What was taken from chunks for one request.
+/// The chunks that one request took from.
 type Taken = Vec<(Arc<Place>, ReservationId)>;
 
 impl Leased {
@@ -38,31 +40,19 @@ impl Leased {
         subjects: usize,
     ) -> Self {
         let is_leased = |name: &str| leases.names.iter().any(|leased| leased == name);
-        let (ours, rest): (Vec<_>, Vec<_>) =
+        let (leased, rest): (Vec<_>, Vec<_>) =
             plan.limits().iter().cloned().partition(|limit| is_leased(limit.name()));
         Self {
             lender: Lender::new(lender, leases, instances),
             store,
-            rest: Plan::of_valid(rest),
-            rules: ours.into_iter().map(|limit| Rule::new(limit, subjects)).collect(),
+            rest: Plan::from_valid(rest),
+            limits: leased.into_iter().map(|limit| LeasedLimit::new(limit, subjects)).collect(),
         }
     }
 
-    /// How everything stands, in the plan's order.
-    async fn survey(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
-        let (mut rest, mut leased) = (Vec::new(), Vec::new());
-        if !self.rest.limits().is_empty() {
-            rest = self.store.usage(&self.rest, subjects).await?.statuses;
-        }
-        for rule in self.rules.iter().filter(|rule| subjects.of(rule.scope).is_some()) {
-            leased.extend(self.lender.store.usage(&rule.plan, subjects).await?.statuses);
-        }
-        Ok(Report::new(merged(plan, rest, leased), false))
-    }
-
-    /// One denial of the leased limits that denied and of the others that would have, of which the store is asked once. What
-    /// the leased ones say is known here.
-    async fn refuse(
+    /// Combines the denials of leased limits with the other limits that have no room, which takes one
+    /// request to the store.
+    async fn deny(
         &self,
         ask: &Ask<'_>,
         mut granted: Vec<Status>,
@@ -76,25 +66,15 @@ impl Leased {
             status.used = status.used.saturating_sub(ask.requests);
             status.remaining = status.remaining.saturating_add(ask.requests).min(status.limit);
         }
-        let mut retry_after = denials.iter().map(|denial| denial.retry_after).max().unwrap_or_default();
-        let mut possible = denials.iter().all(|denial| denial.possible);
-        let mut others = Vec::new();
-        for status in &rest {
-            let asked = if status.unit == Unit::Cost { ask.cost_micros } else { ask.requests };
-            if asked > status.remaining {
-                others.push(*status);
-                retry_after = retry_after.max(status.reset_after);
-                possible &= asked <= status.limit;
-            }
-        }
-        let (mut violated, mut refused) = (Vec::new(), Vec::new());
+        let (mut refusals, mut denied) = (Refusals::default(), Vec::new());
         for denial in denials {
-            violated.extend(denial.violated);
-            refused.extend(denial.report.statuses);
+            denied.extend(refusals.merge(denial).statuses);
         }
-        let leased = merged(ask.plan, granted, refused);
-        let report = Report::new(merged(ask.plan, rest, leased), false);
-        Ok(Denial::new(merged(ask.plan, others, violated), retry_after, possible, report))
+        for status in &rest {
+            refusals.add_if_exceeded(status, ask.amount(status.unit));
+        }
+        let leased = merged(ask.plan, granted, denied);
+        Ok(refusals.into_sorted_denial(Report::new(merged(ask.plan, rest, leased), false)))
     }
 }
 
@@ -104,7 +84,7 @@ fn put_back(taken: &Taken, amount: u64) {
     }
 }
 
-/// Two lists in the plan's order made one.
+/// Merges two lists that are in the order of the plan.
 fn merged(plan: &Plan, first: Vec<Status>, second: Vec<Status>) -> Vec<Status> {
     if first.is_empty() {
         return second;
@@ -124,27 +104,27 @@ fn merged(plan: &Plan, first: Vec<Status>, second: Vec<Status>) -> Vec<Status> {
 #[async_trait]
 impl Store for Leased {
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
-        let mut taken: Taken = Vec::with_capacity(self.rules.len());
-        let mut leased: Vec<Status> = Vec::with_capacity(self.rules.len());
+        let mut taken: Taken = Vec::with_capacity(self.limits.len());
+        let mut leased: Vec<Status> = Vec::with_capacity(self.limits.len());
         let mut denials: Vec<Denial> = Vec::new();
         let now = Instant::now();
-        for rule in &self.rules {
-            let Some(subject) = ask.subjects.of(rule.scope) else { continue };
+        for limit in &self.limits {
+            let Some(subject) = ask.subjects.of(limit.scope) else { continue };
             if ask.requests == 0 {
                 break;
             }
-            let place = rule.place(subject, now);
-            if let Some(id) = place.take(ask.requests, now, &mut leased) {
-                taken.push((place, id));
-                continue;
-            }
-            match self.lender.take(rule, &place, &ask).await {
-                Ok(Ok((id, status))) => {
-                    taken.push((place, id));
+            let place = limit.place(subject, now);
+            let loan = match place.take(ask.requests, now) {
+                Some(granted) => granted,
+                None => self.lender.take(limit, &place, &ask).await,
+            };
+            match loan {
+                Loan::Granted { chunk, status } => {
+                    taken.push((place, chunk));
                     leased.push(status);
                 }
-                Ok(Err(denial)) => denials.push(denial),
-                Err(error) => {
+                Loan::Denied(denial) => denials.push(denial),
+                Loan::Failed(error) => {
                     put_back(&taken, ask.requests);
                     return Err(error);
                 }
@@ -152,40 +132,43 @@ impl Store for Leased {
         }
         if !denials.is_empty() {
             put_back(&taken, ask.requests);
-            return self.refuse(&ask, leased, denials).await.map(Verdict::Denied);
+            return self.deny(&ask, leased, denials).await.map(Verdict::Denied);
         }
-        let concerned = ask.reservation.is_some()
+        let concerns_the_store = ask.reservation.is_some()
             || self.rest.limits().iter().any(|limit| ask.subjects.of(limit.scope()).is_some());
-        if !concerned {
+        if !concerns_the_store {
             return Ok(Verdict::Admitted(Report::new(leased, false)));
         }
-        match self.store.acquire(Ask { plan: &self.rest, ..ask }).await {
-            Ok(Verdict::Admitted(mut report)) => {
-                report.statuses = merged(ask.plan, report.statuses, leased);
-                Ok(Verdict::Admitted(report))
-            }
-            Ok(Verdict::Denied(mut denial)) => {
-                put_back(&taken, ask.requests);
-                denial.report.statuses = merged(ask.plan, denial.report.statuses, leased);
-                Ok(Verdict::Denied(denial))
-            }
-            Err(error) => {
-                put_back(&taken, ask.requests);
-                Err(error)
-            }
+        let answer = self.store.acquire(Ask { plan: &self.rest, ..ask }).await;
+        if !matches!(answer, Ok(Verdict::Admitted(_))) {
+            put_back(&taken, ask.requests);
         }
+        let mut verdict = answer?;
+        let report = match &mut verdict {
+            Verdict::Admitted(report) => report,
+            Verdict::Denied(denial) => &mut denial.report,
+        };
+        report.statuses = merged(ask.plan, std::mem::take(&mut report.statuses), leased);
+        Ok(verdict)
     }
 
-    async fn settle(&self, _: &Plan, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        self.store.settle(&self.rest, id, actual_micros).await
+    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
+        self.store.settle(id, actual_micros).await
     }
 
-    async fn release(&self, _: &Plan, id: ReservationId) -> Result<Settled, Error> {
-        self.store.release(&self.rest, id).await
+    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
+        self.store.release(id).await
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
-        self.survey(plan, subjects).await
+        let (mut rest, mut leased) = (Vec::new(), Vec::new());
+        if !self.rest.limits().is_empty() {
+            rest = self.store.usage(&self.rest, subjects).await?.statuses;
+        }
+        for limit in self.limits.iter().filter(|limit| subjects.of(limit.scope).is_some()) {
+            leased.extend(self.lender.store.usage(&limit.plan, subjects).await?.statuses);
+        }
+        Ok(Report::new(merged(plan, rest, leased), false))
     }
 
     fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {

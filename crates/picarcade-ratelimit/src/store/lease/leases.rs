@@ -1,19 +1,23 @@
-//! Leases: an instance debits a chunk of a limit in advance and admits from it without asking the store.
+//! Which limits are leased, and how.
 //!
-//! A chunk is a reservation of requests. While it is out, the store counts all of it, so that
-//! `admitted + leased <= limit` holds at every moment: no overshoot, from any number of instances. It may be spent only
-//! within the sub-bucket in which it was debited (a minute's window: one second; a UTC day: until the hold ends), so
-//! that what is admitted from it is counted in the very bucket in which it happens, and no true window sees more than
-//! the limit. Then it is settled at what was used, and the rest goes back to where it came from.
+//! A chunk is a reservation of requests. While it is held, the store counts all of it, so
+//! `admitted + leased <= limit` holds at every moment and for any number of instances. A chunk may
+//! be spent only within the sub-bucket in which it was debited (one second of a minute's window; for
+//! a UTC day, until the hold ends). So a request that is admitted from it is counted in the bucket
+//! in which it happens, and no true window admits more than the limit. Then the chunk is settled at
+//! what was used, and the rest goes back to the bucket that it came from.
 //!
-//! What is stranded, that is counted and not admitted: at most one chunk for each instance and subject while it is out
-//! (its hold at most: it goes back though nobody asks again, and though the caller for whom it was debited has left), and of
-//! an instance that was killed its last chunk until it leaves the window. A chunk is as large as twice the use of
-//! the one before, at most [`Leases::largest`], and never more than its share of what remains: towards the end of a
-//! limit chunks shrink to the single request, which is then decided exactly.
+//! A leased request that is not used is counted and not admitted meanwhile. This is at most one chunk
+//! for each instance and subject, for at most the hold. The rest of a chunk goes back even if no
+//! request follows and if the caller for which it was debited has left. The last chunk of an
+//! instance that was killed counts until it leaves the window.
 //!
-//! While the store is away, what is leased can be spent to its end; new chunks are not to be had, and the fallback takes
-//! over. Dollars are not leased: whoever reserved them may be settled from another instance.
+//! A chunk is twice as large as the use of the one before, at most [`Leases::largest`], and never more
+//! than its share of what remains. Near the end of a limit, chunks shrink to single requests, which
+//! are then decided exactly.
+//!
+//! While the store is unavailable, held chunks can be spent; then the fallback decides. Dollars are
+//! not leased, because a reservation of dollars may be settled by another instance.
 
 use std::time::Duration;
 
@@ -29,24 +33,26 @@ use crate::{ConfigError, Plan, Unit, Window};
 #[must_use]
 pub struct Leases {
     pub(crate) names: Vec<String>,
-    pub(crate) largest: u64,
-    pub(crate) hold: Duration,
+    pub(super) largest: u64,
+    pub(super) hold: Duration,
 }
 
 impl Leases {
-    /// Leases the limits with these names. They count requests, over a sliding window or a UTC day.
+    /// Leases the limits with these names. They must count requests, over a sliding window or a UTC
+    /// day.
     pub fn of<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(Into::into).collect();
         Self { names, largest: 1000, hold: Duration::from_secs(10) }
     }
 
-    /// The largest chunk, 1 or more; default 1000.
+    /// Sets the largest chunk, 1 or more; default 1000.
     pub fn largest(mut self, requests: u64) -> Self {
         self.largest = requests;
         self
     }
 
-    /// How long a chunk is held at most, 1 ms to 10 minutes; default 10 s. Not longer than the rest of its sub-bucket.
+    /// Sets how long a chunk is held at most, 1 ms to 10 minutes; default 10 s. A chunk never outlives
+    /// its sub-bucket.
     pub fn hold(mut self, hold: Duration) -> Self {
         self.hold = hold;
         self
@@ -70,8 +76,9 @@ impl Leases {
             if limit.unit() == Unit::Cost {
                 return Err(wrong("is of dollars"));
             }
-            if matches!(limit.window(), Window::Smooth { .. }) {
-                return Err(wrong("is of a smooth window"));
+            match limit.window() {
+                Window::Sliding(_) | Window::UtcDay => {}
+                Window::Smooth { .. } => return Err(wrong("is of a smooth window")),
             }
         }
         Ok(())

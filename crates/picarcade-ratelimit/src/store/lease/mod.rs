@@ -1,10 +1,13 @@
-//! Leases of request limits.
+//! Leases: an instance debits a chunk of a limit in advance and admits from it without asking the
+//! store.
 
-mod chunk;
 mod leased;
 mod leases;
+
+mod chunk;
+mod lender;
+mod loan;
 mod place;
-mod rule;
 
 pub(crate) use leased::Leased;
 pub use leases::Leases;

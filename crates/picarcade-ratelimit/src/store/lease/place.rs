@@ -1,4 +1,4 @@
-//! What one instance holds of one limit for one subject, and who may ask the store for more.
+//! The chunk of one limit that an instance holds for one subject, and the right to debit another.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,19 +7,20 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::chunk::Chunk;
-use crate::{Denial, Error, ReservationId, Status};
+use super::loan::Loan;
+use crate::ReservationId;
 
-/// The chunk of one subject, and the turn to debit another.
+/// The chunk of one subject.
 #[derive(Debug, Default)]
 pub(super) struct Place {
     pub(super) held: Mutex<Held>,
-    /// One question to the store at a time. Whoever has the turn may be a task that outlives its caller, so that a chunk
-    /// that was debited is never lost with a caller that left.
+    /// Permits one debit at a time. A task that outlives its caller may own the permit, so a debited
+    /// chunk is recorded even if the caller has left.
     turn: Arc<tokio::sync::Mutex<Option<Refused>>>,
-    questions: AtomicU64,
+    debits: AtomicU64,
 }
 
-/// The chunk, and what the next one's size depends on.
+/// The chunk, and what the size of the next one depends on.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) chunk: Option<Chunk>,
@@ -27,67 +28,70 @@ pub(super) struct Held {
     pub(super) remaining: Option<u64>,
 }
 
-/// The last answer to a question, if it was no.
+/// The last debit, if it was not granted.
 #[derive(Debug)]
 pub(super) struct Refused {
-    question: u64,
+    debit: u64,
     asked: u64,
-    answer: Result<Denial, Error>,
+    result: Loan,
 }
 
-/// The right to ask the store.
+/// The right to debit a chunk.
 pub(super) type Turn = tokio::sync::OwnedMutexGuard<Option<Refused>>;
 
-/// What waiting for the turn came to.
+/// The result of waiting for the right to debit.
 pub(super) enum Waited {
-    Ours(Turn),
-    /// While we waited, the store was asked for no more than we want, and did not grant it.
-    Answered(Result<Denial, Error>),
+    Turn(Turn),
+    /// While this request waited, a debit of no more than it wants was not granted.
+    Refused(Loan),
 }
 
 impl Place {
-    /// Takes `amount` out of the chunk, if it is there; answers which chunk that was.
-    pub(super) fn take(&self, amount: u64, now: Instant, status: &mut Vec<Status>) -> Option<ReservationId> {
+    /// Takes `amount` out of the chunk, if it has as much.
+    pub(super) fn take(&self, amount: u64, now: Instant) -> Option<Loan> {
         let mut held = self.held.lock();
         let chunk = held.chunk.as_mut()?;
-        if !chunk.take(amount, now) {
-            return None;
-        }
-        status.push(chunk.status(now));
-        Some(chunk.id)
+        chunk.take(amount, now).then(|| Loan::Granted { chunk: chunk.id, status: chunk.status(now) })
     }
 
-    /// Gives `amount` back to the chunk it came from. A chunk that is gone was settled with it, and a newer one must not
-    /// admit what was debited in an older bucket.
+    /// Gives `amount` back to the chunk that it came from. An ended chunk was settled with it, and a
+    /// newer chunk must not admit what was debited in an older bucket.
     pub(super) fn put_back(&self, id: ReservationId, amount: u64) {
         if let Some(chunk) = self.held.lock().chunk.as_mut().filter(|chunk| chunk.id == id) {
             chunk.put_back(amount);
         }
     }
 
-    /// Waits for the turn to ask for `amount`. Of those who wait together, the first to be refused is refused for all who want
-    /// as much: a store that is away, or a limit that is reached, is not asked once for each of them, one after the other.
+    /// Waits for the right to debit `amount`.
+    ///
+    /// If several requests wait, the first refusal answers all that want at least as much. So the
+    /// store is not asked once for each of them while it is unavailable or the limit is reached.
     pub(super) async fn wait(&self, amount: u64) -> Waited {
-        let before = self.questions.load(Ordering::SeqCst);
+        let before = self.debits.load(Ordering::SeqCst);
         let turn = Arc::clone(&self.turn).lock_owned().await;
         match &*turn {
             Some(refused)
-                if refused.question > before && (refused.answer.is_err() || amount >= refused.asked) =>
+                if refused.debit > before
+                    && (matches!(refused.result, Loan::Failed(_)) || amount >= refused.asked) =>
             {
-                Waited::Answered(refused.answer.clone())
+                Waited::Refused(refused.result.clone())
             }
-            _ => Waited::Ours(turn),
+            _ => Waited::Turn(turn),
         }
     }
 
-    /// Notes that a question is about to be asked; answers its number.
-    pub(super) fn ask(&self) -> u64 {
-        self.questions.fetch_add(1, Ordering::SeqCst) + 1
+    /// Records that a debit starts, and returns its number.
+    pub(super) fn start_debit(&self) -> u64 {
+        self.debits.fetch_add(1, Ordering::SeqCst) + 1
     }
 }
 
 impl Refused {
-    pub(super) fn new(question: u64, asked: u64, answer: Result<Denial, Error>) -> Self {
-        Self { question, asked, answer }
+    /// Returns what later requests need to know about a debit: nothing if it was granted.
+    pub(super) fn new(debit: u64, asked: u64, result: &Loan) -> Option<Self> {
+        match result {
+            Loan::Granted { .. } => None,
+            Loan::Denied(_) | Loan::Failed(_) => Some(Self { debit, asked, result: result.clone() }),
+        }
     }
 }

@@ -1,14 +1,15 @@
-//! What one subject has used, in all limits of its scope.
+//! The counters of one subject in one scope.
 
 use crate::counter::Counter;
 use crate::limit::Rule;
 
-/// The counters of one subject, in the order of its scope's rules.
+/// The counters of one subject, in the order of the rules of its scope.
 #[derive(Debug)]
 pub(super) struct Cell {
-    /// Tells a cell from an earlier one of the same subject that was evicted: a refund must not reach its successor.
+    /// Distinguishes a cell from an evicted one of the same subject: a refund must not reach its
+    /// successor.
     pub(super) born: u64,
-    /// Whether it has learned what was spent before; nobody asks without a ledger.
+    /// Whether the counters were compared with the ledger. Not used without one.
     pub(super) seeded: bool,
     counters: Box<[Counter]>,
 }
@@ -18,7 +19,7 @@ impl Cell {
         Self { born, seeded: false, counters: rules.iter().map(|rule| Counter::new(rule.shape)).collect() }
     }
 
-    /// Each rule with its counter.
+    /// Returns each rule with its counter.
     pub(super) fn each<'a>(
         &'a mut self,
         rules: &'a [Rule],
@@ -26,7 +27,7 @@ impl Cell {
         rules.iter().zip(self.counters.iter_mut())
     }
 
-    /// Whether forgetting it would change no decision.
+    /// Returns whether the cell can be forgotten without changing a decision.
     pub(super) fn is_idle(&mut self, rules: &[Rule], now: u64) -> bool {
         self.each(rules).all(|(rule, counter)| counter.is_idle(rule.shape, now))
     }

@@ -1,10 +1,12 @@
 //! Counts in this process.
 
-mod cell;
-mod decision;
-mod reservations;
-mod shard;
 mod store;
+
+mod reservations;
+mod trial;
+
+mod cell;
+mod shard;
 mod table;
 
 pub use store::MemoryStore;

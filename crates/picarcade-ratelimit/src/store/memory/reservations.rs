@@ -1,22 +1,22 @@
-//! The book of reservations: pure, given the time.
+//! The reservations of a store: pure, with the time as an argument.
 //!
-//! Two sets in order of time: the open ones by deadline, the concluded ones by the time at which they are forgotten. A
-//! concluded one is remembered for as long as it could have been open, so that a repeated settlement finds the first
-//! answer.
+//! There are two sets in order of time: open reservations by deadline, and concluded ones by the time
+//! at which they are forgotten. A concluded reservation is remembered for another period of its time
+//! to live, so a repeated settlement gets the first answer.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::limit::Group;
 use crate::{Outcome, ReservationId, Scope, Settled, Unit};
 
-/// What was charged in one scope.
+/// What a reservation charged in one scope.
 #[derive(Debug, Clone)]
 pub(super) struct Charge {
     pub(super) scope: Scope,
     pub(super) group: Group,
     pub(super) subject: Box<str>,
     pub(super) born: u64,
-    /// Where each rule of the held unit was charged, in their order.
+    /// The starts of the charged buckets, one for each rule of the held unit.
     pub(super) starts: Box<[u64]>,
 }
 
@@ -37,21 +37,21 @@ struct Record {
     ttl: u64,
 }
 
-/// What is to be done to the counters after a reservation changed.
+/// The change of the counters after a reservation ended.
 #[derive(Debug)]
 pub(super) struct Change {
-    /// Which rules are concerned.
+    /// The unit of the rules that change.
     pub(super) unit: Unit,
     pub(super) charges: Box<[Charge]>,
-    /// To be taken out of what is shown as reserved.
+    /// The amount that is no longer reserved.
     pub(super) conclude: u64,
-    /// To be given back to where it came from.
+    /// The amount to give back to the charged buckets.
     pub(super) refund: u64,
-    /// To be charged now, past any limit.
+    /// The amount to charge now, even past a limit.
     pub(super) overage: u64,
 }
 
-/// All reservations that are open or remembered.
+/// All reservations that are open or concluded and remembered.
 #[derive(Debug)]
 pub(super) struct Reservations {
     records: HashMap<ReservationId, Record>,
@@ -70,7 +70,8 @@ impl Reservations {
         self.deadlines.len()
     }
 
-    /// Whether one more fits. At the bound the oldest remembered ones are forgotten first, then none is taken.
+    /// Returns whether one more fits. At the bound, the oldest concluded reservations are forgotten
+    /// first.
     pub(super) fn has_room(&mut self) -> bool {
         while self.records.len() >= self.capacity {
             let Some((_, id)) = self.forgets.pop_first() else { return false };
@@ -92,18 +93,17 @@ impl Reservations {
         self.deadlines.insert((deadline, id));
     }
 
-    /// The estimate of a reservation made before under this id, if it is still remembered.
-    pub(super) fn estimate(&self, id: ReservationId) -> Option<u64> {
-        self.records.get(&id).map(|record| record.estimate)
+    pub(super) fn contains(&self, id: ReservationId) -> bool {
+        self.records.contains_key(&id)
     }
 
-    /// When there is next something to expire or to forget.
+    /// Returns the next time at which a reservation expires or is forgotten.
     pub(super) fn due(&self) -> u64 {
         let first = |times: &BTreeSet<(u64, ReservationId)>| times.first().map_or(u64::MAX, |(at, _)| *at);
         first(&self.deadlines).min(first(&self.forgets))
     }
 
-    /// Expires one reservation that is past its deadline; to be called until it answers nothing.
+    /// Expires one reservation that is past its deadline. Call it until it returns `None`.
     pub(super) fn expire_one(&mut self, now: u64) -> Option<Change> {
         while let Some(&(at, id)) = self.forgets.first().filter(|(at, _)| *at <= now) {
             self.forgets.remove(&(at, id));
@@ -125,7 +125,7 @@ impl Reservations {
         None
     }
 
-    /// Settles at `actual`, or releases when there is none. The first answer stands.
+    /// Settles at `actual`, or releases without one. Later calls return the first answer.
     pub(super) fn conclude(
         &mut self,
         id: ReservationId,
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_answer_stands() {
+    fn a_repeated_settlement_returns_the_first_answer() {
         let (mut book, id) = book();
         let (answer, change) = book.conclude(id, Some(4), 1);
         assert_eq!(answer, Settled::new(Outcome::Settled, 10, 4, false));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_one_can_only_cost_more() {
+    fn a_settlement_after_the_deadline_only_adds_cost() {
         let (mut book, id) = book();
         assert!(book.expire_one(99).is_none());
         let change = book.expire_one(100).unwrap();
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn the_remembered_make_room_and_the_open_do_not() {
+    fn concluded_reservations_make_room_and_open_ones_do_not() {
         let (mut book, first) = book();
         book.add(ReservationId::random(), (Unit::Cost, 1), Box::default(), 1, 100);
         book.add(ReservationId::random(), (Unit::Cost, 1), Box::default(), 1, 100);

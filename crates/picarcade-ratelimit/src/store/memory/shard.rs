@@ -1,12 +1,13 @@
-//! A bounded map from subjects to their cells, which a flood of new subjects cannot sweep clean.
+//! A bounded map from subjects to their cells that survives a flood of new subjects.
 //!
-//! The order of eviction is that of S3-FIFO (Yang et al., SOSP 2023) without its ghost queue: a subject enters a small
-//! queue, a tenth of the whole, and leaves it for the main queue only if it was seen again or spent money. A flood of
-//! subjects that come once therefore passes through the small queue and pushes out its own kind. Idle subjects at
-//! the head of either queue go first; forgetting them changes no decision.
+//! The order of eviction is that of S3-FIFO (Yang et al., SOSP 2023) without its ghost queue. A
+//! subject enters a small queue, which is a tenth of the whole. It moves to the main queue only if it
+//! was seen again or spent dollars. So a flood of subjects that appear once passes through the small
+//! queue and evicts only subjects of its own kind. Idle subjects at the head of either queue are
+//! dropped first, because forgetting them changes no decision.
 //!
-//! At the bound the oldest subject that was seen once is forgotten, and with it what it had used: at most the few
-//! requests that did not earn it a place.
+//! At the bound, the oldest subject that was seen once is forgotten together with its counts, which
+//! are those of a single visit.
 
 use std::collections::VecDeque;
 
@@ -15,13 +16,13 @@ use hashbrown::HashTable;
 use super::cell::Cell;
 use crate::limit::Group;
 
-/// Visits that still count when a subject's turn to be evicted comes.
-const MOST_VISITS: u8 = 3;
+/// The most visits that are counted for a subject. Each spares it one eviction.
+const MAX_VISITS: u8 = 3;
 
 #[derive(Debug)]
 struct Entry {
     hash: u64,
-    print: u32,
+    layout_hash: u32,
     visits: u8,
     subject: Box<str>,
     cell: Cell,
@@ -40,7 +41,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// A shard of at most `capacity` subjects (at least 2).
+    /// Creates a shard of at most `capacity` subjects (at least 2).
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             index: HashTable::new(),
@@ -57,24 +58,24 @@ impl Shard {
         self.index.len()
     }
 
-    /// How many subjects were forgotten while they still had counts.
+    /// Returns how many subjects were evicted while they had counts.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// The place of `subject` for the rules of that print, if it has one.
-    pub(super) fn find(&self, hash: u64, subject: &str, print: u32) -> Option<u32> {
+    /// Returns the place of `subject` for the rules of that layout, if it has one.
+    pub(super) fn find(&self, hash: u64, subject: &str, layout_hash: u32) -> Option<u32> {
         let same = |entry: &Entry| {
-            // The empty subject is that of everything together; comparing nothing with nothing is strangely slow.
+            // The global scope has the empty subject. Comparing empty strings is measurably slow.
             entry.hash == hash
-                && entry.print == print
+                && entry.layout_hash == layout_hash
                 && entry.subject.len() == subject.len()
                 && (subject.is_empty() || &*entry.subject == subject)
         };
         self.index.find(hash, |&place| self.entry(place).is_some_and(same)).copied()
     }
 
-    /// The place of `subject`, which gets one if it has none.
+    /// Returns the place of `subject`, which is created if it has none.
     pub(super) fn enter(
         &mut self,
         hash: u64,
@@ -83,16 +84,16 @@ impl Shard {
         now: u64,
         born: impl FnOnce() -> u64,
     ) -> u32 {
-        if let Some(place) = self.find(hash, subject, group.print) {
+        if let Some(place) = self.find(hash, subject, group.layout_hash) {
             if let Some(entry) = self.entry_mut(place) {
-                entry.visits = (entry.visits + 1).min(MOST_VISITS);
+                entry.visits = (entry.visits + 1).min(MAX_VISITS);
             }
             return place;
         }
         self.drop_idle(group, now);
         while self.index.len() >= self.capacity && self.evict_one() {}
         let cell = Cell::new(&group.rules, born());
-        let entry = Entry { hash, print: group.print, visits: 0, subject: subject.into(), cell };
+        let entry = Entry { hash, layout_hash: group.layout_hash, visits: 0, subject: subject.into(), cell };
         let place = if let Some(place) = self.vacant.pop() {
             if let Some(free) = self.entries.get_mut(place as usize) {
                 *free = Some(entry);
@@ -114,10 +115,10 @@ impl Shard {
         self.entry_mut(place).map(|entry| &mut entry.cell)
     }
 
-    /// A subject that spent money is kept as one that was seen often.
+    /// Keeps a subject that spent dollars like one that was seen often.
     pub(super) fn keep(&mut self, place: u32) {
         if let Some(entry) = self.entry_mut(place) {
-            entry.visits = MOST_VISITS;
+            entry.visits = MAX_VISITS;
         }
     }
 
@@ -129,14 +130,15 @@ impl Shard {
         self.entries.get_mut(place as usize).and_then(Option::as_mut)
     }
 
-    /// Looks at the head of each queue, so that arrivals pay for the departure of the idle.
+    /// Drops the subject at the head of each queue if it is idle. Each new subject pays for this check.
     fn drop_idle(&mut self, group: &Group, now: u64) {
         for main in [false, true] {
             let queue = if main { &self.main } else { &self.small };
             let Some(&place) = queue.front() else { continue };
-            // A cell of other rules is left to its own kind.
-            let idle =
-                |entry: &mut Entry| entry.print == group.print && entry.cell.is_idle(&group.rules, now);
+            // A cell of other rules cannot be checked with these.
+            let idle = |entry: &mut Entry| {
+                entry.layout_hash == group.layout_hash && entry.cell.is_idle(&group.rules, now)
+            };
             if self.entry_mut(place).is_none_or(idle) {
                 let queue = if main { &mut self.main } else { &mut self.small };
                 queue.pop_front();
@@ -145,7 +147,7 @@ impl Shard {
         }
     }
 
-    /// Makes room for one. False only if there is nothing to evict.
+    /// Evicts one subject. Returns false if there is none.
     fn evict_one(&mut self) -> bool {
         loop {
             if self.small.len() > self.capacity / 10 || self.main.is_empty() {
@@ -195,7 +197,7 @@ mod tests {
     }
 
     fn visit(shard: &mut Shard, plan: &Plan, subject: u64, now: u64) {
-        let group = plan.group(Scope::User).unwrap();
+        let group = plan.group(Scope::User);
         let place = shard.enter(subject, &subject.to_string(), group, now, || 0);
         for (rule, counter) in shard.cell(place).unwrap().each(&group.rules) {
             counter.advance(rule.shape, now);
@@ -204,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_passes_by_those_who_came_twice() {
+    fn a_flood_does_not_evict_subjects_that_were_seen_twice() {
         let plan = plan();
         let mut shard = Shard::new(100);
         for subject in (0..80).chain(0..80) {
@@ -215,9 +217,12 @@ mod tests {
         }
         assert_eq!(shard.len(), 100);
         assert!(shard.entries.len() <= 100);
-        let print = plan.group(Scope::User).unwrap().print;
+        let layout_hash = plan.group(Scope::User).layout_hash;
         for subject in 0..80 {
-            assert!(shard.find(subject, &subject.to_string(), print).is_some(), "{subject} was pushed out");
+            assert!(
+                shard.find(subject, &subject.to_string(), layout_hash).is_some(),
+                "{subject} was evicted"
+            );
         }
         assert_eq!(shard.evicted(), 10_000 - 20);
     }
@@ -240,7 +245,7 @@ mod tests {
         assert!(size_of::<crate::counter::Counter>() <= 88);
         let plan = plan();
         let mut shard = Shard::new(4);
-        let group = plan.group(Scope::User).unwrap();
+        let group = plan.group(Scope::User);
         for second in 0..1000 {
             visit(&mut shard, &plan, 0, second * 1_000_000);
         }
@@ -250,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn the_idle_leave_as_others_come() {
+    fn idle_subjects_are_dropped_as_new_ones_arrive() {
         let plan = plan();
         let mut shard = Shard::new(1000);
         for subject in 0..100 {

@@ -1,13 +1,13 @@
 //! Counts in this process: exact under concurrency, bounded, and without waiting.
 //!
-//! A decision locks the cells of its subjects in the order of the scopes (two-phase locking in one fixed order, so
-//! that decisions cannot wait for each other in a circle), looks at every limit, and then charges every limit, letting
-//! go of the most wanted cells first. The book of reservations has its own lock: whoever reserves takes it before any
-//! cell, and nobody takes it after one.
+//! A decision locks the cells of its subjects in the order of the scopes. This is two-phase locking
+//! in one fixed order, so decisions cannot deadlock. It checks every limit, then charges every limit
+//! and unlocks the cells with the most contention first. The reservations have their own lock, which
+//! is taken before any cell and never after one.
 //!
-//! Nothing here fails with the network. State is gone with the process, and comes back from a [`Ledger`] as far as that
-//! knows it; what it bounds, it bounds by forgetting the
-//! least: see the shard's text for subjects. At the bound of open reservations money is closed.
+//! The counts end with the process. Dollars can be restored from a [`Ledger`]. At the bound of
+//! subjects the least important ones are forgotten: see `shard.rs`. At the bound of open
+//! reservations dollars are rejected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,60 +15,59 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::decision::Trial;
+use super::super::step::Step;
 use super::reservations::{Change, Reservations};
 use super::table::{Held, Table};
+use super::trial::Trial;
 use crate::clock::Clock;
 use crate::ledger::{LOOKUP_TIMEOUT, spent};
+use crate::limit::PerScope;
 use crate::{
     Ask, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Store, Subjects, Unit, Verdict,
 };
 
-/// The global scope has one subject, and one cell for each plan that is asked about.
+/// Cells of the global scope: it has one subject, and one cell for each layout of limits.
 const GLOBAL_CELLS: usize = 127;
 
 /// Counts in this process.
 #[derive(Debug)]
 pub struct MemoryStore {
-    tables: [Table; 4],
-    book: Mutex<Reservations>,
-    /// When the book next has something to expire, so that a decision without dollars need not open it.
+    tables: PerScope<Table>,
+    reservations: Mutex<Reservations>,
+    /// When a reservation next expires, so a decision without dollars need not lock them.
     due: AtomicU64,
     clock: Clock,
     ledger: Option<Arc<dyn Ledger>>,
 }
 
-/// What a question comes to.
-enum Step {
-    Decided(Verdict),
-    /// These scopes do not know what was spent before.
-    Seed(Vec<Scope>),
-}
-
 impl MemoryStore {
-    /// A store of at most `max_subjects` in each scope and `max_reservations` in all. A reservation is remembered
-    /// until it is concluded, and then for as long again as it could have been open.
+    /// Creates a store of at most `max_subjects` in each scope and `max_reservations` in total. A
+    /// concluded reservation is remembered for another period of its time to live.
     #[must_use]
     pub fn new(max_subjects: usize, max_reservations: usize) -> Self {
-        let table = || Table::new(max_subjects);
+        let table = |scope| match scope {
+            Scope::User | Scope::ApiKey | Scope::Endpoint => Table::new(max_subjects),
+            Scope::Global => Table::new(GLOBAL_CELLS),
+        };
         Self {
-            tables: [table(), table(), table(), Table::new(GLOBAL_CELLS)],
-            book: Mutex::new(Reservations::new(max_reservations)),
+            tables: PerScope::new(table),
+            reservations: Mutex::new(Reservations::new(max_reservations)),
             due: AtomicU64::new(u64::MAX),
             clock: Clock::system(),
             ledger: None,
         }
     }
 
-    /// The same store on another clock.
+    /// Replaces the clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Where to look up what a subject had spent before it was met: in an earlier process, or before it was forgotten at
-    /// the bound. Asked once for each scope of a subject, before its first dollar.
+    /// Sets the ledger of what a subject spent before this store knew it: in an earlier process, or
+    /// before the subject was forgotten at the bound. It is read once for each scope of a subject,
+    /// before its first dollar.
     #[must_use]
     pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
         self.ledger = Some(ledger);
@@ -78,8 +77,8 @@ impl MemoryStore {
     pub(crate) async fn decide(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
         match self.step(ask, self.clock.now())? {
             Step::Decided(verdict) => Ok(verdict),
-            // Boxed, so that the way without a ledger stays small.
-            Step::Seed(scopes) => Box::pin(self.seed_and_decide(ask, scopes)).await,
+            // Boxed, because it is rare and would enlarge every future of a decision.
+            Step::Compare { scopes, .. } => Box::pin(self.seed_and_decide(ask, scopes)).await,
         }
     }
 
@@ -89,68 +88,66 @@ impl MemoryStore {
         }
         match self.step(ask, self.clock.now())? {
             Step::Decided(verdict) => Ok(verdict),
-            // Forgotten again in between, by a flood.
-            Step::Seed(_) => Err(Error::Rebuilding),
+            // A flood of new subjects evicted the cell again.
+            Step::Compare { .. } => Err(Error::Rebuilding),
         }
     }
 
     async fn seed(&self, ask: Ask<'_>, scope: Scope) -> Result<(), Error> {
-        let (Some(ledger), Some(group)) = (&self.ledger, ask.plan.group(scope)) else { return Ok(()) };
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        let group = ask.plan.group(scope);
         let subject = ask.subjects.of(scope).unwrap_or_default();
         let spent = tokio::time::timeout(LOOKUP_TIMEOUT, spent(&**ledger, scope, subject, group)).await;
         let spent = spent.unwrap_or(Err(Error::Rebuilding))?;
         let now = self.clock.now();
-        let Some(mut held) = self.table(scope).and_then(|table| table.enter(subject, group, now)) else {
-            return Ok(());
-        };
+        let Some(mut held) = self.tables.of(scope).enter(subject, group, now) else { return Ok(()) };
         held.keep();
         let Some(cell) = held.cell().filter(|cell| !cell.seeded) else { return Ok(()) };
         cell.seeded = true;
         let costs = cell.each(&group.rules).filter(|(rule, _)| rule.unit == Unit::Cost);
         for ((rule, counter), micros) in costs.zip(spent) {
             counter.advance(rule.shape, now);
-            // The larger of both, not the sum: the ledger may know what was charged here already.
+            // The larger of both, not the sum: the ledger may include what was charged here.
             let used = counter.reading(rule.shape, rule.limit, now).used;
             counter.charge(rule.shape, micros.saturating_sub(used), 0);
         }
         Ok(())
     }
 
-    /// The decision itself.
-    fn step(&self, ask: Ask<'_>, now: u64) -> Result<Step, Error> {
+    /// Tries to decide once.
+    fn step(&self, ask: Ask<'_>, now: u64) -> Result<Step<()>, Error> {
         self.expire(now);
-        // Held until the reservation is written, so that the same id asked for twice at once is charged once.
-        let mut book = ask.reservation.map(|id| (id, self.book.lock()));
-        if let Some((id, pages)) = &mut book {
-            if pages.estimate(*id).is_some() {
-                drop(book);
+        // Locked until the reservation is added, so two concurrent calls with one id charge once.
+        let mut reservations = ask.reservation.map(|id| (id, self.reservations.lock()));
+        if let Some((id, known)) = &mut reservations {
+            if known.contains(*id) {
+                drop(reservations);
                 return Ok(Step::Decided(Verdict::Admitted(self.report(ask.plan, ask.subjects, now))));
             }
-            if !pages.has_room() {
+            if !known.has_room() {
                 return Err(Error::TooManyReservations);
             }
         }
         let mut trial = Trial::new(&ask);
-        for (table, scope) in self.tables.iter().zip(Scope::ALL) {
-            let Some(group) = ask.plan.group(scope).filter(|group| !group.rules.is_empty()) else { continue };
+        for (scope, group) in ask.plan.groups() {
             let Some(subject) = ask.subjects.of(scope) else { continue };
-            let Some(held) = table.enter(subject, group, now) else { continue };
-            trial.look(scope, group, held, now);
+            let Some(held) = self.tables.of(scope).enter(subject, group, now) else { continue };
+            trial.check(scope, group, held, now);
         }
         if ask.cost_micros > 0 && self.ledger.is_some() {
             let scopes = trial.unseeded();
             if !scopes.is_empty() {
-                return Ok(Step::Seed(scopes));
+                return Ok(Step::Compare { scopes, stamp: () });
             }
         }
         if trial.is_refused() {
-            return Ok(Step::Decided(Verdict::Denied(trial.denial(now))));
+            return Ok(Step::Decided(Verdict::Denied(trial.deny(now))));
         }
         let (report, charges) = trial.charge(now);
-        if let Some((id, mut pages)) = book {
+        if let Some((id, mut known)) = reservations {
             let ttl = ask.ttl.as_micros() as u64;
-            pages.add(id, ask.held(), charges.into_boxed_slice(), now, ttl);
-            self.due.store(pages.due(), Ordering::Relaxed);
+            known.add(id, ask.held(), charges.into_boxed_slice(), now, ttl);
+            self.due.store(known.due(), Ordering::Relaxed);
         }
         Ok(Step::Decided(Verdict::Admitted(report)))
     }
@@ -158,10 +155,10 @@ impl MemoryStore {
     pub(crate) fn conclude(&self, id: ReservationId, actual: Option<u64>) -> Settled {
         let now = self.clock.now();
         self.expire(now);
-        let mut book = self.book.lock();
-        let (answer, change) = book.conclude(id, actual, now);
-        self.due.store(book.due(), Ordering::Relaxed);
-        drop(book);
+        let mut reservations = self.reservations.lock();
+        let (answer, change) = reservations.conclude(id, actual, now);
+        self.due.store(reservations.due(), Ordering::Relaxed);
+        drop(reservations);
         if let Some(change) = change {
             self.apply(&change, now);
         }
@@ -174,19 +171,16 @@ impl MemoryStore {
         self.report(plan, subjects, now)
     }
 
-    /// How many subjects are kept, how many were forgotten with counts, and how many reservations are open.
+    /// Returns the number of subjects, of subjects that were evicted with counts, and of open
+    /// reservations.
     pub(crate) fn census(&self) -> (usize, u64, usize) {
         let (mut kept, mut evicted) = (0, 0);
-        for table in &self.tables {
-            let (some, gone) = table.census();
-            kept += some;
-            evicted += gone;
+        for (_, table) in self.tables.iter() {
+            let (kept_here, evicted_here) = table.census();
+            kept += kept_here;
+            evicted += evicted_here;
         }
-        (kept, evicted, self.book.lock().open())
-    }
-
-    fn table(&self, scope: Scope) -> Option<&Table> {
-        self.tables.get(scope as usize)
+        (kept, evicted, self.reservations.lock().open())
     }
 
     fn report(&self, plan: &Plan, subjects: &Subjects<'_>, now: u64) -> Report {
@@ -194,7 +188,7 @@ impl MemoryStore {
         for (scope, group) in plan.groups() {
             let Some(subject) = subjects.of(scope) else { continue };
             let rules = &group.rules;
-            let mut held = self.table(scope).and_then(|table| table.find(subject, group.print));
+            let mut held = self.tables.of(scope).find(subject, group.layout_hash);
             let first = statuses.len();
             statuses.extend_from_slice(&group.blank);
             let Some(cell) = held.as_mut().and_then(Held::cell) else { continue };
@@ -208,10 +202,10 @@ impl MemoryStore {
 
     fn expire(&self, now: u64) {
         while now >= self.due.load(Ordering::Relaxed) {
-            let mut book = self.book.lock();
-            let change = book.expire_one(now);
-            self.due.store(book.due(), Ordering::Relaxed);
-            drop(book);
+            let mut reservations = self.reservations.lock();
+            let change = reservations.expire_one(now);
+            self.due.store(reservations.due(), Ordering::Relaxed);
+            drop(reservations);
             let Some(change) = change else { return };
             self.apply(&change, now);
         }
@@ -219,11 +213,11 @@ impl MemoryStore {
 
     fn apply(&self, change: &Change, now: u64) {
         for charge in &change.charges {
-            let Some(table) = self.table(charge.scope) else { continue };
+            let table = self.tables.of(charge.scope);
             let held = if change.overage > 0 {
                 table.enter(&charge.subject, &charge.group, now)
             } else {
-                table.find(&charge.subject, charge.group.print)
+                table.find(&charge.subject, charge.group.layout_hash)
             };
             let Some(mut held) = held else { continue };
             let Some(cell) = held.cell() else { continue };
@@ -249,11 +243,11 @@ impl Store for MemoryStore {
         self.decide(ask).await
     }
 
-    async fn settle(&self, _: &Plan, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
+    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
         Ok(self.conclude(id, Some(actual_micros)))
     }
 
-    async fn release(&self, _: &Plan, id: ReservationId) -> Result<Settled, Error> {
+    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
         Ok(self.conclude(id, None))
     }
 

@@ -1,4 +1,4 @@
-//! The cells of one scope, in shards under their own locks.
+//! The cells of one scope, in shards with one lock each.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,20 +10,20 @@ use super::cell::Cell;
 use super::shard::Shard;
 use crate::limit::Group;
 
-/// Fewer subjects than this to a shard would make its tenth too small a door.
-const LEAST_PER_SHARD: usize = 64;
-const MOST_SHARDS: usize = 256;
+/// With fewer subjects, the small queue of a shard (a tenth of it) would be too short.
+const MIN_PER_SHARD: usize = 64;
+const MAX_SHARDS: usize = 256;
 
 /// The cells of one scope.
 #[derive(Debug)]
 pub(super) struct Table {
     shards: Box<[Mutex<Shard>]>,
-    /// Keyed at random, for each table by itself: subjects are chosen by strangers.
+    /// Randomly seeded for each table, because clients choose the subjects.
     hasher: RandomState,
     born: AtomicU64,
 }
 
-/// One subject's cell, locked.
+/// The locked cell of one subject.
 #[derive(Debug)]
 pub(super) struct Held<'a> {
     shard: MutexGuard<'a, Shard>,
@@ -41,9 +41,9 @@ impl Held<'_> {
 }
 
 impl Table {
-    /// A table of at most `capacity` subjects (rounded up to whole shards).
+    /// Creates a table of at most `capacity` subjects, rounded up to whole shards.
     pub(super) fn new(capacity: usize) -> Self {
-        let shards = (capacity / LEAST_PER_SHARD).clamp(1, MOST_SHARDS).next_power_of_two();
+        let shards = (capacity / MIN_PER_SHARD).clamp(1, MAX_SHARDS).next_power_of_two();
         let each = capacity.div_ceil(shards);
         Self {
             shards: (0..shards).map(|_| Mutex::new(Shard::new(each))).collect(),
@@ -52,23 +52,23 @@ impl Table {
         }
     }
 
-    /// Locks the cell of `subject`, which gets one if it has none.
+    /// Locks the cell of `subject`, which is created if it has none.
     pub(super) fn enter(&self, subject: &str, group: &Group, now: u64) -> Option<Held<'_>> {
-        let (hash, shard) = self.place(subject, group.print)?;
+        let (hash, shard) = self.place(subject, group.layout_hash)?;
         let mut shard = shard.lock();
         let place = shard.enter(hash, subject, group, now, || self.born.fetch_add(1, Ordering::Relaxed));
         Some(Held { shard, place })
     }
 
     /// Locks the cell of `subject`, if it has one.
-    pub(super) fn find(&self, subject: &str, print: u32) -> Option<Held<'_>> {
-        let (hash, shard) = self.place(subject, print)?;
+    pub(super) fn find(&self, subject: &str, layout_hash: u32) -> Option<Held<'_>> {
+        let (hash, shard) = self.place(subject, layout_hash)?;
         let shard = shard.lock();
-        let place = shard.find(hash, subject, print)?;
+        let place = shard.find(hash, subject, layout_hash)?;
         Some(Held { shard, place })
     }
 
-    /// How many subjects are kept, and how many were forgotten while they had counts.
+    /// Returns the number of subjects, and of subjects that were evicted while they had counts.
     pub(super) fn census(&self) -> (usize, u64) {
         self.shards.iter().fold((0, 0), |(kept, evicted), shard| {
             let shard = shard.lock();
@@ -76,10 +76,14 @@ impl Table {
         })
     }
 
-    fn place(&self, subject: &str, print: u32) -> Option<(u64, &Mutex<Shard>)> {
+    fn place(&self, subject: &str, layout_hash: u32) -> Option<(u64, &Mutex<Shard>)> {
         // The global scope has one subject and needs no hash.
-        let hash = if subject.is_empty() { u64::from(print) } else { self.hasher.hash_one((print, subject)) };
-        // The map inside takes the lowest and the highest bits; these are from between.
+        let hash = if subject.is_empty() {
+            u64::from(layout_hash)
+        } else {
+            self.hasher.hash_one((layout_hash, subject))
+        };
+        // The map of the shard uses the lowest and the highest bits, so these are from the middle.
         let shard = (hash >> 32) as usize & (self.shards.len() - 1);
         Some((hash, self.shards.get(shard)?))
     }

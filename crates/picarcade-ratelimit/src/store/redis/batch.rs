@@ -1,8 +1,9 @@
-//! Several requests decided by one script, one after the other: what goes into a batch.
+//! A batch: several requests that one script decides one after the other.
 //!
-//! A batch names each state once, whoever it concerns, so that a fleet's one global limit is read and written once for all
-//! of them. It is bounded in requests and in states, and with them in bytes, because Redis does nothing else while a script
-//! runs: a request that passes costs it a microsecond, one that is denied 15 to 30, and a state whose buckets end some 50.
+//! A batch names each state once, even if several requests concern it, so the global limit of a fleet
+//! is read and written once for all of them. The number of requests and of states is bounded, because
+//! Redis does nothing else while a script runs. A request that passes takes about a microsecond of
+//! the server, one that is denied 15 to 30, and a state whose buckets end about 50.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -10,51 +11,51 @@ use std::sync::Arc;
 use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
-use super::wire;
+use super::bytes::{put, put_double};
+use super::layout::NUMBER;
 
-/// The most requests of one batch, and the most states that they concern: at its worst it takes about a millisecond.
-pub(super) const MOST: usize = 32;
-const MOST_STATES: usize = 20;
+/// The most requests of one batch. The slowest batch takes about a millisecond.
+pub(super) const MAX_REQUESTS: usize = 32;
+/// The most states of one batch.
+const MAX_STATES: usize = 20;
 
 /// One state that a request concerns.
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) key: String,
-    /// The rules as scripts read them.
-    pub(super) packed: Arc<[u8]>,
-    /// The number made of the limits' amounts.
-    pub(super) amounts: u64,
+    pub(super) descriptor: Arc<[u8]>,
+    pub(super) limits_hash: u64,
     pub(super) rules: usize,
 }
 
-/// One request: without dollars, and with one to four states.
+/// One request without dollars, with a state for each of its scopes.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) requests: u64,
-    /// How long a reservation of its limiter lives, in ms: states outlive it.
+    /// The time to live of reservations of the limiter, in milliseconds. States outlive it.
     pub(super) keep: u64,
     pub(super) parts: Vec<Part>,
 }
 
-/// A state that some of the batch concern.
+/// A state that requests of the batch concern.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Its descriptor, by its place in the batch.
+    /// The index of its descriptor in the batch.
     kind: u8,
     pub(super) rules: usize,
 }
 
-/// What one of the batch asks: how many requests, of which states.
+/// One request of the batch: its number of requests and the indexes of its states.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) requests: u64,
     pub(super) states: Vec<u8>,
 }
 
-/// The requests that go to Redis together.
+/// Requests that are sent to Redis together.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    /// The names of the states, in the order of `states`.
+    /// The keys of the states, in the order of `states`.
     keys: Vec<String>,
     pub(super) states: Vec<Shared>,
     by_key: HashTable<u8>,
@@ -65,12 +66,13 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// One more, or the same one back: the batch is full, or another in it counts the same state by other limits.
+    /// Adds a request. Returns it if the batch is full, or if another request in it counts one of the
+    /// states by other limits.
     pub(super) fn add(&mut self, member: Member) -> Result<(), Member> {
-        let news = member.parts.iter().filter(|part| self.find(&part.key).is_none()).count();
-        if self.rows.len() >= MOST
-            || self.states.len() + news > MOST_STATES
-            || member.parts.iter().any(|part| self.disputes(part))
+        let new_states = member.parts.iter().filter(|part| self.find(&part.key).is_none()).count();
+        if self.rows.len() >= MAX_REQUESTS
+            || self.states.len() + new_states > MAX_STATES
+            || member.parts.iter().any(|part| self.has_other_limits(part))
         {
             return Err(member);
         }
@@ -85,24 +87,26 @@ impl Batch {
         self.by_key.find(self.hasher.hash_one(key), same).copied()
     }
 
-    fn disputes(&self, part: &Part) -> bool {
+    fn has_other_limits(&self, part: &Part) -> bool {
         let known = self.find(&part.key).and_then(|place| self.states.get(usize::from(place)));
         let kind = known.and_then(|state| self.kinds.get(usize::from(state.kind)));
-        kind.is_some_and(|(packed, amounts)| *amounts != part.amounts || **packed != *part.packed)
+        kind.is_some_and(|(descriptor, hash)| *hash != part.limits_hash || **descriptor != *part.descriptor)
     }
 
-    /// The part's place among the states, which are at most four for each row and so fewer than 256.
+    /// Returns the index of a state, which is added if it is new. There are at most `MAX_STATES`, so an
+    /// index fits into a byte.
     fn place(&mut self, part: Part) -> u8 {
         if let Some(place) = self.find(&part.key) {
             return place;
         }
         let place = self.states.len() as u8;
-        let same = |(packed, amounts): &(Arc<[u8]>, u64)| {
-            *amounts == part.amounts && (Arc::ptr_eq(packed, &part.packed) || **packed == *part.packed)
+        let same = |(descriptor, hash): &(Arc<[u8]>, u64)| {
+            *hash == part.limits_hash
+                && (Arc::ptr_eq(descriptor, &part.descriptor) || **descriptor == *part.descriptor)
         };
         let kind = self.kinds.iter().position(same).unwrap_or(self.kinds.len());
         if kind == self.kinds.len() {
-            self.kinds.push((part.packed, part.amounts));
+            self.kinds.push((part.descriptor, part.limits_hash));
         }
         self.states.push(Shared { kind: kind as u8, rules: part.rules });
         let (keys, hasher) = (&mut self.keys, &self.hasher);
@@ -113,7 +117,7 @@ impl Batch {
         place
     }
 
-    /// The keys as `lua/batch.lua` wants them.
+    /// Returns the keys of `lua/batch.lua`.
     pub(super) fn keys(&mut self, deadlines: String) -> Vec<String> {
         let mut keys = Vec::with_capacity(self.keys.len() + 1);
         keys.push(deadlines);
@@ -121,42 +125,48 @@ impl Batch {
         keys
     }
 
-    /// The arguments as `lua/batch.lua` wants them, at a time (0: the server's).
+    /// Returns the arguments of `lua/batch.lua`. With time 0 the script uses that of the server.
     pub(super) fn arguments(&self, time: u64) -> [Vec<u8>; 3] {
-        let mut head = Vec::with_capacity(14 + 7 * self.kinds.len() + self.states.len());
-        wire::put_double(&mut head, time);
-        wire::put(&mut head, self.keep, 5);
+        let mut head = Vec::with_capacity(14 + NUMBER * self.kinds.len() + self.states.len());
+        put_double(&mut head, time);
+        put(&mut head, self.keep, 5);
         head.push(self.kinds.len() as u8);
-        for (_, amounts) in &self.kinds {
-            wire::put(&mut head, *amounts, 7);
+        for (_, limits_hash) in &self.kinds {
+            put(&mut head, *limits_hash, NUMBER);
         }
         head.extend(self.states.iter().map(|state| state.kind + 1));
         let mut rows = Vec::with_capacity(12 * self.rows.len());
         for row in &self.rows {
-            wire::put(&mut rows, row.requests, 7);
+            put(&mut rows, row.requests, NUMBER);
             rows.push(row.states.len() as u8);
             rows.extend(row.states.iter().map(|place| place + 1));
         }
-        let packed = self.kinds.iter().flat_map(|(packed, _)| packed.iter().copied()).collect();
-        [head, rows, packed]
+        let descriptors = self.kinds.iter().flat_map(|(descriptor, _)| descriptor.iter().copied()).collect();
+        [head, rows, descriptors]
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use super::super::encoding::Encoded;
     use super::*;
     use crate::{Limit, Plan, Scope, Window};
 
-    pub(crate) fn plan(most: u64) -> Plan {
-        let limit = |scope| Limit::requests(scope, most, Window::UtcDay);
-        Plan::new(vec![limit(Scope::User), limit(Scope::Global)]).unwrap()
+    pub(crate) fn plan(limit: u64) -> Plan {
+        let of = |scope| Limit::requests(scope, limit, Window::UtcDay);
+        Plan::new(vec![of(Scope::User), of(Scope::Global)]).unwrap()
     }
 
     pub(crate) fn member(plan: &Plan, user: usize) -> Member {
         let part = |scope: Scope| {
-            let group = plan.group(scope).unwrap();
+            let encoded = Encoded::of(plan, scope).unwrap();
             let key = if scope == Scope::User { format!("user {user}") } else { "all".to_owned() };
-            Part { key, packed: Arc::clone(&group.packed), amounts: group.amounts, rules: group.rules.len() }
+            Part {
+                key,
+                descriptor: Arc::clone(&encoded.descriptor),
+                limits_hash: encoded.limits_hash,
+                rules: encoded.rules,
+            }
         };
         Member { requests: 1, keep: 1, parts: [Scope::User, Scope::Global].map(part).into() }
     }
@@ -166,23 +176,25 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn it_is_bounded_in_requests_and_in_states() {
+    fn a_batch_is_bounded_in_requests_and_in_states() {
         let plan = plan(9);
-        assert_eq!(fill(&mut Batch::default(), &plan, 1), MOST);
-        assert_eq!(fill(&mut Batch::default(), &plan, 100), MOST_STATES - 1);
+        assert_eq!(fill(&mut Batch::default(), &plan, 1), MAX_REQUESTS);
+        assert_eq!(fill(&mut Batch::default(), &plan, 100), MAX_STATES - 1);
     }
 
     #[test]
-    fn every_state_is_named_once_and_one_count_has_one_limit() {
+    fn a_batch_names_every_state_once_and_has_one_limit_for_each() {
         let mut batch = Batch::default();
-        assert_eq!(fill(&mut batch, &plan(9), 3), MOST);
+        assert_eq!(fill(&mut batch, &plan(9), 3), MAX_REQUESTS);
         let mut batch = Batch::default();
         assert!(batch.add(member(&plan(9), 1)).is_ok());
-        assert!(batch.add(member(&plan(8), 2)).is_err(), "everything, by another limit");
+        assert!(batch.add(member(&plan(8), 2)).is_err(), "the global state, by another limit");
         assert!(batch.add(member(&plan(9), 2)).is_ok());
-        let [_, rows, packed] = batch.arguments(0);
+        let [_, rows, descriptors] = batch.arguments(0);
         assert_eq!(batch.keys("deadlines".to_owned()), ["deadlines", "user 1", "all", "user 2"]);
         assert_eq!(rows.len(), 2 * (7 + 1 + 2));
-        assert_eq!(*packed, *plan(9).group(Scope::User).unwrap().packed, "both scopes have the same rules");
+        let plan = plan(9);
+        let encoded = Encoded::of(&plan, Scope::User).unwrap();
+        assert_eq!(*descriptors, *encoded.descriptor, "both scopes have the same rules");
     }
 }

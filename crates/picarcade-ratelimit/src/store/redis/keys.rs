@@ -1,8 +1,10 @@
-//! Where each thing lives. Everything that one script touches carries one hash tag, so that a cluster keeps it in one slot.
+//! The names of keys. All keys of one script have the same hash tag, so a cluster keeps them in one
+//! slot.
 
+use super::encoding::Encoded;
 use crate::{Plan, ReservationId, Scope, Subjects};
 
-/// The names of a store's keys.
+/// The names of the keys of a store.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
     tag: String,
@@ -13,34 +15,35 @@ impl Keys {
         Self { tag: tag.to_owned() }
     }
 
-    /// The names of a part, in a slot of its own.
+    /// Returns the names of a part, which has its own slot.
     pub(super) fn part(&self, name: &str) -> Self {
         Self { tag: format!("{}:{name}", self.tag) }
     }
 
-    /// The key of one subject's state. `lua/counters.lua` replaces its last byte to get the key of
-    /// the past buckets.
+    /// Returns the key of one subject's state. `lua/counters.lua` replaces its last byte to get the
+    /// key of the past buckets.
     ///
-    /// No subject can form the key of another: the parts before the subject have no separator in
-    /// them, and the suffix is behind it. The 3 is the layout of a state: instances that know
+    /// No subject can form the key of another: the parts before the subject contain no separator,
+    /// and the suffix follows it. The 3 is the version of the layout of a state: instances with
     /// another layout use other keys.
     pub(super) fn state(&self, plan: &Plan, scope: Scope, subjects: &Subjects<'_>) -> String {
         let subject = subjects.of(scope).unwrap_or_default();
-        let print = plan.group(scope).map(|group| &*group.print_text).unwrap_or_default();
-        // Every request makes up to four of these, and `format!` would take a tenth of its time
-        // here.
-        ["{", &self.tag, "}:3:", print, ":", scope.word(), ":", subject, ":s"].concat()
+        let layout_hash = Encoded::of(plan, scope).map(|encoded| &*encoded.layout_hash).unwrap_or_default();
+        // Every request needs one for each scope, and `format!` would take a tenth of its time.
+        ["{", &self.tag, "}:3:", layout_hash, ":", scope.word(), ":", subject, ":s"].concat()
     }
 
-    /// The epoch of the server that holds these counters; see `lua/epoch.lua`.
+    /// Returns the key of the epoch of the server; see `lua/epoch.lua`.
     pub(super) fn epoch(&self) -> String {
         format!("{{{}}}:epoch", self.tag)
     }
 
+    /// Returns the key of the deadlines of all reservations.
     pub(super) fn deadlines(&self) -> String {
         format!("{{{}}}:deadlines", self.tag)
     }
 
+    /// Returns the key of one reservation.
     pub(super) fn record(&self, id: ReservationId) -> String {
         format!("{{{}}}:reservation:{id}", self.tag)
     }
@@ -61,7 +64,7 @@ mod tests {
         Plan::new(Scope::ALL.map(|scope| Limit::cost(scope, 1, window)).to_vec()).unwrap()
     }
 
-    /// Texts that try to look like parts of a key.
+    /// Texts that look like parts of a key.
     fn text() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
             "a",

@@ -1,8 +1,28 @@
-//! The scripts: one round trip each, whatever the number of scopes and windows.
+//! The scripts: one round trip each, for any number of scopes and windows.
+//!
+//! A script names the numbers of [`layout`](super::layout) with a dollar sign, such as `$TOTAL`. They
+//! are replaced by their values before the script is sent, so names cost nothing in Redis.
+
+use std::sync::LazyLock;
 
 use picarcade_redis::Script;
 
-/// The scripts of the store.
+use super::layout;
+use crate::Scope;
+
+/// The scripts of all stores.
+pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(Scripts::new);
+
+/// The fast path is written out for four scopes.
+const _: () = assert!(Scope::COUNT == 4);
+
+/// `lua/fast.lua` declares these for the script that it precedes.
+const DECLARATIONS: &str = "local now, keep\n";
+const FAST: &str = include_str!("lua/fast.lua");
+const COUNTERS: &str = include_str!("lua/counters.lua");
+const EPOCH: &str = include_str!("lua/epoch.lua");
+
+/// The scripts of a store.
 #[derive(Debug)]
 pub(super) struct Scripts {
     pub(super) acquire: Script,
@@ -13,47 +33,57 @@ pub(super) struct Scripts {
 }
 
 impl Scripts {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
+        let acquire = [FAST, COUNTERS, EPOCH, include_str!("lua/acquire.lua")];
+        let batch = [DECLARATIONS, COUNTERS, include_str!("lua/batch.lua")];
+        let settle = [DECLARATIONS, COUNTERS, include_str!("lua/settle.lua")];
+        let seed = [DECLARATIONS, COUNTERS, EPOCH, include_str!("lua/seed.lua")];
+        let arrive = [DECLARATIONS, COUNTERS, EPOCH, include_str!("lua/arrive.lua")];
         Self {
-            acquire: Script::new(
-                "ratelimit.acquire",
-                concat!(
-                    include_str!("lua/fast.lua"),
-                    include_str!("lua/counters.lua"),
-                    include_str!("lua/epoch.lua"),
-                    include_str!("lua/acquire.lua")
-                ),
-            ),
-            batch: Script::new(
-                "ratelimit.batch",
-                concat!("local now, keep\n", include_str!("lua/counters.lua"), include_str!("lua/batch.lua")),
-            ),
-            settle: Script::new(
-                "ratelimit.settle",
-                concat!(
-                    "local now, keep\n",
-                    include_str!("lua/counters.lua"),
-                    include_str!("lua/settle.lua")
-                ),
-            ),
-            seed: Script::new(
-                "ratelimit.seed",
-                concat!(
-                    "local now, keep\n",
-                    include_str!("lua/counters.lua"),
-                    include_str!("lua/epoch.lua"),
-                    include_str!("lua/seed.lua")
-                ),
-            ),
-            arrive: Script::new(
-                "ratelimit.arrive",
-                concat!(
-                    "local now, keep\n",
-                    include_str!("lua/counters.lua"),
-                    include_str!("lua/epoch.lua"),
-                    include_str!("lua/arrive.lua")
-                ),
-            ),
+            acquire: script("ratelimit.acquire", &acquire),
+            batch: script("ratelimit.batch", &batch),
+            settle: script("ratelimit.settle", &settle),
+            seed: script("ratelimit.seed", &seed),
+            arrive: script("ratelimit.arrive", &arrive),
         }
+    }
+}
+
+fn script(name: &'static str, parts: &[&str]) -> Script {
+    Script::new(name, substituted(&parts.concat()).leak())
+}
+
+/// Replaces every `$NAME` by its value. An unknown name stays, which a test rules out.
+fn substituted(source: &str) -> String {
+    let mut pieces = source.split('$');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| !c.is_ascii_uppercase() && c != '_').unwrap_or(piece.len());
+        let (name, rest) = piece.split_at(end);
+        match layout::value(name) {
+            Some(value) => text.push_str(&value),
+            None => text.extend(["$", name]),
+        }
+        text.push_str(rest);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_in_the_scripts_has_a_value() {
+        let Scripts { acquire, batch, settle, seed, arrive } = &*SCRIPTS;
+        for script in [acquire, batch, settle, seed, arrive] {
+            let unknown = script.source().lines().find(|line| line.contains('$'));
+            assert_eq!(unknown, None, "{}", script.name());
+        }
+    }
+
+    #[test]
+    fn a_name_ends_at_the_first_character_that_is_not_part_of_one() {
+        assert_eq!(substituted("t[o + $TOTAL] = $RULE*r .. '$NOTHING'"), "t[o + 3] = 6*r .. '$NOTHING'");
     }
 }

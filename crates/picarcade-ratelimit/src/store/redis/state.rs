@@ -1,67 +1,61 @@
 //! A subject's state as the scripts keep it, and the report of a request that passed by it.
 //!
-//! For the layout see `lua/counters.lua`. What is read here is a state as it was before some requests were admitted in
-//! passing: whoever opens it next adds them to the newest buckets, and so does a report.
+//! See `lua/counters.lua` for the layout. A state may have been written before some requests passed.
+//! A script that opens it, and a report, add these requests to the newest buckets.
 
+use super::bytes::{malformed_reply, number};
+use super::layout::{RULE_AGE, RULE_RESERVED, RULE_TOTAL, STATE_AT, STATE_HEAD, STATE_PASSED, STATE_RULE};
 use crate::counter::Reading;
-use crate::limit::Rule;
-use crate::limit::Shape;
+use crate::limit::{Rule, Shape};
 use crate::{Error, Plan, Report, Scope, Status, Unit};
 
-use super::wire::nonsense;
-
-/// Bytes before the rules, and of each rule.
-const HEAD: usize = 42;
-const RULE: usize = 23;
-/// Where a state says how many requests were admitted since it was written, and to which time its rules were moved.
-const SUM: usize = 21;
-const AT: usize = 28;
-
-/// The bytes of a state of so many rules.
+/// Returns the length of a state with this number of rules.
 pub(super) fn length(rules: usize) -> usize {
-    HEAD + RULE * rules
+    STATE_HEAD + STATE_RULE * rules
 }
 
-/// How many requests were admitted since it was written.
+/// Returns how many requests passed since the state was written.
 pub(super) fn passed(state: &[u8]) -> Option<u64> {
-    number(state, SUM)
+    number(state, STATE_PASSED)
 }
 
-/// How the limits of `present` stand at `now`, by the state of each scope and how many requests were admitted since it was
-/// written.
+/// Returns the report of the scopes `present` at `now`. `states` has the state of each scope, and how
+/// many requests passed since it was written.
 pub(super) fn report<'a>(
     plan: &Plan,
     present: &[Scope],
     now: u64,
-    states: impl Iterator<Item = (&'a [u8], u64)>,
+    mut states: impl Iterator<Item = (&'a [u8], u64)>,
 ) -> Result<Report, Error> {
     let mut statuses = Vec::with_capacity(plan.limits().len());
-    let mut states = states;
     for scope in present {
-        let (Some(group), Some((state, sum))) = (plan.group(*scope), states.next()) else {
-            return Err(nonsense());
-        };
-        let (Some(at), true) = (number(state, AT), state.len() == length(group.rules.len())) else {
-            return Err(nonsense());
+        let group = plan.group(*scope);
+        let (state, sum) = states.next().ok_or_else(malformed_reply)?;
+        let (Some(at), true) = (number(state, STATE_AT), state.len() == length(group.rules.len())) else {
+            return Err(malformed_reply());
         };
         let first = statuses.len();
         statuses.extend_from_slice(&group.blank);
-        let counters = state.get(HEAD..).unwrap_or_default().chunks_exact(RULE);
+        let counters = state.get(STATE_HEAD..).unwrap_or_default().chunks_exact(STATE_RULE);
         for ((rule, counter), status) in group.rules.iter().zip(counters).zip(statuses.iter_mut().skip(first))
         {
-            fill(status, rule, counter, at, sum, now).ok_or_else(nonsense)?;
+            fill(status, rule, counter, at, sum, now).ok_or_else(malformed_reply)?;
         }
     }
     Ok(Report::new(statuses, false))
 }
 
 fn fill(status: &mut Status, rule: &Rule, counter: &[u8], at: u64, sum: u64, now: u64) -> Option<()> {
-    // A level never stands still, so nothing passes by it.
-    let Shape::Buckets(buckets) = rule.shape else { return None };
-    let (total, reserved, ago) = (number(counter, 7)?, number(counter, 14)?, *counter.get(22)?);
+    let buckets = match rule.shape {
+        Shape::Buckets(buckets) => buckets,
+        // A level changes all the time, so no request passes by its state.
+        Shape::Leaky(_) => return None,
+    };
+    let (total, reserved) = (number(counter, RULE_TOTAL)?, number(counter, RULE_RESERVED)?);
+    let age = *counter.get(RULE_AGE)?;
     let passed = rule.unit == Unit::Requests && sum > 0;
-    let (used, ago) = if passed { (total.saturating_add(sum), 0) } else { (total, ago) };
-    let last = buckets.start(at).saturating_sub(buckets.width.saturating_mul(u64::from(ago)));
+    let (used, age) = if passed { (total.saturating_add(sum), 0) } else { (total, age) };
+    let last = buckets.start(at).saturating_sub(buckets.width.saturating_mul(u64::from(age)));
     status.fill(Reading {
         used,
         reserved: reserved.min(used),
@@ -69,12 +63,4 @@ fn fill(status: &mut Status, rule: &Rule, counter: &[u8], at: u64, sum: u64, now
         reset: if used > 0 { buckets.end(last).saturating_sub(now) } else { 0 },
     });
     Some(())
-}
-
-/// The seven bytes at `at`, which is as much as a double holds exactly.
-fn number(bytes: &[u8], at: usize) -> Option<u64> {
-    let seven = bytes.get(at..)?.first_chunk::<7>()?;
-    let mut eight = [0; 8];
-    eight.first_chunk_mut::<7>()?.copy_from_slice(seven);
-    Some(u64::from_le_bytes(eight))
 }

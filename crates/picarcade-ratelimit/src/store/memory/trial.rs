@@ -1,17 +1,17 @@
-//! One decision over cells that are locked one after the other: look at every limit, then charge every limit.
+//! One decision over cells that are locked one after the other: checks every limit, then charges
+//! every limit.
 //!
-//! The report is begun as a copy of what an untouched subject would get, and the numbers are written into it where it
-//! stands: building it status by status costs more than all the counting.
-
-use std::time::Duration;
+//! The report starts as a copy of the report of an untouched subject, and the numbers are written
+//! into it in place. Building it status by status costs more than all the counting.
 
 use super::reservations::Charge;
 use super::table::Held;
 use crate::counter::Refusal;
+use crate::denial::Refusals;
 use crate::limit::Group;
 use crate::{Ask, Denial, Report, Scope, Status, Unit};
 
-/// A locked cell, its rules, and where the report of them begins.
+/// A locked cell, its rules, and the index of its first status.
 #[derive(Debug)]
 struct Part<'a> {
     scope: Scope,
@@ -20,30 +20,30 @@ struct Part<'a> {
     first: usize,
 }
 
-/// A decision under way.
+/// A decision in progress.
 #[derive(Debug)]
 pub(super) struct Trial<'a> {
     ask: &'a Ask<'a>,
-    /// By scope, which is the order in which they were locked.
-    parts: [Option<Part<'a>>; 4],
+    /// By scope, which is the order in which the cells were locked.
+    parts: [Option<Part<'a>>; Scope::COUNT],
     statuses: Vec<Status>,
-    /// Every limit that has no room, with when it has, by its place in `statuses`.
+    /// The limits without room, by their index in `statuses`.
     refusals: Vec<(usize, Refusal)>,
 }
 
 impl<'a> Trial<'a> {
     pub(super) fn new(ask: &'a Ask<'a>) -> Self {
         let statuses = Vec::with_capacity(ask.plan.limits().len());
-        Self { ask, parts: [const { None }; 4], statuses, refusals: Vec::new() }
+        Self { ask, parts: [const { None }; Scope::COUNT], statuses, refusals: Vec::new() }
     }
 
-    /// Takes in the cell of one scope, and whether its limits have room.
-    pub(super) fn look(&mut self, scope: Scope, group: &'a Group, mut held: Held<'a>, now: u64) {
+    /// Adds the cell of one scope and checks its limits.
+    pub(super) fn check(&mut self, scope: Scope, group: &'a Group, mut held: Held<'a>, now: u64) {
         let first = self.statuses.len();
         self.statuses.extend_from_slice(&group.blank);
         let Some(cell) = held.cell() else { return };
         for (index, (rule, counter)) in cell.each(&group.rules).enumerate() {
-            let amount = rule.ask(self.ask.requests, self.ask.cost_micros);
+            let amount = self.ask.amount(rule.unit);
             if let Some(refusal) = counter.refusal(rule.shape, rule.limit, now, amount) {
                 self.refusals.push((first + index, refusal));
             }
@@ -53,7 +53,7 @@ impl<'a> Trial<'a> {
         }
     }
 
-    /// The scopes that count dollars and have not learned yet what was spent before.
+    /// Returns the scopes that count dollars and were not compared with the ledger yet.
     pub(super) fn unseeded(&mut self) -> Vec<Scope> {
         let counts = |part: &&mut Part<'_>| part.group.rules.iter().any(|rule| rule.unit == Unit::Cost);
         let parts = self.parts.iter_mut().flatten().filter(counts);
@@ -66,18 +66,19 @@ impl<'a> Trial<'a> {
         !self.refusals.is_empty()
     }
 
-    /// Charges every limit; answers how they stand, and what a reservation has to remember.
+    /// Charges every limit. Returns the report, and what a reservation has to remember.
     pub(super) fn charge(self, now: u64) -> (Report, Vec<Charge>) {
         let Self { ask, parts, mut statuses, .. } = self;
         let mut charges = Vec::new();
         let (unit, _) = ask.held();
-        // Backwards, and each let go as soon as it is charged: the cell that everybody waits for was locked last.
+        // In reverse, and each cell is unlocked as soon as it is charged: the last one, of the global
+        // scope, is the one that every request waits for.
         for Part { scope, group, mut held, first } in parts.into_iter().rev().flatten() {
             let Some(cell) = held.cell() else { continue };
             let born = cell.born;
             let mut starts = Vec::new();
             for ((rule, counter), status) in cell.each(&group.rules).zip(statuses.iter_mut().skip(first)) {
-                let amount = rule.ask(ask.requests, ask.cost_micros);
+                let amount = ask.amount(rule.unit);
                 let reserved = if ask.reservation.is_some() && rule.unit == unit { amount } else { 0 };
                 let start = counter.charge(rule.shape, amount, reserved);
                 if reserved > 0 {
@@ -99,8 +100,8 @@ impl<'a> Trial<'a> {
         (Report::new(statuses, false), charges)
     }
 
-    /// What a denial says.
-    pub(super) fn denial(self, now: u64) -> Denial {
+    /// Returns the denial. Charges nothing.
+    pub(super) fn deny(self, now: u64) -> Denial {
         let Self { parts, mut statuses, refusals, .. } = self;
         for Part { group, mut held, first, .. } in parts.into_iter().rev().flatten() {
             let Some(cell) = held.cell() else { continue };
@@ -108,13 +109,12 @@ impl<'a> Trial<'a> {
                 status.fill(counter.reading(rule.shape, rule.limit, now));
             }
         }
-        let violated = refusals.iter().filter_map(|(index, _)| statuses.get(*index).copied()).collect();
-        let waits = refusals.iter().map(|(index, refusal)| match refusal {
-            Refusal::For(wait) => Duration::from_micros(*wait),
-            Refusal::Never => statuses.get(*index).map(|status| status.window.length()).unwrap_or_default(),
-        });
-        let retry_after = waits.max().unwrap_or_default();
-        let possible = refusals.iter().all(|(_, refusal)| *refusal != Refusal::Never);
-        Denial::new(violated, retry_after, possible, Report::new(statuses, false))
+        let mut refused = Refusals::default();
+        for (index, refusal) in refusals {
+            if let Some(status) = statuses.get(index) {
+                refused.add(*status, refusal);
+            }
+        }
+        refused.into_denial(Report::new(statuses, false))
     }
 }

@@ -1,4 +1,4 @@
-//! One leased limit, and how chunks of it are debited and given back.
+//! How chunks of a leased limit are debited and given back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,69 +9,70 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Leases;
 use super::chunk::{Chunk, next_size};
+use super::leases::Leases;
+use super::loan::Loan;
 use super::place::{Place, Refused, Waited};
 use crate::limit::Shape;
-use crate::{Ask, Denial, Error, Limit, Plan, ReservationId, Scope, Status, Store, Subjects, Verdict};
+use crate::{Ask, Denial, Error, Limit, Plan, ReservationId, Scope, Store, Subjects, Verdict};
 
-/// Between two searches for places that can be dropped; such a search looks at all of them.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// The least time between two searches for places to drop, each of which visits all places.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// One leased limit.
+/// One leased limit, with the chunks of its subjects.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct LeasedLimit {
     /// The limit alone, as it is debited in the store.
     pub(super) plan: Arc<Plan>,
     pub(super) scope: Scope,
-    /// A sub-bucket ends this long before what was charged in it stops to count.
+    /// The time from the end of a sub-bucket until its charges no longer count.
     tail: Duration,
     places: Mutex<Places>,
-    most_places: usize,
+    max_places: usize,
 }
 
 #[derive(Debug, Default)]
 struct Places {
-    /// Keyed at random: subjects are chosen by strangers.
+    /// Randomly seeded, because clients choose the subjects.
     by_subject: HashMap<Box<str>, Arc<Place>, RandomState>,
     swept: Option<Instant>,
 }
 
-impl Rule {
-    pub(super) fn new(limit: Limit, most_places: usize) -> Self {
+impl LeasedLimit {
+    pub(super) fn new(limit: Limit, max_places: usize) -> Self {
         let tail = match limit.window().shape(limit.limit()) {
             Shape::Buckets(buckets) => Duration::from_micros(buckets.width * (buckets.span - 1)),
             Shape::Leaky(_) => Duration::ZERO,
         };
         let scope = limit.scope();
-        let plan = Arc::new(Plan::of_valid(vec![limit]));
-        Self { plan, scope, tail, places: Mutex::default(), most_places }
+        let plan = Arc::new(Plan::from_valid(vec![limit]));
+        Self { plan, scope, tail, places: Mutex::default(), max_places }
     }
 
-    /// The place of a subject. At the bound places that hold nothing alive are dropped, then nothing more is remembered
-    /// of new subjects: they are asked for one by one.
+    /// Returns the place of a subject. At the bound, places without a usable chunk are dropped. If
+    /// none can be dropped, new subjects are not remembered and debit single requests.
     pub(super) fn place(&self, subject: &str, now: Instant) -> Arc<Place> {
         let mut places = self.places.lock();
         if let Some(place) = places.by_subject.get(subject) {
             return Arc::clone(place);
         }
         let place = Arc::new(Place::default());
-        let full = places.by_subject.len() >= self.most_places;
-        if full && places.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP_EVERY) {
+        let full = places.by_subject.len() >= self.max_places;
+        if full && places.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP_INTERVAL) {
             places.swept = Some(now);
             places.by_subject.retain(|_, place| {
                 Arc::strong_count(place) > 1
                     || place.held.lock().chunk.is_some_and(|chunk| !chunk.is_over(now))
             });
         }
-        if places.by_subject.len() < self.most_places {
+        if places.by_subject.len() < self.max_places {
             places.by_subject.insert(subject.into(), Arc::clone(&place));
         }
         place
     }
 }
 
-/// Who debits chunks.
+/// The store that chunks are debited from, and their settings.
 #[derive(Debug, Clone)]
 pub(super) struct Lender {
     pub(super) store: Arc<dyn Store>,
@@ -91,79 +92,69 @@ struct Debit {
     asked: u64,
 }
 
-type Granted = Result<Result<(ReservationId, Status), Denial>, Error>;
-
 impl Lender {
     pub(super) fn new(store: Arc<dyn Store>, leases: &Leases, instances: u32) -> Self {
         Self { store, largest: leases.largest, hold: leases.hold, instances: u64::from(instances) }
     }
 
-    /// Takes from the chunk of one limit, debiting another one where needed.
-    pub(super) async fn take(&self, rule: &Rule, place: &Arc<Place>, ask: &Ask<'_>) -> Granted {
+    /// Takes from the chunk of one limit, and debits another chunk if needed.
+    pub(super) async fn take(&self, limit: &LeasedLimit, place: &Arc<Place>, ask: &Ask<'_>) -> Loan {
         let turn = match place.wait(ask.requests).await {
-            Waited::Answered(Ok(denial)) => return Ok(Err(denial)),
-            Waited::Answered(Err(error)) => return Err(error),
-            Waited::Ours(turn) => turn,
+            Waited::Refused(result) => return result,
+            Waited::Turn(turn) => turn,
         };
-        // Whoever asked before us may have brought enough.
-        let mut status = Vec::with_capacity(1);
-        if let Some(id) = place.take(ask.requests, Instant::now(), &mut status)
-            && let Some(status) = status.pop()
-        {
-            return Ok(Ok((id, status)));
+        // An earlier debit may have brought enough.
+        if let Some(granted) = place.take(ask.requests, Instant::now()) {
+            return granted;
         }
         let debit = Debit {
             lender: self.clone(),
-            plan: Arc::clone(&rule.plan),
-            tail: rule.tail,
+            plan: Arc::clone(&limit.plan),
+            tail: limit.tail,
             place: Arc::clone(place),
             subjects: ask.subjects.clone().into_owned(),
             asked: ask.requests,
         };
         let (sender, receiver) = oneshot::channel();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return Err(Error::Unavailable { reason: "leases need a tokio runtime".to_owned() });
+            return Loan::Failed(Error::Unavailable { reason: "leases need a tokio runtime".to_owned() });
         };
-        // A task of its own: what the store has debited must be noted even if our caller leaves while it answers.
+        // A separate task, because a debited chunk must be recorded even if the caller leaves.
         runtime.spawn(async move {
             let mut turn = turn;
-            let question = debit.place.ask();
-            let answer = debit.run().await;
-            *turn = match &answer {
-                Ok(Ok(_)) => None,
-                Ok(Err(denial)) => Some(Refused::new(question, debit.asked, Ok(denial.clone()))),
-                Err(error) => Some(Refused::new(question, debit.asked, Err(error.clone()))),
-            };
+            let number = debit.place.start_debit();
+            let result = debit.run().await;
+            *turn = Refused::new(number, debit.asked, &result);
             drop(turn);
-            if let Err(Ok(Ok((id, _)))) = sender.send(answer) {
-                debit.place.put_back(id, debit.asked);
+            if let Err(Loan::Granted { chunk, .. }) = sender.send(result) {
+                debit.place.put_back(chunk, debit.asked);
             }
         });
         receiver.await.unwrap_or_else(|_| {
-            Err(Error::Unavailable { reason: "the task that asked for a lease has ended".to_owned() })
+            Loan::Failed(Error::Unavailable { reason: "the task that debits a lease has ended".to_owned() })
         })
     }
 
-    /// A settlement that fails leaves the chunk charged, which is the strict side.
-    fn settle_in_background(&self, plan: &Arc<Plan>, id: ReservationId, used: u64) {
-        let (store, plan) = (Arc::clone(&self.store), Arc::clone(plan));
+    /// Settles a chunk. If that fails, the chunk stays charged, so no limit is exceeded.
+    fn settle_in_background(&self, id: ReservationId, used: u64) {
+        let store = Arc::clone(&self.store);
         tokio::spawn(async move {
-            if let Err(error) = store.settle(&plan, id, used).await {
-                tracing::debug!(%error, "the rest of a lease could not be given back");
+            if let Err(error) = store.settle(id, used).await {
+                tracing::debug!(%error, "rest of a lease could not be given back");
             }
         });
     }
 }
 
 impl Debit {
-    async fn run(&self) -> Granted {
-        let size = self.give_up();
-        let mut answer = self.question(size).await?;
-        if size > self.asked && answer.is_err() {
-            answer = self.question(self.asked).await?;
+    async fn run(&self) -> Loan {
+        let size = self.end_last_chunk();
+        let mut answer = self.debit(size).await;
+        if size > self.asked && matches!(answer, Ok(Err(_))) {
+            answer = self.debit(self.asked).await;
         }
         match answer {
-            Ok(chunk) => {
+            Ok(Ok(chunk)) => {
                 let status = chunk.status(Instant::now());
                 let mut held = self.place.held.lock();
                 held.remaining = Some(status.remaining);
@@ -172,31 +163,32 @@ impl Debit {
                 if !chunk.is_spent() {
                     self.give_back_in_time(chunk);
                 }
-                Ok(Ok((chunk.id, status)))
+                Loan::Granted { chunk: chunk.id, status }
             }
-            Err(denial) => {
+            Ok(Err(denial)) => {
                 let remaining = denial.report.statuses.first().map(|status| status.remaining);
                 self.place.held.lock().remaining = remaining;
-                Ok(Err(denial))
+                Loan::Denied(denial)
             }
+            Err(error) => Loan::Failed(error),
         }
     }
 
-    /// Settles what is left of the last chunk; answers how large the next should be.
-    fn give_up(&self) -> u64 {
+    /// Settles the last chunk, and returns the size of the next one.
+    fn end_last_chunk(&self) -> u64 {
         let mut held = self.place.held.lock();
         if let Some(chunk) = held.chunk.take() {
             held.last_used = chunk.used();
-            self.lender.settle_in_background(&self.plan, chunk.id, chunk.used());
+            self.lender.settle_in_background(chunk.id, chunk.used());
         }
         let (last, lender) = (held.last_used.max(self.asked), &self.lender);
         next_size(self.asked, last, held.remaining, lender.largest, lender.instances)
     }
 
     /// Debits `size` in the store.
-    async fn question(&self, size: u64) -> Result<Result<Chunk, Denial>, Error> {
+    async fn debit(&self, size: u64) -> Result<Result<Chunk, Denial>, Error> {
         let (id, before) = (ReservationId::random(), Instant::now());
-        // Long enough to be settled late, short enough to be forgotten soon.
+        // Long enough for a late settlement, and short enough to be forgotten soon.
         let lease = Ask::new(&self.plan, &self.subjects)
             .requests(size)
             .lease(id, self.lender.hold * 2 + Duration::from_secs(5));
@@ -205,23 +197,23 @@ impl Debit {
             Ok(Verdict::Admitted(report)) => report,
             Err(error) => {
                 if matches!(error, Error::Interrupted { .. }) {
-                    // It may have been debited, and nobody will spend it.
-                    self.lender.settle_in_background(&self.plan, id, 0);
+                    // The chunk may have been debited, and no request can use it.
+                    self.lender.settle_in_background(id, 0);
                 }
                 return Err(error);
             }
         };
         let Some(status) = report.statuses.first().copied() else {
-            return Err(Error::Unavailable { reason: "the store said nothing of a lease".to_owned() });
+            return Err(Error::Unavailable { reason: "the store did not report a leased limit".to_owned() });
         };
-        // Counted from before the question: the bucket ends no earlier than this.
+        // Measured from before the request, so the chunk ends no later than its bucket.
         let until = before + status.reset_after.saturating_sub(self.tail).min(self.lender.hold);
         Ok(Ok(Chunk::new(id, (size, self.asked), (Instant::now(), until), status)))
     }
 
-    /// What is not spent when the chunk's time is over goes back, though nobody should ask again.
+    /// Settles the chunk when its time is over, even if no request follows.
     fn give_back_in_time(&self, chunk: Chunk) {
-        let (lender, plan, place) = (self.lender.clone(), Arc::clone(&self.plan), Arc::clone(&self.place));
+        let (lender, place) = (self.lender.clone(), Arc::clone(&self.place));
         tokio::spawn(async move {
             tokio::time::sleep_until(chunk.until()).await;
             let used = {
@@ -230,7 +222,7 @@ impl Debit {
                 held.last_used = chunk.used();
                 chunk.used()
             };
-            lender.settle_in_background(&plan, chunk.id, used);
+            lender.settle_in_background(chunk.id, used);
         });
     }
 }

@@ -19,8 +19,8 @@ use super::scripts::SCRIPTS;
 use crate::ledger::{LOOKUP_TIMEOUT, spent};
 use crate::{Ask, Error, Scope, Verdict};
 
-/// How many requests of one store read the ledger at the same time. The others wait, and usually find
-/// the comparison done.
+/// How many requests of one store read the ledger at the same time. The others wait, and usually
+/// find the comparison done.
 const MAX_LOOKUPS: usize = 4;
 /// How often one request is compared. More than one comparison is needed only if the server changes
 /// again meanwhile.

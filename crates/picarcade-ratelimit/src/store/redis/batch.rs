@@ -1,9 +1,9 @@
 //! A batch: several requests that one script decides one after the other.
 //!
-//! A batch names each state once, even if several requests concern it, so the global limit of a fleet
-//! is read and written once for all of them. The number of requests and of states is bounded, because
-//! Redis does nothing else while a script runs. A request that passes takes about a microsecond of
-//! the server, one that is denied 15 to 30, and a state whose buckets end about 50.
+//! A batch names each state once, even if several requests concern it, so the global limit of a
+//! fleet is read and written once for all of them. The number of requests and of states is bounded,
+//! because Redis does nothing else while a script runs. A request that passes takes about a
+//! microsecond of the server, one that is denied 15 to 30, and a state whose buckets end about 50.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -66,8 +66,8 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Adds a request. Returns it if the batch is full, or if another request in it counts one of the
-    /// states by other limits.
+    /// Adds a request. Returns it if the batch is full, or if another request in it counts one of
+    /// the states by other limits.
     pub(super) fn add(&mut self, member: Member) -> Result<(), Member> {
         let new_states = member.parts.iter().filter(|part| self.find(&part.key).is_none()).count();
         if self.rows.len() >= MAX_REQUESTS
@@ -93,8 +93,8 @@ impl Batch {
         kind.is_some_and(|(descriptor, hash)| *hash != part.limits_hash || **descriptor != *part.descriptor)
     }
 
-    /// Returns the index of a state, which is added if it is new. There are at most `MAX_STATES`, so an
-    /// index fits into a byte.
+    /// Returns the index of a state, which is added if it is new. There are at most `MAX_STATES`,
+    /// so an index fits into a byte.
     fn place(&mut self, part: Part) -> u8 {
         if let Some(place) = self.find(&part.key) {
             return place;

@@ -1,18 +1,19 @@
 //! Requests that wait while another one is on its way, and are then sent together.
 //!
 //! If no request is on its way, a request is sent at once and by itself: there is no timer, and no
-//! request waits for others. A request that arrives meanwhile waits for that answer. Then all waiting
-//! requests are sent in one [`Batch`], by a task that no caller owns, so a caller that leaves takes no
-//! other answer with it. A full batch is sent at once. So a request waits for at most one round trip,
-//! and the number of waiting requests is bounded by the size of a batch, however slow Redis is.
+//! request waits for others. A request that arrives meanwhile waits for that answer. Then all
+//! waiting requests are sent in one [`Batch`], by a task that no caller owns, so a caller that
+//! leaves takes no other answer with it. A full batch is sent at once. So a request waits for at
+//! most one round trip, and the number of waiting requests is bounded by the size of a batch,
+//! however slow Redis is.
 //!
 //! # Failures
 //!
 //! Every caller handles a failure as if it had been alone. If an answer is lost, it is lost for the
 //! whole batch, and each caller decides by its own share. If the server rejects a batch as invalid,
 //! each caller repeats its request by itself, so one invalid request does not affect others. If the
-//! server does not answer, requests that were not sent yet fail at once, because they would run into
-//! the same timeout.
+//! server does not answer, requests that were not sent yet fail at once, because they would run
+//! into the same timeout.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -160,8 +161,8 @@ impl Batcher {
         }
     }
 
-    /// Puts requests that did not fit into a batch back at the head of the queue, and returns the next
-    /// group.
+    /// Puts requests that did not fit into a batch back at the head of the queue, and returns the
+    /// next group.
     fn put_back(&self, mut rest: Group) -> Option<(Size, Group)> {
         let mut queue = self.queue.lock();
         rest.append(&mut queue.waiting);
@@ -234,8 +235,8 @@ impl Sending {
             }
             if !callers.is_empty() {
                 self.decide(batch, callers).await;
-                // Callers that were answered may send their next requests at once. With a yield they
-                // form one group instead of the first one being sent alone.
+                // Callers that were answered may send their next requests at once. With a yield
+                // they form one group instead of the first one being sent alone.
                 tokio::task::yield_now().await;
             }
             let mut queue = self.batcher.queue.lock();

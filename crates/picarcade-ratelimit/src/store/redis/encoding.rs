@@ -82,8 +82,8 @@ fn put(packed: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// Returns how long a counter matters after its last charge: its window, and two sub-buckets for the
-/// edges.
+/// Returns how long a counter matters after its last charge: its window, and two sub-buckets for
+/// the edges.
 fn life(rule: &Rule) -> Duration {
     match rule.shape {
         Shape::Buckets(buckets) => Duration::from_micros(buckets.width.saturating_mul(buckets.span + 2)),

@@ -1,7 +1,7 @@
 //! The numbers that the scripts and the encoding share.
 //!
-//! The scripts name them with a dollar sign: `$LIMIT` in a script is the value of `LIMIT` in [`value`]. See
-//! `lua/counters.lua` for the layout of a state and a descriptor.
+//! The scripts name them with a dollar sign: `$LIMIT` in a script is the value of `LIMIT` in
+//! [`value`]. See `lua/counters.lua` for the layout of a state and a descriptor.
 
 /// Bytes of a packed number, which is as much as a double holds exactly.
 pub(super) const NUMBER: usize = 7;
@@ -19,8 +19,8 @@ pub(super) const STATE_PASSED: usize = 3 * NUMBER;
 /// Where a state has the time to which its rules were moved.
 pub(super) const STATE_AT: usize = 4 * NUMBER;
 
-/// Bytes of each rule in a state: the amount of the newest bucket, the total, the reserved amount, and
-/// one byte each for the number of past buckets and the age of the last charge.
+/// Bytes of each rule in a state: the amount of the newest bucket, the total, the reserved amount,
+/// and one byte each for the number of past buckets and the age of the last charge.
 pub(super) const STATE_RULE: usize = 3 * NUMBER + 2;
 /// Where a rule has its total.
 pub(super) const RULE_TOTAL: usize = NUMBER;

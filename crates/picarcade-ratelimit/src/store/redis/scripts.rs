@@ -1,7 +1,7 @@
 //! The scripts: one round trip each, for any number of scopes and windows.
 //!
-//! A script names the numbers of [`layout`](super::layout) with a dollar sign, such as `$TOTAL`. They
-//! are replaced by their values before the script is sent, so names cost nothing in Redis.
+//! A script names the numbers of [`layout`](super::layout) with a dollar sign, such as `$TOTAL`.
+//! They are replaced by their values before the script is sent, so names cost nothing in Redis.
 
 use std::sync::LazyLock;
 

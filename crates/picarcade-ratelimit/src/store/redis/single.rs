@@ -52,8 +52,8 @@ impl Client {
         reply::read(&answer, ask.plan, present, ask.requests)
     }
 
-    /// Decides one request, and repeats it once if the answer is lost and the request has an id. The
-    /// id makes the repetition harmless.
+    /// Decides one request, and repeats it once if the answer is lost and the request has an id.
+    /// The id makes the repetition harmless.
     pub(super) async fn decide_twice(&self, ask: Ask<'_>, present: &[Scope]) -> Result<Step<u64>, Error> {
         match self.decide(ask, present, Run::Charge).await {
             Err(Error::Interrupted { .. }) if ask.reservation.is_some() => {

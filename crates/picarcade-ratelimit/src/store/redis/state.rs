@@ -1,7 +1,7 @@
 //! A subject's state as the scripts keep it, and the report of a request that passed by it.
 //!
-//! See `lua/counters.lua` for the layout. A state may have been written before some requests passed.
-//! A script that opens it, and a report, add these requests to the newest buckets.
+//! See `lua/counters.lua` for the layout. A state may have been written before some requests
+//! passed. A script that opens it, and a report, add these requests to the newest buckets.
 
 use super::bytes::{malformed_reply, number};
 use super::layout::{RULE_AGE, RULE_RESERVED, RULE_TOTAL, STATE_AT, STATE_HEAD, STATE_PASSED, STATE_RULE};
@@ -19,8 +19,8 @@ pub(super) fn passed(state: &[u8]) -> Option<u64> {
     number(state, STATE_PASSED)
 }
 
-/// Returns the report of the scopes `present` at `now`. `states` has the state of each scope, and how
-/// many requests passed since it was written.
+/// Returns the report of the scopes `present` at `now`. `states` has the state of each scope, and
+/// how many requests passed since it was written.
 pub(super) fn report<'a>(
     plan: &Plan,
     present: &[Scope],

@@ -1,18 +1,18 @@
 //! Counts in Redis, shared by a fleet.
 //!
 //! A decision is one script and one round trip. The time is that of the server, and it never steps
-//! back within a counter. All keys of a store share one hash tag and therefore one slot, so decisions
-//! are exact in a cluster too, at the speed of one node.
+//! back within a counter. All keys of a store share one hash tag and therefore one slot, so
+//! decisions are exact in a cluster too, at the speed of one node.
 //!
-//! If Redis is unavailable, a call fails with [`Error::Unavailable`]. If the request was sent and the
-//! answer was lost, it fails with [`Error::Interrupted`]; a reservation is repeated once under the
-//! same id, which charges nothing twice. The limiter decides what happens to the request then: see
-//! [`Fallback`](crate::Fallback).
+//! If Redis is unavailable, a call fails with [`Error::Unavailable`]. If the request was sent and
+//! the answer was lost, it fails with [`Error::Interrupted`]; a reservation is repeated once under
+//! the same id, which charges nothing twice. The limiter decides what happens to the request then:
+//! see [`Fallback`](crate::Fallback).
 //!
-//! A Redis that was flushed, replaced, restarted or promoted does not know everything that was spent,
-//! and neither does one that traffic returns to. With a [`Ledger`], the dollar counters of a scope
-//! are raised to what the ledger knows before the first dollar is reserved in it, and again after
-//! each such change. See `lua/epoch.lua` for how a change is detected.
+//! A Redis that was flushed, replaced, restarted or promoted does not know everything that was
+//! spent, and neither does one that traffic returns to. With a [`Ledger`], the dollar counters of a
+//! scope are raised to what the ledger knows before the first dollar is reserved in it, and again
+//! after each such change. See `lua/epoch.lua` for how a change is detected.
 
 use std::sync::Arc;
 
@@ -62,8 +62,8 @@ impl RedisStore {
         Self { batcher: Batcher::new(client.clone()), arrival: Arc::default(), client }
     }
 
-    /// Sets the hash tag of every key; default `ratelimit`. Limiters with different limits that must
-    /// not share counts need different tags or prefixes.
+    /// Sets the hash tag of every key; default `ratelimit`. Limiters with different limits that
+    /// must not share counts need different tags or prefixes.
     #[must_use]
     pub fn tag(self, tag: &str) -> Self {
         Self::with_client(Client { keys: Keys::new(tag), ..self.client })
@@ -91,8 +91,8 @@ impl RedisStore {
         Self::with_client(Client { clock: Some(clock), ..self.client })
     }
 
-    /// Distributes the store over `users` (1 to 255) shards and a shared slot. Each has its own hash
-    /// tag: `tag:0` and so on, and `tag:shared`.
+    /// Distributes the store over `users` (1 to 255) shards and a shared slot. Each has its own
+    /// hash tag: `tag:0` and so on, and `tag:shared`.
     #[must_use]
     pub fn sharded(self, users: usize) -> Shards {
         let part = |name: &str| -> Arc<dyn Store> {

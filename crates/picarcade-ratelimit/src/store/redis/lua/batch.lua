@@ -1,31 +1,35 @@
--- Several requests without dollars, decided one after the other as if each had come alone; every state is read once and
--- written once. Those that nothing stands in the way of pass by one comparison for each scope, as in fast.lua.
+-- Decides several requests without dollars one after the other, as if each had come alone. Every
+-- state is read once and written once. A request that all limits have room for passes by one
+-- comparison for each scope, as in fast.lua.
 --
--- The order is read, decide all, write all; after the first write nothing can fail.
+-- The order is read, decide all, write all. After the first write nothing can fail.
 --
 -- KEYS: the deadlines, the states
--- ARGV[1]: time (0: ours), a reservation's life in ms, how many descriptors; the number made of the limits of each; for
---   each state which descriptor is its own, counted from 1
--- ARGV[2]: for each request how many requests it is, how many states it concerns, and which, counted from 1
+-- ARGV[1]: time (0: that of the server), time to live of reservations in ms, number of descriptors;
+--   the hash of the limits of each descriptor; for each state the index of its descriptor, from 1
+-- ARGV[2]: for each request its number of requests, its number of states, and their indexes, from 1
 -- ARGV[3]: the packed descriptors
--- Answers the time (a double); for each state its length (two bytes) and what it was; then for each request
---   0: it passed; or
+-- Returns the time (a double); for each state its length (two bytes) and the state as it was; then
+-- for each request
+--   0 if it passed; or
 --   1 and the answer of acquire.lua, and after an admission its states as they are now
 local call, unpack_state, byte = redis.call, struct.unpack, string.byte
 local deadlines, n = KEYS[1], #KEYS - 1
-local time, life, kinds, own = struct.unpack('<dI5B', ARGV[1])
+local time, life, kinds, own = unpack_state('<dI5B', ARGV[1])
 clock(time)
 keep = life
-local amounts = { struct.unpack('<' .. string.rep('I7', kinds), ARGV[1], own) }
+local hashes = { unpack_state('<' .. string.rep('I7', kinds), ARGV[1], own) }
+-- The byte before the index of the first state's descriptor.
 own = own + 7 * kinds - 1
 
 local descs
 local function desc_of(k)
-  descs = descs or described({ cmsgpack.unpack(ARGV[3]) }, amounts)
+  descs = descs or described({ cmsgpack.unpack(ARGV[3]) }, hashes)
   return descs[byte(ARGV[1], own + k)]
 end
 
--- A state's room is below 0 where nothing passes: a bucket ended, other limits, no state.
+-- The room of a state is below 0 if no request passes by it: a bucket ended, the limits changed, or
+-- there is no state.
 local raw, room, sum, came, states, images
 local function read()
   raw, room, sum, came, states, images = call('MGET', unpack(KEYS, 2)), {}, {}, {}, {}, {}
@@ -33,11 +37,11 @@ local function read()
   for k = 1, n do
     local state, till, limits = raw[k], 0
     room[k], sum[k] = -1, 0
-    -- What is too long to be a state would make the answer of everybody too long.
-    if state and (#state < 28 or #state > 4096) then raw[k], state = false, false end
+    -- A value that is too long for a state would make the answer of all requests too long.
+    if state and (#state < $FAST_BYTES or #state > 4096) then raw[k], state = false, false end
     if state then
-      till, limits, room[k], sum[k] = unpack_state('<I7I7I7I7', state)
-      if now >= till or limits ~= amounts[byte(ARGV[1], own + k)] then
+      till, limits, room[k], sum[k] = unpack_state('<$FAST_FORMAT', state)
+      if now >= till or limits ~= hashes[byte(ARGV[1], own + k)] then
         room[k] = -1
         states[k] = open(KEYS[k + 1], desc_of(k), state)
         if reserves(states[k]) then outstanding = true end
@@ -47,10 +51,11 @@ local function read()
   end
   return outstanding
 end
--- A reservation can only be due where a state is: none holds beyond the first deadline.
+-- A reservation can only be due if a state was opened, because no request passes by a state beyond
+-- the first deadline.
 if read() and expire(deadlines) then read() end
 
--- The state of k, with all that passed since it was opened or written.
+-- Returns an open state with all requests that passed since it was opened or written.
 local folded = {}
 local function state(k)
   local s = states[k]
@@ -64,12 +69,13 @@ local function state(k)
   return s
 end
 
+-- Decides one request by the whole arithmetic.
 local function whole(ks, requests)
   local scopes, ask = {}, { requests, 0 }
   for i, k in ipairs(ks) do scopes[i] = state(k) end
   local status, refusals = weigh(scopes, ask)
   local now_are = ''
-  if status == 0 then
+  if status == $ADMITTED then
     for i, k in ipairs(ks) do
       local s = scopes[i]
       local touched = take(s, ask)
@@ -108,9 +114,10 @@ end
 
 for k = 1, n do
   if images[k] then
-    write(states[k], string.sub(images[k], 1, 21) .. struct.pack('<I7', sum[k]) .. string.sub(images[k], 29))
+    local before, after = string.sub(images[k], 1, $PASSED_OFFSET), string.sub(images[k], $FAST_BYTES + 1)
+    write(states[k], before .. struct.pack('<I7', sum[k]) .. after)
   elseif sum[k] > came[k] then
-    call('SETRANGE', KEYS[k + 1], '21', struct.pack('<I7', sum[k]))
+    call('SETRANGE', KEYS[k + 1], '$PASSED_OFFSET', struct.pack('<I7', sum[k]))
   end
 end
 return struct.pack('<d', now) .. table.concat(was) .. table.concat(answers)

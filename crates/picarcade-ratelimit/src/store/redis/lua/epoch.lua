@@ -1,4 +1,4 @@
--- Whether the counters of this server can have missed charges.
+-- Detects whether the counters of this server can have missed charges.
 --
 -- The epoch of a server changes when its counters may be older than what was spent: when another
 -- process serves the keys (a restart from a snapshot, a promoted replica), when the process has
@@ -13,8 +13,8 @@
 -- are still under way. So every state is compared again once the epoch is 2 seconds old, and once it
 -- is a minute old.
 --
--- INFO takes 6 microseconds of the server, and only a call that reserves dollars asks for it. A
--- server that forbids it has no identity: there a client's new connection begins an epoch.
+-- INFO takes 6 microseconds of the server, and only a call that reserves dollars needs it. A server
+-- that forbids it has an empty identity. Then each new connection of a client begins an epoch.
 local EPOCH_LIFE = '259200000'
 
 local function identity()
@@ -32,7 +32,7 @@ local function epoch(key, missed)
   local start, known
   if raw and #raw >= 7 then start, known = struct.unpack('<I7', raw), string.sub(raw, 8) end
   if known ~= served or missed == 2 or (missed == 1 and served == '') then
-    -- Later than the one before, also where the clock stepped back.
+    -- Later than the last epoch, even if the clock stepped back.
     start = math.max(now, (start or 0) + 4)
     start = start - start % 4
     redis.call('SET', key, struct.pack('<I7', start) .. served, 'PX', EPOCH_LIFE)

@@ -1,25 +1,30 @@
--- Raises the dollar counters of a scope to what the cost ledger says was spent. A counter that is
--- higher stays as it is: the larger of both counts, never the sum.
+-- Raises the dollar counters of a scope to what the cost ledger knows. A counter that is higher
+-- stays as it is: the larger of both, never the sum.
 --
 -- KEYS: the deadlines, the state, the epoch
--- ARGV: time (0: ours), reservation's life in ms, number made of the limits, descriptor, the stamp
--- of the comparison, then the spent amount of each cost rule
-clock(tonumber(ARGV[1]))
-keep = tonumber(ARGV[2])
-local desc = described({ cmsgpack.unpack(ARGV[4]) }, { tonumber(ARGV[3]) })[1]
-local s, stamp = open(KEYS[2], desc, redis.call('GET', KEYS[2])), tonumber(ARGV[5])
-local seen = s.t[1]
--- Another instance was as late in the same epoch.
+-- ARGV: time (0: that of the server), time to live of reservations in ms, hash of the limits,
+--   descriptor, stamp of the comparison, then the spent amount of each cost rule
+local deadlines, key, epoch_key = KEYS[1], KEYS[2], KEYS[3]
+local time, life, hash = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local descriptor, stamp, before_spent = ARGV[4], tonumber(ARGV[5]), 5
+clock(time)
+keep = life
+local desc = described({ cmsgpack.unpack(descriptor) }, { hash })[1]
+local s = open(key, desc, redis.call('GET', key))
+local seen = s.t[$STAMP]
+-- Another instance compared the state at the same or a later phase of this epoch.
 if seen >= stamp and seen < stamp - stamp % 4 + 4 then return 0 end
-s.t[1] = stamp
+s.t[$STAMP] = stamp
 advance(s)
-local cost = 0
+local costs = 0
 for r = 1, s.n do
-  if s.desc[6 * r - 4] == 2 then
-    cost = cost + 1
-    charge(s, r, math.max(0, tonumber(ARGV[5 + cost]) - s.t[6 * r - 2]), 0)
+  local o = $RULE * r - $BASE
+  if s.desc[o + $UNIT] == $UNIT_COST then
+    costs = costs + 1
+    local spent = tonumber(ARGV[before_spent + costs])
+    charge(s, r, math.max(0, spent - s.t[o + $TOTAL]), 0)
   end
 end
-save(s, KEYS[1])
-redis.call('PEXPIRE', KEYS[3], EPOCH_LIFE)
+save(s, deadlines)
+redis.call('PEXPIRE', epoch_key, EPOCH_LIFE)
 return 1

@@ -68,8 +68,8 @@ impl LimiterBuilder {
         self
     }
 
-    /// Distributes the counts over a cluster, in place of [`LimiterBuilder::store`]. Users are counted
-    /// in shards. Every shared limit on requests is leased, with the settings of
+    /// Distributes the counts over a cluster, in place of [`LimiterBuilder::store`]. Users are
+    /// counted in shards. Every shared limit on requests is leased, with the settings of
     /// [`LimiterBuilder::leases`] or the defaults.
     pub fn shards(mut self, shards: Shards) -> Self {
         self.shards = Some(shards);
@@ -82,15 +82,15 @@ impl LimiterBuilder {
         self
     }
 
-    /// Sets the number of instances that share the limits while the store is unavailable: 1 or more,
-    /// default 1.
+    /// Sets the number of instances that share the limits while the store is unavailable: 1 or
+    /// more, default 1.
     pub fn expected_instances(mut self, instances: u32) -> Self {
         self.instances = instances;
         self
     }
 
-    /// Sets how many subjects the memory store keeps in each scope: 1 to 2^31, default 65,536. At the
-    /// bound, subjects that were seen once are forgotten first.
+    /// Sets how many subjects the memory store keeps in each scope: 1 to 2^31, default 65,536. At
+    /// the bound, subjects that were seen once are forgotten first.
     pub fn max_subjects(mut self, subjects: usize) -> Self {
         self.max_subjects = subjects;
         self
@@ -104,8 +104,8 @@ impl LimiterBuilder {
         self
     }
 
-    /// Sets how long a reservation can be settled before its estimate becomes final: 1 ms to 30 days,
-    /// default 15 minutes.
+    /// Sets how long a reservation can be settled before its estimate becomes final: 1 ms to 30
+    /// days, default 15 minutes.
     pub fn reservation_ttl(mut self, ttl: Duration) -> Self {
         self.reservation_ttl = ttl;
         self

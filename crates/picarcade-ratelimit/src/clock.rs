@@ -40,8 +40,8 @@ impl Clock {
         Self(Source::Wall { wall, started: Instant::now() })
     }
 
-    /// Creates a clock that stands still until [`Clock::set`] moves it, forward or back. Clones share
-    /// the time.
+    /// Creates a clock that stands still until [`Clock::set`] moves it, forward or back. Clones
+    /// share the time.
     #[must_use]
     pub fn by_hand(since_epoch: Duration) -> Self {
         Self(Source::Hand(Arc::new(AtomicU64::new(since_epoch.as_micros() as u64))))

@@ -15,7 +15,8 @@ pub const MAX_AMOUNT: u64 = 1 << 53;
 /// ```
 /// use picarcade_ratelimit::Dollars;
 /// assert_eq!(Dollars::from_f64("cost", 0.02).unwrap().micros(), 20_000);
-/// assert_eq!(Dollars::from_f64("cost", f64::NAN).unwrap_err().to_string(), "cost is not a number");
+/// let error = Dollars::from_f64("cost", f64::NAN).unwrap_err();
+/// assert_eq!(error.to_string(), "cost is not a number");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Dollars {
@@ -25,10 +26,10 @@ pub struct Dollars {
 impl Dollars {
     /// Converts `dollars`, rounding up to the next whole micro-dollar.
     ///
-    /// A product such as `0.1 * 3.0` lies slightly above its decimal value as a double. Such an error
-    /// is not rounded up: an amount within a millionth of a micro-dollar (or within the resolution of
-    /// a double) of a whole micro-dollar is that micro-dollar. An amount above zero is at least one
-    /// micro-dollar.
+    /// A product such as `0.1 * 3.0` lies slightly above its decimal value as a double. Such an
+    /// error is not rounded up: an amount within a millionth of a micro-dollar (or within the
+    /// resolution of a double) of a whole micro-dollar is that micro-dollar. An amount above zero
+    /// is at least one micro-dollar.
     ///
     /// # Errors
     /// [`Error::Invalid`] with `field` for NaN, a negative amount, and more than [`MAX_AMOUNT`].

@@ -44,8 +44,8 @@ pub enum Error {
         /// Why it is invalid.
         reason: &'static str,
     },
-    /// All reservations that the store can keep are open. Dollars are rejected until some are settled
-    /// or expire.
+    /// All reservations that the store can keep are open. Dollars are rejected until some are
+    /// settled or expire.
     #[error("too many open reservations")]
     TooManyReservations,
     /// The store did not decide, and the request may not be decided locally.
@@ -58,8 +58,8 @@ pub enum Error {
     /// rejected meanwhile.
     #[error("the limit store lost its counters and they are not rebuilt yet")]
     Rebuilding,
-    /// The request was sent and the answer was lost, so it may have been charged. It is safe to repeat
-    /// it with the same reservation id.
+    /// The request was sent and the answer was lost, so it may have been charged. It is safe to
+    /// repeat it with the same reservation id.
     #[error("the limit store's answer was lost: {reason}")]
     Interrupted {
         /// The message of the store, without secrets.

@@ -3,8 +3,8 @@
 //! `RateLimit-Policy` and `RateLimit` are Structured Field lists (RFC 9651) of strings with
 //! parameters: `"user-requests-60s";q=100;w=60` and `"user-requests-60s";r=99;t=60`. Seconds are
 //! whole and rounded up, so a client that obeys them is never early. Limits on dollars have
-//! `qu="micro-dollars"`. A Structured Field integer has at most 15 digits; larger values are shown as
-//! the largest integer.
+//! `qu="micro-dollars"`. A Structured Field integer has at most 15 digits; larger values are shown
+//! as the largest integer.
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -15,8 +15,8 @@ pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// that records costs implements it.
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
-    /// Returns what `subject` (empty for [`Scope::Global`]) spent, in micro-dollars, in the window that
-    /// ends now. The window of [`Window::UtcDay`] starts at midnight in UTC.
+    /// Returns what `subject` (empty for [`Scope::Global`]) spent, in micro-dollars, in the window
+    /// that ends now. The window of [`Window::UtcDay`] starts at midnight in UTC.
     ///
     /// # Errors
     /// One line without secrets. Dollars of the subject are rejected until the ledger answers.

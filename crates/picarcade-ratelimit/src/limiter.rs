@@ -17,7 +17,8 @@ use crate::{
 /// ```
 /// use std::time::Duration;
 /// use picarcade_ratelimit::{Decision, Limit, Limiter, Scope, Subjects, Window};
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")] async fn main()
+/// # -> Result<(), Box<dyn std::error::Error>> {
 /// let minute = Window::Sliding(Duration::from_secs(60));
 /// let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 2, minute)).build()?;
 /// let ada = Subjects::default().user("ada");
@@ -44,14 +45,14 @@ impl Limiter {
 
     /// Checks every limit of the subjects, then charges all of them or none.
     ///
-    /// `requests` and `cost_micros` are 0 to 2^53. Costs are reserved until they are settled through
-    /// the reservation of the admission. An amount of zero asks nothing of the limits of that unit,
-    /// which are still reported.
+    /// `requests` and `cost_micros` are 0 to 2^53. Costs are reserved until they are settled
+    /// through the reservation of the admission. An amount of zero asks nothing of the limits of
+    /// that unit, which are still reported.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if an amount or a subject is out of range, and the errors of the store. An
-    /// error consumes nothing, except [`Error::Interrupted`]. A request over a limit is not an error
-    /// but [`Decision::Denied`].
+    /// [`Error::Invalid`] if an amount or a subject is out of range, and the errors of the store.
+    /// An error consumes nothing, except [`Error::Interrupted`]. A request over a limit is not an
+    /// error but [`Decision::Denied`].
     pub async fn acquire(
         &self,
         subjects: &Subjects<'_>,

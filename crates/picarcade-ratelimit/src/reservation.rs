@@ -44,7 +44,8 @@ impl Reservation {
         }
     }
 
-    /// Returns the id by which any instance can settle the reservation. Empty if nothing was reserved.
+    /// Returns the id by which any instance can settle the reservation. Empty if nothing was
+    /// reserved.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.text
@@ -62,15 +63,16 @@ impl Reservation {
         self.text.is_empty()
     }
 
-    /// Records that the paid call is about to be sent. From now on a drop keeps the estimate charged.
+    /// Records that the paid call is about to be sent. From now on a drop keeps the estimate
+    /// charged.
     pub fn dispatched(&mut self) {
         if let Some(held) = &mut self.held {
             held.dispatched = true;
         }
     }
 
-    /// Returns the id and leaves the reservation open, to be settled by its id from any process. If it
-    /// is not settled, it is charged at its deadline.
+    /// Returns the id and leaves the reservation open, to be settled by its id from any process. If
+    /// it is not settled, it is charged at its deadline.
     #[must_use = "the reservation can only be settled by its id"]
     pub fn detach(mut self) -> String {
         if let Some(mut held) = self.held.take() {
@@ -86,8 +88,8 @@ impl Reservation {
     /// [`Outcome::Unknown`](crate::Outcome::Unknown).
     ///
     /// # Errors
-    /// [`Error::Invalid`] for more than 2^53, and the errors of the store. The reservation then stays
-    /// charged at its estimate and can be settled by its id.
+    /// [`Error::Invalid`] for more than 2^53, and the errors of the store. The reservation then
+    /// stays charged at its estimate and can be settled by its id.
     pub async fn settle(mut self, actual_micros: u64) -> Result<Settled, Error> {
         let Some(mut held) = self.held.take() else { return Ok(Settled::unknown()) };
         held.dispatched = true;

@@ -37,8 +37,8 @@ impl Counter {
         }
     }
 
-    /// Returns why `amount` does not fit into `limit`, if it does not. Moves the counter to `now` and
-    /// charges nothing.
+    /// Returns why `amount` does not fit into `limit`, if it does not. Moves the counter to `now`
+    /// and charges nothing.
     #[inline]
     pub(crate) fn refusal(&mut self, shape: Shape, limit: u64, now: u64, amount: u64) -> Option<Refusal> {
         self.advance(shape, now);
@@ -62,8 +62,8 @@ impl Counter {
         }
     }
 
-    /// Gives `amount` back to the bucket that it was charged to, if that bucket still counts. Never to
-    /// another one.
+    /// Gives `amount` back to the bucket that it was charged to, if that bucket still counts. Never
+    /// to another one.
     pub(crate) fn refund(&mut self, shape: Shape, now: u64, start: u64, amount: u64) {
         if let (Self::Ring(ring), Shape::Buckets(buckets)) = (self, shape) {
             ring.advance(buckets, now);

@@ -1,7 +1,7 @@
 //! Smooth windows: the generic cell rate algorithm (ITU-T I.371) in its leaky-bucket form.
 //!
-//! The level is measured in units times microseconds. Every step is then a whole number, and a script
-//! that computes in doubles gets exactly the same result.
+//! The level is measured in units times microseconds. Every step is then a whole number, and a
+//! script that computes in doubles gets exactly the same result.
 
 use super::reading::{Reading, Refusal};
 use crate::limit::Leaky;

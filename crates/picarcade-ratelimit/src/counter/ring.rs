@@ -2,8 +2,8 @@
 //!
 //! Only buckets with an amount are kept, and the newest one inline. So a subject seen once costs no
 //! allocation, and one seen in every sub-bucket costs 61 pairs. The sum is kept in addition: within
-//! one sub-bucket a decision is a comparison and an addition, and buckets are visited only when time
-//! enters a new one.
+//! one sub-bucket a decision is a comparison and an addition, and buckets are visited only when
+//! time enters a new one.
 
 use std::collections::VecDeque;
 
@@ -28,8 +28,8 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    /// Enters the bucket of `now` and forgets what no longer counts. A time before the newest bucket
-    /// stays in it.
+    /// Enters the bucket of `now` and forgets what no longer counts. A time before the newest
+    /// bucket stays in it.
     #[inline]
     pub(super) fn advance(&mut self, buckets: Buckets, now: u64) {
         if now >= self.head.start.saturating_add(buckets.width) {

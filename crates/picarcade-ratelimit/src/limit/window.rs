@@ -128,9 +128,9 @@ impl Buckets {
     }
 }
 
-/// A level that each request raises by `unit`, that sinks by `rate` a microsecond, and that has room
-/// for `burst` requests. All values are integers, so a script that computes in doubles gets the same
-/// result while `unit * burst <= 2^53`.
+/// A level that each request raises by `unit`, that sinks by `rate` a microsecond, and that has
+/// room for `burst` requests. All values are integers, so a script that computes in doubles gets
+/// the same result while `unit * burst <= 2^53`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Leaky {
     pub(crate) unit: u64,

@@ -37,8 +37,8 @@ impl ReservationId {
         uuid::Uuid::try_parse(text).ok().map(Self)
     }
 
-    /// Writes the shard of the user's counts into the last byte, which is random in every version of
-    /// UUID in use.
+    /// Writes the shard of the user's counts into the last byte, which is random in every version
+    /// of UUID in use.
     pub(crate) fn in_shard(self, shard: u8) -> Self {
         let mut bytes = self.0.into_bytes();
         if let Some(last) = bytes.last_mut() {
@@ -223,8 +223,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// If the store is unavailable.
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error>;
 
-    /// Returns an id for a reservation of these subjects. A store that distributes counts writes into
-    /// it where they are.
+    /// Returns an id for a reservation of these subjects. A store that distributes counts writes
+    /// into it where they are.
     fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
         let _ = subjects;
         ReservationId::random()

@@ -5,9 +5,9 @@
 //! The mode and the number of its changes are visible. The mode is that of the last decision: a
 //! store that can be read but not written is still unavailable.
 //!
-//! The share starts empty at the first outage and does not include what the store counted. It is kept
-//! when the store is back, so repeated outages do not renew it. Around an outage, all instances
-//! together can therefore admit a subject up to its limit once more within one window.
+//! The share starts empty at the first outage and does not include what the store counted. It is
+//! kept when the store is back, so repeated outages do not renew it. Around an outage, all
+//! instances together can therefore admit a subject up to its limit once more within one window.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -70,8 +70,8 @@ impl Fallback {
     }
 }
 
-/// Returns the share of one instance. It is rounded up, so a small limit among many instances admits
-/// slightly more instead of nothing.
+/// Returns the share of one instance. It is rounded up, so a small limit among many instances
+/// admits slightly more instead of nothing.
 fn share_of(limit: &Limit, instances: u32) -> Limit {
     let share = limit.limit().div_ceil(u64::from(instances.max(1)));
     let window = match limit.window() {

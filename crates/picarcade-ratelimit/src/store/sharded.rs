@@ -1,20 +1,20 @@
 //! Limits over many slots of a cluster, for fleets that outgrow one node.
 //!
-//! The counts of a user are in one of many shards, each with its own hash tag. The counts of API keys,
-//! endpoints and the global scope are in one more, the shared slot. No script spans two of them. The
-//! decision stays consistent as follows:
+//! The counts of a user are in one of many shards, each with its own hash tag. The counts of API
+//! keys, endpoints and the global scope are in one more, the shared slot. No script spans two of
+//! them. The decision stays consistent as follows:
 //!
-//! - Requests against shared limits are taken from leases first (see [`Leases`](crate::Leases)). The
-//!   shared slot has debited them, so `leases + spent <= limit` always holds there. A denial in the
-//!   user's shard puts them back.
+//! - Requests against shared limits are taken from leases first (see [`Leases`](crate::Leases)).
+//!   The shared slot has debited them, so `leases + spent <= limit` always holds there. A denial in
+//!   the user's shard puts them back.
 //! - Dollars against shared limits are reserved in the shared slot first, then in the user's shard
 //!   under the same id. A denial in the shard releases the first reservation. A settlement settles
 //!   both, each of them once.
 //!
-//! A request without dollars takes one round trip to the shard of its user, and a paid one takes two.
-//! Between the two, another request may be denied by dollars that are about to be released, but never
-//! admitted by dollars that do not exist. If the second reservation fails, the first is released. If
-//! that fails too, it is charged at its deadline.
+//! A request without dollars takes one round trip to the shard of its user, and a paid one takes
+//! two. Between the two, another request may be denied by dollars that are about to be released,
+//! but never admitted by dollars that do not exist. If the second reservation fails, the first is
+//! released. If that fails too, it is charged at its deadline.
 //!
 //! Reports contain a shared limit on dollars only if dollars were asked for.
 

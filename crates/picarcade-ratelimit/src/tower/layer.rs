@@ -1,11 +1,11 @@
-//! The layer.
+//! The layer, which puts a limiter in front of a service.
 
 use ::tower::Layer;
 
-use super::RateLimit;
+use super::service::RateLimit;
 use crate::Limiter;
 
-/// Puts a limiter before a service.
+/// Puts a limiter in front of a service.
 ///
 /// ```
 /// use std::time::Duration;
@@ -24,12 +24,15 @@ use crate::Limiter;
 ///     }
 /// }
 ///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # #[tokio::main(flavor = "current_thread")] async fn main()
+/// # -> Result<(), Box<dyn std::error::Error>> {
 /// let minute = Window::Sliding(Duration::from_secs(60));
 /// let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 1, minute)).build()?;
 /// let mut service = ServiceBuilder::new()
 ///     .layer(RateLimitLayer::new(limiter, ByName))
-///     .service_fn(|name: String| async move { Ok::<_, std::convert::Infallible>(format!("hello {name}")) });
+///     .service_fn(|name: String| async move {
+///         Ok::<_, std::convert::Infallible>(format!("hello {name}"))
+///     });
 /// assert_eq!(service.ready().await?.call("ada".to_owned()).await?, "hello ada");
 /// assert_eq!(service.ready().await?.call("ada".to_owned()).await?, "later");
 /// # Ok(()) }
@@ -41,7 +44,7 @@ pub struct RateLimitLayer<P> {
 }
 
 impl<P> RateLimitLayer<P> {
-    /// A layer that asks `limiter` as `policy` says.
+    /// Creates a layer that asks `limiter` with the subjects of `policy`.
     pub fn new(limiter: Limiter, policy: P) -> Self {
         Self { limiter, policy }
     }

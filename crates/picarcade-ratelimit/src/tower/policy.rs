@@ -1,4 +1,4 @@
-//! What the layer leaves to its user.
+//! What the user of the layer decides.
 
 use crate::{Denial, Error, Report, Subjects};
 
@@ -12,24 +12,24 @@ pub enum Refusal {
     Failed(Error),
 }
 
-/// Who a request is, and what to answer it.
+/// Decides whose limits a request counts against, and how a refusal is answered.
 pub trait Policy<Request, Response, Failure> {
-    /// Whose limits the request counts against.
+    /// Returns the subjects whose limits the request counts against.
     fn subjects<'a>(&self, request: &'a Request) -> Subjects<'a>;
 
-    /// How many requests it counts for. One, unless it is a batch.
+    /// Returns how many requests it counts for: one, unless it is a batch.
     fn requests(&self, request: &Request) -> u64 {
         let _ = request;
         1
     }
 
-    /// The answer to a request that does not reach the service.
+    /// Returns the answer to a request that does not reach the service.
     ///
     /// # Errors
-    /// Whatever the service's own error can say of a refusal.
+    /// An error of the service, if it expresses refusals as errors.
     fn refuse(&self, refusal: Refusal) -> Result<Response, Failure>;
 
-    /// Adds what the limits say to the service's answer.
+    /// Adds the report to the answer of the service.
     fn admit(&self, report: &Report, response: &mut Response) {
         let _ = (report, response);
     }

@@ -1,4 +1,4 @@
-//! The service.
+//! The service behind a limiter.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use ::tower::Service;
 
-use super::{Policy, Refusal};
+use super::policy::{Policy, Refusal};
 use crate::{Decision, Limiter};
 
-/// A service behind a limiter; made by [`RateLimitLayer`](super::RateLimitLayer).
+/// A service behind a limiter, created by [`RateLimitLayer`](super::RateLimitLayer).
 #[derive(Debug, Clone)]
 pub struct RateLimit<S, P> {
     inner: S,
@@ -32,7 +32,7 @@ where
 {
     type Response = S::Response;
     type Error = S::Error;
-    /// Boxed, because the limiter's decision is a future without a name.
+    /// Boxed, because the future of a decision has no name.
     type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -40,7 +40,8 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        // The clone stays here for the next call; the one that said it was ready answers this one.
+        // The instance that was polled ready must answer this call. The clone stays for the next
+        // one.
         let standby = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, standby);
         let (limiter, policy) = (self.limiter.clone(), self.policy.clone());

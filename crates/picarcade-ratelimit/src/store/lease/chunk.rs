@@ -16,8 +16,8 @@ pub(super) struct Chunk {
 }
 
 impl Chunk {
-    /// Creates a chunk of `granted` requests. The first `used` of them belong to the caller of the debit,
-    /// even if the answer came late.
+    /// Creates a chunk of `granted` requests. The first `used` of them belong to the caller of the
+    /// debit, even if the answer came late.
     pub(super) fn new(
         id: ReservationId,
         (granted, used): (u64, u64),
@@ -70,8 +70,8 @@ impl Chunk {
     }
 }
 
-/// Returns the size of the next chunk: twice what was used of the last one, at most `largest` and the
-/// share of this instance in half of what remains, and at least `asked`.
+/// Returns the size of the next chunk: twice what was used of the last one, at most `largest` and
+/// the share of this instance in half of what remains, and at least `asked`.
 pub(super) fn next_size(
     asked: u64,
     last_used: u64,

@@ -50,8 +50,8 @@ impl Leased {
         }
     }
 
-    /// Combines the denials of leased limits with the other limits that have no room, which takes one
-    /// request to the store.
+    /// Combines the denials of leased limits with the other limits that have no room, which takes
+    /// one request to the store.
     async fn deny(
         &self,
         ask: &Ask<'_>,

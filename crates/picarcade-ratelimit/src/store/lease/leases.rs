@@ -1,20 +1,20 @@
 //! Which limits are leased, and how.
 //!
-//! A chunk is a reservation of requests. While it is held, the store counts all of it, so
-//! `admitted + leased <= limit` holds at every moment and for any number of instances. A chunk may
-//! be spent only within the sub-bucket in which it was debited (one second of a minute's window; for
-//! a UTC day, until the hold ends). So a request that is admitted from it is counted in the bucket
-//! in which it happens, and no true window admits more than the limit. Then the chunk is settled at
+//! A chunk is a reservation of requests. While it is held, the store counts all of it. So at every
+//! moment, and for any number of instances, `admitted + leased <= limit` holds. A chunk may be
+//! spent only within the sub-bucket in which it was debited (one second of a minute's window; for a UTC
+//! day, until the hold ends). So a request that is admitted from it is counted in the bucket in
+//! which it happens, and no true window admits more than the limit. Then the chunk is settled at
 //! what was used, and the rest goes back to the bucket that it came from.
 //!
-//! A leased request that is not used is counted and not admitted meanwhile. This is at most one chunk
-//! for each instance and subject, for at most the hold. The rest of a chunk goes back even if no
-//! request follows and if the caller for which it was debited has left. The last chunk of an
+//! A leased request that is not used is counted and not admitted meanwhile. This is at most one
+//! chunk for each instance and subject, for at most the hold. The rest of a chunk goes back even if
+//! no request follows and if the caller for which it was debited has left. The last chunk of an
 //! instance that was killed counts until it leaves the window.
 //!
-//! A chunk is twice as large as the use of the one before, at most [`Leases::largest`], and never more
-//! than its share of what remains. Near the end of a limit, chunks shrink to single requests, which
-//! are then decided exactly.
+//! A chunk is twice as large as the use of the one before, at most [`Leases::largest`], and never
+//! more than its share of what remains. Near the end of a limit, chunks shrink to single requests,
+//! which are then decided exactly.
 //!
 //! While the store is unavailable, held chunks can be spent; then the fallback decides. Dollars are
 //! not leased, because a reservation of dollars may be settled by another instance.
@@ -51,8 +51,8 @@ impl Leases {
         self
     }
 
-    /// Sets how long a chunk is held at most, 1 ms to 10 minutes; default 10 s. A chunk never outlives
-    /// its sub-bucket.
+    /// Sets how long a chunk is held at most, 1 ms to 10 minutes; default 10 s. A chunk never
+    /// outlives its sub-bucket.
     pub fn hold(mut self, hold: Duration) -> Self {
         self.hold = hold;
         self

@@ -14,8 +14,8 @@ use crate::ReservationId;
 #[derive(Debug, Default)]
 pub(super) struct Place {
     pub(super) held: Mutex<Held>,
-    /// Permits one debit at a time. A task that outlives its caller may own the permit, so a debited
-    /// chunk is recorded even if the caller has left.
+    /// Permits one debit at a time. A task that outlives its caller may own the permit, so a
+    /// debited chunk is recorded even if the caller has left.
     turn: Arc<tokio::sync::Mutex<Option<Refused>>>,
     debits: AtomicU64,
 }
@@ -54,8 +54,8 @@ impl Place {
         chunk.take(amount, now).then(|| Loan::Granted { chunk: chunk.id, status: chunk.status(now) })
     }
 
-    /// Gives `amount` back to the chunk that it came from. An ended chunk was settled with it, and a
-    /// newer chunk must not admit what was debited in an older bucket.
+    /// Gives `amount` back to the chunk that it came from. An ended chunk was settled with it, and
+    /// a newer chunk must not admit what was debited in an older bucket.
     pub(super) fn put_back(&self, id: ReservationId, amount: u64) {
         if let Some(chunk) = self.held.lock().chunk.as_mut().filter(|chunk| chunk.id == id) {
             chunk.put_back(amount);

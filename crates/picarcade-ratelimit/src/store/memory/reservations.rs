@@ -1,8 +1,8 @@
 //! The reservations of a store: pure, with the time as an argument.
 //!
-//! There are two sets in order of time: open reservations by deadline, and concluded ones by the time
-//! at which they are forgotten. A concluded reservation is remembered for another period of its time
-//! to live, so a repeated settlement gets the first answer.
+//! There are two sets in order of time: open reservations by deadline, and concluded ones by the
+//! time at which they are forgotten. A concluded reservation is remembered for another period of
+//! its time to live, so a repeated settlement gets the first answer.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,10 +1,10 @@
 //! A bounded map from subjects to their cells that survives a flood of new subjects.
 //!
 //! The order of eviction is that of S3-FIFO (Yang et al., SOSP 2023) without its ghost queue. A
-//! subject enters a small queue, which is a tenth of the whole. It moves to the main queue only if it
-//! was seen again or spent dollars. So a flood of subjects that appear once passes through the small
-//! queue and evicts only subjects of its own kind. Idle subjects at the head of either queue are
-//! dropped first, because forgetting them changes no decision.
+//! subject enters a small queue, which is a tenth of the whole. It moves to the main queue only if
+//! it was seen again or spent dollars. So a flood of subjects that appear once passes through the
+//! small queue and evicts only subjects of its own kind. Idle subjects at the head of either queue
+//! are dropped first, because forgetting them changes no decision.
 //!
 //! At the bound, the oldest subject that was seen once is forgotten together with its counts, which
 //! are those of a single visit.
@@ -130,7 +130,8 @@ impl Shard {
         self.entries.get_mut(place as usize).and_then(Option::as_mut)
     }
 
-    /// Drops the subject at the head of each queue if it is idle. Each new subject pays for this check.
+    /// Drops the subject at the head of each queue if it is idle. Each new subject pays for this
+    /// check.
     fn drop_idle(&mut self, group: &Group, now: u64) {
         for main in [false, true] {
             let queue = if main { &self.main } else { &self.small };

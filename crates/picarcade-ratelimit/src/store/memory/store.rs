@@ -1,9 +1,9 @@
 //! Counts in this process: exact under concurrency, bounded, and without waiting.
 //!
 //! A decision locks the cells of its subjects in the order of the scopes. This is two-phase locking
-//! in one fixed order, so decisions cannot deadlock. It checks every limit, then charges every limit
-//! and unlocks the cells with the most contention first. The reservations have their own lock, which
-//! is taken before any cell and never after one.
+//! in one fixed order, so decisions cannot deadlock. It checks every limit, then charges every
+//! limit and unlocks the cells with the most contention first. The reservations have their own
+//! lock, which is taken before any cell and never after one.
 //!
 //! The counts end with the process. Dollars can be restored from a [`Ledger`]. At the bound of
 //! subjects the least important ones are forgotten: see `shard.rs`. At the bound of open

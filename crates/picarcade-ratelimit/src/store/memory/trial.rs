@@ -71,8 +71,8 @@ impl<'a> Trial<'a> {
         let Self { ask, parts, mut statuses, .. } = self;
         let mut charges = Vec::new();
         let (unit, _) = ask.held();
-        // In reverse, and each cell is unlocked as soon as it is charged: the last one, of the global
-        // scope, is the one that every request waits for.
+        // In reverse, and each cell is unlocked as soon as it is charged: the last one, of the
+        // global scope, is the one that every request waits for.
         for Part { scope, group, mut held, first } in parts.into_iter().rev().flatten() {
             let Some(cell) = held.cell() else { continue };
             let born = cell.born;

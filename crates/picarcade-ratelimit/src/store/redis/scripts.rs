@@ -16,7 +16,7 @@ pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(Scripts::new);
 /// The fast path is written out for four scopes.
 const _: () = assert!(Scope::COUNT == 4);
 
-/// `lua/fast.lua` declares these for the script that it precedes.
+/// The variables that `lua/counters.lua` sets. In the acquire script `lua/fast.lua` declares them.
 const DECLARATIONS: &str = "local now, keep\n";
 const FAST: &str = include_str!("lua/fast.lua");
 const COUNTERS: &str = include_str!("lua/counters.lua");

@@ -9,8 +9,8 @@
 --   the hash of the limits of each descriptor; for each state the index of its descriptor, from 1
 -- ARGV[2]: for each request its number of requests, its number of states, and their indexes, from 1
 -- ARGV[3]: the packed descriptors
--- Returns the time (a double); for each state its length (two bytes) and the state as it was; then
--- for each request
+-- Returns the time (a double); for each state its length (two bytes) and the state as it was; for
+--   each request
 --   0 if it passed; or
 --   1 and the answer of acquire.lua, and after an admission its states as they are now
 local call, unpack_state, byte = redis.call, struct.unpack, string.byte

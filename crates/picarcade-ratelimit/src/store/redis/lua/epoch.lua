@@ -3,8 +3,8 @@
 -- The epoch of a server changes when its counters may be older than what was spent: when another
 -- process serves the keys (a restart from a snapshot, a promoted replica), when the process has
 -- loaded other data (a primary that was a replica for a while, DEBUG RELOAD), and when a client
--- reports that it spent elsewhere meanwhile (fail-back). Each state that counts dollars carries the
--- stamp of its last comparison with the cost ledger; a stamp of another epoch requires a new
+-- reports that it spent elsewhere meanwhile (fail-back). Each state that counts dollars has the
+-- stamp of its last comparison with the cost ledger. A stamp of another epoch requires a new
 -- comparison before a dollar is reserved.
 --
 -- The key holds the start of the epoch (seven bytes, a multiple of 4), the server's run id, and how
@@ -25,8 +25,8 @@ local function identity()
   return run .. ':' .. (loaded or '')
 end
 
--- Returns the start and the phase of the epoch. Begins a new one if the server is another, or if
--- `missed` says so.
+-- Returns the start and the phase of the epoch. Begins a new one if the identity changed,
+-- or if a client reports that the server `missed` expenses.
 local function epoch(key, missed)
   local served, raw = identity(), redis.call('GET', key)
   local start, known

@@ -9,9 +9,9 @@
 -- The code is written out for four scopes and saves bytes, because Redis hashes every byte of every
 -- string that enters a script.
 --
--- KEYS: the deadlines, one to four states ARGV[1]: time (0: that of the server), requests, time to
--- live of reservations in ms, and for each of
---   four scopes the hash of its limits (0 if there is none)
+-- KEYS: the deadlines, one to four states
+-- ARGV[1]: time (0: that of the server), requests, time to live of reservations in ms, and for each
+--   of four scopes the hash of its limits (0 if there is none)
 -- ARGV[3]: if given, the request does not take this path
 -- Returns doubles: $PASSED, time; then the states as they were before.
 local now, requests, keep, hash1, hash2, hash3, hash4 = struct.unpack('<ddI5$FAST_FORMAT', ARGV[1])
@@ -30,7 +30,9 @@ if KEYS[2] and not ARGV[3] then
   if not k2 then s2 = free end
   if not k3 then s3 = free end
   if not k4 then s4 = free end
-  if s1 and s2 and s3 and s4 and #s1 >= $FAST_BYTES and #s2 >= $FAST_BYTES and #s3 >= $FAST_BYTES and #s4 >= $FAST_BYTES then
+  if s1 and s2 and s3 and s4 and #s1 >= $FAST_BYTES and #s2 >= $FAST_BYTES
+    and #s3 >= $FAST_BYTES and #s4 >= $FAST_BYTES
+  then
     local till1, limits1, room1, sum1 = unpack_state('<$FAST_FORMAT', s1)
     local till2, limits2, room2, sum2 = unpack_state('<$FAST_FORMAT', s2)
     local till3, limits3, room3, sum3 = unpack_state('<$FAST_FORMAT', s3)

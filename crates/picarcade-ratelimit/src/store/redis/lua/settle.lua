@@ -1,8 +1,8 @@
 -- Concludes a reservation once. A repetition returns the first answer.
 --
--- KEYS: the record, the deadlines. The record contains the keys of the states, which share its
--- slot. ARGV: time (0: that of the server), actual cost (-1: release) Returns doubles: outcome,
--- estimate, charged amount, whether it was repeated.
+-- KEYS: the record, the deadlines (the record has the keys of the states, which share its slot)
+-- ARGV: time (0: that of the server), actual cost (-1: release)
+-- Returns doubles: outcome, estimate, charged amount, whether it was repeated
 clock(tonumber(ARGV[1]))
 local record, deadlines, actual = KEYS[1], KEYS[2], tonumber(ARGV[2])
 local raw = redis.call('GET', record)

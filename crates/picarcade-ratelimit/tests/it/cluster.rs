@@ -1,4 +1,5 @@
-//! The Redis store on a cluster of three real nodes: exact, in one slot, while slots move and nodes are lost.
+//! The Redis store on a cluster of three real nodes: exact, in one slot, while slots move and nodes
+//! are lost.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ async fn limiter(cluster: &RedisCluster) -> Limiter {
     Limiter::builder().limits(limits()).store(Arc::new(RedisStore::new(redis))).build().unwrap()
 }
 
-/// Errors of nodes that say a script or a command left its slot.
+/// Returns whether a node reported a script or a command that left its slot.
 async fn crossed(cluster: &RedisCluster) -> bool {
     for node in cluster.nodes() {
         if node.command(&["INFO", "errorstats"]).await.is_ok_and(|stats| stats.contains("CROSSSLOT")) {
@@ -35,7 +36,7 @@ async fn crossed(cluster: &RedisCluster) -> bool {
     false
 }
 
-/// Waits until the replica of `node` has all that `node` has.
+/// Waits until the replica of `node` has all its data.
 pub async fn replicated(node: &RedisServer) {
     eventually("the replica has everything", async || {
         let info = node.command(&["INFO", "replication"]).await.unwrap();
@@ -71,7 +72,7 @@ async fn decisions_are_exact_and_never_cross_slots() {
 }
 
 #[tokio::test]
-async fn counts_go_with_their_slot() {
+async fn counts_move_with_their_slot() {
     let cluster = RedisCluster::start(3).await.unwrap();
     let limiter = limiter(&cluster).await;
     assert!(passes(&limiter, &ada(), 10).await);
@@ -79,7 +80,7 @@ async fn counts_go_with_their_slot() {
     let slot = cluster.slot_of("own:{ratelimit}:deadlines").await.unwrap();
     let owner = cluster.owner_of(slot).await.unwrap();
     cluster.begin_move(slot, (owner + 1) % 3).await.unwrap();
-    // Under way: a decision is exact, or local and said to be; never half.
+    // While the slot moves, a decision is exact, or local and marked so.
     let during = limiter.acquire(&ada(), 1, 0).await.unwrap();
     let counted = 10 + u64::from(!during.report().local);
     cluster.finish_move(slot, (owner + 1) % 3).await.unwrap();
@@ -96,7 +97,7 @@ async fn counts_go_with_their_slot() {
 }
 
 #[tokio::test]
-async fn a_lost_node_means_the_local_share_until_its_replica_took_over() {
+async fn requests_are_decided_locally_until_the_replica_of_a_lost_node_takes_over() {
     let cluster = RedisCluster::builder()
         .primaries(3)
         .replicas(1)
@@ -111,26 +112,26 @@ async fn a_lost_node_means_the_local_share_until_its_replica_took_over() {
     replicated(owner).await;
     owner.kill();
     let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
-    assert!(decision.is_admitted(), "useful, whoever decided");
+    assert!(decision.is_admitted(), "admitted, exactly or locally");
     let mut report = limiter.usage(&ada()).await.unwrap();
     eventually("a replica takes over", async || {
         report = limiter.usage(&ada()).await.unwrap();
         !report.local
     })
     .await;
-    // Replication is asynchronous: what was charged in the last moments may be gone, what was there before is not.
+    // Replication is asynchronous: the latest charges may be lost, but none before them.
     assert!(report.statuses[0].used >= 10, "{report:?}");
     assert!(!crossed(&cluster).await);
 }
 
 #[tokio::test]
-async fn sharded_limits_hold_their_promises_over_all_nodes() {
+async fn sharded_limits_fulfill_the_contract_over_all_nodes() {
     let cluster = RedisCluster::start(3).await.unwrap();
     let config =
         Config { prefix: "own:".to_owned(), command_timeout: secs(30), ..Config::new(cluster.url()) };
     let redis = RedisHandle::connect(config).unwrap();
     redis.ready(secs(120)).await.unwrap();
-    crate::sharded::holds_its_promises(RedisStore::new(redis).sharded(16)).await;
+    crate::sharded::fulfills_the_contract(RedisStore::new(redis).sharded(16)).await;
     for node in cluster.nodes() {
         let keys = node.command(&["KEYS", "own:{ratelimit:*"]).await.unwrap();
         assert!(keys.contains("user:user-"), "a node without users: {keys}");

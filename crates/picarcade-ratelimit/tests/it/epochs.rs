@@ -1,5 +1,5 @@
-//! Dollars after a server lost, or never had, a part of what was spent: the counters are raised to
-//! what the ledger says.
+//! Dollars after a server lost or missed a part of what was spent: the counters are raised to what
+//! the ledger knows.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ fn limiter(redis: RedisHandle, book: &Arc<Book>) -> Limiter {
     Limiter::builder().limits(limits()).store(Arc::new(store)).build().unwrap()
 }
 
-/// Spends, and writes it down.
+/// Spends, and records it in the ledger.
 async fn pays(limiter: &Limiter, book: &Book, micros: u64) -> bool {
     let paid = spends(limiter, &ada(), micros).await;
     if paid {
@@ -30,7 +30,7 @@ async fn pays(limiter: &Limiter, book: &Book, micros: u64) -> bool {
     paid
 }
 
-/// Asks until the store decides on dollars; what it decides then.
+/// Asks until the store decides on dollars, and returns the decision.
 async fn decides(limiter: &Limiter, micros: u64) -> bool {
     let answer = async {
         loop {
@@ -41,7 +41,7 @@ async fn decides(limiter: &Limiter, micros: u64) -> bool {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(secs(30), answer).await.expect("dollars stayed closed")
+    tokio::time::timeout(secs(30), answer).await.expect("dollars are still rejected")
 }
 
 async fn with_backup(primary: &FaultProxy, backup: &RedisServer) -> RedisHandle {
@@ -58,7 +58,7 @@ async fn with_backup(primary: &FaultProxy, backup: &RedisServer) -> RedisHandle 
         redis.status().connected && redis.status().active == Role::Primary
     })
     .await;
-    // The backup connects in the background and cannot take over before.
+    // The backup connects in the background and cannot take over before that.
     eventually("the backup is connected", async || {
         backup.command(&["KEYS", "own:probe:*"]).await.unwrap().contains("probe")
     })
@@ -86,7 +86,7 @@ async fn a_primary_that_traffic_returns_to_counts_what_was_spent_on_the_backup()
         let spent = book.spent.load(Ordering::Relaxed);
         assert!(!decides(&fleet[0], 1001 - spent).await, "{role:?}: {spent} of 1000 are gone");
         assert!(!decides(&fleet[1], 1001 - spent).await, "{role:?}: {spent} of 1000 are gone");
-        // Both instances raised the counters, and together they did it once.
+        // Both instances compared the counters, which were raised once.
         assert!(pays(&fleet[1], &book, 100).await, "{role:?}");
         assert_eq!(used(&fleet[0], &ada(), "user-cost-3600s").await, (spent + 100, 0));
         assert_eq!(used(&fleet[0], &ada(), "global-cost-utc-day").await, (spent + 100, 0));
@@ -104,7 +104,7 @@ async fn a_server_restarted_from_an_old_snapshot_counts_what_was_spent_since() {
     server.command(&["SAVE"]).await.unwrap();
     assert!(pays(&limiter, &book, 600).await);
     server.restart().await.unwrap();
-    assert!(!decides(&limiter, 201).await, "800 of 1000 are gone");
+    assert!(!decides(&limiter, 201).await, "800 of 1000 are spent");
     assert!(pays(&limiter, &book, 200).await);
     assert_eq!(used(&limiter, &ada(), "user-cost-3600s").await, (1000, 0));
 }
@@ -140,7 +140,7 @@ async fn a_server_that_loads_older_data_in_place_counts_what_was_spent_since() {
 }
 
 #[tokio::test]
-async fn money_stays_closed_after_a_restart_until_the_ledger_answers() {
+async fn dollars_are_rejected_after_a_restart_until_the_ledger_answers() {
     let server = RedisServer::start().await.unwrap();
     let book = Arc::new(Book::default());
     let limiter = limiter(connect(&server.url(), "own:").await, &book);
@@ -152,7 +152,7 @@ async fn money_stays_closed_after_a_restart_until_the_ledger_answers() {
         limiter.acquire(&ada(), 0, 1).await.unwrap_err() == Error::Rebuilding
     })
     .await;
-    assert!(passes(&limiter, &ada(), 1).await, "requests go on");
+    assert!(passes(&limiter, &ada(), 1).await, "requests continue");
     book.closed.store(false, Ordering::Relaxed);
     assert!(!decides(&limiter, 801).await);
     assert!(decides(&limiter, 800).await);
@@ -177,7 +177,7 @@ async fn a_promoted_replica_that_lags_counts_what_it_missed() {
         Arc::new(RedisStore::new(redis).with_clock(clock).ledger(ledger))
     });
     let limiter = setup.limiter(limits());
-    // After a minute the first epoch needs no more comparisons: only the change can cause one.
+    // After a minute the first epoch needs no more comparisons, so only the change causes one.
     for micros in [200, 100] {
         assert!(pays(&limiter, &book, micros).await);
         setup.pass(secs(61));
@@ -188,13 +188,13 @@ async fn a_promoted_replica_that_lags_counts_what_it_missed() {
     let port = owner.command(&["INFO", "replication"]).await.unwrap();
     let port = port.split("port=").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned();
     let replica = cluster.nodes().iter().find(|node| node.port().to_string() == port).unwrap();
-    // What is on its way to a stopped replica would reach it later, so its link is cut as well.
+    // Writes on their way to a stopped replica would reach it later, so its link is cut as well.
     replica.pause();
     owner.command(&["CLIENT", "KILL", "TYPE", "replica"]).await.unwrap();
     assert!(pays(&limiter, &book, 500).await);
     owner.kill();
     replica.resume();
-    assert!(!decides(&limiter, 201).await, "800 of 1000 are gone");
+    assert!(!decides(&limiter, 201).await, "800 of 1000 are spent");
     assert!(decides(&limiter, 200).await);
 }
 
@@ -294,7 +294,7 @@ async fn each_shard_notices_the_change_of_its_own_server() {
     server.restart().await.unwrap();
     assert!(!decides(&limiter, 201).await);
     let bob = Subjects::default().user("bob");
-    eventually("the shared budget is closed", async || {
+    eventually("the shared budget is rejected", async || {
         limiter.acquire(&bob, 0, 201).await.is_ok_and(|decision| !decision.is_admitted())
     })
     .await;

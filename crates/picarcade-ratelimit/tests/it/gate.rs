@@ -1,4 +1,5 @@
-//! Callers that leave, wait together or are answered late, by a store whose answers the test holds back.
+//! Callers that leave, wait together or get late answers, with a store whose answers the test
+//! delays.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,7 +8,7 @@ use picarcade_ratelimit::{Leases, Limit, Limiter, Scope, Subjects, Window};
 use picarcade_testkit::stay_within_one_day;
 
 use crate::remote::Remote;
-use crate::setup::{ada, passes, secs, sliding, used};
+use crate::setup::{ada, passes, secs, settle_down, sliding, used};
 
 fn limiter(gate: &Arc<Remote>, limits: impl IntoIterator<Item = Limit>, leases: Option<Leases>) -> Limiter {
     let mut builder = Limiter::builder().limits(limits).store(gate.store());
@@ -17,19 +18,12 @@ fn limiter(gate: &Arc<Remote>, limits: impl IntoIterator<Item = Limit>, leases: 
     builder.build().unwrap()
 }
 
-/// Lets every task that can run do so.
-async fn settle_down() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
-
 fn all(limit: u64, window: Window) -> Limit {
     Limit::requests(Scope::Global, limit, window).named("all")
 }
 
 #[tokio::test(start_paused = true)]
-async fn dollars_of_a_caller_that_left_are_given_back() {
+async fn dollars_of_a_caller_that_left_are_released() {
     let gate = Remote::new();
     let limiter = limiter(&gate, [Limit::cost(Scope::User, 100, sliding(60))], None);
     gate.reserved.send_replace(false);
@@ -43,13 +37,13 @@ async fn dollars_of_a_caller_that_left_are_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_late_denial_gives_nothing_to_a_newer_chunk() {
+async fn a_late_denial_does_not_put_requests_into_a_newer_chunk() {
     stay_within_one_day();
     let gate = Remote::new();
     let limits = [all(1000, sliding(60)), Limit::requests(Scope::User, 40, Window::UtcDay)];
     let limiter = limiter(&gate, limits, Some(Leases::of(["all"]).largest(8)));
     let slow = Subjects::default().user("slow");
-    assert!(passes(&limiter, &slow, 40).await, "the next of this user is denied");
+    assert!(passes(&limiter, &slow, 40).await, "the next request of this user is denied");
     for _ in 0..10 {
         assert!(passes(&limiter, &ada(), 1).await);
     }
@@ -59,7 +53,7 @@ async fn a_late_denial_gives_nothing_to_a_newer_chunk() {
         async move { passes(&limiter, &Subjects::default().user("slow"), 1).await }
     });
     settle_down().await;
-    // Its bucket ends, and with it the chunk from which the late one took.
+    // The bucket ends, and with it the chunk that the late request took from.
     tokio::time::advance(secs(2)).await;
     settle_down().await;
     let before = gate.debited();
@@ -81,7 +75,7 @@ async fn a_late_denial_gives_nothing_to_a_newer_chunk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_chunk_is_not_lost_with_the_caller_for_whom_it_was_debited() {
+async fn a_chunk_is_kept_when_the_caller_of_its_debit_leaves() {
     let gate = Remote::new();
     let limiter = limiter(&gate, [all(1000, sliding(3600))], Some(Leases::of(["all"]).largest(16)));
     for _ in 0..10 {
@@ -100,25 +94,21 @@ async fn a_chunk_is_not_lost_with_the_caller_for_whom_it_was_debited() {
     settle_down().await;
     let asked = gate.asked();
     assert!(passes(&limiter, &ada(), 1).await);
-    assert_eq!(gate.asked(), asked, "it is there for the next");
+    assert_eq!(gate.asked(), asked, "the chunk serves the next request");
     tokio::time::advance(secs(11)).await;
     settle_down().await;
-    assert_eq!(
-        used(&limiter, &ada(), "all").await.0,
-        11,
-        "what nobody used went back, and nobody had to ask"
-    );
+    assert_eq!(used(&limiter, &ada(), "all").await.0, 11, "the unused part went back without a request");
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_wait_together_are_refused_together() {
+async fn one_refusal_answers_all_waiting_requests() {
     let gate = Remote::new();
     let limiter = limiter(&gate, [all(5, Window::UtcDay)], Some(Leases::of(["all"]).largest(1)));
     for away in [false, true] {
         if !away {
             assert!(passes(&limiter, &ada(), 5).await);
         }
-        gate.away.store(away, Ordering::Relaxed);
+        gate.unavailable.store(away, Ordering::Relaxed);
         gate.reserved.send_replace(false);
         let asked = gate.asked();
         let mut waiting = tokio::task::JoinSet::new();

@@ -1,11 +1,11 @@
-//! The header fields, read back by a Structured Fields parser that is not ours.
+//! The header fields, read by an independent parser of Structured Fields.
 
 use picarcade_ratelimit::{Limit, MAX_AMOUNT, Scope, Window, headers};
 use sfv::{BareItem, ListEntry, Parser};
 
 use crate::setup::{Setup, ada, denied, passes, secs, sliding};
 
-/// Each member's string and its integer parameters.
+/// Returns the string and the integer parameters of each member.
 fn parse(field: &str) -> Vec<(String, Vec<(String, i64)>)> {
     let list: sfv::List = Parser::new(field).parse().unwrap();
     list.iter()
@@ -26,7 +26,7 @@ fn member(name: &str, parameters: &[(&str, i64)]) -> (String, Vec<(String, i64)>
 }
 
 #[tokio::test]
-async fn policy_and_limit_parse_back() {
+async fn policy_and_limit_are_valid_structured_fields() {
     let setup = Setup::memory();
     let limiter = setup.limiter([
         Limit::requests(Scope::User, 100, sliding(60)),
@@ -56,7 +56,7 @@ async fn policy_and_limit_parse_back() {
 }
 
 #[tokio::test]
-async fn retry_after_is_whole_seconds_and_never_early() {
+async fn retry_after_is_rounded_up_to_whole_seconds() {
     let setup = Setup::memory();
     let limiter = setup.limiter([Limit::requests(Scope::User, 2, sliding(60))]);
     setup.pass(std::time::Duration::from_millis(300));

@@ -1,4 +1,4 @@
-//! Leases: what instances debit in advance never passes the limit, and little of it is stranded.
+//! Leases: requests debited in advance never exceed the limit, and few of them are unusable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ async fn four_instances_admit_exactly_the_limit_in_the_end() {
     let admitted = tasks.join_all().await.into_iter().filter(|admitted| *admitted).count();
     assert!(admitted <= 1000, "{admitted}");
     assert!(admitted >= 1000 - 4 * 50, "{admitted}: more is stranded than a chunk for each instance");
-    // What was held comes back when the hold ends, as each instance asks again.
+    // Held requests come back when the hold ends, as each instance asks again.
     let mut late = 0;
     for _ in 0..3 {
         tokio::time::advance(secs(11)).await;
@@ -46,7 +46,7 @@ async fn four_instances_admit_exactly_the_limit_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_decisions_ask_the_store_a_few_times() {
+async fn ten_thousand_decisions_take_a_few_requests_to_the_store() {
     let store = Remote::new();
     let limiter = instance(&store, [global(1_000_000, sliding(3600))], Leases::of(["all"]).largest(1000));
     for _ in 0..10_000 {
@@ -59,7 +59,7 @@ async fn ten_thousand_decisions_ask_the_store_a_few_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_elsewhere_puts_back_what_was_taken() {
+async fn a_denial_by_another_limit_puts_leased_requests_back() {
     let store = Remote::new();
     let limits = [global(100, Window::UtcDay), Limit::requests(Scope::User, 3, Window::UtcDay)];
     let limiter = instance(&store, limits, Leases::of(["all"]));
@@ -73,14 +73,14 @@ async fn a_denial_elsewhere_puts_back_what_was_taken() {
     for user in 0..200 {
         others += u64::from(passes(&limiter, &Subjects::default().user(user.to_string()), 1).await);
     }
-    assert_eq!(others, 97, "the denied took nothing from all");
+    assert_eq!(others, 97, "denied requests took nothing from the shared limit");
     let denial = limiter.acquire(&ada(), 1, 0).await.unwrap().denied().unwrap();
     let names: Vec<_> = denial.violated.iter().map(|status| status.name.to_string()).collect();
-    assert_eq!(names, ["user-requests-utc-day", "all"], "both are told");
+    assert_eq!(names, ["user-requests-utc-day", "all"], "both are reported");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_holder_strands_its_chunk_and_no_more() {
+async fn a_killed_holder_loses_at_most_its_chunk() {
     let store = Remote::new();
     let limit = || [global(100, sliding(60))];
     let killed = instance(&store, limit(), Leases::of(["all"]).largest(8));
@@ -99,11 +99,11 @@ async fn a_killed_holder_strands_its_chunk_and_no_more() {
     while passes(&limiter, &ada(), 1).await {
         again += 1;
     }
-    assert_eq!(again, 100, "after the window nothing is stranded");
+    assert_eq!(again, 100, "after the window everything is usable");
 }
 
 #[tokio::test]
-async fn what_cannot_be_leased_is_named() {
+async fn a_limit_that_cannot_be_leased_is_rejected_by_name() {
     let build = |limit: Limit, leases| {
         Limiter::builder()
             .limit(limit)
@@ -124,9 +124,9 @@ async fn what_cannot_be_leased_is_named() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Three instances, any pauses: no true window sees more than the limit.
+    /// Three instances with any pauses.
     #[test]
-    fn no_true_window_sees_more(steps in prop::collection::vec((0_u64..2500, 0_usize..3, 1_u64..4), 1..300)) {
+    fn no_true_window_admits_more_than_the_limit(steps in prop::collection::vec((0_u64..2500, 0_usize..3, 1_u64..4), 1..300)) {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(async move {

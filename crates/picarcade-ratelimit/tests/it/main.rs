@@ -1,11 +1,16 @@
-//! The crate from outside: one list of what every store promises, and what each store promises beyond it.
+//! The public interface of the crate: one conformance list for every store, and the tests of each
+//! store.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 #[cfg(feature = "redis")]
 mod batch;
 #[cfg(feature = "redis")]
+mod batch_failures;
+#[cfg(feature = "redis")]
 mod cluster;
 mod conformance;
+#[cfg(feature = "redis")]
+mod crowd;
 #[cfg(feature = "redis")]
 mod epochs;
 mod gate;
@@ -13,6 +18,8 @@ mod headers;
 mod lease;
 mod memory;
 mod oracle;
+#[cfg(feature = "redis")]
+mod processes;
 #[cfg(feature = "redis")]
 mod redis;
 mod remote;

@@ -1,4 +1,4 @@
-//! The memory store: the common promises, and its own.
+//! The memory store: the common contract, and its own.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +17,7 @@ fn embedded(limits: impl IntoIterator<Item = Limit>) -> Limiter {
 }
 
 #[tokio::test(start_paused = true)]
-async fn paused_time_moves_it() {
+async fn the_clock_follows_paused_time() {
     let limiter = embedded(contract());
     assert!(passes(&limiter, &ada(), 100).await);
     assert!(!passes(&limiter, &ada(), 1).await);
@@ -27,7 +27,7 @@ async fn paused_time_moves_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_future_and_a_panic_release() {
+async fn a_dropped_future_and_a_panic_release_the_reservation() {
     let limiter = embedded([Limit::cost(Scope::User, 100, sliding(60))]);
     let held = limiter.acquire(&ada(), 0, 100).await.unwrap();
     let call = async move {
@@ -40,7 +40,7 @@ async fn a_dropped_future_and_a_panic_release() {
     let panicking = limiter.clone();
     let task = tokio::spawn(async move {
         let _held = panicking.acquire(&ada(), 0, 100).await.unwrap();
-        panic!("as a bug would");
+        panic!("a bug of the caller");
     });
     assert!(task.await.is_err());
     assert_eq!(used(&limiter, &ada(), "user-cost-60s").await, (0, 0));
@@ -73,7 +73,7 @@ fn many_threads_admit_exactly_the_limit() {
 }
 
 #[tokio::test]
-async fn a_flood_of_a_million_users_is_bounded_and_forgets_no_active_one() {
+async fn a_flood_of_a_million_users_is_bounded_and_evicts_no_active_user() {
     let limiter = Limiter::builder()
         .limit(Limit::requests(Scope::User, 100, sliding(3600)))
         .limit(Limit::cost(Scope::User, 1000, sliding(3600)))
@@ -87,7 +87,7 @@ async fn a_flood_of_a_million_users_is_bounded_and_forgets_no_active_one() {
         assert!(passes(&limiter, &subjects, 10).await);
     }
     let payer = Subjects::default().user("payer");
-    assert!(spends(&limiter, &payer, 700).await, "seen once only, but for money");
+    assert!(spends(&limiter, &payer, 700).await, "seen once, but with dollars");
     for user in 0..1_000_000_u32 {
         let user = user.to_string();
         assert!(passes(&limiter, &Subjects::default().user(&user), 1).await);
@@ -106,7 +106,7 @@ async fn a_flood_of_a_million_users_is_bounded_and_forgets_no_active_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn money_is_closed_at_the_bound_of_reservations() {
+async fn dollars_are_rejected_at_the_bound_of_reservations() {
     let limiter = Limiter::builder()
         .limit(Limit::cost(Scope::Global, 1000, Window::UtcDay))
         .max_reservations(2)
@@ -115,17 +115,17 @@ async fn money_is_closed_at_the_bound_of_reservations() {
     let first = limiter.acquire(&ada(), 0, 1).await.unwrap().admitted().unwrap().reservation.detach();
     let _second = limiter.acquire(&ada(), 0, 1).await.unwrap().admitted().unwrap().reservation.detach();
     assert_eq!(limiter.acquire(&ada(), 0, 1).await.unwrap_err(), Error::TooManyReservations);
-    assert!(passes(&limiter, &ada(), 1).await, "requests are not");
+    assert!(passes(&limiter, &ada(), 1).await, "requests continue");
     assert_eq!(used(&limiter, &ada(), "global-cost-utc-day").await, (2, 2));
     limiter.settle(&first, 1).await.unwrap();
     assert!(spends(&limiter, &ada(), 1).await);
     assert_eq!(limiter.settle(&first, 1).await.unwrap().outcome, Outcome::Unknown, "forgotten to make room");
     tokio::time::advance(secs(900)).await;
-    assert!(spends(&limiter, &ada(), 1).await, "the unsettled one expired");
+    assert!(spends(&limiter, &ada(), 1).await, "the unsettled reservation expired");
 }
 
 #[test]
-fn bad_settings_are_named() {
+fn invalid_settings_are_rejected_by_name() {
     let message = |error: ConfigError| error.to_string();
     let builder = Limiter::builder;
     assert_eq!(message(builder().max_subjects(0).build().unwrap_err()), "max_subjects is not from 1 to 2^31");
@@ -139,7 +139,7 @@ fn bad_settings_are_named() {
 }
 
 #[test]
-fn statistics_are_data() {
+fn statistics_serialize() {
     let limiter = embedded([]);
     let value = serde_json::to_value(limiter.statistics()).unwrap();
     assert_eq!(value["mode"], "exact");
@@ -147,7 +147,7 @@ fn statistics_are_data() {
 }
 
 #[tokio::test]
-async fn a_ledger_tells_a_new_process_what_was_spent() {
+async fn a_new_process_gets_the_spent_dollars_from_the_ledger() {
     stay_within_one_day();
     let book = Arc::new(Book::default());
     let build = || {
@@ -169,13 +169,13 @@ async fn a_ledger_tells_a_new_process_what_was_spent() {
 
     let limiter = build();
     book.closed.store(true, Ordering::Relaxed);
-    assert!(passes(&limiter, &ada(), 1).await, "requests go on");
+    assert!(passes(&limiter, &ada(), 1).await, "requests continue");
     assert_eq!(limiter.acquire(&ada(), 0, 1).await.unwrap_err(), Error::Rebuilding);
     book.closed.store(false, Ordering::Relaxed);
     assert!(!spends(&limiter, &ada(), 301).await);
     assert!(spends(&limiter, &ada(), 300).await);
 
-    // Forgotten at the bound, and back.
+    // The subject is evicted at the bound and returns.
     book.spent.store(1000, Ordering::Relaxed);
     for user in 0..100 {
         let _ = limiter.acquire(&Subjects::default().user(user.to_string()), 0, 1).await.unwrap();

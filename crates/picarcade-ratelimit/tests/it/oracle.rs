@@ -1,6 +1,6 @@
-//! Stores in lockstep with a naive log of everything that was ever charged.
+//! Stores compared with a naive log of all charges.
 //!
-//! The log knows nothing of rings, sums or queues: to decide, it reads all it ever wrote.
+//! The log has no rings, sums or queues. It reads all of its entries for each decision.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use crate::setup::{START, Setup, TTL, secs, sliding};
 
-/// What is done to a limiter.
+/// One operation on a limiter.
 #[derive(Debug, Clone)]
 pub enum Step {
     Pass(u64),
@@ -61,7 +61,7 @@ struct Promise {
     concluded: Option<u64>,
 }
 
-/// The log.
+/// The log of all charges.
 #[derive(Debug, Default)]
 struct Log {
     entries: Vec<Entry>,
@@ -69,7 +69,8 @@ struct Log {
 }
 
 impl Log {
-    /// What counts at `now`, by the definition of the window: of a sliding one, the 61 sub-buckets that touch it.
+    /// Returns the amount that counts at `now`, by the definition of the window. A sliding window
+    /// has the 61 sub-buckets that touch it.
     fn used(&self, limit: &Limit, user: u8, now: u64) -> u64 {
         let counts = |at: u64| match limit.window() {
             Window::Sliding(length) => {
@@ -87,7 +88,7 @@ impl Log {
         self.entries.iter().filter(|entry| counts(entry.at)).filter(concerns).map(amount).sum()
     }
 
-    /// What is still reserved, whenever it was.
+    /// Returns the amount that is still reserved, of any age.
     fn reserved(&self, limit: &Limit, user: u8, now: u64) -> u64 {
         let open =
             |promise: &&Promise| promise.concluded.is_none() && now < promise.made + TTL.as_micros() as u64;
@@ -117,7 +118,7 @@ impl Log {
     }
 }
 
-/// Plays `steps` against the store and the log.
+/// Applies `steps` to the store and the log, and compares them.
 pub async fn play(setup: &Setup, steps: &[Step]) {
     let limits = limits();
     let limiter = setup.limiter(limits.clone());
@@ -213,13 +214,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn memory_agrees_with_the_log(steps in steps()) {
+    fn memory_decides_like_the_log(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(play(&Setup::memory(), &steps));
     }
 }
 
 #[test]
-fn the_start_is_inside_of_every_window() {
+fn the_start_is_not_at_the_edge_of_a_window() {
     assert!(START > secs(366 * 86_400));
 }

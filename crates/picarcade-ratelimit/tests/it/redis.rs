@@ -1,4 +1,4 @@
-//! The Redis store: the common promises on a real server, and its own.
+//! The Redis store on a real server: the common contract, and its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ pub async fn server() -> &'static RedisServer {
     SERVER.get_or_init(|| async { RedisServer::start().await.unwrap() }).await
 }
 
-/// Patient, so that a loaded machine is not taken for a lost server.
+/// Connects with a long timeout, so a loaded machine does not look like a lost server.
 pub async fn connect(url: &str, prefix: &str) -> RedisHandle {
     connect_within(url, prefix, secs(30)).await
 }
@@ -39,7 +39,7 @@ pub async fn connect_within(url: &str, prefix: &str, command_timeout: Duration) 
     redis
 }
 
-/// A prefix that no other test has.
+/// Returns a prefix that no other test uses.
 pub fn prefix() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("test-{}:", NEXT.fetch_add(1, Ordering::Relaxed))
@@ -56,13 +56,13 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn redis_agrees_with_the_log(steps in crate::oracle::steps()) {
+    fn redis_decides_like_the_log(steps in crate::oracle::steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async { crate::oracle::play(&setup().await, &steps).await });
     }
 }
 
-/// A server of the test's own, and a limiter on it.
+/// Starts a server for one test, and a limiter on it.
 async fn alone(limits: impl IntoIterator<Item = Limit>) -> (RedisServer, Limiter) {
     alone_within(limits, secs(30)).await
 }
@@ -75,7 +75,7 @@ async fn alone_within(limits: impl IntoIterator<Item = Limit>, timeout: Duration
     (server, limiter)
 }
 
-/// Waits until `limiter` decides in `mode`, by the requests of one who has no part in the test.
+/// Waits until `limiter` decides in `mode`, by requests of a user outside of the test.
 pub async fn until(limiter: &Limiter, mode: Mode) {
     eventually("the mode changes", async || {
         let probe = limiter.acquire(&Subjects::default().user("probe"), 1, 0).await;
@@ -85,7 +85,7 @@ pub async fn until(limiter: &Limiter, mode: Mode) {
 }
 
 #[tokio::test]
-async fn one_round_trip_whatever_the_limits() {
+async fn a_decision_takes_one_round_trip_for_any_number_of_limits() {
     let (server, limiter) = alone(contract()).await;
     let subjects = ada().api_key("k").endpoint("process");
     assert!(passes(&limiter, &subjects, 1).await);
@@ -99,7 +99,7 @@ async fn one_round_trip_whatever_the_limits() {
 }
 
 #[tokio::test]
-async fn while_no_bucket_ends_a_request_writes_one_number_for_each_scope() {
+async fn a_request_writes_one_number_for_each_scope_while_no_bucket_ends() {
     let server = RedisServer::start().await.unwrap();
     let redis = connect(&server.url(), "own:").await;
     let setup = Setup::new(|clock| Arc::new(RedisStore::new(redis).with_clock(clock)));
@@ -115,14 +115,14 @@ async fn while_no_bucket_ends_a_request_writes_one_number_for_each_scope() {
     assert!(!passes(&limiter, &subjects, 90).await, "the minute has room for 89");
     assert!(passes(&limiter, &subjects, 89).await);
     assert_eq!(used(&limiter, &subjects, "global-requests-3600s").await, (100, 0));
-    // Asking for nothing says how it stands, and when it is whole again, as asking does.
+    // A request for nothing reports the same state as `usage`.
     setup.pass(secs(1));
-    assert!(spends(&limiter, &subjects, 10).await, "which moves all limits to the present");
+    assert!(spends(&limiter, &subjects, 10).await, "this moves all limits to the present");
     let nothing = limiter.acquire(&subjects, 0, 0).await.unwrap();
     let usage = limiter.usage(&subjects).await.unwrap();
     assert_eq!(nothing.report(), &usage);
     assert!(usage.statuses[0].reset_after <= secs(60), "{:?}", usage.statuses[0].reset_after);
-    // Another amount is another reckoning: what is configured anew holds at once.
+    // A new limit applies at once to existing counts.
     let less = setup.limiter(contract().map(|limit| match limit.name() {
         "global-requests-3600s" => Limit::requests(Scope::Global, 101, sliding(3600)),
         _ => limit,
@@ -135,7 +135,7 @@ async fn while_no_bucket_ends_a_request_writes_one_number_for_each_scope() {
 }
 
 #[tokio::test]
-async fn a_forgotten_script_is_sent_again() {
+async fn a_script_that_the_server_forgot_is_sent_again() {
     let (server, limiter) = alone(contract()).await;
     assert!(passes(&limiter, &ada(), 1).await);
     server.command(&["SCRIPT", "FLUSH"]).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_forgotten_script_is_sent_again() {
 }
 
 #[tokio::test]
-async fn the_time_is_the_servers() {
+async fn decisions_use_the_time_of_the_server() {
     let (_server, limiter) =
         alone([Limit::requests(Scope::User, 1, Window::Sliding(Duration::from_millis(120)))]).await;
     assert!(passes(&limiter, &ada(), 1).await);
@@ -152,7 +152,7 @@ async fn the_time_is_the_servers() {
 }
 
 #[tokio::test]
-async fn every_key_dies() {
+async fn every_key_expires() {
     let (server, limiter) = alone(contract()).await;
     let reservation = limiter.acquire(&ada(), 1, 100).await.unwrap().admitted().unwrap().reservation;
     let _id = reservation.detach();
@@ -160,15 +160,15 @@ async fn every_key_dies() {
     let mut seen = 0;
     for key in keys.lines() {
         let ttl: i64 = server.command(&["PTTL", key]).await.unwrap().parse().unwrap();
-        assert!(ttl > 900_000, "{key} lives {ttl} ms: not longer than its reservation");
-        assert!(ttl < 4 * 86_400_000, "{key} lives {ttl} ms");
+        assert!(ttl > 900_000, "{key} expires in {ttl} ms, before its reservation");
+        assert!(ttl < 4 * 86_400_000, "{key} expires in {ttl} ms");
         seen += 1;
     }
     assert_eq!(seen, 4, "{keys}");
 }
 
 #[tokio::test]
-async fn a_killed_server_means_the_local_share_and_no_money() {
+async fn requests_are_decided_locally_and_dollars_rejected_while_the_server_is_down() {
     let (server, limiter) = alone([
         Limit::requests(Scope::User, 20, sliding(3600)),
         Limit::cost(Scope::User, 1000, sliding(3600)),
@@ -201,7 +201,7 @@ async fn a_killed_server_means_the_local_share_and_no_money() {
 }
 
 #[tokio::test]
-async fn a_stopped_server_is_as_a_killed_one() {
+async fn a_server_that_does_not_answer_is_treated_like_a_killed_one() {
     let (server, limiter) = alone_within([Limit::requests(Scope::User, 8, sliding(3600))], secs(3)).await;
     assert!(passes(&limiter, &ada(), 1).await);
     server.pause();
@@ -213,14 +213,14 @@ async fn a_stopped_server_is_as_a_killed_one() {
 }
 
 #[tokio::test]
-async fn a_server_that_may_not_write_decides_nothing() {
+async fn a_read_only_server_decides_nothing() {
     let (server, limiter) = alone([
         Limit::requests(Scope::User, 8, sliding(3600)),
         Limit::cost(Scope::User, 1000, sliding(3600)),
     ])
     .await;
     assert!(passes(&limiter, &ada(), 1).await);
-    // Too few replicas to accept a write; and a replica itself, which keeps its counts.
+    // A server with too few replicas to accept a write, and a replica, which keeps its counts.
     for (begin, end) in [
         (["CONFIG", "SET", "min-replicas-to-write", "1"], ["CONFIG", "SET", "min-replicas-to-write", "0"]),
         (["REPLICAOF", "127.0.0.1", "1", ""], ["REPLICAOF", "NO", "ONE", ""]),
@@ -231,7 +231,7 @@ async fn a_server_that_may_not_write_decides_nothing() {
         let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
         assert!(decision.report().local, "{begin:?}");
         let _ = limiter.usage(&ada()).await.unwrap();
-        assert_eq!(limiter.mode(), Mode::Local, "that it can be read does not make it decide");
+        assert_eq!(limiter.mode(), Mode::Local, "reads do not make the mode exact");
         assert!(limiter.acquire(&ada(), 0, 1).await.is_err());
         server.command(&words(end)).await.unwrap();
         until(&limiter, Mode::Exact).await;
@@ -241,7 +241,7 @@ async fn a_server_that_may_not_write_decides_nothing() {
 }
 
 #[tokio::test]
-async fn a_lost_reply_is_asked_for_again_and_charged_once() {
+async fn a_reservation_with_a_lost_reply_is_repeated_and_charged_once() {
     let server = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let redis = connect_within(&proxy.through(&server.url()), "own:", secs(3)).await;
@@ -259,7 +259,7 @@ async fn a_lost_reply_is_asked_for_again_and_charged_once() {
 
     let mut report = None;
     for _ in 0..3 {
-        eventually("the question is answered", async || match store.acquire(ask).await {
+        eventually("the request is answered", async || match store.acquire(ask).await {
             Ok(Verdict::Admitted(admitted)) => {
                 report = Some(admitted);
                 true
@@ -300,186 +300,6 @@ async fn many_connections_admit_exactly_the_limit() {
     assert_eq!(admitted, 100);
 }
 
-/// Runs this test again in `count` processes, and returns what each wrote on its last line but libtest's own.
-fn processes(test: &str, count: usize, url: &str, prefix: &str) -> Vec<std::process::Child> {
-    let child = || {
-        std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture", "--test-threads", "1"])
-            .env("RATELIMIT_TEST_URL", url)
-            .env("RATELIMIT_TEST_PREFIX", prefix)
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap()
-    };
-    (0..count).map(|_| child()).collect()
-}
-
-/// The server and prefix of the parent, in a process that a test started.
-fn parent() -> Option<(String, String)> {
-    Some((std::env::var("RATELIMIT_TEST_URL").ok()?, std::env::var("RATELIMIT_TEST_PREFIX").ok()?))
-}
-
-/// What four processes of this test say that they admitted, together.
-async fn admitted(test: &str, url: &str, prefix: &str) -> usize {
-    let children = processes(test, 4, url, prefix);
-    let sum = move || {
-        let outputs = children.into_iter().map(|child| child.wait_with_output().unwrap());
-        let texts = outputs.map(|output| String::from_utf8(output.stdout).unwrap());
-        let numbers = texts.map(|text| {
-            text.lines().find_map(|line| line.strip_prefix("admitted ")?.parse::<usize>().ok()).unwrap()
-        });
-        numbers.sum()
-    };
-    tokio::task::spawn_blocking(sum).await.unwrap()
-}
-
-async fn limiter_at(url: &str, prefix: &str, limits: impl IntoIterator<Item = Limit>) -> Limiter {
-    let store = RedisStore::new(connect(url, prefix).await);
-    Limiter::builder().limits(limits).store(Arc::new(store)).build().unwrap()
-}
-
-/// A child's part: 250 questions at once, and the sum of what each says.
-async fn all_at_once<F: Future<Output = u64> + Send + 'static>(
-    limiter: &Limiter,
-    ask: impl Fn(Limiter, u64) -> F,
-) -> u64 {
-    let mut tasks = tokio::task::JoinSet::new();
-    for index in 0..250 {
-        tasks.spawn(ask(limiter.clone(), index));
-    }
-    tasks.join_all().await.into_iter().sum()
-}
-
-#[tokio::test]
-async fn four_processes_admit_exactly_the_limit() {
-    let limits = [
-        Limit::requests(Scope::User, 100, sliding(3600)),
-        Limit::cost(Scope::Global, 10_000, Window::UtcDay),
-    ];
-    if let Some((url, prefix)) = parent() {
-        let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-        let sum = all_at_once(&limiter, |limiter, _| async move {
-            let admission = limiter.acquire(&ada(), 1, 7).await.unwrap().admitted();
-            admission.map(|admission| admission.reservation.detach()).map_or(0, |_| 1)
-        })
-        .await;
-        println!("\nadmitted {sum}");
-        return;
-    }
-    stay_within_one_day();
-    let (url, prefix) = (server().await.url(), prefix());
-    assert_eq!(admitted("redis::four_processes_admit_exactly_the_limit", &url, &prefix).await, 100);
-    let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-    assert_eq!(used(&limiter, &ada(), "user-requests-3600s").await, (100, 0));
-    assert_eq!(used(&limiter, &ada(), "global-cost-utc-day").await, (700, 700));
-}
-
-/// Without dollars, so that each process decides many of them in one question.
-#[tokio::test]
-async fn four_processes_that_ask_together_admit_exactly_the_limit() {
-    let limits = [
-        Limit::requests(Scope::User, 1000, sliding(3600)),
-        Limit::requests(Scope::Global, 100, Window::UtcDay),
-    ];
-    if let Some((url, prefix)) = parent() {
-        let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-        let sum = all_at_once(&limiter, |limiter, _| async move {
-            let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
-            assert!(!decision.report().local);
-            u64::from(decision.is_admitted())
-        })
-        .await;
-        println!("\nadmitted {sum}");
-        return;
-    }
-    stay_within_one_day();
-    let (own, prefix) = (RedisServer::start().await.unwrap(), prefix());
-    let test = "redis::four_processes_that_ask_together_admit_exactly_the_limit";
-    assert_eq!(admitted(test, &own.url(), &prefix).await, 100);
-    let questions = own.calls("evalsha").await.unwrap();
-    assert!(questions < 200, "{questions} questions for 1,000 requests: they did not go together");
-    let limiter = limiter_at(&own.url(), &prefix, limits.clone()).await;
-    assert_eq!(used(&limiter, &ada(), "user-requests-3600s").await, (100, 0), "denied by the later one");
-    assert_eq!(used(&limiter, &ada(), "global-requests-utc-day").await, (100, 0));
-}
-
-#[tokio::test]
-async fn four_processes_spend_the_dollars_and_no_more() {
-    let limits =
-        [Limit::cost(Scope::User, 10_000, sliding(3600)), Limit::cost(Scope::Global, 9_000, Window::UtcDay)];
-    if let Some((url, prefix)) = parent() {
-        let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-        let sum = all_at_once(&limiter, |limiter, index| async move {
-            let price = 1 + index * 37 % 113;
-            let admission = limiter.acquire(&ada(), 0, price).await.unwrap().admitted();
-            admission.map(|admission| admission.reservation.detach()).map_or(0, |_| price)
-        })
-        .await;
-        println!("\nadmitted {sum}");
-        return;
-    }
-    stay_within_one_day();
-    let (url, prefix) = (server().await.url(), prefix());
-    let spent = admitted("redis::four_processes_spend_the_dollars_and_no_more", &url, &prefix).await as u64;
-    assert!(spent <= 9_000 && spent > 9_000 - 113, "{spent}");
-    let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-    assert_eq!(
-        used(&limiter, &ada(), "user-cost-3600s").await,
-        (spent, spent),
-        "the later one denied: nothing here"
-    );
-    assert_eq!(used(&limiter, &ada(), "global-cost-utc-day").await, (spent, spent));
-}
-
-#[tokio::test]
-async fn leases_of_real_instances_never_pass_the_limit_and_die_with_their_holder() {
-    use std::io::BufRead;
-    const CHUNK: usize = 20;
-    let limits = [Limit::requests(Scope::Global, 300, Window::UtcDay)];
-    let leased = async |url: &str, prefix: &str| {
-        let store = RedisStore::new(connect(url, prefix).await);
-        let leases = picarcade_ratelimit::Leases::of(["global-requests-utc-day"]).largest(CHUNK as u64);
-        let builder = Limiter::builder().limits(limits.clone()).store(Arc::new(store));
-        builder.expected_instances(4).leases(leases).build().unwrap()
-    };
-    if let Some((url, prefix)) = parent() {
-        let limiter = leased(&url, &prefix).await;
-        for _ in 0..45 {
-            assert!(passes(&limiter, &ada(), 1).await);
-        }
-        println!("\nadmitted 45");
-        std::future::pending::<()>().await;
-    }
-    stay_within_one_day();
-    let (url, prefix) = (server().await.url(), prefix());
-    let test = "redis::leases_of_real_instances_never_pass_the_limit_and_die_with_their_holder";
-    let mut holder = processes(test, 1, &url, &prefix).remove(0);
-    let killed = tokio::task::spawn_blocking(move || {
-        let lines = std::io::BufReader::new(holder.stdout.take().unwrap()).lines();
-        let told = lines.map_while(Result::ok).any(|line| line == "admitted 45");
-        holder.kill().unwrap();
-        holder.wait().unwrap();
-        told
-    });
-    assert!(killed.await.unwrap());
-    let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..3 {
-        let limiter = leased(&url, &prefix).await;
-        for _ in 0..200 {
-            let limiter = limiter.clone();
-            tasks.spawn(async move {
-                let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
-                assert!(!decision.report().local);
-                decision.is_admitted()
-            });
-        }
-    }
-    let more = tasks.join_all().await.into_iter().filter(|admitted| *admitted).count();
-    assert!(45 + more <= 300, "{more}");
-    assert!(45 + more >= 300 - 4 * CHUNK, "{more}: more is stranded than a chunk of each instance");
-}
-
 #[tokio::test]
 async fn a_subject_costs_what_the_readme_says() {
     let server = RedisServer::start().await.unwrap();
@@ -501,37 +321,7 @@ async fn a_subject_costs_what_the_readme_says() {
 }
 
 #[tokio::test]
-async fn what_a_killed_process_reserved_is_charged_and_can_be_settled() {
-    use std::io::BufRead;
-    let limits = [Limit::cost(Scope::User, 1000, sliding(3600))];
-    if let Some((url, prefix)) = parent() {
-        let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-        let admission = limiter.acquire(&ada(), 0, 300).await.unwrap().admitted().unwrap();
-        println!("\nreserved {}", admission.reservation.id());
-        std::future::pending::<()>().await;
-    }
-    let (url, prefix) = (server().await.url(), prefix());
-    let test = "redis::what_a_killed_process_reserved_is_charged_and_can_be_settled";
-    let mut child = processes(test, 1, &url, &prefix).remove(0);
-    let id = tokio::task::spawn_blocking(move || {
-        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
-        let id =
-            lines.map_while(Result::ok).find_map(|line| Some(line.strip_prefix("reserved ")?.to_owned()));
-        child.kill().unwrap();
-        child.wait().unwrap();
-        id.unwrap()
-    })
-    .await
-    .unwrap();
-    let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-    assert_eq!(used(&limiter, &ada(), "user-cost-3600s").await, (300, 300));
-    assert!(!spends(&limiter, &ada(), 701).await);
-    assert_eq!(limiter.settle(&id, 250).await.unwrap().outcome, Outcome::Settled);
-    assert_eq!(used(&limiter, &ada(), "user-cost-3600s").await, (250, 0));
-}
-
-#[tokio::test]
-async fn the_bound_of_reservations_closes_money() {
+async fn dollars_are_rejected_at_the_bound_of_reservations() {
     let redis = connect(&server().await.url(), &prefix()).await;
     let store = RedisStore::new(redis).max_reservations(2);
     let limiter = Limiter::builder()
@@ -544,13 +334,13 @@ async fn the_bound_of_reservations_closes_money() {
         held.push(limiter.acquire(&ada(), 0, 1).await.unwrap().admitted().unwrap().reservation.detach());
     }
     assert_eq!(limiter.acquire(&ada(), 0, 1).await.unwrap_err(), Error::TooManyReservations);
-    assert_eq!(limiter.mode(), Mode::Exact, "full is not away");
+    assert_eq!(limiter.mode(), Mode::Exact, "a full store is not unavailable");
     limiter.release(&held[0]).await.unwrap();
     assert!(spends(&limiter, &ada(), 1).await);
 }
 
 #[tokio::test]
-async fn a_flushed_server_learns_from_the_ledger_what_was_spent() {
+async fn a_flushed_server_gets_the_spent_dollars_from_the_ledger() {
     stay_within_one_day();
     let server = RedisServer::start().await.unwrap();
     let book = Arc::new(Book::default());
@@ -561,15 +351,15 @@ async fn a_flushed_server_learns_from_the_ledger_what_was_spent() {
     let limiter = Limiter::builder().limits(limits).store(Arc::new(store)).build().unwrap();
     assert!(spends(&limiter, &ada(), 900).await);
     assert!(spends(&limiter, &ada(), 1).await);
-    assert_eq!(book.asked.load(Ordering::Relaxed), 2, "once for each scope, and not again");
+    assert_eq!(book.asked.load(Ordering::Relaxed), 2, "once for each scope");
     book.spent.store(901, Ordering::Relaxed);
 
     server.command(&["FLUSHALL"]).await.unwrap();
     book.closed.store(true, Ordering::Relaxed);
-    assert!(passes(&limiter, &ada(), 1).await, "requests go on");
+    assert!(passes(&limiter, &ada(), 1).await, "requests continue");
     assert_eq!(limiter.acquire(&ada(), 0, 1).await.unwrap_err(), Error::Rebuilding);
     book.closed.store(false, Ordering::Relaxed);
-    assert!(!spends(&limiter, &ada(), 100).await, "901 of 1000 are gone");
+    assert!(!spends(&limiter, &ada(), 100).await, "901 of 1000 are spent");
     assert!(spends(&limiter, &ada(), 99).await);
     assert_eq!(used(&limiter, &ada(), "user-cost-3600s").await, (1000, 0));
     assert_eq!(used(&limiter, &ada(), "global-cost-utc-day").await, (1000, 0));

@@ -1,4 +1,5 @@
-//! A store behind a network that the test holds in its hand: it counts what it is asked, answers when it may, and can be away.
+//! A store behind a network that the test controls: it counts its calls, its answers can be
+//! delayed, and it can be unavailable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,13 +9,14 @@ use picarcade_ratelimit::{
 };
 use tokio::sync::watch;
 
-/// Decides at once and answers when its gate is open: one for what is reserved or leased, one for the rest.
+/// A store that decides at once and answers when its gate is open. There is one gate for calls that
+/// reserve or lease, and one for other calls.
 #[derive(Debug)]
 pub struct Remote {
     store: MemoryStore,
     pub reserved: watch::Sender<bool>,
     pub rest: watch::Sender<bool>,
-    pub away: AtomicBool,
+    pub unavailable: AtomicBool,
     asked: AtomicU64,
     debited: AtomicU64,
 }
@@ -25,7 +27,7 @@ impl Remote {
             store: MemoryStore::new(100_000, 100_000),
             reserved: watch::Sender::new(true),
             rest: watch::Sender::new(true),
-            away: AtomicBool::new(false),
+            unavailable: AtomicBool::new(false),
             asked: AtomicU64::new(0),
             debited: AtomicU64::new(0),
         })
@@ -35,12 +37,12 @@ impl Remote {
         Arc::<Self>::clone(self)
     }
 
-    /// How often it was asked to decide.
+    /// Returns how often it decided.
     pub fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// How many requests were admitted under a reservation.
+    /// Returns how many requests were admitted under a reservation.
     pub fn debited(&self) -> u64 {
         self.debited.load(Ordering::Relaxed)
     }
@@ -50,10 +52,10 @@ impl Remote {
 impl Store for Remote {
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        // As with a network, others come in between the question and the answer.
+        // As with a network, other tasks run between the request and the answer.
         tokio::task::yield_now().await;
-        let answer = if self.away.load(Ordering::Relaxed) {
-            Err(Error::Unavailable { reason: "away".to_owned() })
+        let answer = if self.unavailable.load(Ordering::Relaxed) {
+            Err(Error::Unavailable { reason: "unavailable".to_owned() })
         } else {
             self.store.acquire(ask).await
         };

@@ -1,4 +1,4 @@
-//! What the tests of all stores start from.
+//! Fixtures for the tests of all stores.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,11 +8,11 @@ use picarcade_ratelimit::{
     Clock, Denial, Ledger, Limit, Limiter, MemoryStore, Scope, Store, Subjects, Window,
 };
 
-/// 2023-11-14 22:13:20 UTC: not at the edge of a minute, an hour or a day.
+/// 2023-11-14 22:13:20 UTC, which is not at the edge of a minute, an hour or a day.
 pub const START: Duration = Duration::from_secs(1_700_000_000);
 pub const TTL: Duration = Duration::from_mins(15);
 
-/// A store without counts, whose time is ours.
+/// A store without counts and with a manual clock.
 pub struct Setup {
     pub store: Arc<dyn Store>,
     pub clock: Clock,
@@ -47,6 +47,13 @@ impl Setup {
     }
 }
 
+/// Lets every task that can run do so.
+pub async fn settle_down() {
+    for _ in 0..200 {
+        tokio::task::yield_now().await;
+    }
+}
+
 pub const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
@@ -59,7 +66,7 @@ pub fn ada() -> Subjects<'static> {
     Subjects::default().user("ada")
 }
 
-/// The limits of the service's contract, together.
+/// Returns the limits of the contract of the service.
 pub fn contract() -> [Limit; 5] {
     [
         Limit::requests(Scope::User, 100, sliding(60)),
@@ -70,12 +77,12 @@ pub fn contract() -> [Limit; 5] {
     ]
 }
 
-/// Asks for nothing but the answer; panics when it is an error.
+/// Returns whether requests are admitted.
 pub async fn passes(limiter: &Limiter, subjects: &Subjects<'_>, requests: u64) -> bool {
     limiter.acquire(subjects, requests, 0).await.unwrap().is_admitted()
 }
 
-/// Spends `micros` at once and as estimated; false when it is denied.
+/// Reserves and settles `micros`. Returns false if they are denied.
 pub async fn spends(limiter: &Limiter, subjects: &Subjects<'_>, micros: u64) -> bool {
     match limiter.acquire(subjects, 0, micros).await.unwrap().admitted() {
         Some(admission) => {
@@ -90,7 +97,7 @@ pub async fn denied(limiter: &Limiter, subjects: &Subjects<'_>, requests: u64, m
     limiter.acquire(subjects, requests, micros).await.unwrap().denied().expect("it was admitted")
 }
 
-/// Used and reserved, by the name of the limit.
+/// Returns the used and the reserved amount of a limit.
 pub async fn used(limiter: &Limiter, subjects: &Subjects<'_>, name: &str) -> (u64, u64) {
     let report = limiter.usage(subjects).await.unwrap();
     let status = report.statuses.iter().find(|status| status.name == name).expect("no such limit");
@@ -110,7 +117,7 @@ impl Ledger for Book {
     async fn spent_micros(&self, _: Scope, _: &str, _: Window) -> Result<u64, String> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if self.closed.load(Ordering::Relaxed) {
-            return Err("the database is away".to_owned());
+            return Err("the database is unavailable".to_owned());
         }
         Ok(self.spent.load(Ordering::Relaxed))
     }

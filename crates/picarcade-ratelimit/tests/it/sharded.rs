@@ -1,4 +1,4 @@
-//! Limits spread over shards: the same promises, and no question over two slots.
+//! Limits distributed over shards: the same contract, and no script over two slots.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ pub fn limits() -> [Limit; 5] {
     ]
 }
 
-/// Two instances on the same shards.
-pub async fn holds_its_promises(shards: Shards) {
+/// Checks the contract with two instances on the same shards.
+pub async fn fulfills_the_contract(shards: Shards) {
     let build = || {
         let leases = Leases::of::<String>([]).largest(20);
         Limiter::builder()
@@ -35,10 +35,11 @@ pub async fn holds_its_promises(shards: Shards) {
     };
     let (here, there) = (build(), build());
 
-    // Dollars: the user's limit, everybody's limit, and what a denial by one gives back to the other.
+    // Dollars: the limit of the user, the global limit, and the release after a denial by one of
+    // them.
     assert!(spends(&here, &ada(), 900).await);
     assert_eq!(denied(&there, &ada(), 0, 101).await.violated[0].name, "user-cost-utc-day");
-    assert_eq!(used(&there, &ada(), "global-cost-utc-day").await, (900, 0), "the half was given back");
+    assert_eq!(used(&there, &ada(), "global-cost-utc-day").await, (900, 0), "the shared part was released");
     let bob = Subjects::default().user("bob");
     let both = denied(&there, &bob, 0, 1001).await;
     let names: Vec<_> = both.violated.iter().map(|status| status.name.to_string()).collect();
@@ -46,14 +47,14 @@ pub async fn holds_its_promises(shards: Shards) {
     assert_eq!(denied(&there, &bob, 0, 601).await.violated[0].name, "global-cost-utc-day");
     let id = there.acquire(&bob, 0, 600).await.unwrap().admitted().unwrap().reservation.detach();
     assert_eq!(used(&here, &bob, "global-cost-utc-day").await, (1500, 600));
-    assert!(!spends(&here, &Subjects::default(), 1).await, "without a user too");
+    assert!(!spends(&here, &Subjects::default(), 1).await, "also without a user");
     let settled = here.settle(&id, 100).await.unwrap();
     assert_eq!((settled.outcome, settled.charged_micros), (Outcome::Settled, 100));
     assert!(there.settle(&id, 100).await.unwrap().repeated);
     assert_eq!(used(&there, &bob, "global-cost-utc-day").await, (1000, 0));
     assert_eq!(used(&there, &bob, "user-cost-utc-day").await, (100, 0));
 
-    // Requests: from both instances at once, by users in all shards.
+    // Requests of users in all shards, concurrently from both instances.
     let mut tasks = tokio::task::JoinSet::new();
     for index in 0..1000 {
         let limiter = if index % 2 == 0 { here.clone() } else { there.clone() };
@@ -72,12 +73,12 @@ fn in_memory(users: usize) -> Shards {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_memory_it_holds_its_promises() {
-    holds_its_promises(in_memory(7)).await;
+async fn shards_in_memory_fulfill_the_contract() {
+    fulfills_the_contract(in_memory(7)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_user_at_the_limit_takes_nothing_from_all() {
+async fn a_denied_user_takes_nothing_from_the_global_limit() {
     let limiter = Limiter::builder().limits(limits()).shards(in_memory(3)).build().unwrap();
     let mut admitted = 0;
     for _ in 0..100 {
@@ -94,7 +95,7 @@ async fn a_user_at_the_limit_takes_nothing_from_all() {
 }
 
 #[test]
-fn what_cannot_be_sharded_is_named() {
+fn a_limit_that_cannot_be_sharded_is_rejected_by_name() {
     let message = |builder: picarcade_ratelimit::LimiterBuilder| builder.build().unwrap_err().to_string();
     let builder = || Limiter::builder().limits(limits());
     assert_eq!(message(builder().shards(in_memory(0))), "shards are not from 1 to 255");
@@ -114,7 +115,7 @@ fn what_cannot_be_sharded_is_named() {
     );
 }
 
-/// One request that was admitted.
+/// An admitted request.
 struct Entry {
     at: Instant,
     user: u8,
@@ -122,7 +123,7 @@ struct Entry {
     micros: u64,
 }
 
-/// What the log has of a user (or of all) within `window` before `now`: requests and dollars.
+/// Returns the requests and dollars of a user, or of all users, within `window` before `now`.
 fn within(log: &[Entry], user: Option<u8>, now: Instant, window: std::time::Duration) -> (u64, u64) {
     let recent = log.iter().filter(|entry| now - entry.at < window);
     let theirs = recent.filter(|entry| user.is_none_or(|user| entry.user == user));
@@ -132,10 +133,10 @@ fn within(log: &[Entry], user: Option<u8>, now: Instant, window: std::time::Dura
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Two instances on the same shards, against a log of everything: no true window sees more than any limit, and a user's
-    /// own limits, which are exact, refuse nobody who has room.
+    /// Two instances on the same shards, compared with a log. No true window admits more than any
+    /// limit. The limits of a user are exact, so they deny no request that has room.
     #[test]
-    fn it_agrees_with_the_log(
+    fn shards_decide_like_the_log(
         steps in prop::collection::vec((0_u64..1500, 0_u8..4, 0_usize..2, 0_u64..4, prop_oneof![Just(0), 1_u64..40]), 1..200),
         narrow in any::<bool>(),
     ) {
@@ -161,7 +162,7 @@ proptest! {
                 let name = user.to_string();
                 let subjects = Subjects::default().user(&name);
                 let decision = limiters[instance].acquire(&subjects, requests, micros).await.unwrap();
-                // Nothing here waits, so the answer is of the same moment.
+                // No call waits, so the answer is of the same time.
                 assert_eq!(Instant::now(), now);
                 if let Some(admission) = decision.admitted() {
                     let _ = admission.reservation.detach();
@@ -171,7 +172,7 @@ proptest! {
                     assert!(all.0 <= shared.0 && all.1 <= shared.1, "{all:?}");
                 } else if !narrow {
                     let (used, spent) = within(&log, Some(user), now, std::time::Duration::from_millis(6100));
-                    assert!(used + requests > 10 || spent + micros > 100, "refused with {used} and {spent}");
+                    assert!(used + requests > 10 || spent + micros > 100, "denied with {used} and {spent}");
                 }
             }
         });

@@ -1,4 +1,4 @@
-//! The layer around a real service.
+//! The tower layer around a real service.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ struct Batch {
     size: u64,
 }
 
-/// A body and its headers, as an HTTP service would have them.
+/// A body and its headers, like those of an HTTP service.
 #[derive(Debug, PartialEq)]
 struct Reply {
     status: u16,
@@ -79,7 +79,7 @@ async fn a_denied_request_does_not_reach_the_service() {
     assert_eq!(ask("ada", 4).await.unwrap().status, 200);
 }
 
-/// Counts HTTP requests by a header field, whatever their bodies are.
+/// Counts HTTP requests of any body by a header field.
 #[derive(Debug, Clone)]
 struct ByHeader;
 
@@ -119,7 +119,7 @@ async fn the_layer_fits_an_axum_router() {
     assert_eq!(ask("bob").await, StatusCode::OK);
 }
 
-/// The type that tonic's body wraps: boxed, and not `Sync`.
+/// The type that the body of tonic wraps: boxed, and not `Sync`.
 type Unsync = UnsyncBoxBody<Bytes, Infallible>;
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +127,7 @@ async fn the_layer_takes_bodies_that_are_not_sync() {
     let service = one_a_minute().layer(service_fn(|request: Request<Unsync>| async move {
         Ok::<_, Infallible>(Response::new(request.into_body()))
     }));
-    // Servers run services in tasks, so the future has to be `Send`.
+    // Servers run services in tasks, so the future must be `Send`.
     let ask = async |user: &'static str| {
         let answer = service.clone().oneshot(by(user, Unsync::default()));
         tokio::spawn(async move { answer.await.unwrap().status() }).await.unwrap()

@@ -31,7 +31,7 @@ use settings::SETTINGS;
 pub(crate) use stores::{Database, RedisSettings};
 #[cfg(feature = "otel")]
 pub(crate) use values::http_url;
-use values::{address, at_least_one, flag, origins, required, seconds, seconds_or_none, text};
+use values::{address, at_least_one, concurrency, flag, origins, required, seconds, seconds_or_none, text};
 
 /// Everything that can be configured.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Config {
                 statistics: required(layers, "stats_cache_ttl", seconds)?,
                 sessions: required(layers, "session_cache_ttl", seconds)?,
             },
-            max_concurrent_classifications: required(layers, "max_concurrent_classifications", at_least_one)?,
+            max_concurrent_classifications: required(layers, "max_concurrent_classifications", concurrency)?,
             classification_timeout: required(layers, "classification_timeout", seconds)?,
             data_dir,
             redis,

@@ -79,6 +79,15 @@ pub(super) fn at_least_one(value: &str) -> Result<usize, String> {
         .ok_or_else(|| "must be a whole number of 1 or more".to_owned())
 }
 
+/// How many calls may run at once: what the bulkhead takes.
+pub(super) fn concurrency(value: &str) -> Result<usize, String> {
+    value
+        .parse()
+        .ok()
+        .filter(|number| (1..=1_000_000).contains(number))
+        .ok_or_else(|| "must be a whole number from 1 to 1000000".to_owned())
+}
+
 /// How many calls in a row change a breaker.
 pub(super) fn threshold(value: &str) -> Result<u32, String> {
     value

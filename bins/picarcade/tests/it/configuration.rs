@@ -94,6 +94,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("stats_cache_ttl", "STATS_CACHE_TTL", "inf", "number of seconds"),
     ("session_cache_ttl", "SESSION_CACHE_TTL", "1h", "number of seconds"),
     ("max_concurrent_classifications", "MAX_CONCURRENT_CLASSIFICATIONS", "-1", "whole number"),
+    ("max_concurrent_classifications", "MAX_CONCURRENT_CLASSIFICATIONS", "1000001", "1 to 1000000"),
     ("classification_timeout", "CLASSIFICATION_TIMEOUT", "x", "number of seconds"),
 ];
 

@@ -248,13 +248,6 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
     own || of_another
 }
 
-impl Setting {
-    /// The setting of this key.
-    pub(crate) fn of(key: &str) -> Option<&'static Self> {
-        SETTINGS.iter().find(|setting| setting.key == key)
-    }
-}
-
 /// A value of the file as the text that the environment would carry; a list is joined by commas.
 fn scalar(key: &str, value: &DeValue<'_>, origin: &Origin) -> Result<String, ConfigError> {
     let wrong = |reason: &str| ConfigError::Wrong {

@@ -26,6 +26,13 @@ pub(crate) enum Shown {
     UrlWithoutCredentials,
 }
 
+impl Setting {
+    /// The setting of this key.
+    pub(crate) fn of(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+}
+
 const fn plain(key: &'static str, env: &'static str, default: Option<&'static str>) -> Setting {
     Setting { key, env, default, shown: Shown::Plainly }
 }

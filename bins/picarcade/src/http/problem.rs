@@ -12,7 +12,7 @@ use picarcade_flow::{FieldProblem, FlowError, MAX_PROBLEMS};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::http::limits;
+use crate::http::rate_limit;
 
 /// The media type of every error.
 pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -94,7 +94,7 @@ impl Problem {
 
     pub(crate) fn unavailable(detail: &'static str, retry_after: Duration) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        problem.0.headers.insert(RETRY_AFTER, HeaderValue::from(limits::whole_seconds(retry_after)));
+        problem.0.headers.insert(RETRY_AFTER, HeaderValue::from(rate_limit::whole_seconds(retry_after)));
         problem
     }
 
@@ -131,8 +131,8 @@ impl From<FlowError> for Problem {
                     "a limit is reached"
                 };
                 let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
-                problem.0.violated = denial.violated.iter().map(limits::status_json).collect();
-                limits::write_denial(&mut problem.0.headers, &denial);
+                problem.0.violated = denial.violated.iter().map(rate_limit::status_json).collect();
+                rate_limit::write_denial(&mut problem.0.headers, &denial);
                 problem
             }
             FlowError::NotFound => Self::not_found(),

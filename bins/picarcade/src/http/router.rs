@@ -12,8 +12,10 @@ use picarcade_flow::{Classified, Response};
 use tower_http::cors::CorsLayer;
 
 use crate::http::app::App;
+use crate::http::layer::stack;
 use crate::http::problem::Problem;
-use crate::http::{admin, around, batch, health, limits, metrics, openapi, outcome, process, read, sessions};
+use crate::http::rate_limit;
+use crate::http::route::{admin, batch, catalog, metrics, openapi, outcome, probes, process, sessions};
 
 /// How long a browser may remember what it is allowed to.
 const MAX_AGE: Duration = Duration::from_secs(600);
@@ -22,7 +24,7 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 pub(crate) fn router(app: App, origins: &[HeaderValue]) -> Router {
     let router = routes();
     let router = if origins.is_empty() { router } else { router.layer(cors(origins)) };
-    router.layer(from_fn(around::layer)).with_state(app)
+    router.layer(from_fn(stack::layer)).with_state(app)
 }
 
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
@@ -52,10 +54,10 @@ fn routes() -> Router<App> {
     Router::new()
         .route("/api/v2/process", post(process::answer::<Response>))
         .route("/api/v2/classify-only", post(process::answer::<Classified>))
-        .route("/api/v2/models/available", get(read::models))
-        .route("/api/v2/decision-matrix", get(read::matrix))
-        .route("/api/v2/stats", get(read::stats))
-        .route("/api/v2/usage", get(read::usage))
+        .route("/api/v2/models/available", get(catalog::models))
+        .route("/api/v2/decision-matrix", get(catalog::matrix))
+        .route("/api/v2/stats", get(catalog::stats))
+        .route("/api/v2/usage", get(catalog::usage))
         .route("/api/v2/batch", post(batch::batch))
         .route("/api/v2/generations/{generation_id}/outcome", post(outcome::report))
         .route("/api/v2/sessions/{id}", get(sessions::show).put(sessions::put).delete(sessions::delete))
@@ -64,12 +66,12 @@ fn routes() -> Router<App> {
         .route("/admin/cache/invalidate", post(admin::invalidate))
         .route("/admin/users/{user_id}", delete(admin::forget_user))
         .route("/admin/config", get(admin::config))
-        .route("/health", get(health::health))
-        .route("/health/", get(health::health))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/health/detailed", get(health::detailed))
-        .route("/health/cache", get(health::cache))
+        .route("/health", get(probes::health))
+        .route("/health/", get(probes::health))
+        .route("/health/live", get(probes::live))
+        .route("/health/ready", get(probes::ready))
+        .route("/health/detailed", get(probes::detailed))
+        .route("/health/cache", get(probes::cache))
         .route("/metrics", get(metrics::metrics))
         .route("/openapi.json", get(openapi::openapi))
         .fallback(no_route)
@@ -92,7 +94,7 @@ async fn unserved(app: &App, uri: &Uri, headers: &HeaderMap, problem: Problem) -
         return problem;
     }
     match app.identities.check(headers).await {
-        Ok(presented) => limits::with_limits(app, headers, &presented, "process", problem).await,
+        Ok(presented) => rate_limit::with_limits(app, headers, &presented, "process", problem).await,
         Err(_) => problem,
     }
 }

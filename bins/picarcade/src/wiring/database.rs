@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use picarcade_analytics::{Error, PostgresOptions, PostgresStore, SchemaState, SqliteStore, Store};
 
-use super::WiringError;
+use super::error::WiringError;
 use crate::config::{Config, Database};
 
 /// How long the start waits to hear of the schema, once the database has been reached or given up.

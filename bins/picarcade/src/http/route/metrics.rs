@@ -3,8 +3,6 @@
 //! Requests are measured as they pass; everything else is read from the parts when somebody asks, as they last knew it: a
 //! scrape costs no call. Labels are route templates, methods and status codes: bounded sets, never a path, a user or a prompt.
 
-mod describe;
-
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -21,8 +19,10 @@ use picarcade_ratelimit::{Limiter, Mode};
 use picarcade_redis::{RedisHandle, Role};
 
 use crate::http::app::App;
-use crate::http::health::operators_only;
 use crate::http::problem::Problem;
+use crate::http::route::probes::operators_only;
+use crate::telemetry;
+use crate::telemetry::metrics::{DURATION, REQUESTS};
 
 /// The media type of Prometheus text.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -30,9 +30,6 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; c
 /// Upper bounds of the request time, in seconds: from a hit in process to an AI call that takes all its time.
 const SECONDS: [f64; 14] =
     [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
-
-pub(super) const REQUESTS: &str = "picarcade_http_requests_total";
-pub(super) const DURATION: &str = "picarcade_http_request_duration_seconds";
 
 /// How often recorded times are put into their buckets; until then each takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -48,7 +45,7 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &SECONDS)?
         .install_recorder()?;
-    describe::all();
+    telemetry::metrics::describe();
     let upkeep = handle.clone();
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(UPKEEP);
@@ -106,7 +103,7 @@ pub(crate) async fn metrics(State(app): State<App>, headers: HeaderMap) -> Resul
 }
 
 /// A method may be any word; only the usual ones become labels.
-pub(super) fn method(request: &Request) -> &'static str {
+pub(crate) fn method(request: &Request) -> &'static str {
     match request.method().as_str() {
         "GET" => "GET",
         "POST" => "POST",

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
-use crate::http::limits;
 use crate::http::problem::Problem;
-use crate::http::read::named_user;
+use crate::http::rate_limit;
+use crate::http::route::catalog::named_user;
 
 pub(crate) async fn show(
     State(app): State<App>,
@@ -23,7 +23,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let caller = caller(&app, &headers, query.as_deref()).await?;
     let session = async { Ok(Json(json(&app.flow.session(&id, &caller).await?))) };
-    Ok(limits::limited(&app, &caller, session).await)
+    Ok(rate_limit::limited(&app, &caller, session).await)
 }
 
 pub(crate) async fn put(
@@ -39,13 +39,13 @@ pub(crate) async fn put(
     // Checked even when the body names a user: a wrong query is wrong either way.
     let queried = match named_user(query.as_deref()) {
         Ok(queried) => queried,
-        Err(problem) => return limits::refused(&app, &headers, &presented, "sessions", problem).await,
+        Err(problem) => return rate_limit::refused(&app, &headers, &presented, "sessions", problem).await,
     };
     let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_deref()).or(queried.as_deref());
     let caller = presented.caller(&headers, user, "sessions")?;
     // A body that cannot be read counts as a request too.
     let session = async { Ok(Json(json(&app.flow.update_session(&id, &caller, parsed?.0).await?))) };
-    Ok(limits::limited(&app, &caller, session).await)
+    Ok(rate_limit::limited(&app, &caller, session).await)
 }
 
 pub(crate) async fn delete(
@@ -59,14 +59,14 @@ pub(crate) async fn delete(
         app.flow.delete_session(&id, &caller).await?;
         Ok(StatusCode::NO_CONTENT)
     };
-    Ok(limits::limited(&app, &caller, deleted).await)
+    Ok(rate_limit::limited(&app, &caller, deleted).await)
 }
 
 async fn caller(app: &App, headers: &HeaderMap, query: Option<&str>) -> Result<Caller, Problem> {
     let presented = app.identities.check(headers).await?;
     match named_user(query) {
         Ok(named) => presented.caller(headers, named.as_deref(), "sessions"),
-        Err(problem) => Err(limits::with_limits(app, headers, &presented, "sessions", problem).await),
+        Err(problem) => Err(rate_limit::with_limits(app, headers, &presented, "sessions", problem).await),
     }
 }
 

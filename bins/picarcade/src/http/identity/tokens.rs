@@ -14,8 +14,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::JwtSettings;
+use crate::http::identity::identities::{is_reserved, is_usable};
 use crate::http::identity::jwks::{Jwks, Lookup};
-use crate::http::identity::{is_reserved, is_usable};
 use crate::http::problem::Problem;
 
 /// How far the clocks of issuer and service may be apart, in seconds.

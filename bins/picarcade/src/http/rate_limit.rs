@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::http::app::App;
 use crate::http::identity::Presented;
+use crate::http::layer::span::Span;
 use crate::http::problem::Problem;
-use crate::http::span::Span;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");

@@ -18,11 +18,11 @@ use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
 use crate::http::identity::Presented;
 use crate::http::json;
-use crate::http::limits;
+use crate::http::layer::request_id::RequestId;
+use crate::http::layer::span::Span;
 use crate::http::problem::Problem;
-use crate::http::process::cache_control;
-use crate::http::request_id::RequestId;
-use crate::http::span::Span;
+use crate::http::rate_limit;
+use crate::http::route::process::cache_control;
 
 /// The most requests of one batch.
 const MAX_REQUESTS: usize = 256;
@@ -43,7 +43,7 @@ pub(crate) async fn batch(
     let presented = app.identities.check(&headers).await?;
     let asking = presented.caller(&headers, None, "batch")?;
     // A body may be large, so a caller whose limit is used up is refused before it is read.
-    limits::refuse_used_up(&app, &presented, &headers, &asking).await?;
+    rate_limit::refuse_used_up(&app, &presented, &headers, &asking).await?;
     let parsed = match body::read(&headers, body, MAX_BATCH_BODY).await {
         // The bytes end here: the requests are all that is kept while they are answered.
         Ok(bytes) => requests(&bytes, &presented, &span, &headers).await,
@@ -53,7 +53,7 @@ pub(crate) async fn batch(
         Ok(parsed) => Ok(Json(run(&app, &id, &headers, parsed).await)),
         Err(problem) => Err(problem),
     };
-    Ok(limits::told(&app, &asking, answer).await)
+    Ok(rate_limit::told(&app, &asking, answer).await)
 }
 
 /// One request of a batch with its caller, or the problem with it.

@@ -1,13 +1,4 @@
-//! The commands, one file each, and how they fail.
-
-pub(crate) mod batch;
-pub(crate) mod classify;
-pub(crate) mod config;
-pub(crate) mod health;
-pub(crate) mod migrate;
-mod reload;
-pub(crate) mod rules;
-pub(crate) mod serve;
+//! The failure of a command.
 
 use std::process::ExitCode;
 

@@ -15,8 +15,8 @@ use opentelemetry_sdk::trace::Span as SdkSpan;
 use picarcade_flow::{AiCall, Degraded, Trace};
 use picarcade_intent::{Answer, ProviderError};
 
-use crate::http::metrics;
-use crate::http::request_id::{TRACEPARENT, trace_parent};
+use crate::http::layer::request_id::{TRACEPARENT, trace_parent};
+use crate::http::route::metrics;
 use crate::telemetry::traces;
 
 /// A request on its way. One that nobody waits for any more ends without a status.

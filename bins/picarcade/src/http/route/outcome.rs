@@ -9,8 +9,8 @@ use picarcade_flow::OutcomeReport;
 
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
-use crate::http::limits;
 use crate::http::problem::Problem;
+use crate::http::rate_limit;
 
 pub(crate) async fn report(
     State(app): State<App>,
@@ -29,5 +29,5 @@ pub(crate) async fn report(
         Ok::<_, Problem>(Json(app.flow.report_outcome(&id, &caller, parsed?.0).await?))
     };
     let reported = reported.await;
-    Ok(limits::told(&app, &caller, reported).await)
+    Ok(rate_limit::told(&app, &caller, reported).await)
 }

@@ -27,7 +27,7 @@ mod tests {
         let document: Value = serde_json::from_str(DOCUMENT).unwrap();
         let described: BTreeSet<_> =
             document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
-        let router = include_str!("router.rs");
+        let router = include_str!("../router.rs");
         let routed: BTreeSet<_> =
             router.split(".route(").skip(1).filter_map(|rest| rest.split('"').nth(1)).collect();
         assert_eq!(described, routed);

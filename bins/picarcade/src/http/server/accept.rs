@@ -29,9 +29,10 @@ use tokio::time::{Instant, timeout_at};
 use tower::ServiceExt;
 
 use crate::http::app::App;
-use crate::http::connection::{AnsweringBody, Patience, WatchedIo};
-use crate::http::open::{Limits, Open, Slot};
-use crate::http::{problem, unread};
+use crate::http::problem;
+use crate::http::server::connection_limit::{Limits, Open, Slot};
+use crate::http::server::drain_body;
+use crate::http::server::timeouts::{AnsweringBody, Patience, WatchedIo};
 
 /// How long the refusal of a connection may take.
 const REFUSAL: Duration = Duration::from_secs(1);
@@ -194,7 +195,7 @@ fn answer(
     let (body, unread) = if multiplexed || incoming.is_end_stream() {
         (Body::new(incoming), None)
     } else {
-        let (lent, unread) = unread::lend(incoming);
+        let (lent, unread) = drain_body::lend(incoming);
         (Body::new(lent), Some(unread))
     };
     let answer = router.clone().oneshot(Request::from_parts(parts, body));

@@ -3,9 +3,6 @@
 //! Keys are compared as BLAKE3 hashes in constant time, all of them each time, so that neither the content nor the number
 //! of the matching key shows in the time. Identity headers count only from callers with a key, or where there are no keys.
 
-mod jwks;
-mod jwt;
-
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -16,7 +13,7 @@ use secrecy::ExposeSecret;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use crate::config::Identity;
-use crate::http::identity::jwt::Tokens;
+use crate::http::identity::tokens::Tokens;
 use crate::http::problem::Problem;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -159,12 +156,12 @@ impl Presented {
 }
 
 /// Whether a user id is one that only an API key has.
-fn is_reserved(user: &str) -> bool {
+pub(super) fn is_reserved(user: &str) -> bool {
     user.trim_start().starts_with(KEY_PREFIX)
 }
 
 /// Whether a user can be called so.
-pub(super) fn is_usable(user: &str) -> bool {
+pub(crate) fn is_usable(user: &str) -> bool {
     user.len() <= MAX_ID_BYTES && !user.trim().is_empty() && !user.chars().any(char::is_control)
 }
 

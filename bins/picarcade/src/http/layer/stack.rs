@@ -12,10 +12,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hyper::StatusCode;
 
+use crate::http::layer::load_shed;
+use crate::http::layer::request_id::{Line, RequestId, X_REQUEST_ID};
+use crate::http::layer::span::RequestSpan;
 use crate::http::problem::{self, Problem};
-use crate::http::request_id::{Line, RequestId, X_REQUEST_ID};
-use crate::http::span::RequestSpan;
-use crate::http::{load, metrics};
+use crate::http::route::metrics;
 
 pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
@@ -24,7 +25,7 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(span.span());
     let begun = metrics::Begun::new(&request);
     let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| (Instant::now(), Line::of(&request)));
-    let answer = match load::enter(request.uri().path()) {
+    let answer = match load_shed::enter(request.uri().path()) {
         Ok(_place) => answered(request, next).await,
         Err(full) => full.into_response(),
     };

@@ -1,11 +1,7 @@
 //! Logs: text on a terminal, JSON otherwise, on standard error. `RUST_LOG` chooses the level; `info` is the default.
 //!
 //! At the default level there is no prompt, no user and no secret in any line. A storm of failures is no storm of lines: each
-//! place in the code may say a few of them in a while, and what it had to leave out is counted (see [`storm`]).
-
-mod storm;
-#[cfg(feature = "otel")]
-pub(crate) mod traces;
+//! place in the code may say a few of them in a while, and what it had to leave out is counted (see [`log_throttle`]).
 
 use std::io::{IsTerminal, Write};
 
@@ -13,10 +9,12 @@ use serde_json::json;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, fmt, registry};
 
+use super::log_throttle::{self, LogThrottle};
+
 /// Logs of the service. Call it inside the runtime.
 pub(crate) fn start() {
     begin("info");
-    tokio::spawn(storm::report());
+    tokio::spawn(log_throttle::report());
     std::panic::set_hook(Box::new(|panic| say(panic.location().map(ToString::to_string).as_deref())));
 }
 
@@ -37,7 +35,7 @@ fn say(place: Option<&str>) {
 
 /// The last words: what was left out and not told yet.
 pub(crate) fn finish() {
-    storm::tell();
+    log_throttle::report_suppressed();
 }
 
 /// Logs of a command whose output is its answer: warnings only.
@@ -51,8 +49,8 @@ fn begin(default: &str) {
     let registry = registry();
     // A second initialisation in one process keeps the first, which is what a test wants.
     let _ = if std::io::stderr().is_terminal() {
-        registry.with(layer.with_target(false)).with(storm::Storm).with(filter).try_init()
+        registry.with(layer.with_target(false)).with(LogThrottle).with(filter).try_init()
     } else {
-        registry.with(layer.json().flatten_event(true)).with(storm::Storm).with(filter).try_init()
+        registry.with(layer.json().flatten_event(true)).with(LogThrottle).with(filter).try_init()
     };
 }

@@ -5,7 +5,8 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-use super::{DURATION, REQUESTS};
+pub(crate) const REQUESTS: &str = "picarcade_http_requests_total";
+pub(crate) const DURATION: &str = "picarcade_http_request_duration_seconds";
 
 const COUNTERS: [(&str, &str); 29] = [
     (REQUESTS, "Requests, by route, method and status"),
@@ -86,7 +87,7 @@ const GAUGES: [(&str, &str); 28] = [
 ];
 
 /// Describes every series.
-pub(super) fn all() {
+pub(crate) fn describe() {
     for (name, help) in COUNTERS {
         describe_counter!(name, help);
     }

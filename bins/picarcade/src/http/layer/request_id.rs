@@ -11,7 +11,7 @@ use hyper::{Method, StatusCode};
 use uuid::{Builder, Uuid};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The longest id that is echoed.
 const MAX_LENGTH: usize = 128;
@@ -68,7 +68,7 @@ impl Line {
 
 /// Trace, parent and flags of a `traceparent`: `version-trace-parent-flags`, lower-case hexadecimal of 2, 32, 16 and 2 digits, neither the
 /// trace nor the parent all 0. Later versions than 00 may have more after that.
-pub(super) fn trace_parent(value: &HeaderValue) -> Option<(&str, &str, &str)> {
+pub(crate) fn trace_parent(value: &HeaderValue) -> Option<(&str, &str, &str)> {
     let text = value.to_str().ok()?;
     let mut parts = text.split('-');
     let mut part = |length: usize| {

@@ -1,13 +1,11 @@
-//! Backends in the shapes that the flow asks for: sessions from the database, the state of Redis
-//! from its handle.
+//! Sessions of the flow in the database.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use picarcade_analytics::{SessionRow, SessionRows};
-use picarcade_flow::{RemoteWatch, Session, SessionStore, StoreError};
-use picarcade_redis::{RedisHandle, Role};
+use picarcade_flow::{Session, SessionStore, StoreError};
 
 /// The life of a session that somebody else stored without an end: a year.
 const FOREVER: Duration = Duration::from_secs(31_536_000);
@@ -63,26 +61,4 @@ impl SessionStore for Sessions {
 
 fn unavailable(error: picarcade_analytics::Error) -> StoreError {
     StoreError::Unavailable(Box::new(error))
-}
-
-/// Tells the flow whether Redis can be reached.
-#[derive(Debug)]
-pub(super) struct Watch(pub(super) RedisHandle);
-
-impl RemoteWatch for Watch {
-    fn is_up(&self) -> bool {
-        self.0.status().connected
-    }
-
-    fn latency(&self) -> Option<Duration> {
-        self.0.status().latency_ms.map(|latency| Duration::from_secs_f64(latency / 1e3))
-    }
-
-    fn last_error(&self) -> Option<String> {
-        self.0.status().last_error.map(str::to_owned)
-    }
-
-    fn is_on_backup(&self) -> bool {
-        self.0.status().active == Role::Backup
-    }
 }

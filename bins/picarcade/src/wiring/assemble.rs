@@ -1,28 +1,22 @@
-//! Wiring: the only place that names a backend. Everything else sees traits.
-//!
-//! What the service can live without (a Redis or a PostgreSQL that is down at start) is a warning and a degraded mode;
-//! what it cannot (a directory that cannot be written, a rules file that is wrong) is one clear line.
+//! Assembles the service from its configuration.
 
-mod adapters;
-mod database;
-mod fleet;
-
-use std::path::Path;
 use std::sync::Arc;
 
 use picarcade_analytics::{GenerationRows, Recorder, SessionRows, SqliteStore, Store};
 use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
-use picarcade_flow::{CostLedger, FlowService, GenerationLog, Policy, Rules};
-use picarcade_intent::{Catalogue, Matrix, Problem, Provider, Severity};
+use picarcade_flow::{CostLedger, FlowService, GenerationLog, Policy};
+use picarcade_intent::Provider;
 use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Unit};
-use picarcade_redis::{DriverKind, RedisHandle};
-use thiserror::Error;
+use picarcade_redis::RedisHandle;
 
-use crate::config::{BreakerSettings, Config, Database, Llm, RedisSettings, with_builder};
+use crate::config::{BreakerSettings, Config, Database, Llm, with_builder};
 
-use adapters::{Sessions, Watch};
-pub(crate) use database::migrate;
+use super::error::WiringError;
+use super::redis::Watch;
+use super::rules::rules;
+use super::sessions::Sessions;
+use super::{database, fleet, redis};
 
 /// What the parts are put together for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,47 +36,11 @@ pub(crate) struct Wired {
     pub(crate) membership: Option<fleet::Membership>,
 }
 
-/// Why the parts cannot be put together.
-#[derive(Debug, Error)]
-pub(crate) enum WiringError {
-    #[error("{file}: {reason}")]
-    File { file: String, reason: String },
-    #[error("the database cannot be used")]
-    Database(#[source] picarcade_analytics::Error),
-    #[error("events cannot be spooled")]
-    Spool(#[source] picarcade_analytics::Error),
-    #[error("redis cannot be used")]
-    Redis(#[source] picarcade_redis::ConfigError),
-    #[error("the AI provider cannot be used")]
-    Provider(#[source] picarcade_intent::ConfigError),
-    #[error("a limit is wrong")]
-    Limits(#[source] picarcade_ratelimit::ConfigError),
-    #[error("a circuit breaker is wrong")]
-    Breaker(#[source] picarcade_breaker::ConfigError),
-    #[error(transparent)]
-    Flow(#[from] picarcade_flow::BuildError),
-}
-
-impl WiringError {
-    /// Returns the key of the setting that the failed part depends on, if it is a single one.
-    pub(crate) fn key(&self, config: &Config) -> Option<&'static str> {
-        let is_models = |file: &str| config.models.as_deref() == Some(Path::new(file));
-        match self {
-            Self::File { file, .. } if is_models(file) => Some("models"),
-            Self::File { .. } => Some("rules"),
-            Self::Database(_) if config.is_set("database_url") => Some("database_url"),
-            Self::Database(_) | Self::Spool(_) => Some("data_dir"),
-            Self::Redis(_) => Some("redis_url"),
-            Self::Provider(_) | Self::Limits(_) | Self::Breaker(_) | Self::Flow(_) => None,
-        }
-    }
-}
-
 /// Puts everything together.
 pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, WiringError> {
     let rules = rules(config)?;
     let databases = databases(config).await?;
-    let redis = config.redis.as_ref().map(redis).transpose()?;
+    let redis = config.redis.as_ref().map(redis::connect).transpose()?;
     let recorder = recorder(config, purpose, &databases.events).await?;
     let ledger = CostLedger::new(Arc::clone(&databases.events), recorder.clone());
     let limiter = limiter(config, purpose, redis.as_ref(), Arc::new(ledger))?;
@@ -131,41 +89,6 @@ async fn databases(config: &Config) -> Result<Databases, WiringError> {
         Database::Sqlite(path) => all(SqliteStore::open(path).await.map_err(WiringError::Database)?),
         Database::Postgres(url) => all(database::postgres(url).await?),
     })
-}
-
-/// The matrix and the catalogue that are configured, else the embedded ones.
-pub(crate) fn rules(config: &Config) -> Result<Rules, WiringError> {
-    let catalogue = catalogue(config)?;
-    let matrix = match &config.rules {
-        None => Matrix::embedded(),
-        Some(file) => Arc::new(
-            Matrix::parse(&read(file)?, &catalogue).map_err(|problems| first_problem(file, &problems))?,
-        ),
-    };
-    Ok(Rules::new(matrix, catalogue))
-}
-
-/// The catalogue that is configured, else the embedded one.
-pub(crate) fn catalogue(config: &Config) -> Result<Arc<Catalogue>, WiringError> {
-    let Some(file) = &config.models else { return Ok(Catalogue::embedded()) };
-    let bytes = read(file)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| WiringError::File {
-        file: file.display().to_string(),
-        reason: "is not UTF-8".to_owned(),
-    })?;
-    Ok(Arc::new(Catalogue::parse(text).map_err(|problems| first_problem(file, &problems))?))
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, WiringError> {
-    std::fs::read(file)
-        .map_err(|error| WiringError::File { file: file.display().to_string(), reason: error.to_string() })
-}
-
-/// The first error names the place; `rules check` lists the others.
-fn first_problem(file: &Path, problems: &[Problem]) -> WiringError {
-    let first = problems.iter().find(|problem| problem.severity == Severity::Error).or(problems.first());
-    let reason = first.map_or_else(|| "is not usable".to_owned(), ToString::to_string);
-    WiringError::File { file: file.display().to_string(), reason }
 }
 
 fn policy(config: &Config) -> Policy {
@@ -258,14 +181,4 @@ fn breaker(name: &str, settings: &BreakerSettings) -> picarcade_breaker::Config 
 
 fn provider(llm: &Llm) -> Result<Arc<dyn Provider>, WiringError> {
     with_builder!(llm, builder => Ok(Arc::new(builder.build().map_err(WiringError::Provider)?)))
-}
-
-fn redis(settings: &RedisSettings) -> Result<RedisHandle, WiringError> {
-    let config = picarcade_redis::Config {
-        backup_url: settings.backup_url.clone(),
-        prefix: settings.prefix.clone(),
-        driver: if settings.fred { DriverKind::Fred } else { DriverKind::Redis },
-        ..picarcade_redis::Config::new(&settings.url)
-    };
-    RedisHandle::connect(config).map_err(WiringError::Redis)
 }

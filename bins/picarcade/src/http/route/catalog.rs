@@ -14,8 +14,8 @@ use serde_json::json;
 
 use crate::http::app::App;
 use crate::http::identity::is_usable;
-use crate::http::limits;
 use crate::http::problem::Problem;
+use crate::http::rate_limit;
 
 pub(crate) async fn models(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
     let caller = asking(&app, &headers, "models").await?;
@@ -24,7 +24,7 @@ pub(crate) async fn models(State(app): State<App>, headers: HeaderMap) -> Result
         let available = models.iter().filter(|model| model.available).count();
         Ok(Json(json!({ "models": models, "total": models.len(), "available": available })))
     };
-    Ok(limits::limited(&app, &caller, body).await)
+    Ok(rate_limit::limited(&app, &caller, body).await)
 }
 
 pub(crate) async fn matrix(State(app): State<App>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -37,7 +37,7 @@ pub(crate) async fn matrix(State(app): State<App>, headers: HeaderMap) -> Result
             "catalogue_version": rules.catalogue.version(),
         })))
     };
-    Ok(limits::limited(&app, &caller, body).await)
+    Ok(rate_limit::limited(&app, &caller, body).await)
 }
 
 /// Returns who asks for this endpoint, as far as the header fields name the caller.
@@ -60,7 +60,7 @@ pub(crate) async fn stats(
         let period = period(query.as_deref())?;
         Ok(Json(app.flow.stats(period).await?))
     };
-    Ok(limits::limited(&app, &caller, answer).await)
+    Ok(rate_limit::limited(&app, &caller, answer).await)
 }
 
 fn period(query: Option<&str>) -> Result<Period, Problem> {
@@ -78,17 +78,17 @@ pub(crate) async fn usage(
     let presented = app.identities.check(&headers).await?;
     let named = match named_user(query.as_deref()) {
         Ok(named) => named,
-        Err(problem) => return limits::refused(&app, &headers, &presented, "process", problem).await,
+        Err(problem) => return rate_limit::refused(&app, &headers, &presented, "process", problem).await,
     };
     let caller = presented.caller(&headers, named.as_deref(), "process")?;
     let report = app.flow.usage(&caller).await?;
     let body = json!({
         "user_id": &*caller.user,
-        "limits": report.statuses.iter().map(limits::status_json).collect::<Vec<_>>(),
+        "limits": report.statuses.iter().map(rate_limit::status_json).collect::<Vec<_>>(),
         "local": report.local,
     });
     let mut response = Json(body).into_response();
-    limits::write(response.headers_mut(), &report);
+    rate_limit::write(response.headers_mut(), &report);
     Ok(response)
 }
 

@@ -14,10 +14,10 @@ use serde::Serialize;
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
 use crate::http::identity::Presented;
-use crate::http::limits;
+use crate::http::layer::request_id::RequestId;
+use crate::http::layer::span::Span;
 use crate::http::problem::Problem;
-use crate::http::request_id::RequestId;
-use crate::http::span::Span;
+use crate::http::rate_limit;
 
 /// Bytes that nearly every answer fits into.
 const ORDINARY: usize = 2048;
@@ -108,21 +108,21 @@ pub(crate) async fn answer<A: Answer>(
     let presented = app.identities.check(&headers).await?;
     let (request, caller) = match read(&headers, body, &presented, A::ENDPOINT).await {
         Ok(read) => read,
-        Err(problem) => return limits::refused(&app, &headers, &presented, A::ENDPOINT, problem).await,
+        Err(problem) => return rate_limit::refused(&app, &headers, &presented, A::ENDPOINT, problem).await,
     };
     let caller = caller.traced(span.trace());
     match A::ask(&app.flow, request, &caller, cache_control(&headers)).await {
         Ok(mut processed) => {
             *processed.answer.request_id() = Some(id.as_str().to_owned());
             processed.answer.tell(&span);
-            limits::trace(&span, Ok(&processed.limits));
+            rate_limit::trace(&span, Ok(&processed.limits));
             let mut response = json(&processed.answer);
-            limits::write(response.headers_mut(), &processed.limits);
+            rate_limit::write(response.headers_mut(), &processed.limits);
             Ok(response)
         }
         Err(error) => {
-            limits::trace(&span, Err(&error));
-            Ok(limits::told(&app, &caller, Problem::from(error)).await)
+            rate_limit::trace(&span, Err(&error));
+            Ok(rate_limit::told(&app, &caller, Problem::from(error)).await)
         }
     }
 }

@@ -1,15 +1,4 @@
-//! The effective configuration: parsed, checked and consistent, or one line that says what is wrong and where it was set.
-
-mod breakers;
-mod identity;
-mod layers;
-mod limits;
-mod llm;
-mod privacy;
-mod redact;
-mod settings;
-mod stores;
-mod values;
+//! The effective configuration: parsed, checked and consistent.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,18 +9,14 @@ use picarcade_analytics::Privacy;
 use picarcade_flow::{CacheTtls, CostAction, Mode};
 use picarcade_ratelimit::Limit;
 
-pub(crate) use breakers::BreakerSettings;
-#[cfg(test)]
-pub(crate) use identity::ApiKey;
-pub(crate) use identity::{Identity, JwtSettings};
-pub(crate) use layers::{ConfigError, Layers, Origin};
-pub(crate) use llm::{Llm, LlmProvider, with_builder};
-pub(crate) use redact::redact_url;
-use settings::SETTINGS;
-pub(crate) use stores::{Database, RedisSettings};
-#[cfg(feature = "otel")]
-pub(crate) use values::http_url;
-use values::{address, at_least_one, flag, origins, required, seconds, seconds_or_none, text};
+use super::breakers::{self, BreakerSettings};
+use super::identity::{self, Identity};
+use super::layers::{ConfigError, Layers, Origin};
+use super::llm::{self, Llm};
+use super::settings::SETTINGS;
+use super::stores::{self, Database, RedisSettings};
+use super::values::{address, at_least_one, flag, origins, required, seconds, seconds_or_none, text};
+use super::{limits, privacy};
 
 /// Everything that can be configured.
 #[derive(Debug)]

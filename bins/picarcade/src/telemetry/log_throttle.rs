@@ -55,9 +55,9 @@ impl Place {
 /// A layer and not a filter of one: filters of single layers keep their state in the thread, and lose count of it when a line
 /// is written while another one is being looked at.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Storm;
+pub(super) struct LogThrottle;
 
-impl<S: Subscriber> Layer<S> for Storm {
+impl<S: Subscriber> Layer<S> for LogThrottle {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
         // Who asks for `debug` wants to see everything.
@@ -74,12 +74,12 @@ pub(super) async fn report() {
     let mut tick = tokio::time::interval(PERIOD);
     loop {
         tick.tick().await;
-        tell();
+        report_suppressed();
     }
 }
 
 /// Says what was left out since the last time.
-pub(super) fn tell() {
+pub(super) fn report_suppressed() {
     let mut left_out = Vec::new();
     for place in PLACES.lock().values_mut() {
         if place.left_out > 0 {

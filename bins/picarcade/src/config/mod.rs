@@ -1,0 +1,29 @@
+//! The configuration: where values come from, how each is parsed, and the effective whole.
+
+mod settings;
+
+mod layers;
+
+mod breakers;
+mod identity;
+mod limits;
+mod llm;
+mod privacy;
+mod stores;
+mod values;
+
+mod effective;
+
+mod redact;
+
+pub(crate) use breakers::BreakerSettings;
+pub(crate) use effective::Config;
+#[cfg(test)]
+pub(crate) use identity::ApiKey;
+pub(crate) use identity::{Identity, JwtSettings};
+pub(crate) use layers::{ConfigError, Origin};
+pub(crate) use llm::{Llm, LlmProvider, with_builder};
+pub(crate) use redact::redact_url;
+pub(crate) use stores::{Database, RedisSettings};
+#[cfg(feature = "otel")]
+pub(crate) use values::http_url;

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::ServeArguments;
 use crate::command::{Failure, chain, reload};
 use crate::config::{Config, Origin};
-use crate::http::{self, App, Limits};
+use crate::http::{self, App, ConnectionLimits, Server};
 use crate::{telemetry, wiring};
 
 /// File descriptors that are not connections of clients: Redis, the database, the AI, files.
@@ -63,7 +63,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let app =
         App::new(wired.flow.clone(), identities, wired.redis, public_operations, layers.shown(), metrics);
     let router = http::router(app.clone(), &config.cors_origins);
-    let limits = Limits {
+    let limits = ConnectionLimits {
         connections: descriptors(config.max_connections),
         per_address: config.max_connections_per_address,
     };
@@ -78,7 +78,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         tokio::time::sleep(config.shutdown_delay.min(timeout / FLUSH_SHARE)).await;
         begun + timeout / FLUSH_SHARE * (FLUSH_SHARE - 1)
     };
-    http::run(listener, app.clone(), router, limits, stopping).await;
+    Server::new(app.clone(), router, limits).run(listener, stopping).await;
     let deadline = deadline.unwrap_or_else(|| tokio::time::Instant::now() + config.shutdown_timeout);
     let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
     if let Some(membership) = wired.membership {

@@ -21,4 +21,4 @@ pub(crate) use json::{check as check_json, members as json_members};
 pub(crate) use problem::Problem;
 pub(crate) use route::metrics::install as install_metrics;
 pub(crate) use router::router;
-pub(crate) use server::{Limits, run};
+pub(crate) use server::{ConnectionLimits, Server};

@@ -1,5 +1,4 @@
-//! The open connections: limits in total and per network, and a way to wait until the last one is
-//! gone.
+//! The open connections: limits in total and per network, and a wait for the end of the last one.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -8,25 +7,25 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// How many connections there may be.
+/// The most open connections, in total and from one network.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct ConnectionLimits {
     pub(crate) connections: usize,
     pub(crate) per_address: usize,
 }
 
 /// The open connections, in total and by network.
 #[derive(Debug)]
-pub(crate) struct Open {
-    limits: Limits,
+pub(super) struct Connections {
+    limits: ConnectionLimits,
     counts: Mutex<(usize, HashMap<IpAddr, usize>)>,
     left: Notify,
 }
 
-/// One open connection, for as long as this lives.
+/// The place of one open connection, freed on drop.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    open: Arc<Open>,
+pub(super) struct Slot {
+    connections: Arc<Connections>,
     network: IpAddr,
 }
 
@@ -40,13 +39,13 @@ fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-impl Open {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+impl Connections {
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self { limits, counts: Mutex::default(), left: Notify::new() })
     }
 
-    /// Returns a place for a connection from this address, or none.
-    pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+    /// Returns a place for a connection from this address; `None` at a limit.
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
         let network = network(address);
         let mut counts = self.counts.lock();
         let (all, by_network) = &mut *counts;
@@ -56,15 +55,16 @@ impl Open {
         }
         *all += 1;
         by_network.insert(network, own + 1);
-        Some(Slot { open: Arc::clone(self), network })
+        Some(Slot { connections: Arc::clone(self), network })
     }
 
     /// Waits until no connection is open.
-    pub(crate) async fn empty(&self) {
+    pub(super) async fn drained(&self) {
         loop {
             let left = self.left.notified();
             let mut left = std::pin::pin!(left);
-            // Registered before looking, so that the last one cannot leave unseen in between.
+            // Registered before the count is read, so that the last connection cannot end unnoticed
+            // in between.
             left.as_mut().enable();
             if self.counts.lock().0 == 0 {
                 return;
@@ -76,7 +76,7 @@ impl Open {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut counts = self.open.counts.lock();
+        let mut counts = self.connections.counts.lock();
         let (all, by_network) = &mut *counts;
         *all -= 1;
         if let Some(own) = by_network.get_mut(&self.network) {
@@ -86,7 +86,7 @@ impl Drop for Slot {
             }
         }
         if *all == 0 {
-            self.open.left.notify_waiters();
+            self.connections.left.notify_waiters();
         }
     }
 }
@@ -96,8 +96,8 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_address_that_left_may_come_again() {
-        let open = Open::new(Limits { connections: 2, per_address: 1 });
+    async fn a_closed_connection_frees_its_place() {
+        let open = Connections::new(ConnectionLimits { connections: 2, per_address: 1 });
         let (a, b, c) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into(), [127, 0, 0, 3].into());
         let first = open.enter(a);
         assert!(first.is_some() && open.enter(a).is_none());
@@ -107,12 +107,12 @@ mod tests {
         let third = open.enter(c);
         assert!(third.is_some());
         drop((second, third));
-        open.empty().await;
+        open.drained().await;
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_share_a_limit_and_ipv4_addresses_do_not() {
-        let open = Open::new(Limits { connections: 10, per_address: 1 });
+        let open = Connections::new(ConnectionLimits { connections: 10, per_address: 1 });
         let enter = |address: &str| open.enter(address.parse().unwrap());
         let first = enter("2001:db8:1:2:a::1");
         assert!(first.is_some());

@@ -1,8 +1,10 @@
-//! What is left of a request's body when it has been answered without it: a wrong key, a wrong path, too many bytes.
+//! The rest of a request body that the handler did not read, as after a wrong key, a wrong path or too
+//! many bytes.
 //!
-//! On HTTP/1 an unread body stands before the next request. hyper would close the connection without having announced it, so
-//! that the client's next request fails, or would reset it together with the answer. Here a little of it is taken in, and a
-//! connection that cannot be used again says so in its answer.
+//! On HTTP/1 an unread body stands before the next request. hyper would close the connection without
+//! announcing it, so that the client's next request fails, or reset it, so that the client loses the
+//! response. So a little of the rest is read here. If the connection still cannot be used again, its
+//! response says so.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,53 +16,53 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use parking_lot::Mutex;
 
-/// How long, and how much of, a body that is not wanted is still taken in.
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 1 << 20;
+/// How long, and how much of, an unread body is drained.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+const MAX_DRAINED: usize = 1 << 20;
 
-/// A body that comes back when its reader has enough of it.
+/// A request body that returns its rest to [`Unread`] on drop.
 #[derive(Debug)]
-pub(crate) struct Lent {
+pub(super) struct LentBody {
     inner: Option<Incoming>,
-    home: Arc<Mutex<Option<Incoming>>>,
+    rest: Arc<Mutex<Option<Incoming>>>,
 }
 
-/// Where a lent body comes back to.
+/// The rest of a lent body.
 #[derive(Debug)]
-pub(crate) struct Unread(Arc<Mutex<Option<Incoming>>>);
+pub(super) struct Unread(Arc<Mutex<Option<Incoming>>>);
 
-/// Lends a body to the one who answers.
-pub(crate) fn lend(body: Incoming) -> (Lent, Unread) {
-    let home = Arc::default();
-    (Lent { inner: Some(body), home: Arc::clone(&home) }, Unread(home))
+/// Lends a body to a handler.
+pub(super) fn lend(body: Incoming) -> (LentBody, Unread) {
+    let rest = Arc::default();
+    (LentBody { inner: Some(body), rest: Arc::clone(&rest) }, Unread(rest))
 }
 
 impl Unread {
-    /// Whether nothing is left.
-    pub(crate) fn is_read(&self) -> bool {
+    /// Returns whether the body was read to its end.
+    pub(super) fn is_read(&self) -> bool {
         self.0.lock().as_ref().is_none_or(Body::is_end_stream)
     }
 
-    /// Takes in what is left, if it is little and comes soon; whether the connection can be used again.
-    pub(crate) async fn settle(self) -> bool {
-        let left = self.0.lock().take();
-        let Some(mut body) = left.filter(|body| !body.is_end_stream()) else { return true };
-        let taking = async {
-            let mut room = LINGER_BYTES;
+    /// Drains the rest if it is small and arrives in time; returns whether the connection can be used
+    /// again.
+    pub(super) async fn drain(self) -> bool {
+        let rest = self.0.lock().take();
+        let Some(mut body) = rest.filter(|body| !body.is_end_stream()) else { return true };
+        let draining = async {
+            let mut allowed = MAX_DRAINED;
             while let Some(frame) = body.frame().await {
                 let Ok(frame) = frame else { return false };
-                let Some(less) = room.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
-                    return false;
-                };
-                room = less;
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                let Some(left) = allowed.checked_sub(length) else { return false };
+                allowed = left;
             }
             true
         };
-        tokio::time::timeout(LINGER, taking).await.unwrap_or(false)
+        tokio::time::timeout(DRAIN_TIMEOUT, draining).await.unwrap_or(false)
     }
 }
 
-impl Body for Lent {
+impl Body for LentBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -83,8 +85,8 @@ impl Body for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for LentBody {
     fn drop(&mut self) {
-        *self.home.lock() = self.inner.take();
+        *self.rest.lock() = self.inner.take();
     }
 }

@@ -1,12 +1,13 @@
 //! `picarcade serve`: binds, serves, and stops gracefully.
 //!
-//! On SIGTERM or SIGINT the service becomes unready, and for a moment still serves everybody, so that load balancers can see
-//! it; then it stops accepting, lets requests finish, writes its events and exits 0, all within one configured deadline, of
-//! which a part is kept for the events. A second signal ends it at once.
+//! On SIGTERM or SIGINT the service becomes unready and still serves every request for a moment, so
+//! that load balancers notice. Then it stops accepting connections, lets requests finish, writes
+//! its events and exits with 0. One configured deadline covers all of it, and a part of it is
+//! reserved for the events. A second signal ends the process at once.
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -18,14 +19,11 @@ use crate::config::{Config, Origin};
 use crate::http::{self, App, ConnectionLimits, Server};
 use crate::{telemetry, wiring};
 
-/// File descriptors that are not connections of clients: Redis, the database, the AI, files.
+/// File descriptors for everything but client connections: Redis, the database, the AI, files.
 const OWN_FILES: u64 = 256;
 
-/// The part of the shutdown timeout that is kept for writing events.
+/// The events get one part in this many of the shutdown timeout.
 const FLUSH_SHARE: u32 = 4;
-
-/// How long Redis may be silent at start before the log says so.
-const REDIS_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
@@ -47,21 +45,18 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         .map_err(|error| Failure::wiring(&config, &error))?;
     let config = Arc::new(config);
     reload::spawn(watched, Arc::clone(&config), wired.flow.clone());
-    if let Some(redis) = wired.redis.clone() {
-        tokio::spawn(async move {
-            if redis.ready(REDIS_PATIENCE).await.is_err() {
-                tracing::warn!(
-                    "redis does not answer; each instance caches and limits for itself until it does"
-                );
-            }
-        });
-    }
     let public_operations = config.public_operations || address.ip().is_loopback();
     let identities = http::Identities::new(&config.identity, address.ip().is_loopback())
         .map_err(|error| Failure::work(chain(&error)))?;
-    let metrics = http::install_metrics().map_err(|error| Failure::work(chain(&error)))?;
-    let app =
-        App::new(wired.flow.clone(), identities, wired.redis, public_operations, layers.shown(), metrics);
+    let metrics = telemetry::metrics::install().map_err(|error| Failure::work(chain(&error)))?;
+    let app = App::new(
+        wired.flow.clone(),
+        identities,
+        wired.shared_store,
+        public_operations,
+        layers.shown(),
+        metrics,
+    );
     let router = http::router(app.clone(), &config.cors_origins);
     let limits = ConnectionLimits {
         connections: descriptors(config.max_connections),
@@ -82,7 +77,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let deadline = deadline.unwrap_or_else(|| tokio::time::Instant::now() + config.shutdown_timeout);
     let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
     if let Some(membership) = wired.membership {
-        // A Redis that hangs must not take the time of the events.
+        // A Redis that hangs must not use up the time of the events.
         let _ = tokio::time::timeout(left() / 2, membership.leave()).await;
     }
     #[cfg(feature = "otel")]
@@ -94,7 +89,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// How many connections there may be with the descriptors that the system gives; it is asked for as many as it allows.
+/// Returns how many connections the limit of open files allows, at most `wanted`. Raises the limit
+/// as far as the system permits.
 fn descriptors(wanted: usize) -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return wanted };
     let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
@@ -117,7 +113,7 @@ async fn bind(config: &Config) -> Result<TcpListener, Failure> {
     })
 }
 
-/// SIGTERM and SIGINT.
+/// The signals SIGTERM and SIGINT.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
@@ -129,7 +125,7 @@ impl Signals {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    /// Waits for the first signal; from then on the next one ends the process.
+    /// Waits for the first signal. The next one ends the process.
     async fn first(&mut self) {
         self.next().await;
         if let Ok(mut second) = Self::new() {

@@ -1,11 +1,12 @@
-//! Request bodies: JSON, bounded in size and in time, with the wrong fields named.
+//! Request bodies: JSON, bounded in size and in time. Problems name the wrong fields.
 //!
-//! A text that does not follow the grammar of JSON is malformed (400). A text that does is well-formed,
-//! whatever its values are: a number out of range, half a surrogate pair or deep nesting is a wrong
-//! field (422) where the field is read, and ignored where it is not.
+//! A text that does not follow the grammar of JSON is malformed (400). Every other text is
+//! well-formed. A number out of range, half a surrogate pair or deep nesting is a wrong field (422)
+//! if the field is read, and is ignored otherwise.
 //!
-//! A compressed body is refused and never unpacked: what is small on the wire cannot become large here. All bodies that are
-//! coming in share one budget of memory; over it the server is full.
+//! A compressed body is refused and never unpacked, so a small body on the wire cannot become a
+//! large one in memory. All arriving bodies share one budget of memory; if it is used up, the
+//! server refuses a body.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::http::identity::is_usable;
+use crate::http::identity::check_user_id;
 use crate::http::json;
 use crate::http::problem::Problem;
 
@@ -28,12 +29,12 @@ use crate::http::problem::Problem;
 pub(crate) const MAX_BODY: usize = 64 * 1024;
 
 /// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(15);
+const BODY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What all bodies that are coming in may take together, in KiB.
+/// The most memory of all arriving bodies together, in KiB.
 const BUDGET_KIB: usize = 256 * 1024;
 
-/// The part of the budget that is free.
+/// The free part of the budget.
 static BUDGET: Semaphore = Semaphore::const_new(BUDGET_KIB);
 
 /// Reads a whole JSON body of at most `limit` bytes.
@@ -53,7 +54,7 @@ pub(crate) async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Resul
     if announced.is_some_and(|length: u64| length > limit as u64) {
         return Err(too_large());
     }
-    match tokio::time::timeout(PATIENCE, collect(body, limit)).await {
+    match tokio::time::timeout(BODY_TIMEOUT, collect(body, limit)).await {
         Ok(Ok(Collected::Whole(bytes))) => Ok(bytes),
         Ok(Ok(Collected::TooLarge)) => Err(too_large()),
         Ok(Ok(Collected::Full)) => {
@@ -108,13 +109,13 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<FlowRequest, Problem> {
     request(text(bytes)?)
 }
 
-/// Parses a request. A text that serde cannot take at once is read again, field by field, to name
-/// the wrong ones.
+/// Parses a request. If serde cannot parse the text, it is read again field by field, to name the
+/// wrong ones.
 pub(crate) fn request(text: &str) -> Result<FlowRequest, Problem> {
-    // serde would take a list for a struct, field by field.
+    // serde would accept a list for a struct, field by field.
     if is_object(text)
         && let Ok(request) = serde_json::from_str::<FlowRequest>(text)
-        // For serde, a missing prompt is an empty one.
+        // serde treats a missing prompt as an empty one.
         && !request.prompt.is_empty()
     {
         return Ok(request);
@@ -160,7 +161,7 @@ pub(crate) fn request(text: &str) -> Result<FlowRequest, Problem> {
     if wrong.0.is_empty() { Ok(request) } else { Err(Problem::fields(wrong.0)) }
 }
 
-/// Returns the text of a body. JSON is UTF-8 (RFC 8259, section 8.1), also in fields that are ignored.
+/// Returns the text of a body. JSON is UTF-8 (RFC 8259, section 8.1), also in ignored fields.
 fn text(bytes: &[u8]) -> Result<&str, Problem> {
     std::str::from_utf8(bytes).map_err(|error| {
         let place = format!("the body is not UTF-8 (at byte {})", error.valid_up_to());
@@ -168,7 +169,7 @@ fn text(bytes: &[u8]) -> Result<&str, Problem> {
     })
 }
 
-/// Parses a body of another shape, and names the first field that does not fit.
+/// Parses a body of another type, and names the first wrong field.
 pub(crate) fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = text(bytes)?;
     if !is_object(text) {
@@ -177,7 +178,7 @@ pub(crate) fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> 
     }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        // The text is JSON as far as it was read; the rest may still not be.
+        // serde has read only a part of the text; the rest may not be JSON.
         if let Err(error) = json::check(text) {
             return malformed(&error);
         }
@@ -194,7 +195,7 @@ pub(crate) fn parse_as<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> 
     Ok(parsed)
 }
 
-/// Returns what serde expected in the words of JSON; its own are those of Rust.
+/// Returns what serde expected, in terms of JSON instead of Rust.
 fn in_words(expected: &str) -> &str {
     match expected {
         "f32" | "f64" => "a number",
@@ -207,8 +208,9 @@ fn in_words(expected: &str) -> &str {
     }
 }
 
-/// Returns what a field must be, from serde's words about it: `invalid type: string "x", expected a
-/// boolean at line 1 column 9`. What was sent stands before the last "expected" and is not repeated.
+/// Returns what a field must be, from serde's text about it: `invalid type: string "x", expected a
+/// boolean at line 1 column 9`. The client's value stands before the last "expected" and is not
+/// repeated.
 fn detail(error: &str) -> String {
     let words = error.rsplit_once(" at line ").map_or(error, |(words, _)| words);
     if words.starts_with("missing field") {
@@ -232,21 +234,18 @@ fn not_an_object() -> Problem {
     Problem::fields(vec![FieldProblem::new("", "must be an object")])
 }
 
-/// Parses a body of another shape and the `user_id` in it, where a caller names the end user.
+/// Parses a body of another type, and the `user_id` in it that names the end user.
 pub(crate) fn parse_with_user<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Option<String>), Problem> {
     #[derive(serde::Deserialize)]
     struct Named {
         user_id: Option<String>,
     }
     let (parsed, user) = (parse_as(bytes)?, parse_as::<Named>(bytes)?.user_id);
-    // Looked at even where a header names somebody: what is wrong is wrong.
-    if user.as_deref().is_some_and(|user| !is_usable(user)) {
-        return Err(Problem::fields(vec![FieldProblem::new("/user_id", "is not a usable user id")]));
-    }
+    check_user_id(user.as_deref())?;
     Ok((parsed, user))
 }
 
-/// A path of serde as a JSON pointer (RFC 6901).
+/// Returns a path of serde as a JSON pointer (RFC 6901).
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter()
@@ -259,7 +258,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
-/// The wrong fields of a request, found one by one.
+/// The wrong fields of a request.
 #[derive(Default)]
 struct Wrong(Vec<FieldProblem>);
 
@@ -308,7 +307,7 @@ impl Wrong {
         }
     }
 
-    /// Reads one element more than a list may have: validation then refuses the list.
+    /// Reads one element more than a list may have, so that validation refuses the list.
     fn list<T>(
         &mut self,
         raw: Option<&RawValue>,
@@ -447,7 +446,7 @@ mod tests {
             (status(b"[true]"), status(b"{} x"), status(b"{\"a\": \"\xff\"}")),
             (json!(422), json!(400), json!(400))
         );
-        // Wrong at its beginning and malformed at its end.
+        // The text is wrong at its beginning and malformed at its end.
         let report = parse_as::<picarcade_flow::OutcomeReport>(br#"{"success": 1, "#);
         assert_eq!(report.unwrap_err().to_value()["status"], 400);
         let detail = |text: &str| {

@@ -1,4 +1,4 @@
-//! The HTTP side: connections, identity, routes and the words of errors.
+//! The HTTP side: the server, the layers, the routes, and the callers' identities.
 
 mod app;
 mod router;
@@ -13,12 +13,13 @@ mod body;
 mod json;
 mod problem;
 mod rate_limit;
+mod shared_store;
 
 pub(crate) use app::App;
 pub(crate) use body::request as parse_request;
 pub(crate) use identity::Identities;
 pub(crate) use json::{check as check_json, members as json_members};
 pub(crate) use problem::Problem;
-pub(crate) use route::metrics::install as install_metrics;
 pub(crate) use router::router;
 pub(crate) use server::{ConnectionLimits, Server};
+pub(crate) use shared_store::SharedStore;

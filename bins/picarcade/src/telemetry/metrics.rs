@@ -1,12 +1,40 @@
-//! What each series means: the HELP of `/metrics`.
+//! The recorder of metrics, and the description of each series, which `/metrics` shows as HELP.
 //!
-//! The crates write their own series; they are described here too, because whoever installs the recorder gives the reader
-//! one page, and a test lets `promtool` read it.
+//! The crates write their own series. They are described here, because the binary installs the
+//! recorder and gives the reader one page. A test lets `promtool` check that page.
+
+use std::time::Duration;
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub(crate) const REQUESTS: &str = "picarcade_http_requests_total";
 pub(crate) const DURATION: &str = "picarcade_http_request_duration_seconds";
+
+/// Upper bounds of the request time, in seconds: from a hit in process to an AI call that takes as
+/// long as it may.
+const SECONDS: [f64; 14] =
+    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0];
+
+/// How often recorded times are put into their buckets. Until then each takes memory.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Installs the recorder of the process. Call it inside the runtime.
+pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full(DURATION.to_owned()), &SECONDS)?
+        .install_recorder()?;
+    describe();
+    let upkeep = handle.clone();
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(UPKEEP_INTERVAL);
+        loop {
+            tick.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    Ok(handle)
+}
 
 const COUNTERS: [(&str, &str); 29] = [
     (REQUESTS, "Requests, by route, method and status"),
@@ -87,7 +115,7 @@ const GAUGES: [(&str, &str); 28] = [
 ];
 
 /// Describes every series.
-pub(crate) fn describe() {
+fn describe() {
     for (name, help) in COUNTERS {
         describe_counter!(name, help);
     }

@@ -11,6 +11,7 @@ use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Unit};
 use picarcade_redis::RedisHandle;
 
 use crate::config::{BreakerSettings, Config, Database, Llm, with_builder};
+use crate::http::SharedStore;
 
 use super::error::WiringError;
 use super::redis::Watch;
@@ -18,25 +19,25 @@ use super::rules::rules;
 use super::sessions::Sessions;
 use super::{database, fleet, redis};
 
-/// What the parts are put together for.
+/// The purpose of the assembled service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Many users: every limit holds.
     Service,
-    /// One operator at a terminal: money is limited, the number of requests is not.
+    /// One operator at a terminal: dollars are limited, the number of requests is not.
     Command,
 }
 
-/// The parts that a command works with.
+/// The assembled parts.
 #[derive(Debug)]
 pub(crate) struct Wired {
     pub(crate) flow: FlowService,
-    pub(crate) redis: Option<RedisHandle>,
-    /// Its place among the other instances, held for as long as this is.
+    pub(crate) shared_store: Option<Arc<dyn SharedStore>>,
+    /// The membership in the fleet, which ends when this is dropped.
     pub(crate) membership: Option<fleet::Membership>,
 }
 
-/// Puts everything together.
+/// Assembles the parts.
 pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, WiringError> {
     let rules = rules(config)?;
     let databases = databases(config).await?;
@@ -58,28 +59,32 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
         builder = builder.provider(provider(llm)?);
     }
     let Some(handle) = redis else {
-        return Ok(Wired { flow: builder.build()?, redis: None, membership: None });
+        return Ok(Wired { flow: builder.build()?, shared_store: None, membership: None });
     };
+    if purpose == Purpose::Service {
+        redis::warn_if_silent(handle.clone());
+    }
+    let watch = Arc::new(Watch(handle.clone()));
     let fleet = fleet::Channel::new(handle.clone());
     let flow = builder
-        .remote(RedisRemote::new(handle.clone()), Arc::new(Watch(handle.clone())))
+        .remote(RedisRemote::new(handle.clone()), Arc::<Watch>::clone(&watch))
         .fleet(Arc::new(fleet.clone()))
         .build()?;
     let membership = match purpose {
         Purpose::Service => Some(fleet::join(&fleet, &flow).map_err(WiringError::Breaker)?),
         Purpose::Command => None,
     };
-    Ok(Wired { flow, redis: Some(handle), membership })
+    Ok(Wired { flow, shared_store: Some(watch), membership })
 }
 
-/// The database as the three things that it is: where events go, where sessions live, and where generations are found.
+/// The database in its three roles: the store of events, of sessions and of generations.
 struct Databases {
     events: Arc<dyn Store>,
     sessions: Arc<dyn SessionRows>,
     generations: Arc<dyn GenerationLog>,
 }
 
-/// The database that is configured, migrated where it is embedded.
+/// Opens the configured database. An embedded one is migrated.
 async fn databases(config: &Config) -> Result<Databases, WiringError> {
     fn all<T: Store + SessionRows + GenerationRows + 'static>(store: T) -> Databases {
         let store = Arc::new(store);
@@ -101,8 +106,8 @@ fn policy(config: &Config) -> Policy {
     policy
 }
 
-/// Starts the recorder. A service that cannot spool would lose events, so it does not start; a
-/// command records a few and goes on without a spool.
+/// Starts the recorder. A service that cannot spool would lose events, so it does not start. A
+/// command records only a few events and runs without a spool.
 async fn recorder(
     config: &Config,
     purpose: Purpose,
@@ -117,8 +122,8 @@ async fn recorder(
         Err(error @ (Error::Config(_) | Error::Directory { .. } | Error::SpoolLocked { .. })) => {
             Err(WiringError::Spool(error))
         }
-        // The database is not as it should be, which the log and the health page say. The service
-        // answers without it, and spools until it is.
+        // The log and the health page report what is wrong with the database. The service answers
+        // without it, and spools until it can be used.
         Err(_) => Ok(Recorder::start(events, settings)),
         Ok(recorder) => Ok(recorder),
     }
@@ -132,7 +137,8 @@ fn analytics(config: &Config) -> picarcade_analytics::Config {
     }
 }
 
-/// The limits: in Redis where there is one, so that a fleet shares them, with the database as the ledger of what was spent.
+/// Builds the limiter. If Redis is configured, the limits are kept there, so that a fleet shares
+/// them. The database is the ledger of what was spent.
 fn limiter(
     config: &Config,
     purpose: Purpose,

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::config::Config;
 
-/// Why the parts cannot be put together.
+/// The reason why the service cannot be assembled.
 #[derive(Debug, Error)]
 pub(crate) enum WiringError {
     #[error("{file}: {reason}")]

@@ -1,7 +1,8 @@
-//! Wiring: the only place that names a backend. Everything else sees traits.
+//! Wiring: the only place that connects to a backend. The other modules use traits.
 //!
-//! What the service can live without (a Redis or a PostgreSQL that is down at start) is a warning and a degraded mode;
-//! what it cannot (a directory that cannot be written, a rules file that is wrong) is one clear line.
+//! The service starts without a part that it can do without, such as a Redis or a PostgreSQL that
+//! does not answer: it logs a warning and works in a degraded mode. A fault that it cannot start
+//! with, such as a directory without write permission or a wrong rules file, is one clear line.
 
 mod assemble;
 mod error;

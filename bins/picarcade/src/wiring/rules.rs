@@ -1,4 +1,4 @@
-//! The decision matrix and the model catalogue: from configured files or embedded.
+//! The decision matrix and the model catalogue, from configured files or embedded.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use picarcade_intent::{Catalogue, Matrix, Problem, Severity};
 use super::error::WiringError;
 use crate::config::Config;
 
-/// The matrix and the catalogue that are configured, else the embedded ones.
+/// Returns the configured matrix and catalogue, or the embedded ones.
 pub(crate) fn rules(config: &Config) -> Result<Rules, WiringError> {
     let catalogue = catalogue(config)?;
     let matrix = match &config.rules {
@@ -21,7 +21,7 @@ pub(crate) fn rules(config: &Config) -> Result<Rules, WiringError> {
     Ok(Rules::new(matrix, catalogue))
 }
 
-/// The catalogue that is configured, else the embedded one.
+/// Returns the configured catalogue, or the embedded one.
 pub(crate) fn catalogue(config: &Config) -> Result<Arc<Catalogue>, WiringError> {
     let Some(file) = &config.models else { return Ok(Catalogue::embedded()) };
     let bytes = read(file)?;
@@ -37,7 +37,7 @@ fn read(file: &Path) -> Result<Vec<u8>, WiringError> {
         .map_err(|error| WiringError::File { file: file.display().to_string(), reason: error.to_string() })
 }
 
-/// The first error names the place; `rules check` lists the others.
+/// Returns the error for the first problem of a file. `rules check` lists the others.
 fn first_problem(file: &Path, problems: &[Problem]) -> WiringError {
     let first = problems.iter().find(|problem| problem.severity == Severity::Error).or(problems.first());
     let reason = first.map_or_else(|| "is not usable".to_owned(), ToString::to_string);

@@ -7,14 +7,15 @@ use async_trait::async_trait;
 use picarcade_analytics::{SessionRow, SessionRows};
 use picarcade_flow::{Session, SessionStore, StoreError};
 
-/// The life of a session that somebody else stored without an end: a year.
+/// The life of a session that another program stored without an end: a year.
 const FOREVER: Duration = Duration::from_secs(31_536_000);
 
 /// Sessions in the database of the events.
 #[derive(Debug)]
 pub(super) struct Sessions {
     pub(super) rows: Arc<dyn SessionRows>,
-    /// A file is this process's own; a server may be that of a fleet.
+    /// Whether other instances may use the same database. A file belongs to this process; a server
+    /// may be shared by a fleet.
     pub(super) is_shared: bool,
 }
 
@@ -49,7 +50,8 @@ impl SessionStore for Sessions {
         self.rows.delete_session(session_id, user_id).await.map_err(unavailable)
     }
 
-    /// They go with the other rows of their user.
+    /// Deletes nothing, because the sessions are deleted together with the other rows of their
+    /// user.
     async fn forget_user(&self, _: &str) -> Result<u64, StoreError> {
         Ok(0)
     }

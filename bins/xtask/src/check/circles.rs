@@ -24,8 +24,7 @@ use crate::metadata::{Metadata, Package};
 const MAX_HOPS: usize = 16;
 
 /// Packages whose circles are not untied yet.
-const PENDING: [&str; 9] = [
-    "picarcade",
+const PENDING: [&str; 8] = [
     "picarcade-analytics",
     "picarcade-breaker",
     "picarcade-cache",

@@ -1,4 +1,5 @@
-//! End users by their tokens (JWT, RFC 7519), as Supabase issues them: HS256 with a shared secret, or a key of a JWKS.
+//! Tokens of end users (JWT, RFC 7519), as Supabase issues them: HS256 with a shared secret, or a
+//! key of a JWKS.
 //!
 //! The algorithm belongs to the key, never to the token: a token names a key, and the algorithm
 //! that it states must be that key's (RFC 8725, 3.1). No extension of the header is supported, so a
@@ -13,21 +14,21 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::jwks::{Jwks, Lookup};
+use super::user_id::{is_reserved, is_usable};
 use crate::config::JwtSettings;
-use crate::http::identity::identities::{is_reserved, is_usable};
-use crate::http::identity::jwks::{Jwks, Lookup};
 use crate::http::problem::Problem;
 
-/// How far the clocks of issuer and service may be apart, in seconds.
+/// The largest difference between the clocks of issuer and service, in seconds.
 const LEEWAY: u64 = 30;
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is read, in bytes.
 const MAX_TOKEN: usize = 8 * 1024;
 
-/// When to come back while the keys cannot be read.
+/// When a client may retry if the keys cannot be read.
 const KEYS_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Checks tokens.
+/// The check of tokens.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     secret: Option<DecodingKey>,
@@ -39,7 +40,7 @@ pub(crate) struct Tokens {
 #[derive(Debug, Deserialize)]
 struct Claims {
     sub: String,
-    /// A string at Supabase; other issuers write lists and objects.
+    /// Supabase writes a string; other issuers write lists and objects.
     #[serde(default)]
     role: Value,
 }
@@ -57,7 +58,7 @@ impl Tokens {
         })
     }
 
-    /// The user that the token is about.
+    /// Returns the user of the token.
     pub(crate) async fn user(&self, token: &[u8]) -> Result<Arc<str>, Problem> {
         let invalid = || Problem::unauthorized("the token is not valid");
         if token.len() > MAX_TOKEN {
@@ -113,8 +114,8 @@ impl Tokens {
     }
 }
 
-/// Whether a role is, or contains, one that is not an end user's. In an object, a name with `false`
-/// or `null` is a role that the user does not have.
+/// Returns whether a role is, or contains, one that is not an end user's. In an object, a name with
+/// `false` or `null` is a role that the user does not have.
 fn is_no_user(role: &Value) -> bool {
     let is_named = |text: &str| {
         let mut words = text.split(|letter: char| letter == ',' || letter.is_whitespace());

@@ -1,7 +1,7 @@
-//! The bound of the requests that are being answered: over it the server is full, and says so at once.
+//! The limit of concurrent requests: over it the server refuses a request at once.
 //!
-//! Connections are bounded, but one HTTP/2 connection carries many requests. The probes are never refused: a full server is
-//! alive.
+//! Connections are limited, but one HTTP/2 connection carries many requests. Probes are never
+//! refused, because a full server is alive.
 
 use std::time::Duration;
 
@@ -9,19 +9,20 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::http::problem::Problem;
 
-/// The most requests that are being answered at one time.
+/// The most requests that are answered at the same time.
 const MAX_REQUESTS: usize = 16_384;
 
-/// When to come back to a full server.
-const RETRY: Duration = Duration::from_secs(1);
+/// When a refused client may retry.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-static PLACES: Semaphore = Semaphore::const_new(MAX_REQUESTS);
+static PERMITS: Semaphore = Semaphore::const_new(MAX_REQUESTS);
 
-/// The place of a request of this path, held while it is answered; a full server has none.
+/// Returns the permit of a request to this path, to be held until its response. A probe on a full
+/// server needs none.
 pub(crate) fn enter(path: &str) -> Result<Option<SemaphorePermit<'static>>, Problem> {
-    match PLACES.try_acquire() {
-        Ok(place) => Ok(Some(place)),
+    match PERMITS.try_acquire() {
+        Ok(permit) => Ok(Some(permit)),
         Err(_) if path.starts_with("/health") => Ok(None),
-        Err(_) => Err(Problem::unavailable("the server is full", RETRY)),
+        Err(_) => Err(Problem::unavailable("the server is full", RETRY_AFTER)),
     }
 }

@@ -1,7 +1,8 @@
-//! What happens around every request: its id, a place on the server, the measuring, the line in the log, and the last
-//! word on errors.
+//! The layer of every request: its id, its span, its place on the server, its metrics, its log
+//! line, and the form of its errors.
 //!
-//! One layer for all of it: each layer of its own costs every request two boxes and a copy of what is below it.
+//! They are one function, because each layer of its own would cost every request two boxes and a
+//! copy of everything below it.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
@@ -12,26 +13,27 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use hyper::StatusCode;
 
-use crate::http::layer::load_shed;
-use crate::http::layer::request_id::{Line, RequestId, X_REQUEST_ID};
-use crate::http::layer::span::RequestSpan;
+use super::load_shed;
+use super::log::LogLine;
+use super::metrics::Measurement;
+use super::request_id::{RequestId, X_REQUEST_ID};
+use super::span::RequestSpan;
 use crate::http::problem::{self, Problem};
-use crate::http::route::metrics;
 
-pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
+pub(crate) async fn stack(mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
     request.extensions_mut().insert(id.clone());
     let span = RequestSpan::begin(&request);
     request.extensions_mut().insert(span.span());
-    let begun = metrics::Begun::new(&request);
-    let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| (Instant::now(), Line::of(&request)));
-    let answer = match load_shed::enter(request.uri().path()) {
-        Ok(_place) => answered(request, next).await,
+    let measurement = Measurement::begin(&request);
+    let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| (Instant::now(), LogLine::of(&request)));
+    let response = match load_shed::enter(request.uri().path()) {
+        Ok(_permit) => run(request, next).await,
         Err(full) => full.into_response(),
     };
-    let mut response = problem::dress(answer);
-    begun.answered(response.status());
-    span.answered(response.status());
+    let mut response = problem::with_problem_body(response);
+    measurement.end(response.status());
+    span.end(response.status());
     if let Some((started, line)) = logged {
         line.write(&id, response.status(), started);
     }
@@ -39,10 +41,10 @@ pub(crate) async fn layer(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// The answer, also of a request that met a defect of the program. What the panic says stays out of the log: it may quote
-/// the request.
-async fn answered(request: Request, next: Next) -> Response {
-    // Nothing of a request is used again after it has panicked.
+/// Runs the handler; a panic becomes a 500. The text of the panic is not logged, because it may
+/// quote the request.
+async fn run(request: Request, next: Next) -> Response {
+    // Nothing of a request is used again after a panic.
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be answered")

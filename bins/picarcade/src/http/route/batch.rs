@@ -1,13 +1,12 @@
 //! `POST /api/v2/batch`: up to 256 requests at once, each with its own result or problem, in order.
 //!
-//! The body is split into the texts of its requests, and each text is parsed by itself. A wrong
-//! request costs itself alone, and the memory of a batch is a small multiple of its body.
+//! The body is split into the texts of its requests, and each text is parsed by itself. So a wrong
+//! request affects no other, and the memory of a batch is a small multiple of its body.
 
 use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
 use axum::{Extension, Json};
 use hyper::{HeaderMap, StatusCode};
 use picarcade_flow::{Caller, FieldProblem, FlowRequest};
@@ -16,12 +15,11 @@ use serde_json::{Value, json};
 
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
-use crate::http::identity::Presented;
+use crate::http::identity::{ApiCall, Presented};
 use crate::http::json;
 use crate::http::layer::request_id::RequestId;
 use crate::http::layer::span::Span;
 use crate::http::problem::Problem;
-use crate::http::rate_limit;
 use crate::http::route::process::cache_control;
 
 /// The most requests of one batch.
@@ -30,30 +28,26 @@ const MAX_REQUESTS: usize = 256;
 /// The largest body of a batch, in bytes: 256 prompts of 8,000 four-byte characters.
 const MAX_BATCH_BODY: usize = 8 << 20;
 
-/// The most places of a batch that are not UTF-8 and still cost only their requests.
+/// The most places of a batch that are not UTF-8 and still affect only their own requests.
 const MAX_INVALID: usize = 64 * 1024;
 
 pub(crate) async fn batch(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
     Extension(span): Extension<Span>,
+    call: ApiCall,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let presented = app.identities.check(&headers).await?;
-    let asking = presented.caller(&headers, None, "batch")?;
+) -> Result<Json<Value>, Problem> {
+    let caller = call.caller(None)?;
     // A body may be large, so a caller whose limit is used up is refused before it is read.
-    rate_limit::refuse_used_up(&app, &presented, &headers, &asking).await?;
-    let parsed = match body::read(&headers, body, MAX_BATCH_BODY).await {
-        // The bytes end here: the requests are all that is kept while they are answered.
-        Ok(bytes) => requests(&bytes, &presented, &span, &headers).await,
-        Err(problem) => Err(problem),
+    call.refuse_used_up(&app.flow, &caller).await?;
+    let parsed = {
+        // The bytes are freed before the requests are answered.
+        let bytes = body::read(&headers, body, MAX_BATCH_BODY).await?;
+        requests(&bytes, call.presented(), &span).await?
     };
-    let answer = match parsed {
-        Ok(parsed) => Ok(Json(run(&app, &id, &headers, parsed).await)),
-        Err(problem) => Err(problem),
-    };
-    Ok(rate_limit::told(&app, &asking, answer).await)
+    Ok(Json(run(&app, &id, &headers, parsed).await))
 }
 
 /// One request of a batch with its caller, or the problem with it.
@@ -90,12 +84,7 @@ async fn run(app: &App, id: &RequestId, headers: &HeaderMap, parsed: Vec<Parsed>
 }
 
 /// Parses the requests of a batch, each by itself.
-async fn requests(
-    bytes: &[u8],
-    presented: &Presented,
-    span: &Span,
-    headers: &HeaderMap,
-) -> Result<Vec<Parsed>, Problem> {
+async fn requests(bytes: &[u8], presented: &Presented, span: &Span) -> Result<Vec<Parsed>, Problem> {
     let text = Text::new(bytes)?;
     let items = items(&text.text)?;
     if items.iter().map(|item| text.invalid_in(item.get())).sum::<usize>() < text.invalid.len() {
@@ -106,20 +95,20 @@ async fn requests(
         parsed.push(if text.invalid_in(item.get()) > 0 {
             Err(not_utf8("the request"))
         } else {
-            parse(item.get(), presented, span, headers)
+            parse(item.get(), presented, span)
         });
-        // A batch of many wrong requests must not keep a worker from everything else.
+        // A batch of many wrong requests must not block a worker.
         tokio::task::yield_now().await;
     }
     Ok(parsed)
 }
 
-/// The text of a batch. Bytes that are not UTF-8 are replaced and remembered, so that they cost only
-/// the request that they are in.
+/// The text of a batch. Bytes that are not UTF-8 are replaced and their places kept, so that they
+/// affect only their own request.
 #[derive(Debug)]
 struct Text<'a> {
     text: Cow<'a, str>,
-    /// Where the text was replaced, in ascending order.
+    /// The places where the text was replaced, in ascending order.
     invalid: Vec<usize>,
 }
 
@@ -172,13 +161,13 @@ fn items(text: &str) -> Result<Vec<&RawValue>, Problem> {
     }
 }
 
-fn parse(item: &str, presented: &Presented, span: &Span, headers: &HeaderMap) -> Parsed {
+fn parse(item: &str, presented: &Presented, span: &Span) -> Parsed {
     if item.len() > MAX_BODY {
         let detail = format!("the request must have at most {MAX_BODY} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     let request = body::request(item)?;
-    let caller = presented.caller(headers, request.user_id.as_deref(), "batch")?;
+    let caller = presented.caller(request.user_id.as_deref(), "batch")?;
     Ok((request, caller.traced(span.trace())))
 }
 

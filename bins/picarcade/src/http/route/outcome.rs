@@ -1,33 +1,28 @@
-//! `POST /api/v2/generations/{generation_id}/outcome`: what became of a generation.
+//! `POST /api/v2/generations/{generation_id}/outcome`: the outcome of a generation.
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use hyper::HeaderMap;
-use picarcade_flow::OutcomeReport;
+use picarcade_flow::{OutcomeReport, Reported};
 
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
+use crate::http::identity::ApiCall;
 use crate::http::problem::Problem;
-use crate::http::rate_limit;
 
 pub(crate) async fn report(
     State(app): State<App>,
     Path(id): Path<String>,
+    call: ApiCall,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let presented = app.identities.check(&headers).await?;
+) -> Result<Json<Reported>, Problem> {
     let read = body::read(&headers, body, MAX_BODY).await;
     let parsed = read.and_then(|bytes| body::parse_with_user::<OutcomeReport>(&bytes));
     let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_deref());
-    let caller = presented.caller(&headers, user, "outcome")?;
-    let reported = async {
-        // A body that cannot be read counts as a request too.
-        app.flow.admit_report(&caller).await?;
-        Ok::<_, Problem>(Json(app.flow.report_outcome(&id, &caller, parsed?.0).await?))
-    };
-    let reported = reported.await;
-    Ok(rate_limit::told(&app, &caller, reported).await)
+    let caller = call.caller(user)?;
+    // A body that cannot be read counts as a request too.
+    app.flow.admit_report(&caller).await?;
+    Ok(Json(app.flow.report_outcome(&id, &caller, parsed?.0).await?))
 }

@@ -4,9 +4,9 @@
 //! are being served are not affected.
 //!
 //! A stop has two steps. While the service is unready it still serves every connection, and asks
-//! each HTTP/1 client to close its connection after the response. Then no connection is accepted any
-//! more, and each open one ends as soon as no request is lost: between two requests, never inside
-//! one.
+//! each HTTP/1 client to close its connection after the response. Then no connection is accepted
+//! any more, and each open one ends as soon as no request is lost: between two requests, never
+//! inside one.
 
 use std::net::SocketAddr;
 use std::pin::pin;

@@ -1,10 +1,10 @@
-//! The rest of a request body that the handler did not read, as after a wrong key, a wrong path or too
-//! many bytes.
+//! The rest of a request body that the handler did not read, as after a wrong key, a wrong path or
+//! too many bytes.
 //!
-//! On HTTP/1 an unread body stands before the next request. hyper would close the connection without
-//! announcing it, so that the client's next request fails, or reset it, so that the client loses the
-//! response. So a little of the rest is read here. If the connection still cannot be used again, its
-//! response says so.
+//! On HTTP/1 an unread body stands before the next request. hyper would close the connection
+//! without announcing it, so that the client's next request fails, or reset it, so that the client
+//! loses the response. So a little of the rest is read here. If the connection still cannot be used
+//! again, its response says so.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,8 +43,8 @@ impl Unread {
         self.0.lock().as_ref().is_none_or(Body::is_end_stream)
     }
 
-    /// Drains the rest if it is small and arrives in time; returns whether the connection can be used
-    /// again.
+    /// Drains the rest if it is small and arrives in time; returns whether the connection can be
+    /// used again.
     pub(super) async fn drain(self) -> bool {
         let rest = self.0.lock().take();
         let Some(mut body) = rest.filter(|body| !body.is_end_stream()) else { return true };

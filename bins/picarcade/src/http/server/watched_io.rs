@@ -1,9 +1,9 @@
 //! A socket that reports reads and writes to [`Timeouts`], and replaces hyper's own answer to
 //! malformed HTTP by a problem.
 //!
-//! hyper writes that answer past the service, without a body and without a request id. The answer is
-//! recognized by its position (at a message boundary of HTTP/1 where no response of the service is
-//! under way) and by its exact shape. Nothing else is ever replaced, so no text of a user can be
+//! hyper writes that answer past the service, without a body and without a request id. The answer
+//! is recognized by its position (at a message boundary of HTTP/1 where no response of the service
+//! is under way) and by its exact shape. Nothing else is ever replaced, so no text of a user can be
 //! mistaken for it.
 
 use std::pin::Pin;

@@ -1,6 +1,7 @@
-//! Spans of requests, or nothing in their place without the feature `otel`.
+//! Spans of requests. Without the feature `otel` they are empty.
 
 #[cfg(not(feature = "otel"))]
+#[expect(clippy::unused_self, reason = "the methods are those of the spans of `otel`")]
 mod none;
 #[cfg(feature = "otel")]
 mod otel;

@@ -1,4 +1,4 @@
-//! No spans: what stands in their place without the feature `otel`, and costs nothing.
+//! Empty spans without the feature `otel`. They cost nothing.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use axum::extract::Request;
 use hyper::StatusCode;
 use picarcade_flow::{Degraded, Trace};
 
-/// A request on its way, which nobody hears of.
+/// The span of a request.
 #[derive(Debug)]
 pub(crate) struct RequestSpan;
 
-/// The same, for whoever would add to it on the way.
+/// A handle of the span, for handlers.
 #[derive(Clone, Debug)]
 pub(crate) struct Span;
 
@@ -23,7 +23,7 @@ impl RequestSpan {
         Span
     }
 
-    pub(crate) const fn answered(self, _: StatusCode) {}
+    pub(crate) const fn end(self, _: StatusCode) {}
 }
 
 impl Span {
@@ -31,5 +31,5 @@ impl Span {
         None
     }
 
-    pub(crate) const fn tell(&self, _: &[(&'static str, &'static str)], _: &[Degraded]) {}
+    pub(crate) const fn record(&self, _: &[(&'static str, &'static str)], _: &[Degraded]) {}
 }

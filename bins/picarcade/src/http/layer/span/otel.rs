@@ -1,6 +1,7 @@
-//! The span of a request, for traces: method, route template, status and how the answer was come by, below the caller's span
-//! if it sent a `traceparent`. Below it is a span for each call of an AI provider, in the words of OpenTelemetry's conventions
-//! for generative AI. Never a path, a user or a prompt.
+//! The span of a request: method, route template, status and the source of the answer. Its parent
+//! is the client's span, if the client sent a `traceparent`. Each call of an AI provider has a
+//! child span with the attributes of OpenTelemetry's conventions for generative AI. No attribute
+//! has a path, a user or a prompt.
 
 use std::sync::Arc;
 
@@ -15,20 +16,20 @@ use opentelemetry_sdk::trace::Span as SdkSpan;
 use picarcade_flow::{AiCall, Degraded, Trace};
 use picarcade_intent::{Answer, ProviderError};
 
-use crate::http::layer::request_id::{TRACEPARENT, trace_parent};
-use crate::http::route::metrics;
+use crate::http::layer::metrics;
+use crate::http::layer::trace_context::{TRACEPARENT, trace_parent};
 use crate::telemetry::traces;
 
-/// A request on its way. One that nobody waits for any more ends without a status.
+/// The span of a request. A request that its client abandons ends without a status.
 #[derive(Debug)]
 pub(crate) struct RequestSpan(Span);
 
-/// The same, for whoever adds to it on the way. Empty where no traces are exported.
+/// A handle of the span, for handlers. It is empty if no traces are exported.
 #[derive(Clone, Debug)]
 pub(crate) struct Span(Option<Context>);
 
 impl RequestSpan {
-    /// A span, where traces are exported.
+    /// Begins the span, if traces are exported.
     pub(crate) fn begin(request: &Request) -> Self {
         let Some(tracer) = traces::tracer() else { return Self(Span(None)) };
         let method = metrics::method(request);
@@ -50,7 +51,7 @@ impl RequestSpan {
         self.0.clone()
     }
 
-    pub(crate) fn answered(self, status: StatusCode) {
+    pub(crate) fn end(self, status: StatusCode) {
         let Some(context) = &self.0.0 else { return };
         let span = context.span();
         span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status.as_u16())));
@@ -60,7 +61,7 @@ impl RequestSpan {
     }
 }
 
-/// An AI call that nobody waits for any more may outlive the request; the request's span does not.
+/// The span ends on drop. An AI call that its client abandons may end later.
 impl Drop for RequestSpan {
     fn drop(&mut self) {
         if let Some(context) = &self.0.0 {
@@ -70,13 +71,13 @@ impl Drop for RequestSpan {
 }
 
 impl Span {
-    /// For the flow, which knows no tracing system.
+    /// Returns the trace for the flow, which knows no tracing system.
     pub(crate) fn trace(&self) -> Option<Arc<dyn Trace>> {
         self.0.clone().map(|context| Arc::new(Calls(context)) as _)
     }
 
-    /// How the answer was come by, in words from bounded sets.
-    pub(crate) fn tell(&self, facts: &[(&'static str, &'static str)], degraded: &[Degraded]) {
+    /// Records the source of the answer, in words from bounded sets.
+    pub(crate) fn record(&self, facts: &[(&'static str, &'static str)], degraded: &[Degraded]) {
         let Some(context) = &self.0 else { return };
         let span = context.span();
         span.set_attributes(facts.iter().map(|(name, word)| KeyValue::new(*name, *word)));
@@ -87,7 +88,7 @@ impl Span {
     }
 }
 
-/// The spans of AI calls below this request's.
+/// The spans of AI calls in a request.
 #[derive(Debug)]
 struct Calls(Context);
 
@@ -108,7 +109,7 @@ impl Trace for Calls {
     }
 }
 
-/// One of them.
+/// The span of one AI call.
 struct Call(Option<SdkSpan>);
 
 impl AiCall for Call {
@@ -135,7 +136,7 @@ impl AiCall for Call {
     }
 }
 
-/// The caller's span.
+/// Returns the client's span.
 fn parent(request: &Request) -> Option<SpanContext> {
     let (trace, parent, flags) = request.headers().get(&TRACEPARENT).and_then(trace_parent)?;
     let trace = TraceId::from_hex(trace).ok()?;

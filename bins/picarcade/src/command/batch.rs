@@ -1,7 +1,8 @@
-//! `picarcade classify --batch`: many requests in, their results out in the same order, one row each.
+//! `picarcade classify --batch`: answers many requests and writes one row for each, in the same
+//! order.
 //!
-//! A bad row costs itself alone: it yields an error row, and the command ends with 1 after all the others are answered.
-//! Rows are read, answered and written as a stream, so a file may be larger than memory.
+//! A bad row yields an error row and affects no other row; the command exits with 1 after the last
+//! one. Rows are read, answered and written as a stream, so a file may be larger than memory.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Read, Write};
@@ -21,14 +22,14 @@ use crate::config::Config;
 use crate::http::{Problem, check_json, json_members, parse_request};
 use crate::wiring;
 
-/// The longest row, in bytes: far above 8,000 characters in any spelling.
+/// The longest row in bytes: far more than 8,000 characters need in any encoding.
 const MAX_ROW: u64 = 1 << 20;
 
-/// Rows that are answered at the same time.
+/// How many rows are answered at the same time.
 const CONCURRENCY: usize = 16;
 
-/// How long the events of the command may take to be written.
-const FLUSH: Duration = Duration::from_secs(30);
+/// How long the recorder may take to write the events of the command.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The columns of CSV results.
 const COLUMNS: [&str; 17] = [
@@ -51,10 +52,10 @@ const COLUMNS: [&str; 17] = [
     "error",
 ];
 
-/// One row of the input: what to answer, and the id to answer it under.
+/// One row of the input: the request and its id.
 #[derive(Debug)]
 struct Input {
-    /// Where it stands in the file, from 1; blank lines count.
+    /// The line in the file, from 1; blank lines count.
     line: u64,
     id: Option<Value>,
     request: Result<FlowRequest, Problem>,
@@ -86,7 +87,7 @@ pub(crate) async fn run(
     }
     writer.finish()?;
     progress.finish_and_clear();
-    wired.flow.shutdown(FLUSH).await;
+    wired.flow.shutdown(FLUSH_TIMEOUT).await;
     if failed > 0 {
         Err(Failure::work(format!("{failed} of {} rows failed", progress.position())))
     } else {
@@ -145,7 +146,8 @@ fn is_same(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// CSV by its name, or, where the name says nothing, by a first line that is a header with a prompt in it.
+/// Returns whether the input is CSV: by the name of the file, or by a first line that is a header
+/// with a prompt.
 fn is_csv(file: &Path, reader: &mut Box<dyn BufRead>) -> Result<bool, Failure> {
     let begin = reader.fill_buf().map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
     let bom = begin.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
@@ -186,10 +188,10 @@ fn json_row(line: &[u8], number: u64) -> Input {
     Input { line: number, id: id.filter(|id| !id.is_null()), request: parse_request(text) }
 }
 
-/// Lines of bytes, each bounded; the rest of a longer one is skipped.
+/// Lines of bytes. A line that is too long is cut, and its rest is skipped.
 struct Lines {
     reader: Box<dyn BufRead>,
-    /// A reader that failed once is not asked again: it might fail for ever.
+    /// Whether the reader has failed. It is not read again, because it might fail forever.
     broken: bool,
 }
 
@@ -231,7 +233,7 @@ fn csv_rows(reader: Box<dyn BufRead>) -> Result<Box<dyn Iterator<Item = Input>>,
     if !headers.iter().any(|name| name == "prompt") {
         return Err(Failure::usage("the CSV header has no column \"prompt\""));
     }
-    // Line 1 is the header; a quoted cell may span lines, so this counts rows.
+    // Line 1 is the header. A quoted cell may span lines, so this counts rows.
     Ok(Box::new(rows.into_byte_records().zip(2..).map(move |(record, line)| match record {
         Ok(record) => csv_row(&headers, &record, line),
         Err(error) => {
@@ -266,7 +268,8 @@ fn csv_row(headers: &[String], record: &csv::ByteRecord, line: u64) -> Input {
     Input { line, id, request }
 }
 
-/// A cell as JSON. Empty means "not given"; a cell that is no boolean stays text, which the request's check then names.
+/// Returns a cell as JSON. An empty cell counts as missing. A cell that is not a boolean stays
+/// text, so that validation names it.
 fn csv_value(name: &str, text: &str) -> Option<Value> {
     let trimmed = text.trim();
     if trimmed.is_empty() && name != "prompt" {
@@ -285,7 +288,7 @@ fn csv_value(name: &str, text: &str) -> Option<Value> {
     })
 }
 
-/// Where results go, in the chosen format.
+/// The destination of the results, in the chosen format.
 enum Writer {
     Jsonl(Box<dyn Write>),
     Csv(Box<csv::Writer<Box<dyn Write>>>),
@@ -344,7 +347,7 @@ fn create(path: &Path) -> std::io::Result<File> {
     Ok(file)
 }
 
-/// Returns a value as a cell of CSV. Numbers and booleans stay what they are.
+/// Returns a value as a cell of CSV. Numbers and booleans are written unchanged.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => String::new(),

@@ -13,17 +13,18 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The work failed.
+    /// Returns the failure of work that was asked for correctly.
     pub(crate) fn work(line: impl Into<String>) -> Self {
         Self { code: 1, line: line.into() }
     }
 
-    /// The call or the configuration was wrong.
+    /// Returns the failure of a wrong call or a wrong configuration.
     pub(crate) fn usage(line: impl Into<String>) -> Self {
         Self { code: 2, line: line.into() }
     }
 
-    /// A part cannot be put together; the line names the setting that it depends on.
+    /// Returns the failure to assemble the service. The line names the setting that the failed part
+    /// depends on.
     pub(crate) fn wiring(config: &Config, error: &WiringError) -> Self {
         let reason = chain(error);
         match error.key(config) {
@@ -45,7 +46,7 @@ impl From<crate::config::ConfigError> for Failure {
     }
 }
 
-/// An error with its causes, in one line.
+/// Returns an error with its causes, in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut source = error.source();

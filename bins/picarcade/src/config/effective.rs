@@ -18,7 +18,7 @@ use super::stores::{self, Database, RedisSettings};
 use super::values::{address, at_least_one, flag, origins, required, seconds, seconds_or_none, text};
 use super::{limits, privacy};
 
-/// Everything that can be configured.
+/// The effective configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) listen: String,
@@ -46,12 +46,12 @@ pub(crate) struct Config {
     pub(crate) ttls: CacheTtls,
     pub(crate) max_concurrent_classifications: usize,
     pub(crate) classification_timeout: Duration,
-    /// The settings by key, for errors that name them.
+    /// The layers, for errors that name a setting.
     layers: Layers,
 }
 
 impl Config {
-    /// The layers from this file and the process's environment.
+    /// Reads the layers from this file and the environment of the process.
     pub(crate) fn layers(file: Option<&Path>) -> Result<Layers, ConfigError> {
         let environment: Vec<_> = std::env::vars_os()
             .filter_map(|(name, value)| {
@@ -123,12 +123,12 @@ impl Config {
         self.layers.setting(key)
     }
 
-    /// Whether the setting has a value that is not its default.
+    /// Returns whether the value of the setting is not its default.
     pub(crate) fn is_set(&self, key: &str) -> bool {
         self.layers.value(key).is_some_and(|value| value.origin != Origin::Default)
     }
 
-    /// Refuses to listen beyond loopback where no caller has to identify itself.
+    /// Refuses to listen beyond loopback if no caller has to identify itself.
     pub(crate) fn check_exposure(&self, bound: SocketAddr, insecure: bool) -> Result<(), ConfigError> {
         let guarded = !self.identity.api_keys.is_empty() || self.identity.jwt.is_some();
         if bound.ip().is_loopback() || guarded || insecure {

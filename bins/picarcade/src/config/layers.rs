@@ -1,8 +1,9 @@
-//! The layers: defaults, then the TOML file, then the environment, then flags; each value keeps its origin.
+//! The layers: defaults, then the TOML file, then the environment, then flags. Each value keeps its
+//! origin.
 //!
 //! An unknown key and a value that is not a scalar are errors that name the key, the file and the
-//! line. An empty value is an unset one in every layer: that is how container platforms and
-//! templates spell "not configured", and an empty secret would let everyone in.
+//! line. An empty value counts as unset in every layer. Container platforms and templates write
+//! "not configured" that way, and an empty secret would let every caller in.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,10 +14,10 @@ use toml::de::{DeTable, DeValue};
 use crate::config::redact::{REDACTED, redact_url};
 use crate::config::settings::{BREAKER_KEYS, BREAKER_NAMES, BREAKERS_TABLE, SETTINGS, Setting, Shown};
 
-/// A line of a file, from 1.
+/// The number of a line, from 1.
 type Line = usize;
 
-/// Where a value comes from.
+/// The origin of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     Default,
@@ -49,7 +50,7 @@ impl fmt::Debug for Value {
     }
 }
 
-/// Every value that is set, by TOML key; those of single breakers are `breakers.NAME.KEY`.
+/// Every set value by its TOML key. Those of single breakers have the key `breakers.NAME.KEY`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layers {
     values: BTreeMap<String, Value>,
@@ -93,7 +94,8 @@ impl Layers {
         Ok(layers)
     }
 
-    /// Refuses a variable that has our prefix and no meaning: most likely a setting with a wrong letter in it.
+    /// Refuses an unknown variable that has our prefix, because it is most likely a misspelled
+    /// setting.
     pub(crate) fn check_names<'a>(
         names: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(), ConfigError> {
@@ -120,7 +122,7 @@ impl Layers {
         self.values.get(key)
     }
 
-    /// The value parsed by `parse`, or nothing when it is not set.
+    /// Returns the value parsed by `parse`, or `None` if it is not set.
     pub(crate) fn parsed<T>(
         &self,
         key: &str,
@@ -134,7 +136,7 @@ impl Layers {
         })
     }
 
-    /// An error about a value that could be parsed and is wrong all the same.
+    /// Returns the error for a value that can be parsed but is still wrong.
     pub(crate) fn wrong(&self, key: &str, reason: impl Into<String>) -> ConfigError {
         let origin = self.value(key).map_or(Origin::Default, |value| value.origin.clone());
         ConfigError::Wrong { key: key.to_owned(), origin, reason: reason.into() }
@@ -145,7 +147,7 @@ impl Layers {
         format!("{key} ({})", self.value(key).map_or(&Origin::Default, |value| &value.origin))
     }
 
-    /// Every setting as it may be shown: key, value, origin.
+    /// Returns every setting without its secrets: key, value, origin.
     pub(crate) fn shown(&self) -> Vec<(String, String, String)> {
         let known = SETTINGS.iter().map(|setting| (setting.key.to_owned(), setting.shown));
         let breakers =
@@ -210,7 +212,7 @@ struct File<'a> {
 }
 
 impl File<'_> {
-    /// The line of a byte.
+    /// Returns the line of a byte.
     fn line(&self, at: usize) -> Line {
         1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
     }
@@ -224,11 +226,12 @@ impl File<'_> {
     }
 }
 
-/// What the names of our own variables begin with.
+/// The prefix of our own variables.
 const PREFIX: &str = "PICARCADE_";
 
-/// Whether Kubernetes makes a variable of this name (without our prefix) for a service called `picarcade` or `picarcade-…`:
-/// `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, `PORT`, `PORT_8080_TCP`, `PORT_8080_TCP_ADDR`.
+/// Returns whether Kubernetes sets this variable (here without our prefix) for a service called
+/// `picarcade` or `picarcade-…`: `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, `PORT`,
+/// `PORT_8080_TCP`, `PORT_8080_TCP_ADDR`.
 fn is_of_kubernetes(rest: &str, value: &str) -> bool {
     let protocols = ["TCP", "UDP", "SCTP"];
     let of_port = |after: &str| {
@@ -236,7 +239,8 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
         words.next().is_some_and(|port| port.parse::<u16>().is_ok())
             && words.next().is_some_and(|protocol| protocols.contains(&protocol))
     };
-    // The service's own name may stand before; a port of one is a URL, which a mistyped setting is not.
+    // The rest of the service's name may come first. A port of such a service has a URL as its
+    // value, which a misspelled setting does not have.
     let of_another = rest.ends_with("_SERVICE_HOST")
         || rest.split_once("_SERVICE_PORT").is_some_and(|(_, end)| end.is_empty() || end.starts_with('_'))
         || rest.rsplit_once("_PORT_").is_some_and(|(_, after)| of_port(after))
@@ -248,7 +252,8 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
     own || of_another
 }
 
-/// A value of the file as the text that the environment would carry; a list is joined by commas.
+/// Returns a value of the file as the text that the environment would have. The items of a list are
+/// joined by commas.
 fn scalar(key: &str, value: &DeValue<'_>, origin: &Origin) -> Result<String, ConfigError> {
     let wrong = |reason: &str| ConfigError::Wrong {
         key: key.to_owned(),

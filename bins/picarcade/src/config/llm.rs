@@ -1,4 +1,4 @@
-//! Which AI classifies, and when it is asked.
+//! The AI that classifies, and when it is called.
 
 use picarcade_flow::Mode;
 use picarcade_intent::ConfigError as Problem;
@@ -8,7 +8,7 @@ use super::layers::{ConfigError, Layers};
 use super::settings::Setting;
 use super::values::{http_url, text};
 
-/// Which AI classifies.
+/// The AI that classifies.
 #[derive(Debug)]
 pub(crate) struct Llm {
     pub(crate) provider: LlmProvider,
@@ -59,13 +59,13 @@ pub(super) fn llm(layers: &Layers) -> Result<Option<Llm>, ConfigError> {
         Err(Problem::ApiKey) => Err(layers.wrong(key, "has characters that a header field cannot carry")),
         Err(Problem::BaseUrl(reason)) => Err(layers.wrong(base_url, format!("cannot be used: {reason}"))),
         Err(Problem::Model) => Err(layers.wrong("llm_model", "must be the name of a model of the provider")),
-        // Not a matter of the settings: the wiring reports it.
+        // This is no fault of a setting; the wiring reports it.
         Err(_) => Ok(Some(llm)),
     }
 }
 
-/// Evaluates an expression with the builder of the chosen provider. The builders are of three
-/// types.
+/// Evaluates an expression with the builder of the chosen provider. A macro is needed because the
+/// builders have three types.
 macro_rules! with_builder {
     ($llm:expr, $builder:ident => $body:expr) => {
         match $llm.provider {

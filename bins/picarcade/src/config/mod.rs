@@ -1,4 +1,4 @@
-//! The configuration: where values come from, how each is parsed, and the effective whole.
+//! The configuration: its settings, its layers, the parsers of values, and the effective whole.
 
 mod settings;
 

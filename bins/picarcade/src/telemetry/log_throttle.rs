@@ -1,7 +1,9 @@
-//! Lines that repeat: each place in the code may write [`BURST`] lines in [`PERIOD`], of any level above `debug`. What goes
-//! beyond is counted, and one line a period and place says how much that was.
+//! A throttle for repeated log lines. Each statement may write [`BURST`] lines in a [`PERIOD`], at
+//! any level above `debug`. Further lines are counted, and one line for each period and statement
+//! reports their number.
 //!
-//! The bound is by place and not by text, so that neither a user's words nor an address can make a new line of it.
+//! The limit is by statement and not by text, so that neither a user's words nor an address can
+//! evade it.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,30 +15,30 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// Lines of one place in a period.
+/// The most lines of one statement in a period.
 const BURST: u32 = 10;
 
-/// A period.
+/// The length of a period.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// What each place has said in its period. Bounded by the code: a place is a statement.
+/// The state of each statement. The number of statements in the code bounds it.
 static PLACES: LazyLock<Mutex<HashMap<Identifier, Place>>> = LazyLock::new(Mutex::default);
 
-/// One statement.
+/// The state of one statement.
 #[derive(Debug)]
 struct Place {
     metadata: &'static Metadata<'static>,
     since: Instant,
     written: u32,
-    left_out: u64,
+    suppressed: u64,
 }
 
 impl Place {
     const fn new(metadata: &'static Metadata<'static>, now: Instant) -> Self {
-        Self { metadata, since: now, written: 0, left_out: 0 }
+        Self { metadata, since: now, written: 0, suppressed: 0 }
     }
 
-    /// Whether one more line may be written.
+    /// Returns whether one more line may be written.
     fn may_write(&mut self, now: Instant) -> bool {
         if now.duration_since(self.since) >= PERIOD {
             (self.since, self.written) = (now, 0);
@@ -45,22 +47,22 @@ impl Place {
             self.written += 1;
             return true;
         }
-        self.left_out += 1;
+        self.suppressed += 1;
         false
     }
 }
 
-/// Lets a line pass while its place has said little.
+/// A layer that drops the lines of a statement that has used up its burst.
 ///
-/// A layer and not a filter of one: filters of single layers keep their state in the thread, and lose count of it when a line
-/// is written while another one is being looked at.
+/// It is a layer and not a filter of one layer. Such filters keep their state in the thread and
+/// lose it if a line is written while another one is being filtered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogThrottle;
 
 impl<S: Subscriber> Layer<S> for LogThrottle {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // Who asks for `debug` wants to see everything.
+        // An operator who enables `debug` wants to see every line.
         if *metadata.level() > Level::INFO {
             return true;
         }
@@ -69,7 +71,7 @@ impl<S: Subscriber> Layer<S> for LogThrottle {
     }
 }
 
-/// Says once a period what was left out, for as long as the process lives.
+/// Reports the suppressed lines once a period, until the process ends.
 pub(super) async fn report() {
     let mut tick = tokio::time::interval(PERIOD);
     loop {
@@ -78,17 +80,17 @@ pub(super) async fn report() {
     }
 }
 
-/// Says what was left out since the last time.
+/// Reports the lines that were suppressed since the last report.
 pub(super) fn report_suppressed() {
-    let mut left_out = Vec::new();
+    let mut suppressed = Vec::new();
     for place in PLACES.lock().values_mut() {
-        if place.left_out > 0 {
-            left_out.push((place.metadata, std::mem::take(&mut place.left_out)));
+        if place.suppressed > 0 {
+            suppressed.push((place.metadata, std::mem::take(&mut place.suppressed)));
         }
     }
-    for (metadata, lines) in left_out {
+    for (metadata, lines) in suppressed {
         let place = metadata.file().zip(metadata.line()).map(|(file, line)| format!("{file}:{line}"));
-        tracing::warn!(lines, level = %metadata.level(), of = metadata.target(), place, "more lines of one kind were left out");
+        tracing::warn!(lines, level = %metadata.level(), of = metadata.target(), place, "log lines suppressed");
     }
 }
 
@@ -106,7 +108,7 @@ mod tests {
         let start = Instant::now();
         let mut place = Place::new(metadata(), start);
         let written = (0..100).filter(|_| place.may_write(start)).count();
-        assert_eq!((written, place.left_out), (10, 90));
+        assert_eq!((written, place.suppressed), (10, 90));
         assert!(!place.may_write(start + PERIOD.checked_sub(Duration::from_millis(1)).unwrap()));
         assert!(place.may_write(start + PERIOD));
     }

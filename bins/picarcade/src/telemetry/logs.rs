@@ -1,7 +1,9 @@
-//! Logs: text on a terminal, JSON otherwise, on standard error. `RUST_LOG` chooses the level; `info` is the default.
+//! Logs on standard error: text on a terminal, JSON otherwise. `RUST_LOG` sets the level; the
+//! default is `info`.
 //!
-//! At the default level there is no prompt, no user and no secret in any line. A storm of failures is no storm of lines: each
-//! place in the code may say a few of them in a while, and what it had to leave out is counted (see [`log_throttle`]).
+//! At the default level no line has a prompt, a user or a secret. Repeated failures do not flood
+//! the log: the lines of each statement are limited, and suppressed lines are counted (see
+//! [`log_throttle`]).
 
 use std::io::{IsTerminal, Write};
 
@@ -11,19 +13,22 @@ use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use super::log_throttle::{self, LogThrottle};
 
-/// Logs of the service. Call it inside the runtime.
+/// Starts the logs of the service. Call it inside the runtime.
 pub(crate) fn start() {
     begin("info");
     tokio::spawn(log_throttle::report());
-    std::panic::set_hook(Box::new(|panic| say(panic.location().map(ToString::to_string).as_deref())));
+    std::panic::set_hook(Box::new(|panic| {
+        report_panic(panic.location().map(ToString::to_string).as_deref());
+    }));
 }
 
-/// One line about a panic. What a panic says may quote what it was about, and a backtrace is many lines: only the place is
-/// told. Past the logger, which may be what panicked.
-fn say(place: Option<&str>) {
-    let message = "a panic: a defect of the program";
+/// Writes one line about a panic. The text of a panic may quote a request, and a backtrace has many
+/// lines, so the line has only the place. It does not use the logger, because the logger may have
+/// panicked.
+fn report_panic(place: Option<&str>) {
+    let message = "panic: a defect of the program";
     let mut stderr = std::io::stderr();
-    // Where standard error is gone, so is whoever could be told.
+    // If standard error is closed, there is no other place to report to.
     let _ = if stderr.is_terminal() {
         writeln!(stderr, "ERROR {message} place={}", place.unwrap_or("unknown"))
     } else {
@@ -33,12 +38,12 @@ fn say(place: Option<&str>) {
     };
 }
 
-/// The last words: what was left out and not told yet.
+/// Reports the suppressed lines that no report has counted yet.
 pub(crate) fn finish() {
     log_throttle::report_suppressed();
 }
 
-/// Logs of a command whose output is its answer: warnings only.
+/// Starts the logs of a command whose output is its answer: warnings only.
 pub(crate) fn start_quiet() {
     begin("warn");
 }
@@ -47,7 +52,7 @@ fn begin(default: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let layer = fmt::layer().with_writer(std::io::stderr);
     let registry = registry();
-    // A second initialisation in one process keeps the first, which is what a test wants.
+    // A second initialization in one process keeps the first, as tests need.
     let _ = if std::io::stderr().is_terminal() {
         registry.with(layer.with_target(false)).with(LogThrottle).with(filter).try_init()
     } else {

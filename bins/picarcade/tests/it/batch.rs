@@ -1,4 +1,4 @@
-//! A file of requests: in order, each bad row costing itself alone.
+//! A file of requests: results in order, and each bad row affects no other.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -11,7 +11,7 @@ use crate::command_line::run;
 use crate::service::{in_time, picarcade};
 use crate::terminal::terminal;
 
-/// A thousand rows of every kind, and for each whether it is good.
+/// Returns a thousand rows of every kind, and for each whether it is good.
 fn mixed() -> (String, Vec<bool>) {
     let (mut text, mut good) = (String::new(), Vec::new());
     for row in 0..1000 {

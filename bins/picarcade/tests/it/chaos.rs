@@ -1,4 +1,5 @@
-//! Everything goes away at once and comes back, under a hundred users: nobody gets an error, and no event is lost.
+//! Every dependency fails at once and comes back under a hundred users. No user gets an error, and
+//! no event is lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::service::{Service, until};
 
 const USERS: usize = 100;
 
-/// Answers by status, and the answers so far.
+/// The number of responses by status, and their total.
 #[derive(Default)]
 struct Tally {
     answers: AtomicU64,
@@ -47,7 +48,7 @@ async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() 
     };
 
     progress(200).await;
-    // All dead at once.
+    // All dependencies refuse connections at once.
     redis.kill();
     postgres.kill();
     network.set(Fault::Cut).await;
@@ -56,7 +57,7 @@ async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() 
     redis_back.and(postgres_back).unwrap();
     network.set(Fault::Pass).await;
     progress(200).await;
-    // All silent at once, which is worse.
+    // All dependencies are silent at once, which is worse.
     redis.pause();
     postgres.pause();
     network.set(Fault::BlackHole).await;
@@ -96,7 +97,8 @@ async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() 
     assert!(service.log().len() < service.log_bound(), "{} lines", service.log().len());
 }
 
-/// Asks until told to stop: some words often, some once, in three ways. How many answers there were of each status.
+/// Sends requests until the test ends: some prompts often, some once, on three routes. Returns the
+/// number of responses by status.
 async fn use_it(user: usize, service: Arc<Service>, tally: Arc<Tally>) -> BTreeMap<u16, u64> {
     let mut statuses = BTreeMap::new();
     for turn in 0.. {

@@ -22,7 +22,7 @@ pub async fn run(directory: &TempDir, environment: &[(&str, &str)], arguments: &
     }
 }
 
-/// A wrong call: exit code 2 and one line that contains this.
+/// Asserts that a call is wrong: exit code 2 and one line that contains this text.
 async fn wrong(environment: &[(&str, &str)], arguments: &[&str], contains: &str) {
     let directory = TempDir::new().unwrap();
     let run = run(&directory, environment, arguments).await;

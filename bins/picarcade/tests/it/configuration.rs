@@ -1,4 +1,4 @@
-//! What is wrong in the configuration is one line that names key and origin; secrets are never shown.
+//! A wrong configuration is one line that names the key and its origin. Secrets are never shown.
 
 use tempfile::TempDir;
 
@@ -39,7 +39,7 @@ async fn unparsable_values_name_key_and_origin() {
     refused(&[("PICARCADE_LISTNE", "127.0.0.1:0")], &["PICARCADE_LISTNE"]).await;
 }
 
-/// A wrong value for each setting that can have one, and words of the error.
+/// A wrong value for each setting that can have one, and a part of the error.
 const WRONG: &[(&str, &str, &str, &str)] = &[
     ("listen", "PICARCADE_LISTEN", "nonsense", "host and a port"),
     ("api_keys", "PICARCADE_API_KEYS", "nokey", "name:key"),
@@ -99,7 +99,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
 
 type Environment = &'static [(&'static str, &'static str)];
 
-/// Settings that need another one, by their environment, with the key at fault.
+/// Settings that need another one, by their environment, with the wrong key.
 const WRONG_TOGETHER: &[(Environment, &str, &str)] = &[
     (&[("ANTHROPIC_API_KEY", "a\u{7}secret-words")], "anthropic_api_key", "header"),
     (&[("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "nonsense")], "openai_base_url", "http"),

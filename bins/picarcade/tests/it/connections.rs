@@ -1,4 +1,4 @@
-//! Connections: bounded, patient, and finished before the process ends.
+//! Connections: limited in number and time, and drained before the process ends.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -80,7 +80,7 @@ async fn a_connection_whose_request_was_refused_unread_can_be_used_again_or_says
             "POST /api/v2/process HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{more}content-length: {length}\r\n\r\n"
         )
     };
-    // The body comes a little later than the head, as it does from many clients.
+    // The body arrives a little later than the head, as from many clients.
     let mut stream = service.connect().await;
     for _ in 0..3 {
         stream.write_all(head("", 2).as_bytes()).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_connection_whose_request_was_refused_unread_can_be_used_again_or_says
         }
         assert!(!String::from_utf8(rest).unwrap().contains("connection: close"));
     }
-    // One that does not come, and one that waits to be asked for.
+    // A body that never arrives, and a client that waits for `100 Continue`.
     for request in [head("", 50), head("expect: 100-continue\r\n", 50)] {
         let mut stream = service.connect().await;
         stream.write_all(request.as_bytes()).await.unwrap();

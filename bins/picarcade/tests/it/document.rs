@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::service::Service;
 
-/// Every property that `value` has is described by `schema`, and every required one is there.
+/// Asserts that `schema` describes every property of `value`, and that every required one is
+/// present.
 fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
         let target =
@@ -118,7 +119,7 @@ async fn what_may_be_sent_beside_the_body_is_described() {
             described.extend(headers);
         }
     }
-    // They are what a page may send.
+    // A page may send these header fields.
     let preflight = service
         .request(Method::OPTIONS, "/api/v2/process")
         .header("origin", "https://app.example")

@@ -1,4 +1,5 @@
-//! The failure table, its rows about the database and the disk: answered, kept on the disk, written later, each row once.
+//! The rows of the failure table about the database and the disk: requests are answered, events are
+//! kept on disk and written later, each row once.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ async fn ask(service: &Service, prompt: &str) -> Value {
     service.process(json!({"prompt": prompt, "active_image": true})).await
 }
 
-/// Asks until answers say that events go to the disk.
+/// Sends requests until answers say that events go to the disk.
 async fn spooling(service: &Service, what: &str) {
     until(&format!("spooling: {what}"), async || {
         ask(service, "a red fox").await["degraded"] == json!(["analytics_spooling"])
@@ -28,7 +29,7 @@ async fn spooling(service: &Service, what: &str) {
     .await;
 }
 
-/// Asks until they do not say so any more.
+/// Sends requests until answers no longer say so.
 async fn writing(service: &Service, what: &str) {
     until(&format!("writing again: {what}"), async || {
         ask(service, "a red fox").await["degraded"] == json!([])
@@ -53,7 +54,8 @@ async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
     {
         proxy.set(fault).await;
         if fault == Fault::LoseReplies {
-            // A write that hangs is given up after ten seconds; here it is enough that nobody waits for it.
+            // A write that hangs is given up after ten seconds; here it is enough that no request
+            // waits for it.
             ask(&service, what).await;
         } else {
             spooling(&service, what).await;
@@ -61,7 +63,8 @@ async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
         proxy.set(Fault::Pass).await;
         writing(&service, what).await;
     }
-    // What PostgreSQL says when its disk is full, when it is a standby, and when it has no room for one more client.
+    // The errors of a PostgreSQL whose disk is full, that is a standby, or that accepts no more
+    // clients.
     let refusal = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
         $$BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END$$";
     server.psql_at(&url, refusal).await.unwrap();
@@ -121,7 +124,7 @@ async fn a_row_that_is_rejected_costs_itself() {
 
 #[tokio::test]
 async fn a_killed_process_loses_nothing_that_was_committed_or_spooled() {
-    // Its own server, as it is killed too.
+    // The test has a server of its own, because it kills it.
     let server = PostgresServer::start().await.unwrap();
     let url = migrated(&server).await;
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
@@ -157,7 +160,8 @@ async fn a_full_disk_costs_counted_events_and_no_answer() {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("data");
     std::fs::create_dir(&data).unwrap();
-    // A small file system of its own, which goes with the process; where that is not allowed, a bound on each file instead.
+    // A small file system that ends with the process. If that is not permitted, a size limit for
+    // each file replaces it.
     let place = data.to_str().unwrap().to_owned();
     let preparation = format!(
         "if mount -t tmpfs -o size=256k none '{place}' 2>/dev/null; then :; else trap '' XFSZ; ulimit -f 256; fi;"

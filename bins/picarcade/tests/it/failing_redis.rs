@@ -1,4 +1,5 @@
-//! The failure table, its rows about Redis: answered from what this instance has, and `degraded` says so until it is over.
+//! The rows of the failure table about Redis: requests are answered from what this instance has,
+//! and `degraded` says so until Redis is back.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::service::{AMPLE, Service, until, with};
 
-/// One request by a new user, which must be answered whatever is the matter.
+/// Sends one request of a new user, which must always be answered.
 async fn degraded(service: &Service) -> Vec<String> {
     let user = format!("user-{}", uuid::Uuid::now_v7());
     let answer = service.process(json!({"prompt": "a red fox", "user_id": user})).await;
@@ -15,18 +16,18 @@ async fn degraded(service: &Service) -> Vec<String> {
     words.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
 }
 
-/// Nothing of Redis can be used.
+/// Redis cannot be used at all.
 const AWAY: &[&str] = &["cache_unavailable", "limits_local"];
 
-/// It can be read, but takes nothing new.
+/// Redis can be read, but accepts no write.
 const FULL: &[&str] = &["limits_local"];
 
-/// Waits until answers say that so much is missing.
+/// Waits until answers name these degraded parts.
 async fn less(service: &Service, what: &str, words: &[&str]) {
     until(&format!("degraded by: {what}"), async || degraded(service).await == words).await;
 }
 
-/// Waits until answers are whole.
+/// Waits until answers name no degraded part.
 async fn whole(service: &Service, what: &str) {
     until(&format!("whole after: {what}"), async || degraded(service).await.is_empty()).await;
 }
@@ -88,7 +89,7 @@ async fn a_redis_that_refuses_or_is_stopped_degrades_and_no_request_fails() {
 async fn a_backup_takes_the_place_of_the_primary() {
     let (primary, backup) = tokio::try_join!(RedisServer::start(), RedisServer::start()).unwrap();
     let (url, backup_url) = (primary.url(), backup.url());
-    // An hour, so that none of the requests leaves the window before the last one has come.
+    // The window is an hour, so that no request leaves it before the last one has come.
     let environment = [
         ("REDIS_URL", &*url),
         ("REDIS_BACKUP_URL", &*backup_url),
@@ -106,7 +107,7 @@ async fn a_backup_takes_the_place_of_the_primary() {
         })
         .await;
     }
-    // Both count in the backup: the limits are the fleet's, as before.
+    // Both instances count in the backup: the limits are still those of the fleet.
     let ann: Value = json!({"prompt": "a red fox", "user_id": "ann"});
     let asks = (0..20).map(|index| if index % 2 == 0 { &one } else { &two }.post("/api/v2/process", &ann));
     let answers = futures_util::future::join_all(asks).await;

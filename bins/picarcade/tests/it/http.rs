@@ -1,4 +1,4 @@
-//! The routes and their errors, word by word.
+//! The routes and their errors in detail.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -217,7 +217,7 @@ async fn limits_are_told_and_kept() {
     let response = service.request(Method::POST, "/api/v2/process").json(&body).send().await.unwrap();
     assert_eq!(response.status(), 429);
     let retry: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
-    // A sliding window forgets by sub-buckets of a second, on the strict side.
+    // A sliding window expires by sub-buckets of a second, on the strict side.
     assert!((1..=61).contains(&retry), "{retry}");
     let problem: Value = response.json().await.unwrap();
     assert_eq!(problem["violated"][0]["scope"], "USER");

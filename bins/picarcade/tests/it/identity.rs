@@ -1,4 +1,4 @@
-//! Who may ask, and as whom.
+//! Which callers are accepted, and as which user.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -188,7 +188,7 @@ async fn a_session_of_another_is_none_and_a_users_headers_do_not_count() {
     assert_eq!(send(Method::PUT, "bob", None, Some(named)).await, 403);
     let query = service.request(Method::GET, "/api/v2/sessions/s1?user_id=ann").bearer_auth(of("bob"));
     assert_eq!(query.send().await.unwrap().status(), 403);
-    // Nor does another's session lend its image to a request.
+    // A session of another user does not provide its image to a request.
     let body = json!({"prompt": "make it blue", "session_id": "s1"});
     let request = service.request(Method::POST, "/api/v2/process").bearer_auth(of("bob")).json(&body);
     let answer: Value = request.send().await.unwrap().json().await.unwrap();
@@ -215,7 +215,7 @@ async fn a_token_whose_subject_is_the_name_of_a_key_does_not_reach_what_is_the_k
     };
     assert_eq!(get("k-web", None, session).await, 200);
     assert_eq!(get("k-web", Some("api-key:web"), session).await, 200);
-    // Neither the name nor the key's own user id is a way to it.
+    // Neither the name nor the user id of the key gives access to it.
     assert_eq!(get(&of("web"), None, session).await, 404);
     assert_eq!(get(&of("api-key:web"), None, session).await, 401);
     assert_eq!(get("k-batch", Some("web"), session).await, 404);
@@ -226,8 +226,8 @@ async fn a_token_whose_subject_is_the_name_of_a_key_does_not_reach_what_is_the_k
     let batch = service.request(Method::POST, "/api/v2/batch").bearer_auth("k-batch").json(&json!([body]));
     let answer: Value = batch.send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["results"][0]["status"], 422, "{answer}");
-    // The limits are apart too: the two look-ups of sessions for the user `web` count, and none of the
-    // key's own.
+    // The limits are separate too: the two look-ups of sessions count for the user `web`, and none
+    // of the requests of the key itself.
     let usage = service.request(Method::GET, "/api/v2/usage").bearer_auth(of("web"));
     let usage: Value = usage.send().await.unwrap().json().await.unwrap();
     assert_eq!((&usage["user_id"], &usage["limits"][0]["used"]), (&json!("web"), &json!(2)));
@@ -305,7 +305,7 @@ async fn an_empty_secret_in_the_file_lets_nobody_in() {
     }
     assert_eq!(status(&service, &[("x-api-key", "k-web")], &body).await, 200);
 
-    // HTTP/2 keeps the space at the end, which HTTP/1 takes away.
+    // HTTP/2 keeps the space at the end, which HTTP/1 removes.
     let stream = TokioIo::new(service.connect().await);
     let (mut requests, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
@@ -331,7 +331,7 @@ async fn beyond_loopback_somebody_must_be_asked_or_told_to_be_let_in() {
             service.client.get(format!("{url}{path}")).send().await.unwrap().status().as_u16()
         };
         assert_eq!(status("/health/ready").await, 200);
-        // What operators see is not for everybody on the network, keys or not.
+        // Pages for operators are not open to every client of the network, with keys or without.
         for path in ["/health/detailed", "/health/cache", "/metrics"] {
             assert_eq!(status(path).await, 403, "{path}");
         }

@@ -1,4 +1,4 @@
-//! What every answer says of the caller's limits, and what is said when they are reached or cannot be decided.
+//! The caller's limits in every response, and responses at a limit or without a decision.
 
 use picarcade_testkit::RedisServer;
 use reqwest::{Method, Response};
@@ -70,7 +70,7 @@ async fn every_answer_to_an_identified_caller_tells_the_limits() {
         assert_eq!((stranger.status().as_u16(), header(&stranger, "ratelimit")), (status, String::new()));
     }
     // Three classifications, and nine requests to sessions, models, matrix and statistics. Reports
-    // of a key do not count for the user they name, and reading the limits is free.
+    // of a key do not count for the named user, and reading the limits is free.
     let usage = service.request(Method::GET, "/api/v2/usage").header("x-api-key", "k").send().await.unwrap();
     let usage: Value = usage.json().await.unwrap();
     assert_eq!(usage["limits"][0]["used"], 12, "{usage}");
@@ -139,7 +139,7 @@ async fn dollars_that_nobody_can_count_are_not_promised() {
     assert_eq!(ask(false).await.status(), 200);
 }
 
-/// The status of a request to each route that takes one from the limits.
+/// Returns the status of a request to each route that takes one from the limits.
 async fn statuses(service: &Service, user: &str) -> Vec<(String, u16)> {
     let image = json!({"working_image": "https://cdn.example/i.png"});
     let outcome = "/api/v2/generations/0192a3b4-0000-7000-8000-000000000000/outcome";
@@ -180,7 +180,7 @@ async fn every_route_that_works_takes_a_request_from_the_limits() {
     for (route, status) in statuses(&service, "ann").await {
         assert_eq!(status, 429, "{route}");
     }
-    // Which limit that is can still be read, and other users have their own.
+    // The caller can still read which limit that is, and other users have limits of their own.
     let usage = service.get("/api/v2/usage?user_id=ann").await;
     assert_eq!(usage["limits"][0]["remaining"], 0, "{usage}");
     assert_ne!(statuses(&service, "bob").await[0].1, 429);
@@ -189,7 +189,7 @@ async fn every_route_that_works_takes_a_request_from_the_limits() {
 #[tokio::test]
 async fn each_route_has_its_own_limit_of_scope_endpoint() {
     let service = Service::start(&[("RATE_LIMIT_ENDPOINT_REQUESTS_PER_MINUTE", "4")]).await;
-    // Sessions are asked four times a round, the other endpoints once or twice.
+    // Sessions are requested four times a round, the other endpoints once or twice.
     for (route, status) in statuses(&service, "ann").await {
         assert_ne!(status, 429, "{route}");
     }

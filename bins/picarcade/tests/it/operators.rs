@@ -1,4 +1,4 @@
-//! What only operators may do.
+//! Routes that only operators may use.
 
 use picarcade_intent::Matrix;
 use reqwest::Method;

@@ -1,4 +1,5 @@
-//! The service over a real PostgreSQL: migrated, lost and found, silent, shared by instances, and wrong in every way.
+//! The service with a real PostgreSQL: migrated, lost and found, silent, shared by instances, and
+//! wrong in every way.
 
 use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer, RedisServer, stay_within_one_day};
 use reqwest::Method;
@@ -14,13 +15,13 @@ async fn migrate(url: &str) {
     assert_eq!((migrated.code, &*migrated.out), (0, "the database is up to date\n"), "{}", migrated.err);
 }
 
-/// A service that can be asked again and again.
+/// Sends a request that no earlier one has sent.
 async fn ask(service: &Service, index: usize) -> Value {
     let body = json!({"prompt": format!("a red fox, number {index}"), "user_id": format!("user-{index}")});
     service.process(body).await
 }
 
-/// Polls until the answer is as wanted, and returns it.
+/// Polls until the response is as wanted, and returns it.
 async fn until(service: &Service, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut answer = Value::Null;
     crate::service::until(path, async || {
@@ -79,7 +80,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
     let schema = &detailed["components"]["database"]["details"]["schema"];
     assert_eq!((&detailed["overall"], schema), (&json!("healthy"), &Value::Null), "{detailed}");
 
-    // Money that somebody spent shows in the burn of the budget.
+    // Dollars that are spent elsewhere show in the budget.
     server
         .psql(
             "INSERT INTO cost_tracking (id, user_id, operation_type, estimated_cost_micros, actual_cost_micros, model_used,
@@ -133,7 +134,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
     for n in 0..10 {
         let (writer, reader) = if n % 2 == 0 { (&one, &two) } else { (&two, &one) };
         let put = put(writer, "s", image(n)).await;
-        // Told by Redis; the time to live of ten minutes is no help.
+        // Redis publishes the change; the time to live of ten minutes would be too long.
         let seen = |answer: &Value| answer["working_image"] == put["working_image"];
         until(reader, "/api/v2/sessions/s?user_id=ann", seen).await;
         assert!(seen(&session(writer, "s", "ann").await.1));
@@ -149,7 +150,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
         assert_eq!(session(service, "s", "bob").await.0, 404);
     }
 
-    // Cached: what is changed behind the service's back is not seen.
+    // The session is cached, so a change in the database itself is not noticed.
     server.psql("UPDATE user_sessions SET metadata = '{\"behind\": 1}'").await.unwrap();
     for service in [&one, &two] {
         assert_eq!(session(service, "s", "ann").await.1["metadata"], json!({}));
@@ -157,7 +158,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
         let level = levels["levels"].as_array().unwrap().iter().find(|level| level["name"] == "sessions");
         assert!(level.unwrap()["hits"].as_u64().unwrap() > 0, "{levels}");
     }
-    // And for so long only.
+    // It is noticed after the time to live.
     let brief = [
         ("DATABASE_URL", &*url),
         ("REDIS_URL", &*redis_url),
@@ -171,7 +172,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
     until(&brief, "/api/v2/sessions/s?user_id=ann", |answer| answer["metadata"] == json!({"behind": 2}))
         .await;
 
-    // Without Redis nobody can tell of a change: the database is asked each time.
+    // Without Redis no instance is notified of a change, so each request reads the database.
     redis.kill();
     for service in [&one, &two] {
         until(service, "/health/cache", |answer| answer["redis"]["connected"] == false).await;

@@ -1,4 +1,5 @@
-//! Tokens of an issuer with a key set (JWKS): rotation, algorithms, and an issuer that is slow, gone, or worse.
+//! Tokens of an issuer with a key set (JWKS): rotation, algorithms, and an issuer that is slow,
+//! gone, or malformed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use crate::failing_database::UNLIMITED;
 use crate::identity::{claims, token};
 use crate::service::{Service, until, with};
 
-/// What an issuer does when it is asked for its keys.
+/// How an issuer answers a request for its keys.
 #[derive(Clone)]
 enum Mood {
     Answers(Vec<u8>),
@@ -24,7 +25,7 @@ enum Mood {
     Floods,
 }
 
-/// An issuer.
+/// An issuer of tokens.
 struct Issuer {
     url: String,
     mood: Arc<Mutex<Mood>>,
@@ -75,7 +76,7 @@ impl Issuer {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// From now on these are its keys, and no others.
+    /// Replaces the keys of the issuer.
     fn publish(&self, keys: &[&Key]) {
         let keys: Vec<_> = keys.iter().map(|key| &key.public).collect();
         self.is(Mood::Answers(json!({ "keys": keys }).to_string().into_bytes()));
@@ -97,7 +98,7 @@ impl Key {
             EncodingKey::from_ec_der(&pair.serialize_der())
         } else {
             let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-            // The key itself (PKCS #1) begins after the 26 bytes that say what it is (PKCS #8).
+            // The key itself (PKCS #1) begins after the 26 bytes that describe it (PKCS #8).
             EncodingKey::from_rsa_der(&pair.serialize_der()[26..])
         };
         let mut jwk = Jwk::from_encoding_key(&private, algorithm).unwrap();
@@ -130,7 +131,8 @@ async fn keys_of_an_issuer_may_rotate_and_bind_their_algorithm() {
     for changes in [json!({"exp": 1_000_000}), json!({"sub": null}), json!({"role": "anon"})] {
         assert_eq!(sent(&service, &first.sign(&changes)).await, 401, "{changes}");
     }
-    // A flood of made-up ids is no flood of questions to the issuer: one for each pause between two fetches.
+    // A flood of made-up ids is no flood of requests to the issuer: there is one in each pause
+    // between two fetches.
     let started = Instant::now();
     let strangers = (0..50).map(|index| first.sign_as(&format!("made-up-{index}"), &json!({})));
     let strangers: Vec<_> = strangers.collect();
@@ -143,7 +145,8 @@ async fn keys_of_an_issuer_may_rotate_and_bind_their_algorithm() {
     let rotated = second.sign(&json!({}));
     until("the new key is fetched", async || sent(&service, &rotated).await == 200).await;
     assert_eq!(sent(&service, &first.sign(&json!({}))).await, 401);
-    // The public key, in every form it comes in, as the secret of a symmetric token: the oldest trick there is.
+    // The public key, in every form it is published in, as the secret of a symmetric token: the
+    // oldest attack.
     let public = &second.public;
     for secret in [public.to_string(), public["n"].as_str().unwrap().to_owned()] {
         let header = Header { kid: Some("second".to_owned()), ..Header::new(Algorithm::HS256) };
@@ -151,7 +154,7 @@ async fn keys_of_an_issuer_may_rotate_and_bind_their_algorithm() {
         assert_eq!(sent(&service, &encode(&header, &claims(&json!({})), &key).unwrap()).await, 401);
         assert_eq!(sent(&service, &token(Algorithm::HS256, &secret, &json!({}))).await, 401);
     }
-    // The right key by another of its family's algorithms, and under another's name.
+    // The right key with another algorithm of its family, and under the id of another key.
     let header = Header { kid: Some("second".to_owned()), ..Header::new(Algorithm::RS512) };
     assert_eq!(sent(&service, &encode(&header, &claims(&json!({})), &second.private).unwrap()).await, 401);
     let forged = Key::new(Algorithm::ES256, "second");
@@ -193,7 +196,8 @@ async fn who_has_a_known_key_does_not_wait_for_an_issuer_that_hangs() {
     until("the issuer is asked for the stranger's key", async || {
         let hanging = sent(&service, &stranger);
         let known = async {
-            // Past the cool-down the stranger's request waits for the issuer; this one must not.
+            // After the cool-down the request with the unknown key waits for the issuer; this one
+            // must not.
             while issuer.asked() == before {
                 tokio::task::yield_now().await;
                 if sent(&service, &key.sign(&json!({}))).await != 200 {
@@ -225,7 +229,7 @@ async fn a_malformed_entry_of_a_key_set_costs_itself_and_an_empty_set_costs_noth
     for broken in [&br#"{"keys": []}"#[..], br#"{"keys": [null]}"#, br#"{"keys": null}"#, b"<html>"] {
         issuer.is(Mood::Answers(broken.to_vec()));
         let before = issuer.asked();
-        // A token of an unknown key has the set fetched again.
+        // A token of an unknown key causes a fetch.
         until("the set is fetched", async || {
             assert_eq!(sent(&service, &first.sign_as("unknown", &json!({}))).await, 401);
             issuer.asked() > before

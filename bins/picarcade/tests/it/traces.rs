@@ -1,4 +1,4 @@
-//! Traces: what a collector gets, and that a dead one harms nobody.
+//! Traces: the spans that a collector receives, and the harmlessness of a dead collector.
 
 use picarcade_testkit::{Answer, Fault, FaultProxy, MockProvider, Reply};
 use reqwest::Method;
@@ -22,7 +22,7 @@ async fn ask(service: &Service, prompt: &str) -> Value {
     answer.json().await.unwrap()
 }
 
-/// Starts a service that exports to this collector when it stops: nothing goes out by itself before.
+/// Starts a service that exports to this collector only when it stops.
 async fn exporting(listener: &TcpListener, more: &[(&str, &str)]) -> Service {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let mut environment = vec![
@@ -34,7 +34,7 @@ async fn exporting(listener: &TcpListener, more: &[(&str, &str)]) -> Service {
     Service::start(&environment).await
 }
 
-/// Stops it, and gives what it exports.
+/// Stops the service, and returns what it exports.
 async fn exported(mut service: Service, listener: TcpListener) -> Export {
     service.signal("TERM");
     let export = in_time("the spans", collect(listener)).await;
@@ -46,7 +46,7 @@ fn has(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
 }
 
-/// What the span says of these.
+/// Returns these attributes of a span.
 fn told<'a>(span: &'a Span, names: &[&str]) -> Vec<&'a str> {
     names.iter().map(|name| span.attributes.get(*name).map_or("", String::as_str)).collect()
 }
@@ -94,7 +94,7 @@ async fn each_call_of_the_ai_becomes_a_span_below_the_request_that_was_first() {
     let service = exporting(&listener, &environment).await;
     ask(&service, "a secret fox").await;
     ask(&service, "a secret fox").await;
-    // Tried again, because the first failure may pass.
+    // The call is retried, because the first failure may be temporary.
     mock.push(Reply::ServerError);
     ask(&service, "a secret hare").await;
     mock.push(Reply::Refusal);
@@ -122,7 +122,7 @@ async fn each_call_of_the_ai_becomes_a_span_below_the_request_that_was_first() {
     ] {
         assert_eq!((told(call, &names), call.failed), (expected.to_vec(), failed), "{call:?}");
         assert_eq!(call.name, format!("chat {model}"));
-        // What was answered was counted and paid for, useful or not.
+        // Every answer of the provider is counted and paid for, useful or not.
         let paid = expected[2] != "server";
         for name in ["gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "picarcade.cost_micros"] {
             let number = call.attributes.get(name).map_or(0, |number| number.parse::<u64>().unwrap());

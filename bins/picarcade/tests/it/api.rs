@@ -155,14 +155,14 @@ impl Operation {
             6 => request
                 .url
                 .push_str(random.choice(&["/", "//", "/../..", "/%00", "/%2e%2e/x", ";x", "%"]).unwrap()),
-            _ => request.body = request.body.map(|body| bent(random, &body)),
+            _ => request.body = request.body.map(|body| mutated(random, &body)),
         }
         request
     }
 }
 
 /// Returns the body with one field of another type, missing, or too large.
-fn bent(random: &mut Rng, body: &[u8]) -> Vec<u8> {
+fn mutated(random: &mut Rng, body: &[u8]) -> Vec<u8> {
     let mut value: Value = serde_json::from_slice(body).unwrap();
     if let Some(fields) = value.as_object_mut().filter(|fields| !fields.is_empty()) {
         let names: Vec<_> = fields.keys().cloned().collect();
@@ -178,7 +178,7 @@ fn bent(random: &mut Rng, body: &[u8]) -> Vec<u8> {
 
 /// Sends the request and compares the response with the description. Returns the difference, if
 /// there is one.
-async fn verdict(service: &Service, schemas: Schemas<'_>, request: &Request) -> Result<(), String> {
+async fn check_response(service: &Service, schemas: Schemas<'_>, request: &Request) -> Result<(), String> {
     let mut sent = service.request(request.method.clone(), &request.url).bearer_auth(TOKEN);
     if let Some(content_type) = request.content_type {
         sent = sent.header("content-type", content_type);
@@ -245,7 +245,7 @@ async fn verdict(service: &Service, schemas: Schemas<'_>, request: &Request) -> 
 }
 
 #[tokio::test]
-async fn whatever_is_asked_the_answer_is_one_that_the_description_has() {
+async fn every_response_matches_the_description() {
     let seed = std::env::var("PICARCADE_TEST_SEED").map_or(7, |seed| seed.parse().unwrap());
     let mut environment = vec![("PICARCADE_ADMIN_TOKEN", TOKEN)];
     environment.extend(UNLIMITED);
@@ -262,7 +262,7 @@ async fn whatever_is_asked_the_answer_is_one_that_the_description_has() {
     }
     let service = &service;
     let verdicts = stream::iter(&requests)
-        .map(|request| async move { (request, verdict(service, schemas, request).await) })
+        .map(|request| async move { (request, check_response(service, schemas, request).await) })
         .buffer_unordered(8);
     let wrong: Vec<_> = verdicts
         .filter_map(|(request, verdict)| async {

@@ -144,7 +144,7 @@ async fn a_restart_keeps_the_budget_of_expired_and_of_open_reservations() {
 }
 
 #[tokio::test]
-async fn a_reservation_leaves_one_cost_row_whatever_becomes_of_it() {
+async fn every_end_of_a_reservation_leaves_one_cost_row() {
     let (redis, postgres) = (RedisServer::start().await.unwrap(), shared().await);
     let (database, redis_url) = (migrated(postgres).await, redis.url());
     let environment =
@@ -181,7 +181,7 @@ async fn a_reservation_leaves_one_cost_row_whatever_becomes_of_it() {
 }
 
 #[tokio::test]
-async fn money_is_closed_while_expenses_wait_for_the_database() {
+async fn no_dollars_are_reserved_while_expenses_wait_for_the_database() {
     let (redis, postgres) = (RedisServer::start().await.unwrap(), shared().await);
     let database = migrated(postgres).await;
     let proxy = FaultProxy::start(postgres.addr()).await.unwrap();

@@ -22,7 +22,7 @@ struct Tally {
 }
 
 #[tokio::test]
-async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() {
+async fn no_request_fails_while_every_dependency_fails_and_recovers() {
     let (redis, postgres, mock) =
         tokio::try_join!(RedisServer::start(), PostgresServer::start(), MockProvider::start()).unwrap();
     let url = migrated(&postgres).await;
@@ -40,8 +40,9 @@ async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() 
     environment.extend(UNLIMITED);
     let service = Arc::new(Service::start(&environment).await);
     let tally = Arc::new(Tally::default());
-    let users: Vec<_> =
-        (0..USERS).map(|user| tokio::spawn(use_it(user, Arc::clone(&service), Arc::clone(&tally)))).collect();
+    let users: Vec<_> = (0..USERS)
+        .map(|user| tokio::spawn(send_requests(user, Arc::clone(&service), Arc::clone(&tally))))
+        .collect();
     let progress = async |answers: u64| {
         let goal = tally.answers.load(Ordering::Relaxed) + answers;
         until("the users go on", async || tally.answers.load(Ordering::Relaxed) >= goal).await;
@@ -99,7 +100,7 @@ async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() 
 
 /// Sends requests until the test ends: some prompts often, some once, on three routes. Returns the
 /// number of responses by status.
-async fn use_it(user: usize, service: Arc<Service>, tally: Arc<Tally>) -> BTreeMap<u16, u64> {
+async fn send_requests(user: usize, service: Arc<Service>, tally: Arc<Tally>) -> BTreeMap<u16, u64> {
     let mut statuses = BTreeMap::new();
     for turn in 0.. {
         if tally.stop.load(Ordering::Relaxed) {

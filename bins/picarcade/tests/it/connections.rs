@@ -12,7 +12,7 @@ async fn answer(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_connection_over_the_bound_is_told_to_come_back() {
+async fn a_connection_over_the_limit_gets_a_503_with_retry_after() {
     let service = Service::start(&[("PICARCADE_MAX_CONNECTIONS_PER_ADDRESS", "2")]).await;
     let mut held = Vec::new();
     for _ in 0..2 {
@@ -40,7 +40,7 @@ async fn requests_on_one_connection_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn malformed_http_is_a_problem_too() {
+async fn malformed_http_is_a_problem() {
     let service = Service::start(&[]).await;
     for request in [
         "G@T / HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -59,7 +59,7 @@ async fn malformed_http_is_a_problem_too() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_said_everything_is_answered() {
+async fn a_client_that_closes_its_sending_side_is_answered() {
     let service = Service::start(&[]).await;
     let mut stream = service.connect().await;
     let body = r#"{"prompt": "a red fox"}"#;
@@ -73,7 +73,7 @@ async fn a_client_that_has_said_everything_is_answered() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_request_was_refused_unread_can_be_used_again_or_says_that_it_cannot() {
+async fn a_connection_with_an_unread_body_can_be_used_again_or_is_announced_closed() {
     let service = Service::start(&[("PICARCADE_API_KEYS", "web:k-web")]).await;
     let head = |more: &str, length: usize| {
         format!(

@@ -26,7 +26,7 @@ async fn connect_from(address: u8, service: &Service) -> TcpStream {
 }
 
 /// Sends one request and reads the head of the response.
-async fn ask(stream: &mut TcpStream) -> String {
+async fn probe(stream: &mut TcpStream) -> String {
     stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut answer = vec![0; 12];
     stream.read_exact(&mut answer).await.unwrap();
@@ -34,7 +34,7 @@ async fn ask(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn ten_thousand_idle_connections_take_little_and_nobody_elses_place() {
+async fn ten_thousand_idle_connections_take_little_memory_and_no_foreign_place() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     // If the system allows fewer open files, the service accepts fewer connections.
@@ -50,7 +50,7 @@ async fn ten_thousand_idle_connections_take_little_and_nobody_elses_place() {
         async move {
             let mut stream = connect_from(address, service).await;
             // A connection without a request would time out before the last connection is open.
-            assert_eq!(ask(&mut stream).await, "HTTP/1.1 200");
+            assert_eq!(probe(&mut stream).await, "HTTP/1.1 200");
             stream
         }
     });
@@ -58,13 +58,13 @@ async fn ten_thousand_idle_connections_take_little_and_nobody_elses_place() {
     let each = (service.memory() - before) * 1024 / many as u64;
     assert!(each < 40, "{each} KiB a connection");
     let mut one_more = connect_from(1, &service).await;
-    assert_eq!(ask(&mut one_more).await, "HTTP/1.1 503");
+    assert_eq!(probe(&mut one_more).await, "HTTP/1.1 503");
     for index in 0..50 {
         service.process(json!({"prompt": format!("fox {index}"), "user_id": "ann"})).await;
     }
     drop(idle);
     crate::service::until("there is room again", async || {
-        ask(&mut connect_from(1, &service).await).await == "HTTP/1.1 200"
+        probe(&mut connect_from(1, &service).await).await == "HTTP/1.1 200"
     })
     .await;
 }

@@ -93,7 +93,7 @@ async fn answers_have_the_described_headers_and_statuses() {
 }
 
 #[tokio::test]
-async fn what_may_be_sent_beside_the_body_is_described() {
+async fn parameters_and_header_fields_of_requests_are_described() {
     let service = Service::start(&[("PICARCADE_CORS_ORIGINS", "https://app.example")]).await;
     let document = service.get("/openapi.json").await;
     let mut described: BTreeSet<_> = ["authorization", "content-type", "x-api-key"].map(str::to_owned).into();

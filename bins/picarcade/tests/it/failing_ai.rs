@@ -31,7 +31,7 @@ fn edit(prompt: &str) -> Value {
 }
 
 #[tokio::test]
-async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wrong() {
+async fn every_fault_of_the_provider_is_answered_with_its_reason() {
     let mock = MockProvider::start().await.unwrap();
     let proxy = FaultProxy::start(mock.addr()).await.unwrap();
     let never_opens = ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1000");
@@ -109,7 +109,7 @@ async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wr
 }
 
 #[tokio::test]
-async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_is_back() {
+async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_recovers() {
     let mock = MockProvider::start().await.unwrap();
     mock.answer_with(Answer::of("EDIT_IMAGE"));
     mock.always(Reply::ServerError);
@@ -147,7 +147,7 @@ async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_is_back() {
 }
 
 #[tokio::test]
-async fn more_than_the_concurrent_calls_wait_within_their_deadline() {
+async fn calls_over_the_concurrency_limit_wait_within_their_deadline() {
     let mock = MockProvider::start().await.unwrap();
     let two = ("MAX_CONCURRENT_CLASSIFICATIONS", "2");
     let ask = async |service: &Service| {
@@ -170,7 +170,7 @@ async fn more_than_the_concurrent_calls_wait_within_their_deadline() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_has_the_call_made_kept_and_settled() {
+async fn the_call_of_a_client_that_disconnects_is_finished_cached_and_settled() {
     let mock = MockProvider::start().await.unwrap();
     let service = service(&mock.url(), &[LATE]).await;
     mock.answer_with(Answer::of("EDIT_IMAGE"));
@@ -199,7 +199,7 @@ async fn a_caller_who_leaves_has_the_call_made_kept_and_settled() {
 }
 
 #[tokio::test]
-async fn an_error_under_status_200_is_retried_and_costs_nothing() {
+async fn an_error_with_status_200_is_retried_and_costs_nothing() {
     let mock = MockProvider::start().await.unwrap();
     mock.answer_with(Answer::of("EDIT_IMAGE"));
     let settings = [("CLASSIFICATION_TIMEOUT", "50"), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1000")];

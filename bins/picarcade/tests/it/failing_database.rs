@@ -17,28 +17,28 @@ pub const UNLIMITED: [(&str, &str); 3] = [
     ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0"),
 ];
 
-async fn ask(service: &Service, prompt: &str) -> Value {
+async fn process(service: &Service, prompt: &str) -> Value {
     service.process(json!({"prompt": prompt, "active_image": true})).await
 }
 
 /// Sends requests until answers say that events go to the disk.
-async fn spooling(service: &Service, what: &str) {
+async fn until_spooling(service: &Service, what: &str) {
     until(&format!("spooling: {what}"), async || {
-        ask(service, "a red fox").await["degraded"] == json!(["analytics_spooling"])
+        process(service, "a red fox").await["degraded"] == json!(["analytics_spooling"])
     })
     .await;
 }
 
 /// Sends requests until answers no longer say so.
-async fn writing(service: &Service, what: &str) {
+async fn until_writing(service: &Service, what: &str) {
     until(&format!("writing again: {what}"), async || {
-        ask(service, "a red fox").await["degraded"] == json!([])
+        process(service, "a red fox").await["degraded"] == json!([])
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
+async fn a_database_that_refuses_rows_gets_each_later_and_once() {
     let server = shared().await;
     let url = migrated(server).await;
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
@@ -46,22 +46,22 @@ async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
     let mut environment = vec![("DATABASE_URL", &*through)];
     environment.extend(UNLIMITED);
     let service = Service::start(&environment).await;
-    ask(&service, "the start").await;
+    process(&service, "the start").await;
 
     proxy.set(Fault::Delay(Duration::from_secs(1))).await;
-    ask(&service, "slow").await;
+    process(&service, "slow").await;
     for (what, fault) in [("gone", Fault::Cut), ("reset", Fault::Reset), ("replies lost", Fault::LoseReplies)]
     {
         proxy.set(fault).await;
         if fault == Fault::LoseReplies {
             // A write that hangs is given up after ten seconds; here it is enough that no request
             // waits for it.
-            ask(&service, what).await;
+            process(&service, what).await;
         } else {
-            spooling(&service, what).await;
+            until_spooling(&service, what).await;
         }
         proxy.set(Fault::Pass).await;
-        writing(&service, what).await;
+        until_writing(&service, what).await;
     }
     // The errors of a PostgreSQL whose disk is full, that is a standby, or that accepts no more
     // clients.
@@ -89,10 +89,10 @@ async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
     ] {
         server.psql_at(&superuser, &break_it).await.unwrap();
         proxy.cut_all().await;
-        spooling(&service, what).await;
+        until_spooling(&service, what).await;
         server.psql_at(&superuser, &mend_it).await.unwrap();
         proxy.cut_all().await;
-        writing(&service, what).await;
+        until_writing(&service, what).await;
     }
 
     let counters = settled(&service).await;
@@ -102,7 +102,7 @@ async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_rejected_costs_itself() {
+async fn a_rejected_row_affects_no_other_row() {
     let server = shared().await;
     let url = migrated(server).await;
     let check = "ALTER TABLE intent_classification_logs ADD CHECK (prompt <> 'poison')";
@@ -111,7 +111,7 @@ async fn a_row_that_is_rejected_costs_itself() {
     let asks = (0..20).map(|index| {
         let prompt = if index % 5 == 0 { "poison".to_owned() } else { format!("fox {index}") };
         let service = &service;
-        async move { ask(service, &prompt).await }
+        async move { process(service, &prompt).await }
     });
     for answer in futures_util::future::join_all(asks).await {
         assert_eq!(answer["degraded"], json!([]), "{answer}");
@@ -123,7 +123,7 @@ async fn a_row_that_is_rejected_costs_itself() {
 }
 
 #[tokio::test]
-async fn a_killed_process_loses_nothing_that_was_committed_or_spooled() {
+async fn a_killed_process_loses_no_committed_or_spooled_event() {
     // The test has a server of its own, because it kills it.
     let server = PostgresServer::start().await.unwrap();
     let url = migrated(&server).await;
@@ -131,14 +131,14 @@ async fn a_killed_process_loses_nothing_that_was_committed_or_spooled() {
     let through = proxy.through(&url);
     let mut service = Service::start(&with(&[("DATABASE_URL", &*through)], &UNLIMITED)).await;
     for index in 0..10 {
-        ask(&service, &format!("fox {index}")).await;
+        process(&service, &format!("fox {index}")).await;
     }
     let committed = settled(&service).await["committed"].as_u64().unwrap();
     server.kill();
     for index in 10..20 {
-        ask(&service, &format!("fox {index}")).await;
+        process(&service, &format!("fox {index}")).await;
     }
-    spooling(&service, "killed").await;
+    until_spooling(&service, "killed").await;
     let mut accepted = 0;
     until("all is on the disk", async || {
         let counters = service.events().await;
@@ -156,7 +156,7 @@ async fn a_killed_process_loses_nothing_that_was_committed_or_spooled() {
 }
 
 #[tokio::test]
-async fn a_full_disk_costs_counted_events_and_no_answer() {
+async fn a_full_disk_loses_counted_events_and_no_request() {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("data");
     std::fs::create_dir(&data).unwrap();
@@ -196,7 +196,7 @@ async fn a_full_disk_costs_counted_events_and_no_answer() {
         .sum();
     assert_eq!(counters["accepted"], sum, "{counters}");
     assert!(
-        ask(&service, "a red fox").await["degraded"]
+        process(&service, "a red fox").await["degraded"]
             .as_array()
             .unwrap()
             .contains(&json!("analytics_spooling"))

@@ -61,7 +61,7 @@ async fn without_money(action: &str) -> (MockProvider, Service) {
 }
 
 #[tokio::test]
-async fn without_money_the_local_classifier_answers() {
+async fn without_dollars_the_local_classifier_answers() {
     let (mock, service) = without_money("degrade").await;
     let answer = service.process(edit("make the sky purple", "ann")).await;
     assert_eq!(
@@ -79,7 +79,7 @@ async fn without_money_the_local_classifier_answers() {
 }
 
 #[tokio::test]
-async fn without_money_the_request_is_denied_where_it_is_configured() {
+async fn without_dollars_the_request_is_denied_if_configured() {
     let (mock, service) = without_money("reject").await;
     let request = service.request(Method::POST, "/api/v2/process").json(&edit("make the sky purple", "ann"));
     let response = request.send().await.unwrap();

@@ -23,22 +23,22 @@ const AWAY: &[&str] = &["cache_unavailable", "limits_local"];
 const FULL: &[&str] = &["limits_local"];
 
 /// Waits until answers name these degraded parts.
-async fn less(service: &Service, what: &str, words: &[&str]) {
+async fn until_degraded(service: &Service, what: &str, words: &[&str]) {
     until(&format!("degraded by: {what}"), async || degraded(service).await == words).await;
 }
 
 /// Waits until answers name no degraded part.
-async fn whole(service: &Service, what: &str) {
+async fn until_recovered(service: &Service, what: &str) {
     until(&format!("whole after: {what}"), async || degraded(service).await.is_empty()).await;
 }
 
 #[tokio::test]
-async fn a_bad_network_before_redis_degrades_and_no_request_fails() {
+async fn a_bad_network_to_redis_degrades_and_no_request_fails() {
     let redis = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(redis.addr()).await.unwrap();
     let url = proxy.through(&redis.url());
     let service = Service::start(&with(&[("REDIS_URL", &*url)], &AMPLE)).await;
-    whole(&service, "the start").await;
+    until_recovered(&service, "the start").await;
     for (what, fault) in [
         ("slow", Fault::Delay(Duration::from_secs(5))),
         ("silent", Fault::BlackHole),
@@ -47,9 +47,9 @@ async fn a_bad_network_before_redis_degrades_and_no_request_fails() {
         ("replies lost", Fault::LoseReplies),
     ] {
         proxy.set(fault).await;
-        less(&service, what, AWAY).await;
+        until_degraded(&service, what, AWAY).await;
         proxy.set(Fault::Pass).await;
-        whole(&service, what).await;
+        until_recovered(&service, what).await;
     }
     for _ in 0..15 {
         proxy.set(Fault::Cut).await;
@@ -57,36 +57,36 @@ async fn a_bad_network_before_redis_degrades_and_no_request_fails() {
         proxy.set(Fault::Pass).await;
         degraded(&service).await;
     }
-    whole(&service, "flapping").await;
+    until_recovered(&service, "flapping").await;
 }
 
 #[tokio::test]
-async fn a_redis_that_refuses_or_is_stopped_degrades_and_no_request_fails() {
+async fn a_refusing_or_stopped_redis_degrades_and_no_request_fails() {
     let redis = RedisServer::start().await.unwrap();
     let url = redis.url();
     let service = Service::start(&with(&[("REDIS_URL", &*url)], &AMPLE)).await;
-    whole(&service, "the start").await;
+    until_recovered(&service, "the start").await;
     for (what, words, begin, end) in [
         ("read-only", AWAY, &["REPLICAOF", "127.0.0.1", "1"][..], &["REPLICAOF", "NO", "ONE"][..]),
         ("full", FULL, &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
     ] {
         redis.command(begin).await.unwrap();
-        less(&service, what, words).await;
+        until_degraded(&service, what, words).await;
         redis.command(end).await.unwrap();
-        whole(&service, what).await;
+        until_recovered(&service, what).await;
     }
     redis.pause();
-    less(&service, "stopped", AWAY).await;
+    until_degraded(&service, "stopped", AWAY).await;
     redis.resume();
-    whole(&service, "stopped").await;
+    until_recovered(&service, "stopped").await;
     redis.kill();
-    less(&service, "killed", AWAY).await;
+    until_degraded(&service, "killed", AWAY).await;
     redis.restart().await.unwrap();
-    whole(&service, "killed").await;
+    until_recovered(&service, "killed").await;
 }
 
 #[tokio::test]
-async fn a_backup_takes_the_place_of_the_primary() {
+async fn the_backup_replaces_a_lost_primary() {
     let (primary, backup) = tokio::try_join!(RedisServer::start(), RedisServer::start()).unwrap();
     let (url, backup_url) = (primary.url(), backup.url());
     // The window is an hour, so that no request leaves it before the last one has come.
@@ -97,8 +97,8 @@ async fn a_backup_takes_the_place_of_the_primary() {
         ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "1000000"),
     ];
     let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
-    whole(&one, "the start").await;
-    whole(&two, "the start").await;
+    until_recovered(&one, "the start").await;
+    until_recovered(&two, "the start").await;
     primary.kill();
     for service in [&one, &two] {
         until("the backup is used", async || {

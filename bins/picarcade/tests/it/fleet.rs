@@ -12,7 +12,7 @@ use crate::service::{AMPLE, Service, connected, until};
 static FOX: LazyLock<Value> = LazyLock::new(|| json!({"prompt": "a red fox", "user_id": "ann"}));
 
 #[tokio::test]
-async fn two_instances_pay_once() {
+async fn two_instances_pay_for_the_same_prompt_once() {
     let (redis, mock) = (RedisServer::start().await.unwrap(), MockProvider::start().await.unwrap());
     mock.answer_with(Answer::of("EDIT_IMAGE"));
     let (redis_url, mock_url) = (redis.url(), mock.url());
@@ -50,13 +50,13 @@ async fn share_the_limits(driver: &str) {
 }
 
 #[tokio::test]
-async fn two_instances_share_the_limits_by_either_driver() {
+async fn two_instances_share_the_limits_with_both_drivers() {
     share_the_limits("redis").await;
     share_the_limits("fred").await;
 }
 
 #[tokio::test]
-async fn a_redis_that_is_not_there_at_start_is_no_reason_not_to_start() {
+async fn the_service_starts_without_redis() {
     let service = Service::start(&[("REDIS_URL", "redis://127.0.0.1:1")]).await;
     service.process(json!({"prompt": "a red fox"})).await;
 }
@@ -181,7 +181,7 @@ async fn two_instances_share_sessions_invalidations_and_statistics() {
 }
 
 #[tokio::test]
-async fn one_of_two_is_killed_and_the_other_goes_on_with_what_both_knew() {
+async fn an_instance_keeps_the_shared_state_when_the_other_is_killed() {
     // The window is an hour, so that no request leaves it before the last one has come.
     let mut fleet = Fleet::start(&[("RATE_LIMIT_REQUESTS_PER_HOUR", "20")]).await;
     let ask = async |service: &Service, prompt: &str| {
@@ -242,7 +242,7 @@ async fn an_instance_killed_in_an_ai_call_delays_the_others_by_two_seconds_at_mo
 }
 
 #[tokio::test]
-async fn a_redis_without_scripts_makes_nobody_wait_for_a_lease() {
+async fn no_request_waits_for_a_lease_on_a_redis_without_scripts() {
     let fleet = Fleet::start(&AMPLE).await;
     fleet.redis.command(&["ACL", "SETUSER", "default", "-@scripting"]).await.unwrap();
     let ask = json!({"prompt": "make the sky purple", "active_image": true, "user_id": "ann"});
@@ -269,7 +269,7 @@ async fn as_admin(service: &Service, method: Method, path: &str, body: Value) ->
 }
 
 #[tokio::test]
-async fn what_was_written_for_a_deleted_user_is_served_to_nobody() {
+async fn prompts_enhanced_for_a_deleted_user_are_never_served_again() {
     let fleet = Fleet::start(&AMPLE).await;
     let (one, two) = (&fleet.one, &fleet.two);
     let says = |text: &str| fleet.mock.answer_with(Answer::of("EDIT_IMAGE").enhanced(text));

@@ -121,7 +121,7 @@ async fn send(service: &Service, flood: &Flood) {
 }
 
 #[tokio::test]
-async fn floods_are_bounded_and_others_are_served() {
+async fn floods_are_bounded_and_other_clients_are_served() {
     let service = Service::start(&[]).await;
     service.process(json!({"prompt": "a red fox"})).await;
     let before = service.memory();
@@ -151,7 +151,7 @@ async fn read_frame(stream: &mut TcpStream) -> (u8, u8, u32, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_by_prior_knowledge() {
+async fn http2_is_served_with_prior_knowledge() {
     let service = Service::start(&[]).await;
     let mut stream = service.connect().await;
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();

@@ -78,7 +78,7 @@ async fn hostile_request_ids_and_traces_are_not_repeated() {
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_learn_nothing() {
+async fn pages_of_other_origins_read_nothing() {
     let origins = "https://app.example, http://localhost:3000";
     let service = Service::start(&[("PICARCADE_CORS_ORIGINS", origins)]).await;
     let ask = async |method: Method, origin: &str| {

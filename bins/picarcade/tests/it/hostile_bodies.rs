@@ -27,7 +27,7 @@ fn deep(levels: usize) -> String {
 }
 
 #[tokio::test]
-async fn one_odd_request_of_a_batch_costs_itself_alone_and_process_agrees() {
+async fn an_odd_request_of_a_batch_affects_no_other_and_process_agrees() {
     let service = Service::start(&[]).await;
     let deep = deep(300);
     let wrong_list =
@@ -80,7 +80,7 @@ async fn one_odd_request_of_a_batch_costs_itself_alone_and_process_agrees() {
 }
 
 #[tokio::test]
-async fn a_body_is_malformed_where_it_is_no_json_and_wrong_where_it_is() {
+async fn malformed_json_is_400_and_wrong_values_are_422() {
     let service = Service::start(&[("PICARCADE_ADMIN_TOKEN", "root")]).await;
     let deep = deep(300);
     let cases = [
@@ -135,7 +135,7 @@ async fn a_body_is_malformed_where_it_is_no_json_and_wrong_where_it_is() {
 }
 
 #[tokio::test]
-async fn wrong_bodies_take_little_memory_and_say_little() {
+async fn wrong_bodies_take_little_memory_and_get_short_responses() {
     let service = Service::start(&[]).await;
     service.process(json!({"prompt": "a red fox"})).await;
     let before = service.memory();

@@ -13,7 +13,7 @@ use crate::service::Service;
 
 pub const SECRET: &str = "a-secret-of-the-issuer-with-some-length";
 
-fn ask(service: &Service, headers: &[(&str, &str)], body: &Value) -> RequestBuilder {
+fn process(service: &Service, headers: &[(&str, &str)], body: &Value) -> RequestBuilder {
     let mut request = service.request(Method::POST, "/api/v2/process").json(body);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -22,11 +22,11 @@ fn ask(service: &Service, headers: &[(&str, &str)], body: &Value) -> RequestBuil
 }
 
 pub async fn status(service: &Service, headers: &[(&str, &str)], body: &Value) -> u16 {
-    ask(service, headers, body).send().await.unwrap().status().as_u16()
+    process(service, headers, body).send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
-async fn a_user_who_cannot_be_called_so_is_refused_wherever_named() {
+async fn an_unusable_user_id_is_rejected_in_header_query_and_body() {
     let service = Service::start(&[]).await;
     let (long, id) = ("x".repeat(257), "0192a3b4-0000-7000-8000-000000000000");
     for (method, path, body) in [
@@ -82,7 +82,7 @@ pub fn token(algorithm: Algorithm, secret: &str, changes: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_token_is_its_user_and_nobody_else() {
+async fn a_token_authenticates_only_its_own_user() {
     let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_JWT_AUDIENCE", "authenticated")];
     let service = Service::start(&environment).await;
     let body = json!({"prompt": "a red fox"});
@@ -134,7 +134,7 @@ async fn a_token_is_its_user_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn the_issuer_is_held_to_where_it_is_configured() {
+async fn a_configured_issuer_is_required() {
     let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_JWT_ISSUER", "https://issuer.example")];
     let service = Service::start(&environment).await;
     let body = json!({"prompt": "a red fox"});
@@ -147,7 +147,7 @@ async fn the_issuer_is_held_to_where_it_is_configured() {
 }
 
 #[tokio::test]
-async fn keys_and_tokens_stand_side_by_side() {
+async fn keys_and_tokens_work_in_the_same_service() {
     let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_API_KEYS", "web:k-web")];
     let service = Service::start(&environment).await;
     let body = json!({"prompt": "a red fox"});
@@ -163,7 +163,7 @@ async fn keys_and_tokens_stand_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_session_of_another_is_none_and_a_users_headers_do_not_count() {
+async fn a_foreign_session_does_not_exist_and_a_token_overrides_the_user_header() {
     let service = Service::start(&[("PICARCADE_JWT_SECRET", SECRET)]).await;
     let of = |user: &str| token(Algorithm::HS256, SECRET, &json!({"sub": user}));
     let send = async |method: Method, user: &str, spoofed: Option<&str>, body: Option<Value>| {
@@ -197,7 +197,7 @@ async fn a_session_of_another_is_none_and_a_users_headers_do_not_count() {
 }
 
 #[tokio::test]
-async fn a_token_whose_subject_is_the_name_of_a_key_does_not_reach_what_is_the_keys() {
+async fn a_token_whose_subject_is_a_keys_name_has_no_access_to_the_keys_data() {
     let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_API_KEYS", "web:k-web,batch:k-batch")];
     let service = Service::start(&environment).await;
     let of = |subject: &str| token(Algorithm::HS256, SECRET, &json!({"sub": subject}));
@@ -286,7 +286,7 @@ async fn a_token_with_an_extension_of_the_header_is_refused_and_a_role_may_have_
 }
 
 #[tokio::test]
-async fn an_empty_secret_in_the_file_lets_nobody_in() {
+async fn an_empty_secret_in_the_file_authenticates_no_caller() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("picarcade.toml");
     std::fs::write(&file, "api_keys = [\"web:k-web\"]\njwt_secret = \"\"\nadmin_token = \" \"\n").unwrap();
@@ -319,7 +319,7 @@ async fn an_empty_secret_in_the_file_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn beyond_loopback_somebody_must_be_asked_or_told_to_be_let_in() {
+async fn listening_beyond_loopback_needs_identities_or_the_insecure_flag() {
     for (environment, arguments) in
         [(&[("PICARCADE_API_KEYS", "web:k-web")][..], &[][..]), (&[], &["--insecure"])]
     {

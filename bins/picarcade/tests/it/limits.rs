@@ -12,7 +12,7 @@ fn header(response: &Response, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_answer_to_an_identified_caller_tells_the_limits() {
+async fn every_response_to_an_identified_caller_has_the_limits() {
     let service = Service::start(&[("PICARCADE_API_KEYS", "web:k")]).await;
     let prompt = json!({"prompt": "a red fox"});
     let wrong = json!({"prompt": 1});
@@ -77,7 +77,7 @@ async fn every_answer_to_an_identified_caller_tells_the_limits() {
 }
 
 #[tokio::test]
-async fn a_reached_limit_says_which_and_when_to_come_back() {
+async fn a_denial_names_the_limit_and_when_to_retry() {
     let service =
         Service::start(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "1"), ("COST_LIMIT_PER_HOUR", "0.05")]).await;
     let ask = async |user: &str, reserve: bool| {
@@ -114,7 +114,7 @@ async fn a_reached_limit_says_which_and_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn dollars_that_nobody_can_count_are_not_promised() {
+async fn dollars_are_not_reserved_while_their_limits_cannot_be_decided() {
     let redis = RedisServer::start().await.unwrap();
     let url = redis.url();
     let service = Service::start(&with(&[("REDIS_URL", &*url)], &AMPLE)).await;
@@ -172,7 +172,7 @@ async fn statuses(service: &Service, user: &str) -> Vec<(String, u16)> {
 }
 
 #[tokio::test]
-async fn every_route_that_works_takes_a_request_from_the_limits() {
+async fn every_route_that_does_work_takes_a_request_from_the_limits() {
     let service = Service::start(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "10")]).await;
     for (route, status) in statuses(&service, "ann").await {
         assert_ne!(status, 429, "{route}");
@@ -199,7 +199,7 @@ async fn each_route_has_its_own_limit_of_scope_endpoint() {
 }
 
 #[tokio::test]
-async fn a_user_at_its_limit_does_not_keep_the_operator_from_settling() {
+async fn a_user_at_its_limit_does_not_prevent_the_operators_report() {
     let environment = [("PICARCADE_API_KEYS", "web:k"), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];
     let service = Service::start(&environment).await;
     let keyed = async |path: &str, body: Value| {
@@ -217,7 +217,7 @@ async fn a_user_at_its_limit_does_not_keep_the_operator_from_settling() {
 }
 
 #[tokio::test]
-async fn a_denied_request_leaves_a_row_without_its_words() {
+async fn a_denied_request_leaves_a_row_without_its_prompt() {
     let server = shared().await;
     let url = migrated(server).await;
     let environment = [("DATABASE_URL", &*url), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];

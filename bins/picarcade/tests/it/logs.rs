@@ -12,7 +12,7 @@ use crate::service::{Service, in_time, picarcade};
 use crate::terminal::terminal;
 
 #[tokio::test]
-async fn a_storm_of_failures_is_no_storm_of_lines_and_tells_nothing_of_users_or_keys() {
+async fn many_failures_leave_few_lines_without_users_or_keys() {
     let mock = MockProvider::start().await.unwrap();
     let body = "secret-ai-key said: my secret prompt".to_owned();
     mock.always(Reply::Status { code: 500, headers: vec![], body });
@@ -119,7 +119,7 @@ async fn on_a_terminal_the_log_is_text_with_one_line_for_a_request() {
 }
 
 #[tokio::test]
-async fn a_request_that_goes_well_leaves_at_most_one_line() {
+async fn a_successful_request_leaves_at_most_one_line() {
     let mut service = Service::start(&[]).await;
     let before = service.log().len();
     for index in 0..50 {

@@ -26,7 +26,7 @@ fn series(text: &str) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn promtool_accepts_them_and_they_say_everything() {
+async fn promtool_accepts_the_metrics_and_every_part_has_some() {
     let (redis, mock) = (RedisServer::start().await.unwrap(), MockProvider::start().await.unwrap());
     mock.always(Reply::ServerError);
     let (redis_url, mock_url) = (redis.url(), mock.url());

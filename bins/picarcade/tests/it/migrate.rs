@@ -40,7 +40,7 @@ async fn migrate_behind(server: &PostgresServer, url: &str, lock: &str) -> (Stri
 }
 
 #[tokio::test]
-async fn a_migration_behind_another_one_says_so_and_gives_up() {
+async fn a_migration_behind_another_one_names_it_and_gives_up() {
     let server = PostgresServer::start().await.unwrap();
     let (process, migrated) = migrate_behind(&server, &server.url(), MIGRATION_LOCK).await;
     assert_eq!((migrated.code, &*migrated.out), (1, ""), "{}", migrated.err);

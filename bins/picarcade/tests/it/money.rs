@@ -35,7 +35,7 @@ fn reserve() -> Value {
 }
 
 #[tokio::test]
-async fn a_report_of_an_end_user_moves_no_money_and_no_breaker() {
+async fn an_end_users_report_moves_no_money_and_no_breaker() {
     let environment = [
         ("PICARCADE_JWT_SECRET", SECRET),
         ("PICARCADE_API_KEYS", "web:k"),
@@ -86,7 +86,7 @@ async fn a_report_of_an_end_user_moves_no_money_and_no_breaker() {
 }
 
 #[tokio::test]
-async fn a_stranger_on_the_network_moves_no_money_where_no_identity_is_configured() {
+async fn without_identities_a_client_on_the_network_moves_no_money() {
     let arguments = ["--insecure", "--listen", "0.0.0.0:0"];
     let service = Service::start_in(TempDir::new().unwrap(), &[], &arguments).await;
     let url = service.url.replace("0.0.0.0", "127.0.0.1");
@@ -100,7 +100,7 @@ async fn a_stranger_on_the_network_moves_no_money_where_no_identity_is_configure
 }
 
 #[tokio::test]
-async fn an_absurd_cost_of_an_operator_is_charged_at_its_bound_and_flagged() {
+async fn an_operators_absurd_cost_is_charged_at_its_limit_and_flagged() {
     let server = shared().await;
     let url = migrated(server).await;
     let service = Service::start(&[("DATABASE_URL", &url)]).await;
@@ -137,7 +137,7 @@ fn message(content: &Value, stop_reason: &str, tokens: &Value) -> Reply {
 }
 
 #[tokio::test]
-async fn an_absurd_bill_of_the_ai_is_not_believed_whatever_its_answer_is() {
+async fn an_absurd_bill_of_the_ai_is_capped_for_every_kind_of_answer() {
     let mock = MockProvider::start().await.unwrap();
     let mock_url = mock.url();
     let environment = [

@@ -29,7 +29,7 @@ async fn dollars(service: &Service, user: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn any_instance_takes_the_outcome_of_a_generation_once() {
+async fn any_instance_accepts_the_outcome_of_a_generation_once() {
     let (redis, postgres) = tokio::try_join!(RedisServer::start(), PostgresServer::start()).unwrap();
     let (redis_url, database) = (redis.url(), postgres.create_database().await.unwrap());
     let environment = [("REDIS_URL", &*redis_url), ("DATABASE_URL", &*database)];
@@ -114,7 +114,7 @@ async fn redis_seconds(redis: &RedisServer) -> u64 {
 }
 
 #[tokio::test]
-async fn an_outcome_that_comes_late_adds_what_it_was_over() {
+async fn a_late_outcome_adds_the_cost_above_the_expired_reservation() {
     let redis = RedisServer::start().await.unwrap();
     let service = Service::start(&[("REDIS_URL", &redis.url()), ("PICARCADE_RESERVATION_TTL", "8")]).await;
     connected(&service).await;
@@ -137,7 +137,7 @@ async fn an_outcome_that_comes_late_adds_what_it_was_over() {
 }
 
 #[tokio::test]
-async fn a_restart_forgets_no_generation() {
+async fn generations_survive_a_restart() {
     let mut service = Service::start(&[]).await;
     let id = generate(&service, "ann", true).await;
     service.signal("TERM");
@@ -161,7 +161,7 @@ async fn both_listen(redis: &RedisServer) {
 }
 
 #[tokio::test]
-async fn two_instances_that_are_told_at_once_count_an_outcome_once() {
+async fn an_outcome_reported_to_two_instances_at_once_counts_once() {
     const GENERATIONS: usize = 12;
     let (redis, postgres) = (RedisServer::start().await.unwrap(), shared().await);
     let (redis_url, database) = (redis.url(), migrated(postgres).await);
@@ -211,7 +211,7 @@ async fn available(service: &Service) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_both() {
+async fn failures_reported_to_two_instances_open_the_providers_breaker_on_both() {
     let redis = RedisServer::start().await.unwrap();
     let url = redis.url();
     let environment = [

@@ -125,7 +125,7 @@ async fn text_that_looks_like_an_error_disturbs_no_stream_of_http2() {
 }
 
 #[tokio::test]
-async fn a_malformed_request_behind_a_good_one_is_a_problem_of_its_own() {
+async fn a_malformed_request_after_a_good_one_gets_its_own_problem() {
     let service = Service::start(&[]).await;
     let good = post("/api/v2/process", &json!({"prompt": IMITATION}).to_string());
     let kept = good.replacen("HTTP/1.1", "HTTP/1.0", 1).replacen("host: x", "connection: keep-alive", 1);

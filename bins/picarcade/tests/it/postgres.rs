@@ -16,7 +16,7 @@ async fn migrate(url: &str) {
 }
 
 /// Sends a request that no earlier one has sent.
-async fn ask(service: &Service, index: usize) -> Value {
+async fn process(service: &Service, index: usize) -> Value {
     let body = json!({"prompt": format!("a red fox, number {index}"), "user_id": format!("user-{index}")});
     service.process(body).await
 }
@@ -53,7 +53,7 @@ fn image(n: usize) -> Value {
 }
 
 #[tokio::test]
-async fn through_a_pooler_and_a_database_that_dies() {
+async fn events_survive_a_pooler_and_a_restart_of_the_database() {
     let server = PostgresServer::start().await.unwrap();
     let bouncer = PgBouncer::start_with(&server, 2).await.unwrap();
     let url = bouncer.url();
@@ -63,7 +63,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
     let environment = [("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")];
     let service = Service::start(&with(&environment, &UNLIMITED)).await;
     for index in 0..20 {
-        ask(&service, index).await;
+        process(&service, index).await;
     }
     let statistics = until(&service, "/api/v2/stats", |answer| answer["total_classifications"] == 20).await;
     assert_eq!(statistics["by_source"], json!({"local": 20}), "{statistics}");
@@ -94,7 +94,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
     server.kill();
     let mut index = 20;
     crate::service::until("events are spooled", async || {
-        let answer = ask(&service, index).await;
+        let answer = process(&service, index).await;
         index += 1;
         answer["degraded"].as_array().unwrap().contains(&json!("analytics_spooling"))
     })
@@ -124,7 +124,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_session_is_seen_by_every_instance() {
+async fn every_instance_sees_a_change_of_a_session() {
     let (redis, server) = tokio::try_join!(RedisServer::start(), PostgresServer::start()).unwrap();
     let (redis_url, url) = (redis.url(), server.url());
     migrate(&url).await;
@@ -188,7 +188,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_silent_or_not_migrated_does_not_hold_up_the_start() {
+async fn a_silent_or_unmigrated_database_does_not_delay_the_start() {
     let server = PostgresServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let url = proxy.through(&server.url());
@@ -196,7 +196,7 @@ async fn a_database_that_is_silent_or_not_migrated_does_not_hold_up_the_start() 
     let environment = [("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")];
     let service = Service::start(&with(&environment, &UNLIMITED)).await;
     for index in 0..5 {
-        ask(&service, index).await;
+        process(&service, index).await;
     }
     service.get("/health/ready").await;
     proxy.set(Fault::Pass).await;
@@ -207,13 +207,13 @@ async fn a_database_that_is_silent_or_not_migrated_does_not_hold_up_the_start() 
     })
     .await;
     assert_eq!(behind["components"]["database"]["status"], "degraded");
-    ask(&service, 5).await;
+    process(&service, 5).await;
     migrate(&server.url()).await;
     until(&service, "/api/v2/stats", |answer| answer["total_classifications"] == 6).await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_database_is_one_line() {
+async fn a_fault_of_the_database_is_one_line() {
     let server = PostgresServer::start().await.unwrap();
     let good = server.url();
     migrate(&good).await;
@@ -262,7 +262,7 @@ async fn what_is_wrong_with_the_database_is_one_line() {
 }
 
 #[tokio::test]
-async fn prompts_are_kept_as_hashes_where_that_is_wanted() {
+async fn prompts_are_stored_as_hashes_if_configured() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.url();
     migrate(&url).await;

@@ -29,7 +29,7 @@ async fn redis(service: &Service) -> (Value, Value) {
 }
 
 /// Overrides a breaker.
-async fn order(service: &Service, breaker: &str, action: &str) {
+async fn override_breaker(service: &Service, breaker: &str, action: &str) {
     let path = format!("/admin/breakers/{breaker}/{action}");
     let order = service.request(Method::POST, &path).bearer_auth("root");
     assert_eq!(order.send().await.unwrap().status(), 200);
@@ -156,11 +156,11 @@ async fn each_state_of_the_ai_the_breakers_the_rules_and_the_database_is_shown()
     for (action, forced, status) in
         [("force-open", "forced_open", "degraded"), ("force-close", "forced_closed", "healthy")]
     {
-        order(&service, "anthropic", action).await;
+        override_breaker(&service, "anthropic", action).await;
         assert_eq!(breaker(forced).await.unwrap().0, status);
         assert_eq!(ask().await["circuit_breaker_state"], forced);
     }
-    order(&service, "anthropic", "reset").await;
+    override_breaker(&service, "anthropic", "reset").await;
     mock.recover();
     healthy("by itself again").await;
 
@@ -213,7 +213,7 @@ async fn each_state_of_the_ai_the_breakers_the_rules_and_the_database_is_shown()
 }
 
 #[tokio::test]
-async fn a_storm_of_probes_asks_nobody() {
+async fn a_flood_of_probes_makes_no_call_to_a_backend() {
     const PROBES: u64 = 3_000;
     const SCRAPES: u64 = 400;
     // The upper bound of the background checks and the votes of the breakers, which run by the

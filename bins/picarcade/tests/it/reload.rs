@@ -24,7 +24,7 @@ fn replace(file: &std::path::Path, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rules_are_swapped_as_one_under_load_and_a_wrong_file_keeps_the_old_ones() {
+async fn rules_are_replaced_as_one_under_load_and_a_wrong_file_keeps_the_old_ones() {
     let directory = TempDir::new().unwrap();
     let (matrix, models) = (directory.path().join("matrix.csv"), directory.path().join("models.toml"));
     let (old_matrix, old_models) =

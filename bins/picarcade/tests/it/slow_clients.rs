@@ -35,7 +35,7 @@ async fn trickle(service: &Service, start: &str) -> String {
 }
 
 #[tokio::test]
-async fn slow_heads_and_bodies_are_cut_and_others_are_served_meanwhile() {
+async fn slow_heads_and_bodies_time_out_while_other_clients_are_served() {
     let service = Service::start(&[]).await;
     let head = "POST /api/v2/process HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
     let silent = async { rest(&mut service.connect().await).await };

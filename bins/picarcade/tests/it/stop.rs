@@ -14,7 +14,7 @@ use crate::failing_database::UNLIMITED;
 use crate::service::{Service, in_time, until};
 
 #[tokio::test]
-async fn a_stop_finishes_the_open_request_and_exits_well() {
+async fn a_stop_finishes_the_open_request_and_exits_with_0() {
     let mock = MockProvider::start().await.unwrap();
     let mut service =
         Service::start(&[("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", &mock.url())]).await;
@@ -29,7 +29,7 @@ async fn a_stop_finishes_the_open_request_and_exits_well() {
 }
 
 #[tokio::test]
-async fn what_was_recorded_survives_a_stop() {
+async fn recorded_events_survive_a_stop() {
     let mut service = Service::start(&[]).await;
     for index in 0..20 {
         service.process(json!({"prompt": format!("fox {index}")})).await;
@@ -123,7 +123,7 @@ async fn a_stop_under_load_loses_no_request_and_no_event() {
 }
 
 #[tokio::test]
-async fn a_stop_has_one_deadline_whatever_hangs_and_what_is_not_written_is_on_the_disk() {
+async fn a_stop_has_one_deadline_and_leaves_unwritten_events_on_disk() {
     let server = shared().await;
     let url = migrated(server).await;
     let (proxy, mock) = tokio::try_join!(FaultProxy::start(server.addr()), MockProvider::start()).unwrap();

@@ -11,7 +11,7 @@ async fn service(mock: &MockProvider) -> Service {
 }
 
 #[tokio::test]
-async fn used_corrected_cached_replaced_and_counted() {
+async fn answers_of_the_ai_are_used_corrected_cached_replaced_and_counted() {
     let mock = MockProvider::start().await.unwrap();
     let service = service(&mock).await;
     let ask = async |prompt: &str| service.process(json!({"prompt": prompt, "active_image": true})).await;
@@ -48,7 +48,7 @@ async fn used_corrected_cached_replaced_and_counted() {
 }
 
 #[tokio::test]
-async fn neither_key_nor_prompt_is_sent_where_it_does_not_belong() {
+async fn neither_the_key_nor_the_providers_text_appears_in_a_response() {
     let mock = MockProvider::start().await.unwrap();
     let service = service(&mock).await;
     mock.push(Reply::Status { code: 500, headers: vec![], body: "test-key said: secret words".into() });
@@ -104,7 +104,7 @@ fn last() -> String {
 }
 
 #[tokio::test]
-async fn the_final_answer_is_used_in_whatever_form_it_comes() {
+async fn the_final_answer_is_used_in_every_form_of_reply() {
     let mock = MockProvider::start().await.unwrap();
     let openai = Service::start(&[("OPENAI_API_KEY", "test-key"), ("OPENAI_BASE_URL", &mock.url())]).await;
     let anthropic = service(&mock).await;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::settings::BREAKER_NAMES;
 use super::values::{open_time, threshold};
 

@@ -10,13 +10,14 @@ use picarcade_flow::{CacheTtls, CostAction, Mode};
 use picarcade_ratelimit::Limit;
 
 use super::breakers::{self, BreakerSettings};
+use super::error::{ConfigError, Origin};
 use super::identity::{self, Identity};
-use super::layers::{ConfigError, Layers, Origin};
+use super::layers::Layers;
 use super::llm::{self, Llm};
 use super::settings::SETTINGS;
 use super::stores::{self, Database, RedisSettings};
 use super::values::{address, at_least_one, flag, origins, required, seconds, seconds_or_none, text};
-use super::{limits, privacy};
+use super::{limits, privacy, variables};
 
 /// The effective configuration.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Config {
                 Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
             })
             .collect();
-        Layers::check_names(environment.iter().map(|(name, value)| (&**name, &**value)))?;
+        variables::check_names(environment.iter().map(|(name, value)| (&**name, &**value)))?;
         for setting in SETTINGS {
             if std::env::var_os(setting.env).is_some_and(|value| value.to_str().is_none()) {
                 return Err(ConfigError::Wrong {

@@ -2,7 +2,8 @@
 
 use secrecy::SecretString;
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::values::{http_url, text};
 
 /// The shortest secret of HS256 in bytes: RFC 7518 (3.2) wants a key of at least the hash's size.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use picarcade_ratelimit::{Limit, Scope, Unit, Window};
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::values::{count, names, seconds};
 
 /// A hundred million dollars: more than a limit needs, and far below what the limiter can count.

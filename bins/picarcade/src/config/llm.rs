@@ -4,7 +4,8 @@ use picarcade_flow::Mode;
 use picarcade_intent::ConfigError as Problem;
 use secrecy::SecretString;
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::settings::Setting;
 use super::values::{http_url, text};
 

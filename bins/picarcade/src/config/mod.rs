@@ -2,7 +2,10 @@
 
 mod settings;
 
+mod error;
+mod file;
 mod layers;
+mod variables;
 
 mod breakers;
 mod identity;
@@ -18,10 +21,10 @@ mod redact;
 
 pub(crate) use breakers::BreakerSettings;
 pub(crate) use effective::Config;
+pub(crate) use error::{ConfigError, Origin};
 #[cfg(test)]
 pub(crate) use identity::ApiKey;
 pub(crate) use identity::{Identity, JwtSettings};
-pub(crate) use layers::{ConfigError, Origin};
 pub(crate) use llm::{Llm, LlmProvider, with_builder};
 pub(crate) use redact::redact_url;
 pub(crate) use stores::{Database, RedisSettings};

@@ -2,7 +2,8 @@
 
 use picarcade_analytics::{HashKey, Privacy};
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::values::required;
 
 /// Parses the part of a prompt that is stored. The key of hashes is a separate setting, because it

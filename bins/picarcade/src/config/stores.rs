@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use picarcade_analytics::{Error, PostgresOptions};
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::values::{required, text};
 
 /// The settings of Redis.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use hyper::header::HeaderValue;
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 
 /// Parses a setting that always has a value.
 pub(super) fn required<T>(

@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_are_members_like_others() {
+    fn odd_values_are_found_like_other_members() {
         let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
         let text =
             format!(r#"{{"a": 1e999, "\ud800": 1, "b": "\udc00", "c": {deep}, "a": 2, "\u0064": true}}"#);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_or_of_another_kind_has_no_parts() {
+    fn malformed_text_and_other_types_have_no_members_or_elements() {
         for text in
             ["", "1", "[]", r#"{"a": 1"#, r#"{"a": 1} x"#, r#"{"a": 01}"#, "{a: 1}", "{\"a\": \"\n\"}"]
         {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn only_as_many_elements_are_kept_as_are_asked_for() {
+    fn at_most_the_requested_number_of_elements_is_kept() {
         for (most, kept, more) in [(0, 0, true), (2, 2, true), (3, 3, false), (9, 3, false)] {
             let (elements, others) = elements("[1, 1e999, [3]]", most).unwrap();
             assert_eq!((elements.len(), others), (kept, more));

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_may_say_a_little_in_each_period() {
+    fn each_statement_may_write_a_burst_in_each_period() {
         let start = Instant::now();
         let mut place = Place::new(metadata(), start);
         let written = (0..100).filter(|_| place.may_write(start)).count();

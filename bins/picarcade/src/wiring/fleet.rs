@@ -188,7 +188,7 @@ mod tests {
     use picarcade_testkit::RedisServer;
 
     #[tokio::test]
-    async fn votes_keep_the_contract_by_either_driver() {
+    async fn votes_keep_the_contract_with_both_drivers() {
         let server = RedisServer::start().await.unwrap();
         for (driver, prefix) in [(DriverKind::Redis, "r"), (DriverKind::Fred, "f")] {
             let handle = RedisHandle::connect(Config { driver, ..Config::new(server.url()) }).unwrap();

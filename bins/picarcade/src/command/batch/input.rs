@@ -1,135 +1,29 @@
-//! `picarcade classify --batch`: answers many requests and writes one row for each, in the same
-//! order.
-//!
-//! A bad row yields an error row and affects no other row; the command exits with 1 after the last
-//! one. Rows are read, answered and written as a stream, so a file may be larger than memory.
+//! The rows of the input: JSON, one request a line, or CSV with a header.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{BufRead, BufReader, BufWriter, ErrorKind, IsTerminal, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::ExitCode;
-use std::time::Duration;
 
-use futures_util::{Stream, StreamExt, stream};
-use indicatif::{ProgressBar, ProgressStyle};
-use picarcade_flow::{CacheControl, Caller, FieldProblem, FlowRequest, FlowService};
-use serde_json::{Map, Value, json};
+use picarcade_flow::{FieldProblem, FlowRequest};
+use serde_json::{Map, Value};
 
-use crate::cli::{ClassifyArguments, Format};
 use crate::command::Failure;
-use crate::config::Config;
 use crate::http::{Problem, check_json, json_members, parse_request};
-use crate::wiring;
 
 /// The longest row in bytes: far more than 8,000 characters need in any encoding.
 const MAX_ROW: u64 = 1 << 20;
 
-/// How many rows are answered at the same time.
-const CONCURRENCY: usize = 16;
-
-/// How long the recorder may take to write the events of the command.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The columns of CSV results.
-const COLUMNS: [&str; 17] = [
-    "id",
-    "success",
-    "prompt_type",
-    "model_to_use",
-    "fallback_models",
-    "enhanced_prompt",
-    "reasoning",
-    "confidence",
-    "source",
-    "corrected_from",
-    "estimated_cost",
-    "estimated_time",
-    "cache_hit",
-    "used_fallback",
-    "degraded",
-    "generation_id",
-    "error",
-];
-
 /// One row of the input: the request and its id.
 #[derive(Debug)]
-struct Input {
+pub(super) struct Input {
     /// The line in the file, from 1; blank lines count.
-    line: u64,
-    id: Option<Value>,
-    request: Result<FlowRequest, Problem>,
+    pub(super) line: u64,
+    pub(super) id: Option<Value>,
+    pub(super) request: Result<FlowRequest, Problem>,
 }
 
-pub(crate) async fn run(
-    config: &Config,
-    file: &Path,
-    arguments: &ClassifyArguments,
-) -> Result<ExitCode, Failure> {
-    let mut reader = open(file)?;
-    if arguments.output.as_deref().is_some_and(|output| is_same(file, output)) {
-        return Err(Failure::usage("the output would overwrite the input"));
-    }
-    let is_csv = is_csv(file, &mut reader)?;
-    let mut writer = Writer::open(arguments)?;
-    let wired = wiring::wire(config, wiring::Purpose::Command)
-        .await
-        .map_err(|error| Failure::wiring(config, &error))?;
-    let inputs = if is_csv { csv_rows(reader)? } else { json_rows(reader) };
-    let progress = progress();
-    let user = arguments.user.as_deref().unwrap_or("anonymous");
-    let mut results = std::pin::pin!(answers(&wired.flow, inputs, user));
-    let mut failed = 0_u64;
-    while let Some(result) = results.next().await {
-        failed += u64::from(result.get("success") != Some(&Value::Bool(true)));
-        writer.write(&result)?;
-        progress.inc(1);
-    }
-    writer.finish()?;
-    progress.finish_and_clear();
-    wired.flow.shutdown(FLUSH_TIMEOUT).await;
-    if failed > 0 {
-        Err(Failure::work(format!("{failed} of {} rows failed", progress.position())))
-    } else {
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-fn answers<'a>(
-    flow: &'a FlowService,
-    inputs: impl Iterator<Item = Input> + 'a,
-    user: &'a str,
-) -> impl Stream<Item = Map<String, Value>> + 'a {
-    stream::iter(inputs).map(move |input| answer(flow, input, user)).buffered(CONCURRENCY)
-}
-
-async fn answer(flow: &FlowService, input: Input, user: &str) -> Map<String, Value> {
-    let mut row = Map::new();
-    match input.id {
-        Some(id) => row.insert("id".to_owned(), id),
-        None if input.request.is_err() => row.insert("line".to_owned(), input.line.into()),
-        None => None,
-    };
-    let result = match input.request {
-        Ok(request) => {
-            let caller = Caller::user(request.user_id.as_deref().unwrap_or(user)).at("classify");
-            flow.process(request, &caller, CacheControl::Use).await.map_err(Problem::from)
-        }
-        Err(problem) => Err(problem),
-    };
-    match result.map(|processed| serde_json::to_value(processed.answer)) {
-        Ok(Ok(Value::Object(fields))) => row.extend(fields),
-        Ok(_) => row.extend(failure(json!({ "title": "the answer could not be written" }))),
-        Err(problem) => row.extend(failure(problem.to_value())),
-    }
-    row
-}
-
-fn failure(problem: Value) -> Map<String, Value> {
-    Map::from_iter([("success".to_owned(), Value::Bool(false)), ("error".to_owned(), problem)])
-}
-
-fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
+/// Opens the input; `-` is standard input.
+pub(super) fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
     if file == Path::new("-") {
         return Ok(Box::new(BufReader::new(std::io::stdin())));
     }
@@ -142,13 +36,9 @@ fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
     }
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
-}
-
 /// Returns whether the input is CSV: by the name of the file, or by a first line that is a header
 /// with a prompt.
-fn is_csv(file: &Path, reader: &mut Box<dyn BufRead>) -> Result<bool, Failure> {
+pub(super) fn is_csv(file: &Path, reader: &mut Box<dyn BufRead>) -> Result<bool, Failure> {
     let begin = reader.fill_buf().map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
     let bom = begin.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
     let first = begin
@@ -165,7 +55,8 @@ fn is_csv(file: &Path, reader: &mut Box<dyn BufRead>) -> Result<bool, Failure> {
         && names.any(|name| name.trim_ascii().trim_ascii_end().eq_ignore_ascii_case(b"prompt")))
 }
 
-fn json_rows(reader: Box<dyn BufRead>) -> Box<dyn Iterator<Item = Input>> {
+/// Returns the rows of JSON lines.
+pub(super) fn json_rows(reader: Box<dyn BufRead>) -> Box<dyn Iterator<Item = Input>> {
     let lines = Lines { reader, broken: false }.zip(1..);
     Box::new(lines.filter_map(|(line, number)| match line {
         Ok(line) if line.trim_ascii().is_empty() => None,
@@ -221,7 +112,8 @@ impl Iterator for Lines {
     }
 }
 
-fn csv_rows(reader: Box<dyn BufRead>) -> Result<Box<dyn Iterator<Item = Input>>, Failure> {
+/// Returns the rows of CSV.
+pub(super) fn csv_rows(reader: Box<dyn BufRead>) -> Result<Box<dyn Iterator<Item = Input>>, Failure> {
     let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
     let headers = rows
         .byte_headers()
@@ -286,123 +178,4 @@ fn csv_value(name: &str, text: &str) -> Option<Value> {
         "context" => serde_json::from_str(trimmed).unwrap_or_else(|_| Value::String(text.to_owned())),
         _ => Value::String(text.to_owned()),
     })
-}
-
-/// The destination of the results, in the chosen format.
-enum Writer {
-    Jsonl(Box<dyn Write>),
-    Csv(Box<csv::Writer<Box<dyn Write>>>),
-}
-
-impl Writer {
-    fn open(arguments: &ClassifyArguments) -> Result<Self, Failure> {
-        let out: Box<dyn Write> = match &arguments.output {
-            Some(path) => Box::new(BufWriter::new(
-                create(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
-            )),
-            None => Box::new(BufWriter::new(std::io::stdout())),
-        };
-        Ok(match arguments.format {
-            Format::Jsonl => Self::Jsonl(out),
-            Format::Csv => {
-                let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(COLUMNS).map_err(|error| Failure::work(error.to_string()))?;
-                Self::Csv(Box::new(writer))
-            }
-        })
-    }
-
-    fn write(&mut self, row: &Map<String, Value>) -> Result<(), Failure> {
-        match self {
-            Self::Jsonl(out) => serde_json::to_writer(&mut *out, row)
-                .map_err(|error| Failure::work(error.to_string()))
-                .and_then(|()| out.write_all(b"\n").map_err(|error| Failure::work(error.to_string()))),
-            Self::Csv(writer) => writer
-                .write_record(COLUMNS.map(|name| cell(row.get(name))))
-                .map_err(|error| Failure::work(error.to_string())),
-        }
-    }
-
-    fn finish(self) -> Result<(), Failure> {
-        match self {
-            Self::Jsonl(mut out) => out.flush(),
-            Self::Csv(mut writer) => writer.flush(),
-        }
-        .map_err(|error| Failure::work(error.to_string()))
-    }
-}
-
-/// Creates the file of the results, or empties the one that is there. A regular file becomes
-/// readable for its owner alone, because results hold users' words. A pipe, a device and a file of
-/// another owner keep their mode.
-fn create(path: &Path) -> std::io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
-        match file.set_permissions(Permissions::from_mode(0o600)) {
-            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(file)
-}
-
-/// Returns a value as a cell of CSV. Numbers and booleans are written unchanged.
-fn cell(value: Option<&Value>) -> String {
-    match value {
-        None | Some(Value::Null) => String::new(),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
-        Some(value) => inert(text(value)),
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(" "),
-        Value::Object(fields) => fields.get("detail").map_or_else(|| value.to_string(), text),
-        other => other.to_string(),
-    }
-}
-
-/// Puts an apostrophe before text that a spreadsheet would run as a formula (OWASP, CSV injection).
-fn inert(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
-        format!("'{text}")
-    } else {
-        text
-    }
-}
-
-fn progress() -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{pos} rows, {per_sec}, {elapsed}")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new_spinner().with_style(style)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_that_a_spreadsheet_would_run_is_escaped_and_numbers_are_not() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1"] {
-            assert_eq!(cell(Some(&json!(text))), format!("'{text}"));
-            assert_eq!(cell(Some(&json!([text, "b"]))), format!("'{text} b"));
-            assert_eq!(cell(Some(&json!({ "detail": text }))), format!("'{text}"));
-        }
-        for (value, expected) in [
-            (json!(-1.5), "-1.5"),
-            (json!(true), "true"),
-            (json!("a=b"), "a=b"),
-            (json!(["a", "=b"]), "a =b"),
-            (json!({"title": "=x"}), "{\"title\":\"=x\"}"),
-            (json!(null), ""),
-        ] {
-            assert_eq!(cell(Some(&value)), expected);
-        }
-    }
 }

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_used_is_skipped() {
+    fn an_unusable_entry_is_skipped() {
         for entry in [
             json!(null),
             json!(7),

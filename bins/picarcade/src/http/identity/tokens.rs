@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_of_no_user_are_found_in_every_form() {
+    fn roles_that_are_not_end_users_are_found_in_every_form() {
         for role in [
             json!("anon"),
             json!("service_role"),

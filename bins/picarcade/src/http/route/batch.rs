@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_malformed_only_where_it_is_no_json() {
+    fn a_batch_is_malformed_only_if_it_is_not_json() {
         for text in [
             "",
             "[",

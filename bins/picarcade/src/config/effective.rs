@@ -138,7 +138,7 @@ impl Config {
         Err(self.layers.wrong(
             "listen",
             format!(
-                "listening on {bound} would let anybody in: \
+                "listening on {bound} would let every client in: \
                  set PICARCADE_API_KEYS or a JWT setting, or pass --insecure"
             ),
         ))

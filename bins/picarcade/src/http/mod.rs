@@ -16,7 +16,7 @@ mod rate_limit;
 mod shared_store;
 
 pub(crate) use app::App;
-pub(crate) use body::request as parse_request;
+pub(crate) use body::parse_request_text;
 pub(crate) use identity::Identities;
 pub(crate) use json::{check as check_json, members as json_members};
 pub(crate) use problem::Problem;

@@ -8,7 +8,7 @@ use picarcade_flow::{FieldProblem, FlowRequest};
 use serde_json::{Map, Value};
 
 use crate::command::Failure;
-use crate::http::{Problem, check_json, json_members, parse_request};
+use crate::http::{Problem, check_json, json_members, parse_request_text};
 
 /// The longest row in bytes: far more than 8,000 characters need in any encoding.
 const MAX_ROW: u64 = 1 << 20;
@@ -76,7 +76,7 @@ fn json_row(line: &[u8], number: u64) -> Input {
         return failed(format!("the row is not JSON (column {})", error.column()));
     }
     let id = json_members(text, ["id"]).and_then(|[id]| serde_json::from_str::<Value>(id?.get()).ok());
-    Input { line: number, id: id.filter(|id| !id.is_null()), request: parse_request(text) }
+    Input { line: number, id: id.filter(|id| !id.is_null()), request: parse_request_text(text) }
 }
 
 /// Lines of bytes. A line that is too long is cut, and its rest is skipped.
@@ -152,7 +152,7 @@ fn csv_row(headers: &[String], record: &csv::ByteRecord, line: u64) -> Input {
         }
     }
     let id = fields.get("id").cloned();
-    let request = match parse_request(&Value::Object(fields).to_string()) {
+    let request = match parse_request_text(&Value::Object(fields).to_string()) {
         Ok(_) if !problems.is_empty() => Err(Problem::fields(problems)),
         Err(problem) => Err(problem.with_fields_before(problems)),
         request => request,

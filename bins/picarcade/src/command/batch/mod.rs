@@ -1,4 +1,5 @@
-//! `picarcade classify --batch`: answers many requests and writes one row for each, in the same order.
+//! `picarcade classify --batch`: answers many requests and writes one row for each, in the same
+//! order.
 
 mod input;
 mod output;

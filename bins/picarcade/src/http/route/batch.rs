@@ -166,7 +166,7 @@ fn parse(item: &str, presented: &Presented, span: &Span) -> Parsed {
         let detail = format!("the request must have at most {MAX_BODY} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
-    let request = body::request(item)?;
+    let request = body::parse_request_text(item)?;
     let caller = presented.caller(request.user_id.as_deref(), "batch")?;
     Ok((request, caller.traced(span.trace())))
 }

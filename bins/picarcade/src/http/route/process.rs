@@ -101,7 +101,7 @@ async fn parse(
     endpoint: &'static str,
 ) -> Result<(FlowRequest, Caller), Problem> {
     let bytes = body::read(headers, body, MAX_BODY).await?;
-    let request = body::parse(&bytes)?;
+    let request = body::parse_request(&bytes)?;
     let caller = presented.caller(request.user_id.as_deref(), endpoint)?;
     Ok((request, caller))
 }

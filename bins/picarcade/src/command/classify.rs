@@ -11,8 +11,9 @@ use picarcade_intent::Prompt;
 use uuid::Uuid;
 
 use crate::cli::ClassifyArguments;
-use crate::command::{Failure, batch, chain};
+use crate::command::{Failure, batch};
 use crate::config::Config;
+use crate::telemetry::chain;
 use crate::{telemetry, wiring};
 
 /// The user when `--user` is not given.

@@ -11,4 +11,4 @@ mod reload;
 pub(crate) mod rules;
 pub(crate) mod serve;
 
-pub(crate) use failure::{Failure, chain};
+pub(crate) use failure::Failure;

@@ -14,8 +14,8 @@ use std::time::{Duration, SystemTime};
 use picarcade_flow::FlowService;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::command::chain;
 use crate::config::Config;
+use crate::telemetry::chain;
 use crate::wiring;
 
 /// How often the files are checked for changes.

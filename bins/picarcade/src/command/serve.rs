@@ -14,9 +14,10 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArguments;
-use crate::command::{Failure, chain, reload};
+use crate::command::{Failure, reload};
 use crate::config::{Config, Origin};
 use crate::http::{self, App, ConnectionLimits, Server};
+use crate::telemetry::chain;
 use crate::{telemetry, wiring};
 
 /// File descriptors for everything but client connections: Redis, the database, the AI, files.
@@ -29,7 +30,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let started = Instant::now();
     telemetry::start();
     #[cfg(feature = "otel")]
-    let traces = telemetry::traces::Traces::start()?;
+    let traces = telemetry::traces::Traces::start().map_err(Failure::usage)?;
     let mut layers = Config::layers(arguments.config.config.as_deref())?;
     if let Some(listen) = arguments.listen {
         layers.set("listen", listen, Origin::Flag("--listen"));

@@ -21,7 +21,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
-use crate::command::{Failure, chain};
+use super::error_chain::chain;
 use crate::config::http_url;
 
 /// The tracer, once an export is configured.
@@ -41,7 +41,9 @@ pub(crate) struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {
     /// Starts the export if the environment configures one. Call it inside the runtime.
-    pub(crate) fn start() -> Result<Self, Failure> {
+    ///
+    /// The error is one line that names the wrong variable.
+    pub(crate) fn start() -> Result<Self, String> {
         let endpoint = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
             .into_iter()
             .find_map(|name| Some((name, set(name)?)));
@@ -52,9 +54,9 @@ impl Traces {
         }
         // The exporter's own error quotes the address, which may hold a password.
         if http_url(&endpoint).is_err() {
-            return Err(Failure::usage(format!("environment {name}: must be an http or https URL")));
+            return Err(format!("environment {name}: must be an http or https URL"));
         }
-        let wrong = |error: &dyn std::error::Error| Failure::usage(format!("OTEL_*: {}", chain(error)));
+        let wrong = |error: &dyn std::error::Error| format!("OTEL_*: {}", chain(error));
         let client = Client::new().map_err(|error| wrong(&error))?;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
         let exporter = exporter.map_err(|error| wrong(&error))?;

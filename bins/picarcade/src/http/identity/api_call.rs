@@ -111,3 +111,17 @@ impl FromRequestParts<App> for Admitted {
         Ok(Self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_route_without_the_access_layer_fails() {
+        let (mut parts, ()) = hyper::Request::new(()).into_parts();
+        let problem = ApiCall::from_request_parts(&mut parts, &()).await.unwrap_err();
+        assert_eq!(problem.into_response().status(), StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

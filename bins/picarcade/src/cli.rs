@@ -1,4 +1,4 @@
-//! The command line, as clap reads it.
+//! The command line, as clap parses it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ pub(crate) enum Command {
     Config(ConfigArguments),
     /// Exit 0 when the service is ready: for container probes
     Health {
-        /// Where the service listens; by default where PICARCADE_LISTEN says
+        /// Where the service listens; PICARCADE_LISTEN by default
         #[arg(long)]
         url: Option<String>,
     },
@@ -58,14 +58,14 @@ pub(crate) struct ServeArguments {
     /// The address to listen on; port 0 takes any free one
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<String>,
-    /// Listen beyond loopback although nobody has to say who they are
+    /// Listen beyond loopback although no caller has to identify itself
     #[arg(long)]
     pub(crate) insecure: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ClassifyArguments {
-    /// What the user wrote
+    /// The user's prompt
     #[arg(required_unless_present = "batch", conflicts_with = "batch")]
     pub(crate) prompt: Option<OsString>,
     /// A working image is open
@@ -89,7 +89,7 @@ pub(crate) struct ClassifyArguments {
     /// Requests, one per line as JSON, or CSV with a header; `-` reads standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) batch: Option<PathBuf>,
-    /// Where the results go; standard output otherwise
+    /// Where to write the results; standard output by default
     #[arg(long, value_name = "FILE", requires = "batch")]
     pub(crate) output: Option<PathBuf>,
     /// The format of the results
@@ -120,7 +120,8 @@ pub(crate) enum RulesCommand {
     },
 }
 
-/// Help and version go to standard output and are good; anything else is one line on standard error.
+/// Prints the text of a parse error. Help and version go to standard output and are a success;
+/// every other error is one line on standard error.
 #[expect(clippy::print_stderr, reason = "this is the command line's answer")]
 pub(crate) fn explain(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;

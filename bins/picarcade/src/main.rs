@@ -1,6 +1,7 @@
-//! `picarcade`: the service and the command line. Thin: it configures, wires and serves; the work is in the crates.
+//! `picarcade`: the service and the command line. The binary configures, wires and serves; the
+//! crates do the work.
 //!
-//! Exit codes: 0 good, 1 the work failed, 2 the call or the configuration was wrong.
+//! Exit codes: 0 for success, 1 for failed work, 2 for a wrong call or a wrong configuration.
 
 mod cli;
 mod command;
@@ -16,9 +17,9 @@ use clap::Parser;
 use crate::cli::{Cli, Command, RulesCommand};
 use crate::command::Failure;
 
-/// A request makes some dozens of small allocations, and the rows that it leaves are freed by another thread than made them.
-/// With the system's allocator the service answers a sixth fewer requests from memory; mimalloc's version 3 is no quicker than
-/// its version 2 and keeps half as much again resident.
+/// A request makes some dozens of small allocations, and another thread frees the rows that it
+/// records. With the system's allocator the service answers a sixth fewer requests from memory.
+/// Version 3 of mimalloc is not faster than version 2 and keeps half as much memory again resident.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -38,7 +39,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(arguments) => {
             let runtime = runtime()?;
             let code = runtime.block_on(command::serve::run(arguments));
-            // A file or a name that the system is still looking for is nothing to wait for.
+            // Blocking tasks, such as file reads and name look-ups, must not delay the end.
             runtime.shutdown_background();
             code
         }

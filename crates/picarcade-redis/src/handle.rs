@@ -367,9 +367,9 @@ impl Drop for PendingInvalidation<'_> {
     fn drop(&mut self) {
         let (key, what) = (std::mem::take(&mut self.key), self.what.clone());
         if self.is_confirmed {
-            self.endpoint.record_confirmed(key, what)
+            self.endpoint.record_confirmed(key, what);
         } else {
-            self.endpoint.miss(key, what)
+            self.endpoint.miss(key, what);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! `picarcade classify`: one request through the same flow as the service, for a person or as JSON.
+//! `picarcade classify`: sends one request through the same flow as the service, and prints text or
+//! JSON.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -10,15 +11,16 @@ use picarcade_intent::Prompt;
 use uuid::Uuid;
 
 use crate::cli::ClassifyArguments;
-use crate::command::{Failure, batch, chain};
+use crate::command::{Failure, batch};
 use crate::config::Config;
+use crate::telemetry::chain;
 use crate::{telemetry, wiring};
 
 /// The user when `--user` is not given.
 const LOCAL_USER: &str = "anonymous";
 
-/// How long the events of the command may take to be written.
-const FLUSH: Duration = Duration::from_secs(5);
+/// How long the recorder may take to write the events of the command.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failure> {
     telemetry::start_quiet();
@@ -26,7 +28,7 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
     if let Some(file) = &arguments.batch {
         return batch::run(&config, file, &arguments).await;
     }
-    let prompt = words(arguments.prompt.as_deref().unwrap_or_default())?;
+    let prompt = prompt_of(arguments.prompt.as_deref().unwrap_or_default())?;
     let wired = wiring::wire(&config, wiring::Purpose::Command)
         .await
         .map_err(|error| Failure::wiring(&config, &error))?;
@@ -40,28 +42,29 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
     };
     let caller = Caller::user(arguments.user.as_deref().unwrap_or(LOCAL_USER)).at("classify");
     let result = wired.flow.process(request, &caller, CacheControl::Use).await;
-    wired.flow.shutdown(FLUSH).await;
-    let mut response = result.map_err(|error| refused(&error))?.answer;
+    wired.flow.shutdown(FLUSH_TIMEOUT).await;
+    let mut response = result.map_err(|error| failure(&error))?.answer;
     response.request_id = Some(Uuid::now_v7().to_string());
     let text = if arguments.json {
         serde_json::to_string(&response).map_err(|error| Failure::work(chain(&error)))? + "\n"
     } else {
-        readable(&response)
+        to_text(&response)
     };
     std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| Failure::work(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The prompt as text. Bytes that are none are the caller's mistake in a field, as over HTTP.
-fn words(argument: &OsStr) -> Result<String, Failure> {
+/// Returns the prompt as text. Bytes that are not UTF-8 are a wrong field, as over HTTP.
+fn prompt_of(argument: &OsStr) -> Result<String, Failure> {
     let prompt = Prompt::from_utf8(argument.as_encoded_bytes());
     prompt
         .map(String::from)
         .map_err(|error| Failure::usage(format!("the request is not valid: /prompt: {error}")))
 }
 
-/// A request that the caller got wrong is a wrong call; a limit is failed work.
-fn refused(error: &FlowError) -> Failure {
+/// Returns the failure for an error of the flow. A wrong request is a wrong call; a reached limit
+/// is failed work.
+fn failure(error: &FlowError) -> Failure {
     match error {
         FlowError::Invalid(_) => Failure::usage(error.to_string()),
         FlowError::Limited(denial) => {
@@ -73,7 +76,7 @@ fn refused(error: &FlowError) -> Failure {
     }
 }
 
-fn readable(response: &Response) -> String {
+fn to_text(response: &Response) -> String {
     let percent = (response.confidence * 100.0).round();
     let mut lines = vec![
         format!("type        {}  ({percent} %, {})", response.prompt_type, response.source.as_str()),

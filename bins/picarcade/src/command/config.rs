@@ -1,4 +1,4 @@
-//! `picarcade config`: every setting, its value, and where it comes from.
+//! `picarcade config`: prints every setting, its value and its origin.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -13,13 +13,13 @@ pub(crate) fn run(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     let width = shown.iter().map(|(key, _, _)| key.len()).max().unwrap_or(0);
     let mut out = std::io::stdout().lock();
     for (key, value, origin) in shown {
-        // A reader that has gone (`| head`) is no failure.
+        // A reader that has closed the pipe (`| head`) is not a failure.
         if writeln!(out, "{key:width$} = {value}  ({origin})").is_err() {
             break;
         }
     }
     drop(out);
-    // After the settings, because they show where a wrong value comes from.
+    // Parsed after the settings are printed, because they show where a wrong value comes from.
     Config::parse(&layers)?;
     Ok(ExitCode::SUCCESS)
 }

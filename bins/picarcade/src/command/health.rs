@@ -1,4 +1,5 @@
-//! `picarcade health`: one request to `/health/ready`, for container probes whose image has no curl.
+//! `picarcade health`: sends one request to `/health/ready`, for container probes whose image has
+//! no curl.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,10 +11,10 @@ use crate::command::Failure;
 use crate::config::{Config, redact_url};
 
 /// How long the whole probe may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(url: Option<String>) -> Result<ExitCode, Failure> {
-    let url = url.filter(|url| !url.trim().is_empty()).map_or_else(listening, Ok)?;
+    let url = url.filter(|url| !url.trim().is_empty()).map_or_else(local_url, Ok)?;
     let url = url.as_str();
     let shown = redact_url(url);
     let parsed = url::Url::parse(url).map_err(|_| Failure::usage(format!("{shown:?} is not a URL")))?;
@@ -22,7 +23,7 @@ pub(crate) async fn run(url: Option<String>) -> Result<ExitCode, Failure> {
         _ => return Err(Failure::usage(format!("{shown:?} is not an http URL"))),
     };
     let port = parsed.port_or_known_default().unwrap_or(80);
-    let status = tokio::time::timeout(PATIENCE, probe(&host, port)).await;
+    let status = tokio::time::timeout(PROBE_TIMEOUT, probe(&host, port)).await;
     match status {
         Ok(Ok(200)) => Ok(ExitCode::SUCCESS),
         Ok(Ok(status)) => Err(Failure::work(format!("{shown} is not ready: status {status}"))),
@@ -31,14 +32,16 @@ pub(crate) async fn run(url: Option<String>) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Where a service of the same environment listens; one that listens everywhere is asked on loopback.
-fn listening() -> Result<String, Failure> {
+/// Returns where a service with the same environment listens. A service that listens on every
+/// address is probed on loopback.
+fn local_url() -> Result<String, Failure> {
     let config = Config::parse(&Config::layers(None)?)?;
     let address = config.listen.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
     Ok(format!("http://{address}"))
 }
 
-/// The status of `/health/ready`. HTTP/1.0 and one read loop: a probe needs no client library.
+/// Returns the status of `/health/ready`. HTTP/1.0 and one read are enough, so the probe needs no
+/// client library.
 async fn probe(host: &str, port: u16) -> std::io::Result<u16> {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     let mut stream = TcpStream::connect((address, port)).await?;

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::MigrateArguments;
-use crate::command::{Failure, chain};
+use crate::command::Failure;
 use crate::config::Config;
+use crate::telemetry::chain;
 use crate::wiring::{self, WiringError};
 
 pub(crate) async fn run(arguments: &MigrateArguments) -> Result<ExitCode, Failure> {

@@ -1,4 +1,4 @@
-//! `picarcade rules check|show`.
+//! `picarcade rules check` and `picarcade rules show`.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::command::Failure;
 use crate::config::Config;
 use crate::wiring;
 
-/// Prints every problem of the file with line and column; 1 when one of them is an error.
+/// Prints every problem of the file with line and column. Exits with 1 if one of them is an error.
 pub(crate) fn check(file: &Path) -> Result<ExitCode, Failure> {
     let config = Config::parse(&Config::layers(None)?)?;
     let catalogue = wiring::catalogue(&config).map_err(|error| Failure::wiring(&config, &error))?;

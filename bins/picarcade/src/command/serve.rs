@@ -1,37 +1,36 @@
 //! `picarcade serve`: binds, serves, and stops gracefully.
 //!
-//! On SIGTERM or SIGINT the service becomes unready, and for a moment still serves everybody, so that load balancers can see
-//! it; then it stops accepting, lets requests finish, writes its events and exits 0, all within one configured deadline, of
-//! which a part is kept for the events. A second signal ends it at once.
+//! On SIGTERM or SIGINT the service becomes unready and still serves every request for a moment, so
+//! that load balancers notice. Then it stops accepting connections, lets requests finish, writes
+//! its events and exits with 0. One configured deadline covers all of it, and a part of it is
+//! reserved for the events. A second signal ends the process at once.
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArguments;
-use crate::command::{Failure, chain, reload};
+use crate::command::{Failure, reload};
 use crate::config::{Config, Origin};
-use crate::http::{self, App, Limits};
+use crate::http::{self, App, ConnectionLimits, Server};
+use crate::telemetry::chain;
 use crate::{telemetry, wiring};
 
-/// File descriptors that are not connections of clients: Redis, the database, the AI, files.
+/// File descriptors for everything but client connections: Redis, the database, the AI, files.
 const OWN_FILES: u64 = 256;
 
-/// The part of the shutdown timeout that is kept for writing events.
+/// The events get one part in this many of the shutdown timeout.
 const FLUSH_SHARE: u32 = 4;
-
-/// How long Redis may be silent at start before the log says so.
-const REDIS_PATIENCE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     telemetry::start();
     #[cfg(feature = "otel")]
-    let traces = telemetry::traces::Traces::start()?;
+    let traces = telemetry::traces::Traces::start().map_err(Failure::usage)?;
     let mut layers = Config::layers(arguments.config.config.as_deref())?;
     if let Some(listen) = arguments.listen {
         layers.set("listen", listen, Origin::Flag("--listen"));
@@ -47,23 +46,20 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         .map_err(|error| Failure::wiring(&config, &error))?;
     let config = Arc::new(config);
     reload::spawn(watched, Arc::clone(&config), wired.flow.clone());
-    if let Some(redis) = wired.redis.clone() {
-        tokio::spawn(async move {
-            if redis.ready(REDIS_PATIENCE).await.is_err() {
-                tracing::warn!(
-                    "redis does not answer; each instance caches and limits for itself until it does"
-                );
-            }
-        });
-    }
     let public_operations = config.public_operations || address.ip().is_loopback();
     let identities = http::Identities::new(&config.identity, address.ip().is_loopback())
         .map_err(|error| Failure::work(chain(&error)))?;
-    let metrics = http::install_metrics().map_err(|error| Failure::work(chain(&error)))?;
-    let app =
-        App::new(wired.flow.clone(), identities, wired.redis, public_operations, layers.shown(), metrics);
+    let metrics = telemetry::metrics::install().map_err(|error| Failure::work(chain(&error)))?;
+    let app = App::new(
+        wired.flow.clone(),
+        identities,
+        wired.shared_store,
+        public_operations,
+        layers.shown(),
+        metrics,
+    );
     let router = http::router(app.clone(), &config.cors_origins);
-    let limits = Limits {
+    let limits = ConnectionLimits {
         connections: descriptors(config.max_connections),
         per_address: config.max_connections_per_address,
     };
@@ -78,11 +74,11 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         tokio::time::sleep(config.shutdown_delay.min(timeout / FLUSH_SHARE)).await;
         begun + timeout / FLUSH_SHARE * (FLUSH_SHARE - 1)
     };
-    http::run(listener, app.clone(), router, limits, stopping).await;
+    Server::new(app.clone(), router, limits).run(listener, stopping).await;
     let deadline = deadline.unwrap_or_else(|| tokio::time::Instant::now() + config.shutdown_timeout);
     let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
     if let Some(membership) = wired.membership {
-        // A Redis that hangs must not take the time of the events.
+        // A Redis that hangs must not use up the time of the events.
         let _ = tokio::time::timeout(left() / 2, membership.leave()).await;
     }
     #[cfg(feature = "otel")]
@@ -94,7 +90,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// How many connections there may be with the descriptors that the system gives; it is asked for as many as it allows.
+/// Returns how many connections the limit of open files allows, at most `wanted`. Raises the limit
+/// as far as the system permits.
 fn descriptors(wanted: usize) -> usize {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return wanted };
     let raised = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
@@ -117,7 +114,7 @@ async fn bind(config: &Config) -> Result<TcpListener, Failure> {
     })
 }
 
-/// SIGTERM and SIGINT.
+/// The signals SIGTERM and SIGINT.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
@@ -129,7 +126,7 @@ impl Signals {
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    /// Waits for the first signal; from then on the next one ends the process.
+    /// Waits for the first signal. The next one ends the process.
     async fn first(&mut self) {
         self.next().await;
         if let Ok(mut second) = Self::new() {

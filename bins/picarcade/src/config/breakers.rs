@@ -1,12 +1,13 @@
-//! The circuit breakers: what holds for all, and what a table of the file sets for one.
+//! The settings of the circuit breakers: for all of them, and for single ones.
 
 use std::time::Duration;
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::settings::BREAKER_NAMES;
 use super::values::{open_time, threshold};
 
-/// One breaker's own values.
+/// The settings of one breaker.
 #[derive(Debug, Default)]
 pub(crate) struct BreakerSettings {
     pub(crate) failure_threshold: Option<u32>,

@@ -1,8 +1,9 @@
-//! Who may ask: API keys, end users' tokens, the admin.
+//! The settings of identities: API keys, tokens of end users, and the admin.
 
 use secrecy::SecretString;
 
-use super::layers::{ConfigError, Layers, is_blank};
+use super::error::ConfigError;
+use super::layers::{Layers, is_blank};
 use super::values::{http_url, text};
 
 /// The shortest secret of HS256 in bytes: RFC 7518 (3.2) wants a key of at least the hash's size.
@@ -12,7 +13,7 @@ const MIN_SECRET: usize = 32;
 /// The longest name of an API key in bytes. The name is also part of a user id.
 const MAX_NAME: usize = 128;
 
-/// Who may ask.
+/// The identities that the service accepts.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) api_keys: Vec<ApiKey>,
@@ -27,7 +28,7 @@ pub(crate) struct ApiKey {
     pub(crate) key: SecretString,
 }
 
-/// How end-user tokens are checked.
+/// How tokens of end users are checked.
 #[derive(Debug)]
 pub(crate) struct JwtSettings {
     pub(crate) secret: Option<SecretString>,

@@ -1,40 +1,18 @@
-//! The layers: defaults, then the TOML file, then the environment, then flags; each value keeps its origin.
+//! The layers: defaults, then the TOML file, then the environment, then flags. Each value keeps its
+//! origin.
 //!
 //! An unknown key and a value that is not a scalar are errors that name the key, the file and the
-//! line. An empty value is an unset one in every layer: that is how container platforms and
-//! templates spell "not configured", and an empty secret would let everyone in.
+//! line. An empty value counts as unset in every layer. Container platforms and templates write
+//! "not configured" that way, and an empty secret would let every caller in.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
-
-use crate::config::redact::{REDACTED, redact_url};
-use crate::config::settings::{BREAKER_KEYS, BREAKER_NAMES, BREAKERS_TABLE, SETTINGS, Setting, Shown};
-
-/// A line of a file, from 1.
-type Line = usize;
-
-/// Where a value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    Default,
-    File(PathBuf, Line),
-    Environment(&'static str),
-    Flag(&'static str),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(path, line) => write!(f, "{}:{line}", path.display()),
-            Self::Environment(name) => write!(f, "environment {name}"),
-            Self::Flag(name) => write!(f, "flag {name}"),
-        }
-    }
-}
+use super::error::{ConfigError, Origin};
+use super::file;
+use super::redact::{REDACTED, redact_url};
+use super::settings::{SETTINGS, Shown};
 
 /// One value, still as text. `Debug` does not show it, because it may be a secret.
 #[derive(Clone)]
@@ -49,25 +27,10 @@ impl fmt::Debug for Value {
     }
 }
 
-/// Every value that is set, by TOML key; those of single breakers are `breakers.NAME.KEY`.
+/// Every set value by its TOML key. Those of single breakers have the key `breakers.NAME.KEY`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Layers {
     values: BTreeMap<String, Value>,
-}
-
-/// A wrong setting, in one line.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("cannot read the configuration file {}: {reason}", .path.display())]
-    Unreadable { path: PathBuf, reason: String },
-    #[error("{}:{line}: {reason}", .path.display())]
-    NotToml { path: PathBuf, line: Line, reason: String },
-    #[error("unknown key {key:?} in {}:{line}", .path.display())]
-    UnknownKey { key: String, path: PathBuf, line: Line },
-    #[error("unknown environment variable {name}")]
-    UnknownVariable { name: String },
-    #[error("{key} ({origin}): {reason}")]
-    Wrong { key: String, origin: Origin, reason: String },
 }
 
 impl Layers {
@@ -83,7 +46,9 @@ impl Layers {
             }
         }
         if let Some(path) = file {
-            layers.read_file(path)?;
+            for entry in file::read(path)? {
+                layers.set(entry.key, entry.text, entry.origin);
+            }
         }
         for setting in SETTINGS {
             if let Some(text) = environment(setting.env) {
@@ -91,22 +56,6 @@ impl Layers {
             }
         }
         Ok(layers)
-    }
-
-    /// Refuses a variable that has our prefix and no meaning: most likely a setting with a wrong letter in it.
-    pub(crate) fn check_names<'a>(
-        names: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<(), ConfigError> {
-        for (name, value) in names {
-            let known = SETTINGS.iter().any(|setting| setting.env == name);
-            if let Some(rest) = name.strip_prefix(PREFIX)
-                && !known
-                && !is_of_kubernetes(rest, value)
-            {
-                return Err(ConfigError::UnknownVariable { name: name.to_owned() });
-            }
-        }
-        Ok(())
     }
 
     /// Sets a value over those of lower layers, unless it is empty. A list of empty elements is empty.
@@ -120,7 +69,7 @@ impl Layers {
         self.values.get(key)
     }
 
-    /// The value parsed by `parse`, or nothing when it is not set.
+    /// Returns the value parsed by `parse`, or `None` if it is not set.
     pub(crate) fn parsed<T>(
         &self,
         key: &str,
@@ -134,7 +83,7 @@ impl Layers {
         })
     }
 
-    /// An error about a value that could be parsed and is wrong all the same.
+    /// Returns the error for a value that can be parsed but is still wrong.
     pub(crate) fn wrong(&self, key: &str, reason: impl Into<String>) -> ConfigError {
         let origin = self.value(key).map_or(Origin::Default, |value| value.origin.clone());
         ConfigError::Wrong { key: key.to_owned(), origin, reason: reason.into() }
@@ -145,7 +94,7 @@ impl Layers {
         format!("{key} ({})", self.value(key).map_or(&Origin::Default, |value| &value.origin))
     }
 
-    /// Every setting as it may be shown: key, value, origin.
+    /// Returns every setting without its secrets: key, value, origin.
     pub(crate) fn shown(&self) -> Vec<(String, String, String)> {
         let known = SETTINGS.iter().map(|setting| (setting.key.to_owned(), setting.shown));
         let breakers =
@@ -158,74 +107,10 @@ impl Layers {
             })
             .collect()
     }
-
-    fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), reason: error.to_string() })?;
-        let file = File { path, text: &text };
-        let table = DeTable::parse(&text).map_err(|error| ConfigError::NotToml {
-            path: path.to_owned(),
-            line: file.line(error.span().map_or(0, |span| span.start)),
-            // The error's own text quotes the line, which may hold a secret.
-            reason: error.message().lines().next().unwrap_or("is not TOML").to_owned(),
-        })?;
-        for (key, value) in table.get_ref() {
-            let (line, name) = (file.line(key.span().start), &**key.get_ref());
-            if name == BREAKERS_TABLE {
-                self.read_breakers(value.get_ref(), &file, line)?;
-                continue;
-            }
-            let Some(setting) = Setting::of(name) else { return Err(file.unknown(name.to_owned(), line)) };
-            let origin = file.origin(line);
-            self.set(setting.key, scalar(setting.key, value.get_ref(), &origin)?, origin);
-        }
-        Ok(())
-    }
-
-    fn read_breakers(&mut self, value: &DeValue<'_>, file: &File<'_>, line: Line) -> Result<(), ConfigError> {
-        let breakers = value.as_table().ok_or_else(|| file.unknown(BREAKERS_TABLE.to_owned(), line))?;
-        for (name, fields) in breakers {
-            let line = file.line(name.span().start);
-            let prefix = format!("{BREAKERS_TABLE}.{}", name.get_ref());
-            let known = BREAKER_NAMES.contains(&&**name.get_ref());
-            let fields = fields.get_ref().as_table().filter(|_| known);
-            for (field, value) in fields.ok_or_else(|| file.unknown(prefix.clone(), line))? {
-                let line = file.line(field.span().start);
-                let key = format!("{prefix}.{}", field.get_ref());
-                if !BREAKER_KEYS.contains(&&**field.get_ref()) {
-                    return Err(file.unknown(key, line));
-                }
-                let origin = file.origin(line);
-                self.set(key.clone(), scalar(&key, value.get_ref(), &origin)?, origin);
-            }
-        }
-        Ok(())
-    }
 }
 
-/// The configuration file.
-struct File<'a> {
-    path: &'a Path,
-    text: &'a str,
-}
-
-impl File<'_> {
-    /// The line of a byte.
-    fn line(&self, at: usize) -> Line {
-        1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
-    }
-
-    fn origin(&self, line: Line) -> Origin {
-        Origin::File(self.path.to_owned(), line)
-    }
-
-    fn unknown(&self, key: String, line: Line) -> ConfigError {
-        ConfigError::UnknownKey { key, path: self.path.to_owned(), line }
-    }
-}
-
-/// Whether a text shows nothing: it has only white space, control characters and characters
-/// without width, which copying from a web page leaves behind.
+/// Returns whether a text shows nothing: it contains only white space, control characters and
+/// characters without width, which copying from a web page leaves behind.
 pub(crate) fn is_blank(text: &str) -> bool {
     let is_unseen = |c: char| {
         let has_no_width =
@@ -233,62 +118,6 @@ pub(crate) fn is_blank(text: &str) -> bool {
         c.is_whitespace() || c.is_control() || has_no_width
     };
     text.chars().all(is_unseen)
-}
-
-/// What the names of our own variables begin with.
-const PREFIX: &str = "PICARCADE_";
-
-/// Whether Kubernetes makes a variable of this name (without our prefix) for a service called `picarcade` or `picarcade-…`:
-/// `SERVICE_HOST`, `SERVICE_PORT`, `SERVICE_PORT_HTTP`, `PORT`, `PORT_8080_TCP`, `PORT_8080_TCP_ADDR`.
-fn is_of_kubernetes(rest: &str, value: &str) -> bool {
-    let protocols = ["TCP", "UDP", "SCTP"];
-    let of_port = |after: &str| {
-        let mut words = after.split('_');
-        words.next().is_some_and(|port| port.parse::<u16>().is_ok())
-            && words.next().is_some_and(|protocol| protocols.contains(&protocol))
-    };
-    // The service's own name may stand before; a port of one is a URL, which a mistyped setting is not.
-    let of_another = rest.ends_with("_SERVICE_HOST")
-        || rest.split_once("_SERVICE_PORT").is_some_and(|(_, end)| end.is_empty() || end.starts_with('_'))
-        || rest.rsplit_once("_PORT_").is_some_and(|(_, after)| of_port(after))
-        || (rest.ends_with("_PORT")
-            && protocols.iter().any(|p| value.starts_with(&format!("{}://", p.to_lowercase()))));
-    let own = matches!(rest, "PORT" | "SERVICE_HOST" | "SERVICE_PORT")
-        || rest.starts_with("SERVICE_PORT_")
-        || rest.strip_prefix("PORT_").is_some_and(of_port);
-    own || of_another
-}
-
-impl Setting {
-    /// The setting of this key.
-    pub(crate) fn of(key: &str) -> Option<&'static Self> {
-        SETTINGS.iter().find(|setting| setting.key == key)
-    }
-}
-
-/// A value of the file as the text that the environment would carry; a list is joined by commas.
-fn scalar(key: &str, value: &DeValue<'_>, origin: &Origin) -> Result<String, ConfigError> {
-    let wrong = |reason: &str| ConfigError::Wrong {
-        key: key.to_owned(),
-        origin: origin.clone(),
-        reason: reason.to_owned(),
-    };
-    match value {
-        DeValue::String(text) => Ok(text.to_string()),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map(|number| number.to_string())
-            .map_err(|_| wrong("must be a whole number below 2^63")),
-        DeValue::Float(number) => Ok(number.as_str().to_owned()),
-        DeValue::Boolean(flag) => Ok(flag.to_string()),
-        DeValue::Array(items) => {
-            let items: Result<Vec<_>, _> =
-                items.iter().map(|item| scalar(key, item.get_ref(), origin)).collect();
-            Ok(items?.join(","))
-        }
-        DeValue::Table(_) | DeValue::Datetime(_) => {
-            Err(wrong("must be a string, a number, a boolean or a list of strings"))
-        }
-    }
 }
 
 fn show(text: &str, shown: Shown) -> String {
@@ -318,36 +147,6 @@ mod tests {
         assert_eq!(text("stats_cache_ttl"), Some("7"));
         assert_eq!(text("intent_cache_ttl"), Some("3600"));
         assert_eq!(text("breakers.openai.timeout"), Some("9"));
-    }
-
-    #[test]
-    fn unknown_variables_name_themselves_and_those_of_kubernetes_pass() {
-        let check =
-            |name: &str, value: &str| Layers::check_names([(name, value)]).map_err(|error| error.to_string());
-        for name in [
-            "PICARCADE_LISTNE",
-            "PICARCADE_PORTS",
-            "PICARCADE_PORT_HTTP",
-            "PICARCADE_LISTEN_PORT",
-            "PICARCADE_",
-        ] {
-            assert_eq!(check(name, "8080"), Err(format!("unknown environment variable {name}")));
-        }
-        for name in [
-            "PICARCADE_LISTEN",
-            "PICARCADE_PORT",
-            "PICARCADE_PORT_8080_TCP",
-            "PICARCADE_PORT_8080_TCP_ADDR",
-            "PICARCADE_SERVICE_HOST",
-            "PICARCADE_SERVICE_PORT",
-            "PICARCADE_SERVICE_PORT_HTTP",
-            "PICARCADE_REDIS_SERVICE_HOST",
-            "PICARCADE_REDIS_PORT",
-            "PICARCADE_REDIS_PORT_6379_TCP_PROTO",
-            "PATH",
-        ] {
-            assert_eq!(check(name, "tcp://10.0.0.7:6379"), Ok(()), "{name}");
-        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
-//! How much there may be: requests and dollars.
+//! The limits of requests and dollars.
 
 use std::time::Duration;
 
 use picarcade_ratelimit::{Limit, Scope, Unit, Window};
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::values::{count, names, seconds};
 
-/// A hundred million dollars: more than anybody means, and far below what the limiter can count.
+/// A hundred million dollars: more than a limit needs, and far below what the limiter can count.
 const MAX_DOLLARS: f64 = 1e8;
 
 /// The smallest limit: one micro-dollar, the unit in which the limiter counts.
@@ -56,7 +57,7 @@ pub(super) fn leased(layers: &Layers, limits: &[Limit]) -> Result<Vec<String>, C
     Err(layers.wrong("leased_limits", format!("must be a comma list of limits of requests: {known}")))
 }
 
-/// Among how many instances the limits are divided while Redis is away.
+/// Parses the number of instances that divide the limits while Redis is unavailable.
 pub(super) fn instances(word: &str) -> Result<u32, String> {
     match word.parse() {
         Ok(number) if number > 0 => Ok(number),
@@ -64,7 +65,7 @@ pub(super) fn instances(word: &str) -> Result<u32, String> {
     }
 }
 
-/// How long a reservation may stay unsettled: what the limiter takes.
+/// Parses how long a reservation may stay unsettled, within the bounds of the limiter.
 pub(super) fn reservation_ttl(value: &str) -> Result<Duration, String> {
     const LONGEST: Duration = Duration::from_hours(720);
     match seconds(value) {
@@ -73,8 +74,8 @@ pub(super) fn reservation_ttl(value: &str) -> Result<Duration, String> {
     }
 }
 
-/// A limit in dollars, of which 0 means none. An amount between 0 and what can be counted is
-/// neither.
+/// Parses a limit in dollars, of which 0 means no limit. An amount between 0 and the smallest limit
+/// is an error.
 fn dollars_as_micros(value: &str) -> Result<u64, String> {
     let dollars: f64 = value.parse().map_err(|_| NOT_DOLLARS)?;
     // A double has no value for an amount such as 1e-400 and reads it as 0.

@@ -1,14 +1,15 @@
-//! Which AI classifies, and when it is asked.
+//! The AI that classifies, and when it is called.
 
 use picarcade_flow::Mode;
 use picarcade_intent::{ConfigError as Problem, ProviderKind, ProviderSettings};
 use secrecy::SecretString;
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::settings::Setting;
 use super::values::{http_url, text};
 
-/// Which AI classifies.
+/// The AI that classifies.
 #[derive(Debug)]
 pub(crate) struct Llm {
     pub(crate) provider: ProviderKind,
@@ -54,7 +55,7 @@ pub(super) fn llm(layers: &Layers) -> Result<Option<Llm>, ConfigError> {
         Err(Problem::ApiKey) => Err(layers.wrong(key, "has characters that a header field cannot carry")),
         Err(Problem::BaseUrl(reason)) => Err(layers.wrong(base_url, format!("cannot be used: {reason}"))),
         Err(Problem::Model) => Err(layers.wrong("llm_model", "must be the name of a model of the provider")),
-        // Not a matter of the settings: the wiring reports it.
+        // This is no fault of a setting; the wiring reports it.
         Err(_) => Ok(Some(Llm { provider, settings })),
     }
 }

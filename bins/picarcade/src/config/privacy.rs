@@ -1,11 +1,13 @@
-//! What is stored of a prompt.
+//! The part of a prompt that is stored.
 
 use picarcade_analytics::{HashKey, Privacy};
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::values::required;
 
-/// What is stored of a prompt. The key of hashes is a setting of its own, because it is a secret.
+/// Parses the part of a prompt that is stored. The key of hashes is a separate setting, because it
+/// is a secret.
 pub(super) fn prompt_privacy(layers: &Layers) -> Result<Privacy, ConfigError> {
     let key = layers.parsed("prompt_hash_key", |secret| match secret.chars().count() {
         16.. => Ok(HashKey::derive(secret)),

@@ -1,9 +1,9 @@
 //! URLs without their secrets, for everything that is printed or logged.
 
-/// What stands in the place of a secret.
+/// The text that replaces a secret.
 pub(crate) const REDACTED: &str = "(redacted)";
 
-/// Returns a URL with its scheme, hosts and path; user, password, query and fragment may be secret.
+/// Returns a URL with its scheme, hosts and path. User, password, query and fragment may be secret.
 ///
 /// A password may hold `/`, `?`, `#` and `@` that should have been percent-encoded, so the last `@`
 /// ends the credentials. Text that cannot be divided safely is redacted from the scheme on, because
@@ -36,7 +36,7 @@ fn place(rest: &str) -> Option<(bool, String)> {
     }
 }
 
-/// Returns the hosts and the path without query and fragment, if both have the shape of such.
+/// Returns the hosts and the path without query and fragment, if both are well-formed.
 fn hosts_and_path(text: &str) -> Option<String> {
     let text = text.split(['?', '#']).next().unwrap_or_default();
     let (hosts, path) = text.split_at(text.find('/').unwrap_or(text.len()));
@@ -52,7 +52,7 @@ fn is_authority(text: &str) -> bool {
     text.rsplit_once('@').map_or(text, |(_, hosts)| hosts).split(',').all(is_host)
 }
 
-/// Whether this is a host, with or without a port.
+/// Returns whether the text is a host, with or without a port.
 fn is_host(text: &str) -> bool {
     let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
     if let Some(bracketed) = text.strip_prefix('[') {
@@ -108,7 +108,8 @@ mod tests {
     }
 
     proptest! {
-        /// Secrets in upper case, hosts in lower case: what is shown of a secret can be recognized.
+        /// Secrets have upper-case letters and hosts have none, so a shown part of a secret can be
+        /// recognized.
         #[test]
         fn no_part_of_a_secret_survives_wherever_it_stands(
             secret in "[A-Z0-9#?/@:%&=;+ ,\\[\\]é.-]{4,24}",

@@ -1,15 +1,16 @@
-//! Every setting by name: its TOML key, its environment variable, its default, and whether its value is a secret.
+//! Every setting: its TOML key, its environment variable, its default, and whether its value is a
+//! secret.
 //!
-//! One table, so that `picarcade config`, the documentation and the parser cannot drift apart.
+//! It is one table, so that `picarcade config`, the documentation and the parser agree.
 
 /// One setting.
 #[derive(Debug)]
 pub(crate) struct Setting {
     /// The key at the top level of the TOML file.
     pub(crate) key: &'static str,
-    /// The environment variable, which wins over the file.
+    /// The environment variable, which overrides the file.
     pub(crate) env: &'static str,
-    /// What holds when neither is set; `None` means that the setting is off.
+    /// The value if neither is set. `None` means that the setting is off.
     pub(crate) default: Option<&'static str>,
     /// How its value may be shown.
     pub(crate) shown: Shown,
@@ -26,6 +27,13 @@ pub(crate) enum Shown {
     UrlWithoutCredentials,
 }
 
+impl Setting {
+    /// Returns the setting of this key.
+    pub(crate) fn of(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+}
+
 const fn plain(key: &'static str, env: &'static str, default: Option<&'static str>) -> Setting {
     Setting { key, env, default, shown: Shown::Plainly }
 }
@@ -38,7 +46,7 @@ const fn url(key: &'static str, env: &'static str) -> Setting {
     Setting { key, env, default: None, shown: Shown::UrlWithoutCredentials }
 }
 
-/// The settings, in the order in which they are printed.
+/// The settings in the order in which they are printed.
 pub(crate) const SETTINGS: &[Setting] = &[
     plain("listen", "PICARCADE_LISTEN", Some("127.0.0.1:8080")),
     plain("data_dir", "PICARCADE_DATA_DIR", Some("./picarcade-data")),
@@ -99,7 +107,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
 /// The table of the TOML file that sets breakers one by one, and its keys.
 pub(crate) const BREAKERS_TABLE: &str = "breakers";
 
-/// What a breaker's own table may set.
+/// The keys of a breaker's own table.
 pub(crate) const BREAKER_KEYS: [&str; 3] = ["failure_threshold", "timeout", "success_threshold"];
 
 /// The services that have a breaker.

@@ -1,13 +1,14 @@
-//! Where things are kept: Redis and the database.
+//! The settings of Redis and the database.
 
 use std::path::{Path, PathBuf};
 
 use picarcade_analytics::{Error, PostgresOptions};
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 use super::values::{required, text};
 
-/// Redis, where it is configured.
+/// The settings of Redis.
 #[derive(Debug)]
 pub(crate) struct RedisSettings {
     pub(crate) url: String,
@@ -16,7 +17,7 @@ pub(crate) struct RedisSettings {
     pub(crate) fred: bool,
 }
 
-/// Where events go.
+/// The database of the events.
 #[derive(Debug)]
 pub(crate) enum Database {
     /// SQLite in this file or directory.

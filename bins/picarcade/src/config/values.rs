@@ -1,12 +1,13 @@
-//! Values of settings, from their text: each parser says in a few words what it wanted.
+//! Parsers of values. Each error says what the parser expects.
 
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
 
-use super::layers::{ConfigError, Layers};
+use super::error::ConfigError;
+use super::layers::Layers;
 
-/// A setting that always has a value.
+/// Parses a setting that always has a value.
 pub(super) fn required<T>(
     layers: &Layers,
     key: &str,
@@ -19,7 +20,7 @@ pub(super) fn text(value: &str) -> Result<String, String> {
     if value.is_empty() { Err("must not be empty".to_owned()) } else { Ok(value.to_owned()) }
 }
 
-/// An address to listen on: a host and a port.
+/// Parses an address to listen on: a host and a port.
 pub(super) fn address(value: &str) -> Result<String, String> {
     match value.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(value.to_owned()),
@@ -27,12 +28,12 @@ pub(super) fn address(value: &str) -> Result<String, String> {
     }
 }
 
-/// A comma list of words.
+/// Parses a comma list of words.
 pub(super) fn names(words: &str) -> Vec<String> {
     words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// A comma list of origins (RFC 6454): scheme, host and port, and nothing more.
+/// Parses a comma list of origins (RFC 6454): scheme, host and port, and nothing more.
 pub(super) fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
     let origin = |item: &str| match url::Url::parse(item) {
         Ok(url) if url.has_host() && url.origin().ascii_serialization() == item => {
@@ -62,7 +63,7 @@ pub(super) fn flag(value: &str) -> Result<bool, String> {
     }
 }
 
-/// A number of requests: what the limiter can count.
+/// Parses a number of requests that the limiter can count.
 pub(super) fn count(value: &str) -> Result<u64, String> {
     value
         .parse()
@@ -79,7 +80,7 @@ pub(super) fn at_least_one(value: &str) -> Result<usize, String> {
         .ok_or_else(|| "must be a whole number of 1 or more".to_owned())
 }
 
-/// How many calls may run at once: what the bulkhead takes.
+/// Parses the number of concurrent calls, within the range of the bulkhead.
 pub(super) fn concurrency(value: &str) -> Result<usize, String> {
     value
         .parse()
@@ -88,7 +89,7 @@ pub(super) fn concurrency(value: &str) -> Result<usize, String> {
         .ok_or_else(|| "must be a whole number from 1 to 1000000".to_owned())
 }
 
-/// How many calls in a row change a breaker.
+/// Parses the number of consecutive calls that change a breaker.
 pub(super) fn threshold(value: &str) -> Result<u32, String> {
     value
         .parse()
@@ -97,7 +98,7 @@ pub(super) fn threshold(value: &str) -> Result<u32, String> {
         .ok_or_else(|| "must be a whole number from 1 to 1000000".to_owned())
 }
 
-/// How long a breaker stays open, in seconds: what the breaker takes.
+/// Parses how long a breaker stays open, in seconds and within the bounds of the breaker.
 pub(super) fn open_time(value: &str) -> Result<Duration, String> {
     match seconds(value) {
         Ok(time) if (Duration::from_millis(1)..=Duration::from_hours(24)).contains(&time) => Ok(time),
@@ -105,7 +106,7 @@ pub(super) fn open_time(value: &str) -> Result<Duration, String> {
     }
 }
 
-/// A time in seconds, fractions allowed; more than nothing and at most a year.
+/// Parses a duration in seconds, with fractions: more than zero and at most a year.
 pub(super) fn seconds(value: &str) -> Result<Duration, String> {
     value
         .parse()
@@ -115,7 +116,7 @@ pub(super) fn seconds(value: &str) -> Result<Duration, String> {
         .ok_or_else(|| "must be a number of seconds above 0 and at most a year".to_owned())
 }
 
-/// The same, or 0.
+/// Parses a duration in seconds like [`seconds`], and accepts 0.
 pub(super) fn seconds_or_none(value: &str) -> Result<Duration, String> {
     if value.parse() == Ok(0.0) { Ok(Duration::ZERO) } else { seconds(value) }
 }

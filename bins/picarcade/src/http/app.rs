@@ -1,23 +1,23 @@
-//! What the handlers share.
+//! The state that the handlers share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use picarcade_flow::FlowService;
-use picarcade_redis::RedisHandle;
 
 use crate::http::identity::Identities;
+use crate::http::shared_store::SharedStore;
 
 /// The state behind the routes. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     pub(crate) flow: FlowService,
     pub(crate) identities: Arc<Identities>,
-    pub(crate) redis: Option<RedisHandle>,
-    /// Detailed health is for anybody, not only for the holder of the admin token.
+    pub(crate) shared_store: Option<Arc<dyn SharedStore>>,
+    /// Whether every caller may read detailed health and metrics, without the admin token.
     pub(crate) public_operations: bool,
-    /// The configuration as it may be shown: key, value, origin.
+    /// The configuration without secrets: key, value, origin.
     pub(crate) settings: Arc<[(String, String, String)]>,
     pub(crate) metrics: PrometheusHandle,
     draining: Arc<AtomicBool>,
@@ -27,7 +27,7 @@ impl App {
     pub(crate) fn new(
         flow: FlowService,
         identities: Identities,
-        redis: Option<RedisHandle>,
+        shared_store: Option<Arc<dyn SharedStore>>,
         public_operations: bool,
         settings: Vec<(String, String, String)>,
         metrics: PrometheusHandle,
@@ -35,7 +35,7 @@ impl App {
         Self {
             flow,
             identities: Arc::new(identities),
-            redis,
+            shared_store,
             public_operations,
             settings: settings.into(),
             metrics,
@@ -43,7 +43,7 @@ impl App {
         }
     }
 
-    /// From now on the service is not ready; requests that come all the same are still answered.
+    /// Makes the service unready. Requests that still arrive are answered.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }

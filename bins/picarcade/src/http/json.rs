@@ -1,9 +1,9 @@
-//! JSON that is taken apart in place: members and elements as borrowed text.
+//! JSON read in place: members and elements as borrowed text.
 //!
-//! Nothing is built from values that are not asked for, so the memory of a body does not depend on
-//! what it contains. A borrowed value is only known to follow the grammar: its numbers may be out of
-//! range, its strings may contain half a surrogate pair, and its nesting may be deep. Such a value
-//! costs the one who reads it, and nobody who ignores it.
+//! Only requested values are read, so the memory of a body does not depend on its content. A
+//! borrowed value is only known to follow the grammar: its numbers may be out of range, its strings
+//! may contain half a surrogate pair, and its nesting may be deep. Only the code that reads such a
+//! value has to handle it.
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ pub(crate) fn check(text: &str) -> Result<(), serde_json::Error> {
     serde_json::from_str::<IgnoredAny>(text).map(drop)
 }
 
-/// Returns the members with these names, of repeated ones the last; none if the text is not one JSON
-/// object.
+/// Returns the members with these names; of repeated members the last. `None` if the text is not
+/// one JSON object.
 pub(crate) fn members<'a, const N: usize>(
     text: &'a str,
     names: [&str; N],
@@ -28,8 +28,8 @@ pub(crate) fn members<'a, const N: usize>(
     Some(found)
 }
 
-/// Returns the first `most` elements, and whether there are more; none if the text is not one JSON
-/// list.
+/// Returns the first `most` elements, and whether there are more. `None` if the text is not one
+/// JSON list.
 pub(crate) fn elements(text: &str, most: usize) -> Option<(Vec<&RawValue>, bool)> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let found = deserializer.deserialize_seq(Elements(most)).ok()?;
@@ -58,7 +58,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
     }
 }
 
-/// Returns whether a key, as written, is this name. A key that is no valid Unicode is no name.
+/// Returns whether a key, as written, is this name. A key that is not valid Unicode is no name.
 fn is_named(key: &str, name: &str) -> bool {
     let inner = key.get(1..key.len().saturating_sub(1)).unwrap_or_default();
     inner == name || inner.contains('\\') && serde_json::from_str::<String>(key).is_ok_and(|key| key == name)
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_are_members_like_others() {
+    fn odd_values_are_found_like_other_members() {
         let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
         let text =
             format!(r#"{{"a": 1e999, "\ud800": 1, "b": "\udc00", "c": {deep}, "a": 2, "\u0064": true}}"#);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_or_of_another_kind_has_no_parts() {
+    fn malformed_text_and_other_types_have_no_members_or_elements() {
         for text in
             ["", "1", "[]", r#"{"a": 1"#, r#"{"a": 1} x"#, r#"{"a": 01}"#, "{a: 1}", "{\"a\": \"\n\"}"]
         {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn only_as_many_elements_are_kept_as_are_asked_for() {
+    fn at_most_the_requested_number_of_elements_is_kept() {
         for (most, kept, more) in [(0, 0, true), (2, 2, true), (3, 3, false), (9, 3, false)] {
             let (elements, others) = elements("[1, 1e999, [3]]", most).unwrap();
             assert_eq!((elements.len(), others), (kept, more));

@@ -1,6 +1,7 @@
 //! Errors as `application/problem+json` (RFC 9457).
 //!
-//! A problem never repeats what the caller sent and never tells what happened behind the service.
+//! A problem never repeats what the client sent, and never reveals what happened behind the
+//! service.
 
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use picarcade_flow::{FieldProblem, FlowError, MAX_PROBLEMS};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::http::limits;
+use crate::http::rate_limit;
 
 /// The media type of every error.
 pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// One error on its way out; boxed, so that the good results beside it stay small.
+/// One error response. It is boxed, so that a `Result` with it stays small.
 #[derive(Debug)]
 pub(crate) struct Problem(Box<Parts>);
 
@@ -54,7 +55,7 @@ impl Problem {
         }))
     }
 
-    /// Names wrong fields, the first [`MAX_PROBLEMS`] of them.
+    /// Returns a problem that names the wrong fields, the first [`MAX_PROBLEMS`] of them.
     pub(crate) fn fields(mut errors: Vec<FieldProblem>) -> Self {
         let detail = match errors.as_slice() {
             [only] => format!("{}: {}", only.pointer, only.detail),
@@ -67,7 +68,7 @@ impl Problem {
         problem
     }
 
-    /// Names these wrong fields before its own.
+    /// Returns the problem with these wrong fields before its own.
     pub(crate) fn with_fields_before(self, mut errors: Vec<FieldProblem>) -> Self {
         if errors.is_empty() {
             return self;
@@ -80,7 +81,7 @@ impl Problem {
         &mut self.0.headers
     }
 
-    /// The same with one more header.
+    /// Returns the problem with one more header field.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.insert(name, value);
         self
@@ -94,7 +95,7 @@ impl Problem {
 
     pub(crate) fn unavailable(detail: &'static str, retry_after: Duration) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
-        problem.0.headers.insert(RETRY_AFTER, HeaderValue::from(limits::whole_seconds(retry_after)));
+        problem.0.headers.insert(RETRY_AFTER, HeaderValue::from(rate_limit::whole_seconds(retry_after)));
         problem
     }
 
@@ -102,7 +103,8 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "there is nothing here")
     }
 
-    /// The JSON of the problem, for places that speak without a response: one row of a batch.
+    /// Returns the problem as JSON, for places without a response of their own, such as one row of
+    /// a batch.
     pub(crate) fn to_value(&self) -> serde_json::Value {
         serde_json::to_value(self.body()).unwrap_or_default()
     }
@@ -131,8 +133,8 @@ impl From<FlowError> for Problem {
                     "a limit is reached"
                 };
                 let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
-                problem.0.violated = denial.violated.iter().map(limits::status_json).collect();
-                limits::write_denial(&mut problem.0.headers, &denial);
+                problem.0.violated = denial.violated.iter().map(rate_limit::status_json).collect();
+                rate_limit::write_denial(&mut problem.0.headers, &denial);
                 problem
             }
             FlowError::NotFound => Self::not_found(),
@@ -155,7 +157,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A whole HTTP/1.1 answer that ends its connection, for places where there is no request to answer.
+/// Returns a whole HTTP/1.1 response that ends its connection, for places without a request.
 pub(crate) fn raw(status: StatusCode, detail: &'static str) -> Vec<u8> {
     let problem = Problem::new(status, detail);
     let body = serde_json::to_string(&problem.body()).unwrap_or_default();
@@ -169,8 +171,8 @@ pub(crate) fn raw(status: StatusCode, detail: &'static str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What axum answers by itself (405, a panic, a path that does not parse) in the words of a problem.
-pub(crate) fn dress(response: Response) -> Response {
+/// Replaces an error of axum (405, a panic, a path that cannot be parsed) by a problem.
+pub(crate) fn with_problem_body(response: Response) -> Response {
     let status = response.status();
     let plain = status.is_client_error() || status.is_server_error();
     if !plain || response.headers().get(CONTENT_TYPE) == Some(&PROBLEM_JSON) {

@@ -1,9 +1,10 @@
-//! Traces: spans go out in batches by OTLP over HTTP, as the standard `OTEL_*` environment says. Without an endpoint there
-//! is no export, and no span is made.
+//! Traces: spans are exported in batches by OTLP over HTTP, as the standard `OTEL_*` environment
+//! configures. Without an endpoint no span is created.
 //!
-//! By OpenTelemetry's own interface and not by way of `tracing`: what is exported then depends neither on the log's filter
-//! nor on its layers, and no line of the log changes. A collector that is away costs spans and never a request: the queue
-//! is bounded (`OTEL_BSP_MAX_QUEUE_SIZE`), a thread of its own empties it, and what does not fit is dropped.
+//! Spans use OpenTelemetry's own interface and not `tracing`. So the export depends neither on the
+//! log's filter nor on its layers, and no log line changes. If the collector is unavailable, spans
+//! are dropped and no request is delayed: the queue is bounded (`OTEL_BSP_MAX_QUEUE_SIZE`), and a
+//! thread of its own empties it.
 
 use std::env;
 use std::sync::OnceLock;
@@ -20,27 +21,29 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use tokio::runtime::Handle;
 
-use crate::command::{Failure, chain};
+use super::error_chain::chain;
 use crate::config::http_url;
 
-/// What makes spans, once there is somewhere to send them.
+/// The tracer, once an export is configured.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// How long the collector may take for a batch where the environment does not say.
+/// How long the collector may take for a batch, unless the environment sets it.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The tracer, where traces are exported.
+/// Returns the tracer if traces are exported.
 pub(crate) fn tracer() -> Option<&'static SdkTracer> {
     TRACER.get()
 }
 
-/// The export that runs, for its end.
+/// The running export, which must be finished at the end of the process.
 #[derive(Debug)]
 pub(crate) struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {
-    /// Begins the export, if the environment asks for one. Call it inside the runtime.
-    pub(crate) fn start() -> Result<Self, Failure> {
+    /// Starts the export if the environment configures one. Call it inside the runtime.
+    ///
+    /// The error is one line that names the wrong variable.
+    pub(crate) fn start() -> Result<Self, String> {
         let endpoint = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"]
             .into_iter()
             .find_map(|name| Some((name, set(name)?)));
@@ -51,9 +54,9 @@ impl Traces {
         }
         // The exporter's own error quotes the address, which may hold a password.
         if http_url(&endpoint).is_err() {
-            return Err(Failure::usage(format!("environment {name}: must be an http or https URL")));
+            return Err(format!("environment {name}: must be an http or https URL"));
         }
-        let wrong = |error: &dyn std::error::Error| Failure::usage(format!("OTEL_*: {}", chain(error)));
+        let wrong = |error: &dyn std::error::Error| format!("OTEL_*: {}", chain(error));
         let client = Client::new().map_err(|error| wrong(&error))?;
         let exporter = SpanExporter::builder().with_http().with_http_client(client).build();
         let exporter = exporter.map_err(|error| wrong(&error))?;
@@ -66,22 +69,22 @@ impl Traces {
             .with_resource(resource.build())
             .with_batch_exporter(exporter)
             .build();
-        // One service in one process: there is none before it.
+        // A process has one service, so no tracer is set before this one.
         let _ = TRACER.set(provider.tracer("picarcade"));
         Ok(Self(Some(provider)))
     }
 
-    /// Sends what is left, for no longer than this.
-    pub(crate) async fn finish(self, patience: Duration) {
+    /// Exports the remaining spans within `timeout`.
+    pub(crate) async fn finish(self, timeout: Duration) {
         let Some(provider) = self.0 else { return };
-        let sent = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(patience));
-        if !matches!(tokio::time::timeout(patience, sent).await, Ok(Ok(Ok(())))) {
+        let sent = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(timeout));
+        if !matches!(tokio::time::timeout(timeout, sent).await, Ok(Ok(Ok(())))) {
             tracing::warn!("the last traces may not have been exported");
         }
     }
 }
 
-/// A variable of the environment; an empty one counts as unset.
+/// Returns a variable of the environment. An empty one counts as unset.
 fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
@@ -90,7 +93,7 @@ fn first(names: [&str; 2]) -> Option<String> {
     names.into_iter().find_map(set)
 }
 
-/// The service's HTTP client for the exporter's thread, which has no runtime of its own.
+/// The HTTP client of the exporter's thread, which has no runtime of its own.
 #[derive(Debug)]
 struct Client {
     http: reqwest::Client,
@@ -107,8 +110,8 @@ impl Client {
         Ok(Self { http, runtime: Handle::current(), failing: AtomicBool::new(false) })
     }
 
-    /// A line where it begins to fail and one where it is over, and none between.
-    fn tell(&self, failure: Option<&str>) {
+    /// Logs one line when exports begin to fail and one when they succeed again.
+    fn log_change(&self, failure: Option<&str>) {
         match (failure, self.failing.swap(failure.is_some(), Ordering::Relaxed)) {
             (Some(reason), false) => tracing::warn!(reason, "traces cannot be exported and are dropped"),
             (None, true) => tracing::info!("traces are exported again"),
@@ -126,7 +129,7 @@ impl HttpClient for Client {
         match answer {
             Ok(response) => {
                 let status = response.status();
-                self.tell((!status.is_success()).then_some(status.as_str()));
+                self.log_change((!status.is_success()).then_some(status.as_str()));
                 Ok(response)
             }
             Err(error) => {
@@ -135,7 +138,7 @@ impl HttpClient for Client {
                     Ok(error) => chain(&error.without_url()),
                     Err(_) => "no answer that can be read".to_owned(),
                 };
-                self.tell(Some(&reason));
+                self.log_change(Some(&reason));
                 Err(reason.into())
             }
         }

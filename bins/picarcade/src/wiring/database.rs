@@ -1,32 +1,34 @@
-//! PostgreSQL at the start: what is wrong with it is said; what is only away, or not migrated yet, does not hold up the start
-//! and is looked after in the background.
+//! PostgreSQL at the start. A wrong configuration is an error. A database that is unavailable or
+//! not migrated does not delay the start, and is watched in the background.
 
 use std::time::Duration;
 
 use picarcade_analytics::{Error, PostgresOptions, PostgresStore, SchemaState, SqliteStore, Store};
 
-use super::WiringError;
+use super::error::WiringError;
 use crate::config::{Config, Database};
 
-/// How long the start waits to hear of the schema, once the database has been reached or given up.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the start waits for the version of the schema, after the database has answered or timed
+/// out.
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The pause between two looks at a database that is not as it should be.
-const INTERVAL: Duration = Duration::from_secs(5);
+/// The pause between two checks of a database that cannot be used yet.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Connects. Wrong credentials or a database that does not exist are an error; everything else mends itself or is mended.
+/// Connects. Wrong credentials and a database that does not exist are errors. All other faults
+/// pass, or an operator fixes them while the service runs.
 pub(super) async fn postgres(url: &str) -> Result<PostgresStore, WiringError> {
     let store = PostgresStore::connect(url).await.map_err(WiringError::Database)?;
-    let found = tokio::time::timeout(PATIENCE, store.schema()).await.unwrap_or(Err(Error::Timeout));
-    say(&found);
+    let found = tokio::time::timeout(SCHEMA_TIMEOUT, store.schema()).await.unwrap_or(Err(Error::Timeout));
+    log_state(&found);
     if !is_current(&found) {
-        tokio::spawn(watch(store.clone(), word(&found)));
+        tokio::spawn(watch(store.clone(), state_name(&found)));
     }
     Ok(store)
 }
 
-/// Brings the configured database up to date. An embedded one is when it has been opened.
-/// `lock_timeout` is the longest wait for one lock that another session of PostgreSQL holds.
+/// Migrates the configured database. An embedded one is migrated when it is opened.
+/// The wait for a lock that another session of PostgreSQL holds ends after `lock_timeout`.
 pub(crate) async fn migrate(config: &Config, lock_timeout: Duration) -> Result<(), WiringError> {
     let migrated = match &config.database {
         Database::Sqlite(path) => SqliteStore::open(path).await.map(drop),
@@ -41,23 +43,23 @@ pub(crate) async fn migrate(config: &Config, lock_timeout: Duration) -> Result<(
     migrated.map_err(WiringError::Database)
 }
 
-/// Says what has changed about the database, until there is nothing left to say.
+/// Logs each change of the database's state until the database can be used.
 async fn watch(store: PostgresStore, mut last: &'static str) {
     loop {
-        tokio::time::sleep(INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let found = store.schema().await;
-        if word(&found) != last {
-            say(&found);
-            last = word(&found);
+        if state_name(&found) != last {
+            log_state(&found);
+            last = state_name(&found);
         }
         if is_current(&found) {
-            tracing::info!("the database is there and up to date");
+            tracing::info!("the database is available and up to date");
             return;
         }
     }
 }
 
-fn say(found: &Result<SchemaState, Error>) {
+fn log_state(found: &Result<SchemaState, Error>) {
     match found {
         Ok(SchemaState::Current { .. }) => {}
         Ok(state @ SchemaState::Behind { .. }) => {
@@ -76,8 +78,8 @@ fn is_current(found: &Result<SchemaState, Error>) -> bool {
     matches!(found, Ok(state) if state.is_current())
 }
 
-/// What there is to say, as a word to compare.
-fn word(found: &Result<SchemaState, Error>) -> &'static str {
+/// Returns the state as a word, to notice changes.
+fn state_name(found: &Result<SchemaState, Error>) -> &'static str {
     match found {
         Ok(SchemaState::Current { .. }) => "current",
         Ok(SchemaState::Behind { .. }) => "behind",

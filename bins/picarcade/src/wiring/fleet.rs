@@ -1,6 +1,8 @@
-//! This instance among the others that share its Redis: votes on breakers, and news of providers.
+//! This instance in the fleet of instances that share its Redis: votes on breakers, and news of
+//! providers.
 //!
-//! While Redis is away there is no fleet: nothing is told, nothing is heard, and every breaker decides by itself.
+//! While Redis is unavailable there is no fleet: nothing is published or received, and every
+//! breaker decides by itself.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -16,26 +18,27 @@ use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-/// Where news are told.
+/// The channel of the messages.
 const CHANNEL: &str = "fleet:news";
 
-/// How long a claim lasts: by then the outcome is in the database, unless that is away.
-const CLAIM: Duration = Duration::from_mins(15);
+/// How long a claim lasts. By then the outcome is in the database, unless the database is
+/// unavailable.
+const CLAIM_TTL: Duration = Duration::from_mins(15);
 
-/// How long the others may take to be told that this instance leaves.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a leaving instance may take to withdraw its votes.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 static SCRIPTS: LazyLock<[Script; 3]> =
     LazyLock::new(|| FleetScript::ALL.map(|script| Script::new(script.name(), script.source())));
 
-/// The way to the other instances.
+/// The connection to the other instances.
 #[derive(Clone, Debug)]
 pub(crate) struct Channel {
     redis: RedisHandle,
     instance: Arc<str>,
 }
 
-/// A message on the wire, with its sender, which ignores it.
+/// A message on the wire. Its sender ignores it.
 #[derive(Debug, Serialize, Deserialize)]
 struct Message {
     from: Arc<str>,
@@ -43,7 +46,7 @@ struct Message {
     content: Content,
 }
 
-/// What instances tell each other.
+/// The content of a message.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Content {
@@ -57,16 +60,16 @@ impl Channel {
         Self { redis, instance: Uuid::now_v7().to_string().into() }
     }
 
-    /// Sends a message to the other instances, at most once, without waiting for it.
+    /// Publishes a message to the other instances, at most once, without waiting for it.
     fn publish(&self, content: Content) {
         let Ok(message) = serde_json::to_vec(&Message { from: Arc::clone(&self.instance), content }) else {
             return;
         };
         let redis = self.redis.clone();
-        // The handle bounds how many calls are under way and how long each may take.
+        // The handle limits the number and the duration of concurrent calls.
         tokio::spawn(async move {
             if let Err(error) = redis.publish(CHANNEL, &message).await {
-                tracing::debug!(%error, "a message could not be published to the other instances");
+                tracing::debug!(%error, "fleet message could not be published");
             }
         });
     }
@@ -77,9 +80,9 @@ impl Fleet for Channel {
     async fn claim(&self, generation_id: &str) -> bool {
         let key = format!("fleet:outcome:{generation_id}");
         let claimed =
-            self.redis.set_if(key.as_bytes(), self.instance.as_bytes(), Some(CLAIM), Condition::Absent);
+            self.redis.set_if(key.as_bytes(), self.instance.as_bytes(), Some(CLAIM_TTL), Condition::Absent);
         claimed.await.unwrap_or_else(|error| {
-            tracing::debug!(%error, "the other instances were not asked for an outcome");
+            tracing::debug!(%error, "an outcome could not be claimed in the fleet");
             true
         })
     }
@@ -93,14 +96,14 @@ impl Fleet for Channel {
     }
 }
 
-/// The membership of this instance. Dropped, it ends without a word.
+/// The membership of this instance. If it is dropped, it ends without a message.
 #[derive(Debug)]
 pub(crate) struct Membership {
     members: Vec<FleetMember>,
     listener: AbortHandle,
 }
 
-/// Joins with every breaker that the flow has.
+/// Joins the fleet with every breaker of the flow.
 pub(crate) fn join(channel: &Channel, flow: &FlowService) -> Result<Membership, ConfigError> {
     let view: Arc<dyn FleetView> = Arc::new(votes(channel.redis.clone()));
     let member = |breaker| {
@@ -111,17 +114,17 @@ pub(crate) fn join(channel: &Channel, flow: &FlowService) -> Result<Membership, 
     Ok(Membership { members, listener })
 }
 
-/// The votes of this instance and the others.
+/// Returns the view of all votes.
 fn votes(redis: RedisHandle) -> RedisFleetView<Scripts> {
     RedisFleetView::new(Scripts(redis), "")
 }
 
 impl Membership {
-    /// Tells the others, as far as they can be reached.
+    /// Withdraws the votes of this instance, if Redis answers in time.
     pub(crate) async fn leave(mut self) {
-        let farewells = std::mem::take(&mut self.members).into_iter().map(FleetMember::leave);
-        // Untold, they forget this instance when its ballots expire.
-        let _ = tokio::time::timeout(FAREWELL, futures_util::future::join_all(farewells)).await;
+        let leaving = std::mem::take(&mut self.members).into_iter().map(FleetMember::leave);
+        // If this fails, the others forget this instance when its votes expire.
+        let _ = tokio::time::timeout(LEAVE_TIMEOUT, futures_util::future::join_all(leaving)).await;
     }
 }
 
@@ -135,7 +138,7 @@ async fn listen(channel: Channel, flow: FlowService) {
     let mut subscription = match channel.redis.subscribe(CHANNEL) {
         Ok(subscription) => subscription,
         Err(error) => {
-            tracing::warn!(%error, "the other instances cannot be heard");
+            tracing::warn!(%error, "fleet messages cannot be received");
             return;
         }
     };
@@ -145,12 +148,13 @@ async fn listen(channel: Channel, flow: FlowService) {
             Ok(message) if message.from == channel.instance => {}
             Ok(Message { content: Content::News(news), .. }) => flow.hear(&news),
             Ok(Message { content: Content::DeletedUser(user), .. }) => flow.apply_deletion(&user),
-            Err(error) => tracing::debug!(%error, "another instance speaks in another way"),
+            Err(error) => tracing::debug!(%error, "fleet message could not be decoded"),
         }
     }
 }
 
-/// The scripts of the votes, through the handle that everything else uses. Its prefix is before their keys.
+/// Runs the scripts of the votes on the connection that everything else uses. The connection adds
+/// its prefix to the keys.
 #[derive(Debug)]
 struct Scripts(RedisHandle);
 
@@ -184,7 +188,7 @@ mod tests {
     use picarcade_testkit::RedisServer;
 
     #[tokio::test]
-    async fn votes_keep_the_contract_by_either_driver() {
+    async fn votes_keep_the_contract_with_both_drivers() {
         let server = RedisServer::start().await.unwrap();
         for (driver, prefix) in [(DriverKind::Redis, "r"), (DriverKind::Fred, "f")] {
             let handle = RedisHandle::connect(Config { driver, ..Config::new(server.url()) }).unwrap();

@@ -1,7 +1,7 @@
-//! Requests made from the served description, right ones and wrong ones: whatever is asked, the answer is one that the
-//! description has, in status, media type and body.
+//! Requests generated from the served description, right ones and wrong ones. Every response must
+//! match the description in status, media type and body.
 //!
-//! The requests are the same in every run. `PICARCADE_TEST_SEED` makes others.
+//! The requests are the same in every run. `PICARCADE_TEST_SEED` generates others.
 
 use fastrand::Rng;
 use futures_util::{StreamExt, stream};
@@ -15,7 +15,7 @@ use crate::service::Service;
 
 const TOKEN: &str = "root-token";
 
-/// How many requests of each kind an operation gets.
+/// How many requests of each kind are sent to an operation.
 const RIGHT: usize = 12;
 const WRONG: usize = 24;
 
@@ -35,7 +35,7 @@ struct Request {
     content_type: Option<&'static str>,
     headers: Vec<(String, HeaderValue)>,
     body: Option<Vec<u8>>,
-    /// It fits the description, so what is wrong with it cannot be its form.
+    /// Whether the request matches the description, so that its form cannot be the fault.
     right: bool,
 }
 
@@ -55,7 +55,7 @@ fn operations(document: &Value) -> Vec<Operation> {
     paths.iter().flat_map(each).collect()
 }
 
-/// Every byte that could mean something in a URL as `%XX`.
+/// Encodes every byte that has a meaning in a URL as `%XX`.
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
@@ -65,20 +65,20 @@ fn text(value: &Value) -> String {
 }
 
 impl Operation {
-    /// What is asked for beside the body.
+    /// Adds everything but the body.
     fn parameters<'a>(&'a self, schemas: Schemas<'a>) -> impl Iterator<Item = &'a Value> {
         let parameters = self.described["parameters"].as_array().into_iter().flatten();
         parameters.map(move |parameter| schemas.resolved(parameter))
     }
 
-    /// Some of the described header fields, each right or, when `wrong`, sometimes anything.
+    /// Adds some of the described header fields. Each is right or, if `wrong`, sometimes arbitrary.
     fn headers(&self, random: &mut Rng, schemas: Schemas<'_>, wrong: bool) -> Vec<(String, HeaderValue)> {
         let mut headers = Vec::new();
         for parameter in self.parameters(schemas).filter(|parameter| parameter["in"] == "header") {
             let (anything_goes, sent) = (wrong && random.bool(), random.bool());
             let value =
                 if anything_goes { anything(random, 1) } else { schemas.make(random, &parameter["schema"]) };
-            // What cannot stand in a header field cannot be sent.
+            // What a header field cannot carry cannot be sent.
             if let Ok(value) = HeaderValue::from_bytes(text(&value).as_bytes())
                 && sent
             {
@@ -88,7 +88,7 @@ impl Operation {
         headers
     }
 
-    /// The URL with its parameters, each right or, when `wrong`, sometimes anything.
+    /// Returns the URL with its parameters. Each is right or, if `wrong`, sometimes arbitrary.
     fn url(&self, random: &mut Rng, schemas: Schemas<'_>, wrong: bool) -> String {
         let mut url = self.path.clone();
         let mut query = Vec::new();
@@ -155,14 +155,14 @@ impl Operation {
             6 => request
                 .url
                 .push_str(random.choice(&["/", "//", "/../..", "/%00", "/%2e%2e/x", ";x", "%"]).unwrap()),
-            _ => request.body = request.body.map(|body| bent(random, &body)),
+            _ => request.body = request.body.map(|body| mutated(random, &body)),
         }
         request
     }
 }
 
-/// The same body with one field of another kind, missing, or too large.
-fn bent(random: &mut Rng, body: &[u8]) -> Vec<u8> {
+/// Returns the body with one field of another type, missing, or too large.
+fn mutated(random: &mut Rng, body: &[u8]) -> Vec<u8> {
     let mut value: Value = serde_json::from_slice(body).unwrap();
     if let Some(fields) = value.as_object_mut().filter(|fields| !fields.is_empty()) {
         let names: Vec<_> = fields.keys().cloned().collect();
@@ -176,8 +176,9 @@ fn bent(random: &mut Rng, body: &[u8]) -> Vec<u8> {
     value.to_string().into_bytes()
 }
 
-/// Sends the request and holds the answer against the description. What is wrong, if anything is.
-async fn verdict(service: &Service, schemas: Schemas<'_>, request: &Request) -> Result<(), String> {
+/// Sends the request and compares the response with the description. Returns the difference, if
+/// there is one.
+async fn check_response(service: &Service, schemas: Schemas<'_>, request: &Request) -> Result<(), String> {
     let mut sent = service.request(request.method.clone(), &request.url).bearer_auth(TOKEN);
     if let Some(content_type) = request.content_type {
         sent = sent.header("content-type", content_type);
@@ -188,7 +189,7 @@ async fn verdict(service: &Service, schemas: Schemas<'_>, request: &Request) -> 
     if let Some(body) = &request.body {
         sent = sent.body(body.clone());
     }
-    // Some of them no client would send.
+    // Some of the requests cannot be sent by a client.
     let Ok(sent) = sent.build() else { return Ok(()) };
     let moved = sent.url().path() != request.url.split('?').next().unwrap();
     let response = service.client.execute(sent).await.map_err(|error| format!("no answer: {error:?}"))?;
@@ -207,11 +208,11 @@ async fn verdict(service: &Service, schemas: Schemas<'_>, request: &Request) -> 
     if request.method == Method::HEAD {
         return Ok(());
     }
-    // What was asked for, which may be another operation of the same path.
+    // The operation of the sent method and path. It may be another operation of the same path.
     let method = request.method.as_str().to_lowercase();
     let described = &schemas.0["paths"][&request.operation.path][method]["responses"][status.to_string()];
     let problem = &schemas.0["components"]["schemas"]["Problem"];
-    // A path or method beside the described ones is nobody's, or another operation's.
+    // An undescribed path or method belongs to no operation, or to another one.
     let elsewhere =
         moved || request.method.as_str() != request.operation.method || !request.right && status == 404;
     if described.is_null() && !(elsewhere && [404, 405].contains(&status)) {
@@ -244,7 +245,7 @@ async fn verdict(service: &Service, schemas: Schemas<'_>, request: &Request) -> 
 }
 
 #[tokio::test]
-async fn whatever_is_asked_the_answer_is_one_that_the_description_has() {
+async fn every_response_matches_the_description() {
     let seed = std::env::var("PICARCADE_TEST_SEED").map_or(7, |seed| seed.parse().unwrap());
     let mut environment = vec![("PICARCADE_ADMIN_TOKEN", TOKEN)];
     environment.extend(UNLIMITED);
@@ -261,7 +262,7 @@ async fn whatever_is_asked_the_answer_is_one_that_the_description_has() {
     }
     let service = &service;
     let verdicts = stream::iter(&requests)
-        .map(|request| async move { (request, verdict(service, schemas, request).await) })
+        .map(|request| async move { (request, check_response(service, schemas, request).await) })
         .buffer_unordered(8);
     let wrong: Vec<_> = verdicts
         .filter_map(|(request, verdict)| async {

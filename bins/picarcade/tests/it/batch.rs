@@ -1,4 +1,4 @@
-//! A file of requests: in order, each bad row costing itself alone.
+//! A file of requests: results in order, and each bad row affects no other.
 
 use std::fmt::Write;
 use std::fs::File;
@@ -11,7 +11,7 @@ use crate::command_line::run;
 use crate::service::{in_time, picarcade};
 use crate::terminal::terminal;
 
-/// A thousand rows of every kind, and for each whether it is good.
+/// Returns a thousand rows of every kind, and for each whether it is good.
 fn mixed() -> (String, Vec<bool>) {
     let (mut text, mut good) = (String::new(), Vec::new());
     for row in 0..1000 {
@@ -75,7 +75,7 @@ async fn a_thousand_mixed_rows_come_back_in_order() {
 }
 
 #[tokio::test]
-async fn standard_input_is_a_file_too_and_a_terminal_sees_how_it_goes() {
+async fn a_batch_reads_standard_input_and_shows_progress_on_a_terminal() {
     let directory = TempDir::new().unwrap();
     let (text, _) = mixed();
     let input = directory.path().join("in");
@@ -96,7 +96,7 @@ async fn standard_input_is_a_file_too_and_a_terminal_sees_how_it_goes() {
 }
 
 #[tokio::test]
-async fn csv_in_and_csv_out() {
+async fn csv_is_read_and_written() {
     let directory = TempDir::new().unwrap();
     let input = directory.path().join("in.csv");
     let rows = "id,prompt,active_image\na,\"make the sky, the sea and the \"\"moon\"\" purple\",yes\nb,,\nc,a red fox,maybe\n";
@@ -114,7 +114,7 @@ async fn csv_in_and_csv_out() {
 }
 
 #[tokio::test]
-async fn csv_results_hold_no_formula() {
+async fn csv_results_have_no_formulas() {
     let directory = TempDir::new().unwrap();
     let input = directory.path().join("in.jsonl");
     let formulas = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1"];
@@ -138,7 +138,7 @@ async fn csv_results_hold_no_formula() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_not_utf8_costs_itself() {
+async fn a_row_that_is_not_utf8_affects_no_other_row() {
     let directory = TempDir::new().unwrap();
     let input = directory.path().join("in.jsonl");
     std::fs::write(&input, b"{\"prompt\": \"\xff\"}\n{\"prompt\": \"a red fox\"}\n").unwrap();
@@ -149,7 +149,7 @@ async fn a_row_that_is_not_utf8_costs_itself() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_a_batch_is_a_wrong_call() {
+async fn an_unusable_batch_file_is_a_wrong_call() {
     let directory = TempDir::new().unwrap();
     let input = directory.path().join("in.jsonl");
     std::fs::write(&input, "{\"prompt\": \"a red fox\"}\n").unwrap();
@@ -162,7 +162,7 @@ async fn a_file_that_cannot_be_a_batch_is_a_wrong_call() {
 }
 
 #[tokio::test]
-async fn csv_is_known_by_its_header_and_a_byte_order_mark_is_none() {
+async fn csv_is_recognized_by_its_header_after_a_byte_order_mark() {
     let directory = TempDir::new().unwrap();
     let input = directory.path().join("rows");
     for text in ["\u{feff}id,prompt\na,a red fox\n", "\u{feff}{\"id\": \"a\", \"prompt\": \"a red fox\"}\n"] {
@@ -174,7 +174,7 @@ async fn csv_is_known_by_its_header_and_a_byte_order_mark_is_none() {
 }
 
 #[tokio::test]
-async fn an_odd_field_that_is_ignored_costs_no_row() {
+async fn an_ignored_odd_field_fails_no_row() {
     let directory = TempDir::new().unwrap();
     let input = directory.path().join("in.jsonl");
     let deep = "[".repeat(300) + &"]".repeat(300);

@@ -1,5 +1,4 @@
-//! Dollar budgets that outlive what counts them: a fail-back, an old snapshot, a restart of the
-//! service.
+//! Dollar budgets survive a fail-back, an old snapshot and a restart of the service.
 
 use picarcade_testkit::{Fault, FaultProxy, RedisServer, eventually};
 use reqwest::Method;
@@ -9,7 +8,7 @@ use crate::database::{migrated, settled, shared};
 use crate::failing_database::UNLIMITED;
 use crate::service::{Service, connected, until};
 
-/// Reserves a generation for $0.03. Returns its id, or nothing if the dollars do not suffice.
+/// Reserves a generation for $0.03. Returns its id, or `None` if the dollars do not suffice.
 async fn reserve(service: &Service, user: &str) -> Option<String> {
     let body =
         json!({"prompt": "make the sky purple", "active_image": true, "user_id": user, "reserve": true});
@@ -21,8 +20,8 @@ async fn reserve(service: &Service, user: &str) -> Option<String> {
     }
 }
 
-/// Waits until the store denies dollars because the budget is used up. While money is closed, a
-/// denial names no limit.
+/// Waits until the store denies dollars because the budget is used up. While no dollars can be
+/// reserved, a denial names no limit.
 async fn is_used_up(service: &Service, user: &str) {
     until("the budget is used up", async || {
         let body =
@@ -34,7 +33,7 @@ async fn is_used_up(service: &Service, user: &str) {
     .await;
 }
 
-/// A service without request limits, so that a test may ask often.
+/// Starts a service without request limits, so that a test may send many requests.
 async fn start(environment: &[(&str, &str)]) -> Service {
     Service::start(&[&UNLIMITED[..], environment].concat()).await
 }
@@ -144,8 +143,8 @@ async fn spent_today(service: &Service) -> f64 {
 
 #[tokio::test]
 async fn a_restart_keeps_the_budget_of_expired_and_of_open_reservations() {
-    // With the shorter time the reservations have expired at the stop, with the longer one they are
-    // open.
+    // With the shorter time the reservations have expired at the stop; with the longer one they are
+    // still open.
     for (signal, ttl) in [("TERM", "0.001"), ("TERM", "900"), ("KILL", "0.001"), ("KILL", "900")] {
         let environment = [("COST_LIMIT_PER_HOUR", "0.10"), ("PICARCADE_RESERVATION_TTL", ttl)];
         let mut service = Service::start(&environment).await;
@@ -165,7 +164,7 @@ async fn a_restart_keeps_the_budget_of_expired_and_of_open_reservations() {
 }
 
 #[tokio::test]
-async fn a_reservation_leaves_one_cost_row_whatever_becomes_of_it() {
+async fn every_end_of_a_reservation_leaves_one_cost_row() {
     let (redis, postgres) = (RedisServer::start().await.unwrap(), shared().await);
     let (database, redis_url) = (migrated(postgres).await, redis.url());
     let environment =
@@ -202,7 +201,7 @@ async fn a_reservation_leaves_one_cost_row_whatever_becomes_of_it() {
 }
 
 #[tokio::test]
-async fn money_is_closed_while_expenses_wait_for_the_database() {
+async fn no_dollars_are_reserved_while_expenses_wait_for_the_database() {
     let (redis, postgres) = (RedisServer::start().await.unwrap(), shared().await);
     let database = migrated(postgres).await;
     let proxy = FaultProxy::start(postgres.addr()).await.unwrap();

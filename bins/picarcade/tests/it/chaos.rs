@@ -1,4 +1,5 @@
-//! Everything goes away at once and comes back, under a hundred users: nobody gets an error, and no event is lost.
+//! Every dependency fails at once and comes back under a hundred users. No user gets an error, and
+//! no event is lost.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::service::{Service, until};
 
 const USERS: usize = 100;
 
-/// Answers by status, and the answers so far.
+/// The number of responses by status, and their total.
 #[derive(Default)]
 struct Tally {
     answers: AtomicU64,
@@ -21,7 +22,7 @@ struct Tally {
 }
 
 #[tokio::test]
-async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() {
+async fn no_request_fails_while_every_dependency_fails_and_recovers() {
     let (redis, postgres, mock) =
         tokio::try_join!(RedisServer::start(), PostgresServer::start(), MockProvider::start()).unwrap();
     let url = migrated(&postgres).await;
@@ -39,15 +40,16 @@ async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() 
     environment.extend(UNLIMITED);
     let service = Arc::new(Service::start(&environment).await);
     let tally = Arc::new(Tally::default());
-    let users: Vec<_> =
-        (0..USERS).map(|user| tokio::spawn(use_it(user, Arc::clone(&service), Arc::clone(&tally)))).collect();
+    let users: Vec<_> = (0..USERS)
+        .map(|user| tokio::spawn(send_requests(user, Arc::clone(&service), Arc::clone(&tally))))
+        .collect();
     let progress = async |answers: u64| {
         let goal = tally.answers.load(Ordering::Relaxed) + answers;
         until("the users go on", async || tally.answers.load(Ordering::Relaxed) >= goal).await;
     };
 
     progress(200).await;
-    // All dead at once.
+    // All dependencies refuse connections at once.
     redis.kill();
     postgres.kill();
     network.set(Fault::Cut).await;
@@ -56,7 +58,7 @@ async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() 
     redis_back.and(postgres_back).unwrap();
     network.set(Fault::Pass).await;
     progress(200).await;
-    // All silent at once, which is worse.
+    // All dependencies are silent at once, which is worse.
     redis.pause();
     postgres.pause();
     network.set(Fault::BlackHole).await;
@@ -96,8 +98,9 @@ async fn redis_the_database_and_the_ai_go_and_come_back_under_a_hundred_users() 
     assert!(service.log().len() < service.log_bound(), "{} lines", service.log().len());
 }
 
-/// Asks until told to stop: some words often, some once, in three ways. How many answers there were of each status.
-async fn use_it(user: usize, service: Arc<Service>, tally: Arc<Tally>) -> BTreeMap<u16, u64> {
+/// Sends requests until the test ends: some prompts often, some once, on three routes. Returns the
+/// number of responses by status.
+async fn send_requests(user: usize, service: Arc<Service>, tally: Arc<Tally>) -> BTreeMap<u16, u64> {
     let mut statuses = BTreeMap::new();
     for turn in 0.. {
         if tally.stop.load(Ordering::Relaxed) {

@@ -22,8 +22,8 @@ pub async fn run(directory: &TempDir, environment: &[(&str, &str)], arguments: &
     }
 }
 
-/// A wrong call: exit code 2 and one line that contains this.
-async fn wrong(environment: &[(&str, &str)], arguments: &[&str], contains: &str) {
+/// Asserts that a call is wrong: exit code 2 and one line that contains this text.
+async fn assert_wrong_call(environment: &[(&str, &str)], arguments: &[&str], contains: &str) {
     let directory = TempDir::new().unwrap();
     let run = run(&directory, environment, arguments).await;
     assert_eq!(run.code, 2, "{arguments:?}: {}", run.err);
@@ -32,7 +32,7 @@ async fn wrong(environment: &[(&str, &str)], arguments: &[&str], contains: &str)
 }
 
 #[tokio::test]
-async fn one_prompt_for_a_person_and_as_json() {
+async fn one_prompt_is_classified_as_text_and_as_json() {
     let directory = TempDir::new().unwrap();
     let arguments = ["classify", "make the sky purple", "--active-image"];
     let readable = run(&directory, &[], &arguments).await;
@@ -49,19 +49,20 @@ async fn one_prompt_for_a_person_and_as_json() {
 
 #[tokio::test]
 async fn a_wrong_call_is_one_line() {
-    wrong(&[], &["classify"], "PROMPT").await;
-    wrong(&[], &["classify", "  "], "/prompt").await;
-    wrong(&[], &["classify", &"x".repeat(8001)], "8000").await;
-    wrong(&[], &["clasify", "x"], "clasify").await;
-    wrong(&[], &["classify", "x", "--active-imagee"], "--active-imagee").await;
-    wrong(&[], &["classify", "--batch", "/nowhere/in.jsonl"], "/nowhere/in.jsonl").await;
-    wrong(&[], &["rules", "check", "/nowhere/matrix.csv"], "/nowhere/matrix.csv").await;
-    wrong(&[], &["serve", "--config", "/nowhere/picarcade.toml"], "/nowhere/picarcade.toml").await;
-    wrong(&[], &["serve", "--listen", "nonsense"], "nonsense").await;
+    assert_wrong_call(&[], &["classify"], "PROMPT").await;
+    assert_wrong_call(&[], &["classify", "  "], "/prompt").await;
+    assert_wrong_call(&[], &["classify", &"x".repeat(8001)], "8000").await;
+    assert_wrong_call(&[], &["clasify", "x"], "clasify").await;
+    assert_wrong_call(&[], &["classify", "x", "--active-imagee"], "--active-imagee").await;
+    assert_wrong_call(&[], &["classify", "--batch", "/nowhere/in.jsonl"], "/nowhere/in.jsonl").await;
+    assert_wrong_call(&[], &["rules", "check", "/nowhere/matrix.csv"], "/nowhere/matrix.csv").await;
+    assert_wrong_call(&[], &["serve", "--config", "/nowhere/picarcade.toml"], "/nowhere/picarcade.toml")
+        .await;
+    assert_wrong_call(&[], &["serve", "--listen", "nonsense"], "nonsense").await;
 }
 
 #[tokio::test]
-async fn a_prompt_that_is_no_text_is_named_as_the_field() {
+async fn a_prompt_that_is_not_utf8_is_a_wrong_field() {
     let directory = TempDir::new().unwrap();
     let prompt = std::ffi::OsStr::from_bytes(b"ab\xff");
     let output = picarcade(&directory, &[]).arg("classify").arg(prompt).output().await.unwrap();
@@ -91,17 +92,17 @@ async fn rules_are_shown_and_checked() {
 }
 
 #[tokio::test]
-async fn health_is_an_exit_code() {
+async fn health_exits_with_the_state_of_the_service() {
     let service = Service::start(&[]).await;
     let directory = TempDir::new().unwrap();
     assert_eq!(run(&directory, &[], &["health", "--url", &service.url]).await.code, 0);
     let gone = run(&directory, &[], &["health", "--url", "http://127.0.0.1:1"]).await;
     assert_eq!((gone.code, gone.err.lines().count()), (1, 1));
-    wrong(&[], &["health", "--url", "ftp://x"], "ftp://x").await;
+    assert_wrong_call(&[], &["health", "--url", "ftp://x"], "ftp://x").await;
 }
 
 #[tokio::test]
-async fn migrate_says_that_it_is_done() {
+async fn migrate_reports_success() {
     let directory = TempDir::new().unwrap();
     assert_eq!(run(&directory, &[], &["migrate"]).await.code, 0);
 }

@@ -1,11 +1,11 @@
-//! What is wrong in the configuration is one line that names key and origin; secrets are never shown.
+//! A wrong configuration is one line that names the key and its origin. Secrets are never shown.
 
 use tempfile::TempDir;
 
 use crate::command_line::{Run, run};
 use crate::service::Service;
 
-async fn refused(environment: &[(&str, &str)], contains: &[&str]) {
+async fn assert_refused(environment: &[(&str, &str)], contains: &[&str]) {
     let directory = TempDir::new().unwrap();
     for command in [&["config"][..], &["serve", "--listen", "127.0.0.1:0"]] {
         let run = run(&directory, environment, command).await;
@@ -18,28 +18,30 @@ async fn refused(environment: &[(&str, &str)], contains: &[&str]) {
 
 #[tokio::test]
 async fn unparsable_values_name_key_and_origin() {
-    refused(&[("INTENT_CACHE_TTL", "soon")], &["intent_cache_ttl", "environment INTENT_CACHE_TTL"]).await;
-    refused(&[("INTENT_CACHE_TTL", "-1")], &["INTENT_CACHE_TTL"]).await;
-    refused(&[("COST_LIMIT_PER_HOUR", "NaN")], &["COST_LIMIT_PER_HOUR"]).await;
+    assert_refused(&[("INTENT_CACHE_TTL", "soon")], &["intent_cache_ttl", "environment INTENT_CACHE_TTL"])
+        .await;
+    assert_refused(&[("INTENT_CACHE_TTL", "-1")], &["INTENT_CACHE_TTL"]).await;
+    assert_refused(&[("COST_LIMIT_PER_HOUR", "NaN")], &["COST_LIMIT_PER_HOUR"]).await;
     for tiny in ["0.0000004", "0.0000009", "1e-300", "4.9e-324", "1E-400", "-1e-9", "100000001", "inf"] {
         for key in ["COST_LIMIT_PER_HOUR", "COST_LIMIT_GLOBAL_PER_DAY"] {
-            refused(&[(key, tiny)], &[key, "0.000001"]).await;
+            assert_refused(&[(key, tiny)], &[key, "0.000001"]).await;
         }
     }
-    refused(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "-5")], &["RATE_LIMIT_REQUESTS_PER_MINUTE"]).await;
-    refused(&[("LLM_MODE", "clever")], &["LLM_MODE", "llm_first"]).await;
-    refused(&[("LLM_MODE", "llm_first")], &["provider"]).await;
-    refused(&[("LLM_PROVIDER", "anthropic")], &["ANTHROPIC_API_KEY"]).await;
-    refused(&[("PICARCADE_API_KEYS", "nokey")], &["name:key"]).await;
-    refused(&[("PICARCADE_API_KEYS", "a:1,a:2")], &["same name"]).await;
-    refused(&[("DATABASE_URL", "mysql://u:hunter2@x/y")], &["DATABASE_URL", "postgres://"]).await;
-    refused(&[("REDIS_BACKUP_URL", "redis://x")], &["REDIS_URL"]).await;
-    refused(&[("PICARCADE_CORS_ORIGINS", "https://app.example/path")], &["PICARCADE_CORS_ORIGINS"]).await;
-    refused(&[("PICARCADE_JWT_ISSUER", "x")], &["PICARCADE_JWT_SECRET"]).await;
-    refused(&[("PICARCADE_LISTNE", "127.0.0.1:0")], &["PICARCADE_LISTNE"]).await;
+    assert_refused(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "-5")], &["RATE_LIMIT_REQUESTS_PER_MINUTE"]).await;
+    assert_refused(&[("LLM_MODE", "clever")], &["LLM_MODE", "llm_first"]).await;
+    assert_refused(&[("LLM_MODE", "llm_first")], &["provider"]).await;
+    assert_refused(&[("LLM_PROVIDER", "anthropic")], &["ANTHROPIC_API_KEY"]).await;
+    assert_refused(&[("PICARCADE_API_KEYS", "nokey")], &["name:key"]).await;
+    assert_refused(&[("PICARCADE_API_KEYS", "a:1,a:2")], &["same name"]).await;
+    assert_refused(&[("DATABASE_URL", "mysql://u:hunter2@x/y")], &["DATABASE_URL", "postgres://"]).await;
+    assert_refused(&[("REDIS_BACKUP_URL", "redis://x")], &["REDIS_URL"]).await;
+    assert_refused(&[("PICARCADE_CORS_ORIGINS", "https://app.example/path")], &["PICARCADE_CORS_ORIGINS"])
+        .await;
+    assert_refused(&[("PICARCADE_JWT_ISSUER", "x")], &["PICARCADE_JWT_SECRET"]).await;
+    assert_refused(&[("PICARCADE_LISTNE", "127.0.0.1:0")], &["PICARCADE_LISTNE"]).await;
 }
 
-/// A wrong value for each setting that can have one, and words of the error.
+/// A wrong value for each setting that can have one, and a part of the error.
 const WRONG: &[(&str, &str, &str, &str)] = &[
     ("listen", "PICARCADE_LISTEN", "nonsense", "host and a port"),
     ("api_keys", "PICARCADE_API_KEYS", "nokey", "name:key"),
@@ -100,7 +102,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
 
 type Environment = &'static [(&'static str, &'static str)];
 
-/// Settings that need another one, by their environment, with the key at fault.
+/// Settings that need another one, by their environment, with the wrong key.
 const WRONG_TOGETHER: &[(Environment, &str, &str)] = &[
     (&[("ANTHROPIC_API_KEY", "a\u{7}secret-words")], "anthropic_api_key", "header"),
     (&[("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", "nonsense")], "openai_base_url", "http"),
@@ -121,7 +123,7 @@ fn assert_names(run: &Run, key: &str, origin: &str, words: &str) {
 }
 
 #[tokio::test]
-async fn every_wrong_setting_names_its_key_its_origin_and_what_was_expected() {
+async fn every_wrong_setting_names_its_key_its_origin_and_the_expected_value() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("picarcade.toml");
     for (key, variable, value, words) in WRONG {
@@ -144,7 +146,7 @@ async fn every_wrong_setting_names_its_key_its_origin_and_what_was_expected() {
 }
 
 #[tokio::test]
-async fn a_setting_that_fails_when_it_is_used_is_named_with_its_origin() {
+async fn a_setting_that_fails_at_its_use_is_named_with_its_origin() {
     let directory = TempDir::new().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
@@ -173,7 +175,7 @@ async fn a_setting_that_fails_when_it_is_used_is_named_with_its_origin() {
 }
 
 #[tokio::test]
-async fn an_empty_setting_is_an_unset_one_in_the_file_the_environment_and_a_flag() {
+async fn an_empty_setting_counts_as_unset_in_file_environment_and_flag() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("picarcade.toml");
     let keys = [
@@ -256,7 +258,7 @@ async fn every_value_has_an_origin_and_no_secret_is_shown() {
 }
 
 #[tokio::test]
-async fn nobody_is_let_in_from_the_network_by_accident() {
+async fn listening_on_the_network_without_identities_is_refused() {
     let directory = TempDir::new().unwrap();
     let run = run(&directory, &[], &["serve", "--listen", "0.0.0.0:0"]).await;
     assert_eq!(run.code, 2);

@@ -1,4 +1,4 @@
-//! Connections: bounded, patient, and finished before the process ends.
+//! Connections: limited in number and time, and drained before the process ends.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,7 +12,7 @@ async fn answer(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_connection_over_the_bound_is_told_to_come_back() {
+async fn a_connection_over_the_limit_gets_a_503_with_retry_after() {
     let service = Service::start(&[("PICARCADE_MAX_CONNECTIONS_PER_ADDRESS", "2")]).await;
     let mut held = Vec::new();
     for _ in 0..2 {
@@ -40,7 +40,7 @@ async fn requests_on_one_connection_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn malformed_http_is_a_problem_too() {
+async fn malformed_http_is_a_problem() {
     let service = Service::start(&[]).await;
     for request in [
         "G@T / HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -59,7 +59,7 @@ async fn malformed_http_is_a_problem_too() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_said_everything_is_answered() {
+async fn a_client_that_closes_its_sending_side_is_answered() {
     let service = Service::start(&[]).await;
     let mut stream = service.connect().await;
     let body = r#"{"prompt": "a red fox"}"#;
@@ -73,14 +73,14 @@ async fn a_client_that_has_said_everything_is_answered() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_request_was_refused_unread_can_be_used_again_or_says_that_it_cannot() {
+async fn a_connection_with_an_unread_body_can_be_used_again_or_is_announced_closed() {
     let service = Service::start(&[("PICARCADE_API_KEYS", "web:k-web")]).await;
     let head = |more: &str, length: usize| {
         format!(
             "POST /api/v2/process HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{more}content-length: {length}\r\n\r\n"
         )
     };
-    // The body comes a little later than the head, as it does from many clients.
+    // The body arrives a little later than the head, as from many clients.
     let mut stream = service.connect().await;
     for _ in 0..3 {
         stream.write_all(head("", 2).as_bytes()).await.unwrap();
@@ -96,7 +96,7 @@ async fn a_connection_whose_request_was_refused_unread_can_be_used_again_or_says
         }
         assert!(!String::from_utf8(rest).unwrap().contains("connection: close"));
     }
-    // One that does not come, and one that waits to be asked for.
+    // A body that never arrives, and a client that waits for `100 Continue`.
     for request in [head("", 50), head("expect: 100-continue\r\n", 50)] {
         let mut stream = service.connect().await;
         stream.write_all(request.as_bytes()).await.unwrap();

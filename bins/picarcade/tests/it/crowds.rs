@@ -1,4 +1,4 @@
-//! Ten thousand connections that do nothing, and one address that wants them all.
+//! Ten thousand idle connections, and one address that opens as many as it can.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -10,13 +10,13 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::service::Service;
 
-/// As many as the service takes by default.
+/// The default limit of connections.
 const CONNECTIONS: usize = 10_000;
 
-/// As many as it takes from one address.
+/// The default limit of connections from one address.
 const PER_ADDRESS: usize = 1_000;
 
-/// What the rest of the tests may have open in this process.
+/// The files that the other tests may have open in this process.
 const OWN_FILES: u64 = 2_000;
 
 async fn connect_from(address: u8, service: &Service) -> TcpStream {
@@ -25,8 +25,8 @@ async fn connect_from(address: u8, service: &Service) -> TcpStream {
     socket.connect(service.address()).await.unwrap()
 }
 
-/// Asks once and reads the head of the answer.
-async fn ask(stream: &mut TcpStream) -> String {
+/// Sends one request and reads the head of the response.
+async fn probe(stream: &mut TcpStream) -> String {
     stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let mut answer = vec![0; 12];
     stream.read_exact(&mut answer).await.unwrap();
@@ -34,10 +34,10 @@ async fn ask(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn ten_thousand_idle_connections_take_little_and_nobody_elses_place() {
+async fn ten_thousand_idle_connections_take_little_memory_and_no_foreign_place() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-    // Where the system allows fewer files, there are fewer connections: as many as it does allow.
+    // If the system allows fewer open files, the service accepts fewer connections.
     let many = CONNECTIONS.min(usize::try_from(hard - OWN_FILES).unwrap());
     let total = (many + 200).to_string();
     let service = Service::start(&[("PICARCADE_MAX_CONNECTIONS", &total)]).await;
@@ -45,12 +45,12 @@ async fn ten_thousand_idle_connections_take_little_and_nobody_elses_place() {
     let before = service.memory();
     let opening = futures_util::stream::iter(0..many).map(|number| {
         let service = &service;
-        // The connections of the first address come last, so that none of them has been idle for too long below.
+        // The connections of the first address come last, so that none of them times out below.
         let address = u8::try_from((many - 1 - number) / PER_ADDRESS).unwrap() + 1;
         async move {
             let mut stream = connect_from(address, service).await;
-            // One that has not asked for anything yet would be cut before the last one is there.
-            assert_eq!(ask(&mut stream).await, "HTTP/1.1 200");
+            // A connection without a request would time out before the last connection is open.
+            assert_eq!(probe(&mut stream).await, "HTTP/1.1 200");
             stream
         }
     });
@@ -58,13 +58,13 @@ async fn ten_thousand_idle_connections_take_little_and_nobody_elses_place() {
     let each = (service.memory() - before) * 1024 / many as u64;
     assert!(each < 40, "{each} KiB a connection");
     let mut one_more = connect_from(1, &service).await;
-    assert_eq!(ask(&mut one_more).await, "HTTP/1.1 503");
+    assert_eq!(probe(&mut one_more).await, "HTTP/1.1 503");
     for index in 0..50 {
         service.process(json!({"prompt": format!("fox {index}"), "user_id": "ann"})).await;
     }
     drop(idle);
     crate::service::until("there is room again", async || {
-        ask(&mut connect_from(1, &service).await).await == "HTTP/1.1 200"
+        probe(&mut connect_from(1, &service).await).await == "HTTP/1.1 200"
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! A PostgreSQL for all tests that do not harm it, with a migrated database for each.
+//! A PostgreSQL that all harmless tests share, with a migrated database for each test.
 
 use picarcade_testkit::PostgresServer;
 use serde_json::Value;
@@ -8,17 +8,17 @@ use tokio::sync::OnceCell;
 use crate::command_line::run;
 use crate::service::{Service, until};
 
-/// The tables that a request leaves rows in.
+/// The tables that a request writes rows to.
 pub const TABLES: [&str; 3] = ["intent_classification_logs", "model_selection_logs", "cost_tracking"];
 
 static SHARED: OnceCell<PostgresServer> = OnceCell::const_new();
 
-/// The server that everybody shares.
+/// The shared server.
 pub async fn shared() -> &'static PostgresServer {
     SHARED.get_or_init(async || PostgresServer::start().await.unwrap()).await
 }
 
-/// A fresh database there, migrated; its URL.
+/// Creates a migrated database on the shared server, and returns its URL.
 pub async fn migrated(server: &PostgresServer) -> String {
     let url = server.create_database().await.unwrap();
     let migration = run(&TempDir::new().unwrap(), &[("DATABASE_URL", &url)], &["migrate"]).await;
@@ -26,12 +26,12 @@ pub async fn migrated(server: &PostgresServer) -> String {
     url
 }
 
-/// One number.
+/// Returns one number.
 pub async fn number(server: &PostgresServer, url: &str, sql: &str) -> u64 {
     server.psql_at(url, sql).await.unwrap().parse().unwrap()
 }
 
-/// How many rows there are in all, and how many different ones.
+/// Returns the number of rows and the number of distinct rows.
 pub async fn rows(server: &PostgresServer, url: &str) -> (u64, u64) {
     let ids = TABLES.map(|table| format!("SELECT id FROM {table}")).join(" UNION ALL ");
     let all = number(server, url, &format!("SELECT count(*) FROM ({ids}) AS rows")).await;
@@ -39,7 +39,7 @@ pub async fn rows(server: &PostgresServer, url: &str) -> (u64, u64) {
     (all, different)
 }
 
-/// Waits until nothing is queued or spooled, and gives the counters.
+/// Waits until no event is queued or spooled, and returns the counters.
 pub async fn settled(service: &Service) -> Value {
     let mut counters = Value::Null;
     until("every event has arrived", async || {

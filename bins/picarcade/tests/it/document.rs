@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::service::Service;
 
-/// Every property that `value` has is described by `schema`, and every required one is there.
+/// Asserts that `schema` describes every property of `value`, and that every required one is
+/// present.
 fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
     if let Some(reference) = schema["$ref"].as_str() {
         let target =
@@ -92,7 +93,7 @@ async fn answers_have_the_described_headers_and_statuses() {
 }
 
 #[tokio::test]
-async fn what_may_be_sent_beside_the_body_is_described() {
+async fn parameters_and_header_fields_of_requests_are_described() {
     let service = Service::start(&[("PICARCADE_CORS_ORIGINS", "https://app.example")]).await;
     let document = service.get("/openapi.json").await;
     let mut described: BTreeSet<_> = ["authorization", "content-type", "x-api-key"].map(str::to_owned).into();
@@ -118,7 +119,7 @@ async fn what_may_be_sent_beside_the_body_is_described() {
             described.extend(headers);
         }
     }
-    // They are what a page may send.
+    // A page may send these header fields.
     let preflight = service
         .request(Method::OPTIONS, "/api/v2/process")
         .header("origin", "https://app.example")

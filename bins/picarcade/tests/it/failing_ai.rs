@@ -1,4 +1,5 @@
-//! The failure table, its rows about the AI provider: every request is answered, and the answer says why it is less.
+//! The rows of the failure table about the AI provider: every request is answered, and the answer
+//! names what is degraded.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::service::{Service, in_time, until, with};
 
-/// A service in front of this address of the mock.
+/// Starts a service that uses the mock at this address.
 async fn service(url: &str, more: &[(&str, &str)]) -> Service {
     let environment = [("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", url)];
     Service::start(&with(&environment, more)).await
@@ -17,20 +18,20 @@ async fn service(url: &str, more: &[(&str, &str)]) -> Service {
 /// For faults that the deadline ends.
 const SOON: (&str, &str) = ("CLASSIFICATION_TIMEOUT", "1");
 
-/// For faults that end before the deadline, on a slow machine too.
+/// For faults that end before the deadline, even on a slow machine.
 const LATE: (&str, &str) = ("CLASSIFICATION_TIMEOUT", "120");
 
 fn status_200(body: &str) -> Reply {
     Reply::Status { code: 200, headers: vec![], body: body.to_owned() }
 }
 
-/// A request whose facts leave a choice, so that the AI is wanted.
+/// Returns a request whose facts leave a choice, so that the AI is called.
 fn edit(prompt: &str) -> Value {
     json!({"prompt": prompt, "active_image": true})
 }
 
 #[tokio::test]
-async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wrong() {
+async fn every_fault_of_the_provider_is_answered_with_its_reason() {
     let mock = MockProvider::start().await.unwrap();
     let proxy = FaultProxy::start(mock.addr()).await.unwrap();
     let never_opens = ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1000");
@@ -108,7 +109,7 @@ async fn whatever_the_provider_does_the_request_is_answered_and_says_what_was_wr
 }
 
 #[tokio::test]
-async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_is_back() {
+async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_recovers() {
     let mock = MockProvider::start().await.unwrap();
     mock.answer_with(Answer::of("EDIT_IMAGE"));
     mock.always(Reply::ServerError);
@@ -128,7 +129,8 @@ async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_is_back() {
         service.process(edit(&format!("paint tree {asked}"))).await["circuit_breaker_state"] == "open"
     })
     .await;
-    // An open breaker tries again after a while, and this machine may be slow: each burst makes at most one probe.
+    // An open breaker sends a probe from time to time, and this machine may be slow: each burst
+    // makes at most one probe.
     let before = mock.count();
     let burst = (0..20).map(|index| service.process(edit(&format!("paint house {index}"))));
     let answers = futures_util::future::join_all(burst).await;
@@ -145,7 +147,7 @@ async fn an_open_breaker_makes_no_call_and_closes_when_the_provider_is_back() {
 }
 
 #[tokio::test]
-async fn more_than_the_concurrent_calls_wait_within_their_deadline() {
+async fn calls_over_the_concurrency_limit_wait_within_their_deadline() {
     let mock = MockProvider::start().await.unwrap();
     let two = ("MAX_CONCURRENT_CLASSIFICATIONS", "2");
     let ask = async |service: &Service| {
@@ -158,7 +160,7 @@ async fn more_than_the_concurrent_calls_wait_within_their_deadline() {
     let answers = ask(&service(&mock.url(), &[two, LATE]).await).await;
     assert!(answers.iter().all(|answer| answer["source"] == "llm"), "{answers:?}");
     assert_eq!(mock.peak(), 2);
-    // The two that are called hang for as long as the others wait.
+    // The two calls hang for as long as the other requests wait.
     mock.always(Reply::Hang);
     let answers = ask(&service(&mock.url(), &[two, ("CLASSIFICATION_TIMEOUT", "5")]).await).await;
     let words: BTreeSet<_> = answers.iter().map(|answer| answer["degraded"].to_string()).collect();
@@ -168,7 +170,7 @@ async fn more_than_the_concurrent_calls_wait_within_their_deadline() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_has_the_call_made_kept_and_settled() {
+async fn the_call_of_a_client_that_disconnects_is_finished_cached_and_settled() {
     let mock = MockProvider::start().await.unwrap();
     let service = service(&mock.url(), &[LATE]).await;
     mock.answer_with(Answer::of("EDIT_IMAGE"));
@@ -190,14 +192,14 @@ async fn a_caller_who_leaves_has_the_call_made_kept_and_settled() {
         (&json!("llm"), &json!([]), 1),
         "{again}"
     );
-    // The estimate is an upper bound; what the mock bills is less.
+    // The estimate is an upper bound; the mock bills less.
     until("the call is settled", async || used().await < reserved).await;
     let spent = service.get("/api/v2/stats").await["cost_spent"].as_f64().unwrap();
     assert!((spent - used().await).abs() < 1e-6 && spent > 0.0, "{spent}");
 }
 
 #[tokio::test]
-async fn an_error_under_status_200_is_retried_and_costs_nothing() {
+async fn an_error_with_status_200_is_retried_and_costs_nothing() {
     let mock = MockProvider::start().await.unwrap();
     mock.answer_with(Answer::of("EDIT_IMAGE"));
     let settings = [("CLASSIFICATION_TIMEOUT", "50"), ("CIRCUIT_BREAKER_FAILURE_THRESHOLD", "1000")];

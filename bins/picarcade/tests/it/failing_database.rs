@@ -1,4 +1,5 @@
-//! The failure table, its rows about the database and the disk: answered, kept on the disk, written later, each row once.
+//! The rows of the failure table about the database and the disk: requests are answered, events are
+//! kept on disk and written later, each row once.
 
 use std::time::Duration;
 
@@ -16,28 +17,28 @@ pub const UNLIMITED: [(&str, &str); 3] = [
     ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0"),
 ];
 
-async fn ask(service: &Service, prompt: &str) -> Value {
+async fn process(service: &Service, prompt: &str) -> Value {
     service.process(json!({"prompt": prompt, "active_image": true})).await
 }
 
-/// Asks until answers say that events go to the disk.
-async fn spooling(service: &Service, what: &str) {
+/// Sends requests until answers say that events go to the disk.
+async fn until_spooling(service: &Service, what: &str) {
     until(&format!("spooling: {what}"), async || {
-        ask(service, "a red fox").await["degraded"] == json!(["analytics_spooling"])
+        process(service, "a red fox").await["degraded"] == json!(["analytics_spooling"])
     })
     .await;
 }
 
-/// Asks until they do not say so any more.
-async fn writing(service: &Service, what: &str) {
+/// Sends requests until answers no longer say so.
+async fn until_writing(service: &Service, what: &str) {
     until(&format!("writing again: {what}"), async || {
-        ask(service, "a red fox").await["degraded"] == json!([])
+        process(service, "a red fox").await["degraded"] == json!([])
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
+async fn a_database_that_refuses_rows_gets_each_later_and_once() {
     let server = shared().await;
     let url = migrated(server).await;
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
@@ -45,23 +46,25 @@ async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
     let mut environment = vec![("DATABASE_URL", &*through)];
     environment.extend(UNLIMITED);
     let service = Service::start(&environment).await;
-    ask(&service, "the start").await;
+    process(&service, "the start").await;
 
     proxy.set(Fault::Delay(Duration::from_secs(1))).await;
-    ask(&service, "slow").await;
+    process(&service, "slow").await;
     for (what, fault) in [("gone", Fault::Cut), ("reset", Fault::Reset), ("replies lost", Fault::LoseReplies)]
     {
         proxy.set(fault).await;
         if fault == Fault::LoseReplies {
-            // A write that hangs is given up after ten seconds; here it is enough that nobody waits for it.
-            ask(&service, what).await;
+            // A write that hangs is given up after ten seconds; here it is enough that no request
+            // waits for it.
+            process(&service, what).await;
         } else {
-            spooling(&service, what).await;
+            until_spooling(&service, what).await;
         }
         proxy.set(Fault::Pass).await;
-        writing(&service, what).await;
+        until_writing(&service, what).await;
     }
-    // What PostgreSQL says when its disk is full, when it is a standby, and when it has no room for one more client.
+    // The errors of a PostgreSQL whose disk is full, that is a standby, or that accepts no more
+    // clients.
     let refusal = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
         $$BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = '53100'; END$$";
     server.psql_at(&url, refusal).await.unwrap();
@@ -86,10 +89,10 @@ async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
     ] {
         server.psql_at(&superuser, &break_it).await.unwrap();
         proxy.cut_all().await;
-        spooling(&service, what).await;
+        until_spooling(&service, what).await;
         server.psql_at(&superuser, &mend_it).await.unwrap();
         proxy.cut_all().await;
-        writing(&service, what).await;
+        until_writing(&service, what).await;
     }
 
     let counters = settled(&service).await;
@@ -99,7 +102,7 @@ async fn a_database_that_does_not_take_rows_gets_them_later_and_once() {
 }
 
 #[tokio::test]
-async fn a_row_that_is_rejected_costs_itself() {
+async fn a_rejected_row_affects_no_other_row() {
     let server = shared().await;
     let url = migrated(server).await;
     let check = "ALTER TABLE intent_classification_logs ADD CHECK (prompt <> 'poison')";
@@ -108,7 +111,7 @@ async fn a_row_that_is_rejected_costs_itself() {
     let asks = (0..20).map(|index| {
         let prompt = if index % 5 == 0 { "poison".to_owned() } else { format!("fox {index}") };
         let service = &service;
-        async move { ask(service, &prompt).await }
+        async move { process(service, &prompt).await }
     });
     for answer in futures_util::future::join_all(asks).await {
         assert_eq!(answer["degraded"], json!([]), "{answer}");
@@ -120,22 +123,22 @@ async fn a_row_that_is_rejected_costs_itself() {
 }
 
 #[tokio::test]
-async fn a_killed_process_loses_nothing_that_was_committed_or_spooled() {
-    // Its own server, as it is killed too.
+async fn a_killed_process_loses_no_committed_or_spooled_event() {
+    // The test has a server of its own, because it kills it.
     let server = PostgresServer::start().await.unwrap();
     let url = migrated(&server).await;
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let through = proxy.through(&url);
     let mut service = Service::start(&with(&[("DATABASE_URL", &*through)], &UNLIMITED)).await;
     for index in 0..10 {
-        ask(&service, &format!("fox {index}")).await;
+        process(&service, &format!("fox {index}")).await;
     }
     let committed = settled(&service).await["committed"].as_u64().unwrap();
     server.kill();
     for index in 10..20 {
-        ask(&service, &format!("fox {index}")).await;
+        process(&service, &format!("fox {index}")).await;
     }
-    spooling(&service, "killed").await;
+    until_spooling(&service, "killed").await;
     let mut accepted = 0;
     until("all is on the disk", async || {
         let counters = service.events().await;
@@ -153,11 +156,12 @@ async fn a_killed_process_loses_nothing_that_was_committed_or_spooled() {
 }
 
 #[tokio::test]
-async fn a_full_disk_costs_counted_events_and_no_answer() {
+async fn a_full_disk_loses_counted_events_and_no_request() {
     let directory = TempDir::new().unwrap();
     let data = directory.path().join("data");
     std::fs::create_dir(&data).unwrap();
-    // A small file system of its own, which goes with the process; where that is not allowed, a bound on each file instead.
+    // A small file system that ends with the process. If that is not permitted, a size limit for
+    // each file replaces it.
     let place = data.to_str().unwrap().to_owned();
     let preparation = format!(
         "if mount -t tmpfs -o size=256k none '{place}' 2>/dev/null; then :; else trap '' XFSZ; ulimit -f 256; fi;"
@@ -192,7 +196,7 @@ async fn a_full_disk_costs_counted_events_and_no_answer() {
         .sum();
     assert_eq!(counters["accepted"], sum, "{counters}");
     assert!(
-        ask(&service, "a red fox").await["degraded"]
+        process(&service, "a red fox").await["degraded"]
             .as_array()
             .unwrap()
             .contains(&json!("analytics_spooling"))

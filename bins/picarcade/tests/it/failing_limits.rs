@@ -1,4 +1,5 @@
-//! The failure table, its rows about limits: a denial takes nothing from anybody, and no money means no paid call.
+//! The rows of the failure table about limits: a denial takes nothing from any limit, and without
+//! dollars there is no paid call.
 
 use picarcade_testkit::{Answer, MockProvider};
 use reqwest::Method;
@@ -10,7 +11,7 @@ fn edit(prompt: &str, user: &str) -> Value {
     json!({"prompt": prompt, "active_image": true, "user_id": user})
 }
 
-/// What is used of each limit of this user, by scope and unit.
+/// Returns how much of each limit of this user is used, by scope and unit.
 async fn used(service: &Service, user: &str) -> Vec<(String, f64)> {
     let usage = service.get(&format!("/api/v2/usage?user_id={user}")).await;
     let limits = usage["limits"].as_array().unwrap().iter();
@@ -60,7 +61,7 @@ async fn without_money(action: &str) -> (MockProvider, Service) {
 }
 
 #[tokio::test]
-async fn without_money_the_local_classifier_answers() {
+async fn without_dollars_the_local_classifier_answers() {
     let (mock, service) = without_money("degrade").await;
     let answer = service.process(edit("make the sky purple", "ann")).await;
     assert_eq!(
@@ -69,7 +70,7 @@ async fn without_money_the_local_classifier_answers() {
         "{answer}"
     );
     assert!(used(&service, "ann").await.iter().all(|(limit, used)| !limit.contains("usd") || *used == 0.0));
-    // To reserve a generation is asked for by name, so that there is no answer without it.
+    // The request reserves a generation explicitly, so it cannot be answered without dollars.
     let mut reserving = edit("make the sky purple", "ann");
     reserving["reserve"] = json!(true);
     let (status, problem) = service.post("/api/v2/process", &reserving).await;
@@ -78,7 +79,7 @@ async fn without_money_the_local_classifier_answers() {
 }
 
 #[tokio::test]
-async fn without_money_the_request_is_denied_where_it_is_configured() {
+async fn without_dollars_the_request_is_denied_if_configured() {
     let (mock, service) = without_money("reject").await;
     let request = service.request(Method::POST, "/api/v2/process").json(&edit("make the sky purple", "ann"));
     let response = request.send().await.unwrap();

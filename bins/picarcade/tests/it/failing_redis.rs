@@ -1,4 +1,5 @@
-//! The failure table, its rows about Redis: answered from what this instance has, and `degraded` says so until it is over.
+//! The rows of the failure table about Redis: requests are answered from what this instance has,
+//! and `degraded` says so until Redis is back.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::service::{AMPLE, Service, until, with};
 
-/// One request by a new user, which must be answered whatever is the matter.
+/// Sends one request of a new user, which must always be answered.
 async fn degraded(service: &Service) -> Vec<String> {
     let user = format!("user-{}", uuid::Uuid::now_v7());
     let answer = service.process(json!({"prompt": "a red fox", "user_id": user})).await;
@@ -15,29 +16,29 @@ async fn degraded(service: &Service) -> Vec<String> {
     words.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
 }
 
-/// Nothing of Redis can be used.
+/// Redis cannot be used at all.
 const AWAY: &[&str] = &["cache_unavailable", "limits_local"];
 
-/// It can be read, but takes nothing new.
+/// Redis can be read, but accepts no write.
 const FULL: &[&str] = &["limits_local"];
 
-/// Waits until answers say that so much is missing.
-async fn less(service: &Service, what: &str, words: &[&str]) {
+/// Waits until answers name these degraded parts.
+async fn until_degraded(service: &Service, what: &str, words: &[&str]) {
     until(&format!("degraded by: {what}"), async || degraded(service).await == words).await;
 }
 
-/// Waits until answers are whole.
-async fn whole(service: &Service, what: &str) {
+/// Waits until answers name no degraded part.
+async fn until_recovered(service: &Service, what: &str) {
     until(&format!("whole after: {what}"), async || degraded(service).await.is_empty()).await;
 }
 
 #[tokio::test]
-async fn a_bad_network_before_redis_degrades_and_no_request_fails() {
+async fn a_bad_network_to_redis_degrades_and_no_request_fails() {
     let redis = RedisServer::start().await.unwrap();
     let proxy = FaultProxy::start(redis.addr()).await.unwrap();
     let url = proxy.through(&redis.url());
     let service = Service::start(&with(&[("REDIS_URL", &*url)], &AMPLE)).await;
-    whole(&service, "the start").await;
+    until_recovered(&service, "the start").await;
     for (what, fault) in [
         ("slow", Fault::Delay(Duration::from_secs(5))),
         ("silent", Fault::BlackHole),
@@ -46,9 +47,9 @@ async fn a_bad_network_before_redis_degrades_and_no_request_fails() {
         ("replies lost", Fault::LoseReplies),
     ] {
         proxy.set(fault).await;
-        less(&service, what, AWAY).await;
+        until_degraded(&service, what, AWAY).await;
         proxy.set(Fault::Pass).await;
-        whole(&service, what).await;
+        until_recovered(&service, what).await;
     }
     for _ in 0..15 {
         proxy.set(Fault::Cut).await;
@@ -56,39 +57,39 @@ async fn a_bad_network_before_redis_degrades_and_no_request_fails() {
         proxy.set(Fault::Pass).await;
         degraded(&service).await;
     }
-    whole(&service, "flapping").await;
+    until_recovered(&service, "flapping").await;
 }
 
 #[tokio::test]
-async fn a_redis_that_refuses_or_is_stopped_degrades_and_no_request_fails() {
+async fn a_refusing_or_stopped_redis_degrades_and_no_request_fails() {
     let redis = RedisServer::start().await.unwrap();
     let url = redis.url();
     let service = Service::start(&with(&[("REDIS_URL", &*url)], &AMPLE)).await;
-    whole(&service, "the start").await;
+    until_recovered(&service, "the start").await;
     for (what, words, begin, end) in [
         ("read-only", AWAY, &["REPLICAOF", "127.0.0.1", "1"][..], &["REPLICAOF", "NO", "ONE"][..]),
         ("full", FULL, &["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
     ] {
         redis.command(begin).await.unwrap();
-        less(&service, what, words).await;
+        until_degraded(&service, what, words).await;
         redis.command(end).await.unwrap();
-        whole(&service, what).await;
+        until_recovered(&service, what).await;
     }
     redis.pause();
-    less(&service, "stopped", AWAY).await;
+    until_degraded(&service, "stopped", AWAY).await;
     redis.resume();
-    whole(&service, "stopped").await;
+    until_recovered(&service, "stopped").await;
     redis.kill();
-    less(&service, "killed", AWAY).await;
+    until_degraded(&service, "killed", AWAY).await;
     redis.restart().await.unwrap();
-    whole(&service, "killed").await;
+    until_recovered(&service, "killed").await;
 }
 
 #[tokio::test]
-async fn a_backup_takes_the_place_of_the_primary() {
+async fn the_backup_replaces_a_lost_primary() {
     let (primary, backup) = tokio::try_join!(RedisServer::start(), RedisServer::start()).unwrap();
     let (url, backup_url) = (primary.url(), backup.url());
-    // An hour, so that none of the requests leaves the window before the last one has come.
+    // The window is an hour, so that no request leaves it before the last one has come.
     let environment = [
         ("REDIS_URL", &*url),
         ("REDIS_BACKUP_URL", &*backup_url),
@@ -96,8 +97,8 @@ async fn a_backup_takes_the_place_of_the_primary() {
         ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "1000000"),
     ];
     let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
-    whole(&one, "the start").await;
-    whole(&two, "the start").await;
+    until_recovered(&one, "the start").await;
+    until_recovered(&two, "the start").await;
     primary.kill();
     for service in [&one, &two] {
         until("the backup is used", async || {
@@ -106,7 +107,7 @@ async fn a_backup_takes_the_place_of_the_primary() {
         })
         .await;
     }
-    // Both count in the backup: the limits are the fleet's, as before.
+    // Both instances count in the backup: the limits are still those of the fleet.
     let ann: Value = json!({"prompt": "a red fox", "user_id": "ann"});
     let asks = (0..20).map(|index| if index % 2 == 0 { &one } else { &two }.post("/api/v2/process", &ann));
     let answers = futures_util::future::join_all(asks).await;

@@ -1,4 +1,5 @@
-//! What the service and the commands write is readable for its owner alone, whatever the umask is.
+//! The files that the service and the commands write are readable for their owner alone, whatever
+//! the umask is.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -8,11 +9,11 @@ use tempfile::TempDir;
 
 use crate::service::{Service, picarcade, until};
 
-/// Every file and directory under a path, with its mode.
+/// Returns every file and directory under a path, with its mode.
 fn modes(path: &Path) -> Vec<(PathBuf, bool, u32)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-        // A file may be deleted while this looks: a segment that was read, a journal.
+        // A file may be deleted meanwhile, such as a segment that was read, or a journal.
         let Ok(metadata) = entry.metadata() else { continue };
         found.push((entry.path(), metadata.is_dir(), metadata.permissions().mode() & 0o777));
         found.extend(modes(&entry.path()));
@@ -39,7 +40,7 @@ async fn the_embedded_database_and_the_spool_are_private_under_umask_0() {
         service.process(json!({"prompt": format!("a red {word}")})).await;
     }
     until("events are written", async || service.events().await["committed"].as_u64() > Some(0)).await;
-    // The lowest directory is the test's own.
+    // The lowest directory belongs to the test itself.
     let names = ["picarcade.db", "picarcade.db-wal", "picarcade.db-shm", "spool/0/lock", "position"];
     assert_private(&service.directory.path().join("data"), &names);
     assert_private(service.directory.path(), &["data"]);

@@ -1,4 +1,4 @@
-//! Two instances over one Redis, and what happens when it goes.
+//! Two instances that share a Redis, and the loss of that Redis.
 
 use std::sync::LazyLock;
 
@@ -12,7 +12,7 @@ use crate::service::{AMPLE, Service, connected, until};
 static FOX: LazyLock<Value> = LazyLock::new(|| json!({"prompt": "a red fox", "user_id": "ann"}));
 
 #[tokio::test]
-async fn two_instances_pay_once() {
+async fn two_instances_pay_for_the_same_prompt_once() {
     let (redis, mock) = (RedisServer::start().await.unwrap(), MockProvider::start().await.unwrap());
     mock.answer_with(Answer::of("EDIT_IMAGE"));
     let (redis_url, mock_url) = (redis.url(), mock.url());
@@ -23,7 +23,7 @@ async fn two_instances_pay_once() {
     connected(&two).await;
     let body = json!({"prompt": "make the sky purple", "active_image": true});
     assert_eq!(one.process(body.clone()).await["cache"]["intent"], "miss");
-    // The write to Redis is behind the answer.
+    // Redis is written after the response.
     let written = async || redis.command(&["KEYS", "*intent*:e:*"]).await.unwrap().contains("intent");
     until("it is written", written).await;
     let second = two.process(body.clone()).await;
@@ -50,18 +50,18 @@ async fn share_the_limits(driver: &str) {
 }
 
 #[tokio::test]
-async fn two_instances_share_the_limits_by_either_driver() {
+async fn two_instances_share_the_limits_with_both_drivers() {
     share_the_limits("redis").await;
     share_the_limits("fred").await;
 }
 
 #[tokio::test]
-async fn a_redis_that_is_not_there_at_start_is_no_reason_not_to_start() {
+async fn the_service_starts_without_redis() {
     let service = Service::start(&[("REDIS_URL", "redis://127.0.0.1:1")]).await;
     service.process(json!({"prompt": "a red fox"})).await;
 }
 
-/// Two instances over one Redis, one PostgreSQL and one provider.
+/// Starts two instances over one Redis, one PostgreSQL and one provider.
 struct Fleet {
     redis: RedisServer,
     mock: MockProvider,
@@ -112,7 +112,8 @@ async fn two_instances_share_sessions_invalidations_and_statistics() {
         let (writer, reader) = if number % 2 == 0 { (one, two) } else { (two, one) };
         let body = json!({"working_image": image(number)});
         assert_eq!(session(writer, Method::PUT, Some(body)).await.0, 200);
-        // The invalidation takes its way through Redis; the reader may have the last one in its own memory.
+        // The invalidation arrives through Redis; until then the reader may have the old value in
+        // its own memory.
         until("the other instance sees the change", async || {
             session(reader, Method::GET, None).await.1["working_image"] == image(number)
         })
@@ -142,7 +143,7 @@ async fn two_instances_share_sessions_invalidations_and_statistics() {
     assert_eq!(first["total_classifications"], second["total_classifications"]);
     assert!(first["total_classifications"].as_u64().unwrap() > 6);
 
-    // A user who is deleted is deleted everywhere: rows, sessions, answers in the memory of both.
+    // A user is deleted everywhere: rows, sessions, answers in the memory of both instances.
     let own = async |service: &Service, method: Method, body: Value| {
         let request = service.request(method, "/api/v2/sessions/s2").header("x-user-id", "bob");
         request.json(&body).send().await.unwrap().status().as_u16()
@@ -180,8 +181,8 @@ async fn two_instances_share_sessions_invalidations_and_statistics() {
 }
 
 #[tokio::test]
-async fn one_of_two_is_killed_and_the_other_goes_on_with_what_both_knew() {
-    // An hour, so that none of the requests leaves the window before the last one has come.
+async fn an_instance_keeps_the_shared_state_when_the_other_is_killed() {
+    // The window is an hour, so that no request leaves it before the last one has come.
     let mut fleet = Fleet::start(&[("RATE_LIMIT_REQUESTS_PER_HOUR", "20")]).await;
     let ask = async |service: &Service, prompt: &str| {
         service
@@ -200,7 +201,7 @@ async fn one_of_two_is_killed_and_the_other_goes_on_with_what_both_knew() {
     until("the answers are shared", written).await;
     fleet.one.signal("KILL");
     fleet.one.ended().await;
-    // Paid for by the dead one, counted by the dead one.
+    // The killed instance paid for it and counted it.
     let calls = fleet.mock.count();
     let (status, answer) = ask(&fleet.two, "paint tree 3").await;
     assert_eq!((status, &answer["source"], fleet.mock.count()), (200, &json!("llm"), calls), "{answer}");
@@ -241,20 +242,20 @@ async fn an_instance_killed_in_an_ai_call_delays_the_others_by_two_seconds_at_mo
 }
 
 #[tokio::test]
-async fn a_redis_without_scripts_makes_nobody_wait_for_a_lease() {
+async fn no_request_waits_for_a_lease_on_a_redis_without_scripts() {
     let fleet = Fleet::start(&AMPLE).await;
     fleet.redis.command(&["ACL", "SETUSER", "default", "-@scripting"]).await.unwrap();
     let ask = json!({"prompt": "make the sky purple", "active_image": true, "user_id": "ann"});
     for service in [&fleet.one, &fleet.two] {
         // The dollar limits need scripts too, so the local classifier answers.
         service.process(ask.clone()).await;
-        // What is never taken is never waited for.
+        // No lease is ever held, so no request waits for one.
         assert_eq!(fleet.redis.command(&["KEYS", "*:l:*"]).await.unwrap(), "");
     }
     assert!(fleet.one.log().iter().any(|line| line.contains("redis refuses scripts")));
 }
 
-/// The enhanced prompt of a user for the same words.
+/// Returns the enhanced prompt of a user for the same prompt.
 async fn enhanced(service: &Service, user: &str) -> String {
     let body = json!({"prompt": "make the sky purple", "active_image": true, "user_id": user});
     service.process(body).await["enhanced_prompt"].as_str().unwrap().to_owned()
@@ -268,7 +269,7 @@ async fn as_admin(service: &Service, method: Method, path: &str, body: Value) ->
 }
 
 #[tokio::test]
-async fn what_was_written_for_a_deleted_user_is_served_to_nobody() {
+async fn prompts_enhanced_for_a_deleted_user_are_never_served_again() {
     let fleet = Fleet::start(&AMPLE).await;
     let (one, two) = (&fleet.one, &fleet.two);
     let says = |text: &str| fleet.mock.answer_with(Answer::of("EDIT_IMAGE").enhanced(text));
@@ -276,7 +277,7 @@ async fn what_was_written_for_a_deleted_user_is_served_to_nobody() {
     assert_eq!(enhanced(one, "ann").await, "written for ann");
     assert_eq!(enhanced(two, "ann").await, "written for ann");
 
-    // The same words of another user are another entry, before and after the deletion.
+    // The same prompt of another user is another entry, before and after the deletion.
     says("written for bob");
     assert_eq!(enhanced(two, "bob").await, "written for bob");
     as_admin(one, Method::DELETE, "/admin/users/ann", Value::Null).await;

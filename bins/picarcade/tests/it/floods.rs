@@ -1,6 +1,8 @@
-//! HTTP/2 against its rules: floods that cost the sender little. Frames are made by hand, as no client would send them.
+//! HTTP/2 floods that cost the sender little. Frames are built by hand, because no client would
+//! send them.
 //!
-//! What is expected of each is the same: the service's memory stays bounded and others are served.
+//! The expectation is the same for each: the memory of the service stays bounded, and other clients
+//! are served.
 
 use std::time::Duration;
 
@@ -30,7 +32,8 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// `GET /health/live` or `POST` to it, from the static table of HPACK and literals.
+/// Returns the head of `GET /health/live` or of a `POST` to it, from the static table of HPACK and
+/// literals.
 fn head(method: u8) -> Vec<u8> {
     let mut block = vec![0x80 | method, 0x86, 0x04, 12];
     block.extend(b"/health/live");
@@ -41,12 +44,12 @@ fn head(method: u8) -> Vec<u8> {
 const GET: u8 = 2;
 const POST: u8 = 3;
 
-/// One flood: what is sent after the preface, piece by piece, and how many pieces.
+/// One flood: the pieces that are sent after the preface, and their number.
 struct Flood {
     name: &'static str,
     pieces: u32,
     piece: fn(u32) -> Vec<u8>,
-    /// Whether the sender reads what the service says.
+    /// Whether the sender reads what the service sends.
     reads: bool,
 }
 
@@ -91,7 +94,7 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
-/// Sends the flood until all is sent, the service hangs up, or it takes no more.
+/// Sends the flood until all is sent, or the service closes the connection or stops reading.
 async fn send(service: &Service, flood: &Flood) {
     let (mut reader, mut writer) = service.connect().await.into_split();
     let reading = flood.reads.then(|| {
@@ -105,7 +108,7 @@ async fn send(service: &Service, flood: &Flood) {
     for number in 0..flood.pieces {
         bytes.extend((flood.piece)(number));
         if bytes.len() > 32_768 || number + 1 == flood.pieces {
-            // A full socket that stays full is a service that does not read on, which is its right.
+            // A socket that stays full means that the service does not read on, which is permitted.
             match tokio::time::timeout(Duration::from_secs(3), writer.write_all(&bytes)).await {
                 Ok(Ok(())) => bytes.clear(),
                 Ok(Err(_)) | Err(_) => break,
@@ -118,7 +121,7 @@ async fn send(service: &Service, flood: &Flood) {
 }
 
 #[tokio::test]
-async fn floods_are_bounded_and_others_are_served() {
+async fn floods_are_bounded_and_other_clients_are_served() {
     let service = Service::start(&[]).await;
     service.process(json!({"prompt": "a red fox"})).await;
     let before = service.memory();
@@ -148,7 +151,7 @@ async fn read_frame(stream: &mut TcpStream) -> (u8, u8, u32, Vec<u8>) {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_by_prior_knowledge() {
+async fn http2_is_served_with_prior_knowledge() {
     let service = Service::start(&[]).await;
     let mut stream = service.connect().await;
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();

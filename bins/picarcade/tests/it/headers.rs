@@ -1,4 +1,4 @@
-//! Headers that a caller sends: what they do, and what hostile ones do not.
+//! Header fields of clients: their effects, and the harmlessness of hostile ones.
 
 use picarcade_testkit::{Answer, MockProvider};
 use reqwest::header::HeaderValue;
@@ -20,7 +20,7 @@ async fn cache_control_skips_reads_and_writes() {
     };
     let expect = |word: &str, calls: u64| (word.to_owned(), calls);
     assert_eq!(ask("no-store").await, expect("bypass", 1));
-    // Nothing was kept.
+    // Nothing was stored.
     assert_eq!(ask("max-age=0").await, expect("miss", 2));
     assert_eq!(ask("public").await, expect("l1", 2));
     assert_eq!(ask("max-age=5, No-Cache").await, expect("bypass", 3));
@@ -78,7 +78,7 @@ async fn hostile_request_ids_and_traces_are_not_repeated() {
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_learn_nothing() {
+async fn pages_of_other_origins_read_nothing() {
     let origins = "https://app.example, http://localhost:3000";
     let service = Service::start(&[("PICARCADE_CORS_ORIGINS", origins)]).await;
     let ask = async |method: Method, origin: &str| {
@@ -98,7 +98,7 @@ async fn pages_of_other_origins_learn_nothing() {
         assert_eq!(answer.headers()["access-control-allow-origin"], origin);
         let exposed = answer.headers()["access-control-expose-headers"].to_str().unwrap().to_owned();
         assert!(["ratelimit", "retry-after", "x-request-id"].iter().all(|name| exposed.contains(name)));
-        // One cache may hold the answers to several origins.
+        // One cache may hold the responses to several origins.
         assert!(
             answer.headers().get_all("vary").iter().any(|vary| vary.to_str().unwrap().contains("origin"))
         );

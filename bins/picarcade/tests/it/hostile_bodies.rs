@@ -1,4 +1,5 @@
-//! Bodies that are meant to cost more than they weigh, and odd ones that must cost nothing else.
+//! Bodies that are meant to cost more than their size, and odd bodies that must affect nothing
+//! else.
 
 use std::fmt::Write;
 
@@ -20,13 +21,13 @@ fn pointers(problem: &Value) -> Vec<&str> {
     errors.iter().map(|error| error["pointer"].as_str().unwrap()).collect()
 }
 
-/// A list of this many levels.
+/// Returns a list of this many levels.
 fn deep(levels: usize) -> String {
     "[".repeat(levels) + &"]".repeat(levels)
 }
 
 #[tokio::test]
-async fn one_odd_request_of_a_batch_costs_itself_alone_and_process_agrees() {
+async fn an_odd_request_of_a_batch_affects_no_other_and_process_agrees() {
     let service = Service::start(&[]).await;
     let deep = deep(300);
     let wrong_list =
@@ -79,7 +80,7 @@ async fn one_odd_request_of_a_batch_costs_itself_alone_and_process_agrees() {
 }
 
 #[tokio::test]
-async fn a_body_is_malformed_where_it_is_no_json_and_wrong_where_it_is() {
+async fn malformed_json_is_400_and_wrong_values_are_422() {
     let service = Service::start(&[("PICARCADE_ADMIN_TOKEN", "root")]).await;
     let deep = deep(300);
     let cases = [
@@ -134,7 +135,7 @@ async fn a_body_is_malformed_where_it_is_no_json_and_wrong_where_it_is() {
 }
 
 #[tokio::test]
-async fn wrong_bodies_take_little_memory_and_say_little() {
+async fn wrong_bodies_take_little_memory_and_get_short_responses() {
     let service = Service::start(&[]).await;
     service.process(json!({"prompt": "a red fox"})).await;
     let before = service.memory();
@@ -158,7 +159,7 @@ async fn wrong_bodies_take_little_memory_and_say_little() {
             assert!(result["success"].is_null() && expected.contains(&named), "{result:.200}");
         }
     }
-    // The peak: what a client can make it take, whatever it gives back later.
+    // The peak is what a client can make the service allocate, even if it is freed later.
     let peak = service.peak_memory();
     assert!(peak < before + 128, "{before} MiB before, {peak} MiB at the peak");
 }
@@ -206,7 +207,7 @@ async fn long_lists_of_references_are_one_problem() {
     assert_eq!(status, 200, "{answer}");
 }
 
-/// The answer to the head of a batch whose body is announced and does not come.
+/// Returns the response to the head of a batch whose body is announced and never sent.
 async fn answer_to_head(service: &Service, fields: &str) -> String {
     let mut stream = service.connect().await;
     let head = format!(

@@ -1,4 +1,4 @@
-//! The routes and their errors, word by word.
+//! The routes and their errors in detail.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::database::settled;
 use crate::service::{Service, until};
 
 #[tokio::test]
-async fn a_miss_and_then_a_hit() {
+async fn the_second_request_is_a_cache_hit() {
     let service = Service::start(&[]).await;
     let body = json!({"prompt": "make the sky purple", "active_image": true});
     let first = service.process(body.clone()).await;
@@ -45,7 +45,7 @@ async fn a_miss_and_then_a_hit() {
     }
 }
 
-async fn refused(service: &Service, content_type: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+async fn problem_of(service: &Service, content_type: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
     let request =
         service.request(Method::POST, "/api/v2/process").header("content-type", content_type).body(body);
     let response = request.send().await.unwrap();
@@ -61,16 +61,16 @@ async fn refused(service: &Service, content_type: &str, body: impl Into<reqwest:
 }
 
 #[tokio::test]
-async fn bad_input_is_a_problem_that_names_its_field() {
+async fn wrong_input_is_a_problem_that_names_its_field() {
     let service = Service::start(&[]).await;
     let json = "application/json";
-    assert_eq!(refused(&service, json, "{").await.0, 400);
-    assert_eq!(refused(&service, json, "").await.0, 400);
-    assert_eq!(refused(&service, json, &b"{\"prompt\": \"\xff\"}"[..]).await.0, 400);
-    assert_eq!(refused(&service, json, "[".repeat(60_000)).await.0, 400);
-    assert_eq!(refused(&service, "text/plain", r#"{"prompt": "x"}"#).await.0, 415);
+    assert_eq!(problem_of(&service, json, "{").await.0, 400);
+    assert_eq!(problem_of(&service, json, "").await.0, 400);
+    assert_eq!(problem_of(&service, json, &b"{\"prompt\": \"\xff\"}"[..]).await.0, 400);
+    assert_eq!(problem_of(&service, json, "[".repeat(60_000)).await.0, 400);
+    assert_eq!(problem_of(&service, "text/plain", r#"{"prompt": "x"}"#).await.0, 415);
     assert_eq!(
-        refused(&service, json, format!(r#"{{"prompt": "x", "pad": "{}"}}"#, "y".repeat(65_536))).await.0,
+        problem_of(&service, json, format!(r#"{{"prompt": "x", "pad": "{}"}}"#, "y".repeat(65_536))).await.0,
         413
     );
     let pointers = [
@@ -86,30 +86,30 @@ async fn bad_input_is_a_problem_that_names_its_field() {
         (r#"{"prompt": "x", "user_id": ""}"#, "/user_id"),
     ];
     for (body, pointer) in pointers {
-        let (status, problem) = refused(&service, json, body).await;
+        let (status, problem) = problem_of(&service, json, body).await;
         assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!(pointer)), "{body}");
     }
     for list in ["[]", r#"["a cat"]"#, "7"] {
-        let (status, problem) = refused(&service, json, list).await;
+        let (status, problem) = problem_of(&service, json, list).await;
         assert_eq!((status, &problem["errors"][0]["pointer"]), (422, &json!("")), "{list}");
     }
     let stranger = json!({"prompt": "x", "user_id": "é".repeat(200)}).to_string();
-    assert_eq!(refused(&service, json, stranger).await.1["errors"][0]["pointer"], "/user_id");
+    assert_eq!(problem_of(&service, json, stranger).await.1["errors"][0]["pointer"], "/user_id");
     let long = json!({"prompt": "é".repeat(8001)}).to_string();
-    assert_eq!(refused(&service, json, long).await.0, 422);
+    assert_eq!(problem_of(&service, json, long).await.0, 422);
     assert_eq!(service.process(json!({"prompt": "é".repeat(8000), "unknown": 1})).await["success"], true);
 }
 
 #[tokio::test]
-async fn a_body_without_a_length_is_bounded_too() {
+async fn a_body_without_a_length_is_limited_too() {
     let service = Service::start(&[]).await;
     let chunks = futures_util::stream::iter((0..200).map(|_| Ok::<_, std::io::Error>(" ".repeat(1024))));
-    let (status, _) = refused(&service, "application/json", reqwest::Body::wrap_stream(chunks)).await;
+    let (status, _) = problem_of(&service, "application/json", reqwest::Body::wrap_stream(chunks)).await;
     assert_eq!(status, 413);
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem_too() {
+async fn unknown_routes_and_methods_are_problems() {
     let service = Service::start(&[]).await;
     for (method, path, status) in [
         (Method::GET, "/nowhere", 404),
@@ -128,7 +128,7 @@ async fn what_is_not_there_is_a_problem_too() {
 }
 
 #[tokio::test]
-async fn a_request_id_is_echoed_when_it_is_sane() {
+async fn a_usable_request_id_is_echoed() {
     let service = Service::start(&[]).await;
     let id = async |sent: &str| {
         let response =
@@ -188,7 +188,7 @@ async fn the_metrics_count_requests_by_route_and_lookups_by_level() {
 }
 
 #[tokio::test]
-async fn pages_of_the_named_origins_may_ask() {
+async fn pages_of_configured_origins_may_send_requests() {
     let service = Service::start(&[("PICARCADE_CORS_ORIGINS", "https://app.example")]).await;
     let allowed = async |origin: &str| {
         let request = service
@@ -203,7 +203,7 @@ async fn pages_of_the_named_origins_may_ask() {
 }
 
 #[tokio::test]
-async fn limits_are_told_and_kept() {
+async fn limits_are_enforced_and_reported() {
     let service = Service::start(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "3")]).await;
     let body = json!({"prompt": "make the sky purple", "user_id": "ann"});
     let mut last = String::new();
@@ -217,7 +217,7 @@ async fn limits_are_told_and_kept() {
     let response = service.request(Method::POST, "/api/v2/process").json(&body).send().await.unwrap();
     assert_eq!(response.status(), 429);
     let retry: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
-    // A sliding window forgets by sub-buckets of a second, on the strict side.
+    // A sliding window expires by sub-buckets of a second, on the strict side.
     assert!((1..=61).contains(&retry), "{retry}");
     let problem: Value = response.json().await.unwrap();
     assert_eq!(problem["violated"][0]["scope"], "USER");
@@ -231,7 +231,7 @@ async fn limits_are_told_and_kept() {
 }
 
 #[tokio::test]
-async fn a_batch_answers_each_in_order() {
+async fn a_batch_has_one_result_for_each_request_in_order() {
     let service = Service::start(&[]).await;
     let body = json!({"requests": [
         {"prompt": "make the sky purple", "active_image": true},
@@ -270,7 +270,7 @@ async fn a_generation_is_reported_once() {
 }
 
 #[tokio::test]
-async fn sessions_are_their_owners() {
+async fn only_its_owner_sees_a_session() {
     let service = Service::start(&[]).await;
     let put = service.request(Method::PUT, "/api/v2/sessions/s1").header("x-user-id", "ann");
     let session: Value = put

@@ -1,4 +1,4 @@
-//! Who may ask, and as whom.
+//! Which callers are accepted, and as which user.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use crate::service::Service;
 
 pub const SECRET: &str = "a-secret-of-the-issuer-with-some-length";
 
-fn ask(service: &Service, headers: &[(&str, &str)], body: &Value) -> RequestBuilder {
+fn process(service: &Service, headers: &[(&str, &str)], body: &Value) -> RequestBuilder {
     let mut request = service.request(Method::POST, "/api/v2/process").json(body);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -22,11 +22,11 @@ fn ask(service: &Service, headers: &[(&str, &str)], body: &Value) -> RequestBuil
 }
 
 pub async fn status(service: &Service, headers: &[(&str, &str)], body: &Value) -> u16 {
-    ask(service, headers, body).send().await.unwrap().status().as_u16()
+    process(service, headers, body).send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
-async fn a_user_who_cannot_be_called_so_is_refused_wherever_named() {
+async fn an_unusable_user_id_is_rejected_in_header_query_and_body() {
     let service = Service::start(&[]).await;
     let (long, id) = ("x".repeat(257), "0192a3b4-0000-7000-8000-000000000000");
     for (method, path, body) in [
@@ -82,7 +82,7 @@ pub fn token(algorithm: Algorithm, secret: &str, changes: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_token_is_its_user_and_nobody_else() {
+async fn a_token_authenticates_only_its_own_user() {
     let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_JWT_AUDIENCE", "authenticated")];
     let service = Service::start(&environment).await;
     let body = json!({"prompt": "a red fox"});
@@ -134,7 +134,7 @@ async fn a_token_is_its_user_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn the_issuer_is_held_to_where_it_is_configured() {
+async fn a_configured_issuer_is_required() {
     let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_JWT_ISSUER", "https://issuer.example")];
     let service = Service::start(&environment).await;
     let body = json!({"prompt": "a red fox"});
@@ -147,7 +147,7 @@ async fn the_issuer_is_held_to_where_it_is_configured() {
 }
 
 #[tokio::test]
-async fn keys_and_tokens_stand_side_by_side() {
+async fn keys_and_tokens_work_in_the_same_service() {
     let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_API_KEYS", "web:k-web")];
     let service = Service::start(&environment).await;
     let body = json!({"prompt": "a red fox"});
@@ -163,7 +163,7 @@ async fn keys_and_tokens_stand_side_by_side() {
 }
 
 #[tokio::test]
-async fn a_session_of_another_is_none_and_a_users_headers_do_not_count() {
+async fn a_foreign_session_does_not_exist_and_a_token_overrides_the_user_header() {
     let service = Service::start(&[("PICARCADE_JWT_SECRET", SECRET)]).await;
     let of = |user: &str| token(Algorithm::HS256, SECRET, &json!({"sub": user}));
     let send = async |method: Method, user: &str, spoofed: Option<&str>, body: Option<Value>| {
@@ -188,7 +188,7 @@ async fn a_session_of_another_is_none_and_a_users_headers_do_not_count() {
     assert_eq!(send(Method::PUT, "bob", None, Some(named)).await, 403);
     let query = service.request(Method::GET, "/api/v2/sessions/s1?user_id=ann").bearer_auth(of("bob"));
     assert_eq!(query.send().await.unwrap().status(), 403);
-    // Nor does another's session lend its image to a request.
+    // A session of another user does not provide its image to a request.
     let body = json!({"prompt": "make it blue", "session_id": "s1"});
     let request = service.request(Method::POST, "/api/v2/process").bearer_auth(of("bob")).json(&body);
     let answer: Value = request.send().await.unwrap().json().await.unwrap();
@@ -197,7 +197,7 @@ async fn a_session_of_another_is_none_and_a_users_headers_do_not_count() {
 }
 
 #[tokio::test]
-async fn a_token_whose_subject_is_the_name_of_a_key_does_not_reach_what_is_the_keys() {
+async fn a_token_whose_subject_is_a_keys_name_has_no_access_to_the_keys_data() {
     let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_API_KEYS", "web:k-web,batch:k-batch")];
     let service = Service::start(&environment).await;
     let of = |subject: &str| token(Algorithm::HS256, SECRET, &json!({"sub": subject}));
@@ -215,7 +215,7 @@ async fn a_token_whose_subject_is_the_name_of_a_key_does_not_reach_what_is_the_k
     };
     assert_eq!(get("k-web", None, session).await, 200);
     assert_eq!(get("k-web", Some("api-key:web"), session).await, 200);
-    // Neither the name nor the key's own user id is a way to it.
+    // Neither the name nor the user id of the key gives access to it.
     assert_eq!(get(&of("web"), None, session).await, 404);
     assert_eq!(get(&of("api-key:web"), None, session).await, 401);
     assert_eq!(get("k-batch", Some("web"), session).await, 404);
@@ -226,8 +226,8 @@ async fn a_token_whose_subject_is_the_name_of_a_key_does_not_reach_what_is_the_k
     let batch = service.request(Method::POST, "/api/v2/batch").bearer_auth("k-batch").json(&json!([body]));
     let answer: Value = batch.send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["results"][0]["status"], 422, "{answer}");
-    // The limits are apart too: the two look-ups of sessions for the user `web` count, and none of the
-    // key's own.
+    // The limits are separate too: the two look-ups of sessions count for the user `web`, and none
+    // of the requests of the key itself.
     let usage = service.request(Method::GET, "/api/v2/usage").bearer_auth(of("web"));
     let usage: Value = usage.send().await.unwrap().json().await.unwrap();
     assert_eq!((&usage["user_id"], &usage["limits"][0]["used"]), (&json!("web"), &json!(2)));
@@ -286,7 +286,7 @@ async fn a_token_with_an_extension_of_the_header_is_refused_and_a_role_may_have_
 }
 
 #[tokio::test]
-async fn an_empty_secret_in_the_file_lets_nobody_in() {
+async fn an_empty_secret_in_the_file_authenticates_no_caller() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("picarcade.toml");
     std::fs::write(&file, "api_keys = [\"web:k-web\"]\njwt_secret = \"\"\nadmin_token = \" \"\n").unwrap();
@@ -305,7 +305,7 @@ async fn an_empty_secret_in_the_file_lets_nobody_in() {
     }
     assert_eq!(status(&service, &[("x-api-key", "k-web")], &body).await, 200);
 
-    // HTTP/2 keeps the space at the end, which HTTP/1 takes away.
+    // HTTP/2 keeps the space at the end, which HTTP/1 removes.
     let stream = TokioIo::new(service.connect().await);
     let (mut requests, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
@@ -319,7 +319,7 @@ async fn an_empty_secret_in_the_file_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn beyond_loopback_somebody_must_be_asked_or_told_to_be_let_in() {
+async fn listening_beyond_loopback_needs_identities_or_the_insecure_flag() {
     for (environment, arguments) in
         [(&[("PICARCADE_API_KEYS", "web:k-web")][..], &[][..]), (&[], &["--insecure"])]
     {
@@ -331,7 +331,7 @@ async fn beyond_loopback_somebody_must_be_asked_or_told_to_be_let_in() {
             service.client.get(format!("{url}{path}")).send().await.unwrap().status().as_u16()
         };
         assert_eq!(status("/health/ready").await, 200);
-        // What operators see is not for everybody on the network, keys or not.
+        // Pages for operators are not open to every client of the network, with keys or without.
         for path in ["/health/detailed", "/health/cache", "/metrics"] {
             assert_eq!(status(path).await, 403, "{path}");
         }

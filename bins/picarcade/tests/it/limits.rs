@@ -1,4 +1,4 @@
-//! What every answer says of the caller's limits, and what is said when they are reached or cannot be decided.
+//! The caller's limits in every response, and responses at a limit or without a decision.
 
 use picarcade_testkit::RedisServer;
 use reqwest::{Method, Response};
@@ -12,7 +12,7 @@ fn header(response: &Response, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_answer_to_an_identified_caller_tells_the_limits() {
+async fn every_response_to_an_identified_caller_has_the_limits() {
     let service = Service::start(&[("PICARCADE_API_KEYS", "web:k")]).await;
     let prompt = json!({"prompt": "a red fox"});
     let wrong = json!({"prompt": 1});
@@ -40,6 +40,9 @@ async fn every_answer_to_an_identified_caller_tells_the_limits() {
         (Method::GET, "/api/v2/sessions/s?user_id=%01", None, 422),
         (Method::PUT, "/api/v2/sessions/s?user_id=%01", Some(json!({})), 422),
         (Method::GET, "/api/v2/usage?user_id=%01", None, 422),
+        (Method::GET, "/api/v2/usage?user_id=api-key:other", None, 422),
+        (Method::GET, "/api/v2/sessions/s?user_id=api-key:other", None, 422),
+        (Method::PUT, "/api/v2/sessions/s", Some(json!({"user_id": "api-key:other"})), 422),
         (Method::GET, "/api/v2/process", None, 405),
         (Method::DELETE, "/api/v2/stats", None, 405),
         (Method::POST, "/api/v2/sessions/s", Some(json!({})), 405),
@@ -70,14 +73,14 @@ async fn every_answer_to_an_identified_caller_tells_the_limits() {
         assert_eq!((stranger.status().as_u16(), header(&stranger, "ratelimit")), (status, String::new()));
     }
     // Three classifications, and nine requests to sessions, models, matrix and statistics. Reports
-    // of a key do not count for the user they name, and reading the limits is free.
+    // of a key do not count for the named user, and reading the limits is free.
     let usage = service.request(Method::GET, "/api/v2/usage").header("x-api-key", "k").send().await.unwrap();
     let usage: Value = usage.json().await.unwrap();
     assert_eq!(usage["limits"][0]["used"], 12, "{usage}");
 }
 
 #[tokio::test]
-async fn a_reached_limit_says_which_and_when_to_come_back() {
+async fn a_denial_names_the_limit_and_when_to_retry() {
     let service =
         Service::start(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "1"), ("COST_LIMIT_PER_HOUR", "0.05")]).await;
     let ask = async |user: &str, reserve: bool| {
@@ -114,7 +117,7 @@ async fn a_reached_limit_says_which_and_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn dollars_that_nobody_can_count_are_not_promised() {
+async fn dollars_are_not_reserved_while_their_limits_cannot_be_decided() {
     let redis = RedisServer::start().await.unwrap();
     let url = redis.url();
     let service = Service::start(&with(&[("REDIS_URL", &*url)], &AMPLE)).await;
@@ -139,7 +142,7 @@ async fn dollars_that_nobody_can_count_are_not_promised() {
     assert_eq!(ask(false).await.status(), 200);
 }
 
-/// The status of a request to each route that takes one from the limits.
+/// Returns the status of a request to each route that takes one from the limits.
 async fn statuses(service: &Service, user: &str) -> Vec<(String, u16)> {
     let image = json!({"working_image": "https://cdn.example/i.png"});
     let outcome = "/api/v2/generations/0192a3b4-0000-7000-8000-000000000000/outcome";
@@ -172,7 +175,7 @@ async fn statuses(service: &Service, user: &str) -> Vec<(String, u16)> {
 }
 
 #[tokio::test]
-async fn every_route_that_works_takes_a_request_from_the_limits() {
+async fn every_route_that_does_work_takes_a_request_from_the_limits() {
     let service = Service::start(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "10")]).await;
     for (route, status) in statuses(&service, "ann").await {
         assert_ne!(status, 429, "{route}");
@@ -180,7 +183,7 @@ async fn every_route_that_works_takes_a_request_from_the_limits() {
     for (route, status) in statuses(&service, "ann").await {
         assert_eq!(status, 429, "{route}");
     }
-    // Which limit that is can still be read, and other users have their own.
+    // The caller can still read which limit that is, and other users have limits of their own.
     let usage = service.get("/api/v2/usage?user_id=ann").await;
     assert_eq!(usage["limits"][0]["remaining"], 0, "{usage}");
     assert_ne!(statuses(&service, "bob").await[0].1, 429);
@@ -189,7 +192,7 @@ async fn every_route_that_works_takes_a_request_from_the_limits() {
 #[tokio::test]
 async fn each_route_has_its_own_limit_of_scope_endpoint() {
     let service = Service::start(&[("RATE_LIMIT_ENDPOINT_REQUESTS_PER_MINUTE", "4")]).await;
-    // Sessions are asked four times a round, the other endpoints once or twice.
+    // Sessions are requested four times a round, the other endpoints once or twice.
     for (route, status) in statuses(&service, "ann").await {
         assert_ne!(status, 429, "{route}");
     }
@@ -199,7 +202,7 @@ async fn each_route_has_its_own_limit_of_scope_endpoint() {
 }
 
 #[tokio::test]
-async fn a_user_at_its_limit_does_not_keep_the_operator_from_settling() {
+async fn a_user_at_its_limit_does_not_prevent_the_operators_report() {
     let environment = [("PICARCADE_API_KEYS", "web:k"), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];
     let service = Service::start(&environment).await;
     let keyed = async |path: &str, body: Value| {
@@ -217,7 +220,7 @@ async fn a_user_at_its_limit_does_not_keep_the_operator_from_settling() {
 }
 
 #[tokio::test]
-async fn a_denied_request_leaves_a_row_without_its_words() {
+async fn a_denied_request_leaves_a_row_without_its_prompt() {
     let server = shared().await;
     let url = migrated(server).await;
     let environment = [("DATABASE_URL", &*url), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];

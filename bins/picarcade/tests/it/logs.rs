@@ -1,4 +1,5 @@
-//! The log: JSON where nobody looks at a terminal, few lines, no secret and no word of a user, even in a storm.
+//! The log: JSON without a terminal, a bounded number of lines, no secret and no word of a user,
+//! even if everything fails.
 
 use picarcade_testkit::{Fault, FaultProxy, MockProvider, Reply};
 use reqwest::Method;
@@ -11,7 +12,7 @@ use crate::service::{Service, in_time, picarcade};
 use crate::terminal::terminal;
 
 #[tokio::test]
-async fn a_storm_of_failures_is_no_storm_of_lines_and_tells_nothing_of_users_or_keys() {
+async fn many_failures_leave_few_lines_without_users_or_keys() {
     let mock = MockProvider::start().await.unwrap();
     let body = "secret-ai-key said: my secret prompt".to_owned();
     mock.always(Reply::Status { code: 500, headers: vec![], body });
@@ -82,7 +83,7 @@ async fn on_a_terminal_the_log_is_text_with_one_line_for_a_request() {
     let mut command = picarcade(&directory, &environment);
     command.args(["serve", "--listen", "127.0.0.1:0"]).stderr(terminal);
     let mut child = command.spawn().unwrap();
-    // So that the terminal ends with the service.
+    // The terminal must end with the service.
     drop(command);
     let mut log = Vec::new();
     let url = loop {
@@ -118,7 +119,7 @@ async fn on_a_terminal_the_log_is_text_with_one_line_for_a_request() {
 }
 
 #[tokio::test]
-async fn a_request_that_goes_well_leaves_at_most_one_line() {
+async fn a_successful_request_leaves_at_most_one_line() {
     let mut service = Service::start(&[]).await;
     let before = service.log().len();
     for index in 0..50 {
@@ -126,7 +127,7 @@ async fn a_request_that_goes_well_leaves_at_most_one_line() {
     }
     service.signal("TERM");
     service.ended().await;
-    // Beside the two of the stop.
+    // The stop writes two more lines.
     assert!(service.log().len() - before <= 52, "{:#?}", service.log());
     assert!(!service.log().join("").contains("fox"));
 }

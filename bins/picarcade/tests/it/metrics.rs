@@ -1,4 +1,4 @@
-//! `/metrics`: what Prometheus' own linter says of it, the sum of the events, and what is bounded.
+//! `/metrics` passes Prometheus' own linter, its events add up, and its series are bounded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -14,7 +14,7 @@ async fn scrape(service: &Service) -> String {
     service.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap()
 }
 
-/// The value of each series.
+/// Returns the value of each series.
 fn series(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     lines
@@ -26,7 +26,7 @@ fn series(text: &str) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
-async fn promtool_accepts_them_and_they_say_everything() {
+async fn promtool_accepts_the_metrics_and_every_part_has_some() {
     let (redis, mock) = (RedisServer::start().await.unwrap(), MockProvider::start().await.unwrap());
     mock.always(Reply::ServerError);
     let (redis_url, mock_url) = (redis.url(), mock.url());
@@ -34,7 +34,7 @@ async fn promtool_accepts_them_and_they_say_everything() {
         ("REDIS_URL", &*redis_url),
         ("ANTHROPIC_API_KEY", "k"),
         ("ANTHROPIC_BASE_URL", &*mock_url),
-        // The breaker is still open when it is looked at.
+        // The breaker is still open at this point.
         ("CIRCUIT_BREAKER_TIMEOUT", "3600"),
     ];
     stay_within_one_day();
@@ -48,7 +48,7 @@ async fn promtool_accepts_them_and_they_say_everything() {
     }
     service.request(Method::GET, "/api/v2/sessions/secret-session").send().await.unwrap();
     service.request(Method::GET, "/secret-path").send().await.unwrap();
-    // Dollars are what a background check found last.
+    // The dollars are those of the last background check.
     let spent = "picarcade_budget_used_dollars{window=\"utc-day\"}";
     let found = async || series(&scrape(&service).await).get(spent).copied().unwrap_or_default();
     until("what is spent is known", async || (found().await - 0.18).abs() < 1e-9).await;

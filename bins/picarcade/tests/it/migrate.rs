@@ -1,11 +1,12 @@
-//! `picarcade migrate` behind a lock of another session: it says whom it waits for, and gives up.
+//! `picarcade migrate` behind a lock of another session: it names the session that it waits for,
+//! and gives up.
 
 use picarcade_testkit::{PostgresServer, eventually};
 use tempfile::TempDir;
 
 use crate::command_line::{Run, run};
 
-/// The lock that one migration holds against another.
+/// The lock that excludes two migrations at the same time.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_lock(1885954913, 3)";
 const TABLE_LOCK: &str = "LOCK TABLE picarcade_migrations IN ACCESS EXCLUSIVE MODE";
 
@@ -18,7 +19,8 @@ async fn migrate(server: &PostgresServer, arguments: &[&str]) -> Run {
     run(&TempDir::new().unwrap(), &[("DATABASE_URL", &server.url())], &arguments).await
 }
 
-/// Migrates while a session of `url` holds `lock`; the process of that session, and the command.
+/// Migrates while a session of `url` holds `lock`. Returns the process of that session, and the
+/// command.
 async fn migrate_behind(server: &PostgresServer, url: &str, lock: &str) -> (String, Run) {
     let statements = format!("SET application_name = 'report'; {lock}; SELECT pg_sleep(3600)");
     let test = async {
@@ -38,7 +40,7 @@ async fn migrate_behind(server: &PostgresServer, url: &str, lock: &str) -> (Stri
 }
 
 #[tokio::test]
-async fn a_migration_behind_another_one_says_so_and_gives_up() {
+async fn a_migration_behind_another_one_names_it_and_gives_up() {
     let server = PostgresServer::start().await.unwrap();
     let (process, migrated) = migrate_behind(&server, &server.url(), MIGRATION_LOCK).await;
     assert_eq!((migrated.code, &*migrated.out), (1, ""), "{}", migrated.err);

@@ -1,4 +1,4 @@
-//! Who moves money and breakers, and how much of a bill is believed.
+//! Which callers move money and breakers, and how much of a bill is accepted.
 
 use jsonwebtoken::Algorithm;
 use picarcade_testkit::{MockProvider, Reply};
@@ -18,7 +18,7 @@ async fn json_of(request: RequestBuilder) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-/// What is used of the dollar limits: of the caller, and of all together.
+/// Returns how much of the dollar limits is used: of the caller, and of all users.
 async fn dollars(request: RequestBuilder) -> Vec<f64> {
     let (status, usage) = json_of(request).await;
     assert_eq!(status, 200, "{usage}");
@@ -35,7 +35,7 @@ fn reserve() -> Value {
 }
 
 #[tokio::test]
-async fn a_report_of_an_end_user_moves_no_money_and_no_breaker() {
+async fn an_end_users_report_moves_no_money_and_no_breaker() {
     let environment = [
         ("PICARCADE_JWT_SECRET", SECRET),
         ("PICARCADE_API_KEYS", "web:k"),
@@ -74,7 +74,7 @@ async fn a_report_of_an_end_user_moves_no_money_and_no_breaker() {
         assert!(used().await.iter().all(|used| near(*used, expected)), "{report}: {:?}", used().await);
         assert_eq!(breaker().await, before, "{report}");
     }
-    // The operator's reports settle all the same, and count.
+    // The operator's reports still settle, and count.
     for outcome in &generations {
         let request = service.request(Method::POST, outcome).header("x-api-key", "k");
         let report = json!({"success": true, "actual_cost": 0.01, "user_id": "ann"});
@@ -86,7 +86,7 @@ async fn a_report_of_an_end_user_moves_no_money_and_no_breaker() {
 }
 
 #[tokio::test]
-async fn a_stranger_on_the_network_moves_no_money_where_no_identity_is_configured() {
+async fn without_identities_a_client_on_the_network_moves_no_money() {
     let arguments = ["--insecure", "--listen", "0.0.0.0:0"];
     let service = Service::start_in(TempDir::new().unwrap(), &[], &arguments).await;
     let url = service.url.replace("0.0.0.0", "127.0.0.1");
@@ -100,7 +100,7 @@ async fn a_stranger_on_the_network_moves_no_money_where_no_identity_is_configure
 }
 
 #[tokio::test]
-async fn an_absurd_cost_of_an_operator_is_charged_at_its_bound_and_flagged() {
+async fn an_operators_absurd_cost_is_charged_at_its_limit_and_flagged() {
     let server = shared().await;
     let url = migrated(server).await;
     let service = Service::start(&[("DATABASE_URL", &url)]).await;
@@ -127,7 +127,7 @@ async fn an_absurd_cost_of_an_operator_is_charged_at_its_bound_and_flagged() {
     assert_eq!(rows.trim(), "cost_too_high|1200000\ncost_too_low|30000\n|600000");
 }
 
-/// A message of the AI with this content, why it stopped, and what it says it took.
+/// Returns a message of the AI with this content, stop reason and token counts.
 fn message(content: &Value, stop_reason: &str, tokens: &Value) -> Reply {
     let body = json!({
         "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": content,
@@ -137,7 +137,7 @@ fn message(content: &Value, stop_reason: &str, tokens: &Value) -> Reply {
 }
 
 #[tokio::test]
-async fn an_absurd_bill_of_the_ai_is_not_believed_whatever_its_answer_is() {
+async fn an_absurd_bill_of_the_ai_is_capped_for_every_kind_of_answer() {
     let mock = MockProvider::start().await.unwrap();
     let mock_url = mock.url();
     let environment = [
@@ -162,8 +162,8 @@ async fn an_absurd_bill_of_the_ai_is_not_believed_whatever_its_answer_is() {
             [json!(0), json!(1), json!(1_u64 << 53), json!(u64::MAX), json!(1e300)].iter().enumerate()
         {
             mock.push(message(&content, stop_reason, tokens));
-            // A user for each, so that nothing comes from the cache and each bill is seen by
-            // itself.
+            // Each bill has a user of its own, so that nothing comes from the cache and each bill
+            // is observed separately.
             let (calls, user) = (mock.count(), format!("{name} {index}"));
             service
                 .process(json!({"prompt": "make the sky purple", "active_image": true, "user_id": user}))
@@ -171,7 +171,7 @@ async fn an_absurd_bill_of_the_ai_is_not_believed_whatever_its_answer_is() {
             assert_eq!(mock.count(), calls + 1, "{user}");
             let usage = service.request(Method::GET, "/api/v2/usage").header("x-user-id", &user);
             let used = dollars(usage).await[0];
-            // The first bill is one of nothing, which is charged at the estimate.
+            // The first bill is zero, which is charged at the estimate.
             let estimate = *estimate.get_or_insert(used);
             assert!(
                 estimate > 0.0 && used > estimate - 1e-6 && used < estimate * 20.0 + 1e-6,

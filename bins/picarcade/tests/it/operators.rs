@@ -1,4 +1,4 @@
-//! What only operators may do.
+//! Routes that only operators may use.
 
 use picarcade_intent::Matrix;
 use reqwest::Method;
@@ -9,7 +9,7 @@ use crate::failing_database::UNLIMITED;
 use crate::service::{Service, until};
 
 #[tokio::test]
-async fn the_admin_token_opens_the_admin_routes() {
+async fn only_the_admin_token_opens_the_admin_routes() {
     let service =
         Service::start(&[("PICARCADE_ADMIN_TOKEN", "root-token"), ("OPENAI_API_KEY", "sk-secret")]).await;
     let send = async |method: Method, path: &str, token: Option<&str>, body: Option<Value>| {
@@ -56,7 +56,7 @@ async fn the_admin_token_opens_the_admin_routes() {
 }
 
 #[tokio::test]
-async fn an_invalidated_answer_is_gone() {
+async fn an_invalidated_answer_is_not_served_again() {
     let service = Service::start(&[("PICARCADE_ADMIN_TOKEN", "root-token")]).await;
     let ask = async |user: &str| {
         service.process(json!({"prompt": "a red fox", "user_id": user})).await["cache"]["intent"].clone()
@@ -78,7 +78,7 @@ async fn an_invalidated_answer_is_gone() {
 }
 
 #[tokio::test]
-async fn changed_rules_are_put_in_force_and_wrong_ones_are_not() {
+async fn changed_rules_are_applied_and_wrong_ones_are_not() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("matrix.csv");
     let original = Matrix::embedded().to_csv();

@@ -1,4 +1,5 @@
-//! As much of a collector as a test needs: one export of spans, taken in by HTTP and read from its protobuf.
+//! The part of a collector that a test needs: it receives one export of spans by HTTP and parses
+//! its protobuf.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +8,7 @@ use tokio::net::TcpListener;
 
 /// One export.
 pub struct Export {
-    /// Head and body, as they came.
+    /// Head and body as received.
     pub raw: Vec<u8>,
     pub spans: Vec<Span>,
 }
@@ -19,9 +20,9 @@ pub struct Span {
     pub id: Vec<u8>,
     pub parent: Vec<u8>,
     pub name: String,
-    /// 2 is a server's, 3 a client's.
+    /// 2 is a server's span, 3 a client's.
     pub kind: u64,
-    /// Strings as they are, numbers in digits, lists joined by commas.
+    /// Attributes: strings unchanged, numbers in digits, lists joined by commas.
     pub attributes: BTreeMap<String, String>,
     pub failed: bool,
 }
@@ -65,7 +66,7 @@ impl Span {
     }
 }
 
-/// A value of any kind.
+/// Returns a value of any type as text.
 fn any(value: &Message) -> String {
     if let Some(list) = value.messages(5).next() {
         return list.messages(1).map(|item| any(&item)).collect::<Vec<_>>().join(",");

@@ -1,5 +1,5 @@
-//! What became of generations: reported to another instance, after a restart, twice, and for another's id; and what a
-//! run of failures does to the answers that follow.
+//! Outcomes of generations: reported to another instance, after a restart, twice, and for a foreign
+//! id. A run of failures affects later answers.
 
 use picarcade_testkit::{PostgresServer, RedisServer};
 use reqwest::Method;
@@ -20,7 +20,7 @@ async fn report(service: &Service, id: &str, user: &str, mut body: Value) -> (u1
     service.post(&format!("/api/v2/generations/{id}/outcome"), &body).await
 }
 
-/// What a user has used of the hourly dollars.
+/// Returns how much of the hourly dollars a user has used.
 async fn dollars(service: &Service, user: &str) -> f64 {
     let usage = service.get(&format!("/api/v2/usage?user_id={user}")).await;
     let limits = usage["limits"].as_array().unwrap();
@@ -29,7 +29,7 @@ async fn dollars(service: &Service, user: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn any_instance_takes_the_outcome_of_a_generation_once() {
+async fn any_instance_accepts_the_outcome_of_a_generation_once() {
     let (redis, postgres) = tokio::try_join!(RedisServer::start(), PostgresServer::start()).unwrap();
     let (redis_url, database) = (redis.url(), postgres.create_database().await.unwrap());
     let environment = [("REDIS_URL", &*redis_url), ("DATABASE_URL", &*database)];
@@ -38,7 +38,7 @@ async fn any_instance_takes_the_outcome_of_a_generation_once() {
     let (one, two) = tokio::join!(Service::start(&environment), Service::start(&environment));
     tokio::join!(connected(&one), connected(&two));
 
-    // Told at once, before the first instance need have written anything.
+    // Reported immediately, before the first instance has written anything.
     let reserved = generate(&one, "ann", true).await;
     assert!((dollars(&two, "ann").await - 0.03).abs() < 1e-9);
     let good = json!({"success": true, "actual_cost": 0.05, "actual_time": 21.5});
@@ -108,13 +108,13 @@ async fn any_instance_takes_the_outcome_of_a_generation_once() {
     }
 }
 
-/// Redis decides by its own clock what has expired.
+/// Returns the clock of Redis, which decides what has expired.
 async fn redis_seconds(redis: &RedisServer) -> u64 {
     redis.command(&["TIME"]).await.unwrap().lines().find_map(|line| line.trim().parse().ok()).unwrap()
 }
 
 #[tokio::test]
-async fn an_outcome_that_comes_late_adds_what_it_was_over() {
+async fn a_late_outcome_adds_the_cost_above_the_expired_reservation() {
     let redis = RedisServer::start().await.unwrap();
     let service = Service::start(&[("REDIS_URL", &redis.url()), ("PICARCADE_RESERVATION_TTL", "8")]).await;
     connected(&service).await;
@@ -137,7 +137,7 @@ async fn an_outcome_that_comes_late_adds_what_it_was_over() {
 }
 
 #[tokio::test]
-async fn a_restart_forgets_no_generation() {
+async fn generations_survive_a_restart() {
     let mut service = Service::start(&[]).await;
     let id = generate(&service, "ann", true).await;
     service.signal("TERM");
@@ -153,14 +153,15 @@ async fn a_restart_forgets_no_generation() {
     assert_eq!(stats["cost_spent"], json!(0.05));
 }
 
-/// News are told once: waits until both instances listen for them.
+/// Waits until both instances subscribe to fleet messages, because a message is published only
+/// once.
 async fn both_listen(redis: &RedisServer) {
     let listeners = async || redis.command(&["PUBSUB", "NUMSUB", "picarcade:fleet:news"]).await.unwrap();
     until("both listen", async || listeners().await.trim_end().ends_with('2')).await;
 }
 
 #[tokio::test]
-async fn two_instances_that_are_told_at_once_count_an_outcome_once() {
+async fn an_outcome_reported_to_two_instances_at_once_counts_once() {
     const GENERATIONS: usize = 12;
     let (redis, postgres) = (RedisServer::start().await.unwrap(), shared().await);
     let (redis_url, database) = (redis.url(), migrated(postgres).await);
@@ -171,11 +172,11 @@ async fn two_instances_that_are_told_at_once_count_an_outcome_once() {
     both_listen(&redis).await;
     let mut ids = Vec::new();
     for index in 0..GENERATIONS {
-        // No dollars are reserved, so no reservation decides who is first.
+        // No dollars are reserved, so no reservation decides which report is first.
         let service = if index % 2 == 0 { &one } else { &two };
         ids.push(generate(service, "ann", false).await);
     }
-    // Both can find them all.
+    // Both instances can find every generation.
     tokio::join!(settled(&one), settled(&two));
     let good = json!({"success": true, "actual_cost": 0.03});
     let reports =
@@ -202,7 +203,7 @@ async fn two_instances_that_are_told_at_once_count_an_outcome_once() {
     assert_eq!(postgres.psql_at(&database, spent).await.unwrap().trim(), format!("{all}|{}", all * 30_000));
 }
 
-/// The names of the models that can be used now.
+/// Returns the names of the available models.
 async fn available(service: &Service) -> Vec<Value> {
     let models = service.get("/api/v2/models/available").await;
     let models = models["models"].as_array().unwrap().iter();
@@ -210,7 +211,7 @@ async fn available(service: &Service) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_both() {
+async fn failures_reported_to_two_instances_open_the_providers_breaker_on_both() {
     let redis = RedisServer::start().await.unwrap();
     let url = redis.url();
     let environment = [
@@ -219,7 +220,7 @@ async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_
         ("RATE_LIMIT_REQUESTS_PER_MINUTE", "0"),
         ("RATE_LIMIT_REQUESTS_PER_HOUR", "0"),
         ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0"),
-        // Open for longer than a slow machine needs to see it on both instances.
+        // Open for longer than a slow machine needs to observe it on both instances.
         ("CIRCUIT_BREAKER_TIMEOUT", "15"),
         ("CIRCUIT_BREAKER_SUCCESS_THRESHOLD", "1"),
     ];
@@ -238,7 +239,7 @@ async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_
     };
     both_listen(&redis).await;
     let failed = json!({"success": false, "error_kind": "provider_error"});
-    // Each is told of fewer than it takes; what one hears, the other counts.
+    // Each instance gets fewer reports than the threshold; it also counts those of the other one.
     for service in [&one, &two, &one, &two, &one] {
         let id = ask(service).await["generation_id"].as_str().unwrap().to_owned();
         assert_eq!(report(service, &id, "anonymous", failed.clone()).await.0, 200);
@@ -251,7 +252,8 @@ async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_
         assert!(answer["degraded"].as_array().unwrap().contains(&json!("model_unavailable")), "{answer}");
         assert!(!available(service).await.contains(&model));
     }
-    // After its open time it is tried again, first by the instance that the fleet elects, and success brings it back.
+    // After the open time the instance that the fleet elects sends a probe, and a success closes
+    // the breaker.
     let services = [&one, &two];
     until("the breaker closes on both", async || {
         for service in services {
@@ -268,7 +270,7 @@ async fn a_run_of_failures_told_to_two_instances_opens_the_providers_breaker_on_
         assert_eq!(ask(service).await["model_to_use"], model);
         assert!(available(service).await.contains(&model));
     }
-    // What an operator orders holds for all.
+    // An override by an operator holds on both instances.
     let order = one.request(Method::POST, "/admin/breakers/replicate/force-open").bearer_auth("root");
     assert_eq!(order.send().await.unwrap().status(), 200);
     until("the order is passed on", async || seen(&two, "forced_open").await).await;

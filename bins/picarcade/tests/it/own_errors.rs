@@ -1,4 +1,5 @@
-//! hyper's own answers to malformed HTTP become problems, and nothing that only looks like one does.
+//! hyper's own answers to malformed HTTP become problems, and text that only looks like one is not
+//! replaced.
 
 use std::net::SocketAddr;
 
@@ -13,7 +14,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::service::{Service, in_time};
 
-/// hyper's own answer, as a user writes it.
+/// hyper's own answer, as the text of a user.
 const IMITATION: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\ndate: Mon, 30 Nov 2026 00:00:00 GMT\r\n\r\n";
 
 /// No limit of requests: each prompt of a batch is one.
@@ -23,8 +24,8 @@ const UNLIMITED: [(&str, &str); 3] = [
     ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "0"),
 ];
 
-/// A client that takes little at a time, in small segments, which bound the buffer of the service's
-/// side too. So the service writes a long answer in hundreds of parts.
+/// Connects a client that reads little at a time, in small segments, which limit the send buffer of
+/// the service too. So the service writes a long response in hundreds of parts.
 async fn slow_client(address: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
@@ -32,8 +33,8 @@ async fn slow_client(address: SocketAddr) -> TcpStream {
     socket.connect(address).await.unwrap()
 }
 
-/// Prompts that consist of the beginning of an error, shifted by a character each: wherever a part
-/// of the answer begins, one of twelve begins with it.
+/// Returns prompts that consist of the beginning of an error, shifted by a character each. Wherever
+/// a part of the response begins, one of twelve prompts begins there.
 fn prompts(count: usize) -> Vec<String> {
     (0..count).map(|index| format!("{}{}", "x".repeat(index % 12), "HTTP/1.1 400".repeat(660))).collect()
 }
@@ -58,7 +59,7 @@ fn post(path: &str, body: &str) -> String {
     )
 }
 
-/// The head and the body of one response.
+/// Returns the head and the body of one response.
 async fn response(stream: &mut TcpStream) -> (String, Vec<u8>) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -99,7 +100,7 @@ async fn text_that_looks_like_an_error_reaches_a_slow_client_unchanged() {
 async fn text_that_looks_like_an_error_disturbs_no_stream_of_http2() {
     let service = Service::start(&UNLIMITED).await;
     let mut socket = slow_client(service.address()).await;
-    // What the client takes goes through a narrow pipe, so that it reads slowly.
+    // The client reads through a narrow pipe, so that it reads slowly.
     let (near, mut far) = tokio::io::duplex(512);
     let piping = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut socket, &mut far).await });
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(near)).await.unwrap();
@@ -124,7 +125,7 @@ async fn text_that_looks_like_an_error_disturbs_no_stream_of_http2() {
 }
 
 #[tokio::test]
-async fn a_malformed_request_behind_a_good_one_is_a_problem_of_its_own() {
+async fn a_malformed_request_after_a_good_one_gets_its_own_problem() {
     let service = Service::start(&[]).await;
     let good = post("/api/v2/process", &json!({"prompt": IMITATION}).to_string());
     let kept = good.replacen("HTTP/1.1", "HTTP/1.0", 1).replacen("host: x", "connection: keep-alive", 1);
@@ -151,7 +152,7 @@ async fn a_malformed_request_behind_a_good_one_is_a_problem_of_its_own() {
             let (head, body) = response(&mut stream).await;
             assert!(head.contains("application/problem+json") && head.contains("x-request-id"), "{head}");
             let problem: Value = serde_json::from_slice(&body).unwrap();
-            // Which of the two bounds a long target meets first is hyper's choice.
+            // hyper decides which of the two limits a long target reaches first.
             let statuses = [json!(status), json!(if status == 414 { 431 } else { status })];
             assert!(statuses.contains(&problem["status"]), "{problem}");
         }

@@ -1,4 +1,5 @@
-//! The service over a real PostgreSQL: migrated, lost and found, silent, shared by instances, and wrong in every way.
+//! The service with a real PostgreSQL: migrated, lost and found, silent, shared by instances, and
+//! wrong in every way.
 
 use picarcade_testkit::{Fault, FaultProxy, PgBouncer, PostgresServer, RedisServer, stay_within_one_day};
 use reqwest::Method;
@@ -14,13 +15,13 @@ async fn migrate(url: &str) {
     assert_eq!((migrated.code, &*migrated.out), (0, "the database is up to date\n"), "{}", migrated.err);
 }
 
-/// A service that can be asked again and again.
-async fn ask(service: &Service, index: usize) -> Value {
+/// Sends a request that no earlier one has sent.
+async fn process(service: &Service, index: usize) -> Value {
     let body = json!({"prompt": format!("a red fox, number {index}"), "user_id": format!("user-{index}")});
     service.process(body).await
 }
 
-/// Polls until the answer is as wanted, and returns it.
+/// Polls until the response is as wanted, and returns it.
 async fn until(service: &Service, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut answer = Value::Null;
     crate::service::until(path, async || {
@@ -52,7 +53,7 @@ fn image(n: usize) -> Value {
 }
 
 #[tokio::test]
-async fn through_a_pooler_and_a_database_that_dies() {
+async fn events_survive_a_pooler_and_a_restart_of_the_database() {
     let server = PostgresServer::start().await.unwrap();
     let bouncer = PgBouncer::start_with(&server, 2).await.unwrap();
     let url = bouncer.url();
@@ -62,7 +63,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
     let environment = [("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")];
     let service = Service::start(&with(&environment, &UNLIMITED)).await;
     for index in 0..20 {
-        ask(&service, index).await;
+        process(&service, index).await;
     }
     let statistics = until(&service, "/api/v2/stats", |answer| answer["total_classifications"] == 20).await;
     assert_eq!(statistics["by_source"], json!({"local": 20}), "{statistics}");
@@ -79,7 +80,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
     let schema = &detailed["components"]["database"]["details"]["schema"];
     assert_eq!((&detailed["overall"], schema), (&json!("healthy"), &Value::Null), "{detailed}");
 
-    // Money that somebody spent shows in the burn of the budget.
+    // Dollars that are spent elsewhere show in the budget.
     server
         .psql(
             "INSERT INTO cost_tracking (id, user_id, operation_type, estimated_cost_micros, actual_cost_micros, model_used,
@@ -93,7 +94,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
     server.kill();
     let mut index = 20;
     crate::service::until("events are spooled", async || {
-        let answer = ask(&service, index).await;
+        let answer = process(&service, index).await;
         index += 1;
         answer["degraded"].as_array().unwrap().contains(&json!("analytics_spooling"))
     })
@@ -123,7 +124,7 @@ async fn through_a_pooler_and_a_database_that_dies() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_session_is_seen_by_every_instance() {
+async fn every_instance_sees_a_change_of_a_session() {
     let (redis, server) = tokio::try_join!(RedisServer::start(), PostgresServer::start()).unwrap();
     let (redis_url, url) = (redis.url(), server.url());
     migrate(&url).await;
@@ -133,7 +134,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
     for n in 0..10 {
         let (writer, reader) = if n % 2 == 0 { (&one, &two) } else { (&two, &one) };
         let put = put(writer, "s", image(n)).await;
-        // Told by Redis; the time to live of ten minutes is no help.
+        // Redis publishes the change; the time to live of ten minutes would be too long.
         let seen = |answer: &Value| answer["working_image"] == put["working_image"];
         until(reader, "/api/v2/sessions/s?user_id=ann", seen).await;
         assert!(seen(&session(writer, "s", "ann").await.1));
@@ -149,7 +150,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
         assert_eq!(session(service, "s", "bob").await.0, 404);
     }
 
-    // Cached: what is changed behind the service's back is not seen.
+    // The session is cached, so a change in the database itself is not noticed.
     server.psql("UPDATE user_sessions SET metadata = '{\"behind\": 1}'").await.unwrap();
     for service in [&one, &two] {
         assert_eq!(session(service, "s", "ann").await.1["metadata"], json!({}));
@@ -157,7 +158,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
         let level = levels["levels"].as_array().unwrap().iter().find(|level| level["name"] == "sessions");
         assert!(level.unwrap()["hits"].as_u64().unwrap() > 0, "{levels}");
     }
-    // And for so long only.
+    // It is noticed after the time to live.
     let brief = [
         ("DATABASE_URL", &*url),
         ("REDIS_URL", &*redis_url),
@@ -171,7 +172,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
     until(&brief, "/api/v2/sessions/s?user_id=ann", |answer| answer["metadata"] == json!({"behind": 2}))
         .await;
 
-    // Without Redis nobody can tell of a change: the database is asked each time.
+    // Without Redis no instance is notified of a change, so each request reads the database.
     redis.kill();
     for service in [&one, &two] {
         until(service, "/health/cache", |answer| answer["redis"]["connected"] == false).await;
@@ -187,7 +188,7 @@ async fn a_change_of_a_session_is_seen_by_every_instance() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_silent_or_not_migrated_does_not_hold_up_the_start() {
+async fn a_silent_or_unmigrated_database_does_not_delay_the_start() {
     let server = PostgresServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let url = proxy.through(&server.url());
@@ -195,7 +196,7 @@ async fn a_database_that_is_silent_or_not_migrated_does_not_hold_up_the_start() 
     let environment = [("DATABASE_URL", &*url), ("STATS_CACHE_TTL", "0.001")];
     let service = Service::start(&with(&environment, &UNLIMITED)).await;
     for index in 0..5 {
-        ask(&service, index).await;
+        process(&service, index).await;
     }
     service.get("/health/ready").await;
     proxy.set(Fault::Pass).await;
@@ -206,13 +207,13 @@ async fn a_database_that_is_silent_or_not_migrated_does_not_hold_up_the_start() 
     })
     .await;
     assert_eq!(behind["components"]["database"]["status"], "degraded");
-    ask(&service, 5).await;
+    process(&service, 5).await;
     migrate(&server.url()).await;
     until(&service, "/api/v2/stats", |answer| answer["total_classifications"] == 6).await;
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_database_is_one_line() {
+async fn a_fault_of_the_database_is_one_line() {
     let server = PostgresServer::start().await.unwrap();
     let good = server.url();
     migrate(&good).await;
@@ -261,7 +262,7 @@ async fn what_is_wrong_with_the_database_is_one_line() {
 }
 
 #[tokio::test]
-async fn prompts_are_kept_as_hashes_where_that_is_wanted() {
+async fn prompts_are_stored_as_hashes_if_configured() {
     let server = PostgresServer::start().await.unwrap();
     let url = server.url();
     migrate(&url).await;

@@ -1,4 +1,4 @@
-//! The probes: what they show in each state, and that a storm of them asks nobody for anything.
+//! The probes: what they show in each state, and that many of them make no call to a backend.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::database::{migrated, shared};
 use crate::failing_database::UNLIMITED;
 use crate::service::{AMPLE, Service, connected, until, with};
 
-/// How the whole and a part of it do, and what is said of the part.
+/// Returns the overall status, the status of one part, and the details of that part.
 async fn state(service: &Service, part: &str) -> (String, String, Value) {
     let health = service.get("/health/detailed").await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -21,14 +21,15 @@ async fn state(service: &Service, part: &str) -> (String, String, Value) {
     (text(&health["overall"]), text(&part["status"]), part.clone())
 }
 
-/// What `/health/cache` says of Redis: connected, and which of the two.
+/// Returns the state of Redis in `/health/cache`: whether it is connected, and which endpoint
+/// serves.
 async fn redis(service: &Service) -> (Value, Value) {
     let redis = &service.get("/health/cache").await["redis"];
     (redis["connected"].clone(), redis["active"].clone())
 }
 
-/// Overrides a breaker by hand.
-async fn order(service: &Service, breaker: &str, action: &str) {
+/// Overrides a breaker.
+async fn override_breaker(service: &Service, breaker: &str, action: &str) {
     let path = format!("/admin/breakers/{breaker}/{action}");
     let order = service.request(Method::POST, &path).bearer_auth("root");
     assert_eq!(order.send().await.unwrap().status(), 200);
@@ -57,11 +58,12 @@ async fn each_state_of_redis_is_shown_and_none_makes_the_service_unready() {
     assert_eq!(redis(&service).await, (json!(true), json!("backup")));
     service.get("/health/ready").await;
 
-    // What a replica says that lost its primary: it can be read, and takes nothing. There is no other.
+    // The error of a replica that lost its primary: it can be read and accepts no write. There is
+    // no other replica.
     backup.command(&["REPLICAOF", "127.0.0.1", "1"]).await.unwrap();
     let without = async |what: &str| {
         until(what, async || {
-            // The limiter learns of it by a request.
+            // The limiter notices it by a request.
             service.process(json!({"prompt": "a red fox"})).await;
             let (overall, cache, part) = state(&service, "cache").await;
             let (_, limiter, _) = state(&service, "rate_limiter").await;
@@ -121,7 +123,7 @@ async fn each_state_of_the_ai_the_breakers_the_rules_and_the_database_is_shown()
     assert_eq!((&health["summary"], &health["draining"]), (&summary, &json!(false)), "{health}");
     until("its latency is known", async || state(&service, "database").await.2["latency_ms"].is_f64()).await;
 
-    // The AI: down, tried again, back; and by hand.
+    // The AI: unavailable, probed, available again, and overridden by an operator.
     let breaker = async |wanted: &str| {
         let (_, status, part) = state(&service, "circuit_breakers").await;
         let breakers = part["details"]["breakers"].as_array().unwrap().clone();
@@ -142,27 +144,27 @@ async fn each_state_of_the_ai_the_breakers_the_rules_and_the_database_is_shown()
     service.get("/health/ready").await;
     mock.always(Reply::Answer(Answer::of("EDIT_IMAGE")).after(Duration::from_secs(5)));
     let probing = async {
-        // The one that is let through takes its time; the others are answered at once.
+        // The probe takes its time; the other requests are answered at once.
         until("the breaker is closed", async || ask().await["source"] == "llm").await;
     };
     let half_open = until("the breaker is half open", async || {
         breaker("half_open").await == Some(("degraded".to_owned(), json!("server")))
     });
     tokio::join!(probing, half_open);
-    // What it was is still to be read.
+    // The past state can still be read.
     assert_eq!(breaker("closed").await, Some(("healthy".to_owned(), json!("server"))));
     for (action, forced, status) in
         [("force-open", "forced_open", "degraded"), ("force-close", "forced_closed", "healthy")]
     {
-        order(&service, "anthropic", action).await;
+        override_breaker(&service, "anthropic", action).await;
         assert_eq!(breaker(forced).await.unwrap().0, status);
         assert_eq!(ask().await["circuit_breaker_state"], forced);
     }
-    order(&service, "anthropic", "reset").await;
+    override_breaker(&service, "anthropic", "reset").await;
     mock.recover();
     healthy("by itself again").await;
 
-    // The rules: a file that cannot be read, and again the one that is in force.
+    // The rules: a file that cannot be read, and then the one that is in force.
     let good = std::fs::read(&file).unwrap();
     std::fs::write(&file, "nonsense").unwrap();
     service.signal("HUP");
@@ -176,7 +178,7 @@ async fn each_state_of_the_ai_the_breakers_the_rules_and_the_database_is_shown()
     service.signal("HUP");
     healthy("the rules are good").await;
 
-    // The database: rows that it refuses, then gone and the spool in use.
+    // The database: it rejects rows, then it is gone and the spool is used.
     let check = "ALTER TABLE intent_classification_logs ADD CHECK (prompt <> 'poison')";
     server.psql_at(&url, check).await.unwrap();
     service.process(json!({"prompt": "poison"})).await;
@@ -211,10 +213,11 @@ async fn each_state_of_the_ai_the_breakers_the_rules_and_the_database_is_shown()
 }
 
 #[tokio::test]
-async fn a_storm_of_probes_asks_nobody() {
+async fn a_flood_of_probes_makes_no_call_to_a_backend() {
     const PROBES: u64 = 3_000;
     const SCRAPES: u64 = 400;
-    // What the background checks and the votes of the breakers take at most, by the clock: twice what an idle service takes.
+    // The upper bound of the background checks and the votes of the breakers, which run by the
+    // clock: twice that of an idle service.
     const COMMANDS_A_SECOND: f64 = 50.0;
     const SCRIPTS_A_SECOND: f64 = 10.0;
     let (redis, mock) = (RedisServer::start().await.unwrap(), MockProvider::start().await.unwrap());
@@ -245,7 +248,7 @@ async fn a_storm_of_probes_asks_nobody() {
     let background = started.elapsed().as_secs_f64() * COMMANDS_A_SECOND;
     assert!((asked as f64) < background + PROBES as f64 / 10.0, "{asked} commands for {PROBES} probes");
 
-    // Limits are decided by scripts, and so are the votes of the breakers, which come by the clock.
+    // Scripts decide the limits and count the votes of the breakers, which run by the clock.
     let scripts = async || -> u64 {
         let report = redis.command(&["INFO", "commandstats"]).await.unwrap();
         let calls = |line: &str| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok();

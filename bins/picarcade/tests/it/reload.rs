@@ -1,4 +1,5 @@
-//! Matrix and catalogue replaced while requests run: every answer is of one set, and a wrong file changes nothing.
+//! Matrix and catalogue are replaced while requests run: every answer is of one set, and a wrong
+//! file changes nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,13 +10,13 @@ use tempfile::TempDir;
 
 use crate::service::{Service, until};
 
-/// How many users ask at the same time.
+/// How many users send requests at the same time.
 const USERS: usize = 4;
 
 const OLD: &str = "black-forest-labs/flux-1.1-pro";
 const NEW: &str = "black-forest-labs/flux-kontext-max";
 
-/// As careful programs replace a file: whoever reads it sees the old one or the new one.
+/// Replaces a file atomically: a reader sees the old one or the new one.
 fn replace(file: &std::path::Path, text: &str) {
     let beside = file.with_extension("new");
     std::fs::write(&beside, text).unwrap();
@@ -23,7 +24,7 @@ fn replace(file: &std::path::Path, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rules_are_swapped_as_one_under_load_and_a_wrong_file_keeps_the_old_ones() {
+async fn rules_are_replaced_as_one_under_load_and_a_wrong_file_keeps_the_old_ones() {
     let directory = TempDir::new().unwrap();
     let (matrix, models) = (directory.path().join("matrix.csv"), directory.path().join("models.toml"));
     let (old_matrix, old_models) =
@@ -44,7 +45,7 @@ async fn rules_are_swapped_as_one_under_load_and_a_wrong_file_keeps_the_old_ones
     };
     let flow = async || service.get("/health/detailed").await["components"]["flow"].clone();
     let stop = Arc::new(AtomicBool::new(false));
-    // How many of the users have been answered by the new model.
+    // How many users have got an answer with the new model.
     let changed_for = Arc::new(AtomicUsize::new(0));
     let load = |user: usize| {
         let (service, stop, changed_for) =
@@ -55,7 +56,8 @@ async fn rules_are_swapped_as_one_under_load_and_a_wrong_file_keeps_the_old_ones
                 let answer =
                     service.process(json!({"prompt": "a red fox", "user_id": format!("u{user}")})).await;
                 let parameters = answer["model_parameters"].as_object().unwrap();
-                // The old model makes pictures of a size; the new one is only sent a guidance, which the new catalogue doubles.
+                // The old model has a size as its parameter; the new one has only a guidance, which
+                // the new catalogue doubles.
                 if answer["model_to_use"] == OLD {
                     assert!(!changed && parameters.contains_key("width"), "{answer}");
                 } else {
@@ -77,7 +79,7 @@ async fn rules_are_swapped_as_one_under_load_and_a_wrong_file_keeps_the_old_ones
         (&first.0, &first.1)
     );
 
-    // Wrong in either file, told by a signal or found by looking: nothing changes, and health says so.
+    // A wrong file, found after a signal or by polling, changes nothing, and health reports it.
     replace(&matrix, "nonsense");
     service.signal("HUP");
     until("the wrong matrix is refused", async || flow().await["last_error"] == "rules_refused").await;
@@ -88,8 +90,8 @@ async fn rules_are_swapped_as_one_under_load_and_a_wrong_file_keeps_the_old_ones
     until("the wrong catalogue is refused", async || flow().await["details"]["rules_refused"] == true).await;
     assert_eq!(versions().await, first);
 
-    // The new matrix names the new model, whose guidance the new catalogue doubles. The catalogue comes first, so that no
-    // set of the two is wrong.
+    // The new matrix names the new model, whose guidance the new catalogue doubles. The catalogue
+    // comes first, so that no combination of the two is wrong.
     let new_models =
         old_models.replacen("[models.parameters]\nguidance = 3.5", "[models.parameters]\nguidance = 7.0", 1);
     assert_ne!(new_models, old_models);

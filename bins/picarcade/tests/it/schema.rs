@@ -1,15 +1,17 @@
-//! JSON Schema, as much of it as the description of the API uses: whether a value fits, and values that do.
+//! The part of JSON Schema that the description of the API uses: whether a value matches, and
+//! matching values.
 
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
 
-/// Words of every kind: letters of many scripts, blanks, quotes, what has a meaning somewhere.
+/// Words of every kind: letters of many scripts, blanks, quotes, and characters with a meaning in
+/// some format.
 const LETTERS: &[char] = &[
     'a', 'Z', '7', ' ', '-', '_', '.', '"', '\'', '\\', '/', '<', '&', '%', '$', '{', 'é', 'ß', 'ж', '夕',
     'ع', '🦊',
 ];
 
-/// The document that references lead into.
+/// The document that references point into.
 #[derive(Clone, Copy)]
 pub struct Schemas<'a>(pub &'a Value);
 
@@ -21,7 +23,8 @@ impl<'a> Schemas<'a> {
         }
     }
 
-    /// Whether the value fits, or where it does not. Patterns and formats are not looked at.
+    /// Returns whether the value matches, or where it does not. Patterns and formats are not
+    /// checked.
     pub fn check(self, schema: &'a Value, value: &Value) -> Result<(), String> {
         let schema = self.resolved(schema);
         for word in ["anyOf", "oneOf"] {
@@ -80,10 +83,10 @@ impl<'a> Schemas<'a> {
         Ok(())
     }
 
-    /// A value that fits.
+    /// Returns a matching value.
     pub fn make(self, random: &mut Rng, schema: &'a Value) -> Value {
         let resolved = self.resolved(schema);
-        // Some conditions are between fields: what breaks one is thrown away.
+        // Some conditions relate fields to each other; a value that violates them is discarded.
         for _ in 0..100 {
             let value = self.make_once(random, resolved);
             if self.check(resolved, &value).is_ok() {
@@ -118,7 +121,7 @@ impl<'a> Schemas<'a> {
             "string" => {
                 let most = bound("maxLength", 40).min(if random.u8(..) < 16 { 2000 } else { 40 });
                 let length = random.u64(bound("minLength", 0)..=most);
-                // Identifiers are bounded in bytes, and something in them must be seen.
+                // Identifiers are limited in bytes, and must have a visible character.
                 let letters: String = (1..length.min(60)).map(|_| random.choice(LETTERS).unwrap()).collect();
                 json!(if length > 0 { format!("x{letters}") } else { letters })
             }
@@ -169,7 +172,7 @@ fn within(schema: &Value, what: &str, length: usize) -> Result<(), String> {
     if low || high { Err(format!("{length} is out of the bounds of its {what}")) } else { Ok(()) }
 }
 
-/// Any JSON at all.
+/// Returns an arbitrary JSON value.
 pub fn anything(random: &mut Rng, depth: u32) -> Value {
     match random.u8(..if depth == 0 { 6 } else { 8 }) {
         0 => Value::Null,

@@ -26,7 +26,7 @@ pub const AMPLE: [(&str, &str); 3] = [
     ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "1000000"),
 ];
 
-/// The environment of a test, with other variables after it.
+/// Returns the environment of a test with more variables after it.
 pub fn with<'a>(environment: &[(&'a str, &'a str)], more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     [environment, more].concat()
 }
@@ -41,7 +41,7 @@ pub struct Service {
     started: Instant,
 }
 
-/// The binary with an environment that holds nothing but what the test gives.
+/// Returns the command of the binary with exactly the environment of the test.
 pub fn picarcade(directory: &TempDir, environment: &[(&str, &str)]) -> Command {
     within(Command::new(env!("CARGO_BIN_EXE_picarcade")), directory, environment)
 }
@@ -66,7 +66,7 @@ pub async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// What comes in time, or the test fails.
+/// Waits for the value; the test fails if it does not come in time.
 pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
@@ -85,8 +85,8 @@ impl Service {
         Self::spawn(command, directory).await
     }
 
-    /// The same by way of a shell that first does what `preparation` says: in a file system tree of its own, where that is
-    /// allowed.
+    /// Starts a service through a shell that first runs `preparation`: in a file system tree of its
+    /// own, where that is permitted.
     pub async fn start_alone(preparation: &str, directory: TempDir, environment: &[(&str, &str)]) -> Self {
         let script =
             format!("{preparation} exec '{}' serve --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_picarcade"));
@@ -121,7 +121,7 @@ impl Service {
                 break record["address"].as_str().unwrap().to_owned();
             }
         };
-        // Somebody must read the log, or the service would block on a full pipe.
+        // The log must be read, or the service would block on a full pipe.
         let written = Arc::clone(&log);
         let reader = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -140,18 +140,19 @@ impl Service {
         }
     }
 
-    /// What it has logged so far, line by line.
+    /// Returns the log so far, line by line.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
-    /// How many lines a throttled log may have by now. The throttle allows lines per ten seconds, so a slow run has more.
+    /// Returns how many lines a throttled log may have by now. The throttle allows lines per ten
+    /// seconds, so a slow run has more.
     pub fn log_bound(&self) -> usize {
         const LINES: usize = 150;
         LINES * (self.started.elapsed().as_secs() as usize / 10 + 1)
     }
 
-    /// Where it listens.
+    /// Returns the address that the service listens on.
     pub fn address(&self) -> SocketAddr {
         self.url.strip_prefix("http://").unwrap().parse().unwrap()
     }
@@ -169,12 +170,12 @@ impl Service {
         status
     }
 
-    /// The memory that it has in use, in MiB.
+    /// Returns the memory in use, in MiB.
     pub fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The most memory that it has had in use, in MiB.
+    /// Returns the peak of the memory in use, in MiB.
     pub fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
@@ -185,7 +186,7 @@ impl Service {
         line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
     }
 
-    /// The counters of its events.
+    /// Returns the counters of events.
     pub async fn events(&self) -> Value {
         self.get("/health/detailed").await["components"]["flow"]["details"]["analytics"].clone()
     }
@@ -217,7 +218,7 @@ impl Service {
     }
 }
 
-/// Waits until the instance has its Redis.
+/// Waits until the instance is connected to Redis.
 pub async fn connected(service: &Service) {
     until("it has its Redis", async || service.get("/health/cache").await["redis"]["connected"] == true)
         .await;

@@ -1,4 +1,5 @@
-//! Clients that are slow, on purpose or not, and bodies that are not what they seem. All at the same time, as the waits are long.
+//! Clients that are slow, on purpose or not, and misleading bodies. They run at the same time,
+//! because the waits are long.
 
 use std::time::Duration;
 
@@ -9,15 +10,15 @@ use tokio::net::TcpStream;
 
 use crate::service::{PATIENCE, Service};
 
-/// Everything that comes until the service closes the connection.
+/// Returns everything that arrives until the service closes the connection.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    // A reset is an end like any other.
+    // A reset ends the connection too.
     let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut text)).await.expect("it is cut");
     String::from_utf8(text).unwrap()
 }
 
-/// Sends `start`, and then one byte after the other for as long as somebody listens.
+/// Sends `start`, and then one byte at a time until the service closes the connection.
 async fn trickle(service: &Service, start: &str) -> String {
     let (mut reader, mut writer) = service.connect().await.into_split();
     writer.write_all(start.as_bytes()).await.unwrap();
@@ -34,7 +35,7 @@ async fn trickle(service: &Service, start: &str) -> String {
 }
 
 #[tokio::test]
-async fn slow_heads_and_bodies_are_cut_and_others_are_served_meanwhile() {
+async fn slow_heads_and_bodies_time_out_while_other_clients_are_served() {
     let service = Service::start(&[]).await;
     let head = "POST /api/v2/process HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
     let silent = async { rest(&mut service.connect().await).await };
@@ -106,7 +107,7 @@ async fn a_body_over_the_limit_is_refused_with_and_without_a_length() {
     };
     for (path, size) in [("/api/v2/process", 70_000), ("/api/v2/batch", 9 << 20)] {
         let announced = head(path, &format!("content-length: {size}"));
-        // Only announced: nothing of it is waited for.
+        // The body is only announced, and the service does not wait for it.
         let mut stream = service.connect().await;
         stream.write_all(announced.as_bytes()).await.unwrap();
         let text = rest(&mut stream).await;

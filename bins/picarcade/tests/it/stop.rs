@@ -1,4 +1,5 @@
-//! The end of the process: unready first, every request answered, every event written, and at once when it is told twice.
+//! The end of the process: unready first, every request answered, every event written, and
+//! immediately at a second signal.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use crate::failing_database::UNLIMITED;
 use crate::service::{Service, in_time, until};
 
 #[tokio::test]
-async fn a_stop_finishes_the_open_request_and_exits_well() {
+async fn a_stop_finishes_the_open_request_and_exits_with_0() {
     let mock = MockProvider::start().await.unwrap();
     let mut service =
         Service::start(&[("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", &mock.url())]).await;
@@ -28,7 +29,7 @@ async fn a_stop_finishes_the_open_request_and_exits_well() {
 }
 
 #[tokio::test]
-async fn what_was_recorded_survives_a_stop() {
+async fn recorded_events_survive_a_stop() {
     let mut service = Service::start(&[]).await;
     for index in 0..20 {
         service.process(json!({"prompt": format!("fox {index}")})).await;
@@ -81,13 +82,13 @@ async fn a_stop_under_load_loses_no_request_and_no_event() {
     let unready = Arc::new(AtomicBool::new(false));
     let users: Vec<_> = (0..32)
         .map(|user| {
-            // Half of them keep their connection, half of them take a new one each time.
+            // Half of the clients keep their connection, half of them open a new one each time.
             let idle = if user % 2 == 0 { usize::MAX } else { 0 };
             let client = reqwest::Client::builder().pool_max_idle_per_host(idle).build().unwrap();
             let url = format!("{}/api/v2/process", service.url);
             let (answers, unready) = (Arc::clone(&answers), Arc::clone(&unready));
             tokio::spawn(async move {
-                // As a load balancer would: nobody begins anything where it is said to be unready.
+                // Like a load balancer: no client sends a request to an unready service.
                 for turn in 0.. {
                     if unready.load(Ordering::Relaxed) {
                         break;
@@ -104,7 +105,7 @@ async fn a_stop_under_load_loses_no_request_and_no_event() {
     until("there is load", async || answers.load(Ordering::Relaxed) > 200).await;
     service.signal("TERM");
     until("it is unready while it still listens", async || {
-        // On a connection of its own each time.
+        // Each request has a connection of its own.
         let probe = reqwest::Client::new().get(format!("{}/health/ready", service.url)).send().await;
         let response = probe.expect("the listener is still there");
         response.status() == 503 && response.headers().contains_key("retry-after")
@@ -122,7 +123,7 @@ async fn a_stop_under_load_loses_no_request_and_no_event() {
 }
 
 #[tokio::test]
-async fn a_stop_has_one_deadline_whatever_hangs_and_what_is_not_written_is_on_the_disk() {
+async fn a_stop_has_one_deadline_and_leaves_unwritten_events_on_disk() {
     let server = shared().await;
     let url = migrated(server).await;
     let (proxy, mock) = tokio::try_join!(FaultProxy::start(server.addr()), MockProvider::start()).unwrap();
@@ -134,7 +135,7 @@ async fn a_stop_has_one_deadline_whatever_hangs_and_what_is_not_written_is_on_th
         ("PICARCADE_SHUTDOWN_TIMEOUT", "10"),
     ];
     let mut service = Service::start(&environment).await;
-    // From here on it knows what was spent; without that it would spend nothing more.
+    // From here on the service knows what was spent; without that it would spend nothing more.
     service.process(json!({"prompt": "make the sky purple"})).await;
     proxy.set(Fault::BlackHole).await;
     for index in 0..10 {
@@ -146,7 +147,7 @@ async fn a_stop_has_one_deadline_whatever_hangs_and_what_is_not_written_is_on_th
     let body = json!({"prompt": "make the sky purple", "active_image": true});
     let hanging = tokio::spawn(service.request(Method::POST, "/api/v2/process").json(&body).send());
     in_time("the call", mock.arrived(calls + 1)).await;
-    // A client that says nothing holds nothing up either.
+    // A silent client does not delay the stop either.
     let idle = service.connect().await;
     service.signal("TERM");
     assert_eq!(service.ended().await.code(), Some(0));

@@ -1,4 +1,4 @@
-//! A terminal for a process to write to, and what it writes there.
+//! A terminal for a process to write to, and the lines that it writes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -7,20 +7,21 @@ use std::os::fd::OwnedFd;
 use nix::pty::{Winsize, openpty};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// The process's end, and the lines that come out of the other until everybody has left the terminal.
+/// Returns the process's end, and the lines from the other end until no process has the terminal
+/// open.
 pub fn terminal() -> (OwnedFd, UnboundedReceiver<String>) {
     let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = openpty(&size, None).unwrap();
     let (told, lines) = unbounded_channel();
     std::thread::spawn(move || {
-        // It ends with an error, as terminals do.
+        // The read ends with an error, as terminals do.
         let written = BufReader::new(File::from(terminal.master)).lines().map_while(Result::ok);
         written.for_each(|line| drop(told.send(plain(&line))));
     });
     (terminal.slave, lines)
 }
 
-/// A line without what colours it.
+/// Returns a line without its color codes.
 fn plain(line: &str) -> String {
     let mut text = String::new();
     let mut letters = line.chars();

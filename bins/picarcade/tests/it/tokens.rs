@@ -1,4 +1,5 @@
-//! Tokens of an issuer with a key set (JWKS): rotation, algorithms, and an issuer that is slow, gone, or worse.
+//! Tokens of an issuer with a key set (JWKS): rotation, algorithms, and an issuer that is slow,
+//! gone, or malformed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +16,7 @@ use crate::failing_database::UNLIMITED;
 use crate::identity::{claims, token};
 use crate::service::{Service, until, with};
 
-/// What an issuer does when it is asked for its keys.
+/// How an issuer answers a request for its keys.
 #[derive(Clone)]
 enum Mood {
     Answers(Vec<u8>),
@@ -24,7 +25,7 @@ enum Mood {
     Floods,
 }
 
-/// An issuer.
+/// An issuer of tokens.
 struct Issuer {
     url: String,
     mood: Arc<Mutex<Mood>>,
@@ -75,7 +76,7 @@ impl Issuer {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// From now on these are its keys, and no others.
+    /// Replaces the keys of the issuer.
     fn publish(&self, keys: &[&Key]) {
         let keys: Vec<_> = keys.iter().map(|key| &key.public).collect();
         self.is(Mood::Answers(json!({ "keys": keys }).to_string().into_bytes()));
@@ -97,7 +98,7 @@ impl Key {
             EncodingKey::from_ec_der(&pair.serialize_der())
         } else {
             let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
-            // The key itself (PKCS #1) begins after the 26 bytes that say what it is (PKCS #8).
+            // The key itself (PKCS #1) begins after the 26 bytes that describe it (PKCS #8).
             EncodingKey::from_rsa_der(&pair.serialize_der()[26..])
         };
         let mut jwk = Jwk::from_encoding_key(&private, algorithm).unwrap();
@@ -115,51 +116,56 @@ impl Key {
     }
 }
 
-async fn sent(service: &Service, token: &str) -> u16 {
+async fn status_with(service: &Service, token: &str) -> u16 {
     let request = service.request(Method::GET, "/api/v2/usage").bearer_auth(token);
     request.send().await.unwrap().status().as_u16()
 }
 
 #[tokio::test]
-async fn keys_of_an_issuer_may_rotate_and_bind_their_algorithm() {
+async fn keys_may_rotate_and_verify_only_their_own_algorithm() {
     let issuer = Issuer::start().await;
     let (first, second) = (Key::new(Algorithm::ES256, "first"), Key::new(Algorithm::RS256, "second"));
     issuer.publish(&[&first]);
     let service = Service::start(&with(&[("PICARCADE_JWKS_URL", &*issuer.url)], &UNLIMITED)).await;
-    assert_eq!(sent(&service, &first.sign(&json!({}))).await, 200);
+    assert_eq!(status_with(&service, &first.sign(&json!({}))).await, 200);
     for changes in [json!({"exp": 1_000_000}), json!({"sub": null}), json!({"role": "anon"})] {
-        assert_eq!(sent(&service, &first.sign(&changes)).await, 401, "{changes}");
+        assert_eq!(status_with(&service, &first.sign(&changes)).await, 401, "{changes}");
     }
-    // A flood of made-up ids is no flood of questions to the issuer: one for each pause between two fetches.
+    // A flood of made-up ids is no flood of requests to the issuer: there is one in each pause
+    // between two fetches.
     let started = Instant::now();
     let strangers = (0..50).map(|index| first.sign_as(&format!("made-up-{index}"), &json!({})));
     let strangers: Vec<_> = strangers.collect();
-    let asks = strangers.iter().map(|token| sent(&service, token));
+    let asks = strangers.iter().map(|token| status_with(&service, token));
     assert!(futures_util::future::join_all(asks).await.into_iter().all(|status| status == 401));
     let most = 2 + started.elapsed().as_secs() as usize / 5;
     assert!(issuer.asked() <= most, "{} of at most {most}", issuer.asked());
 
     issuer.publish(&[&second]);
     let rotated = second.sign(&json!({}));
-    until("the new key is fetched", async || sent(&service, &rotated).await == 200).await;
-    assert_eq!(sent(&service, &first.sign(&json!({}))).await, 401);
-    // The public key, in every form it comes in, as the secret of a symmetric token: the oldest trick there is.
+    until("the new key is fetched", async || status_with(&service, &rotated).await == 200).await;
+    assert_eq!(status_with(&service, &first.sign(&json!({}))).await, 401);
+    // The public key, in every form it is published in, as the secret of a symmetric token: the
+    // oldest attack.
     let public = &second.public;
     for secret in [public.to_string(), public["n"].as_str().unwrap().to_owned()] {
         let header = Header { kid: Some("second".to_owned()), ..Header::new(Algorithm::HS256) };
         let key = EncodingKey::from_secret(secret.as_bytes());
-        assert_eq!(sent(&service, &encode(&header, &claims(&json!({})), &key).unwrap()).await, 401);
-        assert_eq!(sent(&service, &token(Algorithm::HS256, &secret, &json!({}))).await, 401);
+        assert_eq!(status_with(&service, &encode(&header, &claims(&json!({})), &key).unwrap()).await, 401);
+        assert_eq!(status_with(&service, &token(Algorithm::HS256, &secret, &json!({}))).await, 401);
     }
-    // The right key by another of its family's algorithms, and under another's name.
+    // The right key with another algorithm of its family, and under the id of another key.
     let header = Header { kid: Some("second".to_owned()), ..Header::new(Algorithm::RS512) };
-    assert_eq!(sent(&service, &encode(&header, &claims(&json!({})), &second.private).unwrap()).await, 401);
+    assert_eq!(
+        status_with(&service, &encode(&header, &claims(&json!({})), &second.private).unwrap()).await,
+        401
+    );
     let forged = Key::new(Algorithm::ES256, "second");
-    assert_eq!(sent(&service, &forged.sign(&json!({}))).await, 401);
+    assert_eq!(status_with(&service, &forged.sign(&json!({}))).await, 401);
 }
 
 #[tokio::test]
-async fn keys_that_were_never_read_let_nobody_in_and_are_read_when_they_can_be() {
+async fn tokens_are_refused_until_the_keys_have_been_fetched() {
     let issuer = Issuer::start().await;
     let key = Key::new(Algorithm::ES256, "first");
     issuer.is(Mood::Fails);
@@ -169,38 +175,39 @@ async fn keys_that_were_never_read_let_nobody_in_and_are_read_when_they_can_be()
         issuer.is(mood);
         let before = issuer.asked();
         until("the issuer is asked again", async || {
-            let status = sent(&service, &token).await;
+            let status = status_with(&service, &token).await;
             assert_eq!(status, 503);
             issuer.asked() > before
         })
         .await;
     }
     issuer.publish(&[&key]);
-    until("the keys are read", async || sent(&service, &token).await == 200).await;
+    until("the keys are read", async || status_with(&service, &token).await == 200).await;
     assert!(service.memory() < 300, "{} MiB", service.memory());
 }
 
 #[tokio::test]
-async fn who_has_a_known_key_does_not_wait_for_an_issuer_that_hangs() {
+async fn a_token_of_a_known_key_does_not_wait_for_an_issuer_that_hangs() {
     let issuer = Issuer::start().await;
     let key = Key::new(Algorithm::ES256, "first");
     issuer.publish(&[&key]);
     let service = Service::start(&with(&[("PICARCADE_JWKS_URL", &*issuer.url)], &UNLIMITED)).await;
-    assert_eq!(sent(&service, &key.sign(&json!({}))).await, 200);
+    assert_eq!(status_with(&service, &key.sign(&json!({}))).await, 200);
     issuer.is(Mood::Hangs);
     let stranger = key.sign_as("unknown", &json!({}));
     let before = issuer.asked();
     until("the issuer is asked for the stranger's key", async || {
-        let hanging = sent(&service, &stranger);
+        let hanging = status_with(&service, &stranger);
         let known = async {
-            // Past the cool-down the stranger's request waits for the issuer; this one must not.
+            // After the cool-down the request with the unknown key waits for the issuer; this one
+            // must not.
             while issuer.asked() == before {
                 tokio::task::yield_now().await;
-                if sent(&service, &key.sign(&json!({}))).await != 200 {
+                if status_with(&service, &key.sign(&json!({}))).await != 200 {
                     return false;
                 }
             }
-            sent(&service, &key.sign(&json!({}))).await == 200
+            status_with(&service, &key.sign(&json!({}))).await == 200
         };
         tokio::select! {
             biased;
@@ -212,7 +219,7 @@ async fn who_has_a_known_key_does_not_wait_for_an_issuer_that_hangs() {
 }
 
 #[tokio::test]
-async fn a_malformed_entry_of_a_key_set_costs_itself_and_an_empty_set_costs_nothing() {
+async fn a_malformed_entry_is_skipped_and_an_empty_key_set_changes_nothing() {
     let issuer = Issuer::start().await;
     let (first, second) = (Key::new(Algorithm::ES256, "first"), Key::new(Algorithm::ES256, "second"));
     let mut numeric = second.public.clone();
@@ -220,20 +227,21 @@ async fn a_malformed_entry_of_a_key_set_costs_itself_and_an_empty_set_costs_noth
     let entries = json!([null, 7, {}, {"kty": "quantum", "kid": "x"}, numeric, first.public]);
     issuer.is(Mood::Answers(json!({ "keys": entries }).to_string().into_bytes()));
     let service = Service::start(&[("PICARCADE_JWKS_URL", &issuer.url)]).await;
-    assert_eq!(sent(&service, &first.sign(&json!({}))).await, 200);
-    assert_eq!(sent(&service, &second.sign(&json!({}))).await, 401);
+    assert_eq!(status_with(&service, &first.sign(&json!({}))).await, 200);
+    assert_eq!(status_with(&service, &second.sign(&json!({}))).await, 401);
     for broken in [&br#"{"keys": []}"#[..], br#"{"keys": [null]}"#, br#"{"keys": null}"#, b"<html>"] {
         issuer.is(Mood::Answers(broken.to_vec()));
         let before = issuer.asked();
-        // A token of an unknown key has the set fetched again.
+        // A token of an unknown key causes a fetch.
         until("the set is fetched", async || {
-            assert_eq!(sent(&service, &first.sign_as("unknown", &json!({}))).await, 401);
+            assert_eq!(status_with(&service, &first.sign_as("unknown", &json!({}))).await, 401);
             issuer.asked() > before
         })
         .await;
-        assert_eq!(sent(&service, &first.sign(&json!({}))).await, 200);
+        assert_eq!(status_with(&service, &first.sign(&json!({}))).await, 200);
     }
     issuer.publish(&[&second]);
-    until("the new key is fetched", async || sent(&service, &second.sign(&json!({}))).await == 200).await;
-    assert_eq!(sent(&service, &first.sign(&json!({}))).await, 401);
+    until("the new key is fetched", async || status_with(&service, &second.sign(&json!({}))).await == 200)
+        .await;
+    assert_eq!(status_with(&service, &first.sign(&json!({}))).await, 401);
 }

@@ -1,4 +1,4 @@
-//! With the mock provider in the place of Anthropic: used, corrected, cached, replaced.
+//! The mock provider in the place of Anthropic: used, corrected, cached, replaced.
 
 use picarcade_testkit::{Answer, Coding, MockProvider, Reply};
 use serde_json::json;
@@ -11,7 +11,7 @@ async fn service(mock: &MockProvider) -> Service {
 }
 
 #[tokio::test]
-async fn used_corrected_cached_replaced_and_counted() {
+async fn answers_of_the_ai_are_used_corrected_cached_replaced_and_counted() {
     let mock = MockProvider::start().await.unwrap();
     let service = service(&mock).await;
     let ask = async |prompt: &str| service.process(json!({"prompt": prompt, "active_image": true})).await;
@@ -48,7 +48,7 @@ async fn used_corrected_cached_replaced_and_counted() {
 }
 
 #[tokio::test]
-async fn neither_key_nor_prompt_is_sent_where_it_does_not_belong() {
+async fn neither_the_key_nor_the_providers_text_appears_in_a_response() {
     let mock = MockProvider::start().await.unwrap();
     let service = service(&mock).await;
     mock.push(Reply::Status { code: 500, headers: vec![], body: "test-key said: secret words".into() });
@@ -87,7 +87,7 @@ async fn prompts_that_differ_in_quoted_white_space_are_different_requests() {
         assert!(answer["enhanced_prompt"].as_str().unwrap().contains(prompt), "{answer}");
     }
     assert_eq!(mock.count(), written.len() as u64);
-    // White space around the words and the kind of a line's end are the same request.
+    // White space around the prompt and the kind of line break do not change the request.
     let answer = service
         .process(json!({"prompt": " write on it: \"roses\r\nviolets\"\n", "active_image": true}))
         .await;
@@ -104,7 +104,7 @@ fn last() -> String {
 }
 
 #[tokio::test]
-async fn the_final_answer_is_used_in_whatever_form_it_comes() {
+async fn the_final_answer_is_used_in_every_form_of_reply() {
     let mock = MockProvider::start().await.unwrap();
     let openai = Service::start(&[("OPENAI_API_KEY", "test-key"), ("OPENAI_BASE_URL", &mock.url())]).await;
     let anthropic = service(&mock).await;
@@ -138,7 +138,8 @@ async fn the_final_answer_is_used_in_whatever_form_it_comes() {
             "{name}: {answer}"
         );
     }
-    // 900 at 0.20 and 100 at 1.20 dollars a million, as the last two calls state in their ways.
+    // 900 tokens at 0.20 and 100 at 1.20 dollars a million, as the last two calls report in their
+    // own forms.
     let spent = openai.get("/api/v2/stats").await["cost_spent"].as_f64().unwrap();
     assert!(spent > 0.0 && spent < 0.002, "{spent}");
 }

@@ -1,14 +1,14 @@
 //! The issuer's public keys (JWKS, RFC 7517), cached.
 //!
-//! An unknown key id causes one fetch, and then none for a cool-down: a flood of tokens with
+//! An unknown key id causes one fetch, and then none for a cool-down. So a flood of tokens with
 //! made-up ids cannot become a flood of requests to the issuer. A token of a known key never waits
-//! for a fetch that another token caused, however long the issuer takes: old keys are renewed in
-//! the background, and a token waits only for very old ones. While the issuer does not answer, or
-//! answers without a usable key, the last good keys stay in force for a day.
+//! for a fetch that another token caused. Old keys are renewed in the background, and a token waits
+//! only for very old ones. If the issuer does not answer, or answers without a usable key, the last
+//! good keys stay in force for a day.
 //!
-//! A fetch is a task of its own, so that a caller who leaves does not end it for the others. An
-//! entry of a set that cannot be used (malformed, of an unknown type, not for signatures) is
-//! skipped and costs no other entry.
+//! A fetch is a task of its own, so that a client that disconnects does not end it for the others.
+//! An entry that cannot be used (malformed, of an unknown type, not for signatures) is skipped and
+//! affects no other entry.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long keys are believed before they are fetched again.
+/// How long keys are used before they are fetched again.
 const FRESH: Duration = Duration::from_secs(600);
 
-/// How old keys may be that are used while they are fetched again.
+/// How old keys may be that are used during a fetch.
 const USABLE: Duration = Duration::from_secs(1800);
 
-/// How old keys may be that are used because the issuer gives no others. Long enough for an outage
-/// of the issuer; not endless, because a key that leaked must not be believed for ever.
+/// How old keys may be that are used because the issuer gives no others. It is long enough for an
+/// outage of the issuer, and limited because a leaked key must not be accepted forever.
 const LAST_GOOD: Duration = Duration::from_secs(86_400);
 
 /// The pause between two fetches.
 const COOL_DOWN: Duration = Duration::from_secs(5);
 
 /// How long a fetch may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 256 * 1024;
@@ -47,7 +47,7 @@ pub(crate) struct Key {
     pub(crate) algorithm: Algorithm,
 }
 
-/// What became of looking for a key.
+/// The result of looking for a key.
 pub(crate) enum Lookup {
     Found(Arc<Key>),
     Unknown,
@@ -62,12 +62,12 @@ pub(crate) struct Jwks {
     state: Mutex<State>,
 }
 
-/// Where the keys come from.
+/// The source of the keys.
 #[derive(Debug)]
 struct Source {
     url: String,
     client: reqwest::Client,
-    /// The keys that are known; none before the first answer.
+    /// The known keys; `None` before the first answer.
     keys: watch::Sender<Option<Keys>>,
 }
 
@@ -80,7 +80,7 @@ struct Keys {
 #[derive(Debug, Default)]
 struct State {
     tried: Option<Instant>,
-    /// Closed when the fetch that is under way has ended.
+    /// Closed when the current fetch has ended.
     running: Option<watch::Receiver<()>>,
 }
 
@@ -93,21 +93,23 @@ impl std::fmt::Debug for Keys {
 impl Jwks {
     pub(crate) fn new(url: &str) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
-            .timeout(PATIENCE)
+            .timeout(FETCH_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         let source = Arc::new(Source { url: url.to_owned(), client, keys: watch::Sender::new(None) });
         Ok(Self { source, state: Mutex::default() })
     }
 
-    /// The key of this id; without an id the only key there is. Fetches when it must, one fetch at a time.
+    /// Returns the key of this id; without an id the only key, if there is just one. Fetches if
+    /// necessary, one fetch at a time.
     pub(crate) async fn key(&self, id: Option<&str>) -> Lookup {
         let known = self.source.keys.borrow().clone();
         let found = known.as_ref().and_then(|keys| keys.find(id).map(|key| (key, keys.fetched.elapsed())));
         match found {
             Some((key, age)) if age <= FRESH => return Lookup::Found(key),
             Some((key, age)) => {
-                // Who was told no the last time would not be told better now.
+                // A fetch that failed before would most likely fail again, so the token does not
+                // wait for it.
                 let failing = self.state.lock().tried.is_some_and(|tried| tried.elapsed() < age);
                 let running = self.renew();
                 if age <= USABLE || (failing && age <= LAST_GOOD) {
@@ -125,7 +127,8 @@ impl Jwks {
         }
     }
 
-    /// Begins a fetch, unless one is under way or the last one was just now. What is under way now, if anything is.
+    /// Starts a fetch, unless one is running or the last one was just now. Returns the running
+    /// fetch, if there is one.
     fn renew(&self) -> Option<watch::Receiver<()>> {
         let mut state = self.state.lock();
         if let Some(running) = state.running.as_ref().filter(|running| running.has_changed().is_ok()) {
@@ -163,15 +166,14 @@ async fn ended(running: Option<watch::Receiver<()>>) {
     }
 }
 
-/// A key set whose entries are read one by one, because one malformed entry must not cost the
-/// others.
+/// A key set. Its entries are parsed one by one, so that a malformed entry affects no other.
 #[derive(Deserialize)]
 struct Set {
     keys: Vec<Value>,
 }
 
 impl Source {
-    /// Whether there are keys that an empty set must not replace.
+    /// Returns whether there are keys that an empty set must not replace.
     fn has_keys(&self) -> bool {
         let known = self.keys.borrow();
         known.as_ref().is_some_and(|keys| !keys.by_id.is_empty() && keys.fetched.elapsed() <= LAST_GOOD)
@@ -214,7 +216,8 @@ impl Keys {
     }
 }
 
-/// A public signature key with an algorithm that fits its type. A symmetric key in a public set is a mistake or an attack.
+/// Returns a public signature key with an algorithm that fits its type. A symmetric key in a public
+/// set is a mistake or an attack.
 fn usable(jwk: &Jwk) -> Option<Key> {
     if jwk.common.public_key_use.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature) {
         return None;
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_used_is_skipped() {
+    fn an_unusable_entry_is_skipped() {
         for entry in [
             json!(null),
             json!(7),
@@ -282,7 +285,7 @@ mod tests {
         }
     }
 
-    /// Keys that were read now, of an issuer that does not answer.
+    /// Returns keys that were fetched now, from an issuer that does not answer any more.
     fn unreachable() -> Jwks {
         let jwks = Jwks::new("http://127.0.0.1:1/keys").unwrap();
         let by_id = read(json!({ "keys": [good("a")] }).to_string().as_bytes()).unwrap();

@@ -1,0 +1,166 @@
+//! The results as rows of JSON or CSV.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{BufWriter, ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::cli::{ClassifyArguments, Format};
+use crate::command::Failure;
+
+/// The columns of CSV results.
+const COLUMNS: [&str; 17] = [
+    "id",
+    "success",
+    "prompt_type",
+    "model_to_use",
+    "fallback_models",
+    "enhanced_prompt",
+    "reasoning",
+    "confidence",
+    "source",
+    "corrected_from",
+    "estimated_cost",
+    "estimated_time",
+    "cache_hit",
+    "used_fallback",
+    "degraded",
+    "generation_id",
+    "error",
+];
+
+/// The destination of the results, in the chosen format.
+pub(super) enum ResultWriter {
+    Jsonl(Box<dyn Write>),
+    Csv(Box<csv::Writer<Box<dyn Write>>>),
+}
+
+impl ResultWriter {
+    pub(super) fn open(arguments: &ClassifyArguments) -> Result<Self, Failure> {
+        let out: Box<dyn Write> = match &arguments.output {
+            Some(path) => Box::new(BufWriter::new(
+                create(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
+            )),
+            None => Box::new(BufWriter::new(std::io::stdout())),
+        };
+        Ok(match arguments.format {
+            Format::Jsonl => Self::Jsonl(out),
+            Format::Csv => {
+                let mut writer = csv::Writer::from_writer(out);
+                writer.write_record(COLUMNS).map_err(|error| Failure::work(error.to_string()))?;
+                Self::Csv(Box::new(writer))
+            }
+        })
+    }
+
+    /// Writes one row.
+    pub(super) fn write(&mut self, row: &Map<String, Value>) -> Result<(), Failure> {
+        match self {
+            Self::Jsonl(out) => serde_json::to_writer(&mut *out, row)
+                .map_err(|error| Failure::work(error.to_string()))
+                .and_then(|()| out.write_all(b"\n").map_err(|error| Failure::work(error.to_string()))),
+            Self::Csv(writer) => writer
+                .write_record(COLUMNS.map(|name| cell(row.get(name))))
+                .map_err(|error| Failure::work(error.to_string())),
+        }
+    }
+
+    /// Writes what is buffered.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self::Jsonl(mut out) => out.flush(),
+            Self::Csv(mut writer) => writer.flush(),
+        }
+        .map_err(|error| Failure::work(error.to_string()))
+    }
+}
+
+/// Creates the file of the results, or empties the one that is there. A regular file becomes
+/// readable for its owner alone, because results hold users' words. A pipe, a device and a file of
+/// another owner keep their mode.
+fn create(path: &Path) -> std::io::Result<File> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
+        match file.set_permissions(Permissions::from_mode(0o600)) {
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(file)
+}
+
+/// Returns a value as a cell of CSV. Numbers and booleans are written unchanged.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+        Some(value) => escape_formula(text(value)),
+    }
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) => fields.get("detail").map_or_else(|| value.to_string(), text),
+        other => other.to_string(),
+    }
+}
+
+/// Puts an apostrophe before text that a spreadsheet would run as a formula (OWASP, CSV injection).
+fn escape_formula(text: String) -> String {
+    let is_unseen = |c: char| {
+        c.is_whitespace() || c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
+    };
+    // Some programs drop invisible characters at the beginning of a cell before they read it.
+    let visible = text.trim_start_matches(is_unseen);
+    if text.starts_with(['\t', '\r', '\n'])
+        || visible.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '﹢', '﹣', '﹦', '﹫'])
+    {
+        format!("'{text}")
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn formulas_are_escaped_and_numbers_are_not() {
+        for text in [
+            "=1+1",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            "\t=1",
+            "\r=1",
+            "\n=1",
+            "＝1",
+            "﹢1",
+            "  =1",
+            "\u{feff}=1",
+            "\u{200b}\u{b}+1",
+        ] {
+            assert_eq!(cell(Some(&json!(text))), format!("'{text}"));
+            assert_eq!(cell(Some(&json!([text, "b"]))), format!("'{text} b"));
+            assert_eq!(cell(Some(&json!({ "detail": text }))), format!("'{text}"));
+        }
+        for (value, expected) in [
+            (json!(-1.5), "-1.5"),
+            (json!(true), "true"),
+            (json!("a=b"), "a=b"),
+            (json!(["a", "=b"]), "a =b"),
+            (json!({"title": "=x"}), "{\"title\":\"=x\"}"),
+            (json!(null), ""),
+        ] {
+            assert_eq!(cell(Some(&value)), expected);
+        }
+    }
+}

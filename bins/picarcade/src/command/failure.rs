@@ -1,0 +1,48 @@
+//! The failure of a command.
+
+use std::process::ExitCode;
+
+use crate::config::Config;
+use crate::telemetry::chain;
+use crate::wiring::WiringError;
+
+/// A failed command: one line for standard error and an exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    line: String,
+}
+
+impl Failure {
+    /// Returns the failure of work that was asked for correctly.
+    pub(crate) fn work(line: impl Into<String>) -> Self {
+        Self { code: 1, line: line.into() }
+    }
+
+    /// Returns the failure of a wrong call or a wrong configuration.
+    pub(crate) fn usage(line: impl Into<String>) -> Self {
+        Self { code: 2, line: line.into() }
+    }
+
+    /// Returns the failure to assemble the service. The line names the setting that the failed part
+    /// depends on.
+    pub(crate) fn wiring(config: &Config, error: &WiringError) -> Self {
+        let reason = chain(error);
+        match error.key(config) {
+            Some(key) => Self::usage(format!("{}: {reason}", config.setting(key))),
+            None => Self::usage(reason),
+        }
+    }
+
+    #[expect(clippy::print_stderr, reason = "this is the command line's answer")]
+    pub(crate) fn report(self) -> ExitCode {
+        eprintln!("error: {}", self.line.replace('\n', " "));
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<crate::config::ConfigError> for Failure {
+    fn from(error: crate::config::ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}

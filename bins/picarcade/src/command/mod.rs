@@ -1,0 +1,14 @@
+//! The commands, one file each, and their failure.
+
+mod failure;
+
+pub(crate) mod batch;
+pub(crate) mod classify;
+pub(crate) mod config;
+pub(crate) mod health;
+pub(crate) mod migrate;
+mod reload;
+pub(crate) mod rules;
+pub(crate) mod serve;
+
+pub(crate) use failure::Failure;

@@ -1,0 +1,27 @@
+//! Query parameters.
+
+use axum::extract::Query;
+use picarcade_flow::FieldProblem;
+use serde::Deserialize;
+
+use crate::http::identity::check_user_id;
+use crate::http::problem::Problem;
+
+/// Parses a query. Without a query every parameter has its default.
+pub(super) fn parse<T: Default + for<'de> Deserialize<'de>>(query: Option<&str>) -> Result<T, Problem> {
+    let Some(query) = query else { return Ok(T::default()) };
+    let invalid = || Problem::fields(vec![FieldProblem::new("", "the query is not valid")]);
+    let uri = format!("/?{query}").parse().map_err(|_| invalid())?;
+    Query::try_from_uri(&uri).map(|Query(parsed)| parsed).map_err(|_| invalid())
+}
+
+/// Returns the end user that the query names.
+pub(super) fn named_user(query: Option<&str>) -> Result<Option<String>, Problem> {
+    #[derive(Default, Deserialize)]
+    struct UserQuery {
+        user_id: Option<String>,
+    }
+    let named = parse::<UserQuery>(query)?.user_id.filter(|name| !name.is_empty());
+    check_user_id(named.as_deref())?;
+    Ok(named)
+}

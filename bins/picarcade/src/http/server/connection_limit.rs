@@ -1,0 +1,129 @@
+//! The open connections: limits in total and per network, and a wait for the end of the last one.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The most open connections, in total and from one network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionLimits {
+    pub(crate) connections: usize,
+    pub(crate) per_address: usize,
+}
+
+/// The open connections, in total and by network.
+#[derive(Debug)]
+pub(super) struct Connections {
+    limits: ConnectionLimits,
+    counts: Mutex<(usize, HashMap<IpAddr, usize>)>,
+    left: Notify,
+}
+
+/// The place of one open connection, freed on drop.
+#[derive(Debug)]
+pub(super) struct Slot {
+    connections: Arc<Connections>,
+    network: IpAddr,
+}
+
+/// Returns the network that an address is counted under: the address itself for IPv4, its /64 for
+/// IPv6, because one client has a whole /64 to choose addresses from. An IPv4 client of a socket
+/// for both families is counted as IPv4.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
+impl Connections {
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self { limits, counts: Mutex::default(), left: Notify::new() })
+    }
+
+    /// Returns a place for a connection from this address; `None` at a limit.
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+        let network = network(address);
+        let mut counts = self.counts.lock();
+        let (all, by_network) = &mut *counts;
+        let own = by_network.get(&network).copied().unwrap_or(0);
+        if *all >= self.limits.connections || own >= self.limits.per_address {
+            return None;
+        }
+        *all += 1;
+        by_network.insert(network, own + 1);
+        Some(Slot { connections: Arc::clone(self), network })
+    }
+
+    /// Waits until no connection is open.
+    pub(super) async fn drained(&self) {
+        loop {
+            let left = self.left.notified();
+            let mut left = std::pin::pin!(left);
+            // Registered before the count is read, so that the last connection cannot end unnoticed
+            // in between.
+            left.as_mut().enable();
+            if self.counts.lock().0 == 0 {
+                return;
+            }
+            left.await;
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut counts = self.connections.counts.lock();
+        let (all, by_network) = &mut *counts;
+        *all -= 1;
+        if let Some(own) = by_network.get_mut(&self.network) {
+            *own -= 1;
+            if *own == 0 {
+                by_network.remove(&self.network);
+            }
+        }
+        if *all == 0 {
+            self.connections.left.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_connection_frees_its_place() {
+        let open = Connections::new(ConnectionLimits { connections: 2, per_address: 1 });
+        let (a, b, c) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into(), [127, 0, 0, 3].into());
+        let first = open.enter(a);
+        assert!(first.is_some() && open.enter(a).is_none());
+        let second = open.enter(b);
+        assert!(second.is_some() && open.enter(c).is_none());
+        drop(first);
+        let third = open.enter(c);
+        assert!(third.is_some());
+        drop((second, third));
+        open.drained().await;
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_share_a_limit_and_ipv4_addresses_do_not() {
+        let open = Connections::new(ConnectionLimits { connections: 10, per_address: 1 });
+        let enter = |address: &str| open.enter(address.parse().unwrap());
+        let first = enter("2001:db8:1:2:a::1");
+        assert!(first.is_some());
+        assert!(enter("2001:db8:1:2:ffff:ffff:ffff:ffff").is_none());
+        let other = enter("2001:db8:1:3:a::1");
+        assert!(other.is_some());
+        // How IPv4 clients appear on a socket for both families: all in one /64.
+        let mapped = [enter("::ffff:192.0.2.1"), enter("::ffff:192.0.2.2")];
+        assert!(mapped.iter().all(Option::is_some));
+        assert!(enter("192.0.2.1").is_none());
+        drop(first);
+        assert!(enter("2001:db8:1:2:b::2").is_some());
+    }
+}

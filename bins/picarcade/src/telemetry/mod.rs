@@ -1,0 +1,13 @@
+//! What operators see of the process: logs, metrics and traces.
+
+mod logs;
+
+mod error_chain;
+mod log_throttle;
+
+pub(crate) mod metrics;
+#[cfg(feature = "otel")]
+pub(crate) mod traces;
+
+pub(crate) use error_chain::chain;
+pub(crate) use logs::{finish, start, start_quiet};

@@ -1,0 +1,190 @@
+//! Assembles the service from its configuration.
+
+use std::sync::Arc;
+
+use picarcade_analytics::{GenerationRows, Recorder, SessionRows, SqliteStore, Store};
+use picarcade_breaker::Registry;
+use picarcade_cache::RedisRemote;
+use picarcade_flow::{CostLedger, FlowService, GenerationLog, Policy};
+use picarcade_intent::Provider;
+use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Unit};
+use picarcade_redis::RedisHandle;
+
+use crate::config::{BreakerSettings, Config, Database, Llm};
+use crate::http::SharedStore;
+
+use super::error::WiringError;
+use super::redis::Watch;
+use super::rules::rules;
+use super::sessions::Sessions;
+use super::{database, fleet, redis};
+
+/// The purpose of the assembled service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Many users: every limit holds.
+    Service,
+    /// One operator at a terminal: dollars are limited, the number of requests is not.
+    Command,
+}
+
+/// The assembled parts.
+#[derive(Debug)]
+pub(crate) struct Wired {
+    pub(crate) flow: FlowService,
+    pub(crate) shared_store: Option<Arc<dyn SharedStore>>,
+    /// The membership in the fleet, which ends when this is dropped.
+    pub(crate) membership: Option<fleet::Membership>,
+}
+
+/// Assembles the parts.
+pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, WiringError> {
+    let rules = rules(config)?;
+    let databases = databases(config).await?;
+    let redis = config.redis.as_ref().map(redis::connect).transpose()?;
+    let recorder = recorder(config, purpose, &databases.events).await?;
+    let ledger = CostLedger::new(Arc::clone(&databases.events), recorder.clone());
+    let limiter = limiter(config, purpose, redis.as_ref(), Arc::new(ledger))?;
+    let mut builder = FlowService::builder(recorder, databases.events)
+        .sessions(Arc::new(Sessions {
+            rows: databases.sessions,
+            is_shared: matches!(config.database, Database::Postgres(_)),
+        }))
+        .generation_log(databases.generations)
+        .policy(policy(config))
+        .rules(rules)
+        .limiter(limiter)
+        .breakers(breakers(config)?);
+    if let Some(llm) = &config.llm {
+        builder = builder.provider(provider(llm)?);
+    }
+    let Some(handle) = redis else {
+        return Ok(Wired { flow: builder.build()?, shared_store: None, membership: None });
+    };
+    if purpose == Purpose::Service {
+        redis::warn_if_silent(handle.clone());
+    }
+    let watch = Arc::new(Watch(handle.clone()));
+    let fleet = fleet::Channel::new(handle.clone());
+    let flow = builder
+        .remote(RedisRemote::new(handle.clone()), Arc::<Watch>::clone(&watch))
+        .fleet(Arc::new(fleet.clone()))
+        .build()?;
+    let membership = match purpose {
+        Purpose::Service => Some(fleet::join(&fleet, &flow).map_err(WiringError::Breaker)?),
+        Purpose::Command => None,
+    };
+    Ok(Wired { flow, shared_store: Some(watch), membership })
+}
+
+/// The database in its three roles: the store of events, of sessions and of generations.
+struct Databases {
+    events: Arc<dyn Store>,
+    sessions: Arc<dyn SessionRows>,
+    generations: Arc<dyn GenerationLog>,
+}
+
+/// Opens the configured database. An embedded one is migrated.
+async fn databases(config: &Config) -> Result<Databases, WiringError> {
+    fn all<T: Store + SessionRows + GenerationRows + 'static>(store: T) -> Databases {
+        let store = Arc::new(store);
+        Databases { events: Arc::clone(&store) as _, sessions: Arc::clone(&store) as _, generations: store }
+    }
+    Ok(match &config.database {
+        Database::Sqlite(path) => all(SqliteStore::open(path).await.map_err(WiringError::Database)?),
+        Database::Postgres(url) => all(database::postgres(url).await?),
+    })
+}
+
+fn policy(config: &Config) -> Policy {
+    let mut policy = Policy::default();
+    policy.mode = config.mode;
+    policy.cost_action = config.cost_action;
+    policy.classification_timeout = config.classification_timeout;
+    policy.max_concurrent_classifications = config.max_concurrent_classifications;
+    policy.ttls = config.ttls;
+    policy
+}
+
+/// Starts the recorder. A service that cannot spool would lose events, so it does not start. A
+/// command records only a few events and runs without a spool.
+async fn recorder(
+    config: &Config,
+    purpose: Purpose,
+    events: &Arc<dyn Store>,
+) -> Result<Recorder, WiringError> {
+    use picarcade_analytics::Error;
+    let (events, settings) = (Arc::clone(events), analytics(config));
+    if matches!(purpose, Purpose::Command) {
+        return Ok(Recorder::start(events, settings));
+    }
+    match Recorder::try_start(Arc::clone(&events), settings.clone()).await {
+        Err(error @ (Error::Config(_) | Error::Directory { .. } | Error::SpoolLocked { .. })) => {
+            Err(WiringError::Spool(error))
+        }
+        // The log and the health page report what is wrong with the database. The service answers
+        // without it, and spools until it can be used.
+        Err(_) => Ok(Recorder::start(events, settings)),
+        Ok(recorder) => Ok(recorder),
+    }
+}
+
+fn analytics(config: &Config) -> picarcade_analytics::Config {
+    picarcade_analytics::Config {
+        spool_dir: Some(config.data_dir.join("spool")),
+        privacy: config.privacy.clone(),
+        ..picarcade_analytics::Config::default()
+    }
+}
+
+/// Builds the limiter. If Redis is configured, the limits are kept there, so that a fleet shares
+/// them. The database is the ledger of what was spent.
+fn limiter(
+    config: &Config,
+    purpose: Purpose,
+    redis: Option<&RedisHandle>,
+    ledger: Arc<dyn Ledger>,
+) -> Result<Limiter, WiringError> {
+    let limits = config
+        .limits
+        .iter()
+        .filter(|limit| purpose == Purpose::Service || limit.unit() == Unit::Cost)
+        .cloned();
+    let mut builder =
+        Limiter::builder().limits(limits).ledger(Arc::clone(&ledger)).reservation_ttl(config.reservation_ttl);
+    if let Some(handle) = redis {
+        builder = builder
+            .store(Arc::new(RedisStore::new(handle.clone()).ledger(ledger)))
+            .expected_instances(config.expected_instances);
+        if purpose == Purpose::Service && !config.leased_limits.is_empty() {
+            builder = builder.leases(Leases::of(config.leased_limits.iter().cloned()));
+        }
+    }
+    builder.build().map_err(WiringError::Limits)
+}
+
+fn breakers(config: &Config) -> Result<Registry, WiringError> {
+    let registry = Registry::new();
+    for (name, settings) in &config.breakers {
+        registry.with_config(*name, breaker(name, settings)).map_err(WiringError::Breaker)?;
+    }
+    Ok(registry)
+}
+
+fn breaker(name: &str, settings: &BreakerSettings) -> picarcade_breaker::Config {
+    let mut config = picarcade_breaker::Config::preset(name);
+    if let Some(threshold) = settings.failure_threshold {
+        config = config.failure_threshold(threshold);
+    }
+    if let Some(timeout) = settings.timeout {
+        config = config.open_for(timeout);
+    }
+    if let Some(threshold) = settings.success_threshold {
+        config = config.success_threshold(threshold);
+    }
+    config
+}
+
+fn provider(llm: &Llm) -> Result<Arc<dyn Provider>, WiringError> {
+    llm.provider.build(llm.settings.clone()).map_err(WiringError::Provider)
+}

@@ -33,7 +33,7 @@ fn decisions(criterion: &mut Criterion) {
     ] {
         let request = request(prompt);
         group.bench_with_input(BenchmarkId::new("locally", name), &request, |bencher, request| {
-            bencher.iter(|| classifier.locally(black_box(request)));
+            bencher.iter(|| classifier.classify_locally(black_box(request)));
         });
     }
     let matrix = Matrix::embedded();

@@ -30,14 +30,14 @@ async fn main() -> anyhow::Result<()> {
             );
             match claude.classify(&request, classifier.feasible(facts), Duration::from_secs(20)).await {
                 // Whatever the answer is, the verdict is feasible under the facts.
-                Ok(answer) => classifier.corrected(&request, answer),
+                Ok(answer) => classifier.correct(&request, answer),
                 Err(error) => {
                     println!("{error}; worth another try: {}", error.is_transient());
-                    classifier.locally(&request)
+                    classifier.classify_locally(&request)
                 }
             }
         }
-        Err(_) => classifier.locally(&request),
+        Err(_) => classifier.classify_locally(&request),
     };
     println!("{} by {}: {}", verdict.prompt_type, verdict.source, verdict.reasoning);
     let written =

@@ -67,7 +67,7 @@ impl Shared {
                 if let (CostAction::Reject, Some(denial)) = (self.policy.cost_action, failure.denial) {
                     return Err(FlowError::Limited(denial));
                 }
-                let verdict = Arc::new(rules.classifier.locally(request));
+                let verdict = Arc::new(rules.classifier.classify_locally(request));
                 Ok(Decided { verdict, cache: CacheSource::Bypass, failed: Some(failure.reason) })
             }
         }
@@ -80,19 +80,19 @@ impl Shared {
         caller: &Caller,
         rules: &Rules,
     ) -> Result<Loaded<Verdict>, AiFailure> {
-        if let Some(verdict) = rules.classifier.by_rules(request) {
+        if let Some(verdict) = rules.classifier.classify_by_facts(request) {
             return Ok(Loaded::new(verdict));
         }
-        let Some(ai) = &self.ai else { return Ok(Loaded::new(rules.classifier.locally(request))) };
+        let Some(ai) = &self.ai else { return Ok(Loaded::new(rules.classifier.classify_locally(request))) };
         if self.policy.mode == Mode::Cascade {
-            let verdict = rules.classifier.locally(request);
+            let verdict = rules.classifier.classify_locally(request);
             if verdict.confidence >= self.policy.cascade_threshold {
                 return Ok(Loaded::new(verdict));
             }
         }
         let feasible = rules.classifier.feasible(request.facts);
         let answer = ai.ask(request, feasible, caller).await?;
-        let verdict = rules.classifier.corrected(request, answer);
+        let verdict = rules.classifier.correct(request, answer);
         let confidence = verdict.confidence;
         let loaded = Loaded::new(verdict);
         if confidence < self.policy.low_confidence {

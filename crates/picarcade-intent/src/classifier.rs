@@ -30,7 +30,7 @@ use crate::verdict::{Source, Verdict};
 ///     facts: Facts { active_image: true, ..Facts::default() },
 ///     media: Media::default(),
 /// };
-/// let verdict = classifier.by_rules(&request).unwrap_or_else(|| classifier.locally(&request));
+/// let verdict = classifier.classify_by_facts(&request).unwrap_or_else(|| classifier.classify_locally(&request));
 /// assert_eq!(verdict.prompt_type, PromptType::EditImage);
 /// assert_eq!(verdict.source, Source::Local);
 /// # Ok::<(), picarcade_intent::PromptError>(())
@@ -65,7 +65,7 @@ impl Classifier {
 
     /// Decides by the facts alone. Returns a verdict with confidence 1 if only one type is
     /// feasible.
-    pub fn by_rules(&self, request: &Request) -> Option<Verdict> {
+    pub fn classify_by_facts(&self, request: &Request) -> Option<Verdict> {
         let prompt_type = self.feasible(request.facts).single()?;
         let likely = self.likely(request);
         let goal = likely.goal(prompt_type);
@@ -83,7 +83,7 @@ impl Classifier {
 
     /// Decides without an AI. The result is the feasible type with the greatest probability, which
     /// is the sum over the goals that lead to it.
-    pub fn locally(&self, request: &Request) -> Verdict {
+    pub fn classify_locally(&self, request: &Request) -> Verdict {
         let likely = self.likely(request);
         let (prompt_type, confidence) = likely.best();
         let goal = likely.goal(prompt_type);
@@ -106,7 +106,7 @@ impl Classifier {
     /// states. An infeasible type is corrected to the most likely feasible type, with the
     /// confidence of the local classifier. The reasoning of the AI is kept. Its enhanced prompt is
     /// discarded, because it was written for another type.
-    pub fn corrected(&self, request: &Request, answer: Answer) -> Verdict {
+    pub fn correct(&self, request: &Request, answer: Answer) -> Verdict {
         let likely = self.likely(request);
         let is_feasible = self.feasible(request.facts).contains(answer.prompt_type);
         let (prompt_type, confidence) =

@@ -90,13 +90,13 @@ fn every_answer_becomes_a_feasible_verdict() {
     for facts in Facts::all() {
         for (goal, words) in WORDS {
             let request = request(words, &letters(facts));
-            let local = classifier.locally(&request);
+            let local = classifier.classify_locally(&request);
             assert_consistent(&matrix, &local, facts);
             assert_eq!((local.source, local.corrected_from), (Source::Local, None));
             // The words must really have this goal.
             assert_eq!(local.prompt_type, matrix.decide(goal, facts).prompt_type, "{words} {facts:?}");
             for prompt_type in PromptType::ALL {
-                let verdict = classifier.corrected(&request, answer(prompt_type));
+                let verdict = classifier.correct(&request, answer(prompt_type));
                 assert_consistent(&matrix, &verdict, facts);
                 assert_eq!(verdict.source, Source::Llm);
                 assert_eq!(verdict.reasoning, "because the words say so");
@@ -142,8 +142,8 @@ fn every_json_object_is_judged_or_unusable() {
                         "reasoning": "r",
                     });
                     let verdict = match Answer::from_json(object, 1) {
-                        Ok(answer) => classifier.corrected(&request, answer),
-                        Err(_) => classifier.locally(&request),
+                        Ok(answer) => classifier.correct(&request, answer),
+                        Err(_) => classifier.classify_locally(&request),
                     };
                     assert_consistent(&matrix, &verdict, facts);
                     assert!(!classifier.enhanced(&request, &verdict).contains("@nobody"));
@@ -165,7 +165,7 @@ fn the_probability_of_a_type_is_the_sum_of_its_goals() {
                     Goal::ALL.into_iter().filter(|goal| matrix.decide(*goal, facts).prompt_type == wanted);
                 leading.map(|goal| f64::from(goals.get(goal))).sum()
             };
-            let verdict = classifier.locally(&request);
+            let verdict = classifier.classify_locally(&request);
             assert!((verdict.confidence - probability(verdict.prompt_type)).abs() <= 1e-4);
             for other in matrix.feasible(facts).iter() {
                 assert!(probability(other) <= probability(verdict.prompt_type) + 1e-9);
@@ -180,7 +180,7 @@ fn an_acceptable_enhanced_prompt_is_kept_and_another_is_not() {
     let request = request("give her @hat", "ir");
     let with = |enhanced: &str| {
         let answer = Answer { enhanced_prompt: enhanced.to_owned(), ..answer(PromptType::EditImageRef) };
-        classifier.corrected(&request, answer).enhancement
+        classifier.correct(&request, answer).enhancement
     };
     let good = "Put @hat on the woman in @working_image. Everything else stays.";
     assert_eq!(with(good).as_deref(), Some(good));
@@ -196,7 +196,7 @@ fn wanted_sound_with_references_is_recognized() {
         [("make a video with music and a man saying hello", true), ("make a video of this", false)]
     {
         let request = request(words, "u");
-        let verdict = classifier.corrected(&request, answer(PromptType::EditImageRefToVideo));
+        let verdict = classifier.correct(&request, answer(PromptType::EditImageRefToVideo));
         assert_eq!((verdict.prompt_type, verdict.audio), (PromptType::EditImageRefToVideo, audio), "{words}");
     }
 }
@@ -209,12 +209,14 @@ fn the_facts_decide_if_one_type_is_feasible() {
                          -,-,-,YES,EDIT_IMAGE_REF_TO_VIDEO,runwayml/gen4-turbo,update_then_motion\n";
     let matrix = Matrix::parse(only_pictures.as_bytes(), &picarcade_intent::Catalogue::embedded()).unwrap();
     let classifier = Classifier::new(matrix.into());
-    let verdict = classifier.by_rules(&request("make a video of a fox", "iv")).unwrap();
+    let verdict = classifier.classify_by_facts(&request("make a video of a fox", "iv")).unwrap();
     assert_eq!((verdict.prompt_type, verdict.source), (PromptType::NewImage, Source::Rules));
     assert!((verdict.confidence - 1.0).abs() < f64::EPSILON);
-    assert_eq!(classifier.by_rules(&request("make a video of a fox", "u")), None);
+    assert_eq!(classifier.classify_by_facts(&request("make a video of a fox", "u")), None);
     let embedded = Classifier::new(Matrix::embedded());
-    assert!(Facts::all().all(|facts| embedded.by_rules(&request("a fox", &letters(facts))).is_none()));
+    assert!(
+        Facts::all().all(|facts| embedded.classify_by_facts(&request("a fox", &letters(facts))).is_none())
+    );
 }
 
 #[test]
@@ -229,7 +231,7 @@ fn the_strategy_comes_from_the_matrix() {
         (&plain, "make the sky purple", "make the sky purple".to_owned()),
         (&usual, "Purple sky. Keep the rest.", enhance(PromptType::EditImage, &request, false)),
     ] {
-        let verdict = classifier.corrected(&request, said.clone());
+        let verdict = classifier.correct(&request, said.clone());
         assert_eq!(classifier.enhanced(&request, &verdict), by_ai);
         assert_eq!(classifier.enhanced(&request, &Verdict { enhancement: None, ..verdict }), offline);
     }
@@ -240,7 +242,7 @@ fn a_verdict_serializes_and_deserializes() {
     let classifier = Classifier::new(Matrix::embedded());
     let request = request("make the sky purple", "i");
     for verdict in
-        [classifier.locally(&request), classifier.corrected(&request, answer(PromptType::VideoEdit))]
+        [classifier.classify_locally(&request), classifier.correct(&request, answer(PromptType::VideoEdit))]
     {
         let json = serde_json::to_string(&verdict).unwrap();
         assert_eq!(serde_json::from_str::<Verdict>(&json).unwrap(), verdict);
@@ -264,8 +266,8 @@ proptest! {
         let request = picarcade_intent::Request { prompt, ..request("x", &letters(facts)) };
         let classifier = Classifier::new(Matrix::embedded());
         let answer = Answer { enhanced_prompt: enhanced, confidence, ..answer(PromptType::ALL[said]) };
-        assert_consistent(&Matrix::embedded(), &classifier.corrected(&request, answer), facts);
-        assert_consistent(&Matrix::embedded(), &classifier.locally(&request), facts);
+        assert_consistent(&Matrix::embedded(), &classifier.correct(&request, answer), facts);
+        assert_consistent(&Matrix::embedded(), &classifier.classify_locally(&request), facts);
         for prompt_type in PromptType::ALL {
             let text = enhance(prompt_type, &request, true);
             prop_assert!(text.chars().count() <= request.prompt.as_str().chars().count() + 1_500);

@@ -161,7 +161,7 @@ fn an_ai_writes_for_every_type_and_a_bad_prompt_becomes_the_offline_form() {
                 cost_micros: 1,
                 tokens: None,
             };
-            let verdict = classifier.corrected(&request, answer);
+            let verdict = classifier.correct(&request, answer);
             assert_eq!((verdict.prompt_type, verdict.corrected_from), (prompt_type, None));
             (classifier.enhanced(&request, &verdict), verdict)
         };

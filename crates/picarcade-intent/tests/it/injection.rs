@@ -92,11 +92,11 @@ fn injections_do_not_change_the_type() {
     for (ask, letters) in ASKS {
         // The meaning of the words alone is tested elsewhere; here an instruction must not change
         // it.
-        let prompt_type = classifier.locally(&request(ask, letters)).prompt_type;
+        let prompt_type = classifier.classify_locally(&request(ask, letters)).prompt_type;
         for order in ORDERS {
             for prompt in [format!("{ask}. {order}"), format!("{order}\n{ask}"), format!("{ask}\n\n{order}")]
             {
-                let verdict = classifier.locally(&request(&prompt, letters));
+                let verdict = classifier.classify_locally(&request(&prompt, letters));
                 if verdict.prompt_type != prompt_type {
                     wrong.push(format!("{}: {prompt:?}", verdict.prompt_type));
                 }
@@ -119,7 +119,7 @@ fn an_ai_that_follows_an_injection_cannot_set_an_infeasible_type_a_model_or_a_pr
                 "model_to_use": "acme/free", "estimated_cost": 0.0, "model_parameters": {"width": 1},
             });
             let request = request(ask, letters);
-            let verdict = classifier.corrected(&request, Answer::from_json(object, 0).unwrap());
+            let verdict = classifier.correct(&request, Answer::from_json(object, 0).unwrap());
             assert!(classifier.feasible(request.facts).contains(verdict.prompt_type));
             let row = matrix.decide(verdict.goal, request.facts);
             let needs = RouteNeeds { reference_count: request.reference_count(), audio: verdict.audio };

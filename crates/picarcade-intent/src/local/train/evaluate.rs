@@ -50,7 +50,8 @@ pub fn evaluate(classifier: &Classifier, judged: &[Judged]) -> Evaluation {
 fn judge(classifier: &Classifier, judged: &Judged) -> Verdict {
     let facts = judged.facts;
     let request = Request { prompt: judged.prompt.clone(), facts, media: Media::default() };
-    let verdict = classifier.by_rules(&request).unwrap_or_else(|| classifier.locally(&request));
+    let verdict =
+        classifier.classify_by_facts(&request).unwrap_or_else(|| classifier.classify_locally(&request));
     let wanted = classifier.matrix().decide(judged.goal, facts).prompt_type;
     Verdict {
         judged: judged.clone(),

@@ -117,7 +117,7 @@ fn list_errors(file: &Path, sets: &[&str]) -> Result<(), Box<dyn Error>> {
     for set in sets {
         let evaluation = evaluate(&classifier, &read_judged(Path::new(set))?);
         println!("{}", report(&evaluation));
-        for verdict in evaluation.verdicts.iter().filter(|verdict| !verdict.right()) {
+        for verdict in evaluation.judgments.iter().filter(|verdict| !verdict.right()) {
             println!(
                 "{:.2} {} not {}: {:?} {:?}",
                 verdict.confidence,

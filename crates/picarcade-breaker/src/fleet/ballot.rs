@@ -1,4 +1,4 @@
-//! Ballots and their count.
+//! Ballots of instances, and their count.
 
 /// What an instance reports about one breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,9 +26,9 @@ impl Ballot {
     }
 }
 
-/// The unexpired ballots of one breaker.
+/// The count of the unexpired ballots of one breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct VoteCount {
     /// The number of ballots.
     pub instances: u64,
     /// The number of [`Ballot::Open`].

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{Ballot, FleetView, Tally};
+use super::{Ballot, FleetView, VoteCount};
 
 /// Checks the contract of a view that has no entries for breakers whose names begin with `prefix`.
 ///
@@ -27,7 +27,13 @@ const LONG: Duration = Duration::from_mins(4);
 const SHORT: Duration = Duration::from_secs(2);
 
 #[allow(clippy::expect_used, reason = "a check fails by panicking")]
-async fn vote(view: &dyn FleetView, breaker: &str, instance: &str, ballot: Ballot, ttl: Duration) -> Tally {
+async fn vote(
+    view: &dyn FleetView,
+    breaker: &str,
+    instance: &str,
+    ballot: Ballot,
+    ttl: Duration,
+) -> VoteCount {
     view.vote(breaker, instance, ballot, ttl).await.expect("the view failed to vote")
 }
 
@@ -37,7 +43,7 @@ async fn elect(view: &dyn FleetView, breaker: &str, instance: &str, lease: Durat
 }
 
 async fn tallies(view: &dyn FleetView, breaker: &str) {
-    let tally = |instances, open, recovered| Tally { instances, open, recovered };
+    let tally = |instances, open, recovered| VoteCount { instances, open, recovered };
     assert_eq!(vote(view, breaker, "a", Ballot::Closed, LONG).await, tally(1, 0, 0));
     assert_eq!(vote(view, breaker, "b", Ballot::Open, LONG).await, tally(2, 1, 0));
     assert_eq!(vote(view, breaker, "c", Ballot::Abstain, LONG).await, tally(3, 1, 0));
@@ -60,7 +66,7 @@ async fn expiry(view: &dyn FleetView, breaker: &str) {
     vote(view, breaker, "dies", Ballot::Open, SHORT).await;
     loop {
         let tally = vote(view, breaker, "lives", Ballot::Closed, LONG).await;
-        if tally == (Tally { instances: 1, open: 0, recovered: 0 }) {
+        if tally == (VoteCount { instances: 1, open: 0, recovered: 0 }) {
             break;
         }
         assert!(start.elapsed() < LONG / 2, "a ballot does not expire: {tally:?}");

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    ballot::{Ballot, Tally},
+    ballot::{Ballot, VoteCount},
     view::{FleetError, FleetView},
 };
 
@@ -51,11 +51,11 @@ impl FleetView for MemoryFleetView {
         instance: &str,
         ballot: Ballot,
         ttl: Duration,
-    ) -> Result<Tally, FleetError> {
+    ) -> Result<VoteCount, FleetError> {
         Ok(self.with(breaker, |votes, now| {
             votes.ballots.insert(instance.to_owned(), (ballot, now + ttl));
             let count = |what| votes.ballots.values().filter(|(ballot, _)| *ballot == what).count() as u64;
-            Tally {
+            VoteCount {
                 instances: votes.ballots.len() as u64,
                 open: count(Ballot::Open),
                 recovered: count(Ballot::Recovered),

@@ -37,7 +37,7 @@ mod scripts;
 pub mod conformance;
 
 pub use self::{
-    ballot::{Ballot, Tally},
+    ballot::{Ballot, VoteCount},
     config::FleetConfig,
     member::FleetMember,
     memory::MemoryFleetView,

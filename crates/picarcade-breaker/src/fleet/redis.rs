@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use super::{
-    ballot::{Ballot, Tally},
+    ballot::{Ballot, VoteCount},
     scripts::{FleetScript, RunScript},
     view::{FleetError, FleetView},
 };
@@ -52,11 +52,11 @@ impl<R: RunScript> FleetView for RedisFleetView<R> {
         instance: &str,
         ballot: Ballot,
         ttl: Duration,
-    ) -> Result<Tally, FleetError> {
+    ) -> Result<VoteCount, FleetError> {
         let arguments = [instance, ballot.as_str(), &millis(ttl)];
         let numbers = self.redis.run(FleetScript::Vote, &[self.key(breaker, "ballots")], &arguments).await?;
         match numbers[..] {
-            [instances, open, recovered] => Ok(Tally { instances, open, recovered }),
+            [instances, open, recovered] => Ok(VoteCount { instances, open, recovered }),
             _ => Err(FleetError("three numbers were expected".into())),
         }
     }

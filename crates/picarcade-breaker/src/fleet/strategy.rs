@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{
-    ballot::{Ballot, Tally},
+    ballot::{Ballot, VoteCount},
     config::FleetConfig,
 };
 use crate::State;
@@ -78,7 +78,7 @@ impl Strategy {
         }
     }
 
-    pub(super) fn decide(&mut self, tally: Tally, observed: Observation) -> Action {
+    pub(super) fn decide(&mut self, tally: VoteCount, observed: Observation) -> Action {
         let quorum = tally.open >= self.config.quorum_minimum
             && tally.open as f64 >= self.config.quorum * tally.instances as f64;
         let quorum_begins = quorum && !std::mem::replace(&mut self.had_quorum, quorum);
@@ -121,8 +121,8 @@ mod tests {
         Observation { now, state, opened: 1, probe_at: now + Duration::from_mins(1) }
     }
 
-    fn tally(instances: u64, open: u64, recovered: u64) -> Tally {
-        Tally { instances, open, recovered }
+    fn tally(instances: u64, open: u64, recovered: u64) -> VoteCount {
+        VoteCount { instances, open, recovered }
     }
 
     #[tokio::test(start_paused = true)]

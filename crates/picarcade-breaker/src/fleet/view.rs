@@ -4,7 +4,7 @@ use std::{fmt::Debug, time::Duration};
 
 use async_trait::async_trait;
 
-use super::ballot::{Ballot, Tally};
+use super::ballot::{Ballot, VoteCount};
 
 /// The store of ballots and leases failed or sent a malformed reply.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub struct FleetError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 /// [`conformance::check`](super::conformance::check) checks the whole contract.
 #[async_trait]
 pub trait FleetView: Debug + Send + Sync {
-    /// Casts or replaces the ballot of `instance`, which expires after `ttl`. Returns the tally
+    /// Casts or replaces the ballot of `instance`, which expires after `ttl`. Returns the count
     /// including it.
     async fn vote(
         &self,
@@ -29,7 +29,7 @@ pub trait FleetView: Debug + Send + Sync {
         instance: &str,
         ballot: Ballot,
         ttl: Duration,
-    ) -> Result<Tally, FleetError>;
+    ) -> Result<VoteCount, FleetError>;
 
     /// Returns whether `instance` is the elected prober. Without a prober, `instance` is elected
     /// for `lease`. Asking again does not extend a lease.

@@ -12,7 +12,9 @@ use std::{
 use async_trait::async_trait;
 use picarcade_breaker::{
     Backoff, Cause, CircuitBreaker, Config, Event, State,
-    fleet::{Ballot, FleetConfig, FleetError, FleetMember, FleetView, MemoryFleetView, Tally, conformance},
+    fleet::{
+        Ballot, FleetConfig, FleetError, FleetMember, FleetView, MemoryFleetView, VoteCount, conformance,
+    },
 };
 
 use crate::support::{advance, breaker, fail, secs, succeed};
@@ -51,7 +53,7 @@ impl FleetView for Line {
         instance: &str,
         ballot: Ballot,
         ttl: Duration,
-    ) -> Result<Tally, FleetError> {
+    ) -> Result<VoteCount, FleetError> {
         self.cross().await?;
         self.view.vote(breaker, instance, ballot, ttl).await
     }

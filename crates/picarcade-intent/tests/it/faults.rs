@@ -136,7 +136,7 @@ async fn the_read_timeout_ends_a_call_before_the_deadline() {
     mock.push(Reply::Hang);
     let error = ask(&provider, &request("a fox", "")).await.unwrap_err();
     assert_eq!((error.kind, error.cost_micros), (ProviderErrorKind::Timeout, None));
-    assert!(error.to_string().contains("silent"), "{error}");
+    assert!(error.to_string().contains("sent nothing in time"), "{error}");
 }
 
 /// The kernel accepts the connection, and no server answers the TLS handshake.

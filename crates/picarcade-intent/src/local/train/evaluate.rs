@@ -11,7 +11,7 @@ use crate::{Classifier, Media, PromptType, Request};
 
 /// The number of right answers, and of all answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Accuracy {
     /// Right answers.
     pub right: usize,
     /// All answers.
@@ -20,7 +20,7 @@ pub struct Tally {
 
 /// The answer to one judged prompt.
 #[derive(Debug, Clone)]
-pub struct Verdict {
+pub struct Judgment {
     /// The prompt.
     pub judged: Judged,
     /// The type that its goal decides to.
@@ -39,21 +39,21 @@ pub struct Verdict {
 #[derive(Debug, Default)]
 pub struct Evaluation {
     /// One answer per prompt, in order.
-    pub verdicts: Vec<Verdict>,
+    pub judgments: Vec<Judgment>,
 }
 
 /// Classifies every prompt of a set.
 pub fn evaluate(classifier: &Classifier, judged: &[Judged]) -> Evaluation {
-    Evaluation { verdicts: judged.iter().map(|judged| judge(classifier, judged)).collect() }
+    Evaluation { judgments: judged.iter().map(|judged| judge(classifier, judged)).collect() }
 }
 
-fn judge(classifier: &Classifier, judged: &Judged) -> Verdict {
+fn judge(classifier: &Classifier, judged: &Judged) -> Judgment {
     let facts = judged.facts;
     let request = Request { prompt: judged.prompt.clone(), facts, media: Media::default() };
     let verdict =
         classifier.classify_by_facts(&request).unwrap_or_else(|| classifier.classify_locally(&request));
     let wanted = classifier.matrix().decide(judged.goal, facts).prompt_type;
-    Verdict {
+    Judgment {
         judged: judged.clone(),
         wanted,
         found: verdict.prompt_type,
@@ -63,7 +63,7 @@ fn judge(classifier: &Classifier, judged: &Judged) -> Verdict {
     }
 }
 
-impl Tally {
+impl Accuracy {
     /// Returns the share of right answers, or one without answers.
     pub fn share(self) -> f64 {
         if self.all == 0 { 1.0 } else { self.right as f64 / self.all as f64 }
@@ -75,7 +75,7 @@ impl Tally {
     }
 }
 
-impl Verdict {
+impl Judgment {
     /// Returns whether the found type is the right one.
     pub fn right(&self) -> bool {
         self.wanted == self.found
@@ -83,28 +83,28 @@ impl Verdict {
 }
 
 impl Evaluation {
-    /// Returns the tally of the answers that a condition selects.
-    pub fn tally(&self, of: impl Fn(&Verdict) -> bool) -> Tally {
-        let mut tally = Tally::default();
-        for verdict in self.verdicts.iter().filter(|verdict| of(verdict)) {
-            tally.add(verdict.right());
+    /// Returns the accuracy of the answers that a condition selects.
+    pub fn accuracy(&self, of: impl Fn(&Judgment) -> bool) -> Accuracy {
+        let mut accuracy = Accuracy::default();
+        for verdict in self.judgments.iter().filter(|verdict| of(verdict)) {
+            accuracy.add(verdict.right());
         }
-        tally
+        accuracy
     }
 
-    /// Returns one tally per group of a key.
-    pub fn by<K: Ord>(&self, key: impl Fn(&Verdict) -> K) -> BTreeMap<K, Tally> {
-        let mut tallies: BTreeMap<K, Tally> = BTreeMap::new();
-        for verdict in &self.verdicts {
-            tallies.entry(key(verdict)).or_default().add(verdict.right());
+    /// Returns one accuracy per group of a key.
+    pub fn by<K: Ord>(&self, key: impl Fn(&Judgment) -> K) -> BTreeMap<K, Accuracy> {
+        let mut accuracies: BTreeMap<K, Accuracy> = BTreeMap::new();
+        for verdict in &self.judgments {
+            accuracies.entry(key(verdict)).or_default().add(verdict.right());
         }
-        tallies
+        accuracies
     }
 
     /// Returns how often each right type was answered with each found type.
     pub fn confusion(&self) -> BTreeMap<(PromptType, PromptType), usize> {
         let mut counts = BTreeMap::new();
-        for verdict in &self.verdicts {
+        for verdict in &self.judgments {
             *counts.entry((verdict.wanted, verdict.found)).or_default() += 1;
         }
         counts
@@ -113,23 +113,24 @@ impl Evaluation {
     /// Returns the mean negative logarithm of the probability of the right type, in nats (the log
     /// loss).
     pub fn log_loss(&self) -> f64 {
-        let losses = self.verdicts.iter().map(|verdict| -verdict.of_wanted.max(1e-6).ln());
-        losses.sum::<f64>() / self.verdicts.len().max(1) as f64
+        let losses = self.judgments.iter().map(|verdict| -verdict.of_wanted.max(1e-6).ln());
+        losses.sum::<f64>() / self.judgments.len().max(1) as f64
     }
 
     /// Returns the expected calibration error over ten bins of equal width (Naeini, Cooper,
     /// Hauskrecht 2015): the average distance between confidence and the share of right answers.
     pub fn calibration_error(&self) -> f64 {
-        let mut bins = [(0.0, Tally::default()); 10];
-        for verdict in &self.verdicts {
+        let mut bins = [(0.0, Accuracy::default()); 10];
+        for verdict in &self.judgments {
             let bin = ((verdict.confidence * 10.0) as usize).min(9);
-            if let Some((confidence, tally)) = bins.get_mut(bin) {
+            if let Some((confidence, accuracy)) = bins.get_mut(bin) {
                 *confidence += verdict.confidence;
-                tally.add(verdict.right());
+                accuracy.add(verdict.right());
             }
         }
-        let error: f64 = bins.iter().map(|(confidence, tally)| (confidence - tally.right as f64).abs()).sum();
-        error / self.verdicts.len().max(1) as f64
+        let error: f64 =
+            bins.iter().map(|(confidence, accuracy)| (confidence - accuracy.right as f64).abs()).sum();
+        error / self.judgments.len().max(1) as f64
     }
 }
 
@@ -151,15 +152,15 @@ mod tests {
     fn the_embedded_model_reaches_the_required_accuracy() {
         for set in ["judge-dev.csv", "judge-test.csv"] {
             let evaluation = embedded_on(set);
-            let share = |tally: Tally| tally.share();
-            assert!(share(evaluation.tally(|_| true)) >= 0.96, "{set}");
-            assert!(share(evaluation.tally(|verdict| verdict.open)) >= 0.93, "{set}");
-            let is_hard = |verdict: &Verdict| {
+            let share = |accuracy: Accuracy| accuracy.share();
+            assert!(share(evaluation.accuracy(|_| true)) >= 0.96, "{set}");
+            assert!(share(evaluation.accuracy(|verdict| verdict.open)) >= 0.93, "{set}");
+            let is_hard = |verdict: &Judgment| {
                 matches!(&*verdict.judged.tag, "hard" | "implicit" | "negation" | "multi")
             };
-            assert!(share(evaluation.tally(is_hard)) >= 0.9, "{set}");
-            for (language, tally) in evaluation.by(|verdict| verdict.judged.language.clone()) {
-                assert!(share(tally) >= 0.9, "{set}, {language}: {tally:?}");
+            assert!(share(evaluation.accuracy(is_hard)) >= 0.9, "{set}");
+            for (language, accuracy) in evaluation.by(|verdict| verdict.judged.language.clone()) {
+                assert!(share(accuracy) >= 0.9, "{set}, {language}: {accuracy:?}");
             }
             assert!(evaluation.calibration_error() <= 0.05, "{set}");
         }
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn the_calibration_error_is_the_distance_to_the_share_of_right_answers() {
         let mut evaluation = embedded_on("judge-dev.csv");
-        for verdict in &mut evaluation.verdicts {
+        for verdict in &mut evaluation.judgments {
             verdict.confidence = 0.75;
             verdict.found = verdict.wanted;
         }

@@ -16,7 +16,7 @@ mod random;
 mod report;
 
 pub use corpus::{Corpus, CorpusError};
-pub use evaluate::{Evaluation, Tally, Verdict, evaluate};
+pub use evaluate::{Accuracy, Evaluation, Judgment, evaluate};
 pub use fit::{Trained, train};
 pub use judged::{Judged, read_judged};
 pub use report::report;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
-use crate::local::train::evaluate::{Evaluation, Tally};
+use crate::local::train::evaluate::{Accuracy, Evaluation};
 
 /// The thresholds in the table of the cascade.
 const THRESHOLDS: [f64; 9] = [0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98];
@@ -19,8 +19,8 @@ pub fn report(evaluation: &Evaluation) -> String {
 
 fn write_report(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
     heading(page, "prompts")?;
-    row(page, "all", evaluation.tally(|_| true))?;
-    row(page, "facts leave several types open", evaluation.tally(|verdict| verdict.open))?;
+    row(page, "all", evaluation.accuracy(|_| true))?;
+    row(page, "facts leave several types open", evaluation.accuracy(|verdict| verdict.open))?;
     writeln!(
         page,
         "\nExpected calibration error, ten bins: {:.3}; log loss: {:.3}\n",
@@ -58,20 +58,24 @@ fn confusion(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
 }
 
 fn cascade(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
-    let all = evaluation.verdicts.len().max(1) as f64;
+    let all = evaluation.judgments.len().max(1) as f64;
     writeln!(page, "| threshold | AI calls saved | right among those |\n| ---: | ---: | ---: |")?;
     for threshold in THRESHOLDS {
-        let kept = evaluation.tally(|verdict| verdict.confidence >= threshold);
+        let kept = evaluation.accuracy(|verdict| verdict.confidence >= threshold);
         let saved = kept.all as f64 / all;
         writeln!(page, "| {threshold:.2} | {:.1} % | {:.1} % |", saved * 100.0, kept.share() * 100.0)?;
     }
     Ok(())
 }
 
-fn table(page: &mut String, name: &str, tallies: impl IntoIterator<Item = (String, Tally)>) -> fmt::Result {
+fn table(
+    page: &mut String,
+    name: &str,
+    accuracies: impl IntoIterator<Item = (String, Accuracy)>,
+) -> fmt::Result {
     heading(page, name)?;
-    for (key, tally) in tallies {
-        row(page, &key, tally)?;
+    for (key, accuracy) in accuracies {
+        row(page, &key, accuracy)?;
     }
     writeln!(page)
 }
@@ -80,6 +84,6 @@ fn heading(page: &mut String, name: &str) -> fmt::Result {
     writeln!(page, "| {name} | number | right types |\n| --- | ---: | ---: |")
 }
 
-fn row(page: &mut String, name: &str, tally: Tally) -> fmt::Result {
-    writeln!(page, "| {name} | {} | {:.1} % |", tally.all, tally.share() * 100.0)
+fn row(page: &mut String, name: &str, accuracy: Accuracy) -> fmt::Result {
+    writeln!(page, "| {name} | {} | {:.1} % |", accuracy.all, accuracy.share() * 100.0)
 }

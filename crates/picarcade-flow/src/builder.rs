@@ -11,20 +11,20 @@ use picarcade_intent::Provider;
 use picarcade_ratelimit::Limiter;
 use tokio::sync::Semaphore;
 
-use crate::ai::AiStep;
 use crate::caches::CacheLevels;
-use crate::denials::Denials;
 use crate::error::BuildError;
-use crate::fleet::Fleet;
+use crate::fleet::message::Fleet;
 use crate::forget::MAX_WAITING;
-use crate::generations::{GenerationLog, Generations};
-use crate::health::{self, Checked, RemoteWatch};
+use crate::health::report::{self as health, Checked, RemoteWatch};
 use crate::ledger::CostLedger;
+use crate::outcome::generations::{GenerationLog, Generations};
+use crate::outcome::settle::LookUps;
 use crate::policy::{Mode, Policy, default_limits};
-use crate::report::LookUps;
 use crate::rules::Rules;
 use crate::service::{FlowService, Shared};
-use crate::session::{MemorySessions, SessionStore};
+use crate::session::store::{MemorySessions, SessionStore};
+use crate::step::ai::AiStep;
+use crate::step::denials::Denials;
 
 /// Builds a [`FlowService`]. Only events and database are required; everything else has an in-process default.
 #[derive(Debug)]

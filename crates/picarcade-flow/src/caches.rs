@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::policy::{Mode, Policy};
 use crate::rules::Rules;
-use crate::session::Session;
+use crate::session::store::Session;
 
 /// The layout of the cached values; raised when one of them changes its meaning.
 const SCHEMA: u32 = 1;

@@ -9,9 +9,9 @@ use picarcade_analytics::{
 use picarcade_intent::{PromptType, Route, Source};
 use serde_json::json;
 
-use crate::charge::{Charge, CostFlag, bounded};
-use crate::generations::Generation;
-use crate::outcome::{OutcomeReport, word};
+use crate::outcome::charge::{Charge, CostFlag, bounded};
+use crate::outcome::generations::Generation;
+use crate::outcome::report::{OutcomeReport, word};
 use crate::request::Caller;
 
 /// The operation of a paid classification in `cost_tracking`.

@@ -22,7 +22,7 @@ use picarcade_cache::Reach;
 use crate::error::FlowError;
 use crate::request::Caller;
 use crate::service::{FlowService, Shared};
-use crate::working::finished;
+use crate::session::service::finished;
 
 /// How long the user's events that are still in the queue may take to be written.
 const FLUSH: Duration = Duration::from_secs(5);

@@ -1,51 +1,47 @@
 #![doc = include_str!("../README.md")]
 
+// What a program states and receives.
 mod degraded;
 mod error;
+mod policy;
 mod request;
 mod response;
-
-mod policy;
 mod rules;
-mod session;
-
-mod ai;
-mod caches;
-mod charge;
-mod denials;
-mod enhance;
-mod events;
-mod fleet;
-mod generations;
-mod intent;
-mod ledger;
-mod outcome;
-mod report;
-mod route;
 mod trace;
 
-mod builder;
-mod forget;
-mod health;
+// The service, and the numbered steps of a request.
 mod process;
 mod service;
-mod working;
+mod step;
 
+// What the steps share.
+mod caches;
+mod events;
+mod ledger;
+
+// Everything else that the service does.
+mod fleet;
+mod forget;
+mod health;
+mod outcome;
+mod session;
+
+mod builder;
 #[cfg(feature = "embedded")]
 mod embedded;
 
 pub use builder::FlowBuilder;
 pub use caches::CacheLevels;
-pub use charge::CostFlag;
 pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;
 pub use error::{BuildError, FieldProblem, FlowError, MAX_PROBLEMS};
-pub use fleet::{Fleet, Override, ProviderEvent, ProviderNews};
-pub use generations::{Generation, GenerationLog};
-pub use health::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
+pub use fleet::message::{Fleet, Override, ProviderEvent, ProviderNews};
+pub use health::report::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
 pub use ledger::CostLedger;
-pub use outcome::{ErrorKind, OutcomeReport, Reported, SettledReport};
+pub use outcome::charge::CostFlag;
+pub use outcome::generations::{Generation, GenerationLog};
+pub use outcome::report::{ErrorKind, OutcomeReport, Reported, SettledReport};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
 pub use request::{Authority, CacheControl, Caller, FlowRequest, MAX_ID_BYTES, MAX_MEDIA};
 pub use response::{
@@ -53,5 +49,5 @@ pub use response::{
 };
 pub use rules::Rules;
 pub use service::FlowService;
-pub use session::{MemorySessions, Session, SessionStore, SessionUpdate, StoreError};
+pub use session::store::{MemorySessions, Session, SessionStore, SessionUpdate, StoreError};
 pub use trace::{AiCall, Trace};

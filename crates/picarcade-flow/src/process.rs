@@ -8,15 +8,15 @@ use picarcade_intent::{Request, Route, Row, Verdict};
 use picarcade_ratelimit::{Decision, Denial, Report, Reservation, Subjects};
 use uuid::{Builder, Uuid};
 
-use crate::ai::subjects;
 use crate::degraded::Degraded;
 use crate::error::FlowError;
 use crate::events::{self, ClassificationFacts};
-use crate::intent::Decided;
 use crate::request::{CacheControl, Caller, FlowRequest, Valid};
 use crate::response::{CacheWords, Classified, CsvDecision, Processed, Response, usd};
 use crate::rules::Rules;
 use crate::service::Shared;
+use crate::step::ai::subjects;
+use crate::step::intent::Decided;
 
 /// When to ask again for dollars that could not be decided on.
 const UNDECIDED: Duration = Duration::from_secs(5);

@@ -14,21 +14,21 @@ use picarcade_intent::Request;
 use picarcade_ratelimit::{Denial, Limiter, Report, Scope, Subjects, Unit, Window};
 use tokio::sync::Semaphore;
 
-use crate::ai::{AiStep, subjects};
 use crate::builder::FlowBuilder;
 use crate::caches::{CacheLevels, Figures, statistics_key};
-use crate::denials::Denials;
 use crate::error::FlowError;
-use crate::fleet::Fleet;
-use crate::generations::{GenerationLog, Generations};
-use crate::health::{Checked, Health, RemoteWatch};
-use crate::outcome::{OutcomeReport, Reported};
+use crate::fleet::message::Fleet;
+use crate::health::report::{Checked, Health, RemoteWatch};
+use crate::outcome::generations::{GenerationLog, Generations};
+use crate::outcome::report::{OutcomeReport, Reported};
+use crate::outcome::settle::LookUps;
 use crate::policy::Policy;
-use crate::report::LookUps;
 use crate::request::{Authority, CacheControl, Caller, FlowRequest};
 use crate::response::{BudgetBurn, Classified, ModelAvailability, Processed, Response, StatsAnswer};
 use crate::rules::Rules;
-use crate::session::{Session, SessionStore, SessionUpdate};
+use crate::session::store::{Session, SessionStore, SessionUpdate};
+use crate::step::ai::{AiStep, subjects};
+use crate::step::denials::Denials;
 
 /// How long a statistics query waits for events that are still in the queue.
 const STATISTICS_FLUSH: Duration = Duration::from_secs(1);

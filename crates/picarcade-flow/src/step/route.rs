@@ -8,11 +8,11 @@ use picarcade_intent::{Request, Route, RouteNeeds, Row, Verdict};
 use serde_json::{Map, Value};
 
 use crate::caches::parameters_key;
-use crate::intent::options;
 use crate::request::CacheControl;
 use crate::response::{ModelAvailability, usd};
 use crate::rules::Rules;
 use crate::service::Shared;
+use crate::step::intent::options;
 
 impl Shared {
     /// The row that decided and the model for it, with the breakers of the model providers asked.

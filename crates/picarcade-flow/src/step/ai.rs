@@ -25,9 +25,9 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::charge::{Bill, Charge, bounded, charge};
 use crate::degraded::Degraded;
 use crate::events;
+use crate::outcome::charge::{Bill, Charge, bounded, charge};
 use crate::policy::Policy;
 use crate::request::Caller;
 

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use picarcade_analytics::GenerationRows;
 
 use crate::request::Caller;
-use crate::session::StoreError;
+use crate::session::store::StoreError;
 
 /// How many generations a process remembers. At this bound the oldest is forgotten and looked up in the log.
 const REMEMBERED: usize = 50_000;

@@ -7,10 +7,10 @@ use picarcade_cache::{Loaded, Source as CacheSource};
 use picarcade_intent::Request;
 
 use crate::caches::{Enhanced, enhancement_key, user_tag};
-use crate::intent::{Decided, options};
 use crate::request::{CacheControl, Caller};
 use crate::rules::Rules;
 use crate::service::Shared;
+use crate::step::intent::{Decided, options};
 
 impl Shared {
     /// The text and where it came from. Never fails: what cannot be cached is written anew.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use picarcade_breaker::{CircuitBreaker, Statistics};
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{OutcomeReport, outcome};
+use crate::outcome::report::{OutcomeReport, outcome};
 use crate::service::{FlowService, Shared};
 
 /// What an operator orders a breaker to do.

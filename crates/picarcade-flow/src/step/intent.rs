@@ -10,7 +10,6 @@ use picarcade_cache::{LoadError, Loaded, Options, Source as CacheSource};
 use picarcade_intent::{Request, Verdict};
 use picarcade_ratelimit::Denial;
 
-use crate::ai::AiFailure;
 use crate::caches::{intent_key, user_tag};
 use crate::degraded::Degraded;
 use crate::error::FlowError;
@@ -18,6 +17,7 @@ use crate::policy::{CostAction, Mode};
 use crate::request::{CacheControl, Caller};
 use crate::rules::Rules;
 use crate::service::Shared;
+use crate::step::ai::AiFailure;
 
 /// A verdict and how it was come by.
 #[derive(Debug)]

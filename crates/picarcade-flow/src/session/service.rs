@@ -17,7 +17,7 @@ use crate::caches::{SESSION_PATIENCE, session_key, user_tag};
 use crate::error::FlowError;
 use crate::request::{Caller, Valid, check_id, check_url};
 use crate::service::Shared;
-use crate::session::{Session, SessionUpdate, StoreError};
+use crate::session::store::{Session, SessionUpdate, StoreError};
 
 /// How long `process` waits for a session. A store that the last check found away is not waited for at all.
 const PROCESS_PATIENCE: Duration = Duration::from_millis(500);

@@ -32,14 +32,14 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::charge::charge;
 use crate::error::FlowError;
 use crate::events;
-use crate::generations::{Generation, GenerationLog};
-use crate::outcome::{OutcomeReport, Reported, SettledReport, bill, check, word};
+use crate::outcome::charge::charge;
+use crate::outcome::generations::{Generation, GenerationLog};
+use crate::outcome::report::{OutcomeReport, Reported, SettledReport, bill, check, word};
 use crate::request::{Authority, Caller};
 use crate::service::Shared;
-use crate::working::finished;
+use crate::session::service::finished;
 
 /// How long after its beginning a generation may still be on its way to the log.
 const ON_ITS_WAY: Duration = Duration::from_secs(5);

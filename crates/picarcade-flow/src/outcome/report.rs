@@ -1,6 +1,6 @@
 //! The outcome of a generation, as it is reported: what it says, what it costs, and what a breaker makes of it.
 //!
-//! The report states a price; [`charge`](crate::charge) decides what of it is believed. A failed
+//! The report states a price; [`charge`](crate::outcome::charge) decides what of it is believed. A failed
 //! generation may cost nothing. A finished one may not, unless its model is estimated at nothing: a
 //! report without the real price would otherwise disable the budget.
 
@@ -9,8 +9,8 @@ use std::time::Duration;
 use picarcade_breaker::{FailureKind, Outcome};
 use serde::{Deserialize, Serialize};
 
-use crate::charge::{Bill, CostFlag, micros};
 use crate::error::{FieldProblem, FlowError};
+use crate::outcome::charge::{Bill, CostFlag, micros};
 
 /// The largest cost of one generation that is believed, in US dollars.
 const MAX_DOLLARS: f64 = 1e6;

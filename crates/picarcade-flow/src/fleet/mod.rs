@@ -1,0 +1,3 @@
+//! What the instances of a fleet tell each other.
+
+pub(crate) mod message;

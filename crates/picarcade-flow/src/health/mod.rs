@@ -1,0 +1,3 @@
+//! The state of every component, from background checks.
+
+pub(crate) mod report;

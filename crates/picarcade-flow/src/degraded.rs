@@ -1,10 +1,10 @@
-//! The machine-readable reasons why an answer is less than it could have been.
+//! The machine-readable reasons of a degraded answer.
 //!
-//! A closed set on purpose: operators count and alarm on these words, so a free string has no place here.
+//! The set is closed because operators count and alert on these words.
 
 use serde::Serialize;
 
-/// One reason for a degraded answer, as it stands in the `degraded` list of a response.
+/// One reason in the `degraded` list of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -13,26 +13,27 @@ pub enum Degraded {
     CostLimit,
     /// The provider's circuit breaker rejected the call.
     BreakerOpen,
-    /// The AI step ran out of its time.
+    /// The AI step exceeded its deadline.
     LlmTimeout,
-    /// The provider answered, but not with anything the contract allows.
+    /// The provider's answer violates the contract.
     LlmUnusable,
     /// The provider refused or failed.
     LlmError,
-    /// Too many AI calls were in flight for longer than this one could wait.
+    /// Too many AI calls were running for longer than this one could wait.
     ConcurrencyLimit,
-    /// The remote cache did not answer; the in-process one goes on.
+    /// The remote cache did not answer; the in-process one continues.
     CacheUnavailable,
-    /// Analytics events go to the disk, because the database does not take them.
+    /// Analytics events are spooled to the disk, because the database does not accept them.
     AnalyticsSpooling,
     /// The shared limits did not answer, so this instance decided with its local share.
     LimitsLocal,
-    /// The provider of the chosen model is unavailable and so is every fallback, or a fallback was chosen.
+    /// The provider of the model is unavailable: a fallback was chosen, or every fallback is
+    /// unavailable too.
     ModelUnavailable,
 }
 
 impl Degraded {
-    /// The word as it stands on the wire.
+    /// Returns the word in a response.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CostLimit => "cost_limit",
@@ -54,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_serialized_word_is_the_displayed_one() {
+    fn each_reason_serializes_as_its_word() {
         for word in [
             Degraded::CostLimit,
             Degraded::BreakerOpen,

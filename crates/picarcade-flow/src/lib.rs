@@ -10,7 +10,6 @@ mod rules;
 mod trace;
 
 // The service, and the numbered steps of a request.
-mod process;
 mod service;
 mod step;
 
@@ -18,6 +17,7 @@ mod step;
 mod caches;
 mod events;
 mod ledger;
+mod task;
 
 // Everything else that the service does.
 mod fleet;
@@ -25,6 +25,7 @@ mod forget;
 mod health;
 mod outcome;
 mod session;
+mod statistics;
 
 mod builder;
 #[cfg(feature = "embedded")]
@@ -36,8 +37,10 @@ pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;
 pub use error::{BuildError, FieldProblem, FlowError, MAX_PROBLEMS};
-pub use fleet::message::{Fleet, Override, ProviderEvent, ProviderNews};
-pub use health::report::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
+pub use fleet::message::{Override, ProviderEvent, ProviderNews};
+pub use fleet::transport::Fleet;
+pub use health::report::{ComponentHealth, Health, HealthSummary, Status};
+pub use health::watch::RemoteWatch;
 pub use ledger::CostLedger;
 pub use outcome::charge::CostFlag;
 pub use outcome::generations::{Generation, GenerationLog};
@@ -49,5 +52,6 @@ pub use response::{
 };
 pub use rules::Rules;
 pub use service::FlowService;
-pub use session::store::{MemorySessions, Session, SessionStore, SessionUpdate, StoreError};
+pub use session::memory::MemorySessions;
+pub use session::store::{Session, SessionStore, SessionUpdate, StoreError};
 pub use trace::{AiCall, Trace};

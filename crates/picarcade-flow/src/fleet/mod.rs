@@ -1,3 +1,5 @@
-//! What the instances of a fleet tell each other.
+//! The messages between the instances of a fleet.
 
+pub(crate) mod apply;
 pub(crate) mod message;
+pub(crate) mod transport;

@@ -1,185 +1,83 @@
-//! The state of every part, from background checks: a probe never causes a call, least of all a paid one.
+//! The report on every component. A probe never causes a call, least of all a paid one.
 //!
-//! A lost Redis or database makes the service degraded, never unhealthy: it goes on answering. Unhealthy is only a flow that
-//! cannot write what it owes to any place, the disk included, and gives events up. The kind of a last error stays to be
-//! read after the part has recovered.
+//! A lost Redis or database makes the service degraded and never unhealthy, because it still
+//! answers. The flow is unhealthy only while it drops events because no place accepts them, the
+//! disk included. The kind of a component's last error stays visible after the component has
+//! recovered.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use picarcade_analytics::Store;
 use picarcade_breaker::{State, Statistics};
-use picarcade_ratelimit::{Limiter, Mode, Status as LimitStatus, Subjects, Unit};
+use picarcade_ratelimit::{Mode, Status as LimitStatus};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::service::Shared;
+use crate::health::check::{Checked, Database};
+use crate::service::FlowService;
 
-/// The pause between two checks.
-const INTERVAL: Duration = Duration::from_secs(5);
-
-/// How long a check waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How a part does.
+/// The state of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// As it should be.
+    /// It works without restriction.
     Healthy,
-    /// Works with less.
+    /// It works with a restriction.
     Degraded,
-    /// Does not work.
+    /// It does not work.
     Unhealthy,
 }
 
-/// One part.
+/// The report on one component.
 #[derive(Clone, Debug, Serialize)]
 pub struct ComponentHealth {
-    /// How it does.
+    /// The state of the component.
     pub status: Status,
-    /// How long its last check took, in milliseconds, where it is one that goes over a wire or a disk.
+    /// How long its last check took, in milliseconds, if the check uses a network or a disk.
     pub latency_ms: Option<f64>,
     /// The kind of its last error, never its text.
     pub last_error: Option<String>,
-    /// Figures of its own.
+    /// Further figures of the component.
     pub details: Value,
 }
 
-/// How many parts are in which state.
+/// The number of components in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HealthSummary {
-    /// Parts that are healthy.
+    /// The number of healthy components.
     pub healthy: usize,
-    /// Parts that are degraded.
+    /// The number of degraded components.
     pub degraded: usize,
-    /// Parts that are unhealthy.
+    /// The number of unhealthy components.
     pub unhealthy: usize,
-    /// All parts.
+    /// The number of all components.
     pub total: usize,
 }
 
-/// The whole service.
+/// The report on the whole service.
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
-    /// The worst of the parts.
+    /// The worst state of a component.
     pub overall: Status,
     /// `cache`, `database`, `circuit_breakers`, `rate_limiter`, `flow`.
     pub components: BTreeMap<&'static str, ComponentHealth>,
-    /// The parts, counted.
+    /// The components, counted by state.
     pub summary: HealthSummary,
 }
 
-/// Whether the second cache tier can be reached, as whoever holds its connection knows. Asked on every request and by
-/// probes, so it must not make a call.
-pub trait RemoteWatch: Send + Sync + std::fmt::Debug {
-    /// Whether it can be reached.
-    fn is_up(&self) -> bool;
-    /// How long its last probe took.
-    fn latency(&self) -> Option<Duration>;
-    /// The kind of its last error, never its text.
-    fn last_error(&self) -> Option<String>;
-    /// Whether a stand-in serves because the one that should is gone.
-    fn is_on_backup(&self) -> bool;
-}
-
-/// What the last background check found.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Checked {
-    database: Database,
-    /// Events given up since the process began, and whether any were since the check before.
-    dropped: u64,
-    losing: bool,
-    /// The dollar limits that all users share; as they stood when their store last answered.
-    budget: Arc<[LimitStatus]>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Database {
-    /// `None` while it does not answer, and before the first check.
-    latency: Option<Duration>,
-    down: bool,
-    /// Its schema is not the one that this build works with.
-    schema: Option<String>,
-    last_error: Option<String>,
-}
-
-/// Checks until the service is gone.
-pub(crate) fn spawn_checks(shared: &Arc<Shared>) {
-    let weak = Arc::downgrade(shared);
-    tokio::spawn(async move {
-        while let Some(next) = check(&weak).await {
-            tokio::time::sleep(next).await;
-        }
-    });
-}
-
-async fn check(weak: &Weak<Shared>) -> Option<Duration> {
-    let (store, limiter, before) = {
-        let shared = weak.upgrade()?;
-        // A store that is known to be away is not asked: the limiter would hear of it by a question that nobody needs, and
-        // of its return only by the next request.
-        let limiter = shared.remote_is_up().then(|| shared.limiter.clone());
-        (Arc::clone(&shared.store), limiter, shared.checked.load_full())
-    };
-    let (database, budget) = tokio::join!(
-        check_database(&*store, before.database.last_error.clone()),
-        check_budget(limiter.as_ref(), &before.budget)
-    );
-    let shared = weak.upgrade()?;
-    let dropped = shared.recorder.counters().dropped;
-    let losing = dropped > before.dropped;
-    shared.checked.store(Arc::new(Checked { database, dropped, losing, budget }));
-    Some(INTERVAL)
-}
-
-async fn check_budget(limiter: Option<&Limiter>, before: &Arc<[LimitStatus]>) -> Arc<[LimitStatus]> {
-    let Some(limiter) = limiter else { return Arc::clone(before) };
-    match tokio::time::timeout(PATIENCE, limiter.usage(&Subjects::default())).await {
-        Ok(Ok(report)) if !report.local => {
-            report.statuses.into_iter().filter(|status| status.unit == Unit::Cost).collect()
-        }
-        // Nobody knows better than the last figures.
-        _ => Arc::clone(before),
-    }
-}
-
-async fn check_database(store: &dyn Store, last_error: Option<String>) -> Database {
-    let answered = tokio::time::timeout(PATIENCE, async {
-        let latency = store.ping().await?;
-        Ok((latency, store.schema().await?))
-    });
-    let failed =
-        |kind: &str| Database { down: true, last_error: Some(kind.to_owned()), ..Database::default() };
-    match answered.await {
-        Ok(Ok((latency, schema))) => Database {
-            latency: Some(latency),
-            down: false,
-            schema: (!schema.is_current()).then(|| schema.to_string()),
-            last_error,
-        },
-        Ok(Err(error)) => {
-            let error: picarcade_analytics::Error = error;
-            failed(error.kind())
-        }
-        Err(_) => failed("timeout"),
-    }
-}
-
-impl Shared {
-    /// Whether the last check did not reach the database.
-    pub(crate) fn database_is_away(&self) -> bool {
-        self.checked.load().database.down
+impl FlowService {
+    /// Returns the dollar limits that all users share, as the last background check found them.
+    /// Makes no call.
+    pub fn budget(&self) -> Arc<[LimitStatus]> {
+        Arc::clone(&self.inner.check.last().budget)
     }
 
-    pub(crate) fn budget(&self) -> Arc<[LimitStatus]> {
-        Arc::clone(&self.checked.load().budget)
-    }
-
-    pub(crate) fn health(&self) -> Health {
-        let checked = self.checked.load();
+    /// Returns the state of every component, from the last background check and from the components
+    /// themselves. Makes no call.
+    pub fn health(&self) -> Health {
+        let checked = self.inner.check.last();
         let components = BTreeMap::from([
             ("cache", self.cache_health()),
             ("database", database_health(&checked.database)),
@@ -200,7 +98,7 @@ impl Shared {
     }
 
     fn cache_health(&self) -> ComponentHealth {
-        let watch = self.watch.as_ref();
+        let watch = self.inner.watch.as_ref();
         let on_backup = watch.is_some_and(|watch| watch.is_on_backup());
         let remote = match watch {
             None => "none",
@@ -217,15 +115,15 @@ impl Shared {
     }
 
     fn breakers_health(&self) -> ComponentHealth {
-        let all = self.breakers.all();
+        let all = self.inner.breakers.all();
         let statistics: Vec<_> = all.iter().map(picarcade_breaker::CircuitBreaker::statistics).collect();
         let rejecting = |state| matches!(state, State::Open | State::ForcedOpen);
         let open = statistics.iter().filter(|breaker| rejecting(breaker.state)).count();
         let half_open = statistics.iter().filter(|breaker| breaker.state == State::HalfOpen).count();
-        // What is the matter now, else what was the matter.
-        let closed = |breaker: &&Statistics| breaker.state == State::Closed;
-        let (well, ill): (Vec<_>, Vec<_>) = statistics.iter().partition(closed);
-        let last_failure = ill.iter().chain(&well).find_map(|breaker| breaker.last_failure);
+        // A failure of a breaker that is not closed comes first: it explains the state.
+        let is_closed = |breaker: &&Statistics| breaker.state == State::Closed;
+        let (closed, others): (Vec<_>, Vec<_>) = statistics.iter().partition(is_closed);
+        let last_failure = others.iter().chain(&closed).find_map(|breaker| breaker.last_failure);
         ComponentHealth {
             status: if open + half_open == 0 { Status::Healthy } else { Status::Degraded },
             latency_ms: None,
@@ -235,38 +133,40 @@ impl Shared {
     }
 
     fn limiter_health(&self) -> ComponentHealth {
-        let statistics = self.limiter.statistics();
+        let statistics = self.inner.limiter.statistics();
         let status = if statistics.mode == Mode::Local { Status::Degraded } else { Status::Healthy };
         let local = (statistics.mode == Mode::Local).then(|| "store_unavailable".to_owned());
         ComponentHealth { status, latency_ms: None, last_error: local, details: json!(statistics) }
     }
 
     fn flow_health(&self, checked: &Checked) -> ComponentHealth {
-        let counters = self.recorder.counters();
-        let refused = self.rules_refused.load(Ordering::Relaxed);
-        let (status, last_error) = if checked.losing {
+        let counters = self.inner.recorder.counters();
+        let refused = self.inner.rules_refused.load(Ordering::Relaxed);
+        let (status, last_error) = if checked.is_losing_events {
             (Status::Unhealthy, Some("events_lost"))
-        } else if self.recorder.spooling() || counters.spooled > 0 {
+        } else if self.inner.recorder.spooling() || counters.spooled > 0 {
             (Status::Degraded, Some(counters.last_error.unwrap_or("events_spooled")))
         } else if refused {
             (Status::Degraded, Some("rules_refused"))
         } else if counters.dead_lettered > 0 {
-            // Nothing is missing for requests; what is in the file waits for an operator.
+            // Requests are not affected; the rows in the file need an operator.
             (Status::Healthy, Some("events_dead_lettered"))
         } else {
             (Status::Healthy, None)
         };
         let last_error = last_error.map(str::to_owned);
-        let rules = self.rules.load();
+        let rules = self.inner.rules.load();
+        let provider = self.inner.ai.as_ref().map(|ai| &ai.provider);
+        let (in_flight, queued) = self.classifications();
         let details = json!({
-            "mode": self.policy.mode.as_str(),
+            "mode": self.inner.policy.mode.as_str(),
             "matrix_version": rules.matrix.version(),
             "catalogue_version": rules.catalogue.version(),
             "rules_refused": refused,
-            "provider": self.ai.as_ref().map(|ai| ai.provider.name()),
-            "model": self.ai.as_ref().map(|ai| ai.provider.model()),
-            "classifications_in_flight": self.ai.as_ref().map_or(0, |ai| ai.bulkhead.in_use()),
-            "classifications_queued": self.ai.as_ref().map_or(0, |ai| ai.bulkhead.queued()),
+            "provider": provider.map(|provider| provider.name()),
+            "model": provider.map(|provider| provider.model()),
+            "classifications_in_flight": in_flight,
+            "classifications_queued": queued,
             "analytics": counters,
         });
         ComponentHealth { status, latency_ms: None, last_error, details }
@@ -274,12 +174,12 @@ impl Shared {
 }
 
 fn database_health(checked: &Database) -> ComponentHealth {
-    let well = !checked.down && checked.schema.is_none();
+    let is_healthy = !checked.is_down && checked.schema.is_none();
     ComponentHealth {
-        status: if well { Status::Healthy } else { Status::Degraded },
+        status: if is_healthy { Status::Healthy } else { Status::Degraded },
         latency_ms: checked.latency.map(milliseconds),
         last_error: checked.last_error.clone(),
-        details: json!({ "reachable": !checked.down, "schema": checked.schema }),
+        details: json!({ "reachable": !checked.is_down, "schema": checked.schema }),
     }
 }
 

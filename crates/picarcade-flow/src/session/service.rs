@@ -1,41 +1,102 @@
 //! The sessions of a caller, through their cache level.
 //!
-//! A session is cached with its owner inside; who asks is checked after every read. Sessions that other processes change too
-//! are read from the cache only while there is a remote by which these tell of it, or while the store does not answer.
+//! The cached session includes its owner, so every read checks the caller against it. Sessions that
+//! other processes change too are read from the cache only while a remote level publishes those
+//! changes, or while the store does not answer.
 //!
-//! A store that does not answer makes `process` go on without the session, after a moment at the most, and the session routes
-//! say that they are unavailable. A change that has begun is finished, whoever has stopped waiting for it: the store and the
-//! caches must not part.
+//! If the store does not answer, `process` continues without the session after a short time, and
+//! the session routes report that they are unavailable. A change that has begun is completed even
+//! if its caller leaves, so that the store and the caches stay consistent.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use picarcade_cache::{LoadError, Options};
+use picarcade_cache::{LoadError, Loaded, Options, Source as CacheSource};
 use picarcade_intent::{Media, Request};
 
-use crate::caches::{SESSION_PATIENCE, session_key, user_tag};
-use crate::error::FlowError;
+use crate::caches::{SESSION_TIMEOUT, session_key, user_tag};
+use crate::error::{FieldProblem, FlowError};
 use crate::request::{Caller, Valid, check_id, check_url};
-use crate::service::Shared;
+use crate::service::FlowService;
 use crate::session::store::{Session, SessionUpdate, StoreError};
+use crate::task::run_to_end;
 
-/// How long `process` waits for a session. A store that the last check found away is not waited for at all.
-const PROCESS_PATIENCE: Duration = Duration::from_millis(500);
+/// How long `process` waits for a session. It does not wait if the last check found the store down.
+const PROCESS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The largest metadata of a session, in bytes of JSON.
 const MAX_METADATA: usize = 16 * 1024;
 
-impl Shared {
-    /// Fills in the session's working medium where the request states none.
+impl FlowService {
+    /// Returns the caller's session with this id.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FlowError::NotFound`] if there is none or another user owns it, and
+    /// [`FlowError::Unavailable`].
+    pub async fn session(&self, session_id: &str, caller: &Caller) -> Result<Session, FlowError> {
+        check(session_id)?;
+        let found = self.find_session(session_id, caller).await.map_err(|error| unavailable(&error))?;
+        found.filter(|session| *session.user_id == *caller.user).ok_or(FlowError::NotFound)
+    }
+
+    /// Creates or changes the session. Every instance sees the change at once.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`FlowError::Invalid`], [`FlowError::NotFound`] if another user owns the id, and
+    /// [`FlowError::Unavailable`].
+    pub async fn update_session(
+        &self,
+        session_id: &str,
+        caller: &Caller,
+        update: SessionUpdate,
+    ) -> Result<Session, FlowError> {
+        check_update(session_id, &update)?;
+        let (flow, id, user) = (self.clone(), session_id.to_owned(), Arc::clone(&caller.user));
+        run_to_end(async move {
+            let (inner, now) = (&flow.inner, SystemTime::now());
+            // A change is based on the store and not on the cache, so that it cannot restore an old
+            // medium.
+            let present = in_time(inner.sessions.load(&id, now)).await?;
+            if present.as_ref().is_some_and(|session| *session.user_id != *user) {
+                return Err(FlowError::NotFound);
+            }
+            let session = update.apply(present, &id, &user, now, inner.policy.session_lifetime);
+            let stored = in_time(inner.sessions.store(session.clone(), now)).await;
+            // Also after an error: the store may have applied a change that it did not acknowledge.
+            inner.caches.sessions.remove(&session_key(&id)).await;
+            if stored? { Ok(session) } else { Err(FlowError::NotFound) }
+        })
+        .await
+    }
+
+    /// Removes the caller's session.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`FlowService::session`].
+    pub async fn delete_session(&self, session_id: &str, caller: &Caller) -> Result<(), FlowError> {
+        check(session_id)?;
+        let (flow, id, user) = (self.clone(), session_id.to_owned(), Arc::clone(&caller.user));
+        run_to_end(async move {
+            let deleted = in_time(flow.inner.sessions.delete(&id, &user)).await;
+            flow.inner.caches.sessions.remove(&session_key(&id)).await;
+            if deleted? { Ok(()) } else { Err(FlowError::NotFound) }
+        })
+        .await
+    }
+
+    /// Adds the session's working medium to a request that states no facts and no media.
     pub(crate) async fn with_session(&self, valid: Valid, caller: &Caller) -> Request {
         let Valid { prompt, mut facts, mut media, session_id, .. } = valid;
-        let stated = facts.bits() != 0 || media != Media::default();
-        if let (false, Some(id)) = (stated, session_id) {
-            let session = if self.database_is_away() {
+        let is_stated = facts.bits() != 0 || media != Media::default();
+        if let (false, Some(id)) = (is_stated, session_id) {
+            let session = if self.inner.check.database_is_down() {
                 self.cached_session(&id).await
             } else {
-                let found = tokio::time::timeout(PROCESS_PATIENCE, self.find_session(&id, caller)).await;
-                found.unwrap_or_else(|_| Err(slow())).unwrap_or_else(|error| {
+                let found = tokio::time::timeout(PROCESS_TIMEOUT, self.find_session(&id, caller)).await;
+                found.unwrap_or_else(|_| Err(timed_out())).unwrap_or_else(|error| {
                     tracing::debug!(%error, "a session could not be read");
                     None
                 })
@@ -50,86 +111,41 @@ impl Shared {
         Request { prompt, facts, media }
     }
 
-    pub(crate) async fn own_session(&self, id: &str, caller: &Caller) -> Result<Session, FlowError> {
-        check(id)?;
-        let found = self.find_session(id, caller).await.map_err(|error| unavailable(&error))?;
-        found.filter(|session| *session.user_id == *caller.user).ok_or(FlowError::NotFound)
-    }
-
-    pub(crate) async fn update_session(
-        self: &Arc<Self>,
-        id: &str,
-        caller: &Caller,
-        update: SessionUpdate,
-    ) -> Result<Session, FlowError> {
-        check_update(id, &update)?;
-        let (shared, id, user) = (Arc::clone(self), id.to_owned(), Arc::clone(&caller.user));
-        finished(async move {
-            let now = SystemTime::now();
-            // The store, not the cache, is read before a change: a change must not bring an old medium back.
-            let present = in_time(shared.sessions.load(&id, now)).await?;
-            if present.as_ref().is_some_and(|session| *session.user_id != *user) {
-                return Err(FlowError::NotFound);
-            }
-            let session = update.apply(present, &id, &user, now, shared.policy.session_lifetime);
-            let stored = in_time(shared.sessions.store(session.clone(), now)).await;
-            // Whatever the store says: what it did not acknowledge it may have done.
-            shared.caches.sessions.remove(&session_key(&id)).await;
-            if stored? { Ok(session) } else { Err(FlowError::NotFound) }
-        })
-        .await
-    }
-
-    pub(crate) async fn delete_session(self: &Arc<Self>, id: &str, caller: &Caller) -> Result<(), FlowError> {
-        check(id)?;
-        let (shared, id, user) = (Arc::clone(self), id.to_owned(), Arc::clone(&caller.user));
-        finished(async move {
-            let deleted = in_time(shared.sessions.delete(&id, &user)).await;
-            shared.caches.sessions.remove(&session_key(&id)).await;
-            if deleted? { Ok(()) } else { Err(FlowError::NotFound) }
-        })
-        .await
-    }
-
-    /// The session from the cache, however the store does.
+    /// Returns the session from the cache, in whatever state the store is.
     async fn cached_session(&self, id: &str) -> Option<Session> {
-        let hit = self.caches.sessions.get(&session_key(id)).await?;
-        Some(hit.value.as_ref().clone()).filter(|session| session.expires_at > SystemTime::now())
-    }
-
-    /// Whether what is cached may be older than what another process has stored.
-    fn sessions_may_be_stale(&self) -> bool {
-        self.sessions.is_shared() && !self.watch.as_ref().is_some_and(|watch| watch.is_up())
+        let hit = self.inner.caches.sessions.get(&session_key(id)).await?;
+        Some(Session::clone(&hit.value)).filter(|session| session.expires_at > SystemTime::now())
     }
 
     async fn find_session(&self, id: &str, caller: &Caller) -> Result<Option<Session>, StoreError> {
+        let inner = &self.inner;
         let now = SystemTime::now();
         let key = session_key(id);
         if self.sessions_may_be_stale() {
-            let found = tokio::time::timeout(SESSION_PATIENCE, self.sessions.load(id, now)).await;
-            return found.unwrap_or_else(|_| Err(slow()));
+            let found = tokio::time::timeout(SESSION_TIMEOUT, inner.sessions.load(id, now)).await;
+            return found.unwrap_or_else(|_| Err(timed_out()));
         }
-        // One that has outlived its time in the cache is at most what is left when the store does not answer.
-        let hit = self.caches.sessions.get(&key).await;
-        if let Some(hit) = hit.filter(|hit| hit.source != picarcade_cache::Source::Stale) {
-            return Ok(Some(hit.value.as_ref().clone()).filter(|session| session.expires_at > now));
+        // A stale entry is used only if the store does not answer.
+        let hit = inner.caches.sessions.get(&key).await;
+        if let Some(hit) = hit.filter(|hit| hit.source != CacheSource::Stale) {
+            return Ok(Some(Session::clone(&hit.value)).filter(|session| session.expires_at > now));
         }
-        let store = Arc::clone(&self.sessions);
-        let owned = id.to_owned();
+        let (store, owned) = (Arc::clone(&inner.sessions), id.to_owned());
         let loader = move || async move {
             match store.load(&owned, now).await {
                 Ok(Some(session)) => {
                     let tag = user_tag(&session.user_id);
-                    Ok(picarcade_cache::Loaded::new(session).tag(tag))
+                    Ok(Loaded::new(session).tag(tag))
                 }
                 Ok(None) => Err(None),
                 Err(error) => Err(Some(error)),
             }
         };
-        // The caller is nearly always the owner, whose tag is better known before the load.
+        // The caller is nearly always the owner, and a tag is safest if it is known before the
+        // load.
         let options = Options::default().tag(user_tag(&caller.user));
-        match self.caches.sessions.get_or_load_with(&key, options, loader).await {
-            Ok(found) => Ok(Some(found.value.as_ref().clone())),
+        match inner.caches.sessions.get_or_load_with(&key, options, loader).await {
+            Ok(found) => Ok(Some(Session::clone(&found.value))),
             Err(LoadError::Failed(reason)) => match &*reason {
                 Some(error) => Err(StoreError::Unavailable(error.to_string().into())),
                 None => Ok(None),
@@ -137,29 +153,31 @@ impl Shared {
             Err(error) => Err(StoreError::Unavailable(error.kind().into())),
         }
     }
-}
 
-/// Runs to its end, whether or not anybody waits for it.
-pub(crate) async fn finished<T: Send + 'static>(
-    work: impl Future<Output = Result<T, FlowError>> + Send + 'static,
-) -> Result<T, FlowError> {
-    let stopped = |error: tokio::task::JoinError| unavailable(&StoreError::Unavailable(error.into()));
-    tokio::spawn(work).await.map_err(stopped)?
+    /// Returns whether a cached session may be older than one that another process has stored.
+    fn sessions_may_be_stale(&self) -> bool {
+        self.inner.sessions.is_shared() && !self.inner.watch.as_ref().is_some_and(|watch| watch.is_up())
+    }
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, FlowError> {
-    let done = tokio::time::timeout(SESSION_PATIENCE, work).await;
-    done.unwrap_or_else(|_| Err(slow())).map_err(|error| unavailable(&error))
+    let done = tokio::time::timeout(SESSION_TIMEOUT, work).await;
+    done.unwrap_or_else(|_| Err(timed_out())).map_err(|error| unavailable(&error))
 }
 
-fn slow() -> StoreError {
-    StoreError::Unavailable("no answer in time".into())
+fn timed_out() -> StoreError {
+    StoreError::Unavailable("the session store did not answer in time".into())
+}
+
+fn unavailable(error: &StoreError) -> FlowError {
+    tracing::warn!(%error, "sessions are unavailable");
+    FlowError::Unavailable { retry_after: Duration::from_secs(1) }
 }
 
 fn check(id: &str) -> Result<(), FlowError> {
     let mut problems = Vec::new();
     check_id("/session_id", Some(id), &mut problems);
-    if problems.is_empty() { Ok(()) } else { Err(FlowError::Invalid(problems)) }
+    FlowError::unless_valid(problems)
 }
 
 fn check_update(id: &str, update: &SessionUpdate) -> Result<(), FlowError> {
@@ -173,20 +191,15 @@ fn check_update(id: &str, update: &SessionUpdate) -> Result<(), FlowError> {
     }
     if update.working_image.is_some() && update.working_video.is_some() {
         let detail = "a session has a working image or a working video, not both";
-        problems.push(crate::error::FieldProblem::new("/working_video", detail));
+        problems.push(FieldProblem::new("/working_video", detail));
     }
     if let Some(metadata) = &update.metadata {
         if !metadata.is_object() {
-            problems.push(crate::error::FieldProblem::new("/metadata", "must be an object"));
+            problems.push(FieldProblem::new("/metadata", "must be an object"));
         } else if metadata.to_string().len() > MAX_METADATA {
             let detail = format!("must have at most {MAX_METADATA} bytes");
-            problems.push(crate::error::FieldProblem::new("/metadata", detail));
+            problems.push(FieldProblem::new("/metadata", detail));
         }
     }
-    if problems.is_empty() { Ok(()) } else { Err(FlowError::Invalid(problems)) }
-}
-
-fn unavailable(error: &StoreError) -> FlowError {
-    tracing::warn!(%error, "sessions are unavailable");
-    FlowError::Unavailable { retry_after: Duration::from_secs(1) }
+    FlowError::unless_valid(problems)
 }

@@ -1,38 +1,33 @@
-//! Sessions: the one working medium that a user has open, between requests.
+//! A session, its changes, and the trait of its stores.
 //!
-//! The trait belongs here because the flow calls it; databases implement it elsewhere. A store that fails makes a request
-//! go on without its session, never fail.
+//! The trait is here because the flow calls it; databases implement it elsewhere. If a store fails,
+//! requests continue without their session.
 
-use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How many sessions the in-process store holds before it drops the one that expires first.
-const MAX_SESSIONS: usize = 100_000;
-
-/// One session.
+/// The working medium that a user has open, between requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the contract's word for its name")]
+#[expect(clippy::struct_field_names, reason = "the field names of the contract")]
 pub struct Session {
-    /// Its name, chosen by the caller.
+    /// The id, chosen by the caller.
     pub session_id: String,
-    /// Its owner; nobody else sees it.
+    /// The owner, the only user that sees the session.
     pub user_id: String,
-    /// The open image; never together with a video.
+    /// The open image, never together with a video.
     pub working_image: Option<String>,
-    /// The open video; never together with an image.
+    /// The open video, never together with an image.
     pub working_video: Option<String>,
-    /// Whatever the caller wants to keep with it.
+    /// Data of the caller.
     pub metadata: serde_json::Value,
-    /// When it ends.
+    /// When the session expires.
     pub expires_at: SystemTime,
 }
 
-/// What a caller changes. Setting one medium clears the other.
+/// A change of a session. Setting one medium clears the other.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct SessionUpdate {
@@ -40,11 +35,11 @@ pub struct SessionUpdate {
     pub working_image: Option<String>,
     /// The video that is open from now on.
     pub working_video: Option<String>,
-    /// Replaces the metadata when given.
+    /// The new metadata, if it changes.
     pub metadata: Option<serde_json::Value>,
 }
 
-/// Why a store of sessions or generations did not answer.
+/// The error of a store of sessions or generations.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -53,83 +48,29 @@ pub enum StoreError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Where sessions live.
-///
-/// The contract: `load` gives only sessions that have not expired at `now`; `store` replaces a session of the same owner and
-/// reports `false`, changing nothing, when the id belongs to somebody else; `delete` tells whether there was one of this owner;
-/// `forget_user` leaves none of this owner's.
+/// A store of sessions.
 #[async_trait]
 pub trait SessionStore: Send + Sync + std::fmt::Debug {
-    /// The session of this id, whoever owns it, unless it has expired.
+    /// Returns the session with this id, of any owner, unless it has expired at `now`.
     async fn load(&self, session_id: &str, now: SystemTime) -> Result<Option<Session>, StoreError>;
-    /// Creates or replaces; `false` when the id is somebody else's live session.
+    /// Creates the session or replaces one of the same owner. Returns false, and changes nothing,
+    /// if the id belongs to another user's session that has not expired at `now`.
     async fn store(&self, session: Session, now: SystemTime) -> Result<bool, StoreError>;
-    /// Removes the session if `user_id` owns it.
+    /// Removes the session if `user_id` owns it, and returns whether it did.
     async fn delete(&self, session_id: &str, user_id: &str) -> Result<bool, StoreError>;
-    /// Removes every session of this user; how many. None where they go with the rows of the events' database.
+    /// Removes every session of this user and returns their number. Returns 0 if the sessions are
+    /// deleted with the rows of the events' database.
     async fn forget_user(&self, user_id: &str) -> Result<u64, StoreError>;
-    /// Whether other processes change the same sessions. They are then cached only while these can tell of their changes.
+    /// Returns whether other processes change the same sessions. The sessions are then cached only
+    /// while those processes can publish their changes.
     fn is_shared(&self) -> bool {
         false
     }
 }
 
-/// Sessions in this process, bounded; the default when no store is given.
-#[derive(Debug, Default)]
-pub struct MemorySessions {
-    sessions: Mutex<HashMap<String, Session>>,
-}
-
-#[async_trait]
-impl SessionStore for MemorySessions {
-    async fn load(&self, session_id: &str, now: SystemTime) -> Result<Option<Session>, StoreError> {
-        Ok(self.sessions.lock().get(session_id).filter(|session| session.expires_at > now).cloned())
-    }
-
-    async fn store(&self, session: Session, now: SystemTime) -> Result<bool, StoreError> {
-        let mut sessions = self.sessions.lock();
-        if let Some(present) = sessions.get(&session.session_id) {
-            if present.user_id != session.user_id && present.expires_at > now {
-                return Ok(false);
-            }
-        } else if sessions.len() >= MAX_SESSIONS {
-            make_room(&mut sessions, now);
-        }
-        sessions.insert(session.session_id.clone(), session);
-        Ok(true)
-    }
-
-    async fn delete(&self, session_id: &str, user_id: &str) -> Result<bool, StoreError> {
-        let mut sessions = self.sessions.lock();
-        if sessions.get(session_id).is_some_and(|session| session.user_id == user_id) {
-            sessions.remove(session_id);
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    async fn forget_user(&self, user_id: &str) -> Result<u64, StoreError> {
-        let mut sessions = self.sessions.lock();
-        let before = sessions.len();
-        sessions.retain(|_, session| session.user_id != user_id);
-        Ok((before - sessions.len()) as u64)
-    }
-}
-
-fn make_room(sessions: &mut HashMap<String, Session>, now: SystemTime) {
-    sessions.retain(|_, session| session.expires_at > now);
-    if sessions.len() < MAX_SESSIONS {
-        return;
-    }
-    let first =
-        sessions.values().min_by_key(|session| session.expires_at).map(|session| session.session_id.clone());
-    if let Some(first) = first {
-        sessions.remove(&first);
-    }
-}
-
 impl SessionUpdate {
-    /// The session that this change makes of `present` (or of nothing), living for `ttl` from `now`.
+    /// Returns the session after this change of `present`, or a new one. It expires `ttl` after
+    /// `now`.
     pub(crate) fn apply(
         self,
         present: Option<Session>,
@@ -174,27 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn one_medium_replaces_the_other() {
+    fn setting_one_medium_clears_the_other() {
         let first = image("http://a/i").apply(None, "s", "u", at(0), Duration::from_secs(10));
         let video =
             SessionUpdate { working_video: Some("http://a/v".to_owned()), ..SessionUpdate::default() };
         let second = video.apply(Some(first), "s", "u", at(1), Duration::from_secs(10));
         assert_eq!((second.working_image, second.working_video.as_deref()), (None, Some("http://a/v")));
         assert_eq!(second.expires_at, at(11));
-    }
-
-    #[tokio::test]
-    async fn a_session_is_its_owners_until_it_expires() {
-        let store = MemorySessions::default();
-        let mine = image("http://a/i").apply(None, "s", "me", at(0), Duration::from_secs(10));
-        assert!(store.store(mine.clone(), at(0)).await.unwrap());
-        let other = image("http://b/i").apply(None, "s", "you", at(5), Duration::from_secs(10));
-        assert!(!store.store(other.clone(), at(5)).await.unwrap());
-        assert!(!store.delete("s", "you").await.unwrap());
-        assert_eq!(store.load("s", at(9)).await.unwrap(), Some(mine));
-        assert_eq!(store.load("s", at(10)).await.unwrap(), None);
-        assert!(store.store(other, at(11)).await.unwrap());
-        assert_eq!((store.forget_user("me").await.unwrap(), store.forget_user("you").await.unwrap()), (0, 1));
-        assert_eq!(store.load("s", at(11)).await.unwrap(), None);
     }
 }

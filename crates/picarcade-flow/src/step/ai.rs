@@ -1,8 +1,9 @@
 //! The AI step: reserve dollars, wait for a place, pass the breaker, call, settle.
 //!
-//! One deadline covers all of it, retries included. The order matters: money is reserved last but one, because a reservation
-//! that waits in a queue blocks other people's budgets, and the breaker is asked last, because a permit that waits would
-//! hold a probe. Every paid try is reserved and settled by itself, so that the budget is checked again each time.
+//! One deadline covers all of it, retries included. The order matters: money is reserved last but
+//! one, because a reservation that waits in a queue blocks other people's budgets, and the breaker
+//! is asked last, because a permit that waits would hold a probe. Every paid try is reserved and
+//! settled by itself, so that the budget is checked again each time.
 //!
 //! On failure the caller of this step answers from the local classifier; the reason says why.
 //!
@@ -20,7 +21,7 @@ use std::time::Duration;
 use picarcade_analytics::Recorder;
 use picarcade_breaker::{Bulkhead, CircuitBreaker, FailureKind, Outcome};
 use picarcade_intent::{Answer, Provider, ProviderError, ProviderErrorKind, Request, TypeSet, Unusable};
-use picarcade_ratelimit::{Decision, Denial, Limiter, Reservation, Subjects};
+use picarcade_ratelimit::{Decision, Denial, Limiter, Reservation};
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -89,7 +90,7 @@ impl AiStep {
     }
 
     /// Asks the provider, within the deadline and the budget.
-    pub(crate) async fn ask(
+    pub(crate) async fn classify(
         &self,
         request: &Request,
         feasible: TypeSet,
@@ -185,7 +186,7 @@ impl AiStep {
     }
 
     async fn reserve(&self, estimate: u64, caller: &Caller) -> Result<Reservation, AiFailure> {
-        match self.limiter.acquire(&subjects(caller), 0, estimate).await {
+        match self.limiter.acquire(&caller.subjects(), 0, estimate).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
             Ok(Decision::Denied(denial)) => {
                 Err(AiFailure { reason: Degraded::CostLimit, denial: Some(Box::new(denial)) })
@@ -244,15 +245,6 @@ fn overstayed() -> ProviderError {
     ProviderError::new(ProviderErrorKind::Timeout, "the provider did not return within its time")
 }
 
-/// The subjects of a caller, for the limits.
-pub(crate) fn subjects(caller: &Caller) -> Subjects<'_> {
-    let subjects = Subjects::default().user(&*caller.user).endpoint(&*caller.endpoint);
-    match &caller.api_key {
-        Some(name) => subjects.api_key(&**name),
-        None => subjects,
-    }
-}
-
 /// Returns what a result says about the price of the call. An answer that cannot be used was made
 /// all the same.
 fn bill(result: &Result<Answer, ProviderError>) -> Bill {
@@ -268,8 +260,9 @@ fn bill(result: &Result<Answer, ProviderError>) -> Bill {
     }
 }
 
-/// What the breaker should think of a call. A caller's mistake and a spent budget say nothing of the provider's health,
-/// and an answer that breaks the contract is a failure: a provider that only talks nonsense is as good as down.
+/// What the breaker should think of a call. A caller's mistake and a spent budget say nothing of
+/// the provider's health, and an answer that breaks the contract is a failure: a provider that only
+/// talks nonsense is as good as down.
 fn outcome(result: &Result<Answer, ProviderError>) -> Outcome {
     let Err(error) = result else { return Outcome::Success };
     let kind = match error.kind {
@@ -278,8 +271,8 @@ fn outcome(result: &Result<Answer, ProviderError>) -> Outcome {
         ProviderErrorKind::RateLimited => FailureKind::RateLimited,
         ProviderErrorKind::Overloaded => FailureKind::Overloaded,
         ProviderErrorKind::Server => FailureKind::Server,
-        // A model that declines has worked, and an answer that is cut off may be the prompt's doing: nobody's words shall
-        // be able to open the breaker for everybody.
+        // A model that declines has worked, and an answer that is cut off may be the prompt's
+        // doing: nobody's words shall be able to open the breaker for everybody.
         ProviderErrorKind::Unusable(Unusable::Refusal) => return Outcome::Success,
         ProviderErrorKind::Unusable(Unusable::Truncated | Unusable::TooLarge) => return Outcome::Neutral,
         ProviderErrorKind::Unusable(_) => FailureKind::Unusable,

@@ -1,125 +1,100 @@
-//! Steps 2 to 5: what the request is, from the cache, the rules, the AI or the local classifier.
+//! Steps 2 to 5: the type of a request, from the cache, the rules, the AI or the local classifier.
 //!
-//! The cache's loader does the whole of it, so that a thousand callers of one missing answer make one paid call. The loader
-//! fails when the AI was wanted and did not answer; then a stale answer serves if there is one, and the local classifier
-//! otherwise. Its answer is not cached: the next request should have the real one.
+//! The cache's loader does all of it, so a thousand callers of one missing answer make one paid
+//! call. If the AI was needed and did not answer, the loader fails. A stale answer then serves if
+//! there is one, and the local classifier otherwise. Its answer is not cached, so that the next
+//! request can get the AI's.
 
 use std::sync::Arc;
 
-use picarcade_cache::{LoadError, Loaded, Options, Source as CacheSource};
+use picarcade_cache::{LoadError, Loaded, Source as CacheSource};
 use picarcade_intent::{Request, Verdict};
-use picarcade_ratelimit::Denial;
 
-use crate::caches::{intent_key, user_tag};
+use crate::caches::{intent_key, options, user_tag};
 use crate::degraded::Degraded;
 use crate::error::FlowError;
 use crate::policy::{CostAction, Mode};
 use crate::request::{CacheControl, Caller};
 use crate::rules::Rules;
-use crate::service::Shared;
+use crate::service::FlowService;
 use crate::step::ai::AiFailure;
+use crate::step::resolved::Classification;
 
-/// A verdict and how it was come by.
-#[derive(Debug)]
-pub(crate) struct Decided {
-    pub(crate) verdict: Arc<Verdict>,
-    pub(crate) cache: CacheSource,
-    /// Why the local classifier had to step in.
-    pub(crate) failed: Option<Degraded>,
-}
-
-impl Decided {
-    pub(crate) fn cache_hit(&self) -> bool {
-        matches!(self.cache, CacheSource::L1 | CacheSource::L2 | CacheSource::Stale)
-    }
-}
-
-impl Shared {
-    pub(crate) async fn decide(
-        self: &Arc<Self>,
+impl FlowService {
+    /// Returns the type of the request and its source.
+    pub(crate) async fn classify(
+        &self,
         request: &Arc<Request>,
         caller: &Caller,
         rules: &Arc<Rules>,
         control: CacheControl,
-    ) -> Result<Decided, FlowError> {
-        let key = intent_key(request, &caller.user, rules, self.classifier_id(), self.policy.mode);
+    ) -> Result<Classification, FlowError> {
+        let inner = &self.inner;
+        let key = intent_key(request, &caller.user, rules, &inner.classifier_id, inner.policy.mode);
         if control == CacheControl::Use
-            && let Some(hit) = self.caches.intent.peek(&key)
+            && let Some(hit) = inner.caches.intent.peek(&key)
         {
-            return Ok(Decided { verdict: hit.value, cache: hit.source, failed: None });
+            return Ok(Classification { verdict: hit.value, cache: hit.source, failed: None });
         }
-        // Tagged before the load: an invalidation during it is then noticed even if its message is
-        // lost.
+        // The tag is known before the load, so that an invalidation during the load is noticed even
+        // if its message is lost.
         let mut options = options(control).tag(user_tag(&caller.user));
-        if self.ai.is_none() || rules.classifier.feasible(request.facts).single().is_some() {
-            // Decided here and for free: to wait for another instance would take longer.
+        if inner.ai.is_none() || rules.classifier.feasible(request.facts).single().is_some() {
+            // The load makes no paid call: it takes less time than a wait for another instance.
             options = options.no_lease();
         }
         let loader = {
-            let (shared, request, rules) = (Arc::clone(self), Arc::clone(request), Arc::clone(rules));
+            let (flow, request, rules) = (self.clone(), Arc::clone(request), Arc::clone(rules));
             let caller = caller.clone();
-            move || async move { shared.load(&request, &caller, &rules).await }
+            move || async move { flow.load_verdict(&request, &caller, &rules).await }
         };
-        match self.caches.intent.get_or_load_with(&key, options, loader).await {
-            Ok(found) => Ok(Decided { verdict: found.value, cache: found.source, failed: None }),
+        match inner.caches.intent.get_or_load_with(&key, options, loader).await {
+            Ok(found) => Ok(Classification { verdict: found.value, cache: found.source, failed: None }),
             Err(error) => {
-                let failure = failure(&error);
-                if let (CostAction::Reject, Some(denial)) = (self.policy.cost_action, failure.denial) {
+                let failure = ai_failure(&error);
+                if let (CostAction::Reject, Some(denial)) = (inner.policy.cost_action, failure.denial) {
                     return Err(FlowError::Limited(denial));
                 }
                 let verdict = Arc::new(rules.classifier.locally(request));
-                Ok(Decided { verdict, cache: CacheSource::Bypass, failed: Some(failure.reason) })
+                Ok(Classification { verdict, cache: CacheSource::Bypass, failed: Some(failure.reason) })
             }
         }
     }
 
-    /// The loader of level 1. Runs as a task of its own and is finished even if everybody who asked has left.
-    async fn load(
+    /// Loads a verdict for level 1. Runs as a task of its own and ends even if every caller has
+    /// left.
+    async fn load_verdict(
         &self,
         request: &Request,
         caller: &Caller,
         rules: &Rules,
     ) -> Result<Loaded<Verdict>, AiFailure> {
-        if let Some(verdict) = rules.classifier.by_rules(request) {
+        let (policy, classifier) = (&self.inner.policy, &rules.classifier);
+        // Step 3: the rules.
+        if let Some(verdict) = classifier.by_rules(request) {
             return Ok(Loaded::new(verdict));
         }
-        let Some(ai) = &self.ai else { return Ok(Loaded::new(rules.classifier.locally(request))) };
-        if self.policy.mode == Mode::Cascade {
-            let verdict = rules.classifier.locally(request);
-            if verdict.confidence >= self.policy.cascade_threshold {
+        let Some(ai) = &self.inner.ai else { return Ok(Loaded::new(classifier.locally(request))) };
+        if policy.mode == Mode::Cascade {
+            let verdict = classifier.locally(request);
+            if verdict.confidence >= policy.cascade_threshold {
                 return Ok(Loaded::new(verdict));
             }
         }
-        let feasible = rules.classifier.feasible(request.facts);
-        let answer = ai.ask(request, feasible, caller).await?;
-        let verdict = rules.classifier.corrected(request, answer);
-        let confidence = verdict.confidence;
+        // Steps 4 and 5: the AI and the correction of its answer.
+        let answer = ai.classify(request, classifier.feasible(request.facts), caller).await?;
+        let verdict = classifier.corrected(request, answer);
+        let is_unsure = verdict.confidence < policy.low_confidence;
         let loaded = Loaded::new(verdict);
-        if confidence < self.policy.low_confidence {
-            return Ok(loaded.ttl(self.policy.low_confidence_ttl));
-        }
-        Ok(loaded)
+        Ok(if is_unsure { loaded.ttl(policy.low_confidence_ttl) } else { loaded })
     }
 }
 
-pub(crate) fn options(control: CacheControl) -> Options {
-    match control {
-        CacheControl::Use => Options::default(),
-        CacheControl::NoCache => Options::default().no_read(),
-        CacheControl::NoStore => Options::default().no_read().no_write(),
-    }
-}
-
-struct Failure {
-    reason: Degraded,
-    denial: Option<Box<Denial>>,
-}
-
-fn failure(error: &LoadError<AiFailure>) -> Failure {
+fn ai_failure(error: &LoadError<AiFailure>) -> AiFailure {
     match error {
-        LoadError::Failed(failure) => Failure { reason: failure.reason, denial: failure.denial.clone() },
-        LoadError::TimedOut => Failure { reason: Degraded::LlmTimeout, denial: None },
-        LoadError::Overloaded => Failure { reason: Degraded::ConcurrencyLimit, denial: None },
-        _ => Failure { reason: Degraded::LlmError, denial: None },
+        LoadError::Failed(failure) => AiFailure::clone(failure),
+        LoadError::TimedOut => Degraded::LlmTimeout.into(),
+        LoadError::Overloaded => Degraded::ConcurrencyLimit.into(),
+        _ => Degraded::LlmError.into(),
     }
 }

@@ -1,7 +1,14 @@
 //! The numbered steps of a request, in the order of the architecture document.
 
-pub(crate) mod ai;
 pub(crate) mod denials;
-pub(crate) mod enhance;
+pub(crate) mod limits;
+
+pub(crate) mod ai;
 pub(crate) mod intent;
+
+pub(crate) mod enhance;
 pub(crate) mod route;
+
+pub(crate) mod record;
+
+pub(crate) mod resolved;

@@ -1,4 +1,5 @@
-//! What the tests share: an embedded flow in a directory of its own, with or without the mock provider.
+//! What the tests share: an embedded flow in a directory of its own, with or without the mock
+//! provider.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -82,7 +82,8 @@ pub struct Policy {
     /// The most requests that wait for an AI call. Beyond them the local classifier answers at
     /// once.
     pub max_queued_classifications: usize,
-    /// The most paid attempts for one request, the first included.
+    /// The most paid attempts for one request, the first included. All retries together are limited
+    /// to a fifth of the calls, and ten more.
     pub max_attempts: u32,
     /// The confidence below which an AI answer is cached only for [`Policy::low_confidence_ttl`].
     pub low_confidence: f64,

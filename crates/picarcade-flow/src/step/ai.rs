@@ -1,56 +1,62 @@
-//! The AI step: reserve dollars, wait for a place, pass the breaker, call, settle.
+//! Step 4: the AI, with everything that guards it.
 //!
-//! One deadline covers all of it, retries included. The order matters: money is reserved last but
-//! one, because a reservation that waits in a queue blocks other people's budgets, and the breaker
-//! is asked last, because a permit that waits would hold a probe. Every paid try is reserved and
-//! settled by itself, so that the budget is checked again each time.
+//! One deadline covers the whole step: the bulkhead, the reservation of dollars, the breaker, the
+//! call, and the retries. The order matters. Dollars are reserved after the wait in the bulkhead,
+//! because a reservation that waits in a queue blocks the budgets of other users. The breaker is
+//! asked last, because a permit that waits would hold a probe. Every paid attempt is reserved and
+//! settled separately, so that the budget is checked each time.
 //!
-//! On failure the caller of this step answers from the local classifier; the reason says why.
+//! If the step fails, the local classifier answers; [`AiFailure`] contains the reason.
 //!
 //! # Calls that do not end
 //!
-//! A provider must return within the time that it is given. If it does not, this step ends the
-//! call: the breaker counts a timeout, the place is free again, and the estimate is charged. A stop
-//! of the process ends the calls that are still running in the same way, so that each leaves a row
-//! of its cost. A call that ends without a result (a provider that panics, a task that is dropped)
-//! leaves its row through [`Unfinished`].
+//! A provider must return within its time. If it does not, this step ends the call: the breaker
+//! counts a timeout, the bulkhead gets its permit back, and the estimate is charged. A stop of the
+//! process ends running calls in the same way, so that each leaves a row of its cost. A call that
+//! ends without a result (a provider that panics, a task that is dropped) leaves its row through
+//! [`PaidCall`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::Recorder;
-use picarcade_breaker::{Bulkhead, CircuitBreaker, FailureKind, Outcome};
-use picarcade_intent::{Answer, Provider, ProviderError, ProviderErrorKind, Request, TypeSet, Unusable};
+use picarcade_breaker::{
+    Bulkhead, BulkheadPermit, CircuitBreaker, Deadline, Outcome, Permit, Retry, RetryBackoff, RetryError,
+    RetryHint,
+};
+use picarcade_intent::{Answer, Provider, ProviderError, ProviderErrorKind, Request, TypeSet};
 use picarcade_ratelimit::{Decision, Denial, Limiter, Reservation};
 use thiserror::Error;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::degraded::Degraded;
-use crate::events;
-use crate::outcome::charge::{Bill, Charge, bounded, charge};
+use crate::outcome::charge::{Charge, bounded, charge};
 use crate::policy::Policy;
 use crate::request::Caller;
+use crate::step::paid_call::{PaidCall, bill, outcome};
 
-/// The shortest time in which a provider can answer anything; with less left, a try is not begun.
+/// The shortest time in which a provider can answer. With less time left, no attempt is made.
 const MIN_ATTEMPT: Duration = Duration::from_millis(50);
 
-/// How much longer than its time a provider may take before its call is ended from here: its own
-/// error says more, such as what was billed.
+/// How long a provider may exceed its time before its call is ended here. The provider's own error
+/// contains more, such as the bill.
 const GRACE: Duration = Duration::from_millis(250);
 
-/// How often a stop checks whether the last call has ended.
+/// How often [`AiStep::idle`] checks whether the last call has ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The pause before a second try, doubled for each further one.
-const BACKOFF: Duration = Duration::from_millis(200);
+/// The pause before the second attempt. It doubles for each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// Why the AI gave no answer.
 #[derive(Clone, Debug, Error)]
 #[error("no answer from the provider: {}", .reason.as_str())]
 pub(crate) struct AiFailure {
     pub(crate) reason: Degraded,
-    /// The denial behind a reached dollar limit.
+    /// The denial of a reached dollar limit.
     pub(crate) denial: Option<Box<Denial>>,
 }
 
@@ -60,17 +66,40 @@ impl From<Degraded> for AiFailure {
     }
 }
 
+/// The end of one attempt.
+#[derive(Debug)]
+enum Attempt {
+    Answered(Answer),
+    /// The provider failed. A retry may succeed.
+    Failed(ProviderError),
+    /// A guard rejected the attempt, or the process stops. No retry follows.
+    NotMade(AiFailure),
+}
+
+/// An attempt that passed all guards, before its call.
+#[derive(Debug)]
+struct Admitted<'a> {
+    /// Held until the call is settled.
+    bulkhead: BulkheadPermit,
+    permit: Permit<'a>,
+    reservation: Reservation,
+    estimate: u64,
+    /// The time that the provider has.
+    time: Duration,
+}
+
 /// The provider with everything that guards it.
 #[derive(Clone, Debug)]
 pub(crate) struct AiStep {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) breaker: CircuitBreaker,
     pub(crate) bulkhead: Bulkhead,
-    pub(crate) limiter: Limiter,
-    pub(crate) recorder: Recorder,
-    pub(crate) timeout: Duration,
-    pub(crate) max_attempts: u32,
-    /// True from the moment when running calls are to end.
+    limiter: Limiter,
+    recorder: Recorder,
+    timeout: Duration,
+    backoff: RetryBackoff,
+    retry: Retry,
+    /// True once running calls must end.
     stopping: Arc<watch::Sender<bool>>,
 }
 
@@ -84,44 +113,49 @@ impl AiStep {
     ) -> Result<Self, picarcade_breaker::ConfigError> {
         let bulkhead =
             Bulkhead::new(policy.max_concurrent_classifications, policy.max_queued_classifications)?;
-        let (timeout, max_attempts) = (policy.classification_timeout, policy.max_attempts.max(1));
+        let backoff = RetryBackoff::new(FIRST_PAUSE, MAX_PAUSE)?;
+        let retry = Retry::new(policy.max_attempts.max(1))?.backoff(backoff);
+        let timeout = policy.classification_timeout;
         let stopping = Arc::new(watch::Sender::new(false));
-        Ok(Self { provider, breaker, bulkhead, limiter, recorder, timeout, max_attempts, stopping })
+        Ok(Self { provider, breaker, bulkhead, limiter, recorder, timeout, backoff, retry, stopping })
     }
 
-    /// Asks the provider, within the deadline and the budget.
+    /// Returns the provider's answer. Makes several attempts, within the deadline and the budget.
     pub(crate) async fn classify(
         &self,
         request: &Request,
         feasible: TypeSet,
         caller: &Caller,
     ) -> Result<Answer, AiFailure> {
-        let deadline = Instant::now() + self.timeout;
-        let mut attempt = 1;
-        loop {
-            let error = match self.attempt(request, feasible, caller, deadline).await? {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            let pause = error.retry_after.unwrap_or(BACKOFF * (1 << (attempt - 1).min(8)));
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !error.is_transient() || attempt >= self.max_attempts || pause + MIN_ATTEMPT > left {
-                return Err(reason(error.kind).into());
+        let deadline = Deadline::after(self.timeout);
+        let attempt = |number| async move {
+            match self.attempt(request, feasible, caller, deadline).await {
+                Attempt::Failed(error) => Err((number, error)),
+                ended => Ok(ended),
             }
-            tokio::time::sleep(pause).await;
-            attempt += 1;
+        };
+        let hint = |(number, error): &(u32, ProviderError)| self.hint(*number, error, deadline);
+        // Attempts and pauses keep the deadline by themselves. `Retry` would cut an attempt at the
+        // deadline, before its bill is known and settled.
+        match self.retry.run(Deadline::after(Duration::MAX), hint, attempt).await {
+            Ok(Attempt::Answered(answer)) => Ok(answer),
+            Ok(Attempt::NotMade(failure)) => Err(failure),
+            Ok(Attempt::Failed(error)) | Err(RetryError::Failed((_, error))) => {
+                Err(reason(error.kind).into())
+            }
+            Err(_) => Err(Degraded::LlmTimeout.into()),
         }
     }
 
-    /// Waits until no call is under way.
+    /// Waits until no call is running.
     pub(crate) async fn idle(&self) {
         while self.bulkhead.in_use() > 0 {
             tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Ends the calls that are under way, each with a row of its cost and a settled reservation. No
-    /// call begins afterwards.
+    /// Ends the running calls, each with a row of its cost and a settled reservation. No call
+    /// begins afterwards.
     pub(crate) fn stop(&self) {
         self.stopping.send_replace(true);
     }
@@ -131,58 +165,52 @@ impl AiStep {
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
+    /// Returns whether a retry after this error can end before the deadline, and its pause.
+    fn hint(&self, number: u32, error: &ProviderError, deadline: Deadline) -> RetryHint {
+        let longest_pause = self.backoff.pause(number, 1.0).max(error.retry_after.unwrap_or_default());
+        if !error.is_transient() || longest_pause.saturating_add(MIN_ATTEMPT) > deadline.remaining() {
+            return RetryHint::Never;
+        }
+        error.retry_after.map_or(RetryHint::Backoff, RetryHint::After)
+    }
+
     async fn attempt(
         &self,
         request: &Request,
         feasible: TypeSet,
         caller: &Caller,
-        deadline: Instant,
-    ) -> Result<Result<Answer, ProviderError>, AiFailure> {
+        deadline: Deadline,
+    ) -> Attempt {
+        match self.admit(request, caller, deadline).await {
+            Ok(admitted) => self.call(request, feasible, caller, admitted).await,
+            Err(failure) => Attempt::NotMade(failure),
+        }
+    }
+
+    /// Passes the guards: the bulkhead, the dollar limits and the breaker.
+    async fn admit(
+        &self,
+        request: &Request,
+        caller: &Caller,
+        deadline: Deadline,
+    ) -> Result<Admitted<'_>, AiFailure> {
         if !self.breaker.is_available() {
             return Err(Degraded::BreakerOpen.into());
         }
-        let _place = self.bulkhead.acquire(deadline).await.map_err(|_| Degraded::ConcurrencyLimit)?;
+        let bulkhead = self.bulkhead.acquire(deadline.instant()).await;
+        let bulkhead = bulkhead.map_err(|_| Degraded::ConcurrencyLimit)?;
         if *self.stopping.borrow() {
             return Err(Degraded::LlmError.into());
         }
         let estimate = bounded(self.provider.estimate_micros(request));
-        let mut reservation = self.reserve(estimate, caller).await?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left < MIN_ATTEMPT {
-            // Only the wait for a place can have used up the time.
+        let reservation = self.reserve(estimate, caller).await?;
+        let time = deadline.remaining();
+        if time < MIN_ATTEMPT {
+            // Only the wait in the bulkhead can have taken so long.
             return Err(Degraded::ConcurrencyLimit.into());
         }
         let permit = self.breaker.try_acquire().map_err(|_| Degraded::BreakerOpen)?;
-        reservation.dispatched();
-        let unfinished = Unfinished { step: self, caller, estimate, reservation: Some(reservation) };
-        let trace = caller.trace.as_ref();
-        let traced = trace.map(|trace| trace.ai_call(self.provider.name(), self.provider.model()));
-        let answered = tokio::time::timeout(left + GRACE, self.provider.classify(request, feasible, left));
-        let result = tokio::select! {
-            answered = answered => answered.unwrap_or_else(|_| Err(overstayed())),
-            () = self.stopped() => {
-                // The end says nothing about the provider's health.
-                permit.record(Outcome::Neutral);
-                unfinished.end(Charge { micros: estimate, flag: None }, Some("shutdown")).await;
-                return Err(Degraded::LlmTimeout.into());
-            }
-        };
-        permit.record(outcome(&result));
-        let charge = charge(bill(&result), estimate);
-        if let Some(flag) = charge.flag {
-            let (provider, charged_micros) = (self.provider.name(), charge.micros);
-            tracing::warn!(
-                provider,
-                charged_micros,
-                flag = flag.as_str(),
-                "a provider's bill is implausible"
-            );
-        }
-        if let Some(call) = traced {
-            call.ended(&result, charge.micros);
-        }
-        unfinished.end(charge, result.as_ref().err().map(|error| error.kind.as_str())).await;
-        Ok(result)
+        Ok(Admitted { bulkhead, permit, reservation, estimate, time })
     }
 
     async fn reserve(&self, estimate: u64, caller: &Caller) -> Result<Reservation, AiFailure> {
@@ -192,94 +220,53 @@ impl AiStep {
                 Err(AiFailure { reason: Degraded::CostLimit, denial: Some(Box::new(denial)) })
             }
             Err(error) => {
-                // Money is closed when nobody can say how much is left.
-                tracing::debug!(%error, "the dollar limits did not answer");
+                // Dollars that cannot be counted are not spent.
+                tracing::debug!(%error, "dollar limits did not answer");
                 Err(Degraded::CostLimit.into())
             }
         }
     }
-}
 
-/// A paid call that has no row of its cost yet. Dropped, it records one at the estimate: the
-/// provider may bill it.
-struct Unfinished<'a> {
-    step: &'a AiStep,
-    caller: &'a Caller,
-    estimate: u64,
-    /// Taken when the call has ended.
-    reservation: Option<Reservation>,
-}
-
-impl Unfinished<'_> {
-    /// Records what the call cost, then settles its reservation.
-    async fn end(mut self, charge: Charge, error: Option<&'static str>) {
-        let Some(reservation) = self.reservation.take() else { return };
-        self.record(charge, error);
-        if let Err(error) = reservation.settle(charge.micros).await {
-            // The reservation expires and is then charged in full: the budget errs on the safe
-            // side.
-            tracing::warn!(%error, "a paid call could not be settled");
+    /// Calls the provider, records the outcome for the breaker, and settles the bill.
+    async fn call(
+        &self,
+        request: &Request,
+        feasible: TypeSet,
+        caller: &Caller,
+        admitted: Admitted<'_>,
+    ) -> Attempt {
+        let Admitted { bulkhead: _bulkhead, permit, mut reservation, estimate, time } = admitted;
+        let (provider, model) = (self.provider.name(), self.provider.model());
+        reservation.dispatched();
+        let paid = PaidCall::new(&self.recorder, caller, model, estimate, reservation);
+        let span = caller.trace.as_ref().map(|trace| trace.ai_call(provider, model));
+        let answered = tokio::time::timeout(time + GRACE, self.provider.classify(request, feasible, time));
+        let result = tokio::select! {
+            answered = answered => answered.unwrap_or_else(|_| Err(timed_out())),
+            () = self.stopped() => {
+                // The stop says nothing about the provider's health.
+                permit.record(Outcome::Neutral);
+                paid.end(Charge { micros: estimate, flag: None }, Some("shutdown")).await;
+                return Attempt::NotMade(Degraded::LlmTimeout.into());
+            }
+        };
+        permit.record(outcome(&result));
+        let charge = charge(bill(&result), estimate);
+        if let Some(flag) = charge.flag {
+            let (charged_micros, flag) = (charge.micros, flag.as_str());
+            tracing::warn!(provider, charged_micros, flag, "a provider's bill is implausible");
         }
-    }
-
-    fn record(&self, charge: Charge, error: Option<&'static str>) {
-        let Self { step, caller, estimate, .. } = self;
-        step.recorder.record(events::paid_call(caller, step.provider.model(), *estimate, charge, error));
-    }
-}
-
-impl Drop for Unfinished<'_> {
-    fn drop(&mut self) {
-        let Some(reservation) = self.reservation.take() else { return };
-        let micros = self.estimate;
-        self.record(Charge { micros, flag: None }, Some("unfinished"));
-        // Unsettled, the dollars would count a second time when the reservation expires.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(reservation.settle(micros));
+        if let Some(span) = span {
+            span.ended(&result, charge.micros);
         }
+        paid.end(charge, result.as_ref().err().map(|error| error.kind.as_str())).await;
+        result.map_or_else(Attempt::Failed, Attempt::Answered)
     }
 }
 
-/// The error of a provider that does not return within its time.
-fn overstayed() -> ProviderError {
+/// Returns the error of a provider that does not return within its time.
+fn timed_out() -> ProviderError {
     ProviderError::new(ProviderErrorKind::Timeout, "the provider did not return within its time")
-}
-
-/// Returns what a result says about the price of the call. An answer that cannot be used was made
-/// all the same.
-fn bill(result: &Result<Answer, ProviderError>) -> Bill {
-    let error = match result {
-        Ok(answer) => return Bill::Done(answer.cost_micros),
-        Err(error) => error,
-    };
-    match (error.kind, error.cost_micros) {
-        (ProviderErrorKind::Unusable(_), Some(micros)) => Bill::Done(micros),
-        (_, Some(micros)) => Bill::Failed(micros),
-        (ProviderErrorKind::Timeout | ProviderErrorKind::Unusable(_), None) => Bill::Unknown,
-        (_, None) => Bill::Free,
-    }
-}
-
-/// What the breaker should think of a call. A caller's mistake and a spent budget say nothing of
-/// the provider's health, and an answer that breaks the contract is a failure: a provider that only
-/// talks nonsense is as good as down.
-fn outcome(result: &Result<Answer, ProviderError>) -> Outcome {
-    let Err(error) = result else { return Outcome::Success };
-    let kind = match error.kind {
-        ProviderErrorKind::Connect => FailureKind::Connect,
-        ProviderErrorKind::Timeout => FailureKind::Timeout,
-        ProviderErrorKind::RateLimited => FailureKind::RateLimited,
-        ProviderErrorKind::Overloaded => FailureKind::Overloaded,
-        ProviderErrorKind::Server => FailureKind::Server,
-        // A model that declines has worked, and an answer that is cut off may be the prompt's
-        // doing: nobody's words shall be able to open the breaker for everybody.
-        ProviderErrorKind::Unusable(Unusable::Refusal) => return Outcome::Success,
-        ProviderErrorKind::Unusable(Unusable::Truncated | Unusable::TooLarge) => return Outcome::Neutral,
-        ProviderErrorKind::Unusable(_) => FailureKind::Unusable,
-        ProviderErrorKind::Rejected => return Outcome::Neutral,
-        _ => FailureKind::Other,
-    };
-    Outcome::Failure { kind, retry_after: error.retry_after }
 }
 
 fn reason(kind: ProviderErrorKind) -> Degraded {

@@ -5,6 +5,7 @@ pub(crate) mod limits;
 
 pub(crate) mod ai;
 pub(crate) mod intent;
+pub(crate) mod paid_call;
 
 pub(crate) mod enhance;
 pub(crate) mod route;

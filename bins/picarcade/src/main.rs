@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 good, 1 the work failed, 2 the call or the configuration was wrong.
 
+mod answer;
 mod cli;
 mod command;
 mod config;

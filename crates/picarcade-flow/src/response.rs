@@ -81,9 +81,6 @@ pub struct Response {
     pub generation_id: String,
     /// The time inside the flow, in milliseconds.
     pub processing_time_ms: f64,
-    /// The id of the HTTP request; filled in by the server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
 }
 
 impl Response {
@@ -124,7 +121,6 @@ impl Response {
             degraded: resolved.degraded,
             generation_id,
             processing_time_ms: milliseconds(elapsed),
-            request_id: None,
         }
     }
 }
@@ -173,9 +169,6 @@ pub struct Classified {
     pub degraded: Vec<Degraded>,
     /// The time inside the flow, in milliseconds.
     pub processing_time_ms: f64,
-    /// The id of the HTTP request; filled in by the server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
 }
 
 impl Classified {
@@ -199,7 +192,6 @@ impl Classified {
             used_fallback: classification.failed.is_some(),
             degraded,
             processing_time_ms: milliseconds(elapsed),
-            request_id: None,
         }
     }
 }
@@ -261,7 +253,7 @@ pub(crate) fn usd(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// Returns milliseconds, rounded to microseconds: the clock is not more precise.
+/// Returns milliseconds, rounded to microseconds: finer digits are noise.
 fn milliseconds(elapsed: Duration) -> f64 {
     (elapsed.as_secs_f64() * 1e6).round() / 1e3
 }

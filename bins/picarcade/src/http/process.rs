@@ -11,6 +11,7 @@ use picarcade_flow::{
 };
 use serde::Serialize;
 
+use crate::answer::WithRequestId;
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
 use crate::http::identity::Presented;
@@ -37,9 +38,6 @@ pub(crate) trait Answer: Serialize + Sized {
         control: CacheControl,
     ) -> impl Future<Output = Result<Processed<Self>, FlowError>> + Send;
 
-    /// Where the id of the HTTP request goes.
-    fn request_id(&mut self) -> &mut Option<String>;
-
     /// Says how it was come by.
     fn tell(&self, span: &Span);
 }
@@ -54,10 +52,6 @@ impl Answer for Response {
         control: CacheControl,
     ) -> impl Future<Output = Result<Processed<Self>, FlowError>> + Send {
         flow.process(request, caller, control)
-    }
-
-    fn request_id(&mut self) -> &mut Option<String> {
-        &mut self.request_id
     }
 
     fn tell(&self, span: &Span) {
@@ -84,10 +78,6 @@ impl Answer for Classified {
         flow.classify_only(request, caller, control)
     }
 
-    fn request_id(&mut self) -> &mut Option<String> {
-        &mut self.request_id
-    }
-
     fn tell(&self, span: &Span) {
         let facts = [
             ("picarcade.prompt_type", self.prompt_type.as_str()),
@@ -112,11 +102,10 @@ pub(crate) async fn answer<A: Answer>(
     };
     let caller = caller.traced(span.trace());
     match A::ask(&app.flow, request, &caller, cache_control(&headers)).await {
-        Ok(mut processed) => {
-            *processed.answer.request_id() = Some(id.as_str().to_owned());
+        Ok(processed) => {
             processed.answer.tell(&span);
             limits::trace(&span, Ok(&processed.limits));
-            let mut response = json(&processed.answer);
+            let mut response = json(&WithRequestId { answer: &processed.answer, request_id: id.as_str() });
             limits::write(response.headers_mut(), &processed.limits);
             Ok(response)
         }

@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-// What a program states and receives.
+// Requests, answers, errors and settings.
 mod degraded;
 mod error;
 mod policy;
@@ -13,13 +13,13 @@ mod trace;
 mod service;
 mod step;
 
-// What the steps share.
+// State and records that the steps share.
 mod caches;
 mod events;
 mod ledger;
 mod task;
 
-// Everything else that the service does.
+// The other operations of the service.
 mod fleet;
 mod forget;
 mod health;

@@ -2,11 +2,10 @@
 //!
 //! The set is closed because operators count and alert on these words.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// One reason in the `degraded` list of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Degraded {
     /// A dollar limit was reached, so no paid call was made.
@@ -33,7 +32,7 @@ pub enum Degraded {
 }
 
 impl Degraded {
-    /// Returns the word in a response.
+    /// Returns the word in responses and traces.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CostLimit => "cost_limit",
@@ -50,25 +49,8 @@ impl Degraded {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_reason_serializes_as_its_word() {
-        for word in [
-            Degraded::CostLimit,
-            Degraded::BreakerOpen,
-            Degraded::LlmTimeout,
-            Degraded::LlmUnusable,
-            Degraded::LlmError,
-            Degraded::ConcurrencyLimit,
-            Degraded::CacheUnavailable,
-            Degraded::AnalyticsSpooling,
-            Degraded::LimitsLocal,
-            Degraded::ModelUnavailable,
-        ] {
-            assert_eq!(serde_json::to_value(word).unwrap(), word.as_str());
-        }
+impl Serialize for Degraded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }

@@ -57,11 +57,6 @@ impl FlowError {
     pub(crate) fn unless_valid(problems: Vec<FieldProblem>) -> Result<(), Self> {
         if problems.is_empty() { Ok(()) } else { Err(Self::Invalid(problems)) }
     }
-
-    /// Returns whether the same request may succeed later.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Limited(_) | Self::Unavailable { .. })
-    }
 }
 
 fn summary(problems: &[FieldProblem]) -> String {

@@ -177,7 +177,7 @@ impl FlowService {
     }
 
     /// Makes health report that newer rules were rejected and the old ones are still in force,
-    /// until [`FlowService::replace_rules`] succeeds.
+    /// until [`FlowService::replace_rules`] is called.
     pub fn refuse_rules(&self) {
         self.inner.rules_refused.store(true, Ordering::Relaxed);
     }

@@ -1,9 +1,9 @@
 //! The events of providers, counted on every instance.
 //!
-//! A load balancer sends the reports on one provider's generations to instances at random. Without
-//! each other, every instance would need its own series of failures to detect an outage, and a
-//! manual override would apply to one instance only. So an instance sends each event that it
-//! receives from a client to the others, and every breaker counts it.
+//! A load balancer sends the reports on one provider's generations to instances at random. Alone,
+//! every instance would need its own series of failures to detect an outage, and a manual override
+//! would apply to one instance only. So an instance sends each event that it receives from a client
+//! to the others, and every breaker counts it.
 //!
 //! A report that reaches two instances at once is sent by one of them only: that instance first
 //! claims the generation in the fleet, unless a reservation has already decided which is the first.

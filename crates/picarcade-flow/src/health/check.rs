@@ -81,8 +81,8 @@ impl BackgroundCheck {
 async fn run(weak: &Weak<BackgroundCheck>) -> Option<()> {
     let (store, limiter, before) = {
         let check = weak.upgrade()?;
-        // A store that is known to be down is not asked: the limiter would then notice its return
-        // only with the next request.
+        // A store that is known to be down is not asked: the limiter would notice the outage from
+        // this query, and the return of the store only from the next request.
         let is_up = check.watch.as_ref().is_none_or(|watch| watch.is_up());
         (Arc::clone(&check.store), is_up.then(|| check.limiter.clone()), check.last())
     };

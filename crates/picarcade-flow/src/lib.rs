@@ -37,7 +37,7 @@ pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;
 pub use error::{BuildError, FieldProblem, FlowError, MAX_PROBLEMS};
-pub use fleet::message::{Override, ProviderEvent, ProviderNews};
+pub use fleet::message::{Override, ProviderEvent, ProviderUpdate};
 pub use fleet::transport::Fleet;
 pub use health::report::{ComponentHealth, Health, HealthSummary, Status};
 pub use health::watch::RemoteWatch;

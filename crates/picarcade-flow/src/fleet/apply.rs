@@ -10,16 +10,16 @@
 
 use picarcade_breaker::Statistics;
 
-use crate::fleet::message::{Override, ProviderEvent, ProviderNews};
+use crate::fleet::message::{Override, ProviderEvent, ProviderUpdate};
 use crate::outcome::report::OutcomeReport;
 use crate::service::FlowService;
 
 impl FlowService {
     /// Applies an event that another instance has sent.
-    pub fn hear(&self, news: &ProviderNews) {
+    pub fn apply_update(&self, update: &ProviderUpdate) {
         // A name from outside must not create a breaker.
-        if let Some(breaker) = self.inner.breakers.find(&news.provider) {
-            news.event.apply(&breaker);
+        if let Some(breaker) = self.inner.breakers.find(&update.provider) {
+            update.event.apply(&breaker);
         }
     }
 
@@ -28,20 +28,20 @@ impl FlowService {
     pub fn override_breaker(&self, name: &str, order: Override) -> Option<Statistics> {
         let breaker = self.inner.breakers.find(name)?;
         order.apply(&breaker);
-        self.publish(name, ProviderEvent::Overridden(order));
+        self.announce(name, ProviderEvent::Overridden(order));
         Some(breaker.statistics())
     }
 
     /// Counts a report for the provider's breaker, here and on the other instances.
-    pub(crate) fn publish_report(&self, provider: &str, report: &OutcomeReport) {
+    pub(crate) fn count_report(&self, provider: &str, report: &OutcomeReport) {
         let event = ProviderEvent::Reported(report.clone());
         event.apply(&self.inner.breakers.breaker(provider));
-        self.publish(provider, event);
+        self.announce(provider, event);
     }
 
-    fn publish(&self, provider: &str, event: ProviderEvent) {
+    fn announce(&self, provider: &str, event: ProviderEvent) {
         if let Some(fleet) = &self.inner.fleet {
-            fleet.tell(ProviderNews { provider: provider.to_owned(), event });
+            fleet.announce_update(ProviderUpdate { provider: provider.to_owned(), event });
         }
     }
 }

@@ -38,7 +38,7 @@ impl Override {
 
 /// An event of a provider, as it is sent to the other instances.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ProviderNews {
+pub struct ProviderUpdate {
     /// The name of the provider and of its breaker.
     pub provider: String,
     /// The event.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::fleet::message::ProviderNews;
+use crate::fleet::message::ProviderUpdate;
 
 /// The transport to the other instances.
 ///
@@ -17,8 +17,8 @@ pub trait Fleet: Send + Sync + std::fmt::Debug {
     async fn claim(&self, generation_id: &str) -> bool;
 
     /// Sends an event to every other instance, each of which calls
-    /// [`FlowService::hear`](crate::FlowService::hear). Must not wait.
-    fn tell(&self, news: ProviderNews);
+    /// [`FlowService::apply_update`](crate::FlowService::apply_update). Must not wait.
+    fn announce_update(&self, update: ProviderUpdate);
 
     /// Notifies every other instance of the deletion of a user. Each calls
     /// [`FlowService::apply_deletion`](crate::FlowService::apply_deletion). Must not wait.

@@ -105,7 +105,7 @@ impl FlowService {
             );
         }
         if let Some(model) = self.inner.rules.load().catalogue.model(&generation.model) {
-            self.publish_report(&model.provider, &report);
+            self.count_report(&model.provider, &report);
         }
         self.inner.recorder.record(Event::Outcome(OutcomeEvent {
             generation_id: Arc::from(&*id),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use picarcade_breaker::{Config, Registry, State};
 use picarcade_flow::{
     Caller, CostFlag, ErrorKind, Fleet, FlowError, FlowRequest, Generation, GenerationLog, OutcomeReport,
-    ProviderNews, Reported, SettledReport, StoreError,
+    ProviderUpdate, Reported, SettledReport, StoreError,
 };
 use picarcade_ratelimit::Scope;
 use picarcade_testkit::eventually;
@@ -122,7 +122,7 @@ impl Fleet for Slow {
         self.first.swap(false, Ordering::Relaxed)
     }
 
-    fn tell(&self, _: ProviderNews) {}
+    fn announce_update(&self, _: ProviderUpdate) {}
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_report_is_applied_without_its_caller_and_a_second_one_is_repeated() {
 /// A fleet that counts its events and claims.
 #[derive(Debug, Default)]
 struct Counting {
-    news: AtomicUsize,
+    updates: AtomicUsize,
     claims: AtomicUsize,
 }
 
@@ -171,8 +171,8 @@ impl Fleet for Counting {
         true
     }
 
-    fn tell(&self, _: ProviderNews) {
-        self.news.fetch_add(1, Ordering::Relaxed);
+    fn announce_update(&self, _: ProviderUpdate) {
+        self.updates.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -184,7 +184,7 @@ async fn a_report_of_an_end_user_changes_no_dollars_no_breaker_and_no_other_inst
     let failed = OutcomeReport { retry_after: Some(604_800.0), ..bad(ErrorKind::ProviderError) };
     let seen = || {
         let statistics = fixture.flow.breakers().breaker("replicate").statistics();
-        let sent = (fleet.news.load(Ordering::Relaxed), fleet.claims.load(Ordering::Relaxed));
+        let sent = (fleet.updates.load(Ordering::Relaxed), fleet.claims.load(Ordering::Relaxed));
         (statistics.success, statistics.failure, sent)
     };
     for report in [good(1e6), good(0.0), failed] {

@@ -88,7 +88,7 @@ impl FlowService {
         let started = Instant::now();
         let valid = request.validate(caller)?;
         let reserve = valid.reserve;
-        let limits = self.check_request_limits(caller, started).await?;
+        let limits = self.check_classification_limits(caller, started).await?;
         let resolved = self.resolve(valid, caller, control, &limits).await?;
         let reservation =
             if reserve { Some(self.reserve_generation(&resolved.route, caller).await?) } else { None };
@@ -114,7 +114,7 @@ impl FlowService {
     ) -> Result<Processed<Classified>, FlowError> {
         let started = Instant::now();
         let valid = request.validate(caller)?;
-        let limits = self.check_request_limits(caller, started).await?;
+        let limits = self.check_classification_limits(caller, started).await?;
         let resolved = self.resolve(valid, caller, control, &limits).await?;
         let elapsed = started.elapsed();
         self.record_classification(&resolved, caller, elapsed);

@@ -38,7 +38,7 @@ pub(crate) async fn limited<T: IntoResponse>(
     caller: &Caller,
     work: impl Future<Output = Result<T, Problem>>,
 ) -> Response {
-    match app.flow.admit(caller).await {
+    match app.flow.check_limits(caller).await {
         Ok(report) => {
             let mut response = work.await.into_response();
             if !response.headers().contains_key(&LIMIT) {

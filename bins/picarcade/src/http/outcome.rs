@@ -25,7 +25,7 @@ pub(crate) async fn report(
     let caller = presented.caller(&headers, user, "outcome")?;
     let reported = async {
         // A body that cannot be read counts as a request too.
-        app.flow.admit_report(&caller).await?;
+        app.flow.check_report_limits(&caller).await?;
         Ok::<_, Problem>(Json(app.flow.report_outcome(&id, &caller, parsed?.0).await?))
     };
     let reported = reported.await;

@@ -23,7 +23,7 @@ impl FlowService {
     ///
     /// Returns [`FlowError::Invalid`] for an unusable user, [`FlowError::Limited`], and
     /// [`FlowError::Unavailable`] if the limits do not answer.
-    pub async fn admit(&self, caller: &Caller) -> Result<Report, FlowError> {
+    pub async fn check_limits(&self, caller: &Caller) -> Result<Report, FlowError> {
         caller.check()?;
         self.take_request(&caller.subjects()).await
     }
@@ -36,8 +36,8 @@ impl FlowService {
     ///
     /// # Errors
     ///
-    /// Returns the errors of [`FlowService::admit`].
-    pub async fn admit_report(&self, caller: &Caller) -> Result<Report, FlowError> {
+    /// Returns the errors of [`FlowService::check_limits`].
+    pub async fn check_report_limits(&self, caller: &Caller) -> Result<Report, FlowError> {
         caller.check()?;
         match &caller.api_key {
             Some(name) if caller.authority == Authority::Operator => {
@@ -84,7 +84,7 @@ impl FlowService {
 
     /// Step 1: takes one request from the caller's limits. A denied request is recorded without its
     /// prompt.
-    pub(crate) async fn check_request_limits(
+    pub(crate) async fn check_classification_limits(
         &self,
         caller: &Caller,
         started: Instant,

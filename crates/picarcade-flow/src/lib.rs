@@ -39,7 +39,7 @@ pub use embedded::EmbeddedError;
 pub use error::{BuildError, FieldProblem, FlowError, MAX_PROBLEMS};
 pub use fleet::message::{Override, ProviderEvent, ProviderUpdate};
 pub use fleet::transport::Fleet;
-pub use health::report::{ComponentHealth, Health, HealthSummary, Status};
+pub use health::report::{ComponentHealth, Health, HealthStatus, HealthSummary};
 pub use health::watch::RemoteWatch;
 pub use ledger::CostLedger;
 pub use outcome::charge::CostFlag;
@@ -48,7 +48,7 @@ pub use outcome::report::{ErrorKind, OutcomeReport, Reported, SettledReport};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
 pub use request::{Authority, CacheControl, Caller, FlowRequest, MAX_ID_BYTES, MAX_MEDIA};
 pub use response::{
-    BudgetBurn, CacheWords, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
+    BudgetBurn, CacheSources, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
 };
 pub use rules::Rules;
 pub use service::FlowService;

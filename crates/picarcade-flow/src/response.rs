@@ -25,7 +25,7 @@ pub struct Processed<T> {
 
 /// The sources of the three cached parts of an answer: `l1`, `l2`, `stale`, `miss` or `bypass`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct CacheWords {
+pub struct CacheSources {
     /// The classification.
     pub intent: &'static str,
     /// The enhanced prompt.
@@ -68,7 +68,7 @@ pub struct Response {
     /// Whether the classification came from a cache.
     pub cache_hit: bool,
     /// The source of each cached part.
-    pub cache: CacheWords,
+    pub cache: CacheSources,
     /// Whether the local classifier answered in place of the AI.
     pub used_fallback: bool,
     /// The state of the AI provider's breaker; `none` without a provider.
@@ -110,7 +110,7 @@ impl Response {
             model_parameters,
             classification_flags: request.facts,
             cache_hit: classification.cache_hit(),
-            cache: CacheWords {
+            cache: CacheSources {
                 intent: classification.cache.as_str(),
                 enhancement: enhancement.as_str(),
                 parameters: parameters.as_str(),

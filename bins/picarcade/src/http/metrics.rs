@@ -16,7 +16,7 @@ use hyper::{HeaderMap, StatusCode};
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use parking_lot::RwLock;
-use picarcade_flow::Status;
+use picarcade_flow::HealthStatus;
 use picarcade_ratelimit::{Limiter, Mode};
 use picarcade_redis::{RedisHandle, Role};
 
@@ -125,9 +125,9 @@ fn publish(app: &App) {
     let health = app.flow.health();
     for (name, component) in &health.components {
         gauge!("picarcade_component_status", "component" => *name).set(match component.status {
-            Status::Healthy => 0.0,
-            Status::Degraded => 1.0,
-            Status::Unhealthy => 2.0,
+            HealthStatus::Healthy => 0.0,
+            HealthStatus::Degraded => 1.0,
+            HealthStatus::Unhealthy => 2.0,
         });
     }
     for level in app.flow.caches().statistics() {

@@ -21,7 +21,7 @@ use crate::service::FlowService;
 /// The state of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum HealthStatus {
     /// It works without restriction.
     Healthy,
     /// It works with a restriction.
@@ -34,7 +34,7 @@ pub enum Status {
 #[derive(Clone, Debug, Serialize)]
 pub struct ComponentHealth {
     /// The state of the component.
-    pub status: Status,
+    pub status: HealthStatus,
     /// How long its last check took, in milliseconds, if the check uses a network or a disk.
     pub latency_ms: Option<f64>,
     /// The kind of its last error, never its text.
@@ -60,7 +60,7 @@ pub struct HealthSummary {
 #[derive(Clone, Debug, Serialize)]
 pub struct Health {
     /// The worst state of a component.
-    pub overall: Status,
+    pub overall: HealthStatus,
     /// `cache`, `database`, `circuit_breakers`, `rate_limiter`, `flow`.
     pub components: BTreeMap<&'static str, ComponentHealth>,
     /// The components, counted by state.
@@ -88,12 +88,13 @@ impl FlowService {
         let mut summary = HealthSummary { total: components.len(), ..HealthSummary::default() };
         for component in components.values() {
             match component.status {
-                Status::Healthy => summary.healthy += 1,
-                Status::Degraded => summary.degraded += 1,
-                Status::Unhealthy => summary.unhealthy += 1,
+                HealthStatus::Healthy => summary.healthy += 1,
+                HealthStatus::Degraded => summary.degraded += 1,
+                HealthStatus::Unhealthy => summary.unhealthy += 1,
             }
         }
-        let overall = components.values().map(|component| component.status).max().unwrap_or(Status::Healthy);
+        let overall =
+            components.values().map(|component| component.status).max().unwrap_or(HealthStatus::Healthy);
         Health { overall, components, summary }
     }
 
@@ -107,7 +108,11 @@ impl FlowService {
             Some(_) => "primary",
         };
         ComponentHealth {
-            status: if self.remote_is_up() && !on_backup { Status::Healthy } else { Status::Degraded },
+            status: if self.remote_is_up() && !on_backup {
+                HealthStatus::Healthy
+            } else {
+                HealthStatus::Degraded
+            },
             latency_ms: watch.and_then(|watch| watch.latency()).map(milliseconds),
             last_error: watch.and_then(|watch| watch.last_error()),
             details: json!({ "remote": remote }),
@@ -125,7 +130,7 @@ impl FlowService {
         let (closed, others): (Vec<_>, Vec<_>) = statistics.iter().partition(is_closed);
         let last_failure = others.iter().chain(&closed).find_map(|breaker| breaker.last_failure);
         ComponentHealth {
-            status: if open + half_open == 0 { Status::Healthy } else { Status::Degraded },
+            status: if open + half_open == 0 { HealthStatus::Healthy } else { HealthStatus::Degraded },
             latency_ms: None,
             last_error: last_failure.map(|kind| kind.as_str().to_owned()),
             details: json!({ "open": open, "half_open": half_open, "breakers": statistics }),
@@ -134,7 +139,8 @@ impl FlowService {
 
     fn limiter_health(&self) -> ComponentHealth {
         let statistics = self.inner.limiter.statistics();
-        let status = if statistics.mode == Mode::Local { Status::Degraded } else { Status::Healthy };
+        let status =
+            if statistics.mode == Mode::Local { HealthStatus::Degraded } else { HealthStatus::Healthy };
         let local = (statistics.mode == Mode::Local).then(|| "store_unavailable".to_owned());
         ComponentHealth { status, latency_ms: None, last_error: local, details: json!(statistics) }
     }
@@ -143,16 +149,16 @@ impl FlowService {
         let counters = self.inner.recorder.counters();
         let refused = self.inner.rules_refused.load(Ordering::Relaxed);
         let (status, last_error) = if checked.is_losing_events {
-            (Status::Unhealthy, Some("events_lost"))
+            (HealthStatus::Unhealthy, Some("events_lost"))
         } else if self.inner.recorder.spooling() || counters.spooled > 0 {
-            (Status::Degraded, Some(counters.last_error.unwrap_or("events_spooled")))
+            (HealthStatus::Degraded, Some(counters.last_error.unwrap_or("events_spooled")))
         } else if refused {
-            (Status::Degraded, Some("rules_refused"))
+            (HealthStatus::Degraded, Some("rules_refused"))
         } else if counters.dead_lettered > 0 {
             // Requests are not affected; the rows in the file need an operator.
-            (Status::Healthy, Some("events_dead_lettered"))
+            (HealthStatus::Healthy, Some("events_dead_lettered"))
         } else {
-            (Status::Healthy, None)
+            (HealthStatus::Healthy, None)
         };
         let last_error = last_error.map(str::to_owned);
         let rules = self.inner.rules.load();
@@ -176,7 +182,7 @@ impl FlowService {
 fn database_health(checked: &Database) -> ComponentHealth {
     let is_healthy = !checked.is_down && checked.schema.is_none();
     ComponentHealth {
-        status: if is_healthy { Status::Healthy } else { Status::Degraded },
+        status: if is_healthy { HealthStatus::Healthy } else { HealthStatus::Degraded },
         latency_ms: checked.latency.map(milliseconds),
         last_error: checked.last_error.clone(),
         details: json!({ "reachable": !checked.is_down, "schema": checked.schema }),

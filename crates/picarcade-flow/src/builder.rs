@@ -14,7 +14,6 @@ use tokio::sync::Semaphore;
 use crate::caches::CacheLevels;
 use crate::error::BuildError;
 use crate::fleet::transport::Fleet;
-use crate::forget::MAX_WAITING;
 use crate::health::check::BackgroundCheck;
 use crate::health::watch::RemoteWatch;
 use crate::ledger::CostLedger;
@@ -22,7 +21,7 @@ use crate::outcome::generations::{GenerationLog, Generations};
 use crate::outcome::look_up::LookUps;
 use crate::policy::{Mode, Policy, default_limits};
 use crate::rules::Rules;
-use crate::service::{FlowService, Inner};
+use crate::service::{FlowService, Inner, MAX_WAITING_DELETIONS};
 use crate::session::memory::MemorySessions;
 use crate::session::store::SessionStore;
 use crate::step::ai::AiStep;
@@ -184,7 +183,7 @@ impl FlowBuilder {
             look_ups: LookUps::new(self.generation_log),
             denials: Denials::default(),
             check,
-            deletions: Arc::new(Semaphore::new(MAX_WAITING)),
+            deletions: Arc::new(Semaphore::new(MAX_WAITING_DELETIONS)),
         };
         Ok(FlowService { inner: Arc::new(inner) })
     }

@@ -9,10 +9,10 @@ use picarcade_analytics::{
 use picarcade_intent::{PromptType, Route, Source};
 use serde_json::json;
 
+use crate::caller::Caller;
 use crate::outcome::charge::{Charge, CostFlag, bounded};
 use crate::outcome::generations::Generation;
 use crate::outcome::report::{ErrorKind, OutcomeReport};
-use crate::request::Caller;
 
 /// The operation of a paid classification in `cost_tracking`.
 const CLASSIFICATION: &str = "intent_classification";

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use picarcade_cache::Reach;
 
+use crate::caller::Caller;
 use crate::error::FlowError;
-use crate::request::Caller;
 use crate::service::FlowService;
 use crate::task::run_to_end;
 
@@ -37,9 +37,6 @@ const BEYOND_AI: Duration = Duration::from_secs(5);
 /// How often a deletion is repeated while rows are in the spool. The pauses double, so the last one
 /// ends after hours.
 const MAX_REPETITIONS: u32 = 10;
-
-/// How many deletions may wait for their repetition in one process.
-pub(crate) const MAX_WAITING: usize = 1024;
 
 impl FlowService {
     /// Deletes every row and every session of this user and the cached copies, and returns the

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 // Requests, answers, errors and settings.
+mod caller;
 mod degraded;
 mod error;
 mod policy;
@@ -8,6 +9,7 @@ mod request;
 mod response;
 mod rules;
 mod trace;
+mod validate;
 
 // The service, and the numbered steps of a request.
 mod service;
@@ -33,6 +35,7 @@ mod embedded;
 
 pub use builder::FlowBuilder;
 pub use caches::CacheLevels;
+pub use caller::{Authority, Caller};
 pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;
@@ -46,7 +49,7 @@ pub use outcome::charge::CostFlag;
 pub use outcome::generations::{Generation, GenerationLog};
 pub use outcome::report::{ErrorKind, OutcomeReport, Reported, SettledReport};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
-pub use request::{Authority, CacheControl, Caller, FlowRequest, MAX_ID_BYTES, MAX_MEDIA};
+pub use request::{CacheControl, FlowRequest};
 pub use response::{
     BudgetBurn, CacheSources, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
 };
@@ -55,3 +58,4 @@ pub use service::FlowService;
 pub use session::memory::MemorySessions;
 pub use session::store::{Session, SessionStore, SessionUpdate, StoreError};
 pub use trace::{AiCall, Trace};
+pub use validate::{MAX_ID_BYTES, MAX_MEDIA};

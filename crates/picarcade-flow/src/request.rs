@@ -1,38 +1,15 @@
-//! A request, its caller, and the validation of both.
-//!
-//! Validation names up to [`MAX_PROBLEMS`] wrong fields at once, by JSON pointer, so that a caller
-//! can correct them together. A request that fails here has consumed nothing and used no backend.
-//!
-//! The time to validate a request is linear in its size: lists are bounded before they are
-//! validated, and so is every value that a parser handles in more than linear time.
+//! A request: its fields, their deserialization and their validation.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use picarcade_intent::{Facts, Media, Prompt, ReferenceImage};
-use picarcade_ratelimit::Subjects;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use url::Url;
 
+use crate::caller::Caller;
 use crate::error::{FieldProblem, FlowError, MAX_PROBLEMS};
-use crate::trace::Trace;
-
-/// The longest `user_id` or `session_id`, in bytes: the longest subject of a limit.
-pub const MAX_ID_BYTES: usize = picarcade_ratelimit::MAX_SUBJECT_BYTES;
-
-/// The most uploads, and the most references, of one request.
-pub const MAX_MEDIA: usize = 64;
-
-/// The longest URL of a medium, in bytes.
-const MAX_URL_BYTES: usize = 4096;
-
-/// The longest host of a URL, in bytes. A name of the DNS is no longer, and the encoding of
-/// international names takes time that grows with the square of their length.
-const MAX_HOST_BYTES: usize = 255;
+use crate::validate::{MAX_MEDIA, check_id, check_media};
 
 /// One request, as in the HTTP body. Unknown fields are ignored. Of a list of media longer than
 /// [`MAX_MEDIA`], one element more is kept, so that validation can reject the list.
@@ -126,84 +103,6 @@ pub(crate) struct Valid {
     pub(crate) reserve: bool,
 }
 
-/// The authority of a caller over shared state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Authority {
-    /// An end user, whose reports on generations change no dollars and no breaker.
-    #[default]
-    EndUser,
-    /// The operator of the service, such as the holder of an API key. Its reports on generations
-    /// settle dollars and count for the breaker of the model's provider.
-    Operator,
-}
-
-/// The authenticated caller of a request.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The end user, part of the keys of limits, caches and tables.
-    pub user: Arc<str>,
-    /// The name (never the secret) of the API key that was presented.
-    pub api_key: Option<Arc<str>>,
-    /// The authority of the caller over shared state.
-    pub authority: Authority,
-    /// The requested endpoint, for the limits of scope ENDPOINT.
-    pub endpoint: Cow<'static, str>,
-    /// The trace of the request, if there is one.
-    pub trace: Option<Arc<dyn Trace>>,
-}
-
-impl Caller {
-    /// Creates an end user without an API key, at the endpoint `process`.
-    pub fn user(user: impl Into<Arc<str>>) -> Self {
-        Self {
-            user: user.into(),
-            api_key: None,
-            authority: Authority::EndUser,
-            endpoint: Cow::Borrowed("process"),
-            trace: None,
-        }
-    }
-
-    /// Returns this caller with the authority of the operator.
-    ///
-    /// Grant it only to a caller that may change the dollars and the breakers of every user.
-    #[must_use]
-    pub fn operator(mut self) -> Self {
-        self.authority = Authority::Operator;
-        self
-    }
-
-    /// Checks that the user can be a subject of the limits.
-    pub(crate) fn check(&self) -> Result<(), FlowError> {
-        let mut problems = Vec::new();
-        check_id("/user_id", Some(&self.user), &mut problems);
-        FlowError::unless_valid(problems)
-    }
-
-    /// Returns the subjects of the caller, for the limits.
-    pub(crate) fn subjects(&self) -> Subjects<'_> {
-        let subjects = Subjects::default().user(&*self.user).endpoint(&*self.endpoint);
-        match &self.api_key {
-            Some(name) => subjects.api_key(&**name),
-            None => subjects,
-        }
-    }
-
-    /// Returns this caller at another endpoint.
-    #[must_use]
-    pub fn at(mut self, endpoint: impl Into<Cow<'static, str>>) -> Self {
-        self.endpoint = endpoint.into();
-        self
-    }
-
-    /// Returns this caller with a trace that receives the paid calls of the request.
-    #[must_use]
-    pub fn traced(mut self, trace: Option<Arc<dyn Trace>>) -> Self {
-        self.trace = trace;
-        self
-    }
-}
-
 /// The caller's control of the caches: `no-cache` and `no-store` of RFC 9111.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheControl {
@@ -271,89 +170,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
         }
 
         deserializer.deserialize_seq(Elements(PhantomData))
-    }
-}
-
-pub(crate) fn check_id(pointer: &str, id: Option<&str>, problems: &mut Vec<FieldProblem>) {
-    let Some(id) = id else { return };
-    if id.trim().is_empty() {
-        problems.push(FieldProblem::new(pointer, "must not be empty"));
-    } else if id.len() > MAX_ID_BYTES {
-        problems.push(FieldProblem::new(pointer, format!("must have at most {MAX_ID_BYTES} bytes")));
-    } else if id.chars().any(char::is_control) {
-        problems.push(FieldProblem::new(pointer, "must not contain control characters"));
-    }
-}
-
-pub(crate) fn check_url(pointer: impl FnOnce() -> String, url: &str, problems: &mut Vec<FieldProblem>) {
-    if url.len() > MAX_URL_BYTES {
-        problems.push(FieldProblem::new(pointer(), format!("must have at most {MAX_URL_BYTES} bytes")));
-        return;
-    }
-    if host_bytes(url) > MAX_HOST_BYTES {
-        let detail = format!("must have a host of at most {MAX_HOST_BYTES} bytes");
-        problems.push(FieldProblem::new(pointer(), detail));
-        return;
-    }
-    match Url::parse(url) {
-        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => {}
-        Ok(_) => problems.push(FieldProblem::new(pointer(), "must be an http or https URL")),
-        Err(_) => problems.push(FieldProblem::new(pointer(), "is not a URL")),
-    }
-}
-
-/// Returns the length of the host and port of a URL, as the WHATWG parser delimits them: after the
-/// scheme and any slashes, up to the next slash, and without user information.
-fn host_bytes(url: &str) -> usize {
-    let is_slash = |c| matches!(c, '/' | '\\');
-    let Some((_, rest)) = url.split_once(':') else { return 0 };
-    let rest = rest.trim_start_matches(|c| is_slash(c) || matches!(c, '\t' | '\n' | '\r'));
-    let authority = rest.split(|c| is_slash(c) || matches!(c, '?' | '#')).next().unwrap_or_default();
-    authority.rsplit('@').next().unwrap_or_default().len()
-}
-
-/// Checks the length of a list and returns the elements to validate, at most [`MAX_MEDIA`].
-fn check_list<'a, T>(name: &str, list: &'a [T], problems: &mut Vec<FieldProblem>) -> &'a [T] {
-    if list.len() > MAX_MEDIA {
-        let detail = format!("must have at most {MAX_MEDIA} elements");
-        problems.push(FieldProblem::new(format!("/context/{name}"), detail));
-    }
-    list.get(..MAX_MEDIA).unwrap_or(list)
-}
-
-fn check_media(media: &Media, problems: &mut Vec<FieldProblem>) {
-    for (index, url) in check_list("uploaded_images", &media.uploaded_images, problems).iter().enumerate() {
-        check_url(|| format!("/context/uploaded_images/{index}"), url, problems);
-    }
-    let references = check_list("reference_images", &media.reference_images, problems);
-    let mut urls = HashMap::new();
-    for (index, reference) in references.iter().enumerate() {
-        check_url(|| format!("/context/reference_images/{index}/url"), &reference.url, problems);
-        let tag = format!("/context/reference_images/{index}/tag");
-        check_id(&tag, Some(&reference.tag), problems);
-        let first = urls.entry(reference.name()).or_insert(&reference.url);
-        if **first != reference.url || is_given(reference.name(), media) {
-            problems.push(FieldProblem::new(tag, "names another image of this request already"));
-        }
-    }
-    if let Some(url) = &media.working_image {
-        check_url(|| "/context/working_image".to_owned(), url, problems);
-    }
-    if let Some(url) = &media.working_video {
-        check_url(|| "/context/working_video".to_owned(), url, problems);
-    }
-}
-
-/// Returns whether an untagged medium of the request has this name. Uploads are `reference_1` and
-/// following.
-fn is_given(name: &str, media: &Media) -> bool {
-    match name {
-        "working_image" => media.working_image.is_some(),
-        "working_video" => media.working_video.is_some(),
-        _ => name
-            .strip_prefix("reference_")
-            .and_then(|number| number.parse().ok())
-            .is_some_and(|number: usize| (1..=media.uploaded_images.len()).contains(&number)),
     }
 }
 
@@ -442,33 +258,6 @@ mod tests {
         request.context.uploaded_images = vec!["no URL".to_owned(); 100_000];
         let pointers = pointers(request);
         assert_eq!((pointers.len(), pointers[0].as_str()), (MAX_PROBLEMS, "/context/uploaded_images"));
-    }
-
-    #[test]
-    fn the_host_of_a_url_is_bounded_in_every_notation() {
-        let long = "\u{4e2d}".repeat(1000);
-        for url in [
-            format!("https://{long}/"),
-            format!("https://user:pass@{long}?q"),
-            format!("https:\\\\{long}#f"),
-            format!("https:{long}.example/"),
-            format!("https:/\t/{long}/"),
-        ] {
-            let mut problems = Vec::new();
-            check_url(|| "/u".to_owned(), &url, &mut problems);
-            assert!(problems[0].detail.contains("host"), "{url}: {problems:?}");
-        }
-        let mut problems = Vec::new();
-        for url in [
-            format!("https://b\u{fc}cher.example/{long}?{long}#{long}")
-                .chars()
-                .take(1300)
-                .collect::<String>(),
-            format!("https://{}:{}@a.example/", "u".repeat(300), "p".repeat(300)),
-        ] {
-            check_url(|| "/u".to_owned(), &url, &mut problems);
-        }
-        assert_eq!(problems, []);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::builder::FlowBuilder;
 use crate::caches::CacheLevels;
+use crate::caller::Caller;
 use crate::degraded::Degraded;
 use crate::error::FlowError;
 use crate::fleet::transport::Fleet;
@@ -23,13 +24,16 @@ use crate::health::watch::RemoteWatch;
 use crate::outcome::generations::Generations;
 use crate::outcome::look_up::LookUps;
 use crate::policy::Policy;
-use crate::request::{CacheControl, Caller, FlowRequest, Valid};
+use crate::request::{CacheControl, FlowRequest, Valid};
 use crate::response::{Classified, Processed, Response};
 use crate::rules::Rules;
 use crate::session::store::SessionStore;
 use crate::step::ai::AiStep;
 use crate::step::denials::Denials;
 use crate::step::resolved::{Classification, Resolved};
+
+/// How many deletions of users may wait for their repetition in one process.
+pub(crate) const MAX_WAITING_DELETIONS: usize = 1024;
 
 /// The state that all requests share.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use picarcade_analytics::GenerationRows;
 
-use crate::request::Caller;
+use crate::caller::Caller;
 use crate::session::store::StoreError;
 
 /// How many generations a process remembers. At this bound the oldest is dropped and then looked up

@@ -15,9 +15,9 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::caller::Authority;
 use crate::error::FlowError;
 use crate::outcome::generations::{Generation, GenerationLog};
-use crate::request::Authority;
 
 /// How long after its beginning a generation may be missing in the log.
 const LOG_DELAY: Duration = Duration::from_secs(5);

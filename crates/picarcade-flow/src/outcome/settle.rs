@@ -24,12 +24,12 @@ use std::sync::Arc;
 
 use picarcade_analytics::{Event, OutcomeEvent};
 
+use crate::caller::{Authority, Caller};
 use crate::error::FlowError;
 use crate::events;
 use crate::outcome::charge::charge;
 use crate::outcome::generations::Generation;
 use crate::outcome::report::{ErrorKind, OutcomeReport, Reported, SettledReport, bill, check};
-use crate::request::{Authority, Caller};
 use crate::service::FlowService;
 use crate::task::run_to_end;
 

@@ -15,11 +15,13 @@ use picarcade_cache::{LoadError, Loaded, Options, Source as CacheSource};
 use picarcade_intent::{Media, Request};
 
 use crate::caches::{SESSION_TIMEOUT, session_key, user_tag};
+use crate::caller::Caller;
 use crate::error::{FieldProblem, FlowError};
-use crate::request::{Caller, Valid, check_id, check_url};
+use crate::request::Valid;
 use crate::service::FlowService;
 use crate::session::store::{Session, SessionUpdate, StoreError};
 use crate::task::run_to_end;
+use crate::validate::{check_id, check_url};
 
 /// How long `process` waits for a session. It does not wait if the last check found the store down.
 const PROCESS_TIMEOUT: Duration = Duration::from_millis(500);

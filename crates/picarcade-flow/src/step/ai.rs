@@ -29,10 +29,10 @@ use picarcade_ratelimit::{Decision, Denial, Limiter, Reservation};
 use thiserror::Error;
 use tokio::sync::watch;
 
+use crate::caller::Caller;
 use crate::degraded::Degraded;
 use crate::outcome::charge::{Charge, bounded, charge};
 use crate::policy::Policy;
-use crate::request::Caller;
 use crate::step::paid_call::{PaidCall, bill, outcome};
 
 /// The shortest time in which a provider can answer. With less time left, no attempt is made.

@@ -7,7 +7,8 @@ use picarcade_cache::{Loaded, Source as CacheSource};
 use picarcade_intent::Request;
 
 use crate::caches::{Enhanced, enhancement_key, options, user_tag};
-use crate::request::{CacheControl, Caller};
+use crate::caller::Caller;
+use crate::request::CacheControl;
 use crate::rules::Rules;
 use crate::service::FlowService;
 use crate::step::resolved::Classification;

@@ -11,10 +11,11 @@ use picarcade_cache::{LoadError, Loaded, Source as CacheSource};
 use picarcade_intent::{Request, Verdict};
 
 use crate::caches::{intent_key, options, user_tag};
+use crate::caller::Caller;
 use crate::degraded::Degraded;
 use crate::error::FlowError;
 use crate::policy::{CostAction, Mode};
-use crate::request::{CacheControl, Caller};
+use crate::request::CacheControl;
 use crate::rules::Rules;
 use crate::service::FlowService;
 use crate::step::ai::AiFailure;

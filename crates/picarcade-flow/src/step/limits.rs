@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use picarcade_intent::Route;
 use picarcade_ratelimit::{Decision, Denial, Report, Reservation, Scope, Subjects, Unit};
 
+use crate::caller::{Authority, Caller};
 use crate::error::FlowError;
-use crate::request::{Authority, Caller};
 use crate::service::FlowService;
 
 /// When to retry after a reservation that could not be decided.

@@ -5,9 +5,9 @@ use picarcade_breaker::{FailureKind, Outcome};
 use picarcade_intent::{Answer, ProviderError, ProviderErrorKind, Unusable};
 use picarcade_ratelimit::Reservation;
 
+use crate::caller::Caller;
 use crate::events;
 use crate::outcome::charge::{Bill, Charge};
-use crate::request::Caller;
 
 /// A paid call without a row of its cost. If it is dropped, it records a row at the estimate,
 /// because the provider may bill the call.

@@ -7,8 +7,8 @@ use picarcade_intent::Source;
 use picarcade_ratelimit::Reservation;
 use uuid::{Builder, Uuid};
 
+use crate::caller::Caller;
 use crate::events::{self, ClassificationFacts};
-use crate::request::Caller;
 use crate::service::FlowService;
 use crate::step::resolved::Resolved;
 

@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 for success, 1 for failed work, 2 for a wrong call or a wrong configuration.
 
+mod answer;
 mod cli;
 mod command;
 mod config;

@@ -1,4 +1,4 @@
-//! Puts a flow service together from parts that arrive through their traits.
+//! The builder of the flow service.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,22 +11,24 @@ use picarcade_intent::Provider;
 use picarcade_ratelimit::Limiter;
 use tokio::sync::Semaphore;
 
-use crate::ai::AiStep;
 use crate::caches::CacheLevels;
-use crate::denials::Denials;
 use crate::error::BuildError;
-use crate::fleet::Fleet;
-use crate::forget::MAX_WAITING;
-use crate::generations::{GenerationLog, Generations};
-use crate::health::{self, Checked, RemoteWatch};
+use crate::fleet::transport::Fleet;
+use crate::health::check::BackgroundCheck;
+use crate::health::watch::RemoteWatch;
 use crate::ledger::CostLedger;
+use crate::outcome::generations::{GenerationLog, Generations};
+use crate::outcome::look_up::LookUps;
 use crate::policy::{Mode, Policy, default_limits};
-use crate::report::LookUps;
 use crate::rules::Rules;
-use crate::service::{FlowService, Shared};
-use crate::session::{MemorySessions, SessionStore};
+use crate::service::{FlowService, Inner, MAX_WAITING_DELETIONS};
+use crate::session::memory::MemorySessions;
+use crate::session::store::SessionStore;
+use crate::step::ai::AiStep;
+use crate::step::denials::Denials;
 
-/// Builds a [`FlowService`]. Only events and database are required; everything else has an in-process default.
+/// A builder of a [`FlowService`]. Only the recorder and the store are required; every other part
+/// has an in-process default.
 #[derive(Debug)]
 pub struct FlowBuilder {
     recorder: Recorder,
@@ -61,43 +63,43 @@ impl FlowBuilder {
         }
     }
 
-    /// Timeouts, TTLs, modes. Default: [`Policy::default`].
+    /// Sets timeouts, TTLs and modes. Default: [`Policy::default`].
     #[must_use]
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Matrix and catalogue. Default: the embedded ones.
+    /// Sets the matrix and the catalogue. Default: the embedded ones.
     #[must_use]
     pub fn rules(mut self, rules: Rules) -> Self {
         self.rules = rules;
         self
     }
 
-    /// The AI that classifies. Default: none, the local classifier decides.
+    /// Sets the AI that classifies. Default: none, the local classifier decides.
     #[must_use]
     pub fn provider(mut self, provider: Arc<dyn Provider>) -> Self {
         self.provider = Some(provider);
         self
     }
 
-    /// The limits. Default: [`default_limits`] in this process, with the costs in the database as
-    /// their ledger.
+    /// Sets the limits. Default: [`default_limits`] in this process, with the costs in the database
+    /// as their ledger.
     #[must_use]
     pub fn limiter(mut self, limiter: Limiter) -> Self {
         self.limiter = Some(limiter);
         self
     }
 
-    /// The breakers of the AI and of the model providers. Default: presets by name.
+    /// Sets the breakers of the AI and of the model providers. Default: presets by name.
     #[must_use]
     pub fn breakers(mut self, breakers: Registry) -> Self {
         self.breakers = breakers;
         self
     }
 
-    /// The second cache tier, and who tells whether it can be reached. Default: none.
+    /// Sets the second cache level and the watch of its connection. Default: none.
     #[must_use]
     pub fn remote(mut self, remote: Arc<dyn Remote>, watch: Arc<dyn RemoteWatch>) -> Self {
         self.remote = Some(remote);
@@ -105,33 +107,34 @@ impl FlowBuilder {
         self
     }
 
-    /// Where sessions live. Default: in this process.
+    /// Sets the store of sessions. Default: in this process.
     #[must_use]
     pub fn sessions(mut self, sessions: Arc<dyn SessionStore>) -> Self {
         self.sessions = sessions;
         self
     }
 
-    /// Where generations of other processes are found when their outcome is reported. Default: nowhere.
+    /// Sets the log in which generations of other processes are found when their outcome is
+    /// reported. Default: none.
     #[must_use]
     pub fn generation_log(mut self, log: Arc<dyn GenerationLog>) -> Self {
         self.generation_log = Some(log);
         self
     }
 
-    /// The way to the other instances, for what they should know at once. Default: there are none.
+    /// Sets the transport to the other instances. Default: there are none.
     #[must_use]
     pub fn fleet(mut self, fleet: Arc<dyn Fleet>) -> Self {
         self.fleet = Some(fleet);
         self
     }
 
-    /// The service. Call it inside a tokio runtime: the background health check starts here, and ends when the last clone
-    /// of the service is gone.
+    /// Builds the service. Call it inside a tokio runtime: it starts the background health check,
+    /// which ends when the last clone of the service is dropped.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] when a value of the policy cannot be: it names the part and the field.
+    /// Returns [`BuildError`] for a setting out of range. It names the part and the field.
     pub fn build(self) -> Result<FlowService, BuildError> {
         let limiter = match self.limiter {
             Some(limiter) => limiter,
@@ -153,10 +156,16 @@ impl FlowBuilder {
             None => None,
         };
         for model in self.rules.catalogue.models() {
-            // So that every provider shows in the status from the start.
+            // Creates the breaker, so that the status shows every provider from the start.
             let _ = self.breakers.breaker(&model.provider);
         }
-        let shared = Arc::new(Shared {
+        let check = BackgroundCheck::start(
+            Arc::clone(&self.store),
+            limiter.clone(),
+            self.recorder.clone(),
+            self.watch.clone(),
+        );
+        let inner = Inner {
             policy: self.policy,
             rules: ArcSwap::from_pointee(self.rules),
             rules_refused: AtomicBool::new(false),
@@ -169,15 +178,13 @@ impl FlowBuilder {
             recorder: self.recorder,
             store: self.store,
             sessions: self.sessions,
-            generation_log: self.generation_log,
             fleet: self.fleet,
             generations: Generations::default(),
-            look_ups: LookUps::default(),
+            look_ups: LookUps::new(self.generation_log),
             denials: Denials::default(),
-            checked: ArcSwap::from_pointee(Checked::default()),
-            deletions: Arc::new(Semaphore::new(MAX_WAITING)),
-        });
-        health::spawn_checks(&shared);
-        Ok(FlowService { shared })
+            check,
+            deletions: Arc::new(Semaphore::new(MAX_WAITING_DELETIONS)),
+        };
+        Ok(FlowService { inner: Arc::new(inner) })
     }
 }

@@ -1,48 +1,51 @@
-//! The five cache levels of the flow, and what makes two requests the same one.
+//! The five cache levels of the flow and their keys.
 //!
-//! A key holds everything that the cached value depends on and nothing else. The media's URLs are not in it: answers speak of
-//! media by tag and number only, and are completed with URLs per request.
+//! A key contains everything that the cached value depends on and nothing else. It does not contain
+//! the URLs of media: answers name media by tag and number only, and get URLs per request.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::{Period, Statistics};
-use picarcade_cache::{Builder, Cache, ConfigError, Key, Reach, Remote, Statistics as CacheStatistics};
+use picarcade_cache::{
+    Builder, Cache, ConfigError, Key, Options, Reach, Remote, Statistics as CacheStatistics,
+};
 use picarcade_intent::{Media, PromptType, Request, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::policy::{Mode, Policy};
+use crate::request::CacheControl;
 use crate::rules::Rules;
-use crate::session::Session;
+use crate::session::store::Session;
 
-/// The layout of the cached values; raised when one of them changes its meaning.
+/// The version of the layout of cached values. It is raised when a value changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// Like [`SCHEMA`], for the levels whose values are made of a prompt: raised when prompts are
-/// normalized in another way.
+/// The version of the levels whose values are derived from a prompt. It is raised when the
+/// normalization of prompts changes.
 const PROMPT_SCHEMA: u32 = 2;
 
-/// What a classification by AI costs on the average; the worth of a hit on level 1 when the provider tells nothing.
+/// The average cost of a classification by AI: the value of a hit on level 1.
 const CLASSIFICATION_MICROS: u64 = 20_000;
 
-/// How long the sessions' database may take to answer.
-pub(crate) const SESSION_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the session store may take to answer.
+pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Statistics as they are cached, with what was spent since midnight (UTC).
+/// Cached statistics, with the expenses since midnight (UTC).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Figures {
     pub(crate) statistics: Statistics,
     pub(crate) spent_today_micros: u64,
 }
 
-/// An enhanced prompt as it is cached.
+/// A cached enhanced prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Enhanced {
     pub(crate) text: String,
 }
 
-/// The five levels.
+/// The five cache levels.
 #[derive(Clone, Debug)]
 pub struct CacheLevels {
     pub(crate) intent: Cache<Verdict>,
@@ -67,8 +70,8 @@ impl CacheLevels {
             .max_bytes(64 << 20)
             .cost_per_load_micros(if paid { CLASSIFICATION_MICROS } else { 0 })
             .build()?;
-        // Only the intent level takes leases: its loads cost money. The others are made again for
-        // less than a wait.
+        // Only the intent level takes leases, because its loads cost money. On the other levels a
+        // load takes less time than a wait.
         let enhancement = with_remote(Cache::builder("enhancement"), remote)
             .no_lease()
             .ttl(ttls.enhancement)
@@ -89,14 +92,14 @@ impl CacheLevels {
         let sessions = with_remote(Cache::builder("sessions"), remote)
             .no_lease()
             .ttl(ttls.sessions)
-            .hard_timeout(SESSION_PATIENCE)
+            .hard_timeout(SESSION_TIMEOUT)
             .max_bytes(16 << 20)
             .build()?;
         Ok(Self { intent, enhancement, parameters, statistics, sessions })
     }
 
-    /// Removes what carries this tag, on every level and every instance. Returns how far that got:
-    /// [`Reach::Queued`] when any level could not tell the others yet.
+    /// Removes every entry with this tag, on every level and every instance. Returns
+    /// [`Reach::Queued`] if any level could not notify the other instances yet.
     pub async fn remove_by_tag(&self, tag: &str) -> Reach {
         let levels = [
             self.intent.remove_by_tag(tag).await,
@@ -108,12 +111,12 @@ impl CacheLevels {
         levels.into_iter().find(|reach| *reach == Reach::Queued).unwrap_or(levels[0])
     }
 
-    /// Removes everything that belongs to one user, like [`CacheLevels::remove_by_tag`].
+    /// Removes every entry of one user, like [`CacheLevels::remove_by_tag`].
     pub async fn remove_user(&self, user: &str) -> Reach {
         self.remove_by_tag(&user_tag(user)).await
     }
 
-    /// Removes everything, on every instance.
+    /// Removes every entry, on every instance.
     pub async fn clear(&self) {
         self.intent.clear().await;
         self.enhancement.clear().await;
@@ -122,12 +125,13 @@ impl CacheLevels {
         self.sessions.clear().await;
     }
 
-    /// Waits until what is being loaded is written, for at most `deadline`: before the process ends.
+    /// Waits until running loads are written, for at most `deadline`. Call it before the process
+    /// ends.
     pub async fn drain(&self, deadline: Duration) {
         tokio::join!(self.intent.drain(deadline), self.enhancement.drain(deadline));
     }
 
-    /// The statistics of every level, in the order of the levels.
+    /// Returns the statistics of every level, in the order of the levels.
     pub fn statistics(&self) -> Vec<CacheStatistics> {
         vec![
             self.intent.statistics(),
@@ -146,12 +150,22 @@ fn with_remote<V>(builder: Builder<V>, remote: Option<&Arc<dyn Remote>>) -> Buil
     }
 }
 
-/// The tag of everything that belongs to one user.
+/// Returns the options of a read or load under the caller's cache control.
+pub(crate) fn options(control: CacheControl) -> Options {
+    match control {
+        CacheControl::Use => Options::default(),
+        CacheControl::NoCache => Options::default().no_read(),
+        CacheControl::NoStore => Options::default().no_read().no_write(),
+    }
+}
+
+/// Returns the tag of every entry that belongs to one user.
 pub(crate) fn user_tag(user: &str) -> String {
     format!("user:{user}")
 }
 
-/// Level 1: the same words by the same user about media of the same shape, under the same rules, model and mode.
+/// Returns the key of level 1: the normalized prompt, the user, the shape of the media, the rules,
+/// the model and the mode.
 pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &str, mode: Mode) -> Key {
     let builder = Key::builder("intent", PROMPT_SCHEMA)
         .part(request.prompt.normalized().as_bytes())
@@ -163,12 +177,13 @@ pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &s
     shape(builder, &request.media).finish()
 }
 
-/// Level 2: the same words by the same user as the same type, about media of the same shape, under
-/// the same rules and model, with the same text of the AI.
+/// Returns the key of level 2: the prompt, the user, the type, the shape of the media, the rules,
+/// the model and the AI's text.
 ///
-/// Two users with the same words have an entry each. A shared one would show the second user that
-/// another user asked the same before, and would outlive the deletion of the first. The AI's text is
-/// part of the key so that a new answer is never replaced by what was derived from an older one.
+/// Two users with the same prompt have an entry each. A shared entry would show the second user
+/// that another user sent the same prompt, and would outlive the deletion of the first. The AI's
+/// text is part of the key so that a new answer is never replaced by one derived from an older
+/// text.
 pub(crate) fn enhancement_key(
     request: &Request,
     user: &str,
@@ -189,7 +204,7 @@ pub(crate) fn enhancement_key(
     shape(builder, &request.media).finish()
 }
 
-/// Level 3: a model, a type, a catalogue.
+/// Returns the key of level 3: the model, the type and the catalogue.
 pub(crate) fn parameters_key(model: &str, prompt_type: PromptType, rules: &Rules) -> Key {
     Key::builder("parameters", SCHEMA)
         .part(model)
@@ -198,12 +213,12 @@ pub(crate) fn parameters_key(model: &str, prompt_type: PromptType, rules: &Rules
         .finish()
 }
 
-/// Level 4: a period.
+/// Returns the key of level 4: the period.
 pub(crate) fn statistics_key(period: Period) -> Key {
     Key::builder("statistics", SCHEMA).part(period.as_str()).finish()
 }
 
-/// Level 5: a session.
+/// Returns the key of level 5: the id of the session.
 pub(crate) fn session_key(session_id: &str) -> Key {
     Key::builder("sessions", SCHEMA).part(session_id).finish()
 }

@@ -1,38 +1,38 @@
-//! The machine-readable reasons why an answer is less than it could have been.
+//! The machine-readable reasons of a degraded answer.
 //!
-//! A closed set on purpose: operators count and alarm on these words, so a free string has no place here.
+//! The set is closed because operators count and alert on these words.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-/// One reason for a degraded answer, as it stands in the `degraded` list of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// One reason in the `degraded` list of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Degraded {
     /// A dollar limit was reached, so no paid call was made.
     CostLimit,
     /// The provider's circuit breaker rejected the call.
     BreakerOpen,
-    /// The AI step ran out of its time.
+    /// The AI step exceeded its deadline.
     LlmTimeout,
-    /// The provider answered, but not with anything the contract allows.
+    /// The provider's answer violates the contract.
     LlmUnusable,
     /// The provider refused or failed.
     LlmError,
-    /// Too many AI calls were in flight for longer than this one could wait.
+    /// Too many AI calls were running for longer than this one could wait.
     ConcurrencyLimit,
-    /// The remote cache did not answer; the in-process one goes on.
+    /// The remote cache did not answer; the in-process one continues.
     CacheUnavailable,
-    /// Analytics events go to the disk, because the database does not take them.
+    /// Analytics events are spooled to the disk, because the database does not accept them.
     AnalyticsSpooling,
     /// The shared limits did not answer, so this instance decided with its local share.
     LimitsLocal,
-    /// The provider of the chosen model is unavailable and so is every fallback, or a fallback was chosen.
+    /// The provider of the model is unavailable: a fallback was chosen, or every fallback is
+    /// unavailable too.
     ModelUnavailable,
 }
 
 impl Degraded {
-    /// The word as it stands on the wire.
+    /// Returns the word in responses and traces.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CostLimit => "cost_limit",
@@ -49,25 +49,8 @@ impl Degraded {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_serialized_word_is_the_displayed_one() {
-        for word in [
-            Degraded::CostLimit,
-            Degraded::BreakerOpen,
-            Degraded::LlmTimeout,
-            Degraded::LlmUnusable,
-            Degraded::LlmError,
-            Degraded::ConcurrencyLimit,
-            Degraded::CacheUnavailable,
-            Degraded::AnalyticsSpooling,
-            Degraded::LimitsLocal,
-            Degraded::ModelUnavailable,
-        ] {
-            assert_eq!(serde_json::to_value(word).unwrap(), word.as_str());
-        }
+impl Serialize for Degraded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }

@@ -1,4 +1,5 @@
-//! The set that needs no other server: cache and limits in this process, SQLite in a directory, the local classifier.
+//! A service that needs no other server: cache and limits in this process, SQLite in a directory,
+//! and the local classifier.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,39 +11,39 @@ use crate::builder::FlowBuilder;
 use crate::error::BuildError;
 use crate::service::FlowService;
 
-/// Why the embedded set could not start.
+/// Why the embedded service could not start.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum EmbeddedError {
-    /// The directory cannot hold the database.
+    /// The database in the directory cannot be opened.
     #[error("the database in {} cannot be opened", .directory.display())]
     Database {
-        /// The directory that was given.
+        /// The directory.
         directory: std::path::PathBuf,
-        /// What the database says.
+        /// The error of the database.
         #[source]
         source: picarcade_analytics::Error,
     },
-    /// The parts do not fit together.
+    /// The service cannot be built.
     #[error(transparent)]
     Build(#[from] BuildError),
 }
 
 impl FlowService {
-    /// A service that keeps its events in `directory` and everything else in this process.
+    /// Starts a service that keeps its events in `directory` and all other state in this process.
     ///
     /// # Errors
     ///
-    /// [`EmbeddedError::Database`] when the directory cannot be written.
+    /// Returns [`EmbeddedError::Database`] if the directory cannot be written.
     pub async fn embedded(directory: impl AsRef<Path>) -> Result<Self, EmbeddedError> {
         Ok(Self::embedded_builder(directory).await?.build()?)
     }
 
-    /// The same set before it is built, to add an AI provider or to change the policy.
+    /// Returns the builder of an embedded service, to add an AI provider or to change the policy.
     ///
     /// # Errors
     ///
-    /// As [`FlowService::embedded`].
+    /// Returns [`EmbeddedError::Database`] if the directory cannot be written.
     pub async fn embedded_builder(directory: impl AsRef<Path>) -> Result<FlowBuilder, EmbeddedError> {
         let directory = directory.as_ref();
         let store = SqliteStore::open(directory)

@@ -1,4 +1,4 @@
-//! What the flow tells analytics, in the columns of the four tables.
+//! The events of the flow, in the columns of the four tables of analytics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use picarcade_analytics::{
 use picarcade_intent::{PromptType, Route, Source};
 use serde_json::json;
 
-use crate::charge::{Charge, CostFlag, bounded};
-use crate::generations::Generation;
-use crate::outcome::{OutcomeReport, word};
-use crate::request::Caller;
+use crate::caller::Caller;
+use crate::outcome::charge::{Charge, CostFlag, bounded};
+use crate::outcome::generations::Generation;
+use crate::outcome::report::{ErrorKind, OutcomeReport};
 
 /// The operation of a paid classification in `cost_tracking`.
 const CLASSIFICATION: &str = "intent_classification";
 
-/// The operation of a generation, as the outcome of one without a reservation is stored.
+/// The operation of a generation in `cost_tracking`.
 const GENERATION: &str = "generation";
 
-/// One classification, answered or limited.
+/// The facts of one classification, answered or limited.
 #[derive(Debug)]
 pub(crate) struct ClassificationFacts<'a> {
     pub(crate) prompt: &'a str,
-    /// `None` when the request was limited before it was classified.
+    /// `None` if the request was limited before it was classified.
     pub(crate) prompt_type: Option<PromptType>,
     pub(crate) source: Option<Source>,
     pub(crate) model: Arc<str>,
@@ -73,17 +73,17 @@ pub(crate) fn paid_call(
     })
 }
 
-/// Returns the words of `error_message`: why the work failed, and why its cost is not the stated
+/// Returns the text of `error_message`: why the work failed, and why its cost is not the stated
 /// one.
 pub(crate) fn error_message(error: Option<&'static str>, flag: Option<CostFlag>) -> Option<String> {
     let words: Vec<_> = error.into_iter().chain(flag.map(CostFlag::as_str)).collect();
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-/// An end user's word on a generation. The row names no user, and it leaves those of the generation
-/// as they are: the first outcome of a generation counts there, and that has to be the operator's.
+/// Returns the event of an end user's report. Its row names no user. It does not change the rows of
+/// the generation: the first outcome counts there, and it must be the operator's.
 pub(crate) fn user_report(generation_id: &str, generation: &Generation, report: &OutcomeReport) -> Event {
-    let error = report.error_kind.filter(|_| !report.success).map(word);
+    let error = report.error_kind.filter(|_| !report.success).map(ErrorKind::as_str);
     Event::SystemPerformance(SystemPerformanceEvent {
         component: "generation".into(),
         metric: "reported_by_user".into(),
@@ -93,11 +93,13 @@ pub(crate) fn user_report(generation_id: &str, generation: &Generation, report: 
     })
 }
 
-/// The expense of a reserved generation, at its estimate until an outcome completes the row. The
-/// row is written with the reservation and not at its deadline, for three reasons: an expired
-/// reservation then has exactly one row, whichever instance notices the deadline; a process that
-/// ends cannot lose an open reservation; and a budget that is rebuilt from the table includes what
-/// is reserved.
+/// Returns the expense of a reserved generation, at its estimate until an outcome completes the
+/// row.
+///
+/// The row is written with the reservation and not at its deadline, for three reasons. An expired
+/// reservation has exactly one row, whichever instance notices the deadline. A process that ends
+/// cannot lose an open reservation. A budget that is rebuilt from the table includes reserved
+/// amounts.
 pub(crate) fn reserved(caller: &Caller, generation_id: &Arc<str>, model: &Arc<str>, micros: u64) -> Event {
     Event::Cost(CostEvent {
         user_id: Arc::clone(&caller.user),

@@ -1,4 +1,4 @@
-//! What was spent, from the table of costs.
+//! The expenses in the table of costs, as a ledger of the limits.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,15 +7,16 @@ use async_trait::async_trait;
 use picarcade_analytics::{Period, Recorder, Store};
 use picarcade_ratelimit::{Ledger, MAX_AMOUNT, Scope, Window};
 
-/// The window of a user that the table can answer for.
+/// The only window for which the table can answer per user.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The table of costs as a [`Ledger`], from which the limits rebuild budgets after they lost
+/// The table of costs as a [`Ledger`], from which the limits rebuild budgets after a loss of
 /// counters.
 ///
-/// It answers for one hour of a user, and for a day and any sliding window of all users together.
-/// It writes the expenses that this process has queued before it reads. While they cannot be
-/// written, the table is not complete: the answer is an error, which keeps dollars closed.
+/// It answers for one hour of a user, and for a UTC day and any sliding window of all users
+/// together. It writes the queued expenses of this process before it reads. While expenses wait for
+/// the database, the table is not complete. The ledger then returns an error, and no dollars are
+/// spent.
 #[derive(Clone, Debug)]
 pub struct CostLedger {
     store: Arc<dyn Store>,
@@ -23,7 +24,7 @@ pub struct CostLedger {
 }
 
 impl CostLedger {
-    /// Reads from `store`, which `recorder` writes to.
+    /// Creates a ledger that reads from `store`, which `recorder` writes to.
     pub fn new(store: Arc<dyn Store>, recorder: Recorder) -> Self {
         Self { store, recorder }
     }
@@ -53,11 +54,7 @@ impl Ledger for CostLedger {
         let now = SystemTime::now();
         let spent = match (scope, window) {
             (Scope::Global, Window::Sliding(length)) => self.store.spent_since(now - length, now).await,
-            (Scope::Global, Window::UtcDay) => {
-                let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-                let today = Duration::from_secs(since_epoch % 86_400);
-                self.store.spent_since(now - today, now).await
-            }
+            (Scope::Global, Window::UtcDay) => self.store.spent_since(midnight(now), now).await,
             (Scope::User, Window::Sliding(length)) if length == HOUR => {
                 let statistics = self.store.user_statistics(subject, Period::Hour, now).await;
                 let dollars = statistics.map(|statistics| statistics.cost_spent);
@@ -67,4 +64,10 @@ impl Ledger for CostLedger {
         };
         spent.map_err(|error| error.kind().to_owned())
     }
+}
+
+/// Returns the beginning of the UTC day.
+pub(crate) fn midnight(now: SystemTime) -> SystemTime {
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs() / 86_400 * 86_400)
 }

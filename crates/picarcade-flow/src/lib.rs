@@ -1,57 +1,61 @@
 #![doc = include_str!("../README.md")]
 
+// Requests, answers, errors and settings.
+mod caller;
 mod degraded;
 mod error;
+mod policy;
 mod request;
 mod response;
-
-mod policy;
 mod rules;
-mod session;
-
-mod ai;
-mod caches;
-mod charge;
-mod denials;
-mod enhance;
-mod events;
-mod fleet;
-mod generations;
-mod intent;
-mod ledger;
-mod outcome;
-mod report;
-mod route;
 mod trace;
+mod validate;
 
-mod builder;
+// The service, and the numbered steps of a request.
+mod service;
+mod step;
+
+// State and records that the steps share.
+mod caches;
+mod events;
+mod ledger;
+mod task;
+
+// The other operations of the service.
+mod fleet;
 mod forget;
 mod health;
-mod process;
-mod service;
-mod working;
+mod outcome;
+mod session;
+mod statistics;
 
+mod builder;
 #[cfg(feature = "embedded")]
 mod embedded;
 
 pub use builder::FlowBuilder;
 pub use caches::CacheLevels;
-pub use charge::CostFlag;
+pub use caller::{Authority, Caller};
 pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;
 pub use error::{BuildError, FieldProblem, FlowError, MAX_PROBLEMS};
-pub use fleet::{Fleet, Override, ProviderEvent, ProviderNews};
-pub use generations::{Generation, GenerationLog};
-pub use health::{ComponentHealth, Health, HealthSummary, RemoteWatch, Status};
+pub use fleet::message::{Override, ProviderEvent, ProviderUpdate};
+pub use fleet::transport::Fleet;
+pub use health::report::{ComponentHealth, Health, HealthStatus, HealthSummary};
+pub use health::watch::RemoteWatch;
 pub use ledger::CostLedger;
-pub use outcome::{ErrorKind, OutcomeReport, Reported, SettledReport};
+pub use outcome::charge::CostFlag;
+pub use outcome::generations::{Generation, GenerationLog};
+pub use outcome::report::{ErrorKind, OutcomeReport, Reported, SettledReport};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};
-pub use request::{Authority, CacheControl, Caller, FlowRequest, MAX_ID_BYTES, MAX_MEDIA};
+pub use request::{CacheControl, FlowRequest};
 pub use response::{
-    BudgetBurn, CacheWords, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
+    BudgetBurn, CacheSources, Classified, CsvDecision, ModelAvailability, Processed, Response, StatsAnswer,
 };
 pub use rules::Rules;
 pub use service::FlowService;
-pub use session::{MemorySessions, Session, SessionStore, SessionUpdate, StoreError};
+pub use session::memory::MemorySessions;
+pub use session::store::{Session, SessionStore, SessionUpdate, StoreError};
 pub use trace::{AiCall, Trace};
+pub use validate::{MAX_ID_BYTES, MAX_MEDIA};

@@ -1,4 +1,4 @@
-//! What an operator decides about the flow, as plain values.
+//! The settings of the flow, as plain values.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use picarcade_ratelimit::{Limit, Scope, Window};
 /// When the AI is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Always, when the rules leave a choice.
+    /// Always, if the rules leave a choice.
     #[default]
     LlmFirst,
-    /// Only when the local classifier is less sure than [`Policy::cascade_threshold`].
+    /// Only if the confidence of the local classifier is below [`Policy::cascade_threshold`].
     Cascade,
     /// Never.
     Local,
 }
 
 impl Mode {
-    /// The word of the configuration.
+    /// Returns the name of the mode in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::LlmFirst => "llm_first",
@@ -27,24 +27,24 @@ impl Mode {
     }
 }
 
-/// What happens to a request whose AI call would go over a dollar limit.
+/// The effect of a reached dollar limit on a request that needs the AI.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CostAction {
-    /// The local classifier answers, for nothing.
+    /// The local classifier answers, which costs nothing.
     #[default]
     Degrade,
     /// The request is denied.
     Reject,
 }
 
-/// How long the five cache levels keep an entry fresh.
+/// How long an entry of each cache level is fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheTtls {
-    /// Level 1: what a request is.
+    /// Level 1: classifications.
     pub intent: Duration,
     /// Level 2: enhanced prompts.
     pub enhancement: Duration,
-    /// Level 3: base parameters of the models.
+    /// Level 3: base parameters of models.
     pub parameters: Duration,
     /// Level 4: statistics.
     pub statistics: Duration,
@@ -64,33 +64,36 @@ impl Default for CacheTtls {
     }
 }
 
-/// Everything that is policy and not wiring.
+/// The settings of a flow service.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Policy {
     /// When the AI is asked.
     pub mode: Mode,
-    /// Below this calibrated confidence (0..=1) of the local classifier, [`Mode::Cascade`] asks the AI.
+    /// The calibrated confidence of the local classifier (0 to 1) below which [`Mode::Cascade`]
+    /// asks the AI.
     pub cascade_threshold: f64,
-    /// What a reached dollar limit means.
+    /// The effect of a reached dollar limit.
     pub cost_action: CostAction,
-    /// One deadline over waiting, retries and calls of the AI step.
+    /// The deadline of the AI step: waiting, calls and retries together.
     pub classification_timeout: Duration,
-    /// AI calls in flight in this process.
+    /// The most AI calls that run at once in this process.
     pub max_concurrent_classifications: usize,
-    /// Requests that may wait for one of those; the next is answered by the local classifier at once.
+    /// The most requests that wait for an AI call. Beyond them the local classifier answers at
+    /// once.
     pub max_queued_classifications: usize,
-    /// Paid tries for one request, the first included.
+    /// The most paid attempts for one request, the first included. All retries together are limited
+    /// to a fifth of the calls, and ten more.
     pub max_attempts: u32,
-    /// Below this confidence an AI answer is kept only for [`Policy::low_confidence_ttl`].
+    /// The confidence below which an AI answer is cached only for [`Policy::low_confidence_ttl`].
     pub low_confidence: f64,
-    /// How long an answer is kept that is not trusted fully.
+    /// How long an AI answer of low confidence is cached.
     pub low_confidence_ttl: Duration,
-    /// How long the levels keep their entries.
+    /// How long entries of the cache levels are fresh.
     pub ttls: CacheTtls,
-    /// How long a session lives after its last change.
+    /// The lifetime of a session after its last change.
     pub session_lifetime: Duration,
-    /// How many requests of one batch run at once.
+    /// The most requests of one batch that run at once.
     pub batch_concurrency: usize,
 }
 
@@ -113,8 +116,9 @@ impl Default for Policy {
     }
 }
 
-/// The limits that hold when nobody configured any: per user 100 requests a minute, 1,000 an hour and $50 an hour; all
-/// together 10,000 requests an hour and $500 a UTC day.
+/// Returns the limits of a service without a configuration: per user 100 requests a minute, 1,000
+/// requests an hour and $50 an hour; for all users together 10,000 requests an hour and $500 a UTC
+/// day.
 pub fn default_limits() -> Vec<Limit> {
     const MINUTE: Window = Window::Sliding(Duration::from_secs(60));
     const HOUR: Window = Window::Sliding(Duration::from_secs(3600));

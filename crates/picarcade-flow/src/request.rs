@@ -1,44 +1,22 @@
-//! A request as its caller states it, and what makes it valid.
-//!
-//! Validation names up to [`MAX_PROBLEMS`] wrong fields at once, by JSON pointer, so that a caller can
-//! correct them in one round. A request that fails here has consumed nothing and touched no backend.
-//!
-//! The cost of a request is linear in its size, whatever it contains: lists are bounded before they
-//! are validated, and so is everything that a parser handles in more than linear time.
+//! A request: its fields, their deserialization and their validation.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use picarcade_intent::{Facts, Media, Prompt, ReferenceImage};
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use url::Url;
 
+use crate::caller::Caller;
 use crate::error::{FieldProblem, FlowError, MAX_PROBLEMS};
-use crate::trace::Trace;
+use crate::validate::{MAX_MEDIA, check_id, check_media};
 
-/// The longest `user_id` or `session_id`, in bytes: what the limits can count under.
-pub const MAX_ID_BYTES: usize = picarcade_ratelimit::MAX_SUBJECT_BYTES;
-
-/// The most uploads, and the most references, of one request.
-pub const MAX_MEDIA: usize = 64;
-
-/// The longest URL of a medium, in bytes.
-const MAX_URL_BYTES: usize = 4096;
-
-/// The longest host of a URL, in bytes. A name of the DNS is no longer, and the encoding of
-/// international names takes time that grows with the square of their length.
-const MAX_HOST_BYTES: usize = 255;
-
-/// One request, in the shape of the HTTP body. Unknown fields are ignored. Of a list of media that is
-/// longer than [`MAX_MEDIA`], only so much is kept that validation can refuse it.
+/// One request, as in the HTTP body. Unknown fields are ignored. Of a list of media longer than
+/// [`MAX_MEDIA`], one element more is kept, so that validation can reject the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct FlowRequest {
-    /// What the user wrote: 1 to 8,000 characters.
+    /// The user's prompt: 1 to 8,000 characters.
     pub prompt: String,
     /// A working image is open.
     pub active_image: bool,
@@ -48,11 +26,12 @@ pub struct FlowRequest {
     pub uploaded_image: bool,
     /// The prompt names stored references (`@name`) or found images.
     pub referenced_image: bool,
-    /// The end user, where the body names one. Identity is the caller's to decide: the flow itself reads [`Caller`].
+    /// The end user, if the body names one. The program decides about identity: the flow itself
+    /// uses [`Caller`].
     pub user_id: Option<String>,
-    /// The session whose working medium may fill in for missing facts.
+    /// The session whose working medium is used if the request states no facts and no media.
     pub session_id: Option<String>,
-    /// The media themselves; the URLs are passed on and never fetched.
+    /// The media. Their URLs are passed on and never fetched.
     #[serde(deserialize_with = "bounded_media")]
     pub context: Media,
     /// Whether to reserve the estimated cost of the generation against the dollar limits.
@@ -60,12 +39,12 @@ pub struct FlowRequest {
 }
 
 impl FlowRequest {
-    /// A request with a prompt and nothing else.
+    /// Creates a request with a prompt and nothing else.
     pub fn new(prompt: impl Into<String>) -> Self {
         Self { prompt: prompt.into(), ..Self::default() }
     }
 
-    /// The four facts of the request.
+    /// Returns the four facts of the request.
     pub const fn facts(&self) -> Facts {
         Facts {
             active_image: self.active_image,
@@ -75,11 +54,11 @@ impl FlowRequest {
         }
     }
 
-    /// Checks every field and gives the parts that the flow works with.
+    /// Checks every field and returns the parsed parts.
     ///
     /// # Errors
     ///
-    /// [`FlowError::Invalid`] with one entry for each wrong field.
+    /// Returns [`FlowError::Invalid`] with one entry for each wrong field.
     pub(crate) fn validate(self, caller: &Caller) -> Result<Valid, FlowError> {
         let mut problems = Vec::new();
         let facts = self.facts();
@@ -92,7 +71,8 @@ impl FlowRequest {
         };
         check_id("/user_id", Some(&caller.user), &mut problems);
         if self.user_id.as_deref() != Some(&*caller.user) {
-            // Somebody else may have been named by other means: what is wrong is wrong all the same.
+            // The program may have taken the user from elsewhere, but the field must be valid
+            // anyway.
             check_id("/user_id", self.user_id.as_deref(), &mut problems);
         }
         check_id("/session_id", self.session_id.as_deref(), &mut problems);
@@ -113,7 +93,7 @@ impl FlowRequest {
     }
 }
 
-/// A request whose fields have all been checked.
+/// The parts of a request whose fields are valid.
 #[derive(Clone, Debug)]
 pub(crate) struct Valid {
     pub(crate) prompt: Prompt,
@@ -123,90 +103,19 @@ pub(crate) struct Valid {
     pub(crate) reserve: bool,
 }
 
-/// What a caller may change for others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Authority {
-    /// An end user: spends within its own limits. Its reports on generations move no money and no
-    /// breaker.
-    #[default]
-    EndUser,
-    /// The operator of the service, such as the holder of an API key: its reports on generations
-    /// settle dollars and count for the breaker of the model's provider.
-    Operator,
-}
-
-/// Who asks, as the surrounding program has established it.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    /// The end user: limits, the intent cache and every table are keyed by it.
-    pub user: Arc<str>,
-    /// The name (never the secret) of the API key that was presented.
-    pub api_key: Option<Arc<str>>,
-    /// What the caller may change for others.
-    pub authority: Authority,
-    /// The endpoint that is asked, for the limits of scope ENDPOINT.
-    pub endpoint: Cow<'static, str>,
-    /// The trace that the request belongs to, where there is one.
-    pub trace: Option<Arc<dyn Trace>>,
-}
-
-impl Caller {
-    /// An end user without an API key and without authority, at the endpoint `process`.
-    pub fn user(user: impl Into<Arc<str>>) -> Self {
-        Self {
-            user: user.into(),
-            api_key: None,
-            authority: Authority::EndUser,
-            endpoint: Cow::Borrowed("process"),
-            trace: None,
-        }
-    }
-
-    /// Returns this caller with the authority of the operator.
-    ///
-    /// Grant it only to a caller that the operator trusts with the dollars and the breakers of
-    /// every user.
-    #[must_use]
-    pub fn operator(mut self) -> Self {
-        self.authority = Authority::Operator;
-        self
-    }
-
-    /// Whether the user can be counted under.
-    pub(crate) fn check(&self) -> Result<(), FlowError> {
-        let mut problems = Vec::new();
-        check_id("/user_id", Some(&self.user), &mut problems);
-        if problems.is_empty() { Ok(()) } else { Err(FlowError::Invalid(problems)) }
-    }
-
-    /// The same caller at another endpoint.
-    #[must_use]
-    pub fn at(mut self, endpoint: impl Into<Cow<'static, str>>) -> Self {
-        self.endpoint = endpoint.into();
-        self
-    }
-
-    /// The same caller, with what is done for the request told to this trace.
-    #[must_use]
-    pub fn traced(mut self, trace: Option<Arc<dyn Trace>>) -> Self {
-        self.trace = trace;
-        self
-    }
-}
-
-/// What a caller asks of the caches: RFC 9111's `no-cache` and `no-store`.
+/// The caller's control of the caches: `no-cache` and `no-store` of RFC 9111.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CacheControl {
-    /// Read and write.
+    /// Reads and writes.
     #[default]
     Use,
-    /// Skip reads, keep what is found (`no-cache`).
+    /// Skips reads and stores the new answer (`no-cache`).
     NoCache,
-    /// Skip reads and writes (`no-store`).
+    /// Skips reads and writes (`no-store`).
     NoStore,
 }
 
-/// Reads the media, or none for `null`, and keeps at most one element too many of each list.
+/// Deserializes the media, or none for `null`, with at most one element too many of each list.
 fn bounded_media<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Media, D::Error> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -225,8 +134,8 @@ fn bounded_media<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Media, D:
     })
 }
 
-/// A list whose elements beyond the first [`MAX_MEDIA`] + 1 are skipped: a body of small elements
-/// would otherwise take many times its size.
+/// A list whose elements beyond the first [`MAX_MEDIA`] + 1 are skipped. A body of small elements
+/// would otherwise take many times its size in memory.
 struct List<T>(Vec<T>);
 
 impl<T> Default for List<T> {
@@ -264,88 +173,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
     }
 }
 
-pub(crate) fn check_id(pointer: &str, id: Option<&str>, problems: &mut Vec<FieldProblem>) {
-    let Some(id) = id else { return };
-    if id.trim().is_empty() {
-        problems.push(FieldProblem::new(pointer, "must not be empty"));
-    } else if id.len() > MAX_ID_BYTES {
-        problems.push(FieldProblem::new(pointer, format!("must have at most {MAX_ID_BYTES} bytes")));
-    } else if id.chars().any(char::is_control) {
-        problems.push(FieldProblem::new(pointer, "must not contain control characters"));
-    }
-}
-
-pub(crate) fn check_url(pointer: impl FnOnce() -> String, url: &str, problems: &mut Vec<FieldProblem>) {
-    if url.len() > MAX_URL_BYTES {
-        problems.push(FieldProblem::new(pointer(), format!("must have at most {MAX_URL_BYTES} bytes")));
-        return;
-    }
-    if host_bytes(url) > MAX_HOST_BYTES {
-        let detail = format!("must have a host of at most {MAX_HOST_BYTES} bytes");
-        problems.push(FieldProblem::new(pointer(), detail));
-        return;
-    }
-    match Url::parse(url) {
-        Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => {}
-        Ok(_) => problems.push(FieldProblem::new(pointer(), "must be an http or https URL")),
-        Err(_) => problems.push(FieldProblem::new(pointer(), "is not a URL")),
-    }
-}
-
-/// Returns the length of the host of a URL, its port included, as the WHATWG parser delimits it:
-/// behind the scheme and any slashes, up to the next slash, and without user information.
-fn host_bytes(url: &str) -> usize {
-    let is_slash = |c| matches!(c, '/' | '\\');
-    let Some((_, rest)) = url.split_once(':') else { return 0 };
-    let rest = rest.trim_start_matches(|c| is_slash(c) || matches!(c, '\t' | '\n' | '\r'));
-    let authority = rest.split(|c| is_slash(c) || matches!(c, '?' | '#')).next().unwrap_or_default();
-    authority.rsplit('@').next().unwrap_or_default().len()
-}
-
-/// Checks a list's length and returns the elements that are worth a check of their own.
-fn check_list<'a, T>(name: &str, list: &'a [T], problems: &mut Vec<FieldProblem>) -> &'a [T] {
-    if list.len() > MAX_MEDIA {
-        let detail = format!("must have at most {MAX_MEDIA} elements");
-        problems.push(FieldProblem::new(format!("/context/{name}"), detail));
-    }
-    list.get(..MAX_MEDIA).unwrap_or(list)
-}
-
-fn check_media(media: &Media, problems: &mut Vec<FieldProblem>) {
-    for (index, url) in check_list("uploaded_images", &media.uploaded_images, problems).iter().enumerate() {
-        check_url(|| format!("/context/uploaded_images/{index}"), url, problems);
-    }
-    let references = check_list("reference_images", &media.reference_images, problems);
-    let mut urls = HashMap::new();
-    for (index, reference) in references.iter().enumerate() {
-        check_url(|| format!("/context/reference_images/{index}/url"), &reference.url, problems);
-        let tag = format!("/context/reference_images/{index}/tag");
-        check_id(&tag, Some(&reference.tag), problems);
-        let first = urls.entry(reference.name()).or_insert(&reference.url);
-        if **first != reference.url || is_given(reference.name(), media) {
-            problems.push(FieldProblem::new(tag, "names another image of this request already"));
-        }
-    }
-    if let Some(url) = &media.working_image {
-        check_url(|| "/context/working_image".to_owned(), url, problems);
-    }
-    if let Some(url) = &media.working_video {
-        check_url(|| "/context/working_video".to_owned(), url, problems);
-    }
-}
-
-/// Whether a medium without a name of its own goes by this one: uploads are `reference_1` upwards.
-fn is_given(name: &str, media: &Media) -> bool {
-    match name {
-        "working_image" => media.working_image.is_some(),
-        "working_video" => media.working_video.is_some(),
-        _ => name
-            .strip_prefix("reference_")
-            .and_then(|number| number.parse().ok())
-            .is_some_and(|number: usize| (1..=media.uploaded_images.len()).contains(&number)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn every_wrong_field_is_named_at_once() {
+    fn every_wrong_field_is_named_in_one_error() {
         let request: FlowRequest = serde_json::from_value(serde_json::json!({
             "prompt": "   ",
             "user_id": "",
@@ -391,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_images_go_by_one_name() {
+    fn two_images_with_one_name_are_rejected() {
         let reference =
             |url: &str, tag: &str| serde_json::json!({"url": format!("https://a.example/{url}"), "tag": tag});
         let request = |uploads: &[&str], references: Vec<serde_json::Value>| {
@@ -411,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_too_long_is_one_problem_and_kept_only_in_part() {
+    fn a_list_that_is_too_long_is_truncated_and_rejected() {
         let references: Vec<_> = (0..20_000)
             .map(|n| serde_json::json!({"url": "https://a.example/r", "tag": n.to_string()}))
             .collect();
@@ -426,38 +253,11 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_a_program_makes_too_long_is_refused_too() {
+    fn a_list_that_a_program_makes_too_long_is_rejected() {
         let mut request = FlowRequest::new("x");
         request.context.uploaded_images = vec!["no URL".to_owned(); 100_000];
         let pointers = pointers(request);
         assert_eq!((pointers.len(), pointers[0].as_str()), (MAX_PROBLEMS, "/context/uploaded_images"));
-    }
-
-    #[test]
-    fn the_host_of_a_url_is_bounded_however_it_is_written() {
-        let long = "\u{4e2d}".repeat(1000);
-        for url in [
-            format!("https://{long}/"),
-            format!("https://user:pass@{long}?q"),
-            format!("https:\\\\{long}#f"),
-            format!("https:{long}.example/"),
-            format!("https:/\t/{long}/"),
-        ] {
-            let mut problems = Vec::new();
-            check_url(|| "/u".to_owned(), &url, &mut problems);
-            assert!(problems[0].detail.contains("host"), "{url}: {problems:?}");
-        }
-        let mut problems = Vec::new();
-        for url in [
-            format!("https://b\u{fc}cher.example/{long}?{long}#{long}")
-                .chars()
-                .take(1300)
-                .collect::<String>(),
-            format!("https://{}:{}@a.example/", "u".repeat(300), "p".repeat(300)),
-        ] {
-            check_url(|| "/u".to_owned(), &url, &mut problems);
-        }
-        assert_eq!(problems, []);
     }
 
     #[test]
@@ -467,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_null_context_is_no_context() {
+    fn a_null_context_is_an_empty_context() {
         let request: FlowRequest =
             serde_json::from_str(r#"{"prompt": "x", "context": null, "user_id": null}"#).unwrap();
         assert_eq!(request, FlowRequest::new("x"));

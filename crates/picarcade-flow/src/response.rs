@@ -1,16 +1,20 @@
-//! The answers, in the field order and the words of the HTTP contract.
+//! The answers, with the field order and the names of the HTTP contract.
 //!
-//! Floats appear only here: money is micro-dollars until it is written out.
+//! Money is micro-dollars in the flow and becomes a float only in these types.
+
+use std::time::Duration;
 
 use picarcade_analytics::Statistics;
+use picarcade_cache::Source as CacheSource;
 use picarcade_intent::{Facts, PromptType, Row, Source, TypeSet};
 use picarcade_ratelimit::Report;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::degraded::Degraded;
+use crate::step::resolved::Resolved;
 
-/// An answer and what remains of the caller's limits.
+/// An answer and the caller's limits after it.
 #[derive(Clone, Debug)]
 pub struct Processed<T> {
     /// The answer.
@@ -19,9 +23,9 @@ pub struct Processed<T> {
     pub limits: Report,
 }
 
-/// Where the three cached parts of an answer came from: `l1`, `l2`, `stale`, `miss` or `bypass`.
+/// The sources of the three cached parts of an answer: `l1`, `l2`, `stale`, `miss` or `bypass`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct CacheWords {
+pub struct CacheSources {
     /// The classification.
     pub intent: &'static str,
     /// The enhanced prompt.
@@ -33,61 +37,100 @@ pub struct CacheWords {
 /// The answer to `process`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Response {
-    /// Always true: what fails is an error, not a response.
+    /// Always true: a failure is an error and not a response.
     pub success: bool,
-    /// What the request is.
+    /// The type of the request.
     pub prompt_type: PromptType,
-    /// The model that should make it.
+    /// The model that should make the image or video.
     pub model_to_use: String,
-    /// What to try when that model fails, best first.
+    /// The models to try if that model fails, best first.
     pub fallback_models: Vec<String>,
-    /// The better prompt.
+    /// The enhanced prompt.
     pub enhanced_prompt: String,
     /// The prompt as given.
     pub original_prompt: String,
-    /// Why it is that type.
+    /// The reason for the type.
     pub reasoning: String,
-    /// 0..=1.
+    /// The confidence in the type, from 0 to 1.
     pub confidence: f64,
-    /// Who decided.
+    /// The part that decided.
     pub source: Source,
-    /// The infeasible type that the AI had answered.
+    /// The infeasible type that the AI answered, if its answer was corrected.
     pub corrected_from: Option<PromptType>,
-    /// Of the generation, in US dollars.
+    /// The estimated cost of the generation, in US dollars.
     pub estimated_cost: f64,
-    /// Of the generation, in seconds.
+    /// The estimated time of the generation, in seconds.
     pub estimated_time: u32,
-    /// What to hand to the model, prompt and references included.
+    /// The input of the model, with the prompt and the references.
     pub model_parameters: Map<String, Value>,
-    /// The facts as they were used, a session's medium included.
+    /// The facts that decided, with the session's medium.
     pub classification_flags: Facts,
-    /// The classification came from a cache.
+    /// Whether the classification came from a cache.
     pub cache_hit: bool,
-    /// Where each part came from.
-    pub cache: CacheWords,
-    /// An AI answer was wanted and the local classifier gave it.
+    /// The source of each cached part.
+    pub cache: CacheSources,
+    /// Whether the local classifier answered in place of the AI.
     pub used_fallback: bool,
-    /// Of the classifier's provider; `none` without one.
+    /// The state of the AI provider's breaker; `none` without a provider.
     pub circuit_breaker_state: &'static str,
     /// Always false: a limited request is an error.
     pub rate_limited: bool,
-    /// What was less than it could have been.
+    /// The reasons why the answer is less than it could have been.
     pub degraded: Vec<Degraded>,
-    /// Names this generation when its outcome is reported.
+    /// The id by which the outcome of this generation is reported.
     pub generation_id: String,
-    /// Inside the flow, in milliseconds.
+    /// The time inside the flow, in milliseconds.
     pub processing_time_ms: f64,
-    /// The id of the HTTP request; filled in by the server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
 }
 
-/// Which row of the matrix decided, out of which possible types.
+impl Response {
+    pub(crate) fn new(
+        resolved: Resolved,
+        (model_parameters, parameters): (Map<String, Value>, CacheSource),
+        generation_id: String,
+        circuit_breaker_state: &'static str,
+        elapsed: Duration,
+    ) -> Self {
+        let Resolved { request, classification, route, enhanced: (enhanced_prompt, enhancement), .. } =
+            resolved;
+        let verdict = &classification.verdict;
+        Self {
+            success: true,
+            prompt_type: verdict.prompt_type,
+            model_to_use: route.model,
+            fallback_models: route.fallback_models,
+            enhanced_prompt,
+            original_prompt: request.prompt.as_str().to_owned(),
+            reasoning: verdict.reasoning.clone(),
+            confidence: verdict.confidence,
+            source: verdict.source,
+            corrected_from: verdict.corrected_from,
+            estimated_cost: usd(route.estimated_cost_micros),
+            estimated_time: route.estimated_time_seconds,
+            model_parameters,
+            classification_flags: request.facts,
+            cache_hit: classification.cache_hit(),
+            cache: CacheSources {
+                intent: classification.cache.as_str(),
+                enhancement: enhancement.as_str(),
+                parameters: parameters.as_str(),
+            },
+            used_fallback: classification.failed.is_some(),
+            circuit_breaker_state,
+            rate_limited: false,
+            degraded: resolved.degraded,
+            generation_id,
+            processing_time_ms: milliseconds(elapsed),
+        }
+    }
+}
+
+/// The row of the matrix that decided, and the types that were possible.
 #[derive(Clone, Debug, Serialize)]
 pub struct CsvDecision {
     /// The row that matched.
     pub row: Row,
-    /// Every type that some goal can reach under these facts.
+    /// Every type that a goal can reach under these facts.
     pub feasible: TypeSet,
 }
 
@@ -96,59 +139,81 @@ pub struct CsvDecision {
 pub struct Classified {
     /// Always true.
     pub success: bool,
-    /// What the request is.
+    /// The type of the request.
     pub prompt_type: PromptType,
-    /// Why it is that type.
+    /// The reason for the type.
     pub reasoning: String,
-    /// 0..=1.
+    /// The confidence in the type, from 0 to 1.
     pub confidence: f64,
-    /// Who decided.
+    /// The part that decided.
     pub source: Source,
-    /// The infeasible type that the AI had answered.
+    /// The infeasible type that the AI answered, if its answer was corrected.
     pub corrected_from: Option<PromptType>,
-    /// The better prompt.
+    /// The enhanced prompt.
     pub enhanced_prompt: String,
     /// The prompt as given.
     pub original_prompt: String,
-    /// The model that should make it.
+    /// The model that should make the image or video.
     pub model_to_use: String,
-    /// What to try when that model fails, best first.
+    /// The models to try if that model fails, best first.
     pub fallback_models: Vec<String>,
-    /// The row that matched and the feasible set.
+    /// The row that matched and the feasible types.
     pub csv_decision: CsvDecision,
-    /// The facts as they were used.
+    /// The facts that decided.
     pub classification_flags: Facts,
-    /// The classification came from a cache.
+    /// Whether the classification came from a cache.
     pub cache_hit: bool,
-    /// An AI answer was wanted and the local classifier gave it.
+    /// Whether the local classifier answered in place of the AI.
     pub used_fallback: bool,
-    /// What was less than it could have been.
+    /// The reasons why the answer is less than it could have been.
     pub degraded: Vec<Degraded>,
-    /// Inside the flow, in milliseconds.
+    /// The time inside the flow, in milliseconds.
     pub processing_time_ms: f64,
-    /// The id of the HTTP request; filled in by the server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
 }
 
-/// One model of the catalogue and whether it can be used now.
+impl Classified {
+    pub(crate) fn new(resolved: Resolved, elapsed: Duration) -> Self {
+        let Resolved { request, rules, classification, row, route, enhanced, degraded, .. } = resolved;
+        let verdict = &classification.verdict;
+        Self {
+            success: true,
+            prompt_type: verdict.prompt_type,
+            reasoning: verdict.reasoning.clone(),
+            confidence: verdict.confidence,
+            source: verdict.source,
+            corrected_from: verdict.corrected_from,
+            enhanced_prompt: enhanced.0,
+            original_prompt: request.prompt.as_str().to_owned(),
+            model_to_use: route.model,
+            fallback_models: route.fallback_models,
+            csv_decision: CsvDecision { row, feasible: rules.classifier.feasible(request.facts) },
+            classification_flags: request.facts,
+            cache_hit: classification.cache_hit(),
+            used_fallback: classification.failed.is_some(),
+            degraded,
+            processing_time_ms: milliseconds(elapsed),
+        }
+    }
+}
+
+/// One model of the catalogue and its availability.
 #[derive(Clone, Debug, Serialize)]
 pub struct ModelAvailability {
-    /// Its name.
+    /// The name of the model.
     pub name: String,
-    /// Who runs it.
+    /// The provider that runs the model.
     pub provider: String,
     /// False while the provider's breaker rejects calls.
     pub available: bool,
     /// The state of the provider's breaker.
     pub circuit_breaker_state: &'static str,
-    /// The types it serves, as first choice or as a fallback.
+    /// The types that the model serves, as first choice or as a fallback.
     pub prompt_types: Vec<PromptType>,
     /// The price of its first use in the catalogue, in US dollars.
     pub estimated_cost: f64,
     /// The time of its first use in the catalogue, in seconds.
     pub estimated_time: u32,
-    /// What is sent to it before prompt and references are added.
+    /// The parameters of the model before the prompt and the references are added.
     pub parameters: Map<String, Value>,
 }
 
@@ -158,20 +223,20 @@ pub struct StatsAnswer {
     /// The figures.
     #[serde(flatten)]
     pub statistics: Statistics,
-    /// What the day may cost, and has cost.
+    /// The budget of the day and its use.
     pub budget: BudgetBurn,
-    /// They came from the cache and may be as old as its TTL.
+    /// Whether the figures came from the cache. They may then be as old as its TTL.
     pub cached: bool,
 }
 
-/// How much of the day's budget is burned, as `cost_tracking` tells it: what is known to have been paid since midnight (UTC).
+/// The use of the day's budget, from the expenses in `cost_tracking` since midnight (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct BudgetBurn {
-    /// US dollars a day for all together; none without such a limit.
+    /// The limit of all users together, in US dollars a day; `None` without such a limit.
     pub per_day: Option<f64>,
-    /// US dollars since midnight.
+    /// The expenses since midnight, in US dollars.
     pub spent_today: f64,
-    /// `spent_today` as percent of `per_day`; above 100 when it is overspent.
+    /// `spent_today` in percent of `per_day`; above 100 if the budget is overspent.
     pub burned_percent: Option<f64>,
 }
 
@@ -183,7 +248,12 @@ impl BudgetBurn {
     }
 }
 
-/// Micro-dollars as US dollars, for JSON.
+/// Returns micro-dollars as US dollars, for JSON.
 pub(crate) fn usd(micros: u64) -> f64 {
     micros as f64 / 1e6
+}
+
+/// Returns milliseconds, rounded to microseconds: finer digits are noise.
+fn milliseconds(elapsed: Duration) -> f64 {
+    (elapsed.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,15 +1,16 @@
-//! The matrix and the catalogue that are in force, swapped as one.
+//! The matrix and the catalogue in force, which are replaced together.
 //!
-//! Their hashes are part of the cache keys, so an answer made under an older set is never served under a newer one.
+//! Their hashes are part of the cache keys, so an answer under older rules is never served under
+//! newer ones.
 
 use std::sync::Arc;
 
 use picarcade_intent::{Catalogue, Classifier, Matrix};
 
-/// One consistent set of decision matrix, model catalogue and the classifier over them.
+/// A consistent set of decision matrix, model catalogue and the classifier over them.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Decides a type from a goal and the facts.
+    /// The decision matrix, from a goal and the facts to a type.
     pub matrix: Arc<Matrix>,
     /// The models, their prices and fallbacks.
     pub catalogue: Arc<Catalogue>,
@@ -17,13 +18,13 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// A set of this matrix and this catalogue.
+    /// Creates a set of this matrix and this catalogue.
     pub fn new(matrix: Arc<Matrix>, catalogue: Arc<Catalogue>) -> Self {
         let classifier = Arc::new(Classifier::new(Arc::clone(&matrix)));
         Self { matrix, catalogue, classifier }
     }
 
-    /// The set that is built in.
+    /// Returns the embedded set.
     pub fn embedded() -> Self {
         Self::new(Matrix::embedded(), Catalogue::embedded())
     }

@@ -1,9 +1,9 @@
-//! What the flow tells a trace of a request.
+//! The trace of a request, as the flow needs it.
 //!
-//! The flow knows no tracing system. Whoever asks hands one over with the [`Caller`](crate::Caller), and it goes wherever the
-//! request goes: a call that many wait for belongs to the trace of whoever was first.
+//! The flow depends on no tracing system. A program passes a trace with the
+//! [`Caller`](crate::Caller). A call that many callers share belongs to the trace of the first one.
 //!
-//! Nothing that is told holds a word of a user.
+//! A trace receives no part of a user's prompt.
 
 use std::fmt::Debug;
 
@@ -11,12 +11,13 @@ use picarcade_intent::{Answer, ProviderError};
 
 /// The trace of one request.
 pub trait Trace: Send + Sync + Debug {
-    /// A call of an AI provider begins: a paid one, retries each by themselves. Must not wait.
+    /// Starts the span of a paid call of an AI provider. Each retry is a call of its own. Must not
+    /// wait.
     fn ai_call(&self, provider: &str, model: &str) -> Box<dyn AiCall>;
 }
 
-/// A call under way. One that is dropped has ended, and nobody knows how.
+/// A running call. A call that is dropped has ended with an unknown result.
 pub trait AiCall: Send {
-    /// It has ended so, and cost so many micro-dollars. Must not wait.
+    /// Ends the call with its result and its cost. Must not wait.
     fn ended(self: Box<Self>, result: &Result<Answer, ProviderError>, cost_micros: u64);
 }

@@ -10,6 +10,7 @@ use picarcade_flow::{CacheControl, Caller, FlowError, FlowRequest, Response};
 use picarcade_intent::Prompt;
 use uuid::Uuid;
 
+use crate::answer::WithRequestId;
 use crate::cli::ClassifyArguments;
 use crate::command::{Failure, batch};
 use crate::config::Config;
@@ -43,10 +44,12 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
     let caller = Caller::user(arguments.user.as_deref().unwrap_or(LOCAL_USER)).at("classify");
     let result = wired.flow.process(request, &caller, CacheControl::Use).await;
     wired.flow.shutdown(FLUSH_TIMEOUT).await;
-    let mut response = result.map_err(|error| failure(&error))?.answer;
-    response.request_id = Some(Uuid::now_v7().to_string());
+    let response = result.map_err(|error| failure(&error))?.answer;
     let text = if arguments.json {
-        serde_json::to_string(&response).map_err(|error| Failure::work(chain(&error)))? + "\n"
+        let request_id = Uuid::now_v7().to_string();
+        serde_json::to_string(&WithRequestId { answer: &response, request_id: &request_id })
+            .map_err(|error| Failure::work(chain(&error)))?
+            + "\n"
     } else {
         to_text(&response)
     };

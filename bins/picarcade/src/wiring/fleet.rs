@@ -12,7 +12,7 @@ use picarcade_breaker::ConfigError;
 use picarcade_breaker::fleet::{
     FleetConfig, FleetError, FleetMember, FleetScript, FleetView, RedisFleetView, RunScript,
 };
-use picarcade_flow::{Fleet, FlowService, ProviderNews};
+use picarcade_flow::{Fleet, FlowService, ProviderUpdate};
 use picarcade_redis::{Condition, Event, RedisHandle, Script, Value};
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
@@ -50,7 +50,7 @@ struct Message {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Content {
-    News(ProviderNews),
+    News(ProviderUpdate),
     /// The id of a user.
     DeletedUser(String),
 }
@@ -87,8 +87,8 @@ impl Fleet for Channel {
         })
     }
 
-    fn tell(&self, news: ProviderNews) {
-        self.publish(Content::News(news));
+    fn announce_update(&self, update: ProviderUpdate) {
+        self.publish(Content::News(update));
     }
 
     fn announce_deletion(&self, user: &str) {
@@ -146,7 +146,7 @@ async fn listen(channel: Channel, flow: FlowService) {
         let Event::Message(bytes) = event else { continue };
         match serde_json::from_slice::<Message>(&bytes) {
             Ok(message) if message.from == channel.instance => {}
-            Ok(Message { content: Content::News(news), .. }) => flow.hear(&news),
+            Ok(Message { content: Content::News(update), .. }) => flow.apply_update(&update),
             Ok(Message { content: Content::DeletedUser(user), .. }) => flow.apply_deletion(&user),
             Err(error) => tracing::debug!(%error, "fleet message could not be decoded"),
         }

@@ -1,4 +1,4 @@
-//! What a paid call costs, by how it ends: usable, unusable, without a result, too late.
+//! The charge of a paid call by its end: usable, unusable, without a result, too late.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use picarcade_intent::{Answer, Provider, ProviderError, ProviderErrorKind, Reque
 use picarcade_ratelimit::{Limit, Limiter, Scope, Window};
 use picarcade_testkit::eventually;
 
-use crate::house::{House, edit, local_with, policy};
+use crate::fixture::{Fixture, edit, local_with, policy};
 
 const ESTIMATE: u64 = 10_000;
 
-/// How a provider behaves, whatever time it is given.
+/// A provider that ignores its timeout.
 #[derive(Clone, Copy, Debug)]
 enum Behavior {
     Answers(u64),
@@ -56,7 +56,7 @@ impl Provider for Behavior {
     }
 }
 
-async fn house(behavior: Behavior) -> House {
+async fn fixture(behavior: Behavior) -> Fixture {
     let day = Window::Sliding(Duration::from_secs(86_400));
     let limiter = Limiter::builder().limit(Limit::cost(Scope::Global, u64::pow(2, 53), day)).build().unwrap();
     local_with(|builder| {
@@ -73,15 +73,15 @@ fn cloud(index: u32) -> FlowRequest {
     edit(&format!("make cloud {index} purple"))
 }
 
-/// What the limits have counted, and what the table of costs says.
-async fn charged(house: &House) -> (u64, u64) {
-    let counted = house.flow.usage(&Caller::user("ann")).await.unwrap().statuses[0].used;
-    let spent = house.flow.stats(Period::Hour).await.unwrap().statistics.cost_spent;
+/// Returns the dollars that the limits have counted and those in the table of costs.
+async fn charged(fixture: &Fixture) -> (u64, u64) {
+    let counted = fixture.flow.usage(&Caller::user("ann")).await.unwrap().statuses[0].used;
+    let spent = fixture.flow.stats(Period::Hour).await.unwrap().statistics.cost_spent;
     (counted, (spent * 1e6).round() as u64)
 }
 
 #[tokio::test]
-async fn every_bill_is_bounded_whatever_becomes_of_the_answer() {
+async fn a_bill_is_bounded_for_every_kind_of_result() {
     let unusable = |reason, bill| Behavior::Fails(ProviderErrorKind::Unusable(reason), Some(bill));
     let mut cases = vec![
         (Behavior::Answers(500), 500),
@@ -105,33 +105,33 @@ async fn every_bill_is_bounded_whatever_becomes_of_the_answer() {
         ]);
     }
     for (behavior, expected) in cases {
-        let house = house(behavior).await;
-        house.ask(cloud(0)).await;
-        assert_eq!(charged(&house).await, (expected, expected), "{behavior:?}");
+        let fixture = fixture(behavior).await;
+        fixture.process(cloud(0)).await;
+        assert_eq!(charged(&fixture).await, (expected, expected), "{behavior:?}");
     }
 }
 
 #[tokio::test]
-async fn a_provider_that_ignores_its_timeout_loses_its_place_and_opens_the_breaker() {
-    let house = house(Behavior::Hangs).await;
+async fn a_provider_that_ignores_its_timeout_frees_the_bulkhead_and_opens_the_breaker() {
+    let fixture = fixture(Behavior::Hangs).await;
     for index in 0..5 {
-        let answer = house.ask(cloud(index)).await;
+        let answer = fixture.process(cloud(index)).await;
         assert_eq!(answer.degraded, [Degraded::LlmTimeout], "{index}");
-        assert_eq!(house.flow.classifications(), (0, 0), "{index}");
+        assert_eq!(fixture.flow.classifications(), (0, 0), "{index}");
     }
-    let breaker = house.flow.breakers().breaker("stub");
+    let breaker = fixture.flow.breakers().breaker("stub");
     let statistics = breaker.statistics();
     assert_eq!((statistics.failure, statistics.neutral), (5, 0));
     assert_eq!(breaker.state(), State::Open);
-    assert_eq!(charged(&house).await, (ESTIMATE * 5, ESTIMATE * 5));
+    assert_eq!(charged(&fixture).await, (ESTIMATE * 5, ESTIMATE * 5));
 }
 
 #[tokio::test]
 async fn a_call_without_a_result_is_charged_at_the_estimate() {
-    let house = house(Behavior::Panics).await;
-    let answer = house.ask(cloud(0)).await;
-    assert_eq!((answer.source.as_str(), house.flow.classifications()), ("local", (0, 0)));
-    assert_eq!(charged(&house).await, (ESTIMATE, ESTIMATE));
+    let fixture = fixture(Behavior::Panics).await;
+    let answer = fixture.process(cloud(0)).await;
+    assert_eq!((answer.source.as_str(), fixture.flow.classifications()), ("local", (0, 0)));
+    assert_eq!(charged(&fixture).await, (ESTIMATE, ESTIMATE));
 }
 
 #[tokio::test]
@@ -143,14 +143,14 @@ async fn a_shutdown_ends_running_calls_and_charges_each() {
         .provider(Arc::new(Behavior::Hangs))
         .build()
         .unwrap();
-    let asked = tokio::spawn({
+    let request = tokio::spawn({
         let flow = flow.clone();
         async move { flow.process(cloud(0), &Caller::user("ann"), CacheControl::Use).await }
     });
-    eventually("the call is under way", async || flow.classifications().0 == 1).await;
+    eventually("the call is running", async || flow.classifications().0 == 1).await;
     flow.shutdown(Duration::from_secs(4)).await;
     assert_eq!(flow.classifications().0, 0);
-    asked.abort();
+    request.abort();
     drop(flow);
     let flow = FlowService::embedded(directory.path()).await.unwrap();
     let spent = flow.stats(Period::Hour).await.unwrap().statistics.cost_spent;

@@ -1,4 +1,4 @@
-//! The set that needs nothing else.
+//! The embedded service, which needs no other server.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use picarcade_analytics::Period;
 use picarcade_flow::{CacheControl, Caller, Degraded, FlowError, FlowRequest, FlowService};
 use picarcade_ratelimit::Unit;
 
-use crate::house::{edit, local};
+use crate::fixture::{edit, local};
 
 #[tokio::test]
-async fn a_request_is_answered_and_then_from_the_cache() {
-    let house = local().await;
-    let first = house.ask(edit("make the sky purple")).await;
+async fn a_repeated_request_is_answered_from_the_cache() {
+    let fixture = local().await;
+    let first = fixture.process(edit("make the sky purple")).await;
     assert_eq!(first.prompt_type.as_str(), "EDIT_IMAGE");
     assert_eq!(first.model_to_use, "black-forest-labs/flux-kontext-max");
     assert_eq!(first.fallback_models, ["runway_gen4_image"]);
@@ -22,7 +22,7 @@ async fn a_request_is_answered_and_then_from_the_cache() {
         (first.cache.intent, first.cache.enhancement, first.cache.parameters),
         ("miss", "miss", "miss")
     );
-    let second = house.ask(edit("  make the sky purple\r\n")).await;
+    let second = fixture.process(edit("  make the sky purple\r\n")).await;
     assert!(second.cache_hit);
     assert_eq!((second.cache.intent, second.cache.parameters), ("l1", "l1"));
     assert_eq!(second.original_prompt, "  make the sky purple\r\n");
@@ -30,46 +30,48 @@ async fn a_request_is_answered_and_then_from_the_cache() {
 }
 
 #[tokio::test]
-async fn cache_control_is_honoured() {
-    let house = local().await;
+async fn no_store_and_no_cache_skip_the_cache() {
+    let fixture = local().await;
     let caller = Caller::user("ann");
-    let ask = async |control| {
-        house.flow.process(edit("make it rain"), &caller, control).await.unwrap().answer.cache.intent
+    let intent_source = async |control| {
+        fixture.flow.process(edit("make it rain"), &caller, control).await.unwrap().answer.cache.intent
     };
-    assert_eq!(ask(CacheControl::NoStore).await, "bypass");
-    assert_eq!(ask(CacheControl::Use).await, "miss");
-    assert_eq!(ask(CacheControl::Use).await, "l1");
-    assert_ne!(ask(CacheControl::NoCache).await, "l1");
+    assert_eq!(intent_source(CacheControl::NoStore).await, "bypass");
+    assert_eq!(intent_source(CacheControl::Use).await, "miss");
+    assert_eq!(intent_source(CacheControl::Use).await, "l1");
+    assert_ne!(intent_source(CacheControl::NoCache).await, "l1");
 }
 
 #[tokio::test]
-async fn an_answer_is_its_users_own() {
-    let house = local().await;
-    let ask =
-        async |user: &str| house.try_ask(edit("brighten it"), &Caller::user(user)).await.unwrap().cache_hit;
-    assert!(!ask("ann").await);
-    assert!(!ask("bob").await);
-    assert!(ask("ann").await);
-    house.flow.caches().remove_user("ann").await;
-    assert!(!ask("ann").await);
-    assert!(ask("bob").await);
+async fn cached_answers_are_not_shared_between_users() {
+    let fixture = local().await;
+    let is_hit = async |user: &str| {
+        fixture.try_process(edit("brighten it"), &Caller::user(user)).await.unwrap().cache_hit
+    };
+    assert!(!is_hit("ann").await);
+    assert!(!is_hit("bob").await);
+    assert!(is_hit("ann").await);
+    fixture.flow.caches().remove_user("ann").await;
+    assert!(!is_hit("ann").await);
+    assert!(is_hit("bob").await);
 }
 
 #[tokio::test]
-async fn a_wrong_request_names_its_fields_and_consumes_nothing() {
-    let house = local().await;
+async fn an_invalid_request_names_its_fields_and_consumes_nothing() {
+    let fixture = local().await;
     let caller = Caller::user("ann");
-    let Err(FlowError::Invalid(problems)) = house.try_ask(FlowRequest::new(" \u{7} "), &caller).await else {
-        panic!("must be refused");
+    let Err(FlowError::Invalid(problems)) = fixture.try_process(FlowRequest::new(" \u{7} "), &caller).await
+    else {
+        panic!("must be rejected");
     };
     assert_eq!(problems[0].pointer, "/prompt");
-    let usage = house.flow.usage(&caller).await.unwrap();
+    let usage = fixture.flow.usage(&caller).await.unwrap();
     assert!(usage.statuses.iter().all(|status| status.used == 0), "{usage:?}");
 }
 
 #[tokio::test]
-async fn a_batch_comes_back_in_order_and_a_bad_one_costs_itself() {
-    let house = local().await;
+async fn a_batch_keeps_its_order_and_an_invalid_request_fails_alone() {
+    let fixture = local().await;
     let caller = Caller::user("ann");
     let requests = (0..50)
         .map(|index| {
@@ -77,7 +79,7 @@ async fn a_batch_comes_back_in_order_and_a_bad_one_costs_itself() {
             (edit(&prompt), caller.clone())
         })
         .collect();
-    let results = house.flow.process_batch(requests, CacheControl::Use).await;
+    let results = fixture.flow.process_batch(requests, CacheControl::Use).await;
     assert_eq!(results.len(), 50);
     for (index, result) in results.into_iter().enumerate() {
         match result {
@@ -91,42 +93,42 @@ async fn a_batch_comes_back_in_order_and_a_bad_one_costs_itself() {
 }
 
 #[tokio::test]
-async fn the_statistics_count_everything() {
-    let house = local().await;
+async fn statistics_count_every_request() {
+    let fixture = local().await;
     for _ in 0..3 {
-        house.ask(edit("make the sky purple")).await;
+        fixture.process(edit("make the sky purple")).await;
     }
-    house.ask(FlowRequest::new("a red fox in the snow")).await;
-    house.flow.recorder().flush().await.unwrap();
-    let stats = house.flow.stats(Period::Day).await.unwrap();
+    fixture.process(FlowRequest::new("a red fox in the snow")).await;
+    fixture.flow.recorder().flush().await.unwrap();
+    let stats = fixture.flow.stats(Period::Day).await.unwrap();
     assert!(!stats.cached);
     assert_eq!(stats.statistics.total_classifications, 4);
     assert_eq!(stats.statistics.by_type.get("EDIT_IMAGE"), Some(&3));
     assert_eq!(stats.statistics.by_source.get("local"), Some(&4));
     assert!((stats.statistics.cache_hit_rate - 50.0).abs() < 1e-9, "{}", stats.statistics.cache_hit_rate);
-    assert!(house.flow.stats(Period::Day).await.unwrap().cached);
+    assert!(fixture.flow.stats(Period::Day).await.unwrap().cached);
 }
 
 #[tokio::test]
-async fn a_model_whose_provider_is_down_is_replaced() {
-    let house = local().await;
-    house.flow.breakers().breaker("replicate").force_open();
-    let answer = house.ask(edit("make the sky purple")).await;
+async fn a_model_of_an_unavailable_provider_is_replaced() {
+    let fixture = local().await;
+    fixture.flow.breakers().breaker("replicate").force_open();
+    let answer = fixture.process(edit("make the sky purple")).await;
     assert_eq!(answer.model_to_use, "runway_gen4_image");
     assert_eq!(answer.degraded, [Degraded::ModelUnavailable]);
-    assert!(house.flow.models().iter().all(|model| model.available == (model.provider != "replicate")));
-    house.flow.breakers().breaker("replicate").reset();
+    assert!(fixture.flow.models().iter().all(|model| model.available == (model.provider != "replicate")));
+    fixture.flow.breakers().breaker("replicate").reset();
     assert_eq!(
-        house.ask(edit("make the sky purple")).await.model_to_use,
+        fixture.process(edit("make the sky purple")).await.model_to_use,
         "black-forest-labs/flux-kontext-max"
     );
 }
 
 #[tokio::test]
-async fn classify_only_tells_how_it_was_decided() {
-    let house = local().await;
+async fn classify_only_returns_the_row_and_the_feasible_types() {
+    let fixture = local().await;
     let caller = Caller::user("ann");
-    let answer = house
+    let answer = fixture
         .flow
         .classify_only(edit("make the sky purple"), &caller, CacheControl::Use)
         .await
@@ -137,7 +139,7 @@ async fn classify_only_tells_how_it_was_decided() {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_what_was_reserved() {
+async fn reserved_dollars_survive_a_restart() {
     let directory = tempfile::TempDir::new().unwrap();
     let caller = Caller::user("ann");
     for spent in [30_000, 60_000] {

@@ -1,4 +1,4 @@
-//! Requests and dollars.
+//! Limits of requests and of dollars.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use picarcade_flow::{Caller, CostAction, Degraded, FlowError};
 use picarcade_ratelimit::{Limit, Limiter, Scope, Unit, Window};
 use picarcade_testkit::Answer;
 
-use crate::house::{edit, policy, with_mock};
+use crate::fixture::{edit, policy, with_mock};
 
 const HOUR: Window = Window::Sliding(Duration::from_secs(3600));
 
@@ -15,59 +15,60 @@ fn limiter(limits: impl IntoIterator<Item = Limit>) -> Limiter {
 }
 
 #[tokio::test]
-async fn a_denied_request_consumes_nothing_and_calls_nobody() {
-    let house = with_mock(|builder| builder.limiter(limiter([Limit::requests(Scope::User, 2, HOUR)]))).await;
-    house.mock().answer_with(Answer::of("EDIT_IMAGE"));
+async fn a_denied_request_consumes_nothing_and_makes_no_call() {
+    let fixture =
+        with_mock(|builder| builder.limiter(limiter([Limit::requests(Scope::User, 2, HOUR)]))).await;
+    fixture.mock().answer_with(Answer::of("EDIT_IMAGE"));
     let ann = Caller::user("ann");
     for _ in 0..2 {
-        house.try_ask(edit("make the sky purple"), &ann).await.unwrap();
+        fixture.try_process(edit("make the sky purple"), &ann).await.unwrap();
     }
-    let Err(FlowError::Limited(denial)) = house.try_ask(edit("something else"), &ann).await else {
+    let Err(FlowError::Limited(denial)) = fixture.try_process(edit("something else"), &ann).await else {
         panic!("must be denied");
     };
     assert_eq!(denial.violated.len(), 1);
     assert!(denial.retry_after > Duration::from_secs(3000));
-    assert_eq!(house.mock().count(), 1);
-    house.try_ask(edit("make the sky purple"), &Caller::user("bob")).await.unwrap();
+    assert_eq!(fixture.mock().count(), 1);
+    fixture.try_process(edit("make the sky purple"), &Caller::user("bob")).await.unwrap();
 }
 
 #[tokio::test]
-async fn without_dollars_the_local_classifier_answers() {
-    let poor = [Limit::cost(Scope::User, 1, HOUR)];
-    let house = with_mock(|builder| builder.limiter(limiter(poor.clone()))).await;
-    let answer = house.ask(edit("make the sky purple")).await;
+async fn at_a_dollar_limit_the_local_classifier_answers_or_the_request_is_denied() {
+    let one_micro = [Limit::cost(Scope::User, 1, HOUR)];
+    let fixture = with_mock(|builder| builder.limiter(limiter(one_micro.clone()))).await;
+    let answer = fixture.process(edit("make the sky purple")).await;
     assert_eq!(
         (answer.degraded.as_slice(), answer.source.as_str()),
         ([Degraded::CostLimit].as_slice(), "local")
     );
-    assert_eq!(house.mock().count(), 0);
-    let house = with_mock(|builder| {
+    assert_eq!(fixture.mock().count(), 0);
+    let fixture = with_mock(|builder| {
         let mut policy = policy();
         policy.cost_action = CostAction::Reject;
-        builder.limiter(limiter(poor)).policy(policy)
+        builder.limiter(limiter(one_micro)).policy(policy)
     })
     .await;
-    let denied = house.try_ask(edit("make the sky purple"), &Caller::user("ann")).await;
+    let denied = fixture.try_process(edit("make the sky purple"), &Caller::user("ann")).await;
     assert!(matches!(denied, Err(FlowError::Limited(_))));
 }
 
 #[tokio::test]
-async fn a_hit_costs_nothing() {
-    let house =
+async fn a_cache_hit_costs_nothing() {
+    let fixture =
         with_mock(|builder| builder.limiter(limiter([Limit::cost(Scope::User, 50_000_000, HOUR)]))).await;
-    house.mock().answer_with(Answer::of("EDIT_IMAGE"));
+    fixture.mock().answer_with(Answer::of("EDIT_IMAGE"));
     let ann = Caller::user("ann");
-    house.try_ask(edit("make the sky purple"), &ann).await.unwrap();
-    let spent = house.flow.usage(&ann).await.unwrap().statuses[0].used;
+    fixture.try_process(edit("make the sky purple"), &ann).await.unwrap();
+    let spent = fixture.flow.usage(&ann).await.unwrap().statuses[0].used;
     assert!(spent > 0);
     for _ in 0..10 {
-        house.try_ask(edit("make the sky purple"), &ann).await.unwrap();
+        fixture.try_process(edit("make the sky purple"), &ann).await.unwrap();
     }
-    assert_eq!(house.flow.usage(&ann).await.unwrap().statuses[0].used, spent);
+    assert_eq!(fixture.flow.usage(&ann).await.unwrap().statuses[0].used, spent);
 }
 
 #[tokio::test]
-async fn every_scope_has_its_say_before_the_cache_and_dollars_only_behind_it() {
+async fn request_limits_of_every_scope_count_cache_hits_and_dollar_limits_do_not() {
     let by_key = |user: &str| Caller { api_key: Some("partner".into()), ..Caller::user(user) };
     let dollars =
         || [Limit::cost(Scope::User, 50_000_000, HOUR), Limit::cost(Scope::Global, 500_000_000, HOUR)];
@@ -78,9 +79,9 @@ async fn every_scope_has_its_say_before_the_cache_and_dollars_only_behind_it() {
         (Scope::Global, Caller::user("bob").at("classify-only")),
     ] {
         let limits = dollars().into_iter().chain([Limit::requests(scope, 2, HOUR)]);
-        let house = with_mock(|builder| builder.limiter(limiter(limits))).await;
-        house.mock().answer_with(Answer::of("EDIT_IMAGE"));
-        house.try_ask(edit("make the sky purple"), &by_key("ann")).await.unwrap();
+        let fixture = with_mock(|builder| builder.limiter(limiter(limits))).await;
+        fixture.mock().answer_with(Answer::of("EDIT_IMAGE"));
+        fixture.try_process(edit("make the sky purple"), &by_key("ann")).await.unwrap();
         let spent = |statuses: &[picarcade_ratelimit::Status]| {
             statuses
                 .iter()
@@ -88,16 +89,15 @@ async fn every_scope_has_its_say_before_the_cache_and_dollars_only_behind_it() {
                 .map(|status| status.used)
                 .collect::<Vec<_>>()
         };
-        let paid = spent(&house.flow.usage(&by_key("ann")).await.unwrap().statuses);
+        let paid = spent(&fixture.flow.usage(&by_key("ann")).await.unwrap().statuses);
         assert!(paid.iter().all(|micros| *micros > 0), "{scope}: {paid:?}");
-        // A hit counts as a request, and costs nothing.
-        assert!(house.try_ask(edit("make the sky purple"), &by_key("ann")).await.unwrap().cache_hit);
-        let Err(FlowError::Limited(denial)) = house.try_ask(edit("make the sky purple"), &second).await
+        assert!(fixture.try_process(edit("make the sky purple"), &by_key("ann")).await.unwrap().cache_hit);
+        let Err(FlowError::Limited(denial)) = fixture.try_process(edit("make the sky purple"), &second).await
         else {
-            panic!("{scope}: a hit is a request too");
+            panic!("{scope}: a hit must count as a request");
         };
         assert_eq!(denial.violated.iter().map(|status| status.scope).collect::<Vec<_>>(), [scope]);
-        assert_eq!(spent(&house.flow.usage(&by_key("ann")).await.unwrap().statuses), paid, "{scope}");
-        assert_eq!(house.mock().count(), 1);
+        assert_eq!(spent(&fixture.flow.usage(&by_key("ann")).await.unwrap().statuses), paid, "{scope}");
+        assert_eq!(fixture.mock().count(), 1);
     }
 }

@@ -1,11 +1,11 @@
-//! The flow against a real database, a real AI protocol and faults made to happen.
+//! Tests of the flow with a real database, a real AI protocol and injected faults.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
 mod bills;
 mod embedded;
 mod failures;
-mod house;
+mod fixture;
 mod limits;
 mod outcomes;
 mod provider;

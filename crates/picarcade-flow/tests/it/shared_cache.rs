@@ -1,4 +1,4 @@
-//! What the flow asks of the second cache level, and what it leaves there.
+//! The use of the second cache level.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,9 +13,9 @@ use picarcade_flow::{Caller, FlowBuilder, FlowRequest, RemoteWatch};
 use picarcade_testkit::Answer;
 use tokio::sync::mpsc;
 
-use crate::house::{House, edit, local_with, with_mock};
+use crate::fixture::{Fixture, edit, local_with, with_mock};
 
-/// A second level that counts the leases that are taken.
+/// A second level that counts acquired leases.
 #[derive(Debug, Default)]
 struct Counting {
     inner: InMemoryRemote,
@@ -86,47 +86,47 @@ fn over(remote: &Arc<Counting>) -> impl FnOnce(FlowBuilder) -> FlowBuilder {
 }
 
 #[tokio::test]
-async fn only_requests_that_ask_the_ai_take_a_lease() {
+async fn only_requests_that_call_the_ai_take_a_lease() {
     let remote = Arc::new(Counting::default());
     let local = local_with(over(&remote)).await;
-    local.ask(edit("make the sky purple")).await;
-    local.ask(FlowRequest::new("a red fox")).await;
+    local.process(edit("make the sky purple")).await;
+    local.process(FlowRequest::new("a red fox")).await;
     local.flow.session("s1", &Caller::user("ann")).await.unwrap_err();
     local.flow.stats(picarcade_analytics::Period::Day).await.unwrap();
-    assert_eq!(remote.leases.load(Ordering::SeqCst), 0, "nothing here costs more than a wait");
+    assert_eq!(remote.leases.load(Ordering::SeqCst), 0, "a load without a paid call takes no lease");
 
     let with_ai = with_mock(over(&remote)).await;
     with_ai.mock().answer_with(Answer::of("EDIT_IMAGE"));
-    with_ai.ask(edit("make the sea green")).await;
+    with_ai.process(edit("make the sea green")).await;
     assert_eq!((with_ai.mock().count(), remote.leases.load(Ordering::SeqCst)), (1, 1));
 }
 
-async fn enhanced(house: &House, user: &str) -> (String, &'static str) {
-    let answer = house.try_ask(edit("make the sky purple"), &Caller::user(user)).await.unwrap();
+async fn enhanced(fixture: &Fixture, user: &str) -> (String, &'static str) {
+    let answer = fixture.try_process(edit("make the sky purple"), &Caller::user(user)).await.unwrap();
     (answer.enhanced_prompt, answer.cache.enhancement)
 }
 
 #[tokio::test]
-async fn two_users_with_the_same_words_share_nothing() {
-    let house = with_mock(|builder| builder).await;
-    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("for ann: a purple sky"));
-    assert_eq!(enhanced(&house, "ann").await, ("for ann: a purple sky".to_owned(), "miss"));
-    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("for bob: a purple sky"));
-    assert_eq!(enhanced(&house, "bob").await, ("for bob: a purple sky".to_owned(), "miss"));
-    assert_eq!(enhanced(&house, "ann").await, ("for ann: a purple sky".to_owned(), "l1"));
+async fn two_users_with_the_same_prompt_share_no_enhanced_prompt() {
+    let fixture = with_mock(|builder| builder).await;
+    fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("for ann: a purple sky"));
+    assert_eq!(enhanced(&fixture, "ann").await, ("for ann: a purple sky".to_owned(), "miss"));
+    fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("for bob: a purple sky"));
+    assert_eq!(enhanced(&fixture, "bob").await, ("for bob: a purple sky".to_owned(), "miss"));
+    assert_eq!(enhanced(&fixture, "ann").await, ("for ann: a purple sky".to_owned(), "l1"));
 }
 
 #[tokio::test]
-async fn a_new_answer_of_the_ai_is_never_replaced_by_an_older_text() {
-    let house = with_mock(|builder| builder).await;
-    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the first text"));
-    assert_eq!(enhanced(&house, "ann").await.0, "the first text");
-    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the second text"));
-    house.flow.caches().remove_user("ann").await;
-    assert_eq!(enhanced(&house, "ann").await, ("the second text".to_owned(), "miss"));
-    // Also where only the first level forgets, as it does after an hour.
-    house.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the third text"));
+async fn a_new_answer_of_the_ai_is_not_replaced_by_an_older_enhanced_prompt() {
+    let fixture = with_mock(|builder| builder).await;
+    fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the first text"));
+    assert_eq!(enhanced(&fixture, "ann").await.0, "the first text");
+    fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the second text"));
+    fixture.flow.caches().remove_user("ann").await;
+    assert_eq!(enhanced(&fixture, "ann").await, ("the second text".to_owned(), "miss"));
+    // The same holds if only the entry of level 1 expires, as it does after an hour.
+    fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the third text"));
     let fresh = picarcade_flow::CacheControl::NoCache;
-    house.flow.process(edit("make the sky purple"), &Caller::user("ann"), fresh).await.unwrap();
-    assert_eq!(enhanced(&house, "ann").await, ("the third text".to_owned(), "l1"));
+    fixture.flow.process(edit("make the sky purple"), &Caller::user("ann"), fresh).await.unwrap();
+    assert_eq!(enhanced(&fixture, "ann").await, ("the third text".to_owned(), "l1"));
 }

@@ -54,7 +54,7 @@ impl ApiCall {
 
     /// Takes one request from the caller's limits.
     pub(crate) async fn admit(&self, flow: &FlowService, caller: &Caller) -> Result<(), Problem> {
-        self.set_limits(flow.admit(caller).await?);
+        self.set_limits(flow.check_limits(caller).await?);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use crate::answer::WithRequestId;
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY, Share};
 use crate::http::identity::{ApiCall, Presented};
@@ -71,9 +72,9 @@ async fn run(app: &App, id: &RequestId, headers: &HeaderMap, parsed: Vec<Parsed>
     let results: Vec<Value> = slots
         .into_iter()
         .map(|slot| match slot.and_then(|()| answers.next().transpose().map_err(Problem::from)) {
-            Ok(Some(mut processed)) => {
-                processed.answer.request_id = Some(id.as_str().to_owned());
-                serde_json::to_value(processed.answer).unwrap_or_default()
+            Ok(Some(processed)) => {
+                let answer = WithRequestId { answer: &processed.answer, request_id: id.as_str() };
+                serde_json::to_value(answer).unwrap_or_default()
             }
             Ok(None) => {
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request got no answer").to_value()

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use metrics::{counter, gauge};
-use picarcade_flow::Status;
+use picarcade_flow::HealthStatus;
 use picarcade_ratelimit::{Limiter, Mode};
 
 use crate::http::app::App;
@@ -27,9 +27,9 @@ fn publish(app: &App) {
     let health = app.flow.health();
     for (name, component) in &health.components {
         gauge!("picarcade_component_status", "component" => *name).set(match component.status {
-            Status::Healthy => 0.0,
-            Status::Degraded => 1.0,
-            Status::Unhealthy => 2.0,
+            HealthStatus::Healthy => 0.0,
+            HealthStatus::Degraded => 1.0,
+            HealthStatus::Unhealthy => 2.0,
         });
     }
     for level in app.flow.caches().statistics() {

@@ -23,6 +23,6 @@ pub(crate) async fn report(
     let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_deref());
     let caller = call.caller(user)?;
     // A body that cannot be read counts as a request too.
-    app.flow.admit_report(&caller).await?;
+    app.flow.check_report_limits(&caller).await?;
     Ok(Json(app.flow.report_outcome(&id, &caller, parsed?.0).await?))
 }

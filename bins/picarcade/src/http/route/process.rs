@@ -14,6 +14,7 @@ use picarcade_flow::{CacheControl, Caller, FlowError, FlowRequest, Processed};
 use picarcade_ratelimit::Report;
 use serde::Serialize;
 
+use crate::answer::WithRequestId;
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
 use crate::http::identity::{Presented, current_limits};
@@ -36,8 +37,7 @@ pub(crate) async fn process(
 ) -> Result<Response, Problem> {
     let (request, caller) = read(&app, &span, &headers, body, "process").await?;
     let result = app.flow.process(request, &caller, cache_control(&headers)).await;
-    Ok(respond(&app, &span, &caller, result, |answer| {
-        answer.request_id = Some(id.as_str().to_owned());
+    Ok(respond(&app, &id, &span, &caller, result, |answer| {
         let facts = [
             ("picarcade.prompt_type", answer.prompt_type.as_str()),
             ("picarcade.source", answer.source.as_str()),
@@ -59,8 +59,7 @@ pub(crate) async fn classify_only(
 ) -> Result<Response, Problem> {
     let (request, caller) = read(&app, &span, &headers, body, "classify-only").await?;
     let result = app.flow.classify_only(request, &caller, cache_control(&headers)).await;
-    Ok(respond(&app, &span, &caller, result, |answer| {
-        answer.request_id = Some(id.as_str().to_owned());
+    Ok(respond(&app, &id, &span, &caller, result, |answer| {
         let facts = [
             ("picarcade.prompt_type", answer.prompt_type.as_str()),
             ("picarcade.source", answer.source.as_str()),
@@ -106,20 +105,21 @@ async fn parse(
     Ok((request, caller))
 }
 
-/// Returns the response to a request, with the caller's limits. `complete` adds the request id to
-/// an answer and records the answer in the trace.
+/// Returns the response to a request, with the caller's limits. `record` records an answer in the
+/// trace.
 async fn respond<T: Serialize>(
     app: &App,
+    id: &RequestId,
     span: &Span,
     caller: &Caller,
     result: Result<Processed<T>, FlowError>,
-    complete: impl FnOnce(&mut T),
+    record: impl FnOnce(&T),
 ) -> Response {
     record_limits(span, result.as_ref().map(|processed| &processed.limits));
     match result {
-        Ok(mut processed) => {
-            complete(&mut processed.answer);
-            let mut response = json(&processed.answer);
+        Ok(processed) => {
+            record(&processed.answer);
+            let mut response = json(&WithRequestId { answer: &processed.answer, request_id: id.as_str() });
             rate_limit::write(response.headers_mut(), &processed.limits);
             response
         }

@@ -1,21 +1,21 @@
-//! The outcome of a generation, as it is reported: what it says, what it costs, and what a breaker makes of it.
+//! A report on a generation, its bill, and its meaning for a breaker.
 //!
-//! The report states a price; [`charge`](crate::charge) decides what of it is believed. A failed
-//! generation may cost nothing. A finished one may not, unless its model is estimated at nothing: a
-//! report without the real price would otherwise disable the budget.
+//! The report states a price; [`charge`](crate::outcome::charge) limits it. A failed generation may
+//! cost nothing. A finished one may not, unless its model is estimated at nothing: a report without
+//! the real price would otherwise disable the budget.
 
 use std::time::Duration;
 
 use picarcade_breaker::{FailureKind, Outcome};
 use serde::{Deserialize, Serialize};
 
-use crate::charge::{Bill, CostFlag, micros};
 use crate::error::{FieldProblem, FlowError};
+use crate::outcome::charge::{Bill, CostFlag, micros};
 
-/// The largest cost of one generation that is believed, in US dollars.
+/// The largest cost of one generation that is accepted, in US dollars.
 const MAX_DOLLARS: f64 = 1e6;
 
-/// The longest time that is believed, in seconds: a week.
+/// The longest time that is accepted, in seconds: a week.
 const MAX_SECONDS: f64 = 604_800.0;
 
 /// Why a generation failed.
@@ -24,43 +24,55 @@ const MAX_SECONDS: f64 = 604_800.0;
 pub enum ErrorKind {
     /// The provider did not answer in time.
     Timeout,
-    /// The provider asked to slow down.
+    /// The provider limited the rate of requests.
     RateLimited,
     /// The provider failed.
     ProviderError,
-    /// The provider refused this input: no sign of ill health.
+    /// The provider rejected this input, which says nothing about its health.
     RejectedInput,
-    /// The user took it back: no sign of ill health.
+    /// The user canceled the generation, which says nothing about the provider's health.
     Cancelled,
 }
 
-/// A report, in the shape of the HTTP body.
+impl ErrorKind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::ProviderError => "provider_error",
+            Self::RejectedInput => "rejected_input",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A report, as in the HTTP body.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OutcomeReport {
-    /// Whether the generation was made.
+    /// Whether the generation succeeded.
     pub success: bool,
-    /// What it cost, in US dollars.
+    /// The cost, in US dollars.
     #[serde(default)]
     pub actual_cost: Option<f64>,
-    /// How long it took, in seconds.
+    /// The duration, in seconds.
     #[serde(default)]
     pub actual_time: Option<f64>,
-    /// Why it failed.
+    /// Why the generation failed.
     #[serde(default)]
     pub error_kind: Option<ErrorKind>,
-    /// When the provider wants to be asked again, in seconds.
+    /// The provider's `Retry-After`, in seconds.
     #[serde(default)]
     pub retry_after: Option<f64>,
 }
 
-/// What a report has done, by the authority of its caller.
+/// The effect of a report, which depends on the authority of its caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Reported {
-    /// The operator's report: it settles dollars and counts for the breaker.
+    /// The operator's report settles dollars and counts for the breaker.
     Settled(SettledReport),
-    /// An end user's report: success and error kind are recorded, and nothing else changes.
+    /// An end user's report is recorded, and nothing else changes.
     Recorded {
         /// Always `recorded`.
         status: &'static str,
@@ -71,21 +83,22 @@ impl Reported {
     pub(crate) const RECORDED: Self = Self::Recorded { status: "recorded" };
 }
 
-/// What the operator's report has done.
+/// The effect of the operator's report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SettledReport {
-    /// The generation.
+    /// The id of the generation.
     pub generation_id: String,
-    /// False when it had been reported before.
+    /// False if the generation had been reported before.
     pub recorded: bool,
-    /// What became of the reserved dollars: `settled`, `released`, `expired`, `repeated`, or `unknown` without a reservation.
+    /// The settlement of the reserved dollars: `settled`, `released`, `expired`, `repeated`, or
+    /// `unknown` without a reservation.
     pub settlement: String,
-    /// Why the cost is not charged as it was reported; absent when it is.
+    /// Why the cost is not charged as reported; absent if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_flag: Option<CostFlag>,
 }
 
-/// What the breaker of the model's provider should think of it.
+/// Returns the outcome for the breaker of the model's provider.
 pub(crate) fn outcome(report: &OutcomeReport) -> Outcome {
     if report.success {
         return Outcome::Success;
@@ -103,7 +116,7 @@ pub(crate) fn outcome(report: &OutcomeReport) -> Outcome {
     }
 }
 
-/// Returns what a report says about the price: as stated, else nothing for failures that providers
+/// Returns the bill of a report. A report without a cost is free only for failures that providers
 /// do not bill.
 pub(crate) fn bill(report: &OutcomeReport) -> Bill {
     match (report.actual_cost, report.success, report.error_kind) {
@@ -116,16 +129,7 @@ pub(crate) fn bill(report: &OutcomeReport) -> Bill {
     }
 }
 
-pub(crate) fn word(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Timeout => "timeout",
-        ErrorKind::RateLimited => "rate_limited",
-        ErrorKind::ProviderError => "provider_error",
-        ErrorKind::RejectedInput => "rejected_input",
-        ErrorKind::Cancelled => "cancelled",
-    }
-}
-
+/// Checks the ranges of the numbers in a report.
 pub(crate) fn check(report: &OutcomeReport) -> Result<(), FlowError> {
     let ranges = [
         ("/actual_cost", report.actual_cost, MAX_DOLLARS),
@@ -137,7 +141,7 @@ pub(crate) fn check(report: &OutcomeReport) -> Result<(), FlowError> {
         .filter(|(_, value, most)| value.is_some_and(|value| !(0.0..=*most).contains(&value)))
         .map(|(pointer, _, most)| FieldProblem::new(pointer, format!("must be between 0 and {most}")))
         .collect();
-    if problems.is_empty() { Ok(()) } else { Err(FlowError::Invalid(problems)) }
+    FlowError::unless_valid(problems)
 }
 
 #[cfg(test)]
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_out_of_range_are_named() {
+    fn numbers_out_of_range_are_rejected_by_field() {
         let wrong = OutcomeReport {
             actual_cost: Some(-1.0),
             actual_time: Some(f64::NAN),

@@ -1,32 +1,31 @@
-//! What a paid call or a generation is charged.
+//! The charge of a paid call or a generation.
 //!
-//! Every amount that reaches the dollar limits and the database passes through [`charge`], whatever
-//! path it takes: a usable answer, an unusable one, an error, a call that was cut, a reported
-//! outcome. A single absurd bill must not close everybody's budget, and a provider that reports no
-//! usage must not disable it.
+//! Every amount that reaches the dollar limits and the database passes through [`charge`]: of a
+//! usable answer, an unusable one, an error, a call that was ended, a reported outcome. A single
+//! absurd bill must not close the budget of all users, and a provider that reports no usage must
+//! not disable it.
 //!
 //! # Bounds
 //!
-//! An estimate is an upper bound of what the work can cost. A bill above [`MOST`] times the
-//! estimate is a mistake and is charged at that bound. A bill below one [`LEAST`]th of the
-//! estimate, for work that was done, is a mistake too and is charged at the estimate: no call is
-//! that cheap, because the instructions alone are more than a thousandth of it. Both are flagged,
-//! so that an operator can find them.
+//! An estimate is an upper bound of the cost of the work. A bill above [`MAX_FACTOR`] times the
+//! estimate is a mistake and is charged at that bound. A bill below one [`MIN_DIVISOR`]th of the
+//! estimate, for work that was done, is a mistake too and is charged at the estimate: the
+//! instructions of a call alone cost more than a thousandth of it. Both are flagged, so that an
+//! operator can find them.
 
 use serde::{Deserialize, Serialize};
 
-/// The largest multiple of the estimate that is believed.
-const MOST: u64 = 20;
+/// The largest multiple of the estimate that is charged.
+const MAX_FACTOR: u64 = 20;
 
-/// The largest fraction of the estimate, as a divisor, below which a bill for finished work is not
-/// believed.
-const LEAST: u64 = 1000;
+/// The smallest fraction of the estimate, as a divisor, that is charged for finished work.
+const MIN_DIVISOR: u64 = 1000;
 
 /// The largest amount, in micro-dollars: the `CHECK` constraints of the database. The limits take
 /// up to 2^53, which is more.
 pub(crate) const MAX_MICROS: u64 = 1_000_000_000_000_000;
 
-/// What is known of the price of some work.
+/// What is known about the price of some work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bill {
     /// The work was done and cost this much.
@@ -43,10 +42,10 @@ pub(crate) enum Bill {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CostFlag {
-    /// It was more than twenty times the estimate and is charged at that bound.
+    /// The bill was more than twenty times the estimate and is charged at that bound.
     TooHigh,
-    /// It was less than a thousandth of the estimate although the work was done, and is charged at
-    /// the estimate.
+    /// The bill was less than a thousandth of the estimate although the work was done. It is
+    /// charged at the estimate.
     TooLow,
 }
 
@@ -68,10 +67,10 @@ pub(crate) struct Charge {
     pub(crate) flag: Option<CostFlag>,
 }
 
-/// Returns what a bill is charged at, given the estimate in micro-dollars.
+/// Returns the charge of a bill, given the estimate in micro-dollars.
 pub(crate) fn charge(bill: Bill, estimate_micros: u64) -> Charge {
     let estimate = bounded(estimate_micros);
-    let most = bounded(estimate.saturating_mul(MOST));
+    let most = bounded(estimate.saturating_mul(MAX_FACTOR));
     let as_stated = |micros| Charge { micros, flag: None };
     match bill {
         Bill::Free => as_stated(0),
@@ -79,22 +78,22 @@ pub(crate) fn charge(bill: Bill, estimate_micros: u64) -> Charge {
         Bill::Done(micros) | Bill::Failed(micros) if micros > most => {
             Charge { micros: most, flag: Some(CostFlag::TooHigh) }
         }
-        Bill::Done(micros) if micros.saturating_mul(LEAST) < estimate => {
+        Bill::Done(micros) if micros.saturating_mul(MIN_DIVISOR) < estimate => {
             Charge { micros: estimate, flag: Some(CostFlag::TooLow) }
         }
         Bill::Done(micros) | Bill::Failed(micros) => as_stated(micros),
     }
 }
 
-/// Returns an amount that the limits and the database accept.
+/// Returns the amount, or the largest one that the database accepts.
 pub(crate) fn bounded(micros: u64) -> u64 {
     micros.min(MAX_MICROS)
 }
 
-/// Returns US dollars as micro-dollars. What is no amount (negative, infinite, not a number)
+/// Returns US dollars as micro-dollars. A number that is no amount (negative, infinite, NaN)
 /// becomes the nearest bound.
 pub(crate) fn micros(dollars: f64) -> u64 {
-    // The cast saturates, and makes zero of NaN.
+    // The cast saturates and maps NaN to zero.
     bounded((dollars * 1e6).round() as u64)
 }
 
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bill_is_believed_between_a_thousandth_and_twenty_times_the_estimate() {
+    fn a_bill_is_charged_as_stated_between_a_thousandth_and_twenty_times_the_estimate() {
         let of = |bill| {
             let Charge { micros, flag } = charge(bill, 10_000);
             (micros, flag)
@@ -122,13 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn work_that_is_estimated_at_nothing_costs_nothing() {
+    fn work_with_an_estimate_of_zero_is_free() {
         assert_eq!(charge(Bill::Done(0), 0), Charge { micros: 0, flag: None });
         assert_eq!(charge(Bill::Done(5), 0), Charge { micros: 0, flag: Some(CostFlag::TooHigh) });
     }
 
     #[test]
-    fn dollars_that_are_no_amount_become_a_bound() {
+    fn a_number_that_is_no_amount_becomes_the_nearest_bound() {
         assert_eq!(micros(0.03), 30_000);
         for (dollars, expected) in [
             (f64::NAN, 0),
@@ -157,7 +156,7 @@ mod tests {
         fn no_charge_exceeds_its_bounds(bill in bills(), estimate in any::<u64>()) {
             let charge = charge(bill, estimate);
             prop_assert!(charge.micros <= MAX_MICROS);
-            prop_assert!(u128::from(charge.micros) <= u128::from(estimate) * u128::from(MOST));
+            prop_assert!(u128::from(charge.micros) <= u128::from(estimate) * u128::from(MAX_FACTOR));
         }
 
         #[test]
@@ -167,7 +166,7 @@ mod tests {
         }
 
         #[test]
-        fn a_charge_differs_from_the_bill_only_where_it_is_flagged(micros in any::<u64>(), estimate in any::<u64>()) {
+        fn a_charge_differs_from_the_bill_only_if_it_is_flagged(micros in any::<u64>(), estimate in any::<u64>()) {
             for bill in [Bill::Done(micros), Bill::Failed(micros)] {
                 let charge = charge(bill, estimate);
                 prop_assert_eq!(charge.flag.is_none(), charge.micros == micros);

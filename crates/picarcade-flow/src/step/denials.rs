@@ -1,7 +1,7 @@
-//! Which denied requests get a row.
+//! The rate at which denied requests are recorded.
 //!
-//! A caller that is over a limit can send requests as fast as the network allows, and each of them
-//! would be a row in the database. So a process records at most [`ROWS_PER_MINUTE`] of them; the
+//! A caller over its limit can send requests as fast as the network allows, and each of them would
+//! be a row in the database. So a process records at most [`ROWS_PER_MINUTE`] of them. The
 //! limiter's own counters count all.
 
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ const ROWS_PER_MINUTE: u32 = 600;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Counts the rows of denied requests.
+/// A counter of the rows of denied requests.
 #[derive(Debug, Default)]
 pub(crate) struct Denials {
-    /// When the current minute began, and how many rows it has.
+    /// The beginning of the current minute and the number of its rows.
     minute: Mutex<Option<(Instant, u32)>>,
 }
 
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn a_flood_of_denials_is_recorded_at_a_bounded_rate() {
         let (denials, begun) = (Denials::default(), Instant::now());
-        // A thousand a second, for two minutes.
+        // A thousand denials a second, for two minutes.
         let recorded = |from: u64| {
             let times = (from * 1000..(from + 60) * 1000).map(|ms| begun + Duration::from_millis(ms));
             times.filter(|now| denials.record(*now)).count()

@@ -1,4 +1,4 @@
-//! Generations: those that this process has begun lately, in its memory, and a log for all others.
+//! Generations: those that this process has begun lately, in memory, and a log of all others.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -7,33 +7,34 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use picarcade_analytics::GenerationRows;
 
-use crate::request::Caller;
-use crate::session::StoreError;
+use crate::caller::Caller;
+use crate::session::store::StoreError;
 
-/// How many generations a process remembers. At this bound the oldest is forgotten and looked up in the log.
+/// How many generations a process remembers. At this bound the oldest is dropped and then looked up
+/// in the log.
 const REMEMBERED: usize = 50_000;
 
-/// One generation, as far as a report needs it.
+/// The data of a generation that a report needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
-    /// Whose it is.
+    /// The user that the generation belongs to.
     pub user_id: Arc<str>,
-    /// Which model makes it.
+    /// The model of the generation.
     pub model: Arc<str>,
-    /// What it was expected to cost, in micro-dollars.
+    /// The estimated cost, in micro-dollars.
     pub estimated_cost_micros: u64,
-    /// The operator's outcome is known.
+    /// Whether the operator has reported the outcome.
     pub reported: bool,
 }
 
-/// Where generations of other processes and earlier times can be found.
+/// A log of the generations of all processes.
 #[async_trait]
 pub trait GenerationLog: Send + Sync + std::fmt::Debug {
-    /// The generation of this id, or nothing.
+    /// Returns the generation with this id, if the log has it.
     async fn find(&self, generation_id: &str) -> Result<Option<Generation>, StoreError>;
 }
 
-/// Every database of events is a log of generations.
+/// A database of events is a log of generations.
 #[async_trait]
 impl<T: GenerationRows> GenerationLog for T {
     async fn find(&self, generation_id: &str) -> Result<Option<Generation>, StoreError> {
@@ -48,7 +49,7 @@ impl<T: GenerationRows> GenerationLog for T {
     }
 }
 
-/// The generations that this process has begun lately.
+/// The generations that this process has begun lately, in bounded memory.
 #[derive(Debug, Default)]
 pub(crate) struct Generations {
     recent: Mutex<Recent>,
@@ -61,8 +62,8 @@ struct Recent {
     order: VecDeque<Arc<str>>,
 }
 
-/// The generations on which their users have reported lately. They are kept apart from the others,
-/// because a report of the user says nothing about whether the operator has reported.
+/// The generations on which their users have reported lately. They are separate from [`Recent`],
+/// because a user may report before or after the operator.
 #[derive(Debug, Default)]
 struct ReportedByUsers {
     ids: HashSet<Arc<str>>,
@@ -87,7 +88,8 @@ impl Generations {
         }
     }
 
-    /// Keeps one that was looked up, unless it came to be known meanwhile: what is known here may be newer.
+    /// Remembers a generation that was looked up and returns it, or returns the one in memory,
+    /// which may be newer.
     pub(crate) fn remember(&self, id: &str, generation: Generation) -> Generation {
         if let Some(known) = self.find(id) {
             return known;
@@ -100,12 +102,12 @@ impl Generations {
         self.recent.lock().by_id.get(id).cloned()
     }
 
-    /// Forgets those of one user.
+    /// Removes the generations of one user.
     pub(crate) fn forget_user(&self, user_id: &str) {
         self.recent.lock().by_id.retain(|_, generation| *generation.user_id != *user_id);
     }
 
-    /// Marks it as reported by the operator; false when another report was first.
+    /// Marks the generation as reported by the operator. Returns false if another report was first.
     pub(crate) fn claim(&self, id: &str) -> bool {
         match self.recent.lock().by_id.get_mut(id) {
             Some(generation) => !std::mem::replace(&mut generation.reported, true),
@@ -113,8 +115,8 @@ impl Generations {
         }
     }
 
-    /// Marks it as reported by its user; false when the user has reported before, as far as this
-    /// process remembers. The operator may still report.
+    /// Marks the generation as reported by its user. Returns false if this process remembers an
+    /// earlier report of the user. The operator may still report.
     pub(crate) fn claim_for_user(&self, id: &str) -> bool {
         let mut reported = self.reported_by_users.lock();
         if reported.ids.contains(id) {
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_generation_is_forgotten_first() {
+    fn the_oldest_generation_is_dropped_at_the_bound() {
         let generations = Generations::default();
         let generation =
             Generation { user_id: "u".into(), model: "m".into(), estimated_cost_micros: 1, reported: false };
@@ -150,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_of_the_user_leaves_the_one_of_the_operator_open() {
+    fn a_report_of_the_user_does_not_claim_the_generation_for_the_operator() {
         let generations = Generations::default();
         let generation =
             Generation { user_id: "u".into(), model: "m".into(), estimated_cost_micros: 1, reported: false };
@@ -161,6 +163,6 @@ mod tests {
         for id in 2..=REMEMBERED + 1 {
             assert!(generations.claim_for_user(&id.to_string()));
         }
-        assert!(generations.claim_for_user("1"), "the oldest is forgotten");
+        assert!(generations.claim_for_user("1"), "the oldest is dropped");
     }
 }

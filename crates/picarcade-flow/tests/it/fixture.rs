@@ -1,4 +1,4 @@
-//! What the tests share: an embedded flow in a directory of its own, with or without the mock provider.
+//! The fixture of the tests: an embedded flow, with or without a mock provider.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use picarcade_intent::Anthropic;
 use picarcade_testkit::MockProvider;
 use tempfile::TempDir;
 
-pub struct House {
+/// A flow, its directory and its mock provider.
+pub struct Fixture {
     pub flow: FlowService,
     pub mock: Option<MockProvider>,
     _directory: TempDir,
@@ -22,39 +23,39 @@ pub fn policy() -> Policy {
     policy
 }
 
-pub async fn local() -> House {
+pub async fn local() -> Fixture {
     build(None, |builder| builder).await
 }
 
-pub async fn local_with(change: impl FnOnce(FlowBuilder) -> FlowBuilder) -> House {
+pub async fn local_with(change: impl FnOnce(FlowBuilder) -> FlowBuilder) -> Fixture {
     build(None, change).await
 }
 
-pub async fn with_mock(change: impl FnOnce(FlowBuilder) -> FlowBuilder) -> House {
+pub async fn with_mock(change: impl FnOnce(FlowBuilder) -> FlowBuilder) -> Fixture {
     let mock = MockProvider::start().await.unwrap();
     build(Some(mock), change).await
 }
 
-async fn build(mock: Option<MockProvider>, change: impl FnOnce(FlowBuilder) -> FlowBuilder) -> House {
+async fn build(mock: Option<MockProvider>, change: impl FnOnce(FlowBuilder) -> FlowBuilder) -> Fixture {
     let directory = TempDir::new().unwrap();
     let mut builder = FlowService::embedded_builder(directory.path()).await.unwrap().policy(policy());
     if let Some(mock) = &mock {
         let provider = Anthropic::builder("test-key".to_owned().into()).base_url(mock.url()).build().unwrap();
         builder = builder.provider(Arc::new(provider));
     }
-    House { flow: change(builder).build().unwrap(), mock, _directory: directory }
+    Fixture { flow: change(builder).build().unwrap(), mock, _directory: directory }
 }
 
-impl House {
+impl Fixture {
     pub fn mock(&self) -> &MockProvider {
         self.mock.as_ref().unwrap()
     }
 
-    pub async fn ask(&self, request: FlowRequest) -> Response {
-        self.try_ask(request, &Caller::user("ann")).await.unwrap()
+    pub async fn process(&self, request: FlowRequest) -> Response {
+        self.try_process(request, &Caller::user("ann")).await.unwrap()
     }
 
-    pub async fn try_ask(&self, request: FlowRequest, caller: &Caller) -> Result<Response, FlowError> {
+    pub async fn try_process(&self, request: FlowRequest, caller: &Caller) -> Result<Response, FlowError> {
         self.flow.process(request, caller, CacheControl::Use).await.map(|processed| processed.answer)
     }
 }

@@ -1,21 +1,22 @@
-//! Step 6, the model: which one, at what price, with which parameters, and whether it can be used now.
+//! Step 6, the model: its choice, its price, its parameters and its availability.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use picarcade_cache::{Loaded, Source as CacheSource};
-use picarcade_intent::{Request, Route, RouteNeeds, Row, Verdict};
+use picarcade_intent::{Model, Request, Route, RouteNeeds, Row, Verdict};
 use serde_json::{Map, Value};
 
-use crate::caches::parameters_key;
-use crate::intent::options;
+use crate::caches::{options, parameters_key};
 use crate::request::CacheControl;
 use crate::response::{ModelAvailability, usd};
 use crate::rules::Rules;
-use crate::service::Shared;
+use crate::service::FlowService;
+use crate::step::resolved::Resolved;
 
-impl Shared {
-    /// The row that decided and the model for it, with the breakers of the model providers asked.
+impl FlowService {
+    /// Returns the row that decides and its model. A model whose provider's breaker is open is
+    /// replaced by its fallback.
     pub(crate) fn route<'rules>(
         &self,
         request: &Request,
@@ -24,31 +25,27 @@ impl Shared {
     ) -> (&'rules Row, Route) {
         let row = rules.matrix.decide(verdict.goal, request.facts);
         let needs = RouteNeeds { reference_count: request.reference_count(), audio: verdict.audio };
-        let available = |provider: &str| self.breakers.breaker(provider).is_available();
+        let available = |provider: &str| self.inner.breakers.breaker(provider).is_available();
         let route = rules.catalogue.route(verdict.prompt_type, &row.model, needs, &available);
         (row, route)
     }
 
-    /// The parameters for the chosen model: the base from level 3, then prompt and references.
+    /// Returns the parameters for the chosen model: the base from level 3, then the prompt and the
+    /// references.
     pub(crate) async fn parameters(
         &self,
-        request: &Request,
-        verdict: &Verdict,
-        model: &str,
-        enhanced_prompt: &str,
-        rules: &Arc<Rules>,
+        resolved: &Resolved,
         control: CacheControl,
     ) -> (Map<String, Value>, CacheSource) {
+        let Resolved { request, rules, classification, route, enhanced: (prompt, _), .. } = resolved;
+        let (verdict, model) = (&classification.verdict, route.model.as_str());
         let key = parameters_key(model, verdict.prompt_type, rules);
-        let hit = if control == CacheControl::Use { self.caches.parameters.peek(&key) } else { None };
+        let hit = if control == CacheControl::Use { self.inner.caches.parameters.peek(&key) } else { None };
         let (base, source) = match hit {
             Some(hit) => (Map::clone(&hit.value), hit.source),
             None => self.load_parameters(verdict, model, rules, control).await,
         };
-        (
-            rules.catalogue.complete_parameters(base, verdict.prompt_type, request, enhanced_prompt, model),
-            source,
-        )
+        (rules.catalogue.complete_parameters(base, verdict.prompt_type, request, prompt, model), source)
     }
 
     async fn load_parameters(
@@ -65,16 +62,16 @@ impl Shared {
                 Ok::<_, Infallible>(Loaded::new(rules.catalogue.base_parameters(&model, prompt_type)))
             }
         };
-        match self.caches.parameters.get_or_load_with(&key, options(control), loader).await {
+        match self.inner.caches.parameters.get_or_load_with(&key, options(control), loader).await {
             Ok(found) => (Map::clone(&found.value), found.source),
             Err(_) => (rules.catalogue.base_parameters(model, verdict.prompt_type), CacheSource::Bypass),
         }
     }
 
-    /// Every model of the catalogue with its availability.
-    pub(crate) fn models(&self, rules: &Rules) -> Vec<ModelAvailability> {
-        let availability = |model: &picarcade_intent::Model| {
-            let breaker = self.breakers.breaker(&model.provider);
+    /// Returns every model of the catalogue with its availability.
+    pub fn models(&self) -> Vec<ModelAvailability> {
+        let availability = |model: &Model| {
+            let breaker = self.inner.breakers.breaker(&model.provider);
             ModelAvailability {
                 name: model.name.clone(),
                 provider: model.provider.clone(),
@@ -86,6 +83,6 @@ impl Shared {
                 parameters: model.parameters.clone(),
             }
         };
-        rules.catalogue.models().iter().map(availability).collect()
+        self.inner.rules.load().catalogue.models().iter().map(availability).collect()
     }
 }

@@ -1,0 +1,5 @@
+//! The messages between the instances of a fleet.
+
+pub(crate) mod apply;
+pub(crate) mod message;
+pub(crate) mod transport;

@@ -1,0 +1,131 @@
+//! The background check of the components whose state is known only after a call.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use picarcade_analytics::{Recorder, Store};
+use picarcade_ratelimit::{Limiter, Status as LimitStatus, Subjects, Unit};
+
+use crate::health::watch::RemoteWatch;
+
+/// The pause between two checks.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a check waits for an answer.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The state that the last check found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checked {
+    pub(crate) database: Database,
+    /// The number of events dropped since the process began.
+    dropped: u64,
+    /// Whether events were dropped since the check before.
+    pub(crate) is_losing_events: bool,
+    /// The dollar limits that all users share, from the last answer of their store.
+    pub(crate) budget: Arc<[LimitStatus]>,
+}
+
+/// The state of the database.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Database {
+    /// `None` while the database does not answer, and before the first check.
+    pub(crate) latency: Option<Duration>,
+    pub(crate) is_down: bool,
+    /// The schema of the database, if this build works with another one.
+    pub(crate) schema: Option<String>,
+    pub(crate) last_error: Option<String>,
+}
+
+/// A periodic check of the database and of the shared dollar limits.
+#[derive(Debug)]
+pub(crate) struct BackgroundCheck {
+    store: Arc<dyn Store>,
+    limiter: Limiter,
+    recorder: Recorder,
+    watch: Option<Arc<dyn RemoteWatch>>,
+    last: ArcSwap<Checked>,
+}
+
+impl BackgroundCheck {
+    /// Starts the check. It ends when the last handle is dropped.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        limiter: Limiter,
+        recorder: Recorder,
+        watch: Option<Arc<dyn RemoteWatch>>,
+    ) -> Arc<Self> {
+        let check = Arc::new(Self { store, limiter, recorder, watch, last: ArcSwap::default() });
+        let weak = Arc::downgrade(&check);
+        tokio::spawn(async move {
+            while run(&weak).await.is_some() {
+                tokio::time::sleep(INTERVAL).await;
+            }
+        });
+        check
+    }
+
+    /// Returns the state that the last check found.
+    pub(crate) fn last(&self) -> Arc<Checked> {
+        self.last.load_full()
+    }
+
+    /// Returns whether the last check could not reach the database.
+    pub(crate) fn database_is_down(&self) -> bool {
+        self.last.load().database.is_down
+    }
+}
+
+/// Runs one check. Returns `None` once the last handle is dropped.
+async fn run(weak: &Weak<BackgroundCheck>) -> Option<()> {
+    let (store, limiter, before) = {
+        let check = weak.upgrade()?;
+        // A store that is known to be down is not asked: the limiter would notice the outage from
+        // this query, and the return of the store only from the next request.
+        let is_up = check.watch.as_ref().is_none_or(|watch| watch.is_up());
+        (Arc::clone(&check.store), is_up.then(|| check.limiter.clone()), check.last())
+    };
+    let (database, budget) = tokio::join!(
+        check_database(&*store, before.database.last_error.clone()),
+        check_budget(limiter.as_ref(), &before.budget)
+    );
+    let check = weak.upgrade()?;
+    let dropped = check.recorder.counters().dropped;
+    let is_losing_events = dropped > before.dropped;
+    check.last.store(Arc::new(Checked { database, dropped, is_losing_events, budget }));
+    Some(())
+}
+
+async fn check_budget(limiter: Option<&Limiter>, before: &Arc<[LimitStatus]>) -> Arc<[LimitStatus]> {
+    let Some(limiter) = limiter else { return Arc::clone(before) };
+    match tokio::time::timeout(CHECK_TIMEOUT, limiter.usage(&Subjects::default())).await {
+        Ok(Ok(report)) if !report.local => {
+            report.statuses.into_iter().filter(|status| status.unit == Unit::Cost).collect()
+        }
+        // A local share is worse than the last figures of the store.
+        _ => Arc::clone(before),
+    }
+}
+
+async fn check_database(store: &dyn Store, last_error: Option<String>) -> Database {
+    let answered = tokio::time::timeout(CHECK_TIMEOUT, async {
+        let latency = store.ping().await?;
+        Ok((latency, store.schema().await?))
+    });
+    let failed =
+        |kind: &str| Database { is_down: true, last_error: Some(kind.to_owned()), ..Database::default() };
+    match answered.await {
+        Ok(Ok((latency, schema))) => Database {
+            latency: Some(latency),
+            is_down: false,
+            schema: (!schema.is_current()).then(|| schema.to_string()),
+            last_error,
+        },
+        Ok(Err(error)) => {
+            let error: picarcade_analytics::Error = error;
+            failed(error.kind())
+        }
+        Err(_) => failed("timeout"),
+    }
+}

@@ -1,0 +1,101 @@
+//! Steps 2 to 5: the type of a request, from the cache, the rules, the AI or the local classifier.
+//!
+//! The cache's loader does all of it, so a thousand callers of one missing answer make one paid
+//! call. If the AI was needed and did not answer, the loader fails. A stale answer then serves if
+//! there is one, and the local classifier otherwise. Its answer is not cached, so that the next
+//! request can get the AI's.
+
+use std::sync::Arc;
+
+use picarcade_cache::{LoadError, Loaded, Source as CacheSource};
+use picarcade_intent::{Request, Verdict};
+
+use crate::caches::{intent_key, options, user_tag};
+use crate::caller::Caller;
+use crate::degraded::Degraded;
+use crate::error::FlowError;
+use crate::policy::{CostAction, Mode};
+use crate::request::CacheControl;
+use crate::rules::Rules;
+use crate::service::FlowService;
+use crate::step::ai::AiFailure;
+use crate::step::resolved::Classification;
+
+impl FlowService {
+    /// Returns the type of the request and its source.
+    pub(crate) async fn classify(
+        &self,
+        request: &Arc<Request>,
+        caller: &Caller,
+        rules: &Arc<Rules>,
+        control: CacheControl,
+    ) -> Result<Classification, FlowError> {
+        let inner = &self.inner;
+        let key = intent_key(request, &caller.user, rules, &inner.classifier_id, inner.policy.mode);
+        if control == CacheControl::Use
+            && let Some(hit) = inner.caches.intent.peek(&key)
+        {
+            return Ok(Classification { verdict: hit.value, cache: hit.source, failed: None });
+        }
+        // The tag is known before the load, so that an invalidation during the load is noticed even
+        // if its message is lost.
+        let mut options = options(control).tag(user_tag(&caller.user));
+        if inner.ai.is_none() || rules.classifier.feasible(request.facts).single().is_some() {
+            // The load makes no paid call: it takes less time than a wait for another instance.
+            options = options.no_lease();
+        }
+        let loader = {
+            let (flow, request, rules) = (self.clone(), Arc::clone(request), Arc::clone(rules));
+            let caller = caller.clone();
+            move || async move { flow.load_verdict(&request, &caller, &rules).await }
+        };
+        match inner.caches.intent.get_or_load_with(&key, options, loader).await {
+            Ok(found) => Ok(Classification { verdict: found.value, cache: found.source, failed: None }),
+            Err(error) => {
+                let failure = ai_failure(&error);
+                if let (CostAction::Reject, Some(denial)) = (inner.policy.cost_action, failure.denial) {
+                    return Err(FlowError::Limited(denial));
+                }
+                let verdict = Arc::new(rules.classifier.classify_locally(request));
+                Ok(Classification { verdict, cache: CacheSource::Bypass, failed: Some(failure.reason) })
+            }
+        }
+    }
+
+    /// Loads a verdict for level 1. Runs as a task of its own and ends even if every caller has
+    /// left.
+    async fn load_verdict(
+        &self,
+        request: &Request,
+        caller: &Caller,
+        rules: &Rules,
+    ) -> Result<Loaded<Verdict>, AiFailure> {
+        let (policy, classifier) = (&self.inner.policy, &rules.classifier);
+        // Step 3: the rules.
+        if let Some(verdict) = classifier.classify_by_facts(request) {
+            return Ok(Loaded::new(verdict));
+        }
+        let Some(ai) = &self.inner.ai else { return Ok(Loaded::new(classifier.classify_locally(request))) };
+        if policy.mode == Mode::Cascade {
+            let verdict = classifier.classify_locally(request);
+            if verdict.confidence >= policy.cascade_threshold {
+                return Ok(Loaded::new(verdict));
+            }
+        }
+        // Steps 4 and 5: the AI and the correction of its answer.
+        let answer = ai.classify(request, classifier.feasible(request.facts), caller).await?;
+        let verdict = classifier.correct(request, answer);
+        let is_unsure = verdict.confidence < policy.low_confidence;
+        let loaded = Loaded::new(verdict);
+        Ok(if is_unsure { loaded.ttl(policy.low_confidence_ttl) } else { loaded })
+    }
+}
+
+fn ai_failure(error: &LoadError<AiFailure>) -> AiFailure {
+    match error {
+        LoadError::Failed(failure) => AiFailure::clone(failure),
+        LoadError::TimedOut => Degraded::LlmTimeout.into(),
+        LoadError::Overloaded => Degraded::ConcurrencyLimit.into(),
+        _ => Degraded::LlmError.into(),
+    }
+}

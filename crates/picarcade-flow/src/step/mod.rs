@@ -1,0 +1,15 @@
+//! The numbered steps of a request, in the order of the architecture document.
+
+pub(crate) mod denials;
+pub(crate) mod limits;
+
+pub(crate) mod ai;
+pub(crate) mod intent;
+pub(crate) mod paid_call;
+
+pub(crate) mod enhance;
+pub(crate) mod route;
+
+pub(crate) mod record;
+
+pub(crate) mod resolved;

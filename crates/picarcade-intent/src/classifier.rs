@@ -30,7 +30,9 @@ use crate::verdict::{Source, Verdict};
 ///     facts: Facts { active_image: true, ..Facts::default() },
 ///     media: Media::default(),
 /// };
-/// let verdict = classifier.classify_by_facts(&request).unwrap_or_else(|| classifier.classify_locally(&request));
+/// let verdict = classifier
+///     .classify_by_facts(&request)
+///     .unwrap_or_else(|| classifier.classify_locally(&request));
 /// assert_eq!(verdict.prompt_type, PromptType::EditImage);
 /// assert_eq!(verdict.source, Source::Local);
 /// # Ok::<(), picarcade_intent::PromptError>(())

@@ -22,6 +22,7 @@ pub(crate) fn micros(time: SystemTime) -> i64 {
 }
 
 /// Converts back from [`micros`].
+#[cfg(any(test, feature = "sqlite", feature = "postgres"))]
 pub(crate) fn from_micros(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros.clamp(0, LAST) as u64)
 }

@@ -24,9 +24,8 @@ use crate::metadata::{Metadata, Package};
 const MAX_HOPS: usize = 16;
 
 /// Packages whose circles are not untied yet.
-const PENDING: [&str; 9] = [
+const PENDING: [&str; 8] = [
     "picarcade",
-    "picarcade-analytics",
     "picarcade-breaker",
     "picarcade-cache",
     "picarcade-flow",

@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::segment;
-use crate::private;
+use crate::private_file;
 
 const NAME: &str = "position";
 /// Bytes of a line: three numbers and a checksum, filled up with spaces.
@@ -41,7 +41,8 @@ impl Bookmark {
     /// Opens the file, and takes the space that it will ever need; the position in it.
     pub(super) fn open(directory: &Path) -> io::Result<(Self, Position)> {
         let path = directory.join(NAME);
-        let mut file = private::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file =
+            private_file::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut text = [b' '; 2 * LINE];
         let last = match file.read_exact(&mut text) {
             Ok(()) => text.chunks(LINE).filter_map(parse).max_by_key(|(turn, _)| *turn),

@@ -4,14 +4,20 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::Segment;
 use super::frame;
-use crate::private;
+use crate::private_file;
 
 /// What a segment begins with: the format and its version.
 const MAGIC: &[u8; 8] = b"PICSPL01";
 /// Where the first frame begins.
 pub(super) const HEADER: u64 = MAGIC.len() as u64;
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Segment {
+    pub(super) bytes: u64,
+    /// Unread rows.
+    pub(super) rows: u64,
+}
 
 pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("segment-{number:016}.spool"))
@@ -42,7 +48,7 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<(u64, u64)>> {
 /// Begins a segment, which must not exist yet; the file and its size.
 pub(super) fn create(directory: &Path, number: u64) -> io::Result<(File, u64)> {
     let path = path(directory, number);
-    let mut file = private::options().write(true).create_new(true).open(&path)?;
+    let mut file = private_file::options().write(true).create_new(true).open(&path)?;
     if let Err(error) = file.write_all(MAGIC) {
         // Not even the header fits: leave no file behind that would have to be explained.
         let _ = fs::remove_file(&path);

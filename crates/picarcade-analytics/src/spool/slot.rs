@@ -8,7 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::segment;
-use crate::{Error, private};
+use crate::{Error, private_file};
 
 /// Processes that can share a spool directory.
 const SLOTS: u32 = 16;
@@ -23,12 +23,12 @@ pub(super) fn take(root: &Path) -> Result<(PathBuf, File), Error> {
         // An earlier version created its files readable for everyone. Without a lock file the
         // directory is not known to be a slot.
         if directory.join(LOCK).exists() {
-            private::restrict_directory(&directory);
+            private_file::restrict_directory(&directory);
         }
     }
     for slot in 0..SLOTS {
         let directory = root.join(slot.to_string());
-        private::create_dir_all(&directory).map_err(|source| Error::directory(&directory, source))?;
+        private_file::create_dir_all(&directory).map_err(|source| Error::directory(&directory, source))?;
         if let Some(lock) = try_lock(&directory)? {
             return Ok((directory, lock));
         }
@@ -38,7 +38,7 @@ pub(super) fn take(root: &Path) -> Result<(PathBuf, File), Error> {
 
 fn try_lock(directory: &Path) -> Result<Option<File>, Error> {
     let path = directory.join(LOCK);
-    let file = private::options()
+    let file = private_file::options()
         .write(true)
         .create(true)
         .truncate(false)

@@ -1,0 +1,37 @@
+//! Calls the maintenance of the store.
+
+use std::time::SystemTime;
+
+use super::shared::Shared;
+use crate::Store;
+
+/// Calls the store's housekeeping at its interval. A failure is logged and tried again at the next.
+pub(super) async fn run(shared: &Shared, store: &dyn Store) {
+    let Some(interval) = shared.config.maintain_interval else { return };
+    let mut pause = interval.min(std::time::Duration::from_secs(1));
+    let mut is_lagging = false;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shared.closing() => return,
+        }
+        pause = interval;
+        if shared.is_down() {
+            continue;
+        }
+        tokio::select! {
+            kept = store.maintain(SystemTime::now()) => match kept {
+                Ok(kept) => {
+                    let was_lagging = std::mem::replace(&mut is_lagging, !kept.retention_lag.is_zero());
+                    if is_lagging && !was_lagging {
+                        let ahead = kept.retention_lag;
+                        tracing::warn!(?ahead, "the clock has jumped ahead: retention follows slowly, correct the clock if it is wrong");
+                    }
+                    tracing::debug!(?kept, "analytics housekeeping");
+                }
+                Err(error) => tracing::warn!(%error, kind = error.kind(), "analytics housekeeping failed"),
+            },
+            () = shared.closing() => return,
+        }
+    }
+}

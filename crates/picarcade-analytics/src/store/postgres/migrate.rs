@@ -1,0 +1,200 @@
+//! Migrations, and what they wait for.
+//!
+//! A migration needs locks that other sessions may hold: of another migration, or of a transaction
+//! that has read a table and was left open. Waiting for these is bounded, and a second connection
+//! looks up who holds them, because a command that waits without a word looks as if it hung.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::postgres::{PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqlSafeStr};
+
+use super::connect::{self, begin};
+use super::error::error;
+use super::lock::{LOCK_CLASS, LOCK_MIGRATION};
+use super::options::{MAINTENANCE_TIMEOUT, PostgresOptions};
+use super::partition;
+use super::statement::{column, query};
+use crate::store::sql::error as database;
+use crate::store::sql::error::MIGRATION_TABLE;
+use crate::{Error, SchemaState};
+
+/// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
+const MIGRATIONS: [(i64, &str, &str); 5] = [
+    (1, "tables", include_str!("../../../migrations/postgres/0001_tables.sql")),
+    (2, "outcomes and sessions", include_str!("../../../migrations/postgres/0002_outcomes_and_sessions.sql")),
+    (3, "rollups", include_str!("../../../migrations/postgres/0003_rollups.sql")),
+    (4, "age of outcomes", include_str!("../../../migrations/postgres/0004_outcome_age.sql")),
+    (5, "parts of minutes", include_str!("../../../migrations/postgres/0005_parts.sql")),
+];
+
+/// The pause between two looks at who holds a lock that the migration waits for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The SQLSTATE of a lock that was not available in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
+/// Applies the missing migrations and makes the partitions of the next weeks. Logs which sessions it
+/// waits for.
+///
+/// # Errors
+/// [`Error::Locked`] if one lock was not free within [`PostgresOptions::migration_lock_timeout`].
+pub(super) async fn run(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<(), Error> {
+    let lock_timeout = options.migration_lock_timeout;
+    // By this name the second connection finds the migrating sessions, which behind a pooler may be
+    // more than one.
+    let application = format!("picarcade-migrate-{:016x}", fastrand::u64(..));
+    let migrating = PostgresOptions {
+        application: Some(application.clone()),
+        lock_timeout,
+        statement_timeout: MAINTENANCE_TIMEOUT,
+        ..options.clone()
+    };
+    let holders = Mutex::new(None);
+    let work = async {
+        apply(options, &migrating).await?;
+        partition::make_ahead(pool, &migrating, now).await
+    };
+    let done = tokio::select! {
+        done = tokio::time::timeout(MAINTENANCE_TIMEOUT, work) => done.unwrap_or(Err(Error::Timeout)),
+        never = report_holders(options, &application, &holders) => match never {},
+    };
+    match done {
+        Err(error) if is_lock_timeout(&error) => {
+            let held_by = holders.into_inner().unwrap_or_else(|| "another session".to_owned());
+            Err(Error::Locked { held_by, waited: lock_timeout })
+        }
+        other => other.map(drop),
+    }
+}
+
+fn is_lock_timeout(error: &Error) -> bool {
+    let Error::Unavailable { source } = error else { return false };
+    let answer = source.downcast_ref().and_then(sqlx::Error::as_database_error);
+    answer.is_some_and(|answer| answer.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
+}
+
+/// Looks up again and again which sessions block the sessions called `application`, keeps a
+/// description of them in `holders`, and logs each change. Without a connection there is nothing to
+/// report; the migration goes on all the same.
+async fn report_holders(
+    options: &PostgresOptions,
+    application: &str,
+    holders: &Mutex<Option<String>>,
+) -> Infallible {
+    let mut connection = None;
+    loop {
+        tokio::time::sleep(LOOK_INTERVAL).await;
+        let looked = tokio::time::timeout(options.statement_timeout, look(options, application, connection));
+        let Ok(Ok((found, used))) = looked.await else {
+            connection = None;
+            continue;
+        };
+        connection = Some(used);
+        // The last ones stay known: the wait may have ended in an error a moment ago.
+        if let Some(found) = found
+            && holders.lock().replace(found.clone()).as_ref() != Some(&found)
+        {
+            tracing::warn!(held_by = found, "the migration waits for a lock that another session holds");
+        }
+    }
+}
+
+/// Describes the sessions that block those called `application`; `None` if there are none.
+async fn look(
+    options: &PostgresOptions,
+    application: &str,
+    connection: Option<PgConnection>,
+) -> Result<(Option<String>, PgConnection), sqlx::Error> {
+    let mut connection = match connection {
+        Some(connection) => connection,
+        None => connect_quietly(options).await?,
+    };
+    // What the session runs is left out: it may hold data. What another role's session is called is
+    // not visible to everybody. Simple protocol, so that a pooler sees one statement.
+    let statement = format!(
+        "SELECT string_agg(DISTINCT CASE WHEN blocking = 0 THEN 'a prepared transaction' ELSE
+             format('process %s (user %s, application %s, %s)', blocking, coalesce(holder.usename, '?'),
+                 coalesce(nullif(holder.application_name, ''), '?'), coalesce(holder.state, '?')) END, ', ')
+         FROM pg_stat_activity AS waiting
+         CROSS JOIN LATERAL unnest(pg_blocking_pids(waiting.pid)) AS blocking
+         LEFT JOIN pg_stat_activity AS holder ON holder.pid = blocking
+         WHERE waiting.application_name = '{application}'"
+    );
+    let rows = sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(&mut connection).await?;
+    let found = rows.first().map(|row| row.try_get(0)).transpose()?.flatten();
+    Ok((found, connection))
+}
+
+/// Connects without the log of slow statements: how long a lock is waited for is logged here.
+async fn connect_quietly(options: &PostgresOptions) -> Result<PgConnection, sqlx::Error> {
+    PgConnection::connect_with(&options.connect.clone().disable_statement_logging()).await
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.to_vec());
+    migrator.dangerous_set_table_name(MIGRATION_TABLE);
+    // Its own lock is one of the session, which a pooler does not keep.
+    migrator.set_locking(false);
+    migrator
+}
+
+/// Migrates on a connection of its own, in one transaction: all migrations are applied, or none.
+///
+/// The migrator names its statements, and a pooler would leave them behind on the server's connection, to collide with
+/// those of others: they are taken away before and after.
+async fn apply(options: &PostgresOptions, migrating: &PostgresOptions) -> Result<(), Error> {
+    // A pooler without a free connection keeps even the first statement waiting.
+    let connected = tokio::time::timeout(options.statement_timeout, async {
+        let mut connection = connect_quietly(options).await?;
+        sqlx::raw_sql("SELECT 1").execute(&mut connection).await?;
+        Ok(connection)
+    });
+    let mut connection = connected.await.map_err(|_| Error::Timeout)?.map_err(error)?;
+    let mut transaction = connection.begin().await.map_err(error)?;
+    let lock = format!(
+        "DEALLOCATE ALL; {}; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_MIGRATION})",
+        migrating.settings()
+    );
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(error)?;
+    let migrated = migrator().run_direct(None, &mut *transaction, false).await;
+    let ahead = matches!(migrated, Err(MigrateError::VersionMissing(_)));
+    if let Err(source) = migrated
+        && !ahead
+    {
+        return Err(database::migration_failed(source, error));
+    }
+    sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *transaction).await.map_err(error)?;
+    let state = state(&mut transaction).await?;
+    transaction.commit().await.map_err(error)?;
+    connection.close().await.map_err(error)?;
+    if ahead { Err(Error::Schema(state)) } else { Ok(()) }
+}
+
+pub(super) async fn schema(pool: &PgPool, options: &PostgresOptions) -> Result<SchemaState, Error> {
+    connect::bounded(options, async {
+        let mut transaction = begin(pool, options).await?;
+        let state = state(&mut transaction).await?;
+        transaction.commit().await.map_err(error)?;
+        Ok(state)
+    })
+    .await
+}
+
+async fn state(connection: &mut PgConnection) -> Result<SchemaState, Error> {
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let exists = query("SELECT to_regclass($1) IS NOT NULL").bind(MIGRATION_TABLE);
+    let exists: bool = column(&exists.fetch_one(&mut *connection).await.map_err(error)?, 0)?;
+    if !exists {
+        return Ok(SchemaState::compare(0, known));
+    }
+    let applied = query("SELECT coalesce(max(version), 0) FROM picarcade_migrations WHERE success");
+    let applied: i64 = column(&applied.fetch_one(connection).await.map_err(error)?, 0)?;
+    Ok(SchemaState::compare(applied, known))
+}

@@ -1,0 +1,21 @@
+//! Statements and their columns.
+
+use sqlx::postgres::PgRow;
+
+use super::error::error;
+use crate::Error;
+
+/// A statement without a name on the server.
+pub(super) fn query(
+    sql: &'static str,
+) -> sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments> {
+    sqlx::query(sql).persistent(false)
+}
+
+/// A column of a row.
+pub(super) fn column<'r, T>(row: &'r PgRow, at: usize) -> Result<T, Error>
+where
+    T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    sqlx::Row::try_get(row, at).map_err(error)
+}

@@ -1,0 +1,77 @@
+//! The version of a database's schema.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The names of the migrations, oldest first: [`SchemaState`] names those that are missing. SQLite
+/// has one more than PostgreSQL.
+const MIGRATIONS: [&str; 6] =
+    ["tables", "outcomes and sessions", "rollups", "age of outcomes", "parts of minutes", "retention clock"];
+
+/// How a database's schema stands to this build. Versions count migrations; 0 is an empty database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SchemaState {
+    /// As it should be.
+    Current {
+        /// The version of both.
+        version: i64,
+    },
+    /// The database is older: migrate it.
+    Behind {
+        /// The last migration applied.
+        applied: i64,
+        /// The last one known here.
+        known: i64,
+    },
+    /// The database is newer: use a newer build.
+    Ahead {
+        /// The last migration applied.
+        applied: i64,
+        /// The last one known here.
+        known: i64,
+    },
+}
+
+impl SchemaState {
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    pub(crate) const fn compare(applied: i64, known: i64) -> Self {
+        if applied < known {
+            Self::Behind { applied, known }
+        } else if applied > known {
+            Self::Ahead { applied, known }
+        } else {
+            Self::Current { version: known }
+        }
+    }
+
+    /// Whether nothing needs doing.
+    pub const fn is_current(self) -> bool {
+        matches!(self, Self::Current { .. })
+    }
+}
+
+impl fmt::Display for SchemaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Current { version } => write!(f, "version {version}, as expected"),
+            Self::Behind { applied, known } => {
+                write!(
+                    f,
+                    "it is at version {applied} and this build needs {known}: run the migrations with \
+                     `picarcade migrate` or `Store::migrate`; missing are"
+                )?;
+                let is_missing = |(version, _): &(i64, &str)| version > applied && version <= known;
+                for (index, (version, name)) in (1..).zip(MIGRATIONS).filter(is_missing).enumerate() {
+                    let comma = if index == 0 { "" } else { "," };
+                    write!(f, "{comma} {version} ({name})")?;
+                }
+                Ok(())
+            }
+            Self::Ahead { applied, known } => {
+                write!(f, "it is at version {applied} and this build knows only {known}: use a newer build")
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The file, the connections, the migrations.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+
+use super::error::error;
+use crate::store::sql::error::{self as database, MIGRATION_TABLE};
+use crate::{Error, SchemaState, private_file};
+
+/// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
+const MIGRATIONS: [(i64, &str, &str); 6] = [
+    (1, "tables", include_str!("../../../migrations/sqlite/0001_tables.sql")),
+    (2, "outcomes and sessions", include_str!("../../../migrations/sqlite/0002_outcomes_and_sessions.sql")),
+    (3, "rollups", include_str!("../../../migrations/sqlite/0003_rollups.sql")),
+    (4, "age of outcomes", include_str!("../../../migrations/sqlite/0004_outcome_age.sql")),
+    (5, "parts of minutes", include_str!("../../../migrations/sqlite/0005_parts.sql")),
+    (6, "retention clock", include_str!("../../../migrations/sqlite/0006_retention_clock.sql")),
+];
+
+/// How long a statement waits for a lock of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The writing pool (one connection) and the reading pool.
+pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error> {
+    let file = database_file(path)?;
+    create_private(&file);
+    let options = SqliteConnectOptions::new()
+        .filename(&file)
+        .create_if_missing(true)
+        // Of a new file: what retention frees goes back to the file system, a piece at each housekeeping.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("journal_size_limit", "67108864")
+        .pragma("temp_store", "MEMORY");
+    let pool = |connections| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(Duration::from_secs(10))
+            .test_before_acquire(false)
+    };
+    let writer = pool(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options.clone())
+        .await
+        .map_err(|failed| unusable(&file, failed))?;
+    // A file that can only be read opens without complaint: find out now, not at the first row.
+    sqlx::query("PRAGMA user_version = 1")
+        .execute(&writer)
+        .await
+        .map_err(|failed| unusable(&file, failed))?;
+    restrict(&file);
+    let readers = pool(2)
+        .idle_timeout(Duration::from_mins(1))
+        .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
+    Ok((writer, readers))
+}
+
+/// The file that `path` means; its directory exists afterwards.
+fn database_file(path: &Path) -> Result<PathBuf, Error> {
+    let is_directory = path.is_dir() || (!path.exists() && path.extension().is_none());
+    let file = if is_directory { path.join("picarcade.db") } else { path.to_owned() };
+    if let Some(directory) = file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        private_file::create_dir_all(directory).map_err(|source| Error::directory(directory, source))?;
+    }
+    Ok(file)
+}
+
+/// Creates the file with mode 0600 if there is none, because SQLite would create it readable for
+/// everyone. SQLite gives its other files the mode of this one. A failure is reported by SQLite.
+fn create_private(file: &Path) {
+    if private_file::options().write(true).create_new(true).open(file).is_err() {
+        restrict(file);
+    }
+}
+
+/// Restricts the files of a database that an earlier version may have created.
+fn restrict(file: &Path) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        private_file::restrict(Path::new(&name));
+    }
+}
+
+/// Why the file cannot be opened, as one clear line where it is a matter of access.
+fn unusable(file: &Path, failed: sqlx::Error) -> Error {
+    let code = failed
+        .as_database_error()
+        .and_then(|answer| answer.code().and_then(|code| code.parse::<u32>().ok()))
+        .unwrap_or(0);
+    match code & 0xff {
+        // READONLY and CANTOPEN; SQLite does not say why, the operating system does.
+        8 | 14 => {
+            let source = private_file::options()
+                .append(true)
+                .create(true)
+                .open(file)
+                .err()
+                .unwrap_or_else(|| std::io::ErrorKind::PermissionDenied.into());
+            Error::directory(file, source)
+        }
+        // NOTADB
+        26 => Error::Config(format!("{} is not a SQLite database", file.display())),
+        _ => locked(failed),
+    }
+}
+
+/// Reads an error of opening or migrating the file, where a lock of another process is the whole
+/// story.
+fn locked(failed: sqlx::Error) -> Error {
+    let code = failed.as_database_error().and_then(|answer| answer.code()?.parse::<u32>().ok());
+    match code.unwrap_or(0) & 0xff {
+        // BUSY and LOCKED
+        5 | 6 => Error::Locked { held_by: "another process".to_owned(), waited: BUSY_TIMEOUT },
+        _ => error(failed),
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.map(|(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.to_vec());
+    migrator.dangerous_set_table_name(MIGRATION_TABLE);
+    migrator
+}
+
+pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), Error> {
+    match migrator().run(writer).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(_)) => Err(Error::Schema(schema(writer).await?)),
+        Err(source) => Err(database::migration_failed(source, locked)),
+    }
+}
+
+pub(super) async fn schema(writer: &SqlitePool) -> Result<SchemaState, Error> {
+    let failed = |source: MigrateError| Error::Migration { source: source.into() };
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    let mut connection = writer.acquire().await.map_err(error)?;
+    connection.ensure_migrations_table(MIGRATION_TABLE).await.map_err(failed)?;
+    let applied = connection.list_applied_migrations(MIGRATION_TABLE).await.map_err(failed)?;
+    let applied = applied.iter().map(|migration| migration.version).max().unwrap_or(0);
+    Ok(SchemaState::compare(applied, known))
+}

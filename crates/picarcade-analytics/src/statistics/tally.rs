@@ -7,12 +7,10 @@
 //!
 //! The stored form is one version byte, then numbers and words as [`packed`](crate::packed) writes
 //! them. The histogram of a busy minute has hundreds of buckets, and a query adds about eighty
-//! tallies. As JSON, which was version 1 and can still be read, they took most of the time of a
-//! query and were too long for inline storage in PostgreSQL. An unknown version is an error.
+//! tallies. As JSON they would take most of the time of a query and be too long for inline storage
+//! in PostgreSQL. An unknown version is an error.
 
 use std::collections::BTreeMap;
-
-use serde::Deserialize;
 
 use super::histogram::{Histogram, bucket_of_ms};
 use super::packed::{self, Reader};
@@ -55,24 +53,7 @@ pub(crate) struct Tally {
     durations: Histogram,
 }
 
-/// The content of version 1 after its first byte, as JSON.
-#[derive(Deserialize)]
-struct Json {
-    n: u64,
-    conf: f64,
-    ms: f64,
-    fb: u64,
-    hit: u64,
-    rl: u64,
-    cost: u64,
-    saved: u64,
-    t: BTreeMap<String, u64>,
-    s: BTreeMap<String, u64>,
-    m: BTreeMap<String, u64>,
-    h: Vec<(u16, u64)>,
-}
-
-const JSON: u8 = 1;
+/// The version byte of the stored form.
 const PACKED: u8 = 2;
 
 impl Tally {
@@ -114,21 +95,6 @@ impl Tally {
     /// Returns the micro-dollars spent.
     pub(crate) const fn spent(&self) -> u64 {
         self.spent_micros
-    }
-
-    pub(crate) fn merge(&mut self, other: &Self) {
-        self.rows += other.rows;
-        self.confidence += other.confidence;
-        self.processing_ms += other.processing_ms;
-        self.fallbacks += other.fallbacks;
-        self.cache_hits += other.cache_hits;
-        self.rate_limited += other.rate_limited;
-        self.spent_micros += other.spent_micros;
-        self.saved_micros += other.saved_micros;
-        merge_counts(&mut self.by_type, &other.by_type);
-        merge_counts(&mut self.by_source, &other.by_source);
-        merge_counts(&mut self.by_model, &other.by_model);
-        self.durations.merge(&other.durations);
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -190,14 +156,11 @@ impl Tally {
 
     /// Adds an [encoded](Self::encode) tally. If that fails, the sums are invalid.
     pub(crate) fn merge_encoded(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let merged = match bytes.split_first() {
+        match bytes.split_first() {
             Some((&PACKED, packed)) => self.merge_packed(Reader::new(packed)),
-            Some((&JSON, json)) => {
-                serde_json::from_slice::<Json>(json).ok().map(|stored| self.merge(&stored.into()))
-            }
             _ => None,
-        };
-        merged.ok_or(Error::Corrupt { what: "roll-up" })
+        }
+        .ok_or(Error::Corrupt { what: "roll-up" })
     }
 
     fn merge_packed(&mut self, mut from: Reader<'_>) -> Option<()> {
@@ -228,41 +191,12 @@ impl Tally {
     }
 }
 
-impl From<Json> for Tally {
-    fn from(stored: Json) -> Self {
-        let mut durations = Histogram::default();
-        for (bucket, count) in stored.h {
-            durations.add(bucket, count);
-        }
-        Self {
-            rows: stored.n,
-            confidence: stored.conf,
-            processing_ms: stored.ms,
-            fallbacks: stored.fb,
-            cache_hits: stored.hit,
-            rate_limited: stored.rl,
-            spent_micros: stored.cost,
-            saved_micros: stored.saved,
-            by_type: stored.t,
-            by_source: stored.s,
-            by_model: stored.m,
-            durations,
-        }
-    }
-}
-
 /// A limited request was not classified and has no type, source or model to count.
 fn count(into: &mut BTreeMap<String, u64>, key: &str, rows: u64) {
     match into.get_mut(key) {
         Some(sum) => *sum = sum.saturating_add(rows),
         None if key.is_empty() => {}
         None => drop(into.insert(key.to_owned(), rows)),
-    }
-}
-
-fn merge_counts(into: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
-    for (key, rows) in from {
-        count(into, key, *rows);
     }
 }
 
@@ -344,43 +278,6 @@ mod tests {
         for bytes in [&b""[..], b"\x01", b"\x02{}", b"\x01{\"n\":1}", b"\x03"] {
             assert!(matches!(Tally::default().merge_encoded(bytes), Err(Error::Corrupt { .. })), "{bytes:?}");
         }
-    }
-
-    #[test]
-    fn what_version_1_wrote_is_read() {
-        let json = br#"{"n":3,"conf":2.5,"ms":30.0,"fb":1,"hit":2,"rl":0,"cost":7,"saved":9,
-            "t":{"NEW_IMAGE":3},"s":{"llm":2,"rules":1},"m":{"a":3},"h":[[64,1],[700,2]]}"#;
-        let mut tally = Tally::default();
-        tally.merge_encoded(&[&[JSON], &json[..]].concat()).unwrap();
-        let mut group = Group {
-            workflow: "NEW_IMAGE".into(),
-            source: "llm".into(),
-            model: "a".into(),
-            bucket: 700,
-            rows: 2,
-            confidence: 2.0,
-            processing_ms: 20.0,
-            fallbacks: 1,
-            cache_hits: 1,
-            rate_limited: 0,
-            saved_micros: 9,
-        };
-        let mut expected = Tally::default();
-        expected.add(&group);
-        group = Group {
-            source: "rules".into(),
-            bucket: 64,
-            rows: 1,
-            confidence: 0.5,
-            processing_ms: 10.0,
-            fallbacks: 0,
-            cache_hits: 1,
-            saved_micros: 0,
-            ..group
-        };
-        expected.add(&group);
-        expected.spend(7);
-        assert_eq!(tally, expected);
     }
 
     #[test]

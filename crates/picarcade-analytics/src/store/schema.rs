@@ -4,10 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The names of the migrations, oldest first: [`SchemaState`] names those that are missing. SQLite
-/// has one more than PostgreSQL.
-const MIGRATIONS: [&str; 6] =
-    ["tables", "outcomes and sessions", "rollups", "age of outcomes", "parts of minutes", "retention clock"];
+/// The names of the migrations, oldest first. The version of a schema is the number of its
+/// migrations.
+pub(crate) const SCHEMA_VERSIONS: [&str; 1] = ["tables"];
 
 /// How a database's schema stands to this build. Versions count migrations; 0 is an empty database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +35,8 @@ pub enum SchemaState {
 
 impl SchemaState {
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
-    pub(crate) const fn compare(applied: i64, known: i64) -> Self {
+    pub(crate) fn compare(applied: i64, migrations: &[&str]) -> Self {
+        let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
         if applied < known {
             Self::Behind { applied, known }
         } else if applied > known {
@@ -63,7 +63,7 @@ impl fmt::Display for SchemaState {
                      `picarcade migrate` or `Store::migrate`; missing are"
                 )?;
                 let is_missing = |(version, _): &(i64, &str)| version > applied && version <= known;
-                for (index, (version, name)) in (1..).zip(MIGRATIONS).filter(is_missing).enumerate() {
+                for (index, (version, name)) in (1..).zip(SCHEMA_VERSIONS).filter(is_missing).enumerate() {
                     let comma = if index == 0 { "" } else { "," };
                     write!(f, "{comma} {version} ({name})")?;
                 }

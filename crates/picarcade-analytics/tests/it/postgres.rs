@@ -138,77 +138,6 @@ async fn postgres_behind_a_pooler_keeps_the_promises() {
 }
 
 #[tokio::test]
-async fn every_earlier_version_is_migrated() {
-    let server = PostgresServer::start().await.unwrap();
-    let migrations = [
-        include_str!("../../migrations/postgres/0001_tables.sql"),
-        include_str!("../../migrations/postgres/0002_outcomes_and_sessions.sql"),
-        include_str!("../../migrations/postgres/0003_rollups.sql"),
-        include_str!("../../migrations/postgres/0004_outcome_age.sql"),
-        include_str!("../../migrations/postgres/0005_parts.sql"),
-    ];
-    for applied in 0..=migrations.len() {
-        let url = server.create_database().await.unwrap();
-        let known: Vec<_> = (1..).zip(migrations).take(applied).collect();
-        let mut earlier = sqlx::migrate::Migrator::with_migrations(
-            known
-                .into_iter()
-                .map(|(version, sql)| {
-                    let kind = sqlx::migrate::MigrationType::Simple;
-                    sqlx::migrate::Migration::new(
-                        version,
-                        "".into(),
-                        kind,
-                        sqlx::SqlSafeStr::into_sql_str(sql),
-                        false,
-                    )
-                })
-                .collect(),
-        );
-        earlier.dangerous_set_table_name("picarcade_migrations");
-        let pool = sqlx::PgPool::connect(&url).await.unwrap();
-        earlier.run(&pool).await.unwrap();
-        if applied > 0 {
-            // A row of that time stays.
-            sqlx::raw_sql(ROW).execute(&pool).await.unwrap();
-        }
-        if (3..5).contains(&applied) {
-            // It was written since the last roll-up, and left no part of its minute.
-            sqlx::raw_sql("INSERT INTO rollup_state VALUES (true, 1767323040000000, 1767323040000000)")
-                .execute(&pool)
-                .await
-                .unwrap();
-        }
-        pool.close().await;
-
-        let store = patient(&url).await;
-        let expected = match applied {
-            5 => SchemaState::Current { version: 5 },
-            applied => SchemaState::Behind { applied: applied as i64, known: 5 },
-        };
-        assert_eq!(store.schema().await.unwrap(), expected);
-        // What is missing is said by how far it is away.
-        assert_eq!(expected.to_string().contains("run the migrations"), applied < 5, "{expected}");
-        if applied < 5 {
-            // Not migrated, it keeps the rows waiting and does not lose them.
-            let error = store.write(&[at(NOW - 1, mixed(3))]).await.unwrap_err();
-            assert!(!error.is_rejection(), "{error:?}");
-        }
-        store.migrate().await.unwrap();
-        store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
-        let rows = if applied > 0 { 2 } else { 1 };
-        assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, rows);
-    }
-}
-
-/// A classification of a second before `NOW`, as any version takes it.
-const ROW: &str = "INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence,
-    processing_time_ms, used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros,
-    saved_micros, duration_bucket, created_at)
-VALUES ('019b7ca9-ea48-7000-8000-00000000abcd', 'u', 'p', 'EDIT_IMAGE', 1, 1, false, false, 'closed', false, 'llm', 'm',
-    0, 0, 9, timestamptz 'epoch' + 1767323069000000 * interval '1 microsecond')";
-
-#[tokio::test]
 async fn a_newer_schema_is_said_to_be_newer() {
     let server = PostgresServer::start().await.unwrap();
     let store = migrated(&server.url()).await;
@@ -216,7 +145,7 @@ async fn a_newer_schema_is_said_to_be_newer() {
         .psql("INSERT INTO picarcade_migrations VALUES (99, 'from the future', now(), true, '\\x00', 0)")
         .await
         .unwrap();
-    let ahead = SchemaState::Ahead { applied: 99, known: 5 };
+    let ahead = SchemaState::Ahead { applied: 99, known: 1 };
     assert_eq!(store.schema().await.unwrap(), ahead);
     assert!(matches!(store.migrate().await, Err(Error::Schema(state)) if state == ahead));
 }

@@ -258,13 +258,6 @@ async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
     assert_eq!(count(&file, "user_sessions").await, 0);
 }
 
-/// A classification of a second before `NOW`, as any version takes it.
-const ROW: &str = "INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence,
-    processing_time_ms, used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros,
-    saved_micros, duration_bucket, created_at)
-VALUES (x'019b7ca9ea487000800000000000abcd', 'u', 'p', 'EDIT_IMAGE', 1, 1, 0, 0, 'closed', 0, 'llm', 'm', 0, 0, 9,
-    1767323069000000)";
-
 #[tokio::test]
 async fn what_retention_frees_goes_back_to_the_file_system() {
     let directory = tempfile::tempdir().unwrap();
@@ -281,53 +274,4 @@ async fn what_retention_frees_goes_back_to_the_file_system() {
     assert_eq!(store.maintain(time(NOW)).await.unwrap().retired, 10_000);
     let empty = pages().await;
     assert!(empty < full / 4, "{full} pages became {empty}");
-}
-
-#[tokio::test]
-async fn every_earlier_version_is_migrated() {
-    let migrations = [
-        include_str!("../../migrations/sqlite/0001_tables.sql"),
-        include_str!("../../migrations/sqlite/0002_outcomes_and_sessions.sql"),
-        include_str!("../../migrations/sqlite/0003_rollups.sql"),
-        include_str!("../../migrations/sqlite/0004_outcome_age.sql"),
-        include_str!("../../migrations/sqlite/0005_parts.sql"),
-        include_str!("../../migrations/sqlite/0006_retention_clock.sql"),
-    ];
-    let directory = tempfile::tempdir().unwrap();
-    for applied in 0..=migrations.len() {
-        let file = directory.path().join(format!("{applied}.db"));
-        let known = (1..).zip(migrations).take(applied).map(|(version, sql)| {
-            let kind = sqlx::migrate::MigrationType::Simple;
-            sqlx::migrate::Migration::new(
-                version,
-                "".into(),
-                kind,
-                sqlx::SqlSafeStr::into_sql_str(sql),
-                false,
-            )
-        });
-        let mut earlier = sqlx::migrate::Migrator::with_migrations(known.collect());
-        earlier.dangerous_set_table_name("picarcade_migrations");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        earlier.run(&pool).await.unwrap();
-        if applied > 0 {
-            // A row of that time stays.
-            sqlx::raw_sql(ROW).execute(&pool).await.unwrap();
-        }
-        if (3..5).contains(&applied) {
-            // It was written since the last roll-up, and left no part of its minute.
-            sqlx::raw_sql("INSERT INTO rollup_state VALUES (1, 1767323040000000)")
-                .execute(&pool)
-                .await
-                .unwrap();
-        }
-        pool.close().await;
-
-        let store = SqliteStore::open(&file).await.unwrap();
-        assert_eq!(store.schema().await.unwrap(), SchemaState::Current { version: 6 });
-        store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
-        let rows = if applied > 0 { 2 } else { 1 };
-        assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, rows);
-    }
 }

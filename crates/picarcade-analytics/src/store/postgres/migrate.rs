@@ -8,9 +8,9 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqlSafeStr};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use super::connect::{self, begin};
 use super::error::error;
@@ -18,18 +18,11 @@ use super::lock::{LOCK_CLASS, LOCK_MIGRATION};
 use super::options::{MAINTENANCE_TIMEOUT, PostgresOptions};
 use super::partition;
 use super::statement::{column, query};
-use crate::store::sql::error as database;
-use crate::store::sql::error::MIGRATION_TABLE;
+use crate::store::sql::migrations::{MIGRATION_TABLE, migration_failed, migrator};
 use crate::{Error, SchemaState};
 
-/// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
-const MIGRATIONS: [(i64, &str, &str); 5] = [
-    (1, "tables", include_str!("../../../migrations/postgres/0001_tables.sql")),
-    (2, "outcomes and sessions", include_str!("../../../migrations/postgres/0002_outcomes_and_sessions.sql")),
-    (3, "rollups", include_str!("../../../migrations/postgres/0003_rollups.sql")),
-    (4, "age of outcomes", include_str!("../../../migrations/postgres/0004_outcome_age.sql")),
-    (5, "parts of minutes", include_str!("../../../migrations/postgres/0005_parts.sql")),
-];
+/// The migrations, oldest first.
+const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_tables.sql")];
 
 /// The pause between two looks at who holds a lock that the migration waits for.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
@@ -134,17 +127,6 @@ async fn connect_quietly(options: &PostgresOptions) -> Result<PgConnection, sqlx
     PgConnection::connect_with(&options.connect.clone().disable_statement_logging()).await
 }
 
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    let mut migrator = Migrator::with_migrations(migrations.to_vec());
-    migrator.dangerous_set_table_name(MIGRATION_TABLE);
-    // Its own lock is one of the session, which a pooler does not keep.
-    migrator.set_locking(false);
-    migrator
-}
-
 /// Migrates on a connection of its own, in one transaction: all migrations are applied, or none.
 ///
 /// The migrator names its statements, and a pooler would leave them behind on the server's connection, to collide with
@@ -163,12 +145,15 @@ async fn apply(options: &PostgresOptions, migrating: &PostgresOptions) -> Result
         migrating.settings()
     );
     sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(error)?;
-    let migrated = migrator().run_direct(None, &mut *transaction, false).await;
+    let mut migrator = migrator(&MIGRATIONS);
+    // The lock of the migrator belongs to a session, which a pooler does not keep.
+    migrator.set_locking(false);
+    let migrated = migrator.run_direct(None, &mut *transaction, false).await;
     let ahead = matches!(migrated, Err(MigrateError::VersionMissing(_)));
     if let Err(source) = migrated
         && !ahead
     {
-        return Err(database::migration_failed(source, error));
+        return Err(migration_failed(source, error));
     }
     sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *transaction).await.map_err(error)?;
     let state = state(&mut transaction).await?;
@@ -188,13 +173,12 @@ pub(super) async fn schema(pool: &PgPool, options: &PostgresOptions) -> Result<S
 }
 
 async fn state(connection: &mut PgConnection) -> Result<SchemaState, Error> {
-    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
     let exists = query("SELECT to_regclass($1) IS NOT NULL").bind(MIGRATION_TABLE);
     let exists: bool = column(&exists.fetch_one(&mut *connection).await.map_err(error)?, 0)?;
     if !exists {
-        return Ok(SchemaState::compare(0, known));
+        return Ok(SchemaState::compare(0, &MIGRATIONS));
     }
     let applied = query("SELECT coalesce(max(version), 0) FROM picarcade_migrations WHERE success");
     let applied: i64 = column(&applied.fetch_one(connection).await.map_err(error)?, 0)?;
-    Ok(SchemaState::compare(applied, known))
+    Ok(SchemaState::compare(applied, &MIGRATIONS))
 }

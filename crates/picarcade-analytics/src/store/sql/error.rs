@@ -1,11 +1,6 @@
 //! Classifies the errors of the driver.
 
-use sqlx::migrate::MigrateError;
-
 use crate::Error;
-
-/// The table of applied migrations. It is not sqlx's default, because a database may be shared.
-pub(crate) const MIGRATION_TABLE: &str = "picarcade_migrations";
 
 /// Converts a driver error that `classify` did not recognize as an answer of the database.
 pub(crate) fn error(
@@ -28,18 +23,6 @@ pub(crate) fn error(
         sqlx::Error::Encode(_) => Error::Rejected { code: "encode".to_owned(), source: error.into() },
         sqlx::Error::Configuration(_) => Error::Config(error.to_string()),
         _ => Error::Statement { source: error.into() },
-    }
-}
-
-/// The error of a migration. One that failed because of the connection or a lock can be tried again,
-/// which `error` tells apart.
-pub(crate) fn migration_failed(source: MigrateError, error: fn(sqlx::Error) -> Error) -> Error {
-    match source {
-        MigrateError::Execute(failed) | MigrateError::ExecuteMigration(failed, _) => match error(failed) {
-            transient if transient.is_transient() => transient,
-            other => Error::Migration { source: other.into() },
-        },
-        other => Error::Migration { source: other.into() },
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the two databases share.
 
 pub(crate) mod error;
+pub(crate) mod migrations;
 pub(crate) mod plan;
 pub(crate) mod retention;
 pub(crate) mod rollup;

@@ -3,26 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::migrate::{Migrate, MigrateError};
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
 
 use super::error::error;
-use crate::store::sql::error::{self as database, MIGRATION_TABLE};
+use crate::store::sql::migrations::{MIGRATION_TABLE, migration_failed, migrator};
 use crate::{Error, SchemaState, private_file};
 
-/// The migrations, oldest first. A migration that has been released is never changed; the next one mends it.
-const MIGRATIONS: [(i64, &str, &str); 6] = [
-    (1, "tables", include_str!("../../../migrations/sqlite/0001_tables.sql")),
-    (2, "outcomes and sessions", include_str!("../../../migrations/sqlite/0002_outcomes_and_sessions.sql")),
-    (3, "rollups", include_str!("../../../migrations/sqlite/0003_rollups.sql")),
-    (4, "age of outcomes", include_str!("../../../migrations/sqlite/0004_outcome_age.sql")),
-    (5, "parts of minutes", include_str!("../../../migrations/sqlite/0005_parts.sql")),
-    (6, "retention clock", include_str!("../../../migrations/sqlite/0006_retention_clock.sql")),
-];
+/// The migrations, oldest first.
+const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_tables.sql")];
 
 /// How long a statement waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -126,29 +118,19 @@ fn locked(failed: sqlx::Error) -> Error {
     }
 }
 
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.map(|(version, name, sql)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    });
-    let mut migrator = Migrator::with_migrations(migrations.to_vec());
-    migrator.dangerous_set_table_name(MIGRATION_TABLE);
-    migrator
-}
-
 pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), Error> {
-    match migrator().run(writer).await {
+    match migrator(&MIGRATIONS).run(writer).await {
         Ok(()) => Ok(()),
         Err(MigrateError::VersionMissing(_)) => Err(Error::Schema(schema(writer).await?)),
-        Err(source) => Err(database::migration_failed(source, locked)),
+        Err(source) => Err(migration_failed(source, locked)),
     }
 }
 
 pub(super) async fn schema(writer: &SqlitePool) -> Result<SchemaState, Error> {
     let failed = |source: MigrateError| Error::Migration { source: source.into() };
-    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
     let mut connection = writer.acquire().await.map_err(error)?;
     connection.ensure_migrations_table(MIGRATION_TABLE).await.map_err(failed)?;
     let applied = connection.list_applied_migrations(MIGRATION_TABLE).await.map_err(failed)?;
     let applied = applied.iter().map(|migration| migration.version).max().unwrap_or(0);
-    Ok(SchemaState::compare(applied, known))
+    Ok(SchemaState::compare(applied, &MIGRATIONS))
 }

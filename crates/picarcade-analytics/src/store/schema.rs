@@ -1,5 +1,7 @@
 //! The version of a database's schema.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use std::cmp::Ordering;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -37,12 +39,10 @@ impl SchemaState {
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn compare(applied: i64, migrations: &[&str]) -> Self {
         let known = i64::try_from(migrations.len()).unwrap_or(i64::MAX);
-        if applied < known {
-            Self::Behind { applied, known }
-        } else if applied > known {
-            Self::Ahead { applied, known }
-        } else {
-            Self::Current { version: known }
+        match applied.cmp(&known) {
+            Ordering::Less => Self::Behind { applied, known },
+            Ordering::Greater => Self::Ahead { applied, known },
+            Ordering::Equal => Self::Current { version: known },
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{AssertSqlSafe, Connection, Row, Transaction};
 
-use super::error::error;
+use super::error::Result;
 use super::lock::{LOCK_CLASS, LOCK_WRITERS};
 use super::options::PostgresOptions;
 use crate::Error;
@@ -58,10 +58,8 @@ pub(super) async fn bounded<T>(
     work: impl Future<Output = Result<T>> + Send,
 ) -> Result<T> {
     let longest = options.acquire_timeout + options.statement_timeout;
-    tokio::time::timeout(longest, work).await.unwrap_or(Err(Error::Timeout))
+    tokio::time::timeout(longest, work).await.unwrap_or(Err(Error::Timeout.into()))
 }
-
-type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A transaction with bounded waits. One round trip, whatever is set.
 pub(super) async fn begin(
@@ -93,5 +91,5 @@ pub(super) async fn begin_reading(
 
 async fn begin_with(pool: &PgPool, statement: String) -> Result<Transaction<'static, Postgres>> {
     // Made of literals and numbers.
-    pool.begin_with(AssertSqlSafe(statement)).await.map_err(error)
+    Ok(pool.begin_with(AssertSqlSafe(statement)).await?)
 }

@@ -8,9 +8,8 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPool;
 
 use super::connect::begin;
-use super::error::error;
+use super::error::Result;
 use super::options::PostgresOptions;
-use crate::Error;
 use crate::store::sql::text::clean;
 
 /// Rows deleted in one transaction, plus the remaining rows of the same microsecond.
@@ -26,7 +25,7 @@ const TABLES: [(&str, &str); 5] = [
 ];
 
 /// Deletes the rows of `user` from all tables and returns how many were deleted.
-pub(super) async fn user(pool: &PgPool, options: &PostgresOptions, user: &str) -> Result<u64, Error> {
+pub(super) async fn user(pool: &PgPool, options: &PostgresOptions, user: &str) -> Result<u64> {
     let user = clean(user);
     let mut rows = 0;
     for (table, at) in TABLES {
@@ -39,8 +38,8 @@ pub(super) async fn user(pool: &PgPool, options: &PostgresOptions, user: &str) -
         loop {
             let mut transaction = begin(pool, options).await?;
             let delete = sqlx::query(AssertSqlSafe(statement.clone())).persistent(false).bind(user.as_ref());
-            let deleted = delete.execute(&mut *transaction).await.map_err(error)?.rows_affected();
-            transaction.commit().await.map_err(error)?;
+            let deleted = delete.execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
             rows += deleted;
             if deleted < PIECE {
                 break;

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::connect;
-use super::error::error;
+use super::error::Result;
 use super::statement::{column, query};
 use super::store::PostgresStore;
 use crate::Error;
@@ -23,9 +23,8 @@ impl GenerationRows for PostgresStore {
             )
             .bind(clean(generation_id).into_owned())
             .fetch_optional(&mut *transaction)
-            .await
-            .map_err(error)?;
-            transaction.commit().await.map_err(error)?;
+            .await?;
+            transaction.commit().await?;
             let Some(row) = row else { return Ok(None) };
             Ok(Some(GenerationRow {
                 user_id: column(&row, 0)?,

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use super::error::error;
+use super::error::Result;
 use super::statement::query;
 use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent};
 use crate::record::{Record, paired_id};
@@ -27,7 +27,7 @@ use crate::store::sql::rollup::Parts;
 use crate::store::sql::text::{clean, clean_json};
 use crate::store::sql::value::money;
 use crate::timestamp::minute_of;
-use crate::{ClassificationEvent, Error, Event, ModelSelectionEvent};
+use crate::{ClassificationEvent, Event, ModelSelectionEvent};
 
 /// The text of the batch, cleaned where necessary.
 type Text<'a> = Cow<'a, str>;
@@ -59,7 +59,7 @@ macro_rules! columns {
 
         impl $name<'_> {
             /// Inserts all rows. Returns whether there were any.
-            async fn insert(&self, connection: &mut PgConnection, repeated: Repeated) -> Result<bool, Error> {
+            async fn insert(&self, connection: &mut PgConnection, repeated: Repeated) -> Result<bool> {
                 if self.created_at.is_empty() {
                     return Ok(false);
                 }
@@ -68,7 +68,7 @@ macro_rules! columns {
                     Repeated::Stays => concat!($insert, "\n   ON CONFLICT DO NOTHING"),
                 };
                 let insert = query(statement)$(.bind(&self.$column))*;
-                insert.execute(connection).await.map_err(error)?;
+                insert.execute(connection).await?;
                 Ok(true)
             }
         }
@@ -132,7 +132,7 @@ columns!(Outcomes {
 
 impl<'a> Rows<'a> {
     /// Returns the batch as columns.
-    pub(super) fn new(batch: &'a [Record]) -> Result<Self, Error> {
+    pub(super) fn new(batch: &'a [Record]) -> Result<Self> {
         let mut rows = Self::default();
         let mut parts = Parts::default();
         for record in batch {
@@ -165,11 +165,7 @@ impl<'a> Rows<'a> {
     /// Inserts the batch, in a transaction that holds the writers' lock since an earlier statement:
     /// the frontier that a statement sees must not be older than the lock. Returns whether there
     /// were outcomes. A second outcome of a generation is normal and is always skipped.
-    pub(super) async fn insert(
-        &self,
-        connection: &mut PgConnection,
-        repeated: Repeated,
-    ) -> Result<bool, Error> {
+    pub(super) async fn insert(&self, connection: &mut PgConnection, repeated: Repeated) -> Result<bool> {
         self.classifications.insert(connection, repeated).await?;
         self.performance.insert(connection, repeated).await?;
         self.costs.insert(connection, repeated).await?;
@@ -187,7 +183,7 @@ fn note(minutes: &mut Vec<i64>, at: i64) {
 }
 
 impl<'a> Classifications<'a> {
-    fn push(&mut self, id: Uuid, at: i64, event: &'a ClassificationEvent) -> Result<(), Error> {
+    fn push(&mut self, id: Uuid, at: i64, event: &'a ClassificationEvent) -> Result<()> {
         self.cost_micros.push(money(event.cost_micros)?);
         self.saved_micros.push(money(event.saved_micros)?);
         self.id.push(id);
@@ -210,7 +206,7 @@ impl<'a> Classifications<'a> {
 }
 
 impl<'a> Costs<'a> {
-    fn push(&mut self, id: Uuid, at: i64, event: &'a CostEvent) -> Result<(), Error> {
+    fn push(&mut self, id: Uuid, at: i64, event: &'a CostEvent) -> Result<()> {
         self.estimated.push(money(event.estimated_cost_micros)?);
         self.actual.push(event.actual_cost_micros.map(money).transpose()?);
         self.id.push(id);
@@ -227,7 +223,7 @@ impl<'a> Costs<'a> {
 }
 
 impl<'a> Selections<'a> {
-    fn push(&mut self, id: Uuid, at: i64, event: &'a ModelSelectionEvent) -> Result<(), Error> {
+    fn push(&mut self, id: Uuid, at: i64, event: &'a ModelSelectionEvent) -> Result<()> {
         self.estimated.push(money(event.estimated_cost_micros)?);
         self.actual.push(event.actual_cost_micros.map(money).transpose()?);
         self.id.push(id);
@@ -259,7 +255,7 @@ impl<'a> Performance<'a> {
 }
 
 impl<'a> Outcomes<'a> {
-    fn push(&mut self, id: Uuid, at: i64, event: &'a OutcomeEvent) -> Result<(), Error> {
+    fn push(&mut self, id: Uuid, at: i64, event: &'a OutcomeEvent) -> Result<()> {
         self.actual.push(event.actual_cost_micros.map(money).transpose()?);
         self.generation_id.push(clean(&event.generation_id));
         self.user_id.push(clean(&event.user_id));

@@ -14,12 +14,11 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool};
 
 use super::connect::{begin, begin_writing};
-use super::error::error;
+use super::error::Result;
 use super::lock::{LOCK_CLASS, LOCK_KEEPER, LOCK_WRITERS};
 use super::options::PostgresOptions;
 use super::statement::{column, query};
 use super::{outcome, partition, sums};
-use crate::Error;
 use crate::statistics::Tally;
 use crate::store::sql::rollup::{closed, hours_of};
 use crate::store::store::Maintained;
@@ -31,11 +30,7 @@ const CHUNK: i64 = 60 * MINUTE;
 
 /// Runs maintenance step by step. A failed step does not prevent the next ones: a roll-up that
 /// cannot be read must not prevent the creation of partitions. The first failure is the error.
-pub(super) async fn maintain(
-    pool: &PgPool,
-    options: &PostgresOptions,
-    now: i64,
-) -> Result<Maintained, Error> {
+pub(super) async fn maintain(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<Maintained> {
     let mut done = Maintained::default();
     let Some(now) = announce(pool, options, now).await? else {
         done.elsewhere = true;
@@ -55,31 +50,25 @@ pub(super) async fn maintain(
 /// instance runs it.
 ///
 /// A clock ahead of the database's is not trusted, because it would delete rows that are not old.
-async fn announce(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<Option<i64>, Error> {
+async fn announce(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<Option<i64>> {
     let mut transaction = begin(pool, options).await?;
     if !is_keeper(&mut transaction).await? {
         return Ok(None);
     }
     let clock = query("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::int8");
-    let now = now.min(column(&clock.fetch_one(&mut *transaction).await.map_err(error)?, 0)?);
+    let now = now.min(column(&clock.fetch_one(&mut *transaction).await?, 0)?);
     query(
         "INSERT INTO rollup_state (one, frontier) VALUES (true, $1)
          ON CONFLICT (one) DO UPDATE SET frontier = greatest(rollup_state.frontier, $1)",
     )
     .bind(closed(now))
     .execute(&mut *transaction)
-    .await
-    .map_err(error)?;
-    transaction.commit().await.map_err(error)?;
+    .await?;
+    transaction.commit().await?;
     Ok(Some(now))
 }
 
-async fn partitions(
-    pool: &PgPool,
-    options: &PostgresOptions,
-    now: i64,
-    done: &mut Maintained,
-) -> Result<(), Error> {
+async fn partitions(pool: &PgPool, options: &PostgresOptions, now: i64, done: &mut Maintained) -> Result<()> {
     done.partitions_made = partition::make_ahead(pool, options, now).await?;
     if let Some(before) = before(options.retention.events, now) {
         done.retired = partition::drop_before(pool, options, before).await?;
@@ -92,11 +81,11 @@ async fn roll_ups(
     options: &PostgresOptions,
     closed: i64,
     done: &mut Maintained,
-) -> Result<(), Error> {
+) -> Result<()> {
     let mut transaction = begin(pool, options).await?;
     let wait = format!("SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_WRITERS})");
-    sqlx::raw_sql(AssertSqlSafe(wait)).execute(&mut *transaction).await.map_err(error)?;
-    transaction.commit().await.map_err(error)?;
+    sqlx::raw_sql(AssertSqlSafe(wait)).execute(&mut *transaction).await?;
+    transaction.commit().await?;
     let mut chunk = CHUNK;
     loop {
         let mut transaction = begin(pool, options).await?;
@@ -111,7 +100,7 @@ async fn roll_ups(
             }
             rolled_up => rolled_up?,
         };
-        transaction.commit().await.map_err(error)?;
+        transaction.commit().await?;
         done.minutes_rolled_up += rolled_up.minutes;
         if !rolled_up.more {
             return Ok(());
@@ -119,19 +108,15 @@ async fn roll_ups(
     }
 }
 
-async fn outcomes(pool: &PgPool, options: &PostgresOptions, done: &mut Maintained) -> Result<(), Error> {
+async fn outcomes(pool: &PgPool, options: &PostgresOptions, done: &mut Maintained) -> Result<()> {
     let mut transaction = begin_writing(pool, options).await?;
     done.outcomes_applied = outcome::apply(&mut transaction).await?;
-    transaction.commit().await.map_err(error)
+    transaction.commit().await?;
+    Ok(())
 }
 
 /// Deletes old rows of the tables without partitions.
-async fn retire(
-    pool: &PgPool,
-    options: &PostgresOptions,
-    now: i64,
-    done: &mut Maintained,
-) -> Result<(), Error> {
+async fn retire(pool: &PgPool, options: &PostgresOptions, now: i64, done: &mut Maintained) -> Result<()> {
     let events = before(options.retention.events, now);
     let rollups = before(options.retention.rollups, now);
     for (statement, before) in [
@@ -148,8 +133,8 @@ async fn retire(
     ] {
         let Some(before) = before else { continue };
         let mut transaction = begin(pool, options).await?;
-        let deleted = query(statement).bind(before).execute(&mut *transaction).await.map_err(error)?;
-        transaction.commit().await.map_err(error)?;
+        let deleted = query(statement).bind(before).execute(&mut *transaction).await?;
+        transaction.commit().await?;
         if statement.contains("user_sessions") {
             done.sessions_expired = deleted.rows_affected();
         }
@@ -163,13 +148,12 @@ fn before(kept: Option<Duration>, now: i64) -> Option<i64> {
 }
 
 /// Returns whether this transaction may run maintenance; only one can at a time.
-async fn is_keeper(connection: &mut PgConnection) -> Result<bool, Error> {
+async fn is_keeper(connection: &mut PgConnection) -> Result<bool> {
     let row = query("SELECT pg_try_advisory_xact_lock($1, $2)")
         .bind(LOCK_CLASS)
         .bind(LOCK_KEEPER)
         .fetch_one(connection)
-        .await
-        .map_err(error)?;
+        .await?;
     column(&row, 0)
 }
 
@@ -178,7 +162,7 @@ struct RolledUp {
     more: bool,
 }
 
-async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Result<RolledUp, Error> {
+async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Result<RolledUp> {
     let watermark = sums::watermark(connection).await?;
     let next =
         oldest(connection, watermark.unwrap_or(0)).await?.map_or(closed, |at| minute_of(at).min(closed));
@@ -194,7 +178,7 @@ async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Resu
         "DELETE FROM rollup_late WHERE minute IN (SELECT DISTINCT minute FROM rollup_late ORDER BY minute LIMIT $1)
          RETURNING minute",
     );
-    let late = late.bind(most).fetch_all(&mut *connection).await.map_err(error)?;
+    let late = late.bind(most).fetch_all(&mut *connection).await?;
     let late: BTreeSet<i64> = late.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
     let mut ranges: Vec<Range<i64>> = late.range(..from).map(|&minute| minute..minute + MINUTE).collect();
     ranges.push(first..until);
@@ -205,8 +189,7 @@ async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Resu
         query("INSERT INTO rollup_late (minute) SELECT m FROM unnest($1::int8[]) AS m")
             .bind(ahead)
             .execute(&mut *connection)
-            .await
-            .map_err(error)?;
+            .await?;
     }
     write(connection, &ranges, &mut touched).await?;
     // The hour of the watermark is complete when the watermark has left it, with or without further
@@ -214,12 +197,8 @@ async fn roll_up(connection: &mut PgConnection, closed: i64, chunk: i64) -> Resu
     for hour in hours_of(touched.iter().copied().chain([from]), until) {
         roll_up_hour(connection, hour).await?;
     }
-    query("DELETE FROM rollup_parts WHERE minute < $1")
-        .bind(until)
-        .execute(&mut *connection)
-        .await
-        .map_err(error)?;
-    query("UPDATE rollup_state SET watermark = $1").bind(until).execute(connection).await.map_err(error)?;
+    query("DELETE FROM rollup_parts WHERE minute < $1").bind(until).execute(&mut *connection).await?;
+    query("UPDATE rollup_state SET watermark = $1").bind(until).execute(connection).await?;
     let more_late = late.range(..from).count() as u64 == most as u64;
     Ok(RolledUp { minutes: touched.len() as u64, more: until < closed || more_late })
 }
@@ -229,7 +208,7 @@ async fn write(
     connection: &mut PgConnection,
     ranges: &[Range<i64>],
     touched: &mut BTreeSet<i64>,
-) -> Result<(), Error> {
+) -> Result<()> {
     let (minutes, tallies): (Vec<i64>, Vec<Vec<u8>>) =
         sums::minutes(connection, ranges).await?.encoded().unzip();
     touched.extend(&minutes);
@@ -240,15 +219,14 @@ async fn write(
     .bind(minutes)
     .bind(tallies)
     .execute(connection)
-    .await
-    .map_err(error)?;
+    .await?;
     Ok(())
 }
 
-async fn roll_up_hour(connection: &mut PgConnection, hour: i64) -> Result<(), Error> {
+async fn roll_up_hour(connection: &mut PgConnection, hour: i64) -> Result<()> {
     let read = query("SELECT tally FROM rollup_minutes WHERE minute >= $1 AND minute < $2");
     let mut tally = Tally::default();
-    for row in read.bind(hour).bind(hour + HOUR).fetch_all(&mut *connection).await.map_err(error)? {
+    for row in read.bind(hour).bind(hour + HOUR).fetch_all(&mut *connection).await? {
         tally.merge_encoded(column(&row, 0)?)?;
     }
     if !tally.is_empty() {
@@ -259,14 +237,13 @@ async fn roll_up_hour(connection: &mut PgConnection, hour: i64) -> Result<(), Er
         .bind(hour)
         .bind(tally.encode())
         .execute(connection)
-        .await
-        .map_err(error)?;
+        .await?;
     }
     Ok(())
 }
 
 /// Returns when the first row at or after `from` was created.
-async fn oldest(connection: &mut PgConnection, from: i64) -> Result<Option<i64>, Error> {
+async fn oldest(connection: &mut PgConnection, from: i64) -> Result<Option<i64>> {
     let oldest = query(
         "SELECT (extract(epoch FROM least(
              (SELECT min(created_at) FROM intent_classification_logs
@@ -274,5 +251,5 @@ async fn oldest(connection: &mut PgConnection, from: i64) -> Result<Option<i64>,
              (SELECT min(created_at) FROM cost_tracking
               WHERE created_at >= timestamptz 'epoch' + $1 * interval '1 microsecond'))) * 1000000)::int8",
     );
-    column(&oldest.bind(from).fetch_one(connection).await.map_err(error)?, 0)
+    column(&oldest.bind(from).fetch_one(connection).await?, 0)
 }

@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
 use super::connect::{self, begin};
-use super::error::error;
+use super::error::{PostgresError, Result};
 use super::lock::{LOCK_CLASS, LOCK_MIGRATION};
 use super::options::{MAINTENANCE_TIMEOUT, PostgresOptions};
 use super::partition;
@@ -52,10 +52,10 @@ pub(super) async fn run(pool: &PgPool, options: &PostgresOptions, now: i64) -> R
         partition::make_ahead(pool, &migrating, now).await
     };
     let done = tokio::select! {
-        done = tokio::time::timeout(MAINTENANCE_TIMEOUT, work) => done.unwrap_or(Err(Error::Timeout)),
+        done = tokio::time::timeout(MAINTENANCE_TIMEOUT, work) => done.unwrap_or(Err(Error::Timeout.into())),
         never = report_holders(options, &application, &holders) => match never {},
     };
-    match done {
+    match done.map_err(Error::from) {
         Err(error) if is_lock_timeout(&error) => {
             let held_by = holders.into_inner().unwrap_or_else(|| "another session".to_owned());
             Err(Error::Locked { held_by, waited: lock_timeout })
@@ -131,20 +131,20 @@ async fn connect_quietly(options: &PostgresOptions) -> Result<PgConnection, sqlx
 ///
 /// The migrator names its statements, and a pooler would leave them behind on the server's connection, to collide with
 /// those of others: they are taken away before and after.
-async fn apply(options: &PostgresOptions, migrating: &PostgresOptions) -> Result<(), Error> {
+async fn apply(options: &PostgresOptions, migrating: &PostgresOptions) -> Result<()> {
     // A pooler without a free connection keeps even the first statement waiting.
     let connected = tokio::time::timeout(options.statement_timeout, async {
         let mut connection = connect_quietly(options).await?;
         sqlx::raw_sql("SELECT 1").execute(&mut connection).await?;
-        Ok(connection)
+        Result::<_>::Ok(connection)
     });
-    let mut connection = connected.await.map_err(|_| Error::Timeout)?.map_err(error)?;
-    let mut transaction = connection.begin().await.map_err(error)?;
+    let mut connection = connected.await.map_err(|_| Error::Timeout)??;
+    let mut transaction = connection.begin().await?;
     let lock = format!(
         "DEALLOCATE ALL; {}; SELECT pg_advisory_xact_lock({LOCK_CLASS}, {LOCK_MIGRATION})",
         migrating.settings()
     );
-    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await.map_err(error)?;
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *transaction).await?;
     let mut migrator = migrator(&MIGRATIONS);
     // The lock of the migrator belongs to a session, which a pooler does not keep.
     migrator.set_locking(false);
@@ -153,32 +153,32 @@ async fn apply(options: &PostgresOptions, migrating: &PostgresOptions) -> Result
     if let Err(source) = migrated
         && !ahead
     {
-        return Err(migration_failed(source, error));
+        return Err(migration_failed(source, |failed| PostgresError::from(failed).into()).into());
     }
-    sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *transaction).await.map_err(error)?;
+    sqlx::raw_sql("DEALLOCATE ALL").execute(&mut *transaction).await?;
     let state = state(&mut transaction).await?;
-    transaction.commit().await.map_err(error)?;
-    connection.close().await.map_err(error)?;
-    if ahead { Err(Error::Schema(state)) } else { Ok(()) }
+    transaction.commit().await?;
+    connection.close().await?;
+    if ahead { Err(Error::Schema(state).into()) } else { Ok(()) }
 }
 
-pub(super) async fn schema(pool: &PgPool, options: &PostgresOptions) -> Result<SchemaState, Error> {
+pub(super) async fn schema(pool: &PgPool, options: &PostgresOptions) -> Result<SchemaState> {
     connect::bounded(options, async {
         let mut transaction = begin(pool, options).await?;
         let state = state(&mut transaction).await?;
-        transaction.commit().await.map_err(error)?;
+        transaction.commit().await?;
         Ok(state)
     })
     .await
 }
 
-async fn state(connection: &mut PgConnection) -> Result<SchemaState, Error> {
+async fn state(connection: &mut PgConnection) -> Result<SchemaState> {
     let exists = query("SELECT to_regclass($1) IS NOT NULL").bind(MIGRATION_TABLE);
-    let exists: bool = column(&exists.fetch_one(&mut *connection).await.map_err(error)?, 0)?;
+    let exists: bool = column(&exists.fetch_one(&mut *connection).await?, 0)?;
     if !exists {
         return Ok(SchemaState::compare(0, &MIGRATIONS));
     }
     let applied = query("SELECT coalesce(max(version), 0) FROM picarcade_migrations WHERE success");
-    let applied: i64 = column(&applied.fetch_one(connection).await.map_err(error)?, 0)?;
+    let applied: i64 = column(&applied.fetch_one(connection).await?, 0)?;
     Ok(SchemaState::compare(applied, &MIGRATIONS))
 }

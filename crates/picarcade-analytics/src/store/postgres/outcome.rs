@@ -6,9 +6,8 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::error::error;
+use super::error::Result;
 use super::statement::query;
-use crate::Error;
 
 const MARK: &str = "
 UPDATE generation_outcomes AS o SET applied = 1
@@ -49,11 +48,11 @@ const STEPS: [&str; 5] = [
 
 /// Applies the possible outcomes and returns their number. The transaction must hold the writers'
 /// lock.
-pub(super) async fn apply(connection: &mut PgConnection) -> Result<u64, Error> {
-    let marked = query(MARK).execute(&mut *connection).await.map_err(error)?.rows_affected();
+pub(super) async fn apply(connection: &mut PgConnection) -> Result<u64> {
+    let marked = query(MARK).execute(&mut *connection).await?.rows_affected();
     if marked > 0 {
         for step in STEPS {
-            query(step).execute(&mut *connection).await.map_err(error)?;
+            query(step).execute(&mut *connection).await?;
         }
     }
     Ok(marked)

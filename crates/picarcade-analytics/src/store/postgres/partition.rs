@@ -11,11 +11,10 @@ use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool};
 
 use super::connect::begin;
-use super::error::error;
+use super::error::Result;
 use super::lock::{LOCK_CLASS, LOCK_PARTITIONS};
 use super::options::PostgresOptions;
 use super::statement::{column, query};
-use crate::Error;
 use crate::store::sql::plan::floor;
 use crate::timestamp::{DAY, civil};
 
@@ -33,7 +32,7 @@ const AHEAD: i64 = 4;
 ///
 /// Each table has its own transaction: creating a partition locks out writers, and a transaction
 /// that holds one table and waits for another could deadlock.
-pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<u64, Error> {
+pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<u64> {
     let mut made = 0;
     for table in TABLES {
         let mut transaction = begin(pool, options).await?;
@@ -53,40 +52,38 @@ pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i6
                 date(start),
                 date(start + WEEK),
             );
-            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await.map_err(error)?;
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
             made += 1;
         }
-        transaction.commit().await.map_err(error)?;
+        transaction.commit().await?;
     }
     Ok(made)
 }
 
 /// Serializes the creation and dropping of partitions between instances.
-async fn lock(connection: &mut PgConnection) -> Result<(), Error> {
+async fn lock(connection: &mut PgConnection) -> Result<()> {
     query("SELECT pg_advisory_xact_lock($1, $2)")
         .bind(LOCK_CLASS)
         .bind(LOCK_PARTITIONS)
         .execute(connection)
-        .await
-        .map_err(error)?;
+        .await?;
     Ok(())
 }
 
 /// Returns whether the default partition contains rows of the week.
-async fn is_taken(connection: &mut PgConnection, table: &str, start: i64) -> Result<bool, Error> {
+async fn is_taken(connection: &mut PgConnection, table: &str, start: i64) -> Result<bool> {
     let statement = format!(
         "SELECT EXISTS (SELECT 1 FROM {table}_default WHERE created_at >= '{}' AND created_at < '{}')",
         date(start),
         date(start + WEEK),
     );
-    let row =
-        sqlx::query(AssertSqlSafe(statement)).persistent(false).fetch_one(connection).await.map_err(error)?;
+    let row = sqlx::query(AssertSqlSafe(statement)).persistent(false).fetch_one(connection).await?;
     column(&row, 0)
 }
 
 /// Drops the partitions that end before `before`, deletes older rows of the default partition, and
 /// returns how many partitions were dropped.
-pub(super) async fn drop_before(pool: &PgPool, options: &PostgresOptions, before: i64) -> Result<u64, Error> {
+pub(super) async fn drop_before(pool: &PgPool, options: &PostgresOptions, before: i64) -> Result<u64> {
     let mut dropped = 0;
     for table in TABLES {
         let mut transaction = begin(pool, options).await?;
@@ -94,10 +91,7 @@ pub(super) async fn drop_before(pool: &PgPool, options: &PostgresOptions, before
         // The names have equal length and sort by date.
         let kept = name(table, week_of(before));
         for old in partitions(&mut transaction, table).await?.range(..kept) {
-            sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {old}")))
-                .execute(&mut *transaction)
-                .await
-                .map_err(error)?;
+            sqlx::raw_sql(AssertSqlSafe(format!("DROP TABLE {old}"))).execute(&mut *transaction).await?;
             dropped += 1;
         }
         let statement = format!(
@@ -107,15 +101,14 @@ pub(super) async fn drop_before(pool: &PgPool, options: &PostgresOptions, before
             .persistent(false)
             .bind(before)
             .execute(&mut *transaction)
-            .await
-            .map_err(error)?;
-        transaction.commit().await.map_err(error)?;
+            .await?;
+        transaction.commit().await?;
     }
     Ok(dropped)
 }
 
 /// Returns the partitions of a table that this module created, by name.
-async fn partitions(connection: &mut PgConnection, table: &str) -> Result<BTreeSet<String>, Error> {
+async fn partitions(connection: &mut PgConnection, table: &str) -> Result<BTreeSet<String>> {
     let rows = query(
         "SELECT child.relname::text FROM pg_inherits
          JOIN pg_class AS child ON child.oid = pg_inherits.inhrelid
@@ -123,8 +116,7 @@ async fn partitions(connection: &mut PgConnection, table: &str) -> Result<BTreeS
     )
     .bind(table.to_owned())
     .fetch_all(connection)
-    .await
-    .map_err(error)?;
+    .await?;
     let names: Vec<String> = rows.iter().map(|row| column(row, 0)).collect::<Result<_, _>>()?;
     let is_ours = |name: &String| {
         name.strip_prefix(table)

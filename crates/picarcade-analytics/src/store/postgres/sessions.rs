@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 
 use super::connect;
-use super::error::error;
+use super::error::Result;
 use super::statement::{column, query};
 use super::store::PostgresStore;
 use crate::Error;
@@ -27,9 +27,8 @@ impl SessionRows for PostgresStore {
             .bind(clean(session_id).into_owned())
             .bind(micros(SystemTime::now()))
             .fetch_optional(&mut *transaction)
-            .await
-            .map_err(error)?;
-            transaction.commit().await.map_err(error)?;
+            .await?;
+            transaction.commit().await?;
             let Some(row) = row else { return Ok(None) };
             let metadata: &str = column(&row, 3)?;
             Ok(Some(SessionRow {
@@ -70,9 +69,8 @@ impl SessionRows for PostgresStore {
             .bind(micros(row.updated_at))
             .bind(micros(SystemTime::now()))
             .execute(&mut *transaction)
-            .await
-            .map_err(error)?;
-            transaction.commit().await.map_err(error)?;
+            .await?;
+            transaction.commit().await?;
             Ok(put.rows_affected() > 0)
         });
         self.explain(answer.await).await
@@ -85,9 +83,8 @@ impl SessionRows for PostgresStore {
                 .bind(clean(session_id).into_owned())
                 .bind(clean(user_id).into_owned())
                 .execute(&mut *transaction)
-                .await
-                .map_err(error)?;
-            transaction.commit().await.map_err(error)?;
+                .await?;
+            transaction.commit().await?;
             Ok(deleted.rows_affected() > 0)
         });
         self.explain(answer.await).await

@@ -2,8 +2,7 @@
 
 use sqlx::postgres::PgRow;
 
-use super::error::error;
-use crate::Error;
+use super::error::Result;
 
 /// A statement without a name on the server.
 pub(super) fn query(
@@ -13,9 +12,9 @@ pub(super) fn query(
 }
 
 /// A column of a row.
-pub(super) fn column<'r, T>(row: &'r PgRow, at: usize) -> Result<T, Error>
+pub(super) fn column<'r, T>(row: &'r PgRow, at: usize) -> Result<T>
 where
     T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
-    sqlx::Row::try_get(row, at).map_err(error)
+    Ok(sqlx::Row::try_get(row, at)?)
 }

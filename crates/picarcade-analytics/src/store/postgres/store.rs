@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use sqlx::postgres::PgPool;
 
-use super::error::error;
+use super::error::{PostgresError, Result};
 use super::insert::Repeated;
 use super::options::{MAINTENANCE_TIMEOUT, PostgresOptions};
 use super::{connect, forget, insert, maintain, migrate, outcome, sums};
@@ -16,9 +16,6 @@ use crate::store::sql::retention::Retention;
 use crate::store::store::{Maintained, Store};
 use crate::timestamp::micros;
 use crate::{Error, Period, Statistics};
-
-/// The SQLSTATE of a row that is there already.
-const UNIQUE_VIOLATION: &str = "23505";
 
 /// A PostgreSQL database.
 #[derive(Clone)]
@@ -74,20 +71,21 @@ impl PostgresStore {
         self
     }
 
-    async fn insert(&self, rows: &insert::Rows<'_>, repeated: Repeated) -> Result<(), Error> {
+    async fn insert(&self, rows: &insert::Rows<'_>, repeated: Repeated) -> Result<()> {
         let mut transaction = connect::begin_writing(&self.pool, &self.options).await?;
         let outcomes = rows.insert(&mut transaction, repeated).await?;
         if outcomes {
             outcome::apply(&mut transaction).await?;
         }
-        transaction.commit().await.map_err(error)
+        transaction.commit().await?;
+        Ok(())
     }
 
     /// Passes `result` on. If a statement failed and the schema is not that of this build, the error
     /// is [`Error::Schema`] instead, which names the missing migrations: "relation does not exist"
     /// does not say what to do.
-    pub(super) async fn explain<T: Send>(&self, result: Result<T, Error>) -> Result<T, Error> {
-        let error = match result {
+    pub(super) async fn explain<T: Send>(&self, result: Result<T>) -> Result<T, Error> {
+        let error = match result.map_err(Error::from) {
             Err(error @ Error::Statement { .. }) => error,
             other => return other,
         };
@@ -111,8 +109,9 @@ impl Store for PostgresStore {
         }
         let mut rows = insert::Rows::new(batch)?;
         let written = match self.insert(&rows, Repeated::Fails).await {
-            // Written before, and the acknowledgement lost; or read again from a spool.
-            Err(Error::Rejected { code, .. }) if code == UNIQUE_VIOLATION => {
+            // The batch was written before and the acknowledgement was lost, or it comes again
+            // from a spool.
+            Err(error) if error.is_unique_violation() => {
                 rows.forget_parts();
                 self.insert(&rows, Repeated::Stays).await
             }
@@ -126,7 +125,7 @@ impl Store for PostgresStore {
             let until = micros(now);
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
             let tally = sums::tally(&mut transaction, period.start(until), until).await?;
-            transaction.commit().await.map_err(error)?;
+            transaction.commit().await?;
             Ok(tally.statistics(period, until))
         });
         self.explain(answer.await).await
@@ -143,7 +142,7 @@ impl Store for PostgresStore {
             let range = period.start(until)..until;
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
             let tally = sums::user_tally(&mut transaction, user_id, range).await?;
-            transaction.commit().await.map_err(error)?;
+            transaction.commit().await?;
             Ok(tally.statistics(period, until))
         });
         self.explain(answer.await).await
@@ -153,7 +152,7 @@ impl Store for PostgresStore {
         let answer = connect::bounded(&self.options, async {
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
             let tally = sums::tally(&mut transaction, micros(from), micros(now)).await?;
-            transaction.commit().await.map_err(error)?;
+            transaction.commit().await?;
             Ok(tally.spent())
         });
         self.explain(answer.await).await
@@ -162,9 +161,9 @@ impl Store for PostgresStore {
     async fn ping(&self) -> Result<Duration, Error> {
         let started = Instant::now();
         let answered = tokio::time::timeout(self.options.statement_timeout, async {
-            sqlx::raw_sql("SELECT 1").execute(&self.pool).await.map_err(error)
+            sqlx::raw_sql("SELECT 1").execute(&self.pool).await.map_err(PostgresError::from)
         });
-        answered.await.unwrap_or(Err(Error::Timeout))?;
+        answered.await.map_err(|_| Error::Timeout)??;
         Ok(started.elapsed())
     }
 
@@ -177,12 +176,12 @@ impl Store for PostgresStore {
     }
 
     async fn schema(&self) -> Result<SchemaState, Error> {
-        migrate::schema(&self.pool, &self.options).await
+        Ok(migrate::schema(&self.pool, &self.options).await?)
     }
 
     async fn maintain(&self, now: SystemTime) -> Result<Maintained, Error> {
-        let kept = maintain::maintain(&self.pool, &self.options, micros(now));
-        let kept = tokio::time::timeout(MAINTENANCE_TIMEOUT, kept).await.unwrap_or(Err(Error::Timeout));
-        self.explain(kept).await
+        let work = maintain::maintain(&self.pool, &self.options, micros(now));
+        let done = tokio::time::timeout(MAINTENANCE_TIMEOUT, work).await;
+        self.explain(done.unwrap_or(Err(Error::Timeout.into()))).await
     }
 }

@@ -5,9 +5,8 @@ use std::ops::Range;
 
 use sqlx::postgres::{PgConnection, PgRow};
 
-use super::error::error;
+use super::error::Result;
 use super::statement::{column, query};
-use crate::Error;
 use crate::statistics::{Group, Tally};
 use crate::store::sql::plan::Plan;
 use crate::store::sql::rollup::{Minutes, merge_parts};
@@ -20,7 +19,7 @@ const PART: i64 = 1;
 
 /// Returns the sums of `from..until`. The transaction must see a single snapshot: rows that are
 /// rolled up in between would otherwise count twice or not at all.
-pub(super) async fn tally(connection: &mut PgConnection, from: i64, until: i64) -> Result<Tally, Error> {
+pub(super) async fn tally(connection: &mut PgConnection, from: i64, until: i64) -> Result<Tally> {
     let (watermark, late) = trusted(connection).await?;
     let plan = Plan::new(from, until, watermark, &late);
     let mut tally = Tally::default();
@@ -44,7 +43,7 @@ pub(super) async fn tally(connection: &mut PgConnection, from: i64, until: i64) 
     );
     let read = read.bind(hours.0).bind(hours.1).bind(minutes.0).bind(minutes.1);
     let read = read.bind(live.0).bind(live.1).bind(unsummed.0).bind(unsummed.1);
-    let rows = read.fetch_all(&mut *connection).await.map_err(error)?;
+    let rows = read.fetch_all(&mut *connection).await?;
     let mut parts = Vec::new();
     for row in &rows {
         match column(row, 0)? {
@@ -63,7 +62,7 @@ pub(super) async fn user_tally(
     connection: &mut PgConnection,
     user: &str,
     range: Range<i64>,
-) -> Result<Tally, Error> {
+) -> Result<Tally> {
     let mut tally = Tally::default();
     let ranges = [range];
     classifications(connection, Some(user), &ranges, &mut tally).await?;
@@ -74,7 +73,7 @@ pub(super) async fn user_tally(
               AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
          WHERE user_id = $3",
     );
-    let spent = spent.bind(starts).bind(ends).bind(user).fetch_one(connection).await.map_err(error)?;
+    let spent = spent.bind(starts).bind(ends).bind(user).fetch_one(connection).await?;
     tally.spend(count(column(&spent, 0)?));
     Ok(tally)
 }
@@ -86,8 +85,8 @@ fn bounds(ranges: &[Range<i64>]) -> (Vec<i64>, Vec<i64>) {
 }
 
 /// Returns how far rows are rolled up; `None` before the first time.
-pub(super) async fn watermark(connection: &mut PgConnection) -> Result<Option<i64>, Error> {
-    let row = query("SELECT watermark FROM rollup_state").fetch_optional(connection).await.map_err(error)?;
+pub(super) async fn watermark(connection: &mut PgConnection) -> Result<Option<i64>> {
+    let row = query("SELECT watermark FROM rollup_state").fetch_optional(connection).await?;
     Ok(match row {
         Some(row) => column(&row, 0)?,
         None => None,
@@ -96,10 +95,10 @@ pub(super) async fn watermark(connection: &mut PgConnection) -> Result<Option<i6
 
 /// Returns the watermark and the incomplete minutes below it. Without parameters it takes one round
 /// trip.
-async fn trusted(connection: &mut PgConnection) -> Result<(Option<i64>, BTreeSet<i64>), Error> {
+async fn trusted(connection: &mut PgConnection) -> Result<(Option<i64>, BTreeSet<i64>)> {
     let read =
         "SELECT (SELECT watermark FROM rollup_state), (SELECT array_agg(DISTINCT minute) FROM rollup_late)";
-    let row = sqlx::raw_sql(read).fetch_one(connection).await.map_err(error)?;
+    let row = sqlx::raw_sql(read).fetch_one(connection).await?;
     let late: Option<Vec<i64>> = column(&row, 1)?;
     Ok((column(&row, 0)?, late.unwrap_or_default().into_iter().collect()))
 }
@@ -110,7 +109,7 @@ async fn classifications(
     user: Option<&str>,
     ranges: &[Range<i64>],
     tally: &mut Tally,
-) -> Result<(), Error> {
+) -> Result<()> {
     if ranges.is_empty() {
         return Ok(());
     }
@@ -125,7 +124,7 @@ async fn classifications(
          WHERE $3::text IS NULL OR user_id = $3
          GROUP BY 2, 3, 4, 5",
     );
-    let rows = rows.bind(starts).bind(ends).bind(user).fetch_all(connection).await.map_err(error)?;
+    let rows = rows.bind(starts).bind(ends).bind(user).fetch_all(connection).await?;
     for row in rows {
         tally.add(&group(&row)?);
     }
@@ -133,7 +132,7 @@ async fn classifications(
 }
 
 /// Returns the sums of whole minutes, minute by minute.
-pub(super) async fn minutes(connection: &mut PgConnection, ranges: &[Range<i64>]) -> Result<Minutes, Error> {
+pub(super) async fn minutes(connection: &mut PgConnection, ranges: &[Range<i64>]) -> Result<Minutes> {
     let mut minutes = Minutes::default();
     if ranges.is_empty() {
         return Ok(minutes);
@@ -152,8 +151,7 @@ pub(super) async fn minutes(connection: &mut PgConnection, ranges: &[Range<i64>]
     .bind(starts.clone())
     .bind(ends.clone())
     .fetch_all(&mut *connection)
-    .await
-    .map_err(error)?;
+    .await?;
     for row in rows {
         minutes.add(column(&row, 0)?, &group(&row)?);
     }
@@ -168,15 +166,14 @@ pub(super) async fn minutes(connection: &mut PgConnection, ranges: &[Range<i64>]
     .bind(starts)
     .bind(ends)
     .fetch_all(connection)
-    .await
-    .map_err(error)?;
+    .await?;
     for row in rows {
         minutes.spend(column(&row, 0)?, count(column(&row, 1)?));
     }
     Ok(minutes)
 }
 
-fn group(row: &PgRow) -> Result<Group, Error> {
+fn group(row: &PgRow) -> Result<Group> {
     let number = |at: usize| column::<i64>(row, at).map(count);
     Ok(Group {
         workflow: column(row, 1)?,

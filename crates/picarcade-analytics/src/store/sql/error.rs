@@ -3,7 +3,7 @@
 use crate::Error;
 
 /// Converts a driver error that `classify` did not recognize as an answer of the database.
-pub(crate) fn error(
+pub(crate) fn classify(
     error: sqlx::Error,
     classify: impl FnOnce(&dyn sqlx::error::DatabaseError) -> fn(String, sqlx::Error) -> Error,
 ) -> Error {

@@ -9,7 +9,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 
-use super::error::error;
+use super::error::{Result, SqliteError};
 use crate::store::sql::migrations::{MIGRATION_TABLE, migration_failed, migrator};
 use crate::{Error, SchemaState, private_file};
 
@@ -20,7 +20,7 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_tab
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The writing pool (one connection) and the reading pool.
-pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error> {
+pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
     let file = database_file(path)?;
     create_private(&file);
     let options = SqliteConnectOptions::new()
@@ -58,7 +58,7 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool), Error
 }
 
 /// The file that `path` means; its directory exists afterwards.
-fn database_file(path: &Path) -> Result<PathBuf, Error> {
+fn database_file(path: &Path) -> Result<PathBuf> {
     let is_directory = path.is_dir() || (!path.exists() && path.extension().is_none());
     let file = if is_directory { path.join("picarcade.db") } else { path.to_owned() };
     if let Some(directory) = file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
@@ -114,21 +114,21 @@ fn locked(failed: sqlx::Error) -> Error {
     match code.unwrap_or(0) & 0xff {
         // BUSY and LOCKED
         5 | 6 => Error::Locked { held_by: "another process".to_owned(), waited: BUSY_TIMEOUT },
-        _ => error(failed),
+        _ => SqliteError::from(failed).into(),
     }
 }
 
-pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), Error> {
+pub(super) async fn migrate(writer: &SqlitePool) -> Result<()> {
     match migrator(&MIGRATIONS).run(writer).await {
         Ok(()) => Ok(()),
-        Err(MigrateError::VersionMissing(_)) => Err(Error::Schema(schema(writer).await?)),
-        Err(source) => Err(migration_failed(source, locked)),
+        Err(MigrateError::VersionMissing(_)) => Err(Error::Schema(schema(writer).await?).into()),
+        Err(source) => Err(migration_failed(source, locked).into()),
     }
 }
 
-pub(super) async fn schema(writer: &SqlitePool) -> Result<SchemaState, Error> {
+pub(super) async fn schema(writer: &SqlitePool) -> Result<SchemaState> {
     let failed = |source: MigrateError| Error::Migration { source: source.into() };
-    let mut connection = writer.acquire().await.map_err(error)?;
+    let mut connection = writer.acquire().await?;
     connection.ensure_migrations_table(MIGRATION_TABLE).await.map_err(failed)?;
     let applied = connection.list_applied_migrations(MIGRATION_TABLE).await.map_err(failed)?;
     let applied = applied.iter().map(|migration| migration.version).max().unwrap_or(0);

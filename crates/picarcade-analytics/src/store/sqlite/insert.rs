@@ -8,13 +8,13 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Arguments, AssertSqlSafe};
 use uuid::Uuid;
 
-use super::error::error;
+use super::error::Result;
 use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent};
 use crate::record::{Record, paired_id};
 use crate::statistics::bucket_of_ms;
 use crate::store::sql::text::{clean, clean_json};
 use crate::store::sql::value::{money, unfit};
-use crate::{ClassificationEvent, Error, Event, ModelSelectionEvent, Table};
+use crate::{ClassificationEvent, Event, ModelSelectionEvent, Table};
 
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
@@ -28,7 +28,7 @@ pub(super) struct Inserted {
 }
 
 /// Inserts the batch and skips existing rows.
-pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -> Result<Inserted, Error> {
+pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -> Result<Inserted> {
     let mut inserted = Inserted { outcomes: false, all_new: true };
     // The order matters: an outcome finds rows of the same batch.
     for table in
@@ -50,7 +50,7 @@ pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -
 }
 
 /// Inserts the rows of one statement and returns how many were new.
-async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record]) -> Result<u64, Error> {
+async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record]) -> Result<u64> {
     let mut arguments = SqliteArguments::default();
     for record in rows {
         let mut row = Row(&mut arguments);
@@ -64,8 +64,7 @@ async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record
         }
     }
     let statement = statement(table, rows.len());
-    let done =
-        sqlx::query_with(AssertSqlSafe(statement), arguments).execute(connection).await.map_err(error)?;
+    let done = sqlx::query_with(AssertSqlSafe(statement), arguments).execute(connection).await?;
     Ok(done.rows_affected())
 }
 
@@ -98,35 +97,35 @@ fn statement(table: Table, rows: usize) -> String {
 struct Row<'a>(&'a mut SqliteArguments);
 
 impl Row<'_> {
-    fn add<'t, T>(&mut self, value: T) -> Result<(), Error>
+    fn add<'t, T>(&mut self, value: T) -> Result<()>
     where
         T: sqlx::Encode<'t, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
     {
-        Arguments::add(self.0, value).map_err(|_| unfit("a value cannot be encoded"))
+        Ok(Arguments::add(self.0, value).map_err(|_| unfit("a value cannot be encoded"))?)
     }
 
-    fn id(&mut self, id: Uuid) -> Result<(), Error> {
+    fn id(&mut self, id: Uuid) -> Result<()> {
         self.add(id.into_bytes().to_vec())
     }
 
-    fn text(&mut self, text: &str) -> Result<(), Error> {
+    fn text(&mut self, text: &str) -> Result<()> {
         self.add(clean(text).into_owned())
     }
 
-    fn maybe_text(&mut self, text: Option<&str>) -> Result<(), Error> {
+    fn maybe_text(&mut self, text: Option<&str>) -> Result<()> {
         self.add(text.map(|text| clean(text).into_owned()))
     }
 
-    fn money(&mut self, micros: u64) -> Result<(), Error> {
+    fn money(&mut self, micros: u64) -> Result<()> {
         self.add(money(micros)?)
     }
 
-    fn maybe_money(&mut self, micros: Option<u64>) -> Result<(), Error> {
+    fn maybe_money(&mut self, micros: Option<u64>) -> Result<()> {
         self.add(micros.map(money).transpose()?)
     }
 }
 
-fn classification(row: &mut Row<'_>, id: Uuid, at: i64, event: &ClassificationEvent) -> Result<(), Error> {
+fn classification(row: &mut Row<'_>, id: Uuid, at: i64, event: &ClassificationEvent) -> Result<()> {
     row.id(id)?;
     row.text(&event.user_id)?;
     row.text(&event.prompt)?;
@@ -145,7 +144,7 @@ fn classification(row: &mut Row<'_>, id: Uuid, at: i64, event: &ClassificationEv
     row.add(at)
 }
 
-fn cost(row: &mut Row<'_>, id: Uuid, at: i64, event: &CostEvent) -> Result<(), Error> {
+fn cost(row: &mut Row<'_>, id: Uuid, at: i64, event: &CostEvent) -> Result<()> {
     row.id(id)?;
     row.text(&event.user_id)?;
     row.text(&event.operation_type)?;
@@ -158,7 +157,7 @@ fn cost(row: &mut Row<'_>, id: Uuid, at: i64, event: &CostEvent) -> Result<(), E
     row.add(at)
 }
 
-fn selection(row: &mut Row<'_>, id: Uuid, at: i64, event: &ModelSelectionEvent) -> Result<(), Error> {
+fn selection(row: &mut Row<'_>, id: Uuid, at: i64, event: &ModelSelectionEvent) -> Result<()> {
     row.id(id)?;
     row.text(&event.user_id)?;
     row.text(&event.generation_id)?;
@@ -174,7 +173,7 @@ fn selection(row: &mut Row<'_>, id: Uuid, at: i64, event: &ModelSelectionEvent) 
     row.add(at)
 }
 
-fn performance(row: &mut Row<'_>, id: Uuid, at: i64, event: &SystemPerformanceEvent) -> Result<(), Error> {
+fn performance(row: &mut Row<'_>, id: Uuid, at: i64, event: &SystemPerformanceEvent) -> Result<()> {
     row.id(id)?;
     row.text(&event.component)?;
     row.text(&event.metric)?;
@@ -184,7 +183,7 @@ fn performance(row: &mut Row<'_>, id: Uuid, at: i64, event: &SystemPerformanceEv
     row.add(at)
 }
 
-fn outcome(row: &mut Row<'_>, id: Uuid, at: i64, event: &OutcomeEvent) -> Result<(), Error> {
+fn outcome(row: &mut Row<'_>, id: Uuid, at: i64, event: &OutcomeEvent) -> Result<()> {
     row.text(&event.generation_id)?;
     row.text(&event.user_id)?;
     row.add(event.success)?;

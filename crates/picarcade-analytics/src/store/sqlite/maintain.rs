@@ -10,29 +10,24 @@ use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
-use super::error::error;
+use super::error::Result;
+use super::forget::PIECE;
 use super::{outcome, sums};
+use crate::Event;
 use crate::record::Record;
 use crate::statistics::Tally;
 use crate::store::sql::retention::Retention;
 use crate::store::sql::rollup::{Parts, closed, hours_of};
 use crate::store::store::Maintained;
 use crate::timestamp::{DAY, HOUR, MINUTE, minute_of};
-use crate::{Error, Event};
 
 /// Minutes rolled up in one transaction, so that writers are not blocked for long.
 const CHUNK: i64 = 60 * MINUTE;
-/// Rows deleted in one transaction.
-pub(super) const DELETED: i64 = 5_000;
 
 /// Records the effect of a batch on its minutes. Minutes below the watermark become late. For the
 /// others the batch's additions are stored, unless classifications existed already: then the
 /// additions are unknown.
-pub(super) async fn note(
-    connection: &mut SqliteConnection,
-    batch: &[Record],
-    all_new: bool,
-) -> Result<(), Error> {
+pub(super) async fn note(connection: &mut SqliteConnection, batch: &[Record], all_new: bool) -> Result<()> {
     let mut minutes = BTreeSet::new();
     let mut parts = Parts::default();
     for record in batch {
@@ -44,10 +39,8 @@ pub(super) async fn note(
         }
         minutes.insert(minute_of(at));
     }
-    let watermark: Option<i64> = sqlx::query_scalar("SELECT watermark FROM rollup_state")
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(error)?;
+    let watermark: Option<i64> =
+        sqlx::query_scalar("SELECT watermark FROM rollup_state").fetch_optional(&mut *connection).await?;
     // Parts are written even before the first roll-up, which may happen within the minute.
     let watermark = watermark.unwrap_or(i64::MIN);
     let late = if all_new { minutes.range(..watermark) } else { minutes.range(..) };
@@ -55,8 +48,7 @@ pub(super) async fn note(
         sqlx::query("INSERT INTO rollup_late (minute) VALUES (?) ON CONFLICT DO NOTHING")
             .bind(minute)
             .execute(&mut *connection)
-            .await
-            .map_err(error)?;
+            .await?;
     }
     for (minute, last, part) in parts.encoded().filter(|(minute, ..)| all_new && *minute >= watermark) {
         sqlx::query("INSERT INTO rollup_parts VALUES (?, ?, ?)")
@@ -64,34 +56,28 @@ pub(super) async fn note(
             .bind(last)
             .bind(part)
             .execute(&mut *connection)
-            .await
-            .map_err(error)?;
+            .await?;
     }
     Ok(())
 }
 
-pub(super) async fn maintain(
-    writer: &SqlitePool,
-    retention: &Retention,
-    now: i64,
-) -> Result<Maintained, Error> {
+pub(super) async fn maintain(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<Maintained> {
     let mut done = Maintained::default();
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
     let retention_now = retention_clock(&mut transaction, now).await?;
     done.retention_lag = Duration::from_micros(now.saturating_sub(retention_now).unsigned_abs());
     done.outcomes_applied = outcome::apply(&mut transaction).await?;
     done.sessions_expired = sqlx::query("DELETE FROM user_sessions WHERE expires_at <= ?")
         .bind(retention_now)
         .execute(&mut *transaction)
-        .await
-        .map_err(error)?
+        .await?
         .rows_affected();
-    transaction.commit().await.map_err(error)?;
+    transaction.commit().await?;
 
     loop {
-        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
+        let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
         let rolled_up = roll_up(&mut transaction, now).await?;
-        transaction.commit().await.map_err(error)?;
+        transaction.commit().await?;
         done.minutes_rolled_up += rolled_up.minutes;
         if !rolled_up.more {
             break;
@@ -107,11 +93,9 @@ pub(super) async fn maintain(
 /// The machine's clock is the only one here, and rows are stamped by it too, so one that is wrong
 /// by months would delete everything. The database remembers the time of the last run, at first
 /// that of the newest row, and follows the clock from there with [`follow`].
-async fn retention_clock(connection: &mut SqliteConnection, now: i64) -> Result<i64, Error> {
-    let last: Option<i64> = sqlx::query_scalar("SELECT at FROM retention_clock")
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(error)?;
+async fn retention_clock(connection: &mut SqliteConnection, now: i64) -> Result<i64> {
+    let last: Option<i64> =
+        sqlx::query_scalar("SELECT at FROM retention_clock").fetch_optional(&mut *connection).await?;
     let last = match last {
         Some(last) => last,
         None => newest(connection).await?.map_or(now, |newest| newest.min(now)),
@@ -120,8 +104,7 @@ async fn retention_clock(connection: &mut SqliteConnection, now: i64) -> Result<
     sqlx::query("INSERT INTO retention_clock VALUES (1, ?1) ON CONFLICT DO UPDATE SET at = ?1")
         .bind(at)
         .execute(connection)
-        .await
-        .map_err(error)?;
+        .await?;
     Ok(at.min(now))
 }
 
@@ -143,8 +126,8 @@ const fn follow(last: i64, now: i64) -> i64 {
 }
 
 /// When the newest row of any table was created or changed.
-async fn newest(connection: &mut SqliteConnection) -> Result<Option<i64>, Error> {
-    sqlx::query_scalar(
+async fn newest(connection: &mut SqliteConnection) -> Result<Option<i64>> {
+    Ok(sqlx::query_scalar(
         "SELECT max(at) FROM (
              SELECT max(created_at) AS at FROM intent_classification_logs
              UNION ALL SELECT max(created_at) FROM cost_tracking
@@ -154,8 +137,7 @@ async fn newest(connection: &mut SqliteConnection) -> Result<Option<i64>, Error>
              UNION ALL SELECT max(updated_at) FROM user_sessions)",
     )
     .fetch_one(connection)
-    .await
-    .map_err(error)
+    .await?)
 }
 
 struct RolledUp {
@@ -163,7 +145,7 @@ struct RolledUp {
     more: bool,
 }
 
-async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp, Error> {
+async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp> {
     let (watermark, late) = sums::watermark(connection).await?;
     let closed = closed(now);
     let next =
@@ -179,7 +161,7 @@ async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp
     }
     // Minutes that are not rolled up yet stay marked and keep their parts.
     for done in ["DELETE FROM rollup_late WHERE minute < ?", "DELETE FROM rollup_parts WHERE minute < ?"] {
-        sqlx::query(done).bind(until).execute(&mut *connection).await.map_err(error)?;
+        sqlx::query(done).bind(until).execute(&mut *connection).await?;
     }
     write(connection, &(first..until), &mut touched).await?;
     // The hour of the watermark is complete when the watermark has left it, with or without further
@@ -190,8 +172,7 @@ async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp
     sqlx::query("INSERT INTO rollup_state VALUES (1, ?1) ON CONFLICT DO UPDATE SET watermark = ?1")
         .bind(until)
         .execute(connection)
-        .await
-        .map_err(error)?;
+        .await?;
     Ok(RolledUp { minutes: touched.len() as u64, more: until < closed })
 }
 
@@ -200,7 +181,7 @@ async fn write(
     connection: &mut SqliteConnection,
     range: &Range<i64>,
     touched: &mut BTreeSet<i64>,
-) -> Result<(), Error> {
+) -> Result<()> {
     if range.is_empty() {
         return Ok(());
     }
@@ -209,21 +190,19 @@ async fn write(
             .bind(minute)
             .bind(tally)
             .execute(&mut *connection)
-            .await
-            .map_err(error)?;
+            .await?;
         touched.insert(minute);
     }
     Ok(())
 }
 
-async fn roll_up_hour(connection: &mut SqliteConnection, hour: i64) -> Result<(), Error> {
+async fn roll_up_hour(connection: &mut SqliteConnection, hour: i64) -> Result<()> {
     let minutes: Vec<Vec<u8>> =
         sqlx::query_scalar("SELECT tally FROM rollup_minutes WHERE minute >= ? AND minute < ?")
             .bind(hour)
             .bind(hour + HOUR)
             .fetch_all(&mut *connection)
-            .await
-            .map_err(error)?;
+            .await?;
     let mut tally = Tally::default();
     for bytes in minutes {
         tally.merge_encoded(&bytes)?;
@@ -233,27 +212,25 @@ async fn roll_up_hour(connection: &mut SqliteConnection, hour: i64) -> Result<()
             .bind(hour)
             .bind(tally.encode())
             .execute(connection)
-            .await
-            .map_err(error)?;
+            .await?;
     }
     Ok(())
 }
 
 /// Returns when the first row at or after `from` was created.
-async fn oldest(connection: &mut SqliteConnection, from: i64) -> Result<Option<i64>, Error> {
-    sqlx::query_scalar(
+async fn oldest(connection: &mut SqliteConnection, from: i64) -> Result<Option<i64>> {
+    Ok(sqlx::query_scalar(
         "SELECT min(created_at) FROM (
              SELECT * FROM (SELECT created_at FROM intent_classification_logs WHERE id >= ?1 ORDER BY id LIMIT 1)
              UNION ALL SELECT * FROM (SELECT created_at FROM cost_tracking WHERE id >= ?1 ORDER BY id LIMIT 1))",
     )
     .bind(sums::bound(from))
     .fetch_one(connection)
-    .await
-    .map_err(error)
+    .await?)
 }
 
 /// Deletes rows older than the retention, a few thousand at a time.
-async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<u64, Error> {
+async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<u64> {
     let before = |kept: Option<Duration>| {
         kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
     };
@@ -271,31 +248,30 @@ async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<
             loop {
                 let deleted = sqlx::query(statement)
                     .bind(sums::bound(before))
-                    .bind(DELETED)
+                    .bind(PIECE)
                     .execute(writer)
-                    .await
-                    .map_err(error)?
+                    .await?
                     .rows_affected();
                 retired += deleted;
-                if deleted < DELETED as u64 {
+                if deleted < PIECE as u64 {
                     break;
                 }
             }
         }
         let deleted =
             sqlx::query("DELETE FROM generation_outcomes WHERE created_at < ?").bind(before).execute(writer);
-        retired += deleted.await.map_err(error)?.rows_affected();
+        retired += deleted.await?.rows_affected();
     }
     if let Some(before) = before(retention.rollups) {
         for statement in
             ["DELETE FROM rollup_minutes WHERE minute < ?", "DELETE FROM rollup_hours WHERE hour < ?"]
         {
-            sqlx::query(statement).bind(before).execute(writer).await.map_err(error)?;
+            sqlx::query(statement).bind(before).execute(writer).await?;
         }
     }
     // Returns free pages at the end of the file to the file system; at 4 KiB each, at most 80 MB at
     // a time.
-    sqlx::query("PRAGMA incremental_vacuum(20000)").execute(writer).await.map_err(error)?;
+    sqlx::query("PRAGMA incremental_vacuum(20000)").execute(writer).await?;
     Ok(retired)
 }
 

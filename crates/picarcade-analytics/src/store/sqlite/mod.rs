@@ -21,6 +21,7 @@ mod generations;
 mod sessions;
 mod sums;
 
+mod forget;
 mod maintain;
 
 pub use self::store::SqliteStore;

@@ -6,8 +6,7 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::error::error;
-use crate::Error;
+use super::error::Result;
 
 const MARK: &str = "
 UPDATE generation_outcomes SET applied = 1 WHERE applied = 0 AND EXISTS (
@@ -46,11 +45,11 @@ const STEPS: [&str; 5] = [
 ];
 
 /// Applies the possible outcomes and returns their number.
-pub(super) async fn apply(connection: &mut SqliteConnection) -> Result<u64, Error> {
-    let marked = sqlx::query(MARK).execute(&mut *connection).await.map_err(error)?.rows_affected();
+pub(super) async fn apply(connection: &mut SqliteConnection) -> Result<u64> {
+    let marked = sqlx::query(MARK).execute(&mut *connection).await?.rows_affected();
     if marked > 0 {
         for step in STEPS {
-            sqlx::query(step).execute(&mut *connection).await.map_err(error)?;
+            sqlx::query(step).execute(&mut *connection).await?;
         }
     }
     Ok(marked)

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use sqlx::sqlite::SqlitePool;
 
-use super::error::error;
-use super::{connect, insert, maintain, outcome, sums};
+use super::error::{Result, SqliteError};
+use super::{connect, forget, insert, maintain, outcome, sums};
 use crate::record::Record;
 use crate::store::schema::SchemaState;
 use crate::store::sql::retention::Retention;
-use crate::store::sql::text::clean;
 use crate::store::store::{Maintained, Store};
 use crate::timestamp::micros;
 use crate::{Error, Period, Statistics};
@@ -50,6 +49,17 @@ impl SqliteStore {
         self
     }
 
+    async fn insert(&self, batch: &[Record]) -> Result<()> {
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let inserted = insert::batch(&mut transaction, batch).await?;
+        if inserted.outcomes {
+            outcome::apply(&mut transaction).await?;
+        }
+        maintain::note(&mut transaction, batch, inserted.all_new).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     /// Closes the connections. The store cannot be used afterwards.
     pub async fn close(&self) {
         self.readers.close().await;
@@ -60,13 +70,7 @@ impl SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn write(&self, batch: &[Record]) -> Result<(), Error> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(error)?;
-        let inserted = insert::batch(&mut transaction, batch).await?;
-        if inserted.outcomes {
-            outcome::apply(&mut transaction).await?;
-        }
-        maintain::note(&mut transaction, batch, inserted.all_new).await?;
-        transaction.commit().await.map_err(error)
+        Ok(self.insert(batch).await?)
     }
 
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
@@ -92,46 +96,23 @@ impl Store for SqliteStore {
 
     async fn ping(&self) -> Result<Duration, Error> {
         let started = Instant::now();
-        sqlx::query("SELECT 1").execute(&self.readers).await.map_err(error)?;
+        sqlx::query("SELECT 1").execute(&self.readers).await.map_err(SqliteError::from)?;
         Ok(started.elapsed())
     }
 
     async fn forget_user(&self, user_id: &str) -> Result<u64, Error> {
-        let user = clean(user_id);
-        let mut rows = 0;
-        // Deleted in pieces, so that writers are not blocked for long.
-        for statement in [
-            "DELETE FROM intent_classification_logs WHERE rowid IN (
-                 SELECT rowid FROM intent_classification_logs WHERE user_id = ? LIMIT ?)",
-            "DELETE FROM cost_tracking WHERE rowid IN (SELECT rowid FROM cost_tracking WHERE user_id = ? LIMIT ?)",
-            "DELETE FROM model_selection_logs WHERE rowid IN (
-                 SELECT rowid FROM model_selection_logs WHERE user_id = ? LIMIT ?)",
-            "DELETE FROM generation_outcomes WHERE user_id = ?1 AND generation_id IN (
-                 SELECT generation_id FROM generation_outcomes WHERE user_id = ?1 LIMIT ?2)",
-            "DELETE FROM user_sessions WHERE session_id IN (
-                 SELECT session_id FROM user_sessions WHERE user_id = ? LIMIT ?)",
-        ] {
-            loop {
-                let delete = sqlx::query(statement).bind(user.as_ref()).bind(maintain::DELETED);
-                let deleted = delete.execute(&self.writer).await.map_err(error)?.rows_affected();
-                rows += deleted;
-                if deleted < maintain::DELETED as u64 {
-                    break;
-                }
-            }
-        }
-        Ok(rows)
+        Ok(forget::user(&self.writer, user_id).await?)
     }
 
     async fn migrate(&self) -> Result<(), Error> {
-        connect::migrate(&self.writer).await
+        Ok(connect::migrate(&self.writer).await?)
     }
 
     async fn schema(&self) -> Result<SchemaState, Error> {
-        connect::schema(&self.writer).await
+        Ok(connect::schema(&self.writer).await?)
     }
 
     async fn maintain(&self, now: SystemTime) -> Result<Maintained, Error> {
-        maintain::maintain(&self.writer, &self.retention, micros(now)).await
+        Ok(maintain::maintain(&self.writer, &self.retention, micros(now)).await?)
     }
 }

@@ -6,8 +6,7 @@ use std::ops::Range;
 use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
-use super::error::error;
-use crate::Error;
+use super::error::Result;
 use crate::record::first_id_at;
 use crate::statistics::{Group, Tally};
 use crate::store::sql::plan::Plan;
@@ -16,8 +15,8 @@ use crate::store::sql::value::count;
 
 /// Returns the sums of `from..until`, read in one transaction, so that rows that are rolled up
 /// meanwhile count once.
-pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result<Tally, Error> {
-    let mut transaction = readers.begin().await.map_err(error)?;
+pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result<Tally> {
+    let mut transaction = readers.begin().await?;
     let (watermark, late) = watermark(&mut transaction).await?;
     let plan = Plan::new(from, until, watermark, &late);
     let mut tally = Tally::default();
@@ -30,8 +29,7 @@ pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result
                 .bind(range.start)
                 .bind(range.end)
                 .fetch_all(&mut *transaction)
-                .await
-                .map_err(error)?;
+                .await?;
             for bytes in rows {
                 tally.merge_encoded(&bytes)?;
             }
@@ -42,7 +40,7 @@ pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result
         let read =
             sqlx::query_as("SELECT minute, last, tally FROM rollup_parts WHERE minute >= ? AND minute < ?");
         let read = read.bind(range.start).bind(range.end).fetch_all(&mut *transaction);
-        parts.extend(read.await.map_err(error)?);
+        parts.extend(read.await?);
     }
     let parts: Vec<_> = parts.iter().map(|(minute, last, part)| (*minute, *last, part.as_slice())).collect();
     for range in merge_parts(&mut tally, &plan, until, &parts)? {
@@ -56,17 +54,11 @@ pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result
 
 /// Returns how far rows are rolled up (`None` before the first time), and the incomplete minutes
 /// below.
-pub(super) async fn watermark(
-    connection: &mut SqliteConnection,
-) -> Result<(Option<i64>, BTreeSet<i64>), Error> {
-    let watermark = sqlx::query_scalar("SELECT watermark FROM rollup_state")
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(error)?;
-    let late: Vec<i64> = sqlx::query_scalar("SELECT minute FROM rollup_late")
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(error)?;
+pub(super) async fn watermark(connection: &mut SqliteConnection) -> Result<(Option<i64>, BTreeSet<i64>)> {
+    let watermark =
+        sqlx::query_scalar("SELECT watermark FROM rollup_state").fetch_optional(&mut *connection).await?;
+    let late: Vec<i64> =
+        sqlx::query_scalar("SELECT minute FROM rollup_late").fetch_all(&mut *connection).await?;
     Ok((watermark, late.into_iter().collect()))
 }
 
@@ -96,7 +88,7 @@ async fn classifications(
     user: Option<&str>,
     range: &Range<i64>,
     mut add: impl FnMut(i64, &Group),
-) -> Result<(), Error> {
+) -> Result<()> {
     let end = bound(range.end);
     let mut from = Some(bound(range.start));
     while let Some(start) = from {
@@ -107,8 +99,8 @@ async fn classifications(
         });
         let read = read.bind(&start).bind(from.as_ref().unwrap_or(&end));
         let read = if let Some(user) = user { read.bind(user) } else { read };
-        for row in read.fetch_all(&mut *connection).await.map_err(error)? {
-            add(row.try_get(0).map_err(error)?, &group(&row)?);
+        for row in read.fetch_all(&mut *connection).await? {
+            add(row.try_get(0)?, &group(&row)?);
         }
     }
     Ok(())
@@ -121,7 +113,7 @@ async fn piece(
     user: Option<&str>,
     start: &[u8],
     end: &[u8],
-) -> Result<Option<Vec<u8>>, Error> {
+) -> Result<Option<Vec<u8>>> {
     let read = sqlx::query_scalar(match user {
         None => {
             "SELECT id FROM intent_classification_logs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1 OFFSET ?3"
@@ -133,7 +125,7 @@ async fn piece(
     });
     let read = read.bind(start).bind(end).bind(PIECE);
     let read = if let Some(user) = user { read.bind(user) } else { read };
-    read.fetch_optional(connection).await.map_err(error)
+    Ok(read.fetch_optional(connection).await?)
 }
 
 /// Adds the money spent in a range, by one user or by all.
@@ -142,7 +134,7 @@ async fn spent(
     user: Option<&str>,
     range: &Range<i64>,
     tally: &mut Tally,
-) -> Result<(), Error> {
+) -> Result<()> {
     let read = sqlx::query_scalar(match user {
         None => "SELECT coalesce(sum(actual_cost_micros), 0) FROM cost_tracking WHERE id >= ? AND id < ?",
         Some(_) => {
@@ -152,18 +144,13 @@ async fn spent(
     });
     let read = read.bind(bound(range.start)).bind(bound(range.end));
     let read = if let Some(user) = user { read.bind(user) } else { read };
-    tally.spend(count(read.fetch_one(connection).await.map_err(error)?));
+    tally.spend(count(read.fetch_one(connection).await?));
     Ok(())
 }
 
 /// Returns the sums of one user's rows.
-pub(super) async fn user_tally(
-    readers: &SqlitePool,
-    user: &str,
-    from: i64,
-    until: i64,
-) -> Result<Tally, Error> {
-    let mut transaction = readers.begin().await.map_err(error)?;
+pub(super) async fn user_tally(readers: &SqlitePool, user: &str, from: i64, until: i64) -> Result<Tally> {
+    let mut transaction = readers.begin().await?;
     let mut tally = Tally::default();
     classifications(&mut transaction, Some(user), &(from..until), |_, group| tally.add(group)).await?;
     spent(&mut transaction, Some(user), &(from..until), &mut tally).await?;
@@ -171,7 +158,7 @@ pub(super) async fn user_tally(
 }
 
 /// Returns the sums of whole minutes, minute by minute.
-pub(super) async fn minutes(connection: &mut SqliteConnection, range: &Range<i64>) -> Result<Minutes, Error> {
+pub(super) async fn minutes(connection: &mut SqliteConnection, range: &Range<i64>) -> Result<Minutes> {
     let mut minutes = Minutes::default();
     classifications(connection, None, range, |minute, group| minutes.add(minute, group)).await?;
     let spent: Vec<(i64, i64)> = sqlx::query_as(
@@ -181,8 +168,7 @@ pub(super) async fn minutes(connection: &mut SqliteConnection, range: &Range<i64
     .bind(bound(range.start))
     .bind(bound(range.end))
     .fetch_all(connection)
-    .await
-    .map_err(error)?;
+    .await?;
     for (minute, micros) in spent {
         minutes.spend(minute, count(micros));
     }
@@ -194,16 +180,16 @@ pub(super) fn bound(at: i64) -> Vec<u8> {
     first_id_at(at).into_bytes().to_vec()
 }
 
-fn group(row: &SqliteRow) -> Result<Group, Error> {
-    let number = |at: usize| row.try_get::<i64, _>(at).map(count).map_err(error);
+fn group(row: &SqliteRow) -> Result<Group> {
+    let number = |at: usize| row.try_get::<i64, _>(at).map(count);
     Ok(Group {
-        workflow: row.try_get(1).map_err(error)?,
-        source: row.try_get(2).map_err(error)?,
-        model: row.try_get(3).map_err(error)?,
+        workflow: row.try_get(1)?,
+        source: row.try_get(2)?,
+        model: row.try_get(3)?,
         bucket: u16::try_from(number(4)?).unwrap_or(u16::MAX),
         rows: number(5)?,
-        confidence: row.try_get(6).map_err(error)?,
-        processing_ms: row.try_get(7).map_err(error)?,
+        confidence: row.try_get(6)?,
+        processing_ms: row.try_get(7)?,
         fallbacks: number(8)?,
         cache_hits: number(9)?,
         rate_limited: number(10)?,

@@ -2,6 +2,7 @@
 
 mod event;
 mod float;
+mod limits;
 mod privacy;
 mod record;
 mod table;

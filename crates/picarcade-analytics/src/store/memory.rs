@@ -18,7 +18,7 @@ use crate::event::{CostEvent, OutcomeEvent};
 use crate::record::{Record, created_at, paired_id};
 use crate::statistics::Tally;
 use crate::timestamp::micros;
-use crate::{Error, Event, Period, Statistics};
+use crate::{Error, Event, Period, Statistics, limits};
 
 /// Rows in memory.
 #[derive(Debug, Default)]
@@ -64,8 +64,8 @@ impl MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn write(&self, batch: &[Record]) -> Result<(), Error> {
-        for record in batch {
-            check(&record.event)?;
+        if !batch.iter().all(|record| limits::fits(&record.event)) {
+            return Err(rejected("a value is out of range"));
         }
         let mut inner = self.inner.lock();
         for record in batch {
@@ -232,7 +232,7 @@ impl GenerationRows for MemoryStore {
             Event::ModelSelection(selection) if *selection.generation_id == *generation_id => Some(selection),
             _ => None,
         });
-        let told = |user: &str| {
+        let has_outcome = |user: &str| {
             inner.rows.values().any(|event| {
                 matches!(event, Event::Outcome(outcome)
                     if *outcome.generation_id == *generation_id && *outcome.user_id == *user)
@@ -242,7 +242,7 @@ impl GenerationRows for MemoryStore {
             user_id: selection.user_id.to_string(),
             selected_model: selection.selected_model.to_string(),
             estimated_cost_micros: selection.estimated_cost_micros,
-            reported: selection.success.is_some() || told(&selection.user_id),
+            reported: selection.success.is_some() || has_outcome(&selection.user_id),
         }))
     }
 }
@@ -255,25 +255,6 @@ fn owner(event: &Event) -> Option<&str> {
         Event::Outcome(e) => Some(&e.user_id),
         Event::SystemPerformance(_) => None,
     }
-}
-
-/// Checks the constraints of the databases.
-fn check(event: &Event) -> Result<(), Error> {
-    let money = |micros: Option<u64>| micros.is_none_or(|micros| i64::try_from(micros).is_ok());
-    let fits = match event {
-        Event::Classification(e) => {
-            (0.0..=1.0).contains(&e.confidence)
-                && e.processing_time_ms.is_finite()
-                && e.processing_time_ms >= 0.0
-                && money(Some(e.cost_micros))
-                && money(Some(e.saved_micros))
-        }
-        Event::Cost(e) => money(Some(e.estimated_cost_micros)) && money(e.actual_cost_micros),
-        Event::ModelSelection(e) => money(Some(e.estimated_cost_micros)) && money(e.actual_cost_micros),
-        Event::SystemPerformance(e) => e.value.is_finite(),
-        Event::Outcome(e) => money(e.actual_cost_micros),
-    };
-    if fits { Ok(()) } else { Err(rejected("a value is out of range")) }
 }
 
 fn rejected(why: &'static str) -> Error {

@@ -163,9 +163,12 @@ async fn a_rejected_row_leaves_nothing_of_its_batch(subject: &impl Subject) {
         wrong(|event| event.confidence = f64::NAN),
         wrong(|event| event.processing_time_ms = f64::INFINITY),
         wrong(|event| event.processing_time_ms = -1.0),
+        wrong(|event| event.processing_time_ms = 2e15),
         wrong(|event| event.cost_micros = u64::MAX),
+        wrong(|event| event.saved_micros = 1_000_000_000_000_001),
         Event::Cost(CostEvent { estimated_cost_micros: u64::MAX, ..cost("u", None) }),
         performance(f64::NAN),
+        performance(-2e300),
     ];
     for poison in poisons {
         let batch = [

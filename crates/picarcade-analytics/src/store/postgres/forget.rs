@@ -10,25 +10,20 @@ use sqlx::postgres::PgPool;
 use super::connect::begin;
 use super::error::Result;
 use super::options::PostgresOptions;
+use crate::Table;
 use crate::store::sql::text::clean;
+use crate::table::SESSIONS;
 
 /// Rows deleted in one transaction, plus the remaining rows of the same microsecond.
 const PIECE: u64 = 10_000;
-
-/// The tables with a user, and the column that orders their rows.
-const TABLES: [(&str, &str); 5] = [
-    ("intent_classification_logs", "created_at"),
-    ("cost_tracking", "created_at"),
-    ("model_selection_logs", "created_at"),
-    ("generation_outcomes", "created_at"),
-    ("user_sessions", "updated_at"),
-];
 
 /// Deletes the rows of `user` from all tables and returns how many were deleted.
 pub(super) async fn user(pool: &PgPool, options: &PostgresOptions, user: &str) -> Result<u64> {
     let user = clean(user);
     let mut rows = 0;
-    for (table, at) in TABLES {
+    // Each table with the column that orders its rows.
+    let tables = Table::all_with_user().map(|table| (table.as_str(), "created_at"));
+    for (table, at) in tables.chain([(SESSIONS, "updated_at")]) {
         // The statement contains only literals.
         let statement = format!(
             "DELETE FROM {table} WHERE user_id = $1 AND {at} <= coalesce(

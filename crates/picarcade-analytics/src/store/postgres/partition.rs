@@ -15,12 +15,10 @@ use super::error::Result;
 use super::lock::{LOCK_CLASS, LOCK_PARTITIONS};
 use super::options::PostgresOptions;
 use super::statement::{column, query};
+use crate::Table;
 use crate::store::sql::plan::floor;
 use crate::timestamp::{DAY, civil};
 
-/// The partitioned tables.
-const TABLES: [&str; 4] =
-    ["intent_classification_logs", "cost_tracking", "model_selection_logs", "system_performance_logs"];
 const WEEK: i64 = 7 * DAY;
 /// Monday, 1970-01-05.
 const FIRST_MONDAY: i64 = 4 * DAY;
@@ -34,7 +32,7 @@ const AHEAD: i64 = 4;
 /// that holds one table and waits for another could deadlock.
 pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<u64> {
     let mut made = 0;
-    for table in TABLES {
+    for table in Table::all_partitioned().map(Table::as_str) {
         let mut transaction = begin(pool, options).await?;
         lock(&mut transaction).await?;
         let existing = partitions(&mut transaction, table).await?;
@@ -85,7 +83,7 @@ async fn is_taken(connection: &mut PgConnection, table: &str, start: i64) -> Res
 /// returns how many partitions were dropped.
 pub(super) async fn drop_before(pool: &PgPool, options: &PostgresOptions, before: i64) -> Result<u64> {
     let mut dropped = 0;
-    for table in TABLES {
+    for table in Table::all_partitioned().map(Table::as_str) {
         let mut transaction = begin(pool, options).await?;
         lock(&mut transaction).await?;
         // The names have equal length and sort by date.

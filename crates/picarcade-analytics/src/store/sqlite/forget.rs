@@ -1,9 +1,12 @@
 //! Deletes the rows of a user.
 
+use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqlitePool;
 
 use super::error::Result;
+use crate::Table;
 use crate::store::sql::text::clean;
+use crate::table::SESSIONS;
 
 /// Rows deleted in one transaction, so that writers are not blocked for long.
 pub(super) const PIECE: i64 = 5_000;
@@ -12,20 +15,9 @@ pub(super) const PIECE: i64 = 5_000;
 pub(super) async fn user(writer: &SqlitePool, user: &str) -> Result<u64> {
     let user = clean(user);
     let mut rows = 0;
-    // Deleted in pieces, so that writers are not blocked for long.
-    for statement in [
-        "DELETE FROM intent_classification_logs WHERE rowid IN (
-             SELECT rowid FROM intent_classification_logs WHERE user_id = ? LIMIT ?)",
-        "DELETE FROM cost_tracking WHERE rowid IN (SELECT rowid FROM cost_tracking WHERE user_id = ? LIMIT ?)",
-        "DELETE FROM model_selection_logs WHERE rowid IN (
-             SELECT rowid FROM model_selection_logs WHERE user_id = ? LIMIT ?)",
-        "DELETE FROM generation_outcomes WHERE user_id = ?1 AND generation_id IN (
-             SELECT generation_id FROM generation_outcomes WHERE user_id = ?1 LIMIT ?2)",
-        "DELETE FROM user_sessions WHERE session_id IN (
-             SELECT session_id FROM user_sessions WHERE user_id = ? LIMIT ?)",
-    ] {
+    for statement in statements() {
         loop {
-            let delete = sqlx::query(statement).bind(user.as_ref()).bind(PIECE);
+            let delete = sqlx::query(AssertSqlSafe(statement.clone())).bind(user.as_ref()).bind(PIECE);
             let deleted = delete.execute(writer).await?.rows_affected();
             rows += deleted;
             if deleted < PIECE as u64 {
@@ -34,4 +26,18 @@ pub(super) async fn user(writer: &SqlitePool, user: &str) -> Result<u64> {
         }
     }
     Ok(rows)
+}
+
+/// Returns one statement per table, made of literals only. Each deletes a limited number of rows.
+fn statements() -> impl Iterator<Item = String> {
+    let by_key = |table: &str, key: &str| {
+        format!("DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE user_id = ?1 LIMIT ?2)")
+    };
+    Table::all_with_user()
+        .map(move |table| match table {
+            // The key of an outcome is its generation and its user.
+            Table::Outcome => by_key(table.as_str(), "generation_id") + " AND user_id = ?1",
+            _ => by_key(table.as_str(), "rowid"),
+        })
+        .chain([by_key(SESSIONS, "session_id")])
 }

@@ -30,10 +30,7 @@ pub(super) struct Inserted {
 /// Inserts the batch and skips existing rows.
 pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -> Result<Inserted> {
     let mut inserted = Inserted { outcomes: false, all_new: true };
-    // The order matters: an outcome finds rows of the same batch.
-    for table in
-        [Table::Classification, Table::SystemPerformance, Table::Cost, Table::ModelSelection, Table::Outcome]
-    {
+    for table in Table::ALL {
         let rows: Vec<&Record> = batch.iter().filter(|record| record.event.table() == table).collect();
         inserted.outcomes |= table == Table::Outcome && !rows.is_empty();
         let mut new = 0;

@@ -8,18 +8,20 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::error::Result;
 use super::forget::PIECE;
 use super::{outcome, sums};
-use crate::Event;
 use crate::record::Record;
 use crate::statistics::Tally;
 use crate::store::sql::retention::Retention;
 use crate::store::sql::rollup::{Parts, closed, hours_of};
 use crate::store::store::Maintained;
+use crate::table::SESSIONS;
 use crate::timestamp::{DAY, HOUR, MINUTE, minute_of};
+use crate::{Event, Table};
 
 /// Minutes rolled up in one transaction, so that writers are not blocked for long.
 const CHUNK: i64 = 60 * MINUTE;
@@ -127,17 +129,14 @@ const fn follow(last: i64, now: i64) -> i64 {
 
 /// When the newest row of any table was created or changed.
 async fn newest(connection: &mut SqliteConnection) -> Result<Option<i64>> {
-    Ok(sqlx::query_scalar(
-        "SELECT max(at) FROM (
-             SELECT max(created_at) AS at FROM intent_classification_logs
-             UNION ALL SELECT max(created_at) FROM cost_tracking
-             UNION ALL SELECT max(created_at) FROM model_selection_logs
-             UNION ALL SELECT max(created_at) FROM system_performance_logs
-             UNION ALL SELECT max(created_at) FROM generation_outcomes
-             UNION ALL SELECT max(updated_at) FROM user_sessions)",
-    )
-    .fetch_one(connection)
-    .await?)
+    let latest = |table: &str, at: &str| format!("SELECT max({at}) AS at FROM {table}");
+    let latest: Vec<String> = Table::ALL
+        .into_iter()
+        .map(|table| latest(table.as_str(), "created_at"))
+        .chain([latest(SESSIONS, "updated_at")])
+        .collect();
+    let statement = format!("SELECT max(at) FROM ({})", latest.join(" UNION ALL "));
+    Ok(sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(connection).await?)
 }
 
 struct RolledUp {
@@ -236,17 +235,12 @@ async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<
     };
     let mut retired = 0;
     if let Some(before) = before(retention.events) {
-        for statement in [
-            "DELETE FROM intent_classification_logs WHERE rowid IN (
-                 SELECT rowid FROM intent_classification_logs WHERE id < ? ORDER BY id LIMIT ?)",
-            "DELETE FROM cost_tracking WHERE rowid IN (SELECT rowid FROM cost_tracking WHERE id < ? ORDER BY id LIMIT ?)",
-            "DELETE FROM model_selection_logs WHERE rowid IN (
-                 SELECT rowid FROM model_selection_logs WHERE id < ? ORDER BY id LIMIT ?)",
-            "DELETE FROM system_performance_logs WHERE rowid IN (
-                 SELECT rowid FROM system_performance_logs WHERE id < ? ORDER BY id LIMIT ?)",
-        ] {
+        for table in Table::all_partitioned().map(Table::as_str) {
+            let statement = format!(
+                "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE id < ? ORDER BY id LIMIT ?)"
+            );
             loop {
-                let deleted = sqlx::query(statement)
+                let deleted = sqlx::query(AssertSqlSafe(statement.clone()))
                     .bind(sums::bound(before))
                     .bind(PIECE)
                     .execute(writer)

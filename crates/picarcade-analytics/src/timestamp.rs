@@ -29,7 +29,12 @@ pub(crate) fn from_micros(micros: i64) -> SystemTime {
 
 /// Returns the start of the minute that contains `at`.
 pub(crate) const fn minute_of(at: i64) -> i64 {
-    at - at.rem_euclid(MINUTE)
+    floor(at, MINUTE)
+}
+
+/// Returns the last multiple of `unit` that is not after `at`.
+pub(crate) const fn floor(at: i64, unit: i64) -> i64 {
+    at - at.rem_euclid(unit)
 }
 
 /// Formats RFC 3339 in UTC with milliseconds.

@@ -30,6 +30,7 @@ mod sums;
 mod forget;
 mod maintain;
 mod partition;
+mod rollup;
 
 pub use self::options::PostgresOptions;
 pub use self::store::PostgresStore;

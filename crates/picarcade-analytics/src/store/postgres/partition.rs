@@ -16,8 +16,7 @@ use super::lock::{LOCK_CLASS, LOCK_PARTITIONS};
 use super::options::PostgresOptions;
 use super::statement::{column, query};
 use crate::Table;
-use crate::store::sql::plan::floor;
-use crate::timestamp::{DAY, civil};
+use crate::timestamp::{DAY, civil, floor};
 
 const WEEK: i64 = 7 * DAY;
 /// Monday, 1970-01-05.

@@ -8,8 +8,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use super::error::Result;
 use super::statement::{column, query};
 use crate::statistics::{Group, Tally};
+use crate::store::sql::minutes::{Minutes, merge_parts};
 use crate::store::sql::plan::Plan;
-use crate::store::sql::rollup::{Minutes, merge_parts};
 use crate::store::sql::value::count;
 
 /// What the first column of [`tally`]'s first query says: a tally, a part of a live minute, or
@@ -82,15 +82,6 @@ pub(super) async fn user_tally(
 /// late.
 fn bounds(ranges: &[Range<i64>]) -> (Vec<i64>, Vec<i64>) {
     ranges.iter().map(|range| (range.start, range.end)).unzip()
-}
-
-/// Returns how far rows are rolled up; `None` before the first time.
-pub(super) async fn watermark(connection: &mut PgConnection) -> Result<Option<i64>> {
-    let row = query("SELECT watermark FROM rollup_state").fetch_optional(connection).await?;
-    Ok(match row {
-        Some(row) => column(&row, 0)?,
-        None => None,
-    })
 }
 
 /// Returns the watermark and the incomplete minutes below it. Without parameters it takes one round

@@ -2,6 +2,7 @@
 
 pub(crate) mod error;
 pub(crate) mod migrations;
+pub(crate) mod minutes;
 pub(crate) mod plan;
 pub(crate) mod retention;
 pub(crate) mod rollup;

@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::timestamp::{HOUR, MINUTE};
+use crate::timestamp::{HOUR, MINUTE, floor};
 
 /// Disjoint ranges of time, in microseconds, that cover a range exactly.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,10 +83,6 @@ fn extend(ranges: &mut Vec<Range<i64>>, range: Range<i64>) {
         Some(last) if last.end == range.start => last.end = range.end,
         _ => ranges.push(range),
     }
-}
-
-pub(crate) const fn floor(at: i64, unit: i64) -> i64 {
-    at - at.rem_euclid(unit)
 }
 
 const fn ceil(at: i64, unit: i64) -> i64 {

@@ -18,3 +18,8 @@ impl Default for Retention {
         Self { events: Some(Duration::from_secs(90 * DAY)), rollups: Some(Duration::from_secs(730 * DAY)) }
     }
 }
+
+/// Returns the time before which rows are deleted, or `None` to keep everything.
+pub(crate) fn start_of(kept: Option<Duration>, now: i64) -> Option<i64> {
+    kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
+}

@@ -1,19 +1,20 @@
-//! Tallies by minute: those that maintenance computes from rows, and the parts of batches until
-//! then.
+//! Rolls up rows to tallies by minute and by hour.
 //!
-//! A batch is written together with what its classifications add to their minutes. Statistics
-//! therefore need not read the rows since the last roll-up, of which a busy minute has thousands. A
-//! part counts exactly the rows that were inserted with it. A batch with existing rows writes no
-//! part and marks its minutes as late. Parts exist only above the watermark: when it has passed,
-//! the minute has been summed from the rows, and its parts are deleted.
+//! The algorithm is the same in both databases, which supply the statements as [`RollupTables`].
+//! Everything below the watermark is rolled up, except minutes that are marked as late because they
+//! received rows afterwards. One call covers a limited time in one transaction, so that writers are
+//! not blocked for long.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::future::Future;
 use std::ops::Range;
 
-use crate::statistics::{Group, Tally};
-use crate::store::sql::plan::{Plan, floor};
-use crate::timestamp::{HOUR, MINUTE, SECOND, minute_of};
-use crate::{ClassificationEvent, Error};
+use crate::Error;
+use crate::statistics::Tally;
+use crate::timestamp::{HOUR, MINUTE, SECOND, floor, minute_of};
+
+/// The time rolled up in one transaction.
+pub(crate) const CHUNK: i64 = 60 * MINUTE;
 
 /// How long after its end a minute can be rolled up: its last rows wait for their batch and would
 /// be late.
@@ -24,81 +25,103 @@ pub(crate) const fn closed(now: i64) -> i64 {
     minute_of(now - SETTLING)
 }
 
-/// Tallies by minute.
-#[derive(Debug, Default)]
-pub(crate) struct Minutes(BTreeMap<i64, Tally>);
+/// The tables of roll-ups, in a transaction of a database.
+pub(crate) trait RollupTables: Send {
+    /// The error of the database.
+    type Error: From<Error>;
 
-impl Minutes {
-    /// Adds classifications to the minute that contains `at`.
-    pub(crate) fn add(&mut self, at: i64, group: &Group) {
-        self.0.entry(minute_of(at)).or_default().add(group);
-    }
+    /// Returns how far rows are rolled up; `None` before the first time.
+    fn watermark(&mut self) -> impl Future<Output = Result<Option<i64>, Self::Error>> + Send;
 
-    /// Adds money to the minute that contains `at`.
-    pub(crate) fn spend(&mut self, at: i64, micros: u64) {
-        self.0.entry(minute_of(at)).or_default().spend(micros);
-    }
+    /// Returns when the first row at or after `from` was created.
+    fn oldest_row(&mut self, from: i64) -> impl Future<Output = Result<Option<i64>, Self::Error>> + Send;
 
-    /// Returns each non-empty minute, encoded.
-    pub(crate) fn encoded(&self) -> impl Iterator<Item = (i64, Vec<u8>)> {
-        self.0.iter().filter(|(_, tally)| !tally.is_empty()).map(|(&minute, tally)| (minute, tally.encode()))
-    }
+    /// Removes the marks of late minutes below `until`, at most `limit` and the oldest first, and
+    /// returns these minutes.
+    fn take_late(
+        &mut self,
+        until: i64,
+        limit: i64,
+    ) -> impl Future<Output = Result<BTreeSet<i64>, Self::Error>> + Send;
+
+    /// Replaces the tallies of whole minutes with the current sums of the rows, and returns the
+    /// minutes that have rows.
+    fn replace_minutes(
+        &mut self,
+        ranges: &[Range<i64>],
+    ) -> impl Future<Output = Result<Vec<i64>, Self::Error>> + Send;
+
+    /// Returns the tallies of a range of minutes.
+    fn minute_tallies(
+        &mut self,
+        range: Range<i64>,
+    ) -> impl Future<Output = Result<Vec<Vec<u8>>, Self::Error>> + Send;
+
+    /// Replaces the tally of an hour.
+    fn replace_hour(
+        &mut self,
+        hour: i64,
+        tally: Vec<u8>,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Saves the watermark and deletes the parts of batches below it.
+    fn set_watermark(&mut self, watermark: i64) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
 
-/// What the classifications of a batch add to their minutes.
-#[derive(Debug, Default)]
-pub(crate) struct Parts(BTreeMap<i64, Part>);
-
-#[derive(Debug, Default)]
-struct Part {
-    last: i64,
-    tally: Tally,
+/// The result of one transaction.
+#[derive(Debug)]
+pub(crate) struct RolledUp {
+    /// The minutes whose tallies were written.
+    pub(crate) minutes: u64,
+    /// Whether time or late minutes remain.
+    pub(crate) more: bool,
 }
 
-impl Parts {
-    /// Adds a row created `at`.
-    pub(crate) fn observe(&mut self, at: i64, event: &ClassificationEvent) {
-        let part = self.0.entry(minute_of(at)).or_default();
-        part.last = part.last.max(at);
-        part.tally.observe(event);
-    }
+/// Rolls up at most `chunk` of time after the watermark, up to `closed`, and as many late minutes.
+pub(crate) async fn roll_up<T: RollupTables>(
+    tables: &mut T,
+    closed: i64,
+    chunk: i64,
+) -> Result<RolledUp, T::Error> {
+    let watermark = tables.watermark().await?;
+    let oldest = tables.oldest_row(watermark.unwrap_or(0)).await?;
+    let next = oldest.map_or(closed, |at| minute_of(at).min(closed));
+    let from = watermark.unwrap_or(next);
+    // Time without rows is skipped in one step.
+    let first = next.max(from);
+    let until = closed.min(first + chunk).max(from);
 
-    /// Returns, per minute: the minute, when its last row was created, and the encoded tally.
-    pub(crate) fn encoded(&self) -> impl Iterator<Item = (i64, i64, Vec<u8>)> {
-        self.0.iter().map(|(&minute, part)| (minute, part.last, part.tally.encode()))
+    // Minutes that are not rolled up yet stay marked and keep their parts. A late row that is
+    // committed after this statement has its own mark.
+    let limit = chunk / MINUTE;
+    let late = tables.take_late(until, limit).await?;
+    let mut ranges: Vec<Range<i64>> = late.range(..from).map(|&minute| minute..minute + MINUTE).collect();
+    let more_late = ranges.len() as u64 == limit.unsigned_abs();
+    ranges.push(first..until);
+    ranges.retain(|range| !range.is_empty());
+
+    let minutes = tables.replace_minutes(&ranges).await?;
+    // The hour of the watermark is complete when the watermark has left it, with or without further
+    // rows.
+    for hour in hours_of(minutes.iter().copied().chain([from]), until) {
+        roll_up_hour(tables, hour).await?;
     }
+    tables.set_watermark(until).await?;
+    Ok(RolledUp { minutes: minutes.len() as u64, more: until < closed || more_late })
 }
 
-/// Adds parts to `tally` and returns the ranges to read from the rows instead. Those are the
-/// minutes that the plan names, and the minute that contains `until` if one of its parts has later
-/// rows, because the clock of another instance is ahead.
-pub(crate) fn merge_parts(
-    tally: &mut Tally,
-    plan: &Plan,
-    until: i64,
-    parts: &[(i64, i64, &[u8])],
-) -> Result<Vec<Range<i64>>, Error> {
-    let beyond: BTreeSet<i64> =
-        parts.iter().filter(|(_, last, _)| *last >= until).map(|(minute, ..)| *minute).collect();
-    let is_live = |minute: i64| plan.live.iter().any(|range| range.contains(&minute));
-    for (minute, _, part) in parts {
-        if is_live(*minute) && !beyond.contains(minute) {
-            tally.merge_encoded(part)?;
-        }
+async fn roll_up_hour<T: RollupTables>(tables: &mut T, hour: i64) -> Result<(), T::Error> {
+    let mut tally = Tally::default();
+    for minute in tables.minute_tallies(hour..hour + HOUR).await? {
+        tally.merge_encoded(&minute)?;
     }
-    let cut = beyond.into_iter().filter(|minute| is_live(*minute));
-    let cut = cut.map(|minute| minute..until.min(minute + MINUTE));
-    Ok(plan.raw.iter().cloned().chain(cut).collect())
+    if !tally.is_empty() {
+        tables.replace_hour(hour, tally.encode()).await?;
+    }
+    Ok(())
 }
 
 /// Returns the whole hours below `watermark` that contain any of `minutes`.
-pub(crate) fn hours_of(minutes: impl IntoIterator<Item = i64>, watermark: i64) -> Vec<i64> {
-    let mut hours: Vec<i64> = minutes
-        .into_iter()
-        .map(|minute| floor(minute, HOUR))
-        .filter(|hour| hour + HOUR <= watermark)
-        .collect();
-    hours.sort_unstable();
-    hours.dedup();
-    hours
+fn hours_of(minutes: impl IntoIterator<Item = i64>, watermark: i64) -> BTreeSet<i64> {
+    minutes.into_iter().map(|minute| floor(minute, HOUR)).filter(|hour| hour + HOUR <= watermark).collect()
 }

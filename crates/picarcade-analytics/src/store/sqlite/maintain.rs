@@ -1,11 +1,5 @@
 //! Maintenance: roll-ups, waiting outcomes, expired sessions, retention.
-//!
-//! SQLite has one writer at a time. A transaction that began before the watermark moved has
-//! therefore ended, and a row that arrives later in a minute below the watermark is always
-//! recognized as late.
 
-use std::collections::BTreeSet;
-use std::ops::Range;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
@@ -13,55 +7,14 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::error::Result;
 use super::forget::PIECE;
+use super::rollup::Rollups;
 use super::{outcome, sums};
-use crate::record::Record;
-use crate::statistics::Tally;
-use crate::store::sql::retention::Retention;
-use crate::store::sql::rollup::{Parts, closed, hours_of};
+use crate::Table;
+use crate::store::sql::retention::{Retention, start_of};
+use crate::store::sql::rollup::{CHUNK, closed, roll_up};
 use crate::store::store::Maintained;
 use crate::table::SESSIONS;
-use crate::timestamp::{DAY, HOUR, MINUTE, minute_of};
-use crate::{Event, Table};
-
-/// Minutes rolled up in one transaction, so that writers are not blocked for long.
-const CHUNK: i64 = 60 * MINUTE;
-
-/// Records the effect of a batch on its minutes. Minutes below the watermark become late. For the
-/// others the batch's additions are stored, unless classifications existed already: then the
-/// additions are unknown.
-pub(super) async fn note(connection: &mut SqliteConnection, batch: &[Record], all_new: bool) -> Result<()> {
-    let mut minutes = BTreeSet::new();
-    let mut parts = Parts::default();
-    for record in batch {
-        let at = record.created_at();
-        match &record.event {
-            Event::Classification(event) => parts.observe(at, event),
-            Event::Cost(_) => {}
-            _ => continue,
-        }
-        minutes.insert(minute_of(at));
-    }
-    let watermark: Option<i64> =
-        sqlx::query_scalar("SELECT watermark FROM rollup_state").fetch_optional(&mut *connection).await?;
-    // Parts are written even before the first roll-up, which may happen within the minute.
-    let watermark = watermark.unwrap_or(i64::MIN);
-    let late = if all_new { minutes.range(..watermark) } else { minutes.range(..) };
-    for minute in late {
-        sqlx::query("INSERT INTO rollup_late (minute) VALUES (?) ON CONFLICT DO NOTHING")
-            .bind(minute)
-            .execute(&mut *connection)
-            .await?;
-    }
-    for (minute, last, part) in parts.encoded().filter(|(minute, ..)| all_new && *minute >= watermark) {
-        sqlx::query("INSERT INTO rollup_parts VALUES (?, ?, ?)")
-            .bind(minute)
-            .bind(last)
-            .bind(part)
-            .execute(&mut *connection)
-            .await?;
-    }
-    Ok(())
-}
+use crate::timestamp::{DAY, HOUR};
 
 pub(super) async fn maintain(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<Maintained> {
     let mut done = Maintained::default();
@@ -78,7 +31,8 @@ pub(super) async fn maintain(writer: &SqlitePool, retention: &Retention, now: i6
 
     loop {
         let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-        let rolled_up = roll_up(&mut transaction, now).await?;
+        let mut tables = Rollups(&mut transaction);
+        let rolled_up = roll_up(&mut tables, closed(now), CHUNK).await?;
         transaction.commit().await?;
         done.minutes_rolled_up += rolled_up.minutes;
         if !rolled_up.more {
@@ -86,7 +40,7 @@ pub(super) async fn maintain(writer: &SqlitePool, retention: &Retention, now: i6
         }
         tokio::task::yield_now().await;
     }
-    done.retired = retire(writer, retention, retention_now).await?;
+    done.retired = delete_old(writer, retention, retention_now).await?;
     Ok(done)
 }
 
@@ -139,102 +93,10 @@ async fn newest(connection: &mut SqliteConnection) -> Result<Option<i64>> {
     Ok(sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(connection).await?)
 }
 
-struct RolledUp {
-    minutes: u64,
-    more: bool,
-}
-
-async fn roll_up(connection: &mut SqliteConnection, now: i64) -> Result<RolledUp> {
-    let (watermark, late) = sums::watermark(connection).await?;
-    let closed = closed(now);
-    let next =
-        oldest(connection, watermark.unwrap_or(0)).await?.map_or(closed, |at| minute_of(at).min(closed));
-    let from = watermark.unwrap_or(next);
-    // Time without rows is skipped in one step.
-    let first = next.max(from);
-    let until = closed.min(first + CHUNK).max(from);
-
-    let mut touched = BTreeSet::new();
-    for minute in late.range(..from) {
-        write(connection, &(*minute..minute + MINUTE), &mut touched).await?;
-    }
-    // Minutes that are not rolled up yet stay marked and keep their parts.
-    for done in ["DELETE FROM rollup_late WHERE minute < ?", "DELETE FROM rollup_parts WHERE minute < ?"] {
-        sqlx::query(done).bind(until).execute(&mut *connection).await?;
-    }
-    write(connection, &(first..until), &mut touched).await?;
-    // The hour of the watermark is complete when the watermark has left it, with or without further
-    // rows.
-    for hour in hours_of(touched.iter().copied().chain([from]), until) {
-        roll_up_hour(connection, hour).await?;
-    }
-    sqlx::query("INSERT INTO rollup_state VALUES (1, ?1) ON CONFLICT DO UPDATE SET watermark = ?1")
-        .bind(until)
-        .execute(connection)
-        .await?;
-    Ok(RolledUp { minutes: touched.len() as u64, more: until < closed })
-}
-
-/// Replaces the tallies of whole minutes with the current sums of the rows.
-async fn write(
-    connection: &mut SqliteConnection,
-    range: &Range<i64>,
-    touched: &mut BTreeSet<i64>,
-) -> Result<()> {
-    if range.is_empty() {
-        return Ok(());
-    }
-    for (minute, tally) in sums::minutes(connection, range).await?.encoded() {
-        sqlx::query("INSERT INTO rollup_minutes VALUES (?1, ?2) ON CONFLICT DO UPDATE SET tally = ?2")
-            .bind(minute)
-            .bind(tally)
-            .execute(&mut *connection)
-            .await?;
-        touched.insert(minute);
-    }
-    Ok(())
-}
-
-async fn roll_up_hour(connection: &mut SqliteConnection, hour: i64) -> Result<()> {
-    let minutes: Vec<Vec<u8>> =
-        sqlx::query_scalar("SELECT tally FROM rollup_minutes WHERE minute >= ? AND minute < ?")
-            .bind(hour)
-            .bind(hour + HOUR)
-            .fetch_all(&mut *connection)
-            .await?;
-    let mut tally = Tally::default();
-    for bytes in minutes {
-        tally.merge_encoded(&bytes)?;
-    }
-    if !tally.is_empty() {
-        sqlx::query("INSERT INTO rollup_hours VALUES (?1, ?2) ON CONFLICT DO UPDATE SET tally = ?2")
-            .bind(hour)
-            .bind(tally.encode())
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
-}
-
-/// Returns when the first row at or after `from` was created.
-async fn oldest(connection: &mut SqliteConnection, from: i64) -> Result<Option<i64>> {
-    Ok(sqlx::query_scalar(
-        "SELECT min(created_at) FROM (
-             SELECT * FROM (SELECT created_at FROM intent_classification_logs WHERE id >= ?1 ORDER BY id LIMIT 1)
-             UNION ALL SELECT * FROM (SELECT created_at FROM cost_tracking WHERE id >= ?1 ORDER BY id LIMIT 1))",
-    )
-    .bind(sums::bound(from))
-    .fetch_one(connection)
-    .await?)
-}
-
 /// Deletes rows older than the retention, a few thousand at a time.
-async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<u64> {
-    let before = |kept: Option<Duration>| {
-        kept.map(|kept| now.saturating_sub(i64::try_from(kept.as_micros()).unwrap_or(i64::MAX)).max(0))
-    };
-    let mut retired = 0;
-    if let Some(before) = before(retention.events) {
+async fn delete_old(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<u64> {
+    let mut deleted_rows = 0;
+    if let Some(before) = start_of(retention.events, now) {
         for table in Table::all_partitioned().map(Table::as_str) {
             let statement = format!(
                 "DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE id < ? ORDER BY id LIMIT ?)"
@@ -246,7 +108,7 @@ async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<
                     .execute(writer)
                     .await?
                     .rows_affected();
-                retired += deleted;
+                deleted_rows += deleted;
                 if deleted < PIECE as u64 {
                     break;
                 }
@@ -254,9 +116,9 @@ async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<
         }
         let deleted =
             sqlx::query("DELETE FROM generation_outcomes WHERE created_at < ?").bind(before).execute(writer);
-        retired += deleted.await?.rows_affected();
+        deleted_rows += deleted.await?.rows_affected();
     }
-    if let Some(before) = before(retention.rollups) {
+    if let Some(before) = start_of(retention.rollups, now) {
         for statement in
             ["DELETE FROM rollup_minutes WHERE minute < ?", "DELETE FROM rollup_hours WHERE hour < ?"]
         {
@@ -266,7 +128,7 @@ async fn retire(writer: &SqlitePool, retention: &Retention, now: i64) -> Result<
     // Returns free pages at the end of the file to the file system; at 4 KiB each, at most 80 MB at
     // a time.
     sqlx::query("PRAGMA incremental_vacuum(20000)").execute(writer).await?;
-    Ok(retired)
+    Ok(deleted_rows)
 }
 
 #[cfg(test)]

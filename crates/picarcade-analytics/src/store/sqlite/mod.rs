@@ -23,5 +23,6 @@ mod sums;
 
 mod forget;
 mod maintain;
+mod rollup;
 
 pub use self::store::SqliteStore;

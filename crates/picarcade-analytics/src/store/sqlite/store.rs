@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqlitePool;
 
 use super::error::{Result, SqliteError};
-use super::{connect, forget, insert, maintain, outcome, sums};
+use super::{connect, forget, insert, maintain, outcome, rollup, sums};
 use crate::record::Record;
 use crate::store::schema::SchemaState;
 use crate::store::sql::retention::Retention;
@@ -55,7 +55,7 @@ impl SqliteStore {
         if inserted.outcomes {
             outcome::apply(&mut transaction).await?;
         }
-        maintain::note(&mut transaction, batch, inserted.all_new).await?;
+        rollup::mark_minutes(&mut transaction, batch, inserted.all_new).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -9,15 +9,16 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 use super::error::Result;
 use crate::record::first_id_at;
 use crate::statistics::{Group, Tally};
+use crate::store::sql::minutes::{Minutes, merge_parts};
 use crate::store::sql::plan::Plan;
-use crate::store::sql::rollup::{Minutes, merge_parts};
 use crate::store::sql::value::count;
 
 /// Returns the sums of `from..until`, read in one transaction, so that rows that are rolled up
 /// meanwhile count once.
 pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result<Tally> {
     let mut transaction = readers.begin().await?;
-    let (watermark, late) = watermark(&mut transaction).await?;
+    let watermark = watermark(&mut transaction).await?;
+    let late = late(&mut transaction).await?;
     let plan = Plan::new(from, until, watermark, &late);
     let mut tally = Tally::default();
     for (ranges, statement) in [
@@ -52,14 +53,16 @@ pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result
     Ok(tally)
 }
 
-/// Returns how far rows are rolled up (`None` before the first time), and the incomplete minutes
-/// below.
-pub(super) async fn watermark(connection: &mut SqliteConnection) -> Result<(Option<i64>, BTreeSet<i64>)> {
-    let watermark =
-        sqlx::query_scalar("SELECT watermark FROM rollup_state").fetch_optional(&mut *connection).await?;
-    let late: Vec<i64> =
-        sqlx::query_scalar("SELECT minute FROM rollup_late").fetch_all(&mut *connection).await?;
-    Ok((watermark, late.into_iter().collect()))
+/// Returns how far rows are rolled up; `None` before the first time.
+pub(super) async fn watermark(connection: &mut SqliteConnection) -> Result<Option<i64>> {
+    Ok(sqlx::query_scalar("SELECT watermark FROM rollup_state").fetch_optional(connection).await?)
+}
+
+/// Returns the minutes whose tallies are incomplete.
+async fn late(connection: &mut SqliteConnection) -> Result<BTreeSet<i64>> {
+    let minutes: Vec<i64> =
+        sqlx::query_scalar("SELECT minute FROM rollup_late").fetch_all(connection).await?;
+    Ok(minutes.into_iter().collect())
 }
 
 /// Groups of classifications, as [`group`] reads them.

@@ -89,7 +89,7 @@ async fn a_migration_goes_on_when_the_lock_is_released() {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn a_file_that_another_process_has_locked_is_said_to_be_locked() {
+async fn a_file_locked_by_another_process_is_reported_as_locked() {
     let directory = tempfile::tempdir().unwrap();
     SqliteStore::open(directory.path()).await.unwrap().close().await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join("picarcade.db"));

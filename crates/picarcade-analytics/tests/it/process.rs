@@ -11,8 +11,8 @@ use crate::events::{classification, cost};
 use crate::flaky::Flaky;
 
 /// The tests that run themselves again.
-const KILLED: &str = "process::what_was_committed_or_spooled_survives_kill_9";
-const FULL: &str = "process::a_disk_that_is_full_costs_observations_and_no_money";
+const KILLED: &str = "process::committed_and_spooled_rows_survive_kill_9";
+const FULL: &str = "process::a_full_disk_costs_observations_and_no_money";
 const DIRECTORY: &str = "PICARCADE_ANALYTICS_TEST_DIRECTORY";
 
 /// The directory to work in, when this process is the one started by the test.
@@ -143,7 +143,7 @@ mod unsteady {
 
 /// Two processes over one directory and one database, both killed in the middle of whatever they are doing, again and again.
 #[tokio::test]
-async fn what_was_committed_or_spooled_survives_kill_9() {
+async fn committed_and_spooled_rows_survive_kill_9() {
     if let Some(directory) = directory() {
         record_until_killed(&directory).await;
     }
@@ -208,7 +208,7 @@ async fn record_until_killed(directory: &Path) -> ! {
 /// A file system of 300 KB, where this process may mount one; else a limit on the size of files, which makes the operating
 /// system refuse to write on in the same way, in the middle of a frame.
 #[tokio::test]
-async fn a_disk_that_is_full_costs_observations_and_no_money() {
+async fn a_full_disk_costs_observations_and_no_money() {
     if let Some(directory) = directory() {
         fill_the_disk(&directory).await;
         return;

@@ -58,7 +58,7 @@ async fn a_flush_into_a_database_without_migrations_names_them_and_keeps_the_row
 }
 
 #[tokio::test]
-async fn with_a_spool_the_rows_wait_on_disk_until_the_migration() {
+async fn rows_wait_in_the_spool_until_the_migration() {
     let server = PostgresServer::start().await.unwrap();
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(store(&server.url()).await);
@@ -72,7 +72,7 @@ async fn with_a_spool_the_rows_wait_on_disk_until_the_migration() {
 }
 
 #[tokio::test]
-async fn a_strict_start_without_migrations_is_an_error_that_names_them() {
+async fn try_start_without_migrations_fails_and_names_them() {
     let server = PostgresServer::start().await.unwrap();
     let store = Arc::new(store(&server.url()).await);
     let start = async || Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, settings()).await;

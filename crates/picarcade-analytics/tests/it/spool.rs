@@ -70,7 +70,7 @@ fn segments(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_survive_a_restart_and_come_once() {
+async fn rows_survive_a_restart_and_arrive_once() {
     let directory = tempfile::tempdir().unwrap();
     spool(directory.path(), 500).await;
     assert!(segments(directory.path()).len() > 3);
@@ -84,7 +84,7 @@ async fn rows_survive_a_restart_and_come_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_in_the_middle_of_replay_goes_on_where_it_was() {
+async fn a_restart_during_replay_continues_at_the_saved_position() {
     let directory = tempfile::tempdir().unwrap();
     spool(directory.path(), 500).await;
     let store = Flaky::gated();
@@ -124,7 +124,7 @@ async fn garbage_behind_the_last_row_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_row_is_stepped_over() {
+async fn a_damaged_row_is_skipped() {
     let directory = tempfile::tempdir().unwrap();
     spool(directory.path(), 500).await;
     let first = segments(directory.path()).remove(0);
@@ -172,7 +172,7 @@ async fn rows_that_vanish_while_waiting_are_counted_as_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_owners_of_one_directory_keep_apart_and_the_abandoned_is_adopted() {
+async fn two_owners_use_separate_slots_and_an_abandoned_slot_is_adopted() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) = (Flaky::new(), Flaky::new());
     one.set_down(true);
@@ -192,7 +192,7 @@ async fn two_owners_of_one_directory_keep_apart_and_the_abandoned_is_adopted() {
 }
 
 #[tokio::test]
-async fn a_directory_with_no_slot_left_is_said_to_be_in_use() {
+async fn a_directory_without_a_free_slot_is_reported_as_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let start = async || Recorder::try_start(Flaky::new() as Arc<dyn Store>, config(directory.path())).await;
     let mut held: Vec<Recorder> = Vec::new();
@@ -204,7 +204,7 @@ async fn a_directory_with_no_slot_left_is_said_to_be_in_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_spool_gives_up_observations_and_keeps_money() {
+async fn a_full_spool_drops_observations_and_keeps_money() {
     let directory = tempfile::tempdir().unwrap();
     let store = Flaky::new();
     store.set_down(true);
@@ -235,7 +235,7 @@ async fn a_full_spool_gives_up_observations_and_keeps_money() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_slow_is_relieved_by_the_spool() {
+async fn rows_for_a_slow_store_are_spooled() {
     let directory = tempfile::tempdir().unwrap();
     let store = Flaky::gated();
     let recorder =

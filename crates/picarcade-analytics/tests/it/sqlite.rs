@@ -104,7 +104,7 @@ async fn sqlite_keeps_the_promises() {
 }
 
 #[tokio::test]
-async fn rows_are_there_after_reopening() {
+async fn rows_survive_reopening() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("deep/er/analytics.sqlite");
     let store = SqliteStore::open(&file).await.unwrap();
@@ -155,7 +155,7 @@ async fn two_stores_on_one_file_lose_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_database_is_said_in_one_line() {
+async fn an_unusable_file_fails_with_an_error_of_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let text = directory.path().join("notes.txt");
     std::fs::write(&text, "this is not a database, and it is long enough to be looked at as one".repeat(20))
@@ -176,7 +176,7 @@ async fn what_cannot_be_a_database_is_said_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_said_to_be_newer() {
+async fn a_newer_schema_is_reported_as_ahead() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(directory.path()).await.unwrap();
     let SchemaState::Current { version } = store.schema().await.unwrap() else { panic!("not current") };
@@ -195,7 +195,7 @@ async fn a_newer_schema_is_said_to_be_newer() {
 }
 
 #[tokio::test]
-async fn old_rows_are_retired() {
+async fn old_rows_are_deleted() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(directory.path()).await.unwrap();
     let old = NOW - 100 * 86_400_000_000;
@@ -259,7 +259,7 @@ async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
 }
 
 #[tokio::test]
-async fn what_retention_frees_goes_back_to_the_file_system() {
+async fn space_freed_by_retention_returns_to_the_file_system() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(directory.path()).await.unwrap();
     let old = NOW - 100 * 86_400_000_000;

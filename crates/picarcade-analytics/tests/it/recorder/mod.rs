@@ -1,12 +1,14 @@
 //! The recorder over a store that fails: nothing is lost that need not be, and the counters always add up.
 
+mod shutdown;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use picarcade_analytics::{
-    ClassificationEvent, Config, CostEvent, Counters, DropReason, Error, Event, HashKey, MemoryStore,
-    Privacy, Recorder, Store, SystemPerformanceEvent, Table,
+    ClassificationEvent, Config, CostEvent, Counters, DropReason, Event, HashKey, MemoryStore, Privacy,
+    Recorder, Store, SystemPerformanceEvent, Table,
 };
 
 use crate::events::{classification, cost, mixed};
@@ -79,7 +81,7 @@ async fn a_batch_is_full_by_its_bytes_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn memory_is_bounded_whatever_is_in_the_rows() {
+async fn memory_is_bounded_for_rows_of_any_size() {
     let store = Flaky::gated();
     let bytes = 1 << 20;
     let recorder = Recorder::start(
@@ -112,7 +114,7 @@ async fn memory_is_bounded_whatever_is_in_the_rows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_away_is_tried_again_until_it_is_back() {
+async fn an_unavailable_store_is_retried_until_it_answers() {
     let store = Flaky::new();
     store.set_down(true);
     let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
@@ -131,7 +133,7 @@ async fn a_store_that_is_away_is_tried_again_until_it_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_acknowledgement_that_is_lost_does_not_double_rows() {
+async fn a_lost_acknowledgement_does_not_double_rows() {
     let store = Flaky::new();
     store.forgetful.store(true, Ordering::SeqCst);
     let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
@@ -145,7 +147,7 @@ async fn an_acknowledgement_that_is_lost_does_not_double_rows() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_queue_gives_up_the_least_valuable_rows_first() {
+async fn a_full_queue_drops_the_least_valuable_rows_first() {
     let store = Flaky::new();
     store.set_down(true);
     let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
@@ -169,7 +171,7 @@ async fn a_full_queue_gives_up_the_least_valuable_rows_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_offer_does_not_wait_for_a_store_that_hangs() {
+async fn record_does_not_wait_for_a_hanging_store() {
     let store = Flaky::gated();
     let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
     for n in 0..5_000 {
@@ -188,7 +190,7 @@ async fn the_offer_does_not_wait_for_a_store_that_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_poison_row_is_buried_alone() {
+async fn a_rejected_row_is_dead_lettered_alone() {
     let directory = tempfile::tempdir().unwrap();
     let store = Arc::new(MemoryStore::new());
     let recorder = Recorder::try_start(
@@ -221,7 +223,7 @@ async fn a_poison_row_is_buried_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn poison_without_a_file_to_put_it_in_is_counted_as_dropped() {
+async fn a_rejected_row_without_a_dead_letter_file_is_counted_as_dropped() {
     let store = Arc::new(MemoryStore::new());
     let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
     for n in 0..100 {
@@ -232,86 +234,6 @@ async fn poison_without_a_file_to_put_it_in_is_counted_as_dropped() {
     let counters = recorder.counters();
     assert_eq!((counters.committed, counters.dropped), (90, 10), "{counters:?}");
     assert_eq!(counters.dropped_by[0].reason, DropReason::Rejected);
-}
-
-#[tokio::test(start_paused = true)]
-async fn shutdown_writes_what_is_queued() {
-    let store = Flaky::new();
-    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
-    for n in 0..777 {
-        recorder.record(mixed(n));
-    }
-    let counters = recorder.shutdown(Duration::from_secs(5)).await;
-    assert_eq!((counters.committed, counters.queued), (777, 0));
-    recorder.record(mixed(0));
-    let counters = recorder.counters();
-    assert!(counters.is_balanced());
-    assert_eq!(counters.dropped_by[0].reason, DropReason::Closed);
-    // Again, and a flush after it: both return.
-    recorder.flush().await.unwrap();
-    recorder.shutdown(Duration::ZERO).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn shutdown_keeps_its_deadline_and_spools_the_rest() {
-    let directory = tempfile::tempdir().unwrap();
-    let with_spool = Config { spool_dir: Some(directory.path().to_owned()), ..config() };
-    let store = Flaky::gated();
-    let recorder =
-        Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool.clone()).await.unwrap();
-    for n in 0..400 {
-        recorder.record(mixed(n));
-    }
-    let started = tokio::time::Instant::now();
-    let counters = recorder.shutdown(Duration::from_secs(3)).await;
-    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
-    assert_eq!((counters.spooled, counters.queued, counters.dropped), (400, 0, 0), "{counters:?}");
-    drop(recorder);
-
-    let store = Flaky::new();
-    let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool).await.unwrap();
-    let counters = until(&recorder, |counters| counters.committed == 400).await;
-    assert_eq!((counters.recovered, counters.spooled), (400, 0));
-    assert_eq!(store.inner.rows().len(), 400);
-}
-
-#[tokio::test(start_paused = true)]
-async fn shutdown_of_a_full_queue_loses_nothing() {
-    for away in [false, true] {
-        let directory = tempfile::tempdir().unwrap();
-        let with_spool = Config { spool_dir: Some(directory.path().to_owned()), ..config() };
-        let store = Flaky::new();
-        store.set_down(away);
-        let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool).await.unwrap();
-        // The writer has not run yet: the queue is as full as it gets.
-        for n in 0..2_000 {
-            recorder.record(Event::Cost(cost("u", Some(n))));
-        }
-        let full = recorder.counters();
-        assert_eq!((full.queued, full.dropped), (1_000, 1_000), "{full:?}");
-        let counters = recorder.shutdown(Duration::from_secs(5)).await;
-        assert!(counters.is_balanced() && counters.queued == 0 && counters.dropped == 1_000, "{counters:?}");
-        let (committed, spooled) = if away { (0, 1_000) } else { (1_000, 0) };
-        assert_eq!((counters.committed, counters.spooled), (committed, spooled), "{counters:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn dropping_the_last_handle_drains() {
-    let store = Flaky::new();
-    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
-    let clone = recorder.clone();
-    clone.record(mixed(3));
-    drop(recorder);
-    clone.record(mixed(4));
-    drop(clone);
-    for _ in 0..1_000 {
-        if store.inner.rows().len() == 2 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("rows were left behind");
 }
 
 #[tokio::test(start_paused = true)]
@@ -353,7 +275,7 @@ async fn privacy_is_applied_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_work_are_named() {
+async fn unusable_settings_are_named() {
     let store = Arc::new(MemoryStore::new()) as Arc<dyn Store>;
     let zero = Config { batch_rows: 0, ..config() };
     let error = Recorder::try_start(Arc::clone(&store), zero.clone()).await.unwrap_err();
@@ -369,45 +291,4 @@ async fn settings_that_cannot_work_are_named() {
         recorder.flush().await.unwrap();
         assert_eq!(recorder.counters().committed, 1);
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_flush_without_a_spool_gives_up_on_a_store_that_stays_away() {
-    let store = Flaky::new();
-    store.set_down(true);
-    let settings = Config { retry_max: Duration::from_secs(1), ..config() };
-    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, settings);
-    recorder.record(mixed(0));
-    let before = tokio::time::Instant::now();
-    let error = recorder.flush().await.unwrap_err();
-    assert!(matches!(error, Error::NotWritten { .. }) && error.is_transient(), "{error:?}");
-    assert_eq!(before.elapsed(), config().write_timeout);
-    // Nothing is lost by it, and one that is back in time is waited for.
-    assert_eq!(recorder.counters().queued, 1);
-    let back = async {
-        tokio::time::sleep(config().write_timeout / 2).await;
-        store.set_down(false);
-    };
-    let (flushed, ()) = tokio::join!(recorder.flush(), back);
-    flushed.unwrap();
-    assert_eq!(recorder.counters().committed, 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_flush_waits_for_a_store_that_is_slow_and_works() {
-    let store = Flaky::gated();
-    let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
-    let rows = config().batch_rows * 5;
-    for n in 0..rows {
-        recorder.record(mixed(n));
-    }
-    let writes = async {
-        for _ in 0..10 {
-            tokio::time::sleep(config().write_timeout.mul_f64(0.9)).await;
-            store.gate.as_ref().unwrap().add_permits(1);
-        }
-    };
-    let (flushed, ()) = tokio::join!(recorder.flush(), writes);
-    flushed.unwrap();
-    assert_eq!(recorder.counters().committed, rows as u64);
 }

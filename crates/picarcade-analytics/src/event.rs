@@ -170,7 +170,7 @@ impl Event {
 
     /// Returns the heap bytes of the event, for the bound of the queue. Shared data counts for each
     /// event that shares it.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::Classification(e) => {
                 e.user_id.len()

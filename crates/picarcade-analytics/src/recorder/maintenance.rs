@@ -20,16 +20,16 @@ pub(super) async fn run(shared: &Shared, store: &dyn Store) {
             continue;
         }
         tokio::select! {
-            kept = store.maintain(SystemTime::now()) => match kept {
-                Ok(kept) => {
-                    let was_lagging = std::mem::replace(&mut is_lagging, !kept.retention_lag.is_zero());
+            done = store.maintain(SystemTime::now()) => match done {
+                Ok(done) => {
+                    let was_lagging = std::mem::replace(&mut is_lagging, !done.retention_lag.is_zero());
                     if is_lagging && !was_lagging {
-                        let ahead = kept.retention_lag;
-                        tracing::warn!(?ahead, "the clock has jumped ahead: retention follows slowly, correct the clock if it is wrong");
+                        let ahead = done.retention_lag;
+                        tracing::warn!(?ahead, "the clock jumped ahead: retention follows slowly, correct the clock if it is wrong");
                     }
-                    tracing::debug!(?kept, "analytics housekeeping");
+                    tracing::debug!(?done, "analytics maintenance");
                 }
-                Err(error) => tracing::warn!(%error, kind = error.kind(), "analytics housekeeping failed"),
+                Err(error) => tracing::warn!(%error, kind = error.kind(), "analytics maintenance failed"),
             },
             () = shared.closing() => return,
         }

@@ -97,14 +97,9 @@ impl Recorder {
     }
 
     /// Records an event: one non-blocking offer, which never fails the caller.
-    pub fn record(&self, event: Event) {
-        self.record_at(event, SystemTime::now());
-    }
-
-    /// Records an event that happened at `created_at`.
-    pub fn record_at(&self, mut event: Event, created_at: SystemTime) {
+    pub fn record(&self, mut event: Event) {
         self.shared.config.privacy.redact(&mut event);
-        self.shared.offer(new_id(micros(created_at)), event);
+        self.shared.offer(new_id(micros(SystemTime::now())), event);
     }
 
     /// What became of the rows so far. [`Counters::is_balanced`] always.
@@ -143,8 +138,8 @@ impl Recorder {
             (below, state.ledger.retries)
         };
         self.shared.wake_writer.notify_one();
-        let patience = tokio::time::sleep(self.shared.config.write_timeout);
-        tokio::pin!(patience);
+        let timeout = tokio::time::sleep(self.shared.config.write_timeout);
+        tokio::pin!(timeout);
         loop {
             let settled = self.shared.settled.notified();
             tokio::pin!(settled);
@@ -159,7 +154,7 @@ impl Recorder {
                 let failure = state.failure.as_ref().filter(|_| state.ledger.retries > failures);
                 if let Some(failure) = failure {
                     let is_lasting = !failure.is_transient() && !self.shared.has_spool;
-                    if is_lasting || patience.is_elapsed() {
+                    if is_lasting || timeout.is_elapsed() {
                         return Err(not_written(failure));
                     }
                 }
@@ -167,7 +162,7 @@ impl Recorder {
             tokio::select! {
                 () = settled => {}
                 // Elapsed without a failure, a slow store still makes progress: look again at the next event.
-                () = &mut patience, if !patience.is_elapsed() => {}
+                () = &mut timeout, if !timeout.is_elapsed() => {}
             }
         }
     }

@@ -32,12 +32,12 @@ pub(crate) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, disk: Disk) 
     if let Some(spiller) = &spiller {
         spiller.drain().await;
     }
-    abandon(&shared);
+    drop_remaining(&shared);
     shared.finish();
 }
 
 /// Nothing is left that could take the rows still in memory.
-fn abandon(shared: &Shared) {
+fn drop_remaining(shared: &Shared) {
     let mut state = shared.lock();
     while let Some(batch) = state.queue.take(usize::MAX, usize::MAX).map(Slots::open) {
         state.queue.settle(&batch);

@@ -121,7 +121,7 @@ impl Writer {
             }
         }
         self.shared.settled.notify_waiters();
-        self.note(error);
+        self.record_outcome(error);
     }
 
     async fn replay(&mut self) {
@@ -145,7 +145,7 @@ impl Writer {
             Some(Err(error)) => tracing::warn!(%error, "the spool's position could not be saved"),
             None => {}
         }
-        self.note(error);
+        self.record_outcome(error);
     }
 
     /// Writes the records in order; how many have found their place, and why not all.
@@ -164,7 +164,7 @@ impl Writer {
                 Err(error) if error.is_rejection() && part.len() > 1 => size = part.len() / 2,
                 Err(error) if error.is_rejection() => {
                     for record in part {
-                        self.bury(record, &error, from).await;
+                        self.dead_letter(record, &error, from).await;
                     }
                     start = end;
                 }
@@ -183,9 +183,9 @@ impl Writer {
     }
 
     /// Puts a rejected row where people can look at it.
-    async fn bury(&self, record: &Record, error: &Error, from: Place) {
+    async fn dead_letter(&self, record: &Record, error: &Error, from: Place) {
         let table = record.event.table();
-        let kept = match &self.disk.dead_letters {
+        let written = match &self.disk.dead_letters {
             Some(dead_letters) => {
                 let (dead_letters, line) =
                     (Arc::clone(dead_letters), DeadLetters::line(record, error, SystemTime::now()));
@@ -194,7 +194,7 @@ impl Writer {
             None => Ok(false),
         };
         let mut state = self.shared.lock();
-        match kept {
+        match written {
             Ok(true) => {
                 state.ledger.dead_letter(from, 1);
                 tracing::warn!(table = table.as_str(), %error, "the database rejected a row: dead-lettered");
@@ -205,13 +205,13 @@ impl Writer {
             }
             Err(failed) => {
                 state.ledger.drop_rows(from, Some(table), DropReason::Rejected, 1);
-                tracing::error!(table = table.as_str(), %error, %failed, "a rejected row could not be kept");
+                tracing::error!(table = table.as_str(), %error, %failed, "a rejected row could not be dead-lettered");
             }
         }
     }
 
     /// Takes note of how the last write went.
-    fn note(&mut self, error: Option<Error>) {
+    fn record_outcome(&mut self, error: Option<Error>) {
         match error {
             None => {
                 self.retry_at = None;

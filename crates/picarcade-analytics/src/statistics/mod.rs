@@ -11,5 +11,5 @@ mod tally;
 pub(crate) use self::histogram::bucket_of_ms;
 pub use self::statistics::{Period, Statistics};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use self::tally::Group;
+pub(crate) use self::tally::ClassificationGroup;
 pub(crate) use self::tally::Tally;

@@ -22,7 +22,7 @@ use crate::{ClassificationEvent, timestamp};
 /// A group of classifications with the same type, source, model and duration bucket, as a `GROUP
 /// BY` returns it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Group {
+pub(crate) struct ClassificationGroup {
     pub(crate) workflow: String,
     pub(crate) source: String,
     pub(crate) model: String,
@@ -58,7 +58,7 @@ const PACKED: u8 = 2;
 
 impl Tally {
     /// Adds the groups of rows that a query returned.
-    pub(crate) fn add(&mut self, group: &Group) {
+    pub(crate) fn add(&mut self, group: &ClassificationGroup) {
         self.rows += group.rows;
         self.confidence += group.confidence;
         self.processing_ms += group.processing_ms;
@@ -211,7 +211,7 @@ mod tests {
 
     use super::*;
 
-    fn group() -> impl Strategy<Value = Group> {
+    fn group() -> impl Strategy<Value = ClassificationGroup> {
         let word = |words: &'static [&'static str]| proptest::sample::select(words).prop_map(str::to_owned);
         (
             (word(&["NEW_IMAGE", "EDIT_IMAGE", "NEW_VIDEO"]), word(&["llm", "rules"]), word(&["a", "b"])),
@@ -220,23 +220,25 @@ mod tests {
             (0..400_u32, 0..8_000_u32, 0..90_000_u64),
         )
             .prop_map(
-                |((workflow, source, model), (bucket, rows, a, b, c), (confidence, ms, saved))| Group {
-                    workflow,
-                    source,
-                    model,
-                    bucket,
-                    rows,
-                    confidence: f64::from(confidence) / 8.0,
-                    processing_ms: f64::from(ms) / 8.0,
-                    fallbacks: a.min(rows),
-                    cache_hits: b.min(rows),
-                    rate_limited: c.min(rows),
-                    saved_micros: saved,
+                |((workflow, source, model), (bucket, rows, a, b, c), (confidence, ms, saved))| {
+                    ClassificationGroup {
+                        workflow,
+                        source,
+                        model,
+                        bucket,
+                        rows,
+                        confidence: f64::from(confidence) / 8.0,
+                        processing_ms: f64::from(ms) / 8.0,
+                        fallbacks: a.min(rows),
+                        cache_hits: b.min(rows),
+                        rate_limited: c.min(rows),
+                        saved_micros: saved,
+                    }
                 },
             )
     }
 
-    fn sum<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Tally {
+    fn sum<'a>(groups: impl IntoIterator<Item = &'a ClassificationGroup>) -> Tally {
         let mut tally = Tally::default();
         for group in groups {
             tally.add(group);

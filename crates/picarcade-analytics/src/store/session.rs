@@ -30,22 +30,6 @@ pub struct SessionRow {
 }
 
 impl SessionRow {
-    /// Sets the working image and clears the working video.
-    #[must_use]
-    pub fn with_working_image(mut self, url: impl Into<String>) -> Self {
-        self.current_working_image = Some(url.into());
-        self.current_working_video = None;
-        self
-    }
-
-    /// Sets the working video and clears the working image.
-    #[must_use]
-    pub fn with_working_video(mut self, url: impl Into<String>) -> Self {
-        self.current_working_video = Some(url.into());
-        self.current_working_image = None;
-        self
-    }
-
     /// Returns whether the session has expired at `now`.
     pub fn is_expired(&self, now: SystemTime) -> bool {
         self.expires_at.is_some_and(|at| at <= now)

@@ -58,15 +58,15 @@ pub trait Store: Send + Sync + fmt::Debug {
 #[non_exhaustive]
 pub struct Maintained {
     /// Another instance was at it; nothing was done here.
-    pub elsewhere: bool,
+    pub skipped: bool,
     /// Minutes whose roll-up was written.
     pub minutes_rolled_up: u64,
     /// Outcomes that found their generation.
     pub outcomes_applied: u64,
     /// Partitions that were made.
-    pub partitions_made: u64,
+    pub partitions_created: u64,
     /// Partitions dropped, or on a store without partitions rows deleted, because they were older than the retention.
-    pub retired: u64,
+    pub deleted: u64,
     /// Expired sessions deleted.
     pub sessions_expired: u64,
     /// How far the time that retention goes by is behind the clock. More than zero for a while after

@@ -201,7 +201,7 @@ async fn old_rows_are_deleted() {
     let old = NOW - 100 * 86_400_000_000;
     let batch: Vec<_> = (0..100).flat_map(|n| [at(old, mixed(n)), at(NOW - 1, mixed(n))]).collect();
     store.write(&batch).await.unwrap();
-    assert_eq!(store.maintain(time(NOW)).await.unwrap().retired, 100);
+    assert_eq!(store.maintain(time(NOW)).await.unwrap().deleted, 100);
     assert_eq!(count(&directory.path().join("picarcade.db"), "intent_classification_logs").await, 70);
     assert_eq!(store.statistics(Period::Week, time(NOW)).await.unwrap().total_classifications, 70);
 }
@@ -230,7 +230,7 @@ async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
     let before = rows().await;
     let ahead = NOW + 91 * DAY;
     let done = store.maintain(time(ahead)).await.unwrap();
-    assert_eq!((done.retired, done.sessions_expired), (0, 0), "{done:?}");
+    assert_eq!((done.deleted, done.sessions_expired), (0, 0), "{done:?}");
     assert!(done.retention_lag > Duration::from_secs(90 * 86_400), "{done:?}");
     // Rows of the wrong time prove nothing, and neither does a restart.
     store.write(&[at(ahead, mixed(0)), at(ahead, mixed(1))]).await.unwrap();
@@ -238,21 +238,21 @@ async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
     let store = SqliteStore::open(directory.path()).await.unwrap();
     for minute in 0..100 {
         let done = store.maintain(time(ahead + minute * 60_000_000)).await.unwrap();
-        assert_eq!((done.retired, done.sessions_expired), (0, 0), "{done:?}");
+        assert_eq!((done.deleted, done.sessions_expired), (0, 0), "{done:?}");
     }
     // The clock is set right: all goes on as if nothing had been.
     let done = store.maintain(time(NOW + DAY)).await.unwrap();
-    assert_eq!((done.retired, done.sessions_expired), (0, 0), "{done:?}");
+    assert_eq!((done.deleted, done.sessions_expired), (0, 0), "{done:?}");
     assert!(rows().await >= before);
 
     // A machine that was off for days, and has the right time: the old rows go, but not at once.
     let ten_days = Some(Duration::from_secs(10 * 86_400));
     let store = store.with_retention(Retention { events: ten_days, rollups: None });
     let later = time(NOW + 12 * DAY);
-    assert_eq!(store.maintain(later).await.unwrap().retired, 0);
+    assert_eq!(store.maintain(later).await.unwrap().deleted, 0);
     let mut retired = 0;
     for _ in 0..(12 * 24) {
-        retired += store.maintain(later).await.unwrap().retired;
+        retired += store.maintain(later).await.unwrap().deleted;
     }
     assert!(retired >= before, "{retired} of {before}");
     assert_eq!(count(&file, "user_sessions").await, 0);
@@ -271,7 +271,7 @@ async fn space_freed_by_retention_returns_to_the_file_system() {
     let pool = open(&directory.path().join("picarcade.db")).await;
     let pages = async || sqlx::query_scalar::<_, i64>("PRAGMA page_count").fetch_one(&pool).await.unwrap();
     let full = pages().await;
-    assert_eq!(store.maintain(time(NOW)).await.unwrap().retired, 10_000);
+    assert_eq!(store.maintain(time(NOW)).await.unwrap().deleted, 10_000);
     let empty = pages().await;
     assert!(empty < full / 4, "{full} pages became {empty}");
 }

@@ -14,7 +14,7 @@ use crate::Error;
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// For how long an idle connection is taken to be alive without asking.
-const TRUSTED: Duration = Duration::from_secs(1);
+const TRUSTED_IDLE_TIME: Duration = Duration::from_secs(1);
 
 pub(super) fn pool(options: &PostgresOptions) -> PgPool {
     PgPoolOptions::new()
@@ -25,7 +25,7 @@ pub(super) fn pool(options: &PostgresOptions) -> PgPool {
         .test_before_acquire(false)
         .before_acquire(|connection, its| {
             Box::pin(async move {
-                if its.idle_for > TRUSTED {
+                if its.idle_for > TRUSTED_IDLE_TIME {
                     connection.ping().await?;
                 }
                 Ok(true)

@@ -43,7 +43,7 @@ pub(super) enum Repeated {
 
 /// A batch, column by column.
 #[derive(Debug, Default)]
-pub(super) struct Rows<'a> {
+pub(super) struct BatchColumns<'a> {
     classifications: Classifications<'a>,
     costs: Costs<'a>,
     selections: Selections<'a>,
@@ -130,7 +130,7 @@ columns!(Outcomes {
        unnest($6::text[]), unnest($7::uuid[]),
        timestamptz 'epoch' + unnest($8::int8[]) * interval '1 microsecond'");
 
-impl<'a> Rows<'a> {
+impl<'a> BatchColumns<'a> {
     /// Returns the batch as columns.
     pub(super) fn new(batch: &'a [Record]) -> Result<Self> {
         let mut rows = Self::default();
@@ -174,8 +174,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Rows are nearly in order of time, so a list without repeated neighbors is short.
-fn note(minutes: &mut Vec<i64>, at: i64) {
+/// BatchColumns are nearly in order of time, so a list without repeated neighbors is short.
+fn push_minute(minutes: &mut Vec<i64>, at: i64) {
     let minute = minute_of(at);
     if minutes.last() != Some(&minute) {
         minutes.push(minute);
@@ -200,7 +200,7 @@ impl<'a> Classifications<'a> {
         self.model.push(clean(&event.model));
         self.duration_bucket.push(bucket_of_ms(event.processing_time_ms).cast_signed());
         self.created_at.push(at);
-        note(&mut self.minute, at);
+        push_minute(&mut self.minute, at);
         Ok(())
     }
 }
@@ -217,7 +217,7 @@ impl<'a> Costs<'a> {
         self.success.push(event.success);
         self.error_message.push(event.error_message.as_deref().map(clean));
         self.created_at.push(at);
-        note(&mut self.minute, at);
+        push_minute(&mut self.minute, at);
         Ok(())
     }
 }

@@ -26,7 +26,7 @@ use crate::timestamp::{MINUTE, minute_of};
 pub(super) async fn maintain(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<Maintained> {
     let mut done = Maintained::default();
     let Some(now) = announce(pool, options, now).await? else {
-        done.elsewhere = true;
+        done.skipped = true;
         return Ok(done);
     };
     let steps = [
@@ -62,9 +62,9 @@ async fn announce(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<
 }
 
 async fn partitions(pool: &PgPool, options: &PostgresOptions, now: i64, done: &mut Maintained) -> Result<()> {
-    done.partitions_made = partition::make_ahead(pool, options, now).await?;
+    done.partitions_created = partition::create_ahead(pool, options, now).await?;
     if let Some(before) = start_of(options.retention.events, now) {
-        done.retired = partition::drop_before(pool, options, before).await?;
+        done.deleted = partition::drop_before(pool, options, before).await?;
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ async fn roll_ups(
     loop {
         let mut transaction = begin(pool, options).await?;
         if !try_lock(&mut transaction).await? {
-            done.elsewhere = true;
+            done.skipped = true;
             return Ok(());
         }
         let rolled_up = match roll_up(&mut Rollups(&mut transaction), closed, chunk).await {

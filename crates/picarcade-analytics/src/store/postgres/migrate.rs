@@ -25,7 +25,7 @@ use crate::{Error, SchemaState};
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_tables.sql")];
 
 /// The pause between two looks at who holds a lock that the migration waits for.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The SQLSTATE of a lock that was not available in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
@@ -49,7 +49,7 @@ pub(super) async fn run(pool: &PgPool, options: &PostgresOptions, now: i64) -> R
     let holders = Mutex::new(None);
     let work = async {
         apply(options, &migrating).await?;
-        partition::make_ahead(pool, &migrating, now).await
+        partition::create_ahead(pool, &migrating, now).await
     };
     let done = tokio::select! {
         done = tokio::time::timeout(MAINTENANCE_TIMEOUT, work) => done.unwrap_or(Err(Error::Timeout.into())),
@@ -80,9 +80,10 @@ async fn report_holders(
 ) -> Infallible {
     let mut connection = None;
     loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
-        let looked = tokio::time::timeout(options.statement_timeout, look(options, application, connection));
-        let Ok(Ok((found, used))) = looked.await else {
+        tokio::time::sleep(POLL_INTERVAL).await;
+        let answered =
+            tokio::time::timeout(options.statement_timeout, find_holders(options, application, connection));
+        let Ok(Ok((found, used))) = answered.await else {
             connection = None;
             continue;
         };
@@ -97,7 +98,7 @@ async fn report_holders(
 }
 
 /// Describes the sessions that block those called `application`; `None` if there are none.
-async fn look(
+async fn find_holders(
     options: &PostgresOptions,
     application: &str,
     connection: Option<PgConnection>,

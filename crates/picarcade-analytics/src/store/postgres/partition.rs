@@ -29,8 +29,8 @@ const AHEAD: i64 = 4;
 ///
 /// Each table has its own transaction: creating a partition locks out writers, and a transaction
 /// that holds one table and waits for another could deadlock.
-pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<u64> {
-    let mut made = 0;
+pub(super) async fn create_ahead(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<u64> {
+    let mut created = 0;
     for table in Table::all_partitioned().map(Table::as_str) {
         let mut transaction = begin(pool, options).await?;
         lock(&mut transaction).await?;
@@ -50,11 +50,11 @@ pub(super) async fn make_ahead(pool: &PgPool, options: &PostgresOptions, now: i6
                 date(start + WEEK),
             );
             sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut *transaction).await?;
-            made += 1;
+            created += 1;
         }
         transaction.commit().await?;
     }
-    Ok(made)
+    Ok(created)
 }
 
 /// Serializes the creation and dropping of partitions between instances.

@@ -71,7 +71,7 @@ impl PostgresStore {
         self
     }
 
-    async fn insert(&self, rows: &insert::Rows<'_>, repeated: Repeated) -> Result<()> {
+    async fn insert(&self, rows: &insert::BatchColumns<'_>, repeated: Repeated) -> Result<()> {
         let mut transaction = connect::begin_writing(&self.pool, &self.options).await?;
         let outcomes = rows.insert(&mut transaction, repeated).await?;
         if outcomes {
@@ -107,7 +107,7 @@ impl Store for PostgresStore {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut rows = insert::Rows::new(batch)?;
+        let mut rows = insert::BatchColumns::new(batch)?;
         let written = match self.insert(&rows, Repeated::Fails).await {
             // The batch was written before and the acknowledgement was lost, or it comes again
             // from a spool.

@@ -7,9 +7,9 @@ use sqlx::postgres::{PgConnection, PgRow};
 
 use super::error::Result;
 use super::statement::{column, query};
-use crate::statistics::{Group, Tally};
+use crate::statistics::{ClassificationGroup, Tally};
 use crate::store::sql::minutes::{Minutes, merge_parts};
-use crate::store::sql::plan::Plan;
+use crate::store::sql::plan::ReadPlan;
 use crate::store::sql::value::count;
 
 /// What the first column of [`tally`]'s first query says: a tally, a part of a live minute, or
@@ -21,7 +21,7 @@ const PART: i64 = 1;
 /// rolled up in between would otherwise count twice or not at all.
 pub(super) async fn tally(connection: &mut PgConnection, from: i64, until: i64) -> Result<Tally> {
     let (watermark, late) = trusted(connection).await?;
-    let plan = Plan::new(from, until, watermark, &late);
+    let plan = ReadPlan::new(from, until, watermark, &late);
     let mut tally = Tally::default();
     let (hours, minutes, live, unsummed) =
         (bounds(&plan.hours), bounds(&plan.minutes), bounds(&plan.live), bounds(&plan.unsummed()));
@@ -164,9 +164,9 @@ pub(super) async fn minutes(connection: &mut PgConnection, ranges: &[Range<i64>]
     Ok(minutes)
 }
 
-fn group(row: &PgRow) -> Result<Group> {
+fn group(row: &PgRow) -> Result<ClassificationGroup> {
     let number = |at: usize| column::<i64>(row, at).map(count);
-    Ok(Group {
+    Ok(ClassificationGroup {
         workflow: column(row, 1)?,
         source: column(row, 2)?,
         model: column(row, 3)?,

@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use crate::statistics::{Group, Tally};
-use crate::store::sql::plan::Plan;
+use crate::statistics::{ClassificationGroup, Tally};
+use crate::store::sql::plan::ReadPlan;
 use crate::timestamp::{MINUTE, minute_of};
 use crate::{ClassificationEvent, Error};
 
@@ -21,7 +21,7 @@ pub(crate) struct Minutes(BTreeMap<i64, Tally>);
 
 impl Minutes {
     /// Adds classifications to the minute that contains `at`.
-    pub(crate) fn add(&mut self, at: i64, group: &Group) {
+    pub(crate) fn add(&mut self, at: i64, group: &ClassificationGroup) {
         self.0.entry(minute_of(at)).or_default().add(group);
     }
 
@@ -65,7 +65,7 @@ impl Parts {
 /// rows, because the clock of another instance is ahead.
 pub(crate) fn merge_parts(
     tally: &mut Tally,
-    plan: &Plan,
+    plan: &ReadPlan,
     until: i64,
     parts: &[(i64, i64, &[u8])],
 ) -> Result<Vec<Range<i64>>, Error> {

@@ -14,7 +14,7 @@ use crate::timestamp::{HOUR, MINUTE, floor};
 
 /// Disjoint ranges of time, in microseconds, that cover a range exactly.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct ReadPlan {
     /// Read from hourly tallies; the bounds are whole hours.
     pub(crate) hours: Vec<Range<i64>>,
     /// Read from minute tallies; the bounds are whole minutes.
@@ -26,7 +26,7 @@ pub(crate) struct Plan {
     pub(crate) raw: Vec<Range<i64>>,
 }
 
-impl Plan {
+impl ReadPlan {
     /// Covers `from..until`. `watermark` is `None` before the first roll-up. The `late` minutes are
     /// whole minutes.
     pub(crate) fn new(from: i64, until: i64, watermark: Option<i64>, late: &BTreeSet<i64>) -> Self {
@@ -104,7 +104,7 @@ mod tests {
             let until = from + length;
             let watermark = watermark * MINUTE;
             let late: BTreeSet<i64> = late.into_iter().map(|minute| minute * MINUTE).collect();
-            let plan = Plan::new(from, until, Some(watermark), &late);
+            let plan = ReadPlan::new(from, until, Some(watermark), &late);
 
             let mut all: Vec<_> =
                 plan.hours.iter().chain(&plan.minutes).chain(&plan.live).chain(&plan.raw).cloned().collect();
@@ -141,15 +141,16 @@ mod tests {
     #[test]
     fn a_day_is_mostly_hours() {
         let now = 100 * 24 * HOUR + 7 * MINUTE + 13;
-        let plan = Plan::new(floor(now, MINUTE) - 24 * HOUR, now, Some(floor(now, MINUTE)), &BTreeSet::new());
+        let plan =
+            ReadPlan::new(floor(now, MINUTE) - 24 * HOUR, now, Some(floor(now, MINUTE)), &BTreeSet::new());
         assert_eq!(plan.hours.iter().map(|range| (range.end - range.start) / HOUR).sum::<i64>(), 23);
         assert_eq!((plan.hours.len(), plan.minutes.len(), plan.live.len(), plan.raw.len()), (1, 2, 1, 0));
     }
 
     #[test]
     fn nothing_is_trusted_before_the_first_roll_up() {
-        let plan = Plan::new(0, 10 * HOUR, None, &BTreeSet::new());
+        let plan = ReadPlan::new(0, 10 * HOUR, None, &BTreeSet::new());
         assert_eq!((plan.raw.first(), plan.raw.len(), plan.live.len()), (Some(&(0..10 * HOUR)), 1, 0));
-        assert_eq!(Plan::new(7, 7, Some(0), &BTreeSet::new()), Plan::default());
+        assert_eq!(ReadPlan::new(7, 7, Some(0), &BTreeSet::new()), ReadPlan::default());
     }
 }

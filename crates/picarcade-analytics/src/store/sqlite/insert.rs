@@ -50,7 +50,7 @@ pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -
 async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record]) -> Result<u64> {
     let mut arguments = SqliteArguments::default();
     for record in rows {
-        let mut row = Row(&mut arguments);
+        let mut row = Bindings(&mut arguments);
         let at = record.created_at();
         match &record.event {
             Event::Classification(event) => classification(&mut row, record.id, at, event)?,
@@ -91,9 +91,9 @@ fn statement(table: Table, rows: usize) -> String {
 }
 
 /// Binds the values of a row in the order of the columns.
-struct Row<'a>(&'a mut SqliteArguments);
+struct Bindings<'a>(&'a mut SqliteArguments);
 
-impl Row<'_> {
+impl Bindings<'_> {
     fn add<'t, T>(&mut self, value: T) -> Result<()>
     where
         T: sqlx::Encode<'t, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
@@ -122,7 +122,7 @@ impl Row<'_> {
     }
 }
 
-fn classification(row: &mut Row<'_>, id: Uuid, at: i64, event: &ClassificationEvent) -> Result<()> {
+fn classification(row: &mut Bindings<'_>, id: Uuid, at: i64, event: &ClassificationEvent) -> Result<()> {
     row.id(id)?;
     row.text(&event.user_id)?;
     row.text(&event.prompt)?;
@@ -141,7 +141,7 @@ fn classification(row: &mut Row<'_>, id: Uuid, at: i64, event: &ClassificationEv
     row.add(at)
 }
 
-fn cost(row: &mut Row<'_>, id: Uuid, at: i64, event: &CostEvent) -> Result<()> {
+fn cost(row: &mut Bindings<'_>, id: Uuid, at: i64, event: &CostEvent) -> Result<()> {
     row.id(id)?;
     row.text(&event.user_id)?;
     row.text(&event.operation_type)?;
@@ -154,7 +154,7 @@ fn cost(row: &mut Row<'_>, id: Uuid, at: i64, event: &CostEvent) -> Result<()> {
     row.add(at)
 }
 
-fn selection(row: &mut Row<'_>, id: Uuid, at: i64, event: &ModelSelectionEvent) -> Result<()> {
+fn selection(row: &mut Bindings<'_>, id: Uuid, at: i64, event: &ModelSelectionEvent) -> Result<()> {
     row.id(id)?;
     row.text(&event.user_id)?;
     row.text(&event.generation_id)?;
@@ -170,7 +170,7 @@ fn selection(row: &mut Row<'_>, id: Uuid, at: i64, event: &ModelSelectionEvent) 
     row.add(at)
 }
 
-fn performance(row: &mut Row<'_>, id: Uuid, at: i64, event: &SystemPerformanceEvent) -> Result<()> {
+fn performance(row: &mut Bindings<'_>, id: Uuid, at: i64, event: &SystemPerformanceEvent) -> Result<()> {
     row.id(id)?;
     row.text(&event.component)?;
     row.text(&event.metric)?;
@@ -180,7 +180,7 @@ fn performance(row: &mut Row<'_>, id: Uuid, at: i64, event: &SystemPerformanceEv
     row.add(at)
 }
 
-fn outcome(row: &mut Row<'_>, id: Uuid, at: i64, event: &OutcomeEvent) -> Result<()> {
+fn outcome(row: &mut Bindings<'_>, id: Uuid, at: i64, event: &OutcomeEvent) -> Result<()> {
     row.text(&event.generation_id)?;
     row.text(&event.user_id)?;
     row.add(event.success)?;

@@ -40,7 +40,7 @@ pub(super) async fn maintain(writer: &SqlitePool, retention: &Retention, now: i6
         }
         tokio::task::yield_now().await;
     }
-    done.retired = delete_old(writer, retention, retention_now).await?;
+    done.deleted = delete_old(writer, retention, retention_now).await?;
     Ok(done)
 }
 

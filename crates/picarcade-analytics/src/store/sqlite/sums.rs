@@ -8,9 +8,9 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
 use super::error::Result;
 use crate::record::first_id_at;
-use crate::statistics::{Group, Tally};
+use crate::statistics::{ClassificationGroup, Tally};
 use crate::store::sql::minutes::{Minutes, merge_parts};
-use crate::store::sql::plan::Plan;
+use crate::store::sql::plan::ReadPlan;
 use crate::store::sql::value::count;
 
 /// Returns the sums of `from..until`, read in one transaction, so that rows that are rolled up
@@ -19,7 +19,7 @@ pub(super) async fn tally(readers: &SqlitePool, from: i64, until: i64) -> Result
     let mut transaction = readers.begin().await?;
     let watermark = watermark(&mut transaction).await?;
     let late = late(&mut transaction).await?;
-    let plan = Plan::new(from, until, watermark, &late);
+    let plan = ReadPlan::new(from, until, watermark, &late);
     let mut tally = Tally::default();
     for (ranges, statement) in [
         (&plan.hours, "SELECT tally FROM rollup_hours WHERE hour >= ? AND hour < ?"),
@@ -90,7 +90,7 @@ async fn classifications(
     connection: &mut SqliteConnection,
     user: Option<&str>,
     range: &Range<i64>,
-    mut add: impl FnMut(i64, &Group),
+    mut add: impl FnMut(i64, &ClassificationGroup),
 ) -> Result<()> {
     let end = bound(range.end);
     let mut from = Some(bound(range.start));
@@ -183,9 +183,9 @@ pub(super) fn bound(at: i64) -> Vec<u8> {
     first_id_at(at).into_bytes().to_vec()
 }
 
-fn group(row: &SqliteRow) -> Result<Group> {
+fn group(row: &SqliteRow) -> Result<ClassificationGroup> {
     let number = |at: usize| row.try_get::<i64, _>(at).map(count);
-    Ok(Group {
+    Ok(ClassificationGroup {
         workflow: row.try_get(1)?,
         source: row.try_get(2)?,
         model: row.try_get(3)?,

@@ -36,7 +36,7 @@ async fn row_level_security_is_on_everywhere() {
     assert!(server.psql(denied).await.unwrap_err().to_string().contains("row-level security"));
     // Partitions that are made later are no way around it.
     let later = SystemTime::now() - Duration::from_secs(100 * 86_400);
-    assert!(store.maintain(later).await.unwrap().partitions_made > 0);
+    assert!(store.maintain(later).await.unwrap().partitions_created > 0);
     let open = "SELECT count(*) FROM pg_class WHERE relname LIKE 'cost_tracking%' AND relkind = 'r' AND NOT relrowsecurity";
     assert_eq!(server.psql(open).await.unwrap(), "0");
 }

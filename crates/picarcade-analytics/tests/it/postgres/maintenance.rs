@@ -94,10 +94,10 @@ async fn partitions_are_created_ahead_and_dropped_when_old() {
     // This week, four ahead, and the default.
     assert_eq!(partitions().await, 6);
     let now = SystemTime::now();
-    assert_eq!(store.maintain(now).await.unwrap().partitions_made, 0);
+    assert_eq!(store.maintain(now).await.unwrap().partitions_created, 0);
     // As the weeks went by, ten of them ago.
     let then = now - 70 * day;
-    assert_eq!(store.maintain(then).await.unwrap().partitions_made, 4 * 5);
+    assert_eq!(store.maintain(then).await.unwrap().partitions_created, 4 * 5);
     let micros = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as i64;
     let rows: Vec<_> =
         (0..50).flat_map(|n| [at(micros(now) - 1_000, mixed(n)), at(micros(then), mixed(n))]).collect();
@@ -114,7 +114,7 @@ async fn partitions_are_created_ahead_and_dropped_when_old() {
     let (one, two) = tokio::join!(store.maintain(now), other.maintain(now));
     let (one, two) = (one.unwrap(), two.unwrap());
     // Those of five weeks, the last of which ends 42 days ago at the latest.
-    assert_eq!(one.retired + two.retired, 4 * 5, "{one:?} {two:?}");
+    assert_eq!(one.deleted + two.deleted, 4 * 5, "{one:?} {two:?}");
     assert_eq!(partitions().await, before - 5);
     assert_eq!(count(&server, &server.url(), "cost_tracking").await, 5);
     assert_eq!(count(&server, &server.url(), "ONLY cost_tracking_default").await, 0);
@@ -143,7 +143,7 @@ async fn a_clock_that_is_ahead_deletes_nothing() {
     let micros = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as i64;
     store.write(&(0..50).map(|n| at(micros - 1_000, mixed(n))).collect::<Vec<_>>()).await.unwrap();
     let done = store.maintain(now + Duration::from_secs(10 * 365 * 86_400)).await.unwrap();
-    assert_eq!((done.retired, done.partitions_made), (0, 0), "{done:?}");
+    assert_eq!((done.deleted, done.partitions_created), (0, 0), "{done:?}");
     assert_eq!(count(&server, &server.url(), "intent_classification_logs").await, 35);
 }
 

@@ -1,13 +1,13 @@
-//! Files and directories that only their owner can read, because rows hold users' words.
+//! Files and directories that only their owner can read, because rows contain users' words.
 //!
-//! Modes are set at each creation, not by the umask: a library must not change the umask of its
-//! program, and a program may run with umask 0.
+//! Modes are set at each creation instead of by the umask. A library must not change the umask of
+//! its program, and a program may run with umask 0.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Options that create a file with mode 0600.
+/// Returns options that create a file with mode 0600.
 pub(crate) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -15,7 +15,8 @@ pub(crate) fn options() -> OpenOptions {
     options
 }
 
-/// Creates a directory and its missing parents with mode 0700. One that exists keeps its mode.
+/// Creates a directory and its missing parents with mode 0700. An existing directory keeps its
+/// mode.
 pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
@@ -23,10 +24,11 @@ pub(crate) fn create_dir_all(path: &Path) -> io::Result<()> {
     builder.recursive(true).create(path)
 }
 
-/// Takes the permissions of others away from a file or directory that may be of an earlier version.
+/// Removes the permissions of others from a file or directory that an earlier version may have
+/// created.
 ///
-/// By path, never by an open file: closing a file would drop the locks that SQLite holds on it in
-/// this process.
+/// The function uses the path and never an open file: closing a file would release the locks that
+/// SQLite holds on it in this process.
 pub(crate) fn restrict(path: &Path) {
     #[cfg(unix)]
     {
@@ -49,7 +51,7 @@ pub(crate) fn restrict(path: &Path) {
 pub(crate) fn restrict_directory(directory: &Path) {
     restrict(directory);
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        // Not behind links, which lead to files that are not ours.
+        // Links are skipped, because they may lead to foreign files.
         if entry.file_type().is_ok_and(|kind| kind.is_file()) {
             restrict(&entry.path());
         }

@@ -1,11 +1,11 @@
-//! Rows that the store will never take, one JSON object a line, for people to look at.
+//! A file of rejected rows for people to read: one JSON object per line.
 //!
 //! ```text
-//! {"at":"2026-01-02T03:04:05.678Z","code":"23514","reason":"new row … violates check constraint …","record":{…}}
+//! {"at":"2026-01-02T03:04:05.678Z","code":"23514","reason":"new row … violates …","record":{…}}
 //! ```
 //!
-//! Bounded: a full file becomes `dead-letter.jsonl.old`, in place of the one before. A file that cannot be written costs the
-//! row, which is then counted as dropped.
+//! The size is bounded: a full file is renamed to `dead-letter.jsonl.old` and replaces the previous
+//! one. If the file cannot be written, the row is counted as dropped.
 
 use std::fs;
 use std::io::Write;
@@ -38,7 +38,8 @@ impl DeadLetters {
         Self { path: directory.join("dead-letter.jsonl"), max_bytes }
     }
 
-    /// The line for a rejected record; empty if it cannot be written as JSON.
+    /// Returns the line for a rejected record. The line is empty if the record cannot be written as
+    /// JSON.
     pub(crate) fn line(record: &Record, error: &Error, now: SystemTime) -> Vec<u8> {
         let code = match error {
             Error::Rejected { code, .. } => code,
@@ -55,7 +56,7 @@ impl DeadLetters {
         )
     }
 
-    /// Appends a line; `false` when there is none to append.
+    /// Appends a line. Returns `false` if it is empty.
     pub(crate) fn append(&self, line: &[u8]) -> Result<bool, Error> {
         let failed = |source| Error::directory(&self.path, source);
         if line.is_empty() {

@@ -1,4 +1,4 @@
-//! What a recorder keeps on disk.
+//! The files of a recorder, and a place for blocking work.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::dead_letter::DeadLetters;
 use crate::Error;
 use crate::spool::Spool;
 
-/// What a recorder keeps on disk.
+/// The files of a recorder.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     pub(super) spool: Option<Arc<Spool>>,
@@ -27,7 +27,7 @@ impl Disk {
     }
 }
 
-/// Runs file work where it may block; `None` when the runtime is going down.
+/// Runs file work on a thread that may block. Returns `None` if the runtime is ending.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(work).await.ok()
 }

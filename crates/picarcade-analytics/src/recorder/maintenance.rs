@@ -1,11 +1,11 @@
-//! Calls the maintenance of the store.
+//! Calls the maintenance of the store at its interval.
 
 use std::time::SystemTime;
 
 use super::shared::Shared;
 use crate::Store;
 
-/// Calls the store's housekeeping at its interval. A failure is logged and tried again at the next.
+/// Runs until the recorder is closing. A failure is logged, and the next interval tries again.
 pub(super) async fn run(shared: &Shared, store: &dyn Store) {
     let Some(interval) = shared.config.maintain_interval else { return };
     let mut pause = interval.min(std::time::Duration::from_secs(1));

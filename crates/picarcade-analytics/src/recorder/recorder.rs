@@ -1,11 +1,14 @@
 //! The handle that the request path holds.
 //!
-//! [`Recorder::record`] gives the event an id and the time, puts it into the bounded queue and returns: it does not wait, does
-//! not fail, and does no input or output. One background task owns everything else.
+//! [`Recorder::record`] gives the event an id and the time, puts it into the bounded queue and
+//! returns. It does not wait, does not fail, and does no input or output. One background task does
+//! everything else.
 //!
-//! Failure behaviour: a store that is slow or gone shows only in [`Recorder::counters`] and [`Recorder::spooling`]. A full
-//! queue costs rows, least valuable first, and counts them by table and reason. Rows in memory are lost if the process
-//! is killed; what is spooled or committed is not.
+//! # Failure behavior
+//!
+//! A slow or unavailable store shows only in [`Recorder::counters`] and [`Recorder::spooling`]. A
+//! full queue drops rows, least valuable first, and counts them by table and reason. Rows in memory
+//! are lost if the process is killed; spooled and committed rows are not.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -21,11 +24,11 @@ use crate::record::new_id;
 use crate::timestamp::micros;
 use crate::{Error, Event, SchemaState, Store};
 
-/// The longest that [`Recorder::try_start`] waits for the database.
+/// The maximum time that [`Recorder::try_start`] waits for the database.
 const SCHEMA_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Records events. Clones share one queue and one background task; when the last one is dropped the task drains and
-/// ends by itself, but only [`shutdown`](Self::shutdown) waits for it.
+/// Records events. Clones share one queue and one background task. After the last clone is dropped,
+/// the task drains the queue and ends, but only [`shutdown`](Self::shutdown) waits for it.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -43,14 +46,15 @@ impl Drop for Closer {
 }
 
 impl Recorder {
-    /// Starts recording into `store`, on the current Tokio runtime.
+    /// Starts recording into `store` on the current Tokio runtime.
     ///
-    /// Never fails: settings that cannot work are corrected to the nearest that can, and a spool directory that cannot be
-    /// used is gone without; both are logged. A service that would rather not start calls
-    /// [`try_start`](Self::try_start).
+    /// Never fails. Unusable settings are corrected to the nearest usable ones, and an unusable
+    /// spool directory is not used; both are logged. A service that must not start in these cases
+    /// calls [`try_start`](Self::try_start).
     ///
     /// # Panics
-    /// Outside a Tokio runtime.
+    ///
+    /// Panics outside a Tokio runtime.
     pub fn start(store: Arc<dyn Store>, config: Config) -> Self {
         if let Err(error) = config.validate() {
             tracing::error!(%error, "analytics settings corrected");
@@ -63,16 +67,18 @@ impl Recorder {
         Self::spawn(store, config, disk)
     }
 
-    /// Like [`start`](Self::start), but settings, a spool directory or a database that cannot work
-    /// are an error. If it returns an error, nothing has been started.
+    /// Starts recording like [`start`](Self::start), but returns an error for unusable settings, an
+    /// unusable spool directory or an unusable database. After an error, nothing has been started.
     ///
-    /// A database that does not answer within two seconds is no error: the rows wait until it does.
-    /// Neither is a schema that is newer than this build, because most rows still fit; it is logged.
+    /// A database that does not answer within two seconds is no error: the rows wait until it
+    /// answers. A schema that is newer than this build is logged and no error, because most rows
+    /// still fit.
     ///
     /// # Errors
-    /// In this order: [`Error::Config`], [`Error::Directory`] or [`Error::SpoolLocked`],
-    /// [`Error::Schema`] if migrations are missing (it names them), and what else the database
-    /// says that is not [transient](Error::is_transient).
+    ///
+    /// Returns, in this order: [`Error::Config`]; [`Error::Directory`] or [`Error::SpoolLocked`];
+    /// [`Error::Schema`], which names the missing migrations; any other error of the database that
+    /// is not [transient](Error::is_transient).
     pub async fn try_start(store: Arc<dyn Store>, config: Config) -> Result<Self, Error> {
         config.validate()?;
         let disk = Disk::open(&config)?;
@@ -96,39 +102,42 @@ impl Recorder {
         Self { _closer: Arc::new(Closer(Arc::clone(&shared))), shared }
     }
 
-    /// Records an event: one non-blocking offer, which never fails the caller.
+    /// Records an event by one non-blocking offer, which never fails the caller.
     pub fn record(&self, mut event: Event) {
         self.shared.config.privacy.redact(&mut event);
         self.shared.offer(new_id(micros(SystemTime::now())), event);
     }
 
-    /// What became of the rows so far. [`Counters::is_balanced`] always.
+    /// Returns the places of all rows. [`Counters::is_balanced`] is always true.
     pub fn counters(&self) -> Counters {
         self.shared.counters()
     }
 
-    /// Sets the series `picarcade_analytics_…` to the present counters. To be called before a scrape; now and then the
-    /// recorder does it by itself.
+    /// Sets the series `picarcade_analytics_…` to the current counters. Call this before a scrape;
+    /// the recorder also does it after each batch.
     #[cfg(feature = "metrics")]
     pub fn publish_metrics(&self) {
         super::metrics::publish(&self.counters());
     }
 
-    /// Whether the store is not taking rows, so that they go to the spool (or wait in memory where there is none).
+    /// Returns whether the store does not accept rows. Rows then go to the spool, or wait in memory
+    /// if there is none.
     pub fn spooling(&self) -> bool {
         self.shared.is_down()
     }
 
-    /// Returns when every row accepted before the call has been committed, spooled, dead-lettered or dropped.
+    /// Waits until every row accepted before the call is committed, spooled, dead-lettered or
+    /// dropped.
     ///
-    /// While the store takes rows, this lasts as long as writing them does. If it fails and no spool
-    /// takes the rows, this returns an error when the next attempt has failed: at once for a failure
-    /// that does not pass by itself, such as a missing migration, and not before
-    /// [`Config::write_timeout`] for one that may. The next attempt comes after at most
-    /// [`Config::retry_max`]. The rows stay in memory and the recorder goes on trying. Cancel-safe.
+    /// While the store accepts rows, this takes as long as writing them. If the store fails and no
+    /// spool takes the rows, this returns an error after the next failed attempt: at once for a
+    /// permanent failure, such as a missing migration, and after [`Config::write_timeout`] at the
+    /// earliest for a transient one. The next attempt starts after [`Config::retry_max`] at the
+    /// latest. The rows stay in memory and the recorder keeps trying. Cancel-safe.
     ///
     /// # Errors
-    /// [`Error::Schema`] if the database's schema is not the one of this build,
+    ///
+    /// Returns [`Error::Schema`] if the schema of the database is not the one of this build, and
     /// [`Error::NotWritten`] with the cause for every other failure.
     pub async fn flush(&self) -> Result<(), Error> {
         let (below, failures) = {
@@ -143,14 +152,15 @@ impl Recorder {
         loop {
             let settled = self.shared.settled.notified();
             tokio::pin!(settled);
-            // Registered before looking, so that a row that settles in between is not missed.
+            // The listener is registered before the check, so that a row that settles in between is
+            // not missed.
             settled.as_mut().enable();
             {
                 let state = self.shared.lock();
                 if state.queue.is_settled_below(below) {
                     return Ok(());
                 }
-                // A failure from before the call may be over: the next attempt decides.
+                // A failure from before the call may be over, so only the next attempt counts.
                 let failure = state.failure.as_ref().filter(|_| state.ledger.retries > failures);
                 if let Some(failure) = failure {
                     let is_lasting = !failure.is_transient() && !self.shared.has_spool;
@@ -161,16 +171,17 @@ impl Recorder {
             }
             tokio::select! {
                 () = settled => {}
-                // Elapsed without a failure, a slow store still makes progress: look again at the next event.
+                // After the timeout without a failure, a slow store still makes progress: the next
+                // event decides.
                 () = &mut timeout, if !timeout.is_elapsed() => {}
             }
         }
     }
 
-    /// Ends recording: writes what is queued for at most `deadline`, then spools what is left (or drops it where there is no
-    /// spool). Events recorded from now on are counted as dropped.
+    /// Ends recording. Writes the queued rows for at most `deadline`, then spools the rest, or
+    /// drops it if there is no spool. Events recorded from now on are counted as dropped.
     ///
-    /// Cancel-safe: the work goes on when the future is dropped.
+    /// Cancel-safe: the work continues when the future is dropped.
     pub async fn shutdown(&self, deadline: Duration) -> Counters {
         self.shared.close(Instant::now() + deadline);
         self.shared.finished().await;
@@ -178,7 +189,8 @@ impl Recorder {
     }
 }
 
-/// The error of a flush. The state of the schema says by itself what to do.
+/// Returns the error of a flush. The state of the schema needs no wrapper, because it states what
+/// to do.
 fn not_written(failure: &Arc<Error>) -> Error {
     match &**failure {
         Error::Schema(state) => Error::Schema(*state),

@@ -1,7 +1,8 @@
-//! What the recorder's handles and its background task share.
+//! The state that the recorder's handles and its background task share.
 //!
-//! One short lock guards the queue and the ledger together: an offer costs an uncontended lock and a push. Nothing awaits,
-//! writes or moves rows while holding it, only pointers to them.
+//! One short lock guards the queue and the ledger together, so an offer costs an uncontended lock
+//! and a push. Code that holds the lock never awaits, writes or moves rows; it moves only pointers
+//! to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,17 +22,17 @@ use crate::{Error, Event};
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) config: Config,
-    /// Whether rows have a place on disk to go to while the store fails.
+    /// Whether there is a spool for rows while the store fails.
     pub(crate) has_spool: bool,
-    /// A batch is ready, or somebody waits for a flush.
+    /// A batch is ready, or a caller waits for a flush.
     pub(crate) wake_writer: Notify,
     /// The queue is half full, or the store has failed.
     pub(crate) wake_spiller: Notify,
     /// Rows have left the queue, or a write has failed.
     pub(crate) settled: Notify,
-    /// Whether the store is not taking rows.
+    /// Whether the store does not accept rows.
     down: AtomicBool,
-    /// Until when the background task may work, once it has been told to end.
+    /// The deadline of the background task, once the recorder is closing.
     closing: watch::Sender<Option<Instant>>,
     /// The background task has ended.
     finished: watch::Sender<bool>,
@@ -41,10 +42,10 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) queue: Queue,
     pub(crate) ledger: Ledger,
-    /// Rows below this sequence number should leave without waiting for a full batch.
+    /// Rows below this sequence number are written without waiting for a full batch.
     pub(crate) flush_below: u64,
     pub(crate) spooled_bytes: u64,
-    /// Why the last write failed, until one succeeds.
+    /// The error of the last write, until one succeeds.
     pub(crate) failure: Option<Arc<Error>>,
     closed: bool,
 }
@@ -76,9 +77,9 @@ impl Shared {
         self.state.lock()
     }
 
-    /// Takes the row in or counts it as dropped; wakes whoever has to act on it.
+    /// Queues the row or counts it as dropped, and wakes the loop that must act on it.
     pub(crate) fn offer(&self, id: Uuid, event: Event) {
-        // Before the lock: the size of what is in the row.
+        // The size is computed before the lock is taken.
         let bytes = size_of::<Record>() + event.heap_bytes();
         let refused;
         let (full_batch, pressed);
@@ -89,7 +90,8 @@ impl Shared {
             let after = (state.has_batch(&self.config), state.queue.is_pressed());
             (full_batch, pressed) = (!before.0 && after.0, !before.1 && after.1);
         }
-        // Outside the lock: freeing a refused row may take longer than taking one in.
+        // A refused row is freed after the lock is released, because that may take longer than an
+        // offer.
         drop(refused);
         if full_batch {
             self.wake_writer.notify_one();
@@ -131,7 +133,7 @@ impl Shared {
         }
     }
 
-    /// Tells the background task to end by `deadline`; of several calls the earliest deadline counts.
+    /// Ends the background task by `deadline`. The earliest deadline of several calls counts.
     pub(crate) fn close(&self, deadline: Instant) {
         self.state.lock().closed = true;
         self.closing.send_modify(|closing| {
@@ -143,13 +145,13 @@ impl Shared {
         self.closing.borrow().is_some()
     }
 
-    /// Returns when the recorder has been told to end.
+    /// Waits until the recorder is closing.
     pub(crate) async fn closing(&self) {
-        // The sender lives in `self`: waiting cannot fail.
+        // The sender lives in `self`, so waiting cannot fail.
         let _ = self.closing.subscribe().wait_for(Option::is_some).await;
     }
 
-    /// Returns when the time that ending may take is over.
+    /// Waits until the deadline of closing is over.
     pub(crate) async fn deadline(&self) {
         let mut closing = self.closing.subscribe();
         loop {
@@ -174,7 +176,7 @@ impl Shared {
         self.settled.notify_waiters();
     }
 
-    /// Returns when the background task has ended.
+    /// Waits until the background task has ended.
     pub(crate) async fn finished(&self) {
         let _ = self.finished.subscribe().wait_for(|finished| *finished).await;
     }
@@ -198,7 +200,7 @@ impl State {
         }
     }
 
-    /// Whether a batch is complete, or waited for.
+    /// Returns whether a batch is complete or a flush waits for it.
     pub(crate) fn has_batch(&self, config: &Config) -> bool {
         self.queue.len() >= config.batch_rows
             || self.queue.bytes() >= config.batch_bytes

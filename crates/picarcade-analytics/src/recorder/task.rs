@@ -1,12 +1,14 @@
-//! The background task: three loops over the shared queue, and what happens at the end.
+//! The background task: three loops over the shared queue, and the end of the recorder.
 //!
-//! - the **writer** (here) takes batches from the queue, or from the spool when the queue is calm, and writes them;
-//! - the **spiller** moves rows from the queue to the spool while the store fails or falls behind;
-//! - the **keeper** calls the store's housekeeping.
+//! - The **writer** takes batches from the queue, or from the spool when the queue is calm, and
+//!   writes them.
+//! - The **spiller** moves rows from the queue to the spool while the store fails or is too slow.
+//! - The **maintenance** loop calls [`Store::maintain`].
 //!
-//! A row leaves the queue only when the store or the spool has it. A batch that fails goes back to its place in the queue
-//! and the store is left alone for a while; it is for the spiller to decide where the rows wait. A row that the store rejects
-//! for what it contains is narrowed down by halving the batch, and put into the dead-letter file alone.
+//! A row leaves the queue only after the store or the spool has it. A failed batch returns to its
+//! place in the queue, and the writer pauses; the spiller decides where the rows wait. If the store
+//! rejects a row because of its content, the writer finds the row by halving the batch and writes
+//! it to the dead-letter file.
 
 use std::sync::Arc;
 
@@ -36,7 +38,7 @@ pub(crate) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, disk: Disk) 
     shared.finish();
 }
 
-/// Nothing is left that could take the rows still in memory.
+/// Drops the rows that are still in memory at the end.
 fn drop_remaining(shared: &Shared) {
     let mut state = shared.lock();
     while let Some(batch) = state.queue.take(usize::MAX, usize::MAX).map(Slots::open) {

@@ -19,14 +19,13 @@ pub(super) struct Writer {
     store: Arc<dyn Store>,
     disk: Disk,
     backoff: Backoff,
-    /// Not before this may the store be tried again.
+    /// The earliest time of the next attempt.
     retry_at: Option<Instant>,
-    /// When rows leave that have not filled a batch.
+    /// When a batch is written that is not full.
     due: Instant,
-    /// Batches so far; every eighth comes from the spool, so that a busy service still empties it.
+    /// The number of batches so far. Every eighth comes from the spool, so that a busy service also
+    /// empties it.
     turns: u64,
-    /// Whether the rows that an earlier process left in the spool have been counted.
-    recovered: bool,
 }
 
 enum Work {
@@ -42,7 +41,6 @@ impl Writer {
             retry_at: None,
             due: Instant::now() + config.flush_interval,
             turns: 0,
-            recovered: false,
             shared,
             store,
             disk,
@@ -61,7 +59,7 @@ impl Writer {
         }
     }
 
-    /// Waits for something to write; `None` when the recorder is told to end.
+    /// Waits for rows to write; returns `None` when the recorder is closing.
     async fn next(&mut self) -> Option<Work> {
         loop {
             if self.shared.is_closing() {
@@ -127,12 +125,14 @@ impl Writer {
     async fn replay(&mut self) {
         let Some(spool) = self.disk.spool.clone() else { return };
         let config = &self.shared.config;
-        // Rows that the ledger does not yet know to be on disk are not read: they would be committed before they were spooled.
+        // Only rows that the ledger counts as spooled are read. Others would be committed before
+        // they are counted.
         let rows = config.batch_rows.min(self.shared.lock().ledger.spooled() as usize);
         let bytes = config.batch_bytes;
         let reader = Arc::clone(&spool);
         let Some(read) = blocking(move || reader.read(rows, bytes)).await else { return };
-        // Rows that the ledger knows to be on disk and the spool does not find are as lost as damaged ones.
+        // Rows that the ledger counts as spooled and that the spool does not find are lost like
+        // damaged ones.
         let lost = if read.records.is_empty() && read.lost == 0 { rows as u64 } else { read.lost };
         if lost > 0 {
             tracing::error!(rows = lost, "spooled analytics rows are unreadable");
@@ -141,14 +141,15 @@ impl Writer {
         let (delivered, error) = self.deliver(&read.records, Place::Spool).await;
         match blocking(move || spool.advance(&read, delivered)).await {
             Some(Ok(bytes)) => self.shared.lock().spooled_bytes = bytes,
-            // The rows will be written again after a restart, and recognised by their ids.
+            // After a restart the rows are written again and recognized by their ids.
             Some(Err(error)) => tracing::warn!(%error, "the spool's position could not be saved"),
             None => {}
         }
         self.record_outcome(error);
     }
 
-    /// Writes the records in order; how many have found their place, and why not all.
+    /// Writes the records in order. Returns how many left the recorder, and the error that stopped
+    /// the rest.
     async fn deliver(&self, records: &[Record], from: Place) -> (usize, Option<Error>) {
         let mut start = 0;
         let mut size = records.len();
@@ -182,7 +183,7 @@ impl Writer {
         }
     }
 
-    /// Puts a rejected row where people can look at it.
+    /// Writes a rejected row to the dead-letter file.
     async fn dead_letter(&self, record: &Record, error: &Error, from: Place) {
         let table = record.event.table();
         let written = match &self.disk.dead_letters {
@@ -210,7 +211,7 @@ impl Writer {
         }
     }
 
-    /// Takes note of how the last write went.
+    /// Records the outcome of the last write.
     fn record_outcome(&mut self, error: Option<Error>) {
         match error {
             None => {
@@ -230,11 +231,8 @@ impl Writer {
         }
     }
 
-    /// Counts what an earlier process left behind.
-    async fn recover(&mut self) {
-        if std::mem::replace(&mut self.recovered, true) {
-            return;
-        }
+    /// Counts the rows that an earlier process left in the spool.
+    async fn recover(&self) {
         let Some(spool) = self.disk.spool.clone() else { return };
         let Some((rows, bytes)) = blocking(move || spool.recover()).await else { return };
         let mut state = self.shared.lock();
@@ -245,7 +243,7 @@ impl Writer {
         }
     }
 
-    /// Writes what is queued, until it is all written, the store fails, or the time is over.
+    /// Writes the queued rows until all are written, the store fails or the deadline is over.
     pub(super) async fn drain(&mut self) {
         let has_spool = self.disk.spool.is_some();
         while !(has_spool && self.shared.is_down()) {
@@ -256,7 +254,7 @@ impl Writer {
             let Some(batch) = batch else { break };
             self.write_live(batch.open()).await;
             if let Some(at) = self.retry_at {
-                // Without a spool the rows have nowhere else to go: try again while there is time.
+                // Without a spool the rows have no other place: try again until the deadline.
                 tokio::select! {
                     () = tokio::time::sleep_until(at) => {}
                     () = self.shared.deadline() => break,

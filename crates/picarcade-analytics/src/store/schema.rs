@@ -10,27 +10,28 @@ use serde::{Deserialize, Serialize};
 /// migrations.
 pub(crate) const SCHEMA_VERSIONS: [&str; 1] = ["tables"];
 
-/// How a database's schema stands to this build. Versions count migrations; 0 is an empty database.
+/// The schema of a database compared with this build. A version counts migrations; 0 is an empty
+/// database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum SchemaState {
-    /// As it should be.
+    /// The schema is that of this build.
     Current {
-        /// The version of both.
+        /// The version.
         version: i64,
     },
     /// The database is older: migrate it.
     Behind {
-        /// The last migration applied.
+        /// The last applied migration.
         applied: i64,
-        /// The last one known here.
+        /// The last migration of this build.
         known: i64,
     },
     /// The database is newer: use a newer build.
     Ahead {
-        /// The last migration applied.
+        /// The last applied migration.
         applied: i64,
-        /// The last one known here.
+        /// The last migration of this build.
         known: i64,
     },
 }
@@ -46,7 +47,7 @@ impl SchemaState {
         }
     }
 
-    /// Whether nothing needs doing.
+    /// Returns whether the schema is that of this build.
     pub const fn is_current(self) -> bool {
         matches!(self, Self::Current { .. })
     }

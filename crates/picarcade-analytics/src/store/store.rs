@@ -1,4 +1,4 @@
-//! What a database must do to be a store of events.
+//! The contract of a store of events.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -8,23 +8,28 @@ use async_trait::async_trait;
 use crate::record::Record;
 use crate::{Error, Period, SchemaState, Statistics};
 
-/// A database of events. All stores behave alike; the conformance tests in `tests/it/` run every one of them through the
-/// same list.
+/// A database of events. All stores behave alike: the conformance tests in `tests/it/` check every
+/// store against the same list of promises.
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug {
-    /// Writes a batch, all of it or none of it. A row whose id is there already is left as it is, so that a batch may be
-    /// written again.
+    /// Writes a batch completely or not at all. An existing row with the same id stays unchanged,
+    /// so a batch may be written again.
     ///
     /// # Errors
-    /// - [`Error::Rejected`]: a row of the batch can never be stored. Nothing was written; take the row out.
-    /// - [`Error::is_transient`]: nothing may have been written, or all of it. Write it again later.
-    /// - anything else: the store cannot work until somebody changes something. Keep the batch.
+    ///
+    /// - [`Error::Rejected`]: a row of the batch can never be stored. Nothing was written; remove
+    ///   the row.
+    /// - A [transient](Error::is_transient) error: nothing or everything was written. Write the
+    ///   batch again later.
+    /// - Any other error: the store needs an intervention. Keep the batch.
     async fn write(&self, batch: &[Record]) -> Result<(), Error>;
 
-    /// Statistics of the rows created in the `period` before `now`, which begins with a whole minute. Rows on their way are not counted yet.
+    /// Returns statistics of the rows created in the `period` before `now`, which begins with a
+    /// whole minute. Rows that are not written yet are not counted.
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error>;
 
-    /// Statistics of one user's rows; from the raw rows, since roll-ups keep no user.
+    /// Returns statistics of one user's rows. They are read from the rows, because roll-ups name no
+    /// user.
     async fn user_statistics(
         &self,
         user_id: &str,
@@ -32,44 +37,47 @@ pub trait Store: Send + Sync + fmt::Debug {
         now: SystemTime,
     ) -> Result<Statistics, Error>;
 
-    /// Micro-dollars that `cost_tracking` says were spent from `from` to `now`: the burn of a budget. Expenses that are not
-    /// known yet count nothing.
+    /// Returns the micro-dollars spent from `from` to `now` according to `cost_tracking`. Expenses
+    /// with an unknown cost count as zero.
     async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error>;
 
-    /// Round trip of the smallest query.
+    /// Returns the duration of the smallest query.
     async fn ping(&self) -> Result<Duration, Error>;
 
-    /// Deletes every row of a user, sessions included; how many rows. Roll-ups name no user and stay.
+    /// Deletes every row of a user, including sessions, and returns how many were deleted. Roll-ups
+    /// name no user and stay.
     async fn forget_user(&self, user_id: &str) -> Result<u64, Error>;
 
-    /// Brings the schema to the version that this build works with. Safe to call from several instances at once.
+    /// Migrates the schema to the version of this build. Several instances may call this at once.
     async fn migrate(&self) -> Result<(), Error>;
 
-    /// How the database's schema stands to this build.
+    /// Compares the schema of the database with this build.
     async fn schema(&self) -> Result<SchemaState, Error>;
 
-    /// Housekeeping, to be called every half minute or so by each instance: roll-ups, outcomes that came before their
-    /// generation, partitions ahead, expired sessions, retention. Instances exclude each other inside the database.
+    /// Runs maintenance: roll-ups, outcomes that arrived before their generation, future
+    /// partitions, expired sessions and retention. Each instance calls this about every half
+    /// minute; the database lets only one of them run.
     async fn maintain(&self, now: SystemTime) -> Result<Maintained, Error>;
 }
 
-/// What [`Store::maintain`] did.
+/// The result of [`Store::maintain`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Maintained {
-    /// Another instance was at it; nothing was done here.
+    /// Another instance was running maintenance, and nothing was done here.
     pub skipped: bool,
-    /// Minutes whose roll-up was written.
+    /// The number of minutes whose roll-up was written.
     pub minutes_rolled_up: u64,
-    /// Outcomes that found their generation.
+    /// The number of outcomes that found their generation.
     pub outcomes_applied: u64,
-    /// Partitions that were made.
+    /// The number of partitions created.
     pub partitions_created: u64,
-    /// Partitions dropped, or on a store without partitions rows deleted, because they were older than the retention.
+    /// The number of partitions dropped because of their age, or of rows deleted on a store without
+    /// partitions.
     pub deleted: u64,
-    /// Expired sessions deleted.
+    /// The number of expired sessions deleted.
     pub sessions_expired: u64,
-    /// How far the time that retention goes by is behind the clock. More than zero for a while after
-    /// the clock has jumped ahead by more than a day, on a store that has no second clock to ask.
+    /// How far the time of retention is behind the clock. It is above zero for a while after the
+    /// clock jumped ahead by more than a day, on a store without a second clock.
     pub retention_lag: Duration,
 }

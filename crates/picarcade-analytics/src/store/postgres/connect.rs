@@ -10,10 +10,10 @@ use super::lock::{LOCK_CLASS, LOCK_WRITERS};
 use super::options::PostgresOptions;
 use crate::Error;
 
-/// How long a connection that is given back may take to answer.
+/// The maximum time for a returned connection to answer.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// For how long an idle connection is taken to be alive without asking.
+/// How long an idle connection is used without a check.
 const TRUSTED_IDLE_TIME: Duration = Duration::from_secs(1);
 
 pub(super) fn pool(options: &PostgresOptions) -> PgPool {
@@ -21,7 +21,7 @@ pub(super) fn pool(options: &PostgresOptions) -> PgPool {
         .max_connections(options.max_connections)
         .acquire_timeout(options.acquire_timeout)
         .idle_timeout(Duration::from_mins(5))
-        // One that was in use a moment ago has shown that it lives.
+        // A connection that was in use a moment ago needs no check.
         .test_before_acquire(false)
         .before_acquire(|connection, its| {
             Box::pin(async move {
@@ -31,9 +31,10 @@ pub(super) fn pool(options: &PostgresOptions) -> PgPool {
                 Ok(true)
             })
         })
-        // A connection also comes back when its work was cancelled. One that does not answer must not stay in the pool
-        // until the network notices. One whose `BEGIN` was cancelled is still in that transaction, of which sqlx does not
-        // know: it would hold locks, and each later statement on it would fail once the transaction is aborted.
+        // A connection also returns to the pool when its work was cancelled. A connection that does
+        // not answer must not stay in the pool until the network notices. A connection whose
+        // `BEGIN` was cancelled is still in that transaction, which sqlx does not know. It would
+        // hold locks, and each later statement on it would fail once the transaction is aborted.
         .after_release(move |connection, _| {
             Box::pin(async move {
                 match tokio::time::timeout(RELEASE_TIMEOUT, is_idle(connection)).await {
@@ -45,14 +46,14 @@ pub(super) fn pool(options: &PostgresOptions) -> PgPool {
         .connect_lazy_with(options.connect.clone())
 }
 
-/// Whether the connection answers and is in no transaction: within one, `now()` is the time at which it began. An aborted
-/// transaction refuses the question.
+/// Returns whether the connection answers and is in no transaction. Within a transaction, `now()`
+/// is the time of its begin; an aborted transaction rejects the statement.
 async fn is_idle(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::raw_sql("SELECT now() = statement_timestamp()").fetch_one(connection).await?;
     row.try_get(0)
 }
 
-/// Bounds what the server's own timeouts cannot: a network that has gone silent.
+/// Limits the time of `work`. The server's own timeouts cannot detect a silent network.
 pub(super) async fn bounded<T>(
     options: &PostgresOptions,
     work: impl Future<Output = Result<T>> + Send,
@@ -61,7 +62,7 @@ pub(super) async fn bounded<T>(
     tokio::time::timeout(longest, work).await.unwrap_or(Err(Error::Timeout.into()))
 }
 
-/// A transaction with bounded waits. One round trip, whatever is set.
+/// Begins a transaction with bounded waits, in one round trip.
 pub(super) async fn begin(
     pool: &PgPool,
     options: &PostgresOptions,
@@ -69,7 +70,8 @@ pub(super) async fn begin(
     begin_with(pool, format!("BEGIN; {}", options.settings())).await
 }
 
-/// A transaction that writes events: whoever waits for writers waits for it.
+/// Begins a transaction that writes events. It holds the writers' lock, for which the roll-up
+/// waits.
 pub(super) async fn begin_writing(
     pool: &PgPool,
     options: &PostgresOptions,
@@ -80,7 +82,7 @@ pub(super) async fn begin_writing(
     begin_with(pool, statement).await
 }
 
-/// A transaction in which everything that is read is of one moment.
+/// Begins a transaction that reads one snapshot.
 pub(super) async fn begin_reading(
     pool: &PgPool,
     options: &PostgresOptions,
@@ -90,6 +92,6 @@ pub(super) async fn begin_reading(
 }
 
 async fn begin_with(pool: &PgPool, statement: String) -> Result<Transaction<'static, Postgres>> {
-    // Made of literals and numbers.
+    // The statement contains only literals and numbers.
     Ok(pool.begin_with(AssertSqlSafe(statement)).await?)
 }

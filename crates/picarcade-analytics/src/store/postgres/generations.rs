@@ -1,4 +1,4 @@
-//! Generations in PostgreSQL. One look into the index of each partition, with a bounded wait.
+//! Generations in PostgreSQL. A query reads the index of each partition, with a bounded wait.
 
 use async_trait::async_trait;
 

@@ -156,7 +156,8 @@ impl<'a> BatchColumns<'a> {
         Ok(rows)
     }
 
-    /// Whether some of the rows may exist already: then the additions to their minutes are unknown.
+    /// Removes the parts, because some of the rows may exist already: the additions to their
+    /// minutes are then unknown.
     pub(super) fn forget_parts(&mut self) {
         let rows = &mut self.classifications;
         (rows.part_minute, rows.part_last, rows.part) = Default::default();
@@ -174,7 +175,8 @@ impl<'a> BatchColumns<'a> {
     }
 }
 
-/// BatchColumns are nearly in order of time, so a list without repeated neighbors is short.
+/// Adds the minute of a row. Rows are nearly in order of time, so a list without repeated neighbors
+/// is short.
 fn push_minute(minutes: &mut Vec<i64>, at: i64) {
     let minute = minute_of(at);
     if minutes.last() != Some(&minute) {

@@ -1,8 +1,8 @@
-//! Migrations, and what they wait for.
+//! Migrations, and the locks that they wait for.
 //!
-//! A migration needs locks that other sessions may hold: of another migration, or of a transaction
-//! that has read a table and was left open. Waiting for these is bounded, and a second connection
-//! looks up who holds them, because a command that waits without a word looks as if it hung.
+//! A migration needs locks that other sessions may hold: another migration, or a transaction that
+//! has read a table and was left open. The wait for these locks is bounded. A second connection
+//! finds their holders and logs them, because a migration that waits silently looks like a hang.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -24,20 +24,22 @@ use crate::{Error, SchemaState};
 /// The migrations, oldest first.
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_tables.sql")];
 
-/// The pause between two looks at who holds a lock that the migration waits for.
+/// The interval at which the holders of a lock are looked up.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The SQLSTATE of a lock that was not available in time.
 const LOCK_NOT_AVAILABLE: &str = "55P03";
 
-/// Applies the missing migrations and makes the partitions of the next weeks. Logs which sessions it
-/// waits for.
+/// Applies the missing migrations and creates the partitions of the next weeks. Logs the sessions
+/// that hold its locks.
 ///
 /// # Errors
-/// [`Error::Locked`] if one lock was not free within [`PostgresOptions::migration_lock_timeout`].
+///
+/// Returns [`Error::Locked`] if a lock was not free within
+/// [`PostgresOptions::migration_lock_timeout`].
 pub(super) async fn run(pool: &PgPool, options: &PostgresOptions, now: i64) -> Result<(), Error> {
     let lock_timeout = options.migration_lock_timeout;
-    // By this name the second connection finds the migrating sessions, which behind a pooler may be
+    // The second connection finds the migrating sessions by this name. Behind a pooler there may be
     // more than one.
     let application = format!("picarcade-migrate-{:016x}", fastrand::u64(..));
     let migrating = PostgresOptions {
@@ -70,9 +72,9 @@ fn is_lock_timeout(error: &Error) -> bool {
     answer.is_some_and(|answer| answer.code().as_deref() == Some(LOCK_NOT_AVAILABLE))
 }
 
-/// Looks up again and again which sessions block the sessions called `application`, keeps a
-/// description of them in `holders`, and logs each change. Without a connection there is nothing to
-/// report; the migration goes on all the same.
+/// Periodically looks up the sessions that block the sessions named `application`, stores a
+/// description of them in `holders`, and logs each change. Without a connection nothing is
+/// reported, and the migration continues.
 async fn report_holders(
     options: &PostgresOptions,
     application: &str,
@@ -88,7 +90,7 @@ async fn report_holders(
             continue;
         };
         connection = Some(used);
-        // The last ones stay known: the wait may have ended in an error a moment ago.
+        // The last holders stay stored, because the wait may have ended in an error a moment ago.
         if let Some(found) = found
             && holders.lock().replace(found.clone()).as_ref() != Some(&found)
         {
@@ -97,7 +99,7 @@ async fn report_holders(
     }
 }
 
-/// Describes the sessions that block those called `application`; `None` if there are none.
+/// Describes the sessions that block those named `application`; returns `None` if there are none.
 async fn find_holders(
     options: &PostgresOptions,
     application: &str,
@@ -107,8 +109,9 @@ async fn find_holders(
         Some(connection) => connection,
         None => connect_quietly(options).await?,
     };
-    // What the session runs is left out: it may hold data. What another role's session is called is
-    // not visible to everybody. Simple protocol, so that a pooler sees one statement.
+    // The statement of a session is omitted, because it may contain data. The application of
+    // another role's session is not always visible. The simple protocol makes a pooler see one
+    // statement.
     let statement = format!(
         "SELECT string_agg(DISTINCT CASE WHEN blocking = 0 THEN 'a prepared transaction' ELSE
              format('process %s (user %s, application %s, %s)', blocking, coalesce(holder.usename, '?'),
@@ -123,17 +126,18 @@ async fn find_holders(
     Ok((found, connection))
 }
 
-/// Connects without the log of slow statements: how long a lock is waited for is logged here.
+/// Connects without the log of slow statements: the wait for a lock is logged here.
 async fn connect_quietly(options: &PostgresOptions) -> Result<PgConnection, sqlx::Error> {
     PgConnection::connect_with(&options.connect.clone().disable_statement_logging()).await
 }
 
-/// Migrates on a connection of its own, in one transaction: all migrations are applied, or none.
+/// Migrates on a connection of its own and in one transaction, which applies all migrations or
+/// none.
 ///
-/// The migrator names its statements, and a pooler would leave them behind on the server's connection, to collide with
-/// those of others: they are taken away before and after.
+/// The migrator names its statements. A pooler would leave them on the server's connection, where
+/// they collide with those of others, so they are deallocated before and after.
 async fn apply(options: &PostgresOptions, migrating: &PostgresOptions) -> Result<()> {
-    // A pooler without a free connection keeps even the first statement waiting.
+    // Without a free connection, a pooler delays even the first statement.
     let connected = tokio::time::timeout(options.statement_timeout, async {
         let mut connection = connect_quietly(options).await?;
         sqlx::raw_sql("SELECT 1").execute(&mut connection).await?;

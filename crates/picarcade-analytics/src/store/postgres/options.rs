@@ -1,4 +1,4 @@
-//! How to reach a PostgreSQL database.
+//! The settings of a PostgreSQL store.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,24 +13,25 @@ use crate::store::sql::retention::Retention;
 /// minutes.
 pub(super) const MAINTENANCE_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How to reach a PostgreSQL database, and how long to wait for it. `Debug` shows neither user nor password.
+/// The address of a PostgreSQL database and the maximum waits for it. `Debug` shows neither user
+/// nor password.
 #[derive(Clone)]
 pub struct PostgresOptions {
     pub(super) connect: PgConnectOptions,
-    /// The name of this session in `pg_stat_activity`, if it is not that of all.
+    /// The name of this session in `pg_stat_activity`, if it differs from the pool's.
     pub(super) application: Option<String>,
-    /// Most connections; each is opened when it is needed.
+    /// The maximum number of connections. Each is opened on demand.
     pub max_connections: u32,
-    /// The longest that [`PostgresStore::connect_with`](super::PostgresStore::connect_with) waits for the server before it goes
-    /// on without it.
+    /// The maximum time that [`PostgresStore::connect_with`](super::PostgresStore::connect_with)
+    /// waits for the server before it continues without it.
     pub connect_timeout: Duration,
-    /// The longest wait for a connection.
+    /// The maximum wait for a connection.
     pub acquire_timeout: Duration,
-    /// The longest that one statement may take, here and on the server.
+    /// The maximum duration of one statement, on the client and on the server.
     pub statement_timeout: Duration,
-    /// The longest wait for a lock, on the server.
+    /// The maximum wait for a lock, on the server.
     pub lock_timeout: Duration,
-    /// The longest that a migration waits for one lock of another session before it gives up.
+    /// The maximum time that a migration waits for one lock of another session.
     pub migration_lock_timeout: Duration,
     /// How long rows are kept.
     pub retention: Retention,
@@ -48,10 +49,12 @@ impl fmt::Debug for PostgresOptions {
 }
 
 impl PostgresOptions {
-    /// Options for the database at `url`.
+    /// Returns the default options for the database at `url`.
     ///
     /// # Errors
-    /// [`Error::Config`] when the URL is not one of a PostgreSQL database. The message does not repeat it.
+    ///
+    /// Returns [`Error::Config`] if the URL is not one of a PostgreSQL database. The message does
+    /// not contain the URL.
     pub fn new(url: &str) -> Result<Self, Error> {
         let unusable = |why: &str| Error::Config(format!("the database URL is not usable: {why}"));
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
@@ -59,11 +62,11 @@ impl PostgresOptions {
         }
         let url = known_parameters(url).map_err(unusable)?;
         let connect = PgConnectOptions::from_str(&url).map_err(|failed| match failed {
-            // What the parser says names the flaw and not the URL.
+            // The parser's message names the flaw and not the URL.
             sqlx::Error::Configuration(flaw) => unusable(&flaw.to_string()),
             _ => unusable("it cannot be parsed"),
         })?;
-        // Poolers refuse this start-up parameter; values are exchanged in binary anyway.
+        // Poolers refuse this start-up parameter, and values are exchanged in binary anyway.
         let connect = connect.extra_float_digits(None).application_name("picarcade-analytics");
         Ok(Self {
             connect,
@@ -78,8 +81,8 @@ impl PostgresOptions {
         })
     }
 
-    /// No statement here is worth compiling: over a large table the planner thinks otherwise, and the compiler then takes
-    /// seconds for what runs in milliseconds.
+    /// Returns the settings of a transaction as statements. The just-in-time compiler is off: over
+    /// a large table it takes seconds for statements that run in milliseconds.
     pub(super) fn settings(&self) -> String {
         let settings = format!(
             "SET LOCAL jit = off; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {};

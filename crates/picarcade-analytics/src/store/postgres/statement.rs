@@ -4,14 +4,14 @@ use sqlx::postgres::PgRow;
 
 use super::error::Result;
 
-/// A statement without a name on the server.
+/// Returns a statement without a name on the server.
 pub(super) fn query(
     sql: &'static str,
 ) -> sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments> {
     sqlx::query(sql).persistent(false)
 }
 
-/// A column of a row.
+/// Returns a column of a row.
 pub(super) fn column<'r, T>(row: &'r PgRow, at: usize) -> Result<T>
 where
     T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,

@@ -31,21 +31,25 @@ impl fmt::Debug for PostgresStore {
 }
 
 impl PostgresStore {
-    /// Connects to the database at `url` (`postgres://user:password@host:port/database`) with default options.
+    /// Connects to the database at `url` (`postgres://user:password@host:port/database`) with
+    /// default options.
     ///
     /// # Errors
-    /// As [`connect_with`](Self::connect_with).
+    ///
+    /// Returns [`Error::Config`] for an unusable URL, and the errors of
+    /// [`connect_with`](Self::connect_with).
     pub async fn connect(url: &str) -> Result<Self, Error> {
         Self::connect_with(PostgresOptions::new(url)?).await
     }
 
-    /// Connects. Does not migrate: see [`Store::schema`] and [`Store::migrate`].
+    /// Connects without migrating: see [`Store::schema`] and [`Store::migrate`].
     ///
-    /// A server that cannot be reached within [`PostgresOptions::connect_timeout`] is logged and no error: the store reaches it
-    /// as soon as it is there.
+    /// If the server cannot be reached within [`PostgresOptions::connect_timeout`], this is logged
+    /// and no error: the store connects as soon as the server answers.
     ///
     /// # Errors
-    /// [`Error::Refused`] for wrong credentials or a database that does not exist.
+    ///
+    /// Returns [`Error::Refused`] for wrong credentials or a database that does not exist.
     pub async fn connect_with(options: PostgresOptions) -> Result<Self, Error> {
         let store = Self::lazy(options);
         let answered = tokio::time::timeout(store.options.connect_timeout, store.ping()).await;
@@ -59,12 +63,12 @@ impl PostgresStore {
         }
     }
 
-    /// A store that connects when it is first used. Whatever is wrong with the database shows then.
+    /// Creates a store that connects at its first use, which reports any error of the database.
     pub fn lazy(options: PostgresOptions) -> Self {
         Self { pool: connect::pool(&options), options }
     }
 
-    /// Keeps rows for so long.
+    /// Sets the retention of rows.
     #[must_use]
     pub const fn with_retention(mut self, retention: Retention) -> Self {
         self.options.retention = retention;
@@ -81,9 +85,9 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Passes `result` on. If a statement failed and the schema is not that of this build, the error
-    /// is [`Error::Schema`] instead, which names the missing migrations: "relation does not exist"
-    /// does not say what to do.
+    /// Returns `result` with a better error. If a statement failed and the schema is not that of
+    /// this build, the error is [`Error::Schema`], which names the missing migrations. The message
+    /// "relation does not exist" would not say what to do.
     pub(super) async fn explain<T: Send>(&self, result: Result<T>) -> Result<T, Error> {
         let error = match result.map_err(Error::from) {
             Err(error @ Error::Statement { .. }) => error,
@@ -95,7 +99,7 @@ impl PostgresStore {
         }
     }
 
-    /// Closes the connections; the store is of no use afterwards.
+    /// Closes the connections. The store cannot be used afterwards.
     pub async fn close(&self) {
         self.pool.close().await;
     }

@@ -1,8 +1,9 @@
-//! Classifies the errors of the driver.
+//! The classes of errors that both databases share.
 
 use crate::Error;
 
-/// Converts a driver error that `classify` did not recognize as an answer of the database.
+/// Converts an error of the driver. If it is an answer of the database, `classify` selects the
+/// class by its code.
 pub(crate) fn classify(
     error: sqlx::Error,
     classify: impl FnOnce(&dyn sqlx::error::DatabaseError) -> fn(String, sqlx::Error) -> Error,

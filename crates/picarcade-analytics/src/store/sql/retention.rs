@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-/// The retention of a store in a database.
+/// How long a database keeps rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// How long event rows are kept; `None` for ever.
+    /// The age at which event rows are deleted; `None` for never.
     pub events: Option<Duration>,
-    /// How long roll-ups are kept; they are small.
+    /// The age at which roll-ups are deleted. They are small.
     pub rollups: Option<Duration>,
 }
 
 impl Default for Retention {
-    /// 90 days for events, two years for roll-ups.
+    /// Returns 90 days for events and two years for roll-ups.
     fn default() -> Self {
         const DAY: u64 = 86_400;
         Self { events: Some(Duration::from_secs(90 * DAY)), rollups: Some(Duration::from_secs(730 * DAY)) }

@@ -1,4 +1,4 @@
-//! The file, the connections, the migrations.
+//! The file, its connections and its migrations.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,14 +19,14 @@ const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_tab
 /// How long a statement waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The writing pool (one connection) and the reading pool.
+/// Opens the writing pool, which has one connection, and the reading pool.
 pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
     let file = database_file(path)?;
     create_private(&file);
     let options = SqliteConnectOptions::new()
         .filename(&file)
         .create_if_missing(true)
-        // Of a new file: what retention frees goes back to the file system, a piece at each housekeeping.
+        // This applies to new files: maintenance returns freed pages to the file system in pieces.
         .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal)
@@ -45,7 +45,7 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
         .connect_with(options.clone())
         .await
         .map_err(|failed| unusable(&file, failed))?;
-    // A file that can only be read opens without complaint: find out now, not at the first row.
+    // SQLite opens a read-only file without an error, so a write at the start detects it.
     sqlx::query("PRAGMA user_version = 1")
         .execute(&writer)
         .await
@@ -57,7 +57,7 @@ pub(super) async fn pools(path: &Path) -> Result<(SqlitePool, SqlitePool)> {
     Ok((writer, readers))
 }
 
-/// The file that `path` means; its directory exists afterwards.
+/// Returns the database file for `path` and creates its directory.
 fn database_file(path: &Path) -> Result<PathBuf> {
     let is_directory = path.is_dir() || (!path.exists() && path.extension().is_none());
     let file = if is_directory { path.join("picarcade.db") } else { path.to_owned() };
@@ -67,8 +67,8 @@ fn database_file(path: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Creates the file with mode 0600 if there is none, because SQLite would create it readable for
-/// everyone. SQLite gives its other files the mode of this one. A failure is reported by SQLite.
+/// Creates the file with mode 0600 if it does not exist, because SQLite would create it readable
+/// for everyone. SQLite gives its other files the same mode. SQLite reports a failure.
 fn create_private(file: &Path) {
     if private_file::options().write(true).create_new(true).open(file).is_err() {
         restrict(file);
@@ -84,14 +84,14 @@ fn restrict(file: &Path) {
     }
 }
 
-/// Why the file cannot be opened, as one clear line where it is a matter of access.
+/// Returns why the file cannot be opened, in one line if its permissions are the cause.
 fn unusable(file: &Path, failed: sqlx::Error) -> Error {
     let code = failed
         .as_database_error()
         .and_then(|answer| answer.code().and_then(|code| code.parse::<u32>().ok()))
         .unwrap_or(0);
     match code & 0xff {
-        // READONLY and CANTOPEN; SQLite does not say why, the operating system does.
+        // READONLY and CANTOPEN: the operating system states the reason, SQLite does not.
         8 | 14 => {
             let source = private_file::options()
                 .append(true)
@@ -107,8 +107,8 @@ fn unusable(file: &Path, failed: sqlx::Error) -> Error {
     }
 }
 
-/// Reads an error of opening or migrating the file, where a lock of another process is the whole
-/// story.
+/// Converts an error of opening or migrating the file. A lock of another process has an error of
+/// its own.
 fn locked(failed: sqlx::Error) -> Error {
     let code = failed.as_database_error().and_then(|answer| answer.code()?.parse::<u32>().ok());
     match code.unwrap_or(0) & 0xff {

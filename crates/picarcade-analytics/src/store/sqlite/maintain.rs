@@ -44,11 +44,11 @@ pub(super) async fn maintain(writer: &SqlitePool, retention: &Retention, now: i6
     Ok(done)
 }
 
-/// Returns the time that deletion goes by, and saves it for the next run. Never later than `now`.
+/// Returns the time that retention uses, never later than `now`, and saves it for the next run.
 ///
-/// The machine's clock is the only one here, and rows are stamped by it too, so one that is wrong
-/// by months would delete everything. The database remembers the time of the last run, at first
-/// that of the newest row, and follows the clock from there with [`follow`].
+/// This machine has only one clock, which also stamps rows, so a clock that is wrong by months
+/// would delete everything. The database remembers the time of the last run (at first the time of
+/// the newest row), and [`follow`] moves it towards the clock.
 async fn retention_clock(connection: &mut SqliteConnection, now: i64) -> Result<i64> {
     let last: Option<i64> =
         sqlx::query_scalar("SELECT at FROM retention_clock").fetch_optional(&mut *connection).await?;
@@ -66,10 +66,10 @@ async fn retention_clock(connection: &mut SqliteConnection, now: i64) -> Result<
 
 /// Moves `last` to `now`, or by an hour if they are more than a day apart.
 ///
-/// A jump may be a wrong clock or a machine that was off; only time can tell. Up to a day it makes
-/// little difference to what is kept for weeks. A longer one takes effect slowly: at a run every
-/// half minute, a clock that is 90 days ahead takes 18 hours to delete rows of today, and after a
-/// month without the service old rows are gone within six hours.
+/// A jump is caused by a wrong clock or by a machine that was off, and only time can distinguish
+/// them. A jump of up to a day makes little difference to a retention of weeks. A longer jump takes
+/// effect slowly. At one run every half minute, a clock that is 90 days ahead needs 18 hours to
+/// delete rows of today. After a month without the service, old rows are gone within six hours.
 const fn follow(last: i64, now: i64) -> i64 {
     let apart = now.saturating_sub(last);
     if apart > DAY {
@@ -81,7 +81,7 @@ const fn follow(last: i64, now: i64) -> i64 {
     }
 }
 
-/// When the newest row of any table was created or changed.
+/// Returns when the newest row of any table was created or changed.
 async fn newest(connection: &mut SqliteConnection) -> Result<Option<i64>> {
     let latest = |table: &str, at: &str| format!("SELECT max({at}) AS at FROM {table}");
     let latest: Vec<String> = Table::ALL

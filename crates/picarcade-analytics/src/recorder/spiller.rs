@@ -62,7 +62,7 @@ impl Spiller {
         while self.spill().await {}
         let spool = Arc::clone(&self.spool);
         if let Some(Err(error)) = blocking(move || spool.sync()).await {
-            tracing::warn!(%error, "the spool could not be synchronised");
+            tracing::warn!(%error, "the spool could not be synchronized");
         }
     }
 

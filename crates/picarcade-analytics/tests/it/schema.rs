@@ -1,5 +1,5 @@
-//! A PostgreSQL whose schema is not that of this build: every call that fails says which migrations
-//! are missing, and no row is lost.
+//! A PostgreSQL with another schema than that of this build: every failing call names the missing
+//! migrations, and no row is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use picarcade_testkit::PostgresServer;
 
 use crate::events::{NOW, at, cost, mixed, time};
 
-/// What a call may take that used not to return.
+/// The maximum duration of a call that must be bounded.
 const BOUND: Duration = Duration::from_mins(2);
 
 async fn store(url: &str) -> PostgresStore {
@@ -22,7 +22,7 @@ async fn store(url: &str) -> PostgresStore {
     PostgresStore::connect_with(options).await.unwrap()
 }
 
-/// Settings under which a failing store is asked again soon.
+/// Returns settings with which a failing store is retried soon.
 fn settings() -> Config {
     Config {
         flush_interval: Duration::from_millis(10),
@@ -81,7 +81,7 @@ async fn try_start_without_migrations_fails_and_names_them() {
     store.migrate().await.unwrap();
     start().await.unwrap();
 
-    // Ahead: what fits is stored.
+    // The schema is ahead: rows that fit are stored.
     server
         .psql("INSERT INTO picarcade_migrations VALUES (99, 'from the future', now(), true, '\\x00', 0)")
         .await
@@ -90,7 +90,7 @@ async fn try_start_without_migrations_fails_and_names_them() {
     recorder.record(Event::Cost(cost("u", None)));
     recorder.flush().await.unwrap();
     assert_eq!(count(&server).await, "1");
-    // What does not fit names the newer schema.
+    // A row that does not fit returns an error that names the newer schema.
     server.psql("ALTER TABLE cost_tracking RENAME COLUMN user_id TO account").await.unwrap();
     recorder.record(Event::Cost(cost("u", None)));
     let error = tokio::time::timeout(BOUND, recorder.flush()).await.expect("flush is bounded").unwrap_err();

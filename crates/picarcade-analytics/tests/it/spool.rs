@@ -1,4 +1,4 @@
-//! The spool, through the recorder: restarts, damage, two owners, and too little room.
+//! The spool through the recorder: restarts, damage, two owners and a full disk.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -34,7 +34,7 @@ async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Count
     panic!("never came true: {:?}", recorder.counters());
 }
 
-/// Spools so many rows and ends without delivering any.
+/// Spools `rows` rows and ends without delivering any.
 async fn spool(directory: &Path, rows: usize) {
     let store = Flaky::new();
     store.set_down(true);
@@ -51,7 +51,7 @@ async fn recover(directory: &Path) -> (Arc<Flaky>, Counters) {
     let store = Flaky::new();
     let recorder =
         Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory)).await.unwrap();
-    // The sentinel goes behind the recovery in the writer's order of work.
+    // The writer writes this row after the recovery.
     recorder.record(Event::Cost(cost("sentinel", None)));
     recorder.flush().await.unwrap();
     let counters = until(&recorder, |counters| counters.spooled == 0).await;
@@ -77,7 +77,7 @@ async fn rows_survive_a_restart_and_arrive_once() {
     let (store, counters) = recover(directory.path()).await;
     assert_eq!((counters.recovered, counters.committed), (500, 501));
     assert_eq!(store.inner.rows().len(), 501);
-    // What has been delivered is gone from the disk, but for the segment being read.
+    // Delivered rows are gone from the disk, except for the segment that is being read.
     assert!(segments(directory.path()).len() <= 1);
     let (store, counters) = recover(directory.path()).await;
     assert_eq!((counters.recovered, store.inner.rows().len()), (0, 1));
@@ -262,7 +262,7 @@ async fn replay_stays_behind_live_rows() {
         Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).await.unwrap();
     let counters = until(&recorder, |counters| counters.recovered == 1_000).await;
     let before = counters.spooled;
-    // As many live rows as the writer can take, at any time: 24 batches.
+    // There are as many live rows as the writer can take at any time: 24 batches.
     for n in 0..24 {
         for m in 0..60 {
             recorder.record(mixed(n * 60 + m));
@@ -272,7 +272,8 @@ async fn replay_stays_behind_live_rows() {
     }
     let counters = recorder.counters();
     let replayed = before - counters.spooled;
-    // Every eighth batch, and the first one, which may have come before there were live rows.
+    // Every eighth batch comes from the spool. The first one may have come before there were live
+    // rows.
     assert!((50..=250).contains(&replayed), "{counters:?}");
     store.gate.as_ref().unwrap().add_permits(1_000_000);
     until(&recorder, |counters| counters.spooled == 0 && counters.queued == 0).await;

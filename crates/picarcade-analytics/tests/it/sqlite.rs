@@ -1,4 +1,4 @@
-//! What is particular to SQLite.
+//! SQLite: the promises, and the properties of this store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Subject for Sqlite {
 }
 
 impl Sqlite {
-    /// The file of the newest store. What a second connection sees in it has been committed.
+    /// Returns the file of the newest store. A second connection sees only committed rows.
     fn newest(&self) -> std::path::PathBuf {
         let newest = std::fs::read_dir(self.0.path())
             .unwrap()
@@ -114,7 +114,7 @@ async fn rows_survive_reopening() {
     assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 70);
 }
 
-/// More rows in a minute than are grouped at once.
+/// The minute has more rows than are grouped at once.
 #[tokio::test]
 async fn a_busy_minute_is_counted_whole() {
     const ROWS: i64 = 45_000;
@@ -168,7 +168,7 @@ async fn an_unusable_file_fails_with_an_error_of_one_line() {
     assert!(matches!(error, Error::Directory { .. }), "{error:?}");
     assert!(error.to_string().starts_with("cannot write to"), "{error}");
 
-    // A directory where the file should be.
+    // The path of the file is a directory.
     let file = directory.path().join("x/picarcade.db");
     std::fs::create_dir_all(&file).unwrap();
     let error = SqliteStore::open(&directory.path().join("x")).await.unwrap_err();
@@ -206,8 +206,8 @@ async fn old_rows_are_deleted() {
     assert_eq!(store.statistics(Period::Week, time(NOW)).await.unwrap().total_classifications, 70);
 }
 
-/// A clock that is wrong by months must not cost a row, nor a session, however often it is read and
-/// across restarts; and one that was right is followed in the end.
+/// A clock that is wrong by months must not delete a row or a session, over many runs and restarts.
+/// A correct clock is followed in the end.
 #[tokio::test]
 async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
     const DAY: i64 = 86_400_000_000;
@@ -232,7 +232,7 @@ async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
     let done = store.maintain(time(ahead)).await.unwrap();
     assert_eq!((done.deleted, done.sessions_expired), (0, 0), "{done:?}");
     assert!(done.retention_lag > Duration::from_secs(90 * 86_400), "{done:?}");
-    // Rows of the wrong time prove nothing, and neither does a restart.
+    // Neither rows of the wrong time nor a restart prove that the clock is right.
     store.write(&[at(ahead, mixed(0)), at(ahead, mixed(1))]).await.unwrap();
     store.close().await;
     let store = SqliteStore::open(directory.path()).await.unwrap();
@@ -240,12 +240,12 @@ async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
         let done = store.maintain(time(ahead + minute * 60_000_000)).await.unwrap();
         assert_eq!((done.deleted, done.sessions_expired), (0, 0), "{done:?}");
     }
-    // The clock is set right: all goes on as if nothing had been.
+    // The clock is corrected, and nothing has been lost.
     let done = store.maintain(time(NOW + DAY)).await.unwrap();
     assert_eq!((done.deleted, done.sessions_expired), (0, 0), "{done:?}");
     assert!(rows().await >= before);
 
-    // A machine that was off for days, and has the right time: the old rows go, but not at once.
+    // A machine that was off for days has the right time: old rows are deleted, but not at once.
     let ten_days = Some(Duration::from_secs(10 * 86_400));
     let store = store.with_retention(Retention { events: ten_days, rollups: None });
     let later = time(NOW + 12 * DAY);
@@ -266,7 +266,7 @@ async fn space_freed_by_retention_returns_to_the_file_system() {
     for _ in 0..10 {
         store.write(&(0..1_000).map(|n| at(old, mixed(n))).collect::<Vec<_>>()).await.unwrap();
     }
-    // A row of today shows that it is today.
+    // A row of today anchors the retention clock.
     store.write(&[at(NOW, mixed(0))]).await.unwrap();
     let pool = open(&directory.path().join("picarcade.db")).await;
     let pages = async || sqlx::query_scalar::<_, i64>("PRAGMA page_count").fetch_one(&pool).await.unwrap();

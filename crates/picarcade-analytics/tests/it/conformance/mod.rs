@@ -16,7 +16,7 @@ pub use self::subject::{Both, Memory, RawSums, Subject};
 
 macro_rules! promises {
     ($($promise:ident),* $(,)?) => {
-        /// Every promise, each on a store of its own.
+        /// Checks every promise, each on a store of its own.
         pub async fn all(subject: &impl Subject) {
             $(
                 eprintln!("  {}", stringify!($promise));

@@ -55,13 +55,13 @@ pub fn observed() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Where a period begins: with the minute in which it would, counted exactly.
+/// Returns the beginning of a period: the minute that contains its exact beginning.
 pub fn start(period: Period, now: i64) -> i64 {
     let exact = now - period.duration().as_micros() as i64;
     exact - exact.rem_euclid(MINUTE)
 }
 
-/// What a person would compute from all the rows.
+/// Computes the statistics from all rows.
 pub fn naive(rows: &[Record], user: Option<&str>, period: Period, now: i64) -> Statistics {
     let from = start(period, now);
     let inside = || rows.iter().filter(|row| (from..now).contains(&row.created_at()));
@@ -116,7 +116,7 @@ pub fn naive(rows: &[Record], user: Option<&str>, period: Period, now: i64) -> S
     expected
 }
 
-/// Equal, but for rounding in sums and the width of a histogram's buckets.
+/// Compares except for rounding in sums and the width of the histogram's buckets.
 pub fn assert_same(found: &Statistics, expected: &Statistics) {
     let close = |a: f64, b: f64, part: f64| {
         assert!((a - b).abs() <= b.abs() * part + 1e-3, "{a} is not {b}\n{found:#?}\n{expected:#?}");

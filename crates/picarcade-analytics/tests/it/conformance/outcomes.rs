@@ -10,7 +10,7 @@ pub async fn an_outcome_completes_its_generation_once(subject: &impl Subject) {
     let store = subject.fresh().await;
     let selected = at(NOW - 10 * SECOND, Event::ModelSelection(selection("u", "g")));
     store.write(&[selected]).await.unwrap();
-    let foreign = at(NOW - 6 * SECOND, Event::Outcome(outcome("somebody else", "g", 9)));
+    let foreign = at(NOW - 6 * SECOND, Event::Outcome(outcome("another user", "g", 9)));
     let first = at(NOW - 5 * SECOND, Event::Outcome(outcome("u", "g", 44_000)));
     let second = at(NOW - 4 * SECOND, Event::Outcome(outcome("u", "g", 99_000)));
     for batch in [vec![foreign], vec![first.clone()], vec![second, first.clone()], vec![first]] {
@@ -37,7 +37,7 @@ pub async fn an_outcome_waits_for_its_generation(subject: &impl Subject) {
 pub async fn an_outcome_completes_the_expense_that_waits_for_it(subject: &impl Subject) {
     let store = subject.fresh().await;
     let expense = CostEvent { generation_id: Some("g".into()), success: None, ..cost("u", None) };
-    // Long enough ago to be rolled up before the outcome comes.
+    // The rows are old enough to be rolled up before the outcome arrives.
     let then = NOW - 20 * MINUTE;
     store
         .write(&[at(then, Event::Cost(expense)), at(then, Event::ModelSelection(selection("u", "g")))])
@@ -67,8 +67,8 @@ pub async fn a_generation_is_found_until_and_after_its_outcome(subject: &impl Su
     store.write(&[at(NOW - 3 * SECOND, Event::ModelSelection(selected))]).await.unwrap();
     assert_eq!(store.generation("g").await.unwrap(), Some(expected.clone()));
     assert_eq!(store.generation("another").await.unwrap(), None);
-    // Somebody else's word about it is no report.
-    store.write(&[at(NOW - 2 * SECOND, Event::Outcome(outcome("somebody else", "g", 9)))]).await.unwrap();
+    // An outcome of another user is no report.
+    store.write(&[at(NOW - 2 * SECOND, Event::Outcome(outcome("another user", "g", 9)))]).await.unwrap();
     assert_eq!(store.generation("g").await.unwrap(), Some(expected.clone()));
     store.write(&[at(NOW - SECOND, Event::Outcome(outcome("u", "g", 5_000)))]).await.unwrap();
     assert_eq!(store.generation("g").await.unwrap(), Some(GenerationRow { reported: true, ..expected }));

@@ -64,7 +64,7 @@ pub async fn sessions_expire(subject: &impl Subject) {
     assert!(store.put_session(&future).await.unwrap());
     assert_eq!(store.session("past").await.unwrap(), None);
     assert!(store.session("future").await.unwrap().is_some());
-    // Nobody owns an expired session.
+    // An expired session has no owner.
     assert!(store.put_session(&SessionRow { user_id: "bob".to_owned(), ..past }).await.unwrap());
     assert_eq!(store.maintain(now).await.unwrap().sessions_expired, 1);
     assert!(store.session("future").await.unwrap().is_some());
@@ -83,7 +83,7 @@ pub async fn statistics_of_a_user_are_of_that_user_alone(subject: &impl Subject)
 
 pub async fn forgetting_a_user_leaves_the_others(subject: &impl Subject) {
     let store = subject.fresh().await;
-    // Long enough ago to be rolled up.
+    // The rows are old enough to be rolled up.
     let then = NOW - 5 * MINUTE;
     let rows: Vec<Record> = ["user-ann", "user-bob"]
         .into_iter()
@@ -113,7 +113,7 @@ pub async fn forgetting_a_user_leaves_the_others(subject: &impl Subject) {
     for table in ["cost_tracking", "model_selection_logs", "generation_outcomes", "user_sessions"] {
         if let Some(count) = subject.count(store.as_ref(), table).await {
             assert_eq!(count, 1, "{table}");
-            // What was summed up stays.
+            // Rolled-up sums stay.
             assert_eq!(store.statistics(Period::Day, time(NOW)).await.unwrap(), all);
         }
     }

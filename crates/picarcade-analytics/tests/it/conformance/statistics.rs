@@ -1,4 +1,4 @@
-//! Statistics, whatever is rolled up, late or unread.
+//! Statistics over rows that are rolled up, late or not yet rolled up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -12,20 +12,21 @@ use super::model::{HOUR, MINUTE, SECOND, assert_same, naive, observed, rows, sta
 use super::subject::{Both, Subject};
 use crate::events::{NOW, at, classification, cost, time};
 
-/// What happens to a store.
+/// A step of a generated history.
 #[derive(Debug, Clone)]
 enum Step {
     Write(Vec<Record>),
     Maintain,
-    /// Rows of so many microseconds ago; some are of a clock that is ahead.
+    /// Writes rows of this age in microseconds. Some come from a clock that is ahead.
     Live(Vec<(i64, Event)>),
-    /// Every so-manieth row once more, and a new one.
+    /// Writes every n-th row again, with a new one.
     Again(usize),
-    /// So many microseconds go by.
+    /// Advances the clock by microseconds.
     Pass(i64),
 }
 
-/// Rows of all ages, in batches, with housekeeping and time in between: each row may be rolled up, late, raw or not yet due.
+/// Generates rows of all ages, in batches, with maintenance and time in between. Each row may be
+/// rolled up, late, raw or not yet due.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => rows(60).prop_map(Step::Write),
@@ -37,7 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..12)
 }
 
-/// By proptest: whatever happens in whatever order, statistics are what plain queries over the rows say.
+/// Statistics equal those of plain queries over the rows for every generated order of steps.
 pub async fn statistics_are_those_of_the_rows(subject: &impl Subject) {
     let config = Config { cases: 8, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let store = std::sync::Mutex::new(subject.fresh().await);
@@ -107,7 +108,7 @@ async fn same(store: &dyn Both, written: &[Record], period: Period, at: i64) {
     assert_same(&found, &naive(written, None, period, at));
 }
 
-/// However many rows there are: those of whole minutes may as well not be there.
+/// Rows of whole minutes are not read once they are rolled up.
 pub async fn statistics_read_no_row_that_is_rolled_up(subject: &impl Subject) {
     let store = subject.fresh().await;
     let rows: Vec<Record> = (0..2_000)
@@ -129,7 +130,7 @@ pub async fn statistics_read_no_row_that_is_rolled_up(subject: &impl Subject) {
     }
 }
 
-/// However busy the present minute is: what a batch adds to it is noted with the batch, and counted once.
+/// The additions of a batch to the current minute are stored with the batch and counted once.
 pub async fn rows_since_the_last_roll_up_are_counted_from_parts(subject: &impl Subject) {
     let store = subject.fresh().await;
     store.maintain(time(NOW)).await.unwrap();
@@ -143,7 +144,7 @@ pub async fn rows_since_the_last_roll_up_are_counted_from_parts(subject: &impl S
     let expected = naive(&rows, None, Period::Day, NOW);
     assert_same(&store.statistics(Period::Day, time(NOW)).await.unwrap(), &expected);
     assert_eq!(subject.rollups_with("user-ann").await.unwrap_or(0), 0, "a part names a user");
-    // In the middle of a batch, rows have to be told apart: they are read.
+    // Rows in the middle of a batch must be distinguished, so they are read.
     let middle = closed + 100 * 90_000;
     let cut = naive(&rows, None, Period::Day, middle);
     assert_same(&store.statistics(Period::Day, time(middle)).await.unwrap(), &cut);
@@ -151,7 +152,7 @@ pub async fn rows_since_the_last_roll_up_are_counted_from_parts(subject: &impl S
         return;
     }
     assert_same(&store.statistics(Period::Day, time(NOW)).await.unwrap(), &expected);
-    // Rows that come again make the minute one that is read, and nothing counts twice.
+    // Repeated rows make their minute one that is read from the rows, and no row counts twice.
     let store = subject.fresh().await;
     store.maintain(time(NOW)).await.unwrap();
     store.write(&rows[..100]).await.unwrap();
@@ -172,7 +173,7 @@ pub async fn late_rows_are_counted(subject: &impl Subject) {
         (0..180).map(|n| at(NOW - n * MINUTE - 1, Event::Classification(classification("u")))).collect();
     store.write(&rows).await.unwrap();
     store.maintain(time(NOW)).await.unwrap();
-    // From a spool, hours later, into an hour that has been rolled up for good.
+    // The rows come from a spool, hours later, and belong to an hour that has been rolled up.
     let late: Vec<Record> = (0..40)
         .map(|n| at(NOW - 2 * HOUR - n * 7 * SECOND, Event::Classification(classification("v"))))
         .collect();
@@ -182,15 +183,16 @@ pub async fn late_rows_are_counted(subject: &impl Subject) {
     assert_same(&store.statistics(Period::Day, time(NOW)).await.unwrap(), &expected);
     store.maintain(time(NOW)).await.unwrap();
     assert_same(&store.statistics(Period::Day, time(NOW)).await.unwrap(), &expected);
-    // The roll-ups remain right after much time has gone by.
+    // The roll-ups stay correct after more time.
     let later = NOW + 3 * HOUR;
     store.maintain(time(later)).await.unwrap();
     let expected = naive(&rows, None, Period::Day, later);
     assert_same(&store.statistics(Period::Day, time(later)).await.unwrap(), &expected);
 }
 
-/// Writers, housekeeping and readers at once, over minutes that go by quickly; rows come late, and twice. What a reader sees
-/// lies between what had been written before it asked and what had been begun when it had its answer.
+/// Writers, maintenance and readers run at once over quickly passing minutes; rows arrive late and
+/// twice. A reader sees at least the rows written before its query and at most the rows begun
+/// before its answer.
 pub async fn statistics_are_exact_while_rows_arrive_and_minutes_are_rolled_up(subject: &impl Subject) {
     const BATCHES: u64 = 60;
     let store = subject.fresh().await;
@@ -210,7 +212,7 @@ pub async fn statistics_are_exact_while_rows_arrive_and_minutes_are_rolled_up(su
                         at(now - random.i64(0..latest), Event::Classification(classification("u")))
                     })
                     .collect();
-                // At times a row comes first alone, and then with its batch.
+                // Sometimes a row arrives first alone and then with its batch.
                 let alone = usize::from(random.u8(..4) == 0);
                 begun.fetch_add(batch.len() as u64, Ordering::SeqCst);
                 store.write(&batch[..alone]).await.unwrap();

@@ -9,25 +9,26 @@ use picarcade_analytics::{GenerationRows, SessionRows, Store};
 pub trait Both: Store + SessionRows + GenerationRows {}
 impl<T: Store + SessionRows + GenerationRows> Both for T {}
 
-/// Makes empty stores, and counts what is in them.
+/// Creates empty stores and counts their content.
 pub trait Subject {
     fn fresh(&self) -> impl Future<Output = Arc<dyn Both>>;
-    /// The same store, or another one, without rows: quicker than a fresh one where that is a database of its own.
+    /// Returns the same store or another one without rows. Emptying a database is faster than
+    /// creating one.
     fn emptied(&self, store: Arc<dyn Both>) -> impl Future<Output = Arc<dyn Both>> {
         let _ = store;
         self.fresh()
     }
-    /// Rows of a table.
+    /// Returns the number of rows of a table.
     fn count(&self, store: &dyn Both, table: &str) -> impl Future<Output = Option<u64>>;
-    /// What one plain query over the rows of a stretch of time says, where there is SQL.
+    /// Returns the result of one plain query over the rows of a range, if the store has SQL.
     fn raw_sums(&self, from: i64, until: i64) -> impl Future<Output = Option<RawSums>>;
-    /// How many roll-ups hold this text, where there are roll-ups.
+    /// Returns how many roll-ups contain this text, if the store has roll-ups.
     fn rollups_with(&self, text: &str) -> impl Future<Output = Option<u64>>;
-    /// Deletes rows of a stretch of time behind the store's back; whether it could.
+    /// Deletes the rows of a range without the store. Returns whether that is possible.
     fn erase(&self, from: i64, until: i64) -> impl Future<Output = bool>;
 }
 
-/// The answer of a plain query.
+/// The result of a plain query.
 #[derive(Debug, serde::Deserialize)]
 pub struct RawSums {
     pub rows: u64,

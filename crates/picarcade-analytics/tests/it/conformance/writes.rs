@@ -1,4 +1,4 @@
-//! Batches.
+//! Batches, and the schema.
 
 use picarcade_analytics::{ClassificationEvent, CostEvent, Error, Event, Period, Record, Statistics};
 
@@ -73,7 +73,7 @@ pub async fn a_rejected_row_leaves_nothing_of_its_batch(subject: &impl Subject) 
         assert!(!error.is_transient());
     }
     assert_eq!(store.statistics(Period::Day, time(NOW)).await.unwrap().total_classifications, 0);
-    // The store is as usable as before.
+    // The store still works.
     store.write(&[at(NOW - 1, Event::Classification(classification("u")))]).await.unwrap();
     assert_eq!(store.statistics(Period::Day, time(NOW)).await.unwrap().total_classifications, 1);
 }

@@ -21,7 +21,7 @@ async fn row_level_security_is_on_everywhere() {
         .await
         .unwrap();
     assert_eq!(open, "");
-    // A role with every right but ownership sees nothing.
+    // A role with all rights except ownership sees no rows.
     server
         .psql("CREATE ROLE visitor LOGIN; GRANT ALL ON ALL TABLES IN SCHEMA public TO visitor")
         .await
@@ -29,12 +29,12 @@ async fn row_level_security_is_on_everywhere() {
     let seen =
         server.psql("SET ROLE visitor; SELECT count(*) FROM intent_classification_logs").await.unwrap();
     assert_eq!(seen, "0");
-    // Nor can it make the schema look newer than it is, or write what others would count.
+    // The role can neither make the schema look newer nor mark minutes as late.
     let denied = server.psql("SET ROLE visitor; INSERT INTO rollup_late VALUES (0)").await.unwrap_err();
     assert!(denied.to_string().contains("row-level security"), "{denied}");
     let denied = "SET ROLE visitor; INSERT INTO picarcade_migrations VALUES (99, '', now(), true, '', 0)";
     assert!(server.psql(denied).await.unwrap_err().to_string().contains("row-level security"));
-    // Partitions that are made later are no way around it.
+    // Partitions that are created later have row-level security as well.
     let later = SystemTime::now() - Duration::from_secs(100 * 86_400);
     assert!(store.maintain(later).await.unwrap().partitions_created > 0);
     let open = "SELECT count(*) FROM pg_class WHERE relname LIKE 'cost_tracking%' AND relkind = 'r' AND NOT relrowsecurity";

@@ -22,7 +22,7 @@ pub fn recording(directory: &std::path::Path) -> Config {
     }
 }
 
-/// Waits, looking at the counters all the time: they must always add up.
+/// Waits while it checks the counters continuously: they must always balance.
 pub async fn until(recorder: &Recorder, what: &str, wanted: impl Fn(&Counters) -> bool) -> Counters {
     let deadline = tokio::time::Instant::now() + Duration::from_secs(180);
     loop {
@@ -62,7 +62,7 @@ async fn a_rejected_row_is_dead_lettered_alone() {
     assert!(letter["reason"].as_str().unwrap().contains("confidence"), "{letter}");
 }
 
-/// A database that is not in UTF-8 cannot hold every prompt.
+/// A database with another encoding than UTF-8 cannot store every prompt.
 #[tokio::test]
 async fn text_that_the_database_cannot_encode_is_dead_lettered_alone() {
     let directory = tempfile::tempdir().unwrap();
@@ -90,14 +90,16 @@ async fn text_that_the_database_cannot_encode_is_dead_lettered_alone() {
     assert_eq!(letter["record"]["event"]["classification"]["prompt"], "a 🦊 in the snow");
 }
 
-/// Two writers that take the same rows in opposite order, with the database's own deadlock detector in between.
+/// Two writers take the same locks in opposite order, and the deadlock detector of the database
+/// ends one.
 #[tokio::test]
 async fn a_deadlock_is_retried() {
     let server = PostgresServer::builder().arg("deadlock_timeout", "50ms").start().await.unwrap();
     let store = migrated(&server.url()).await;
     let directory = tempfile::tempdir().unwrap();
     let rows = [at(NOW - 2, mixed(3)), at(NOW - 1, mixed(0))];
-    // Another session holds the second table and then wants the first, while the store holds the first and wants the second.
+    // Another session holds the second table and wants the first, while the store holds the first
+    // and wants the second.
     let other = sqlx::PgPool::connect(&server.superuser_url()).await.unwrap();
     let mut transaction = other.begin().await.unwrap();
     sqlx::raw_sql("SET deadlock_timeout = '10s'; LOCK TABLE cost_tracking IN EXCLUSIVE MODE")

@@ -13,7 +13,7 @@ use picarcade_testkit::{Fault, FaultProxy, PostgresServer, eventually};
 use super::delivery::{recording, until};
 use crate::events::{classification, cost, selection};
 
-/// Fifty thousand rows, while everything happens to the database that can.
+/// Fifty thousand rows pass while the database goes through every fault.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_row_arrives_once_whatever_happens_to_the_database() {
     const ROWS: usize = 50_000;
@@ -35,7 +35,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
             recorder.record(numbered(recorded));
             recorded += 1;
             if recorded % 1_000 == 0 {
-                // Room for the spiller: the queue holds less than one fault brings.
+                // The spiller needs room: the queue holds fewer rows than one fault brings.
                 until(&recorder, "room", |counters| counters.queued < 3_500).await;
             }
         }
@@ -82,7 +82,8 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     server.psql(&format!("ALTER ROLE {owner} CONNECTION LIMIT -1")).await.unwrap();
     until(&recorder, "connections", healthy).await;
 
-    // Deadlocked: rows go into the classifications first and the costs second, and somebody else locks them the other way.
+    // Deadlock: rows go into the classifications first and the costs second, and another session
+    // locks these tables in the opposite order.
     let other = sqlx::PgPool::connect(&server.superuser_url()).await.unwrap();
     let mut lock = other.begin().await.unwrap();
     sqlx::raw_sql("SET LOCAL deadlock_timeout = '1h'; LOCK TABLE cost_tracking IN EXCLUSIVE MODE")
@@ -99,7 +100,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     lock.rollback().await.unwrap();
     until(&recorder, "no longer deadlocked", healthy).await;
 
-    // Locked by somebody else.
+    // Another session locks the table.
     let mut lock = other.begin().await.unwrap();
     sqlx::raw_sql("LOCK TABLE intent_classification_logs IN EXCLUSIVE MODE")
         .execute(&mut *lock)
@@ -110,7 +111,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     lock.rollback().await.unwrap();
     until(&recorder, "unlocked", healthy).await;
 
-    // Written, and the acknowledgement lost.
+    // The rows are written and the acknowledgement is lost.
     proxy.set(Fault::LoseReplies).await;
     record(5_000).await;
     until(&recorder, "silent", failing).await;
@@ -137,7 +138,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     assert_eq!(found, format!("{ROWS}|{ROWS}|{}", ROWS - 1));
 }
 
-/// Event number `n`, which bears its number.
+/// Returns event `n`, which contains its number.
 fn numbered(n: usize) -> Event {
     let number = n.to_string();
     match n % 10 {
@@ -154,7 +155,7 @@ fn numbered(n: usize) -> Event {
     }
 }
 
-/// Looks at the counters without a pause, from a thread of its own.
+/// Checks the counters continuously from a thread of its own.
 struct Watch {
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<()>,

@@ -23,7 +23,8 @@ async fn instances_migrate_and_maintain_at_once() {
                 store.write(&rows).await.unwrap();
                 match store.maintain(time(NOW)).await {
                     Ok(_) => {}
-                    // Somebody else's transaction may be waited for too long; nothing is lost by that.
+                    // A wait for the transaction of another instance may time out, which loses
+                    // nothing.
                     Err(error) => assert!(error.is_transient(), "{error:?}"),
                 }
             }
@@ -54,7 +55,7 @@ async fn the_watermark_waits_for_writers_that_began_before_it() {
     store.migrate().await.unwrap();
     store.write(&[at(NOW - 1, mixed(3)), at(NOW - 600_000_000, mixed(4))]).await.unwrap();
 
-    // What a slow writer does: the lock, the rows, and no commit yet.
+    // A slow writer has taken the lock and written the rows, but has not committed.
     let slow = sqlx::PgPool::connect(&server.url()).await.unwrap();
     let mut transaction = slow.begin().await.unwrap();
     sqlx::raw_sql("SELECT pg_advisory_xact_lock_shared(1885954913, 1)")
@@ -71,7 +72,7 @@ async fn the_watermark_waits_for_writers_that_began_before_it() {
     .await
     .unwrap();
 
-    // When the minutes of all rows are over.
+    // All minutes with rows are over at this time.
     let later = time(NOW + 60_000_000);
     let error = store.maintain(later).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
@@ -91,36 +92,36 @@ async fn partitions_are_created_ahead_and_dropped_when_old() {
         let sql = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'cost_tracking'::regclass";
         server.psql(sql).await.unwrap().parse::<u64>().unwrap()
     };
-    // This week, four ahead, and the default.
+    // There are partitions for this week and four more, and the default partition.
     assert_eq!(partitions().await, 6);
     let now = SystemTime::now();
     assert_eq!(store.maintain(now).await.unwrap().partitions_created, 0);
-    // As the weeks went by, ten of them ago.
+    // Maintenance ran ten weeks ago.
     let then = now - 70 * day;
     assert_eq!(store.maintain(then).await.unwrap().partitions_created, 4 * 5);
     let micros = |at: SystemTime| at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as i64;
     let rows: Vec<_> =
         (0..50).flat_map(|n| [at(micros(now) - 1_000, mixed(n)), at(micros(then), mixed(n))]).collect();
     store.write(&rows).await.unwrap();
-    // Rows of a time without a partition have a place too.
+    // Rows of a time without a partition are stored too.
     store.write(&[at(NOW, mixed(10))]).await.unwrap();
     assert_eq!(count(&server, &server.url(), "ONLY cost_tracking_default").await, 1);
     assert_eq!(count(&server, &server.url(), "cost_tracking").await, 11);
 
-    // Two instances at once, in which one may do what the other would have done.
+    // Two instances run at once, and each may do the work of the other.
     let other =
         patient(&server.url()).await.with_retention(Retention { events: Some(30 * day), rollups: None });
     let before = partitions().await;
     let (one, two) = tokio::join!(store.maintain(now), other.maintain(now));
     let (one, two) = (one.unwrap(), two.unwrap());
-    // Those of five weeks, the last of which ends 42 days ago at the latest.
+    // The partitions of five weeks are dropped; the last of them ended 42 days ago at the latest.
     assert_eq!(one.deleted + two.deleted, 4 * 5, "{one:?} {two:?}");
     assert_eq!(partitions().await, before - 5);
     assert_eq!(count(&server, &server.url(), "cost_tracking").await, 5);
     assert_eq!(count(&server, &server.url(), "ONLY cost_tracking_default").await, 0);
 }
 
-/// A day of rows that came at once, late: more than is summed up in one transaction.
+/// A day of rows arrives late and at once: more than one transaction rolls up.
 #[tokio::test]
 async fn a_late_day_is_rolled_up_piece_by_piece() {
     let server = PostgresServer::start().await.unwrap();
@@ -147,7 +148,7 @@ async fn a_clock_that_is_ahead_deletes_nothing() {
     assert_eq!(count(&server, &server.url(), "intent_classification_logs").await, 35);
 }
 
-/// An index is there for what happens every half minute.
+/// Maintenance deletes old outcomes every half minute, so it needs an index.
 #[tokio::test]
 async fn old_outcomes_are_found_by_an_index() {
     let server = PostgresServer::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! PostgreSQL: the promises, plain and behind a pooler, and what is particular to it.
+//! PostgreSQL: the promises, directly and behind a pooler, and the properties of this store.
 
 mod access;
 mod delivery;
@@ -16,7 +16,7 @@ use crate::conformance::{self, Both, RawSums, Subject};
 
 struct Postgres {
     server: PostgresServer,
-    /// Whose address takes the server's place.
+    /// The pooler whose address replaces that of the server.
     bouncer: Option<PgBouncer>,
     newest: std::sync::Mutex<String>,
 }
@@ -38,7 +38,7 @@ impl Subject for Postgres {
         Arc::new(migrated(&url).await)
     }
 
-    /// A database of its own takes longer, and so does truncating: each table has many files.
+    /// Creating a database takes longer, and so does truncating, because each table has many files.
     async fn emptied(&self, store: Arc<dyn Both>) -> Arc<dyn Both> {
         self.run(
             "DELETE FROM intent_classification_logs; DELETE FROM cost_tracking; DELETE FROM rollup_minutes;
@@ -100,7 +100,7 @@ impl Postgres {
     }
 }
 
-/// A stretch of time as a condition.
+/// Returns a range of time as a condition.
 fn within(from: i64, until: i64) -> String {
     format!(
         "created_at >= timestamptz 'epoch' + {from} * interval '1 microsecond'
@@ -112,7 +112,7 @@ async fn count(server: &PostgresServer, url: &str, table: &str) -> u64 {
     server.psql_at(url, &format!("SELECT count(*) FROM {table}")).await.unwrap().parse().unwrap()
 }
 
-/// A store with patience: the machine may have much else to do.
+/// Returns a store with long timeouts, because the machine may be busy.
 async fn patient(url: &str) -> PostgresStore {
     let mut options = PostgresOptions::new(url).unwrap();
     options.acquire_timeout = Duration::from_secs(60);

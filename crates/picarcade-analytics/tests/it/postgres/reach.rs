@@ -34,7 +34,7 @@ async fn an_unusable_url_fails_and_an_unreachable_server_is_awaited() {
     let (password, _) = rest.split_once('@').unwrap();
     assert!(!format!("{store:?}").contains(password) || password == "picarcade", "{store:?}");
 
-    // Not there yet: the store starts without it, and says so at each call.
+    // The server is not there yet: the store starts without it, and each call fails as transient.
     server.kill();
     let mut options = PostgresOptions::new(&good).unwrap();
     options.acquire_timeout = Duration::from_secs(5);
@@ -46,13 +46,14 @@ async fn an_unusable_url_fails_and_an_unreachable_server_is_awaited() {
     store.write(&[at(NOW, mixed(0))]).await.unwrap();
 }
 
-/// A server behind a network that swallows everything does not hold up the start, and is used when it is there.
+/// A network that drops everything does not delay the start, and the server is used when it is
+/// reachable.
 #[tokio::test]
 async fn a_silent_network_does_not_delay_the_start() {
     let server = PostgresServer::start().await.unwrap();
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     proxy.set(Fault::BlackHole).await;
-    // With all the patience in the world where it is not the start that waits.
+    // All waits except that of the start are practically unlimited.
     let mut options = PostgresOptions::new(&proxy.through(&server.url())).unwrap();
     options.connect_timeout = Duration::from_millis(200);
     options.acquire_timeout = Duration::from_hours(1);
@@ -64,7 +65,7 @@ async fn a_silent_network_does_not_delay_the_start() {
     assert_eq!(count(&server, &server.url(), "cost_tracking").await, 1);
 }
 
-/// A cancelled call may leave the server in a transaction of which the client does not know.
+/// A cancelled call may leave the server in a transaction that the client does not know.
 #[tokio::test]
 async fn a_cancelled_call_leaves_no_transaction_in_the_pool() {
     let server = PostgresServer::start().await.unwrap();
@@ -81,7 +82,7 @@ async fn a_cancelled_call_leaves_no_transaction_in_the_pool() {
     let none_open = async || server.psql(open).await.unwrap() == "0";
     let some_open = async || server.psql(open).await.unwrap() != "0";
     eventually("the pool is idle", none_open).await;
-    // The server begins the transaction, and the call is cancelled before it hears of that.
+    // The server begins the transaction, and the call is cancelled before it receives the answer.
     proxy.set(Fault::Delay(Duration::from_secs(3))).await;
     tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! The recorder over a store that fails: nothing is lost that need not be, and the counters always add up.
+//! The recorder over a failing store: no row is lost needlessly, and the counters always balance.
 
 mod shutdown;
 
@@ -18,7 +18,7 @@ fn config() -> Config {
     Config { batch_rows: 50, queue_rows: 1_000, maintain_interval: None, ..Config::default() }
 }
 
-/// Waits until the counters are as wanted. Paused time moves by itself while everybody waits.
+/// Waits for the wanted counters. Paused time advances while all tasks wait.
 async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Counters {
     for _ in 0..100_000 {
         let counters = recorder.counters();
@@ -73,7 +73,7 @@ async fn a_batch_is_full_by_its_bytes_too() {
             ..classification("u")
         }));
     }
-    // Two batches of four rows; what is left waits for the interval.
+    // There are two batches of four rows; the remaining row waits for the interval.
     let counters = until(&recorder, |counters| counters.committed > 0).await;
     assert!(counters.committed >= 4, "{counters:?}");
     until(&recorder, |counters| counters.committed == 8).await;
@@ -175,7 +175,7 @@ async fn record_does_not_wait_for_a_hanging_store() {
     let store = Flaky::gated();
     let recorder = Recorder::start(Arc::clone(&store) as Arc<dyn Store>, config());
     for n in 0..5_000 {
-        // Not async: there is nothing it could wait with.
+        // The function is not async, so it cannot wait.
         recorder.record(mixed(n));
         if n % 100 == 0 {
             tokio::task::yield_now().await;
@@ -284,7 +284,7 @@ async fn unusable_settings_are_named() {
     let unusable = Config { spool_dir: Some(file.path().to_owned()), ..config() };
     let error = Recorder::try_start(Arc::clone(&store), unusable.clone()).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot write to"), "{error}");
-    // The other way to start makes the best of both.
+    // The other way to start corrects the settings.
     for config in [zero, unusable] {
         let recorder = Recorder::start(Arc::clone(&store), config);
         recorder.record(mixed(0));

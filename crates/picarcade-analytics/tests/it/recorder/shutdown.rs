@@ -22,7 +22,7 @@ async fn shutdown_writes_what_is_queued() {
     let counters = recorder.counters();
     assert!(counters.is_balanced());
     assert_eq!(counters.dropped_by[0].reason, DropReason::Closed);
-    // Again, and a flush after it: both return.
+    // A second shutdown and a flush after it return.
     recorder.flush().await.unwrap();
     recorder.shutdown(Duration::ZERO).await;
 }
@@ -58,7 +58,7 @@ async fn shutdown_of_a_full_queue_loses_nothing() {
         let store = Flaky::new();
         store.set_down(away);
         let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, with_spool).await.unwrap();
-        // The writer has not run yet: the queue is as full as it gets.
+        // The writer has not run yet, so the queue is as full as possible.
         for n in 0..2_000 {
             recorder.record(Event::Cost(cost("u", Some(n))));
         }
@@ -100,7 +100,7 @@ async fn a_flush_without_a_spool_fails_if_the_store_stays_unavailable() {
     let error = recorder.flush().await.unwrap_err();
     assert!(matches!(error, Error::NotWritten { .. }) && error.is_transient(), "{error:?}");
     assert_eq!(before.elapsed(), config().write_timeout);
-    // Nothing is lost by it, and one that is back in time is waited for.
+    // No row is lost, and the flush waits for a store that recovers in time.
     assert_eq!(recorder.counters().queued, 1);
     let back = async {
         tokio::time::sleep(config().write_timeout / 2).await;

@@ -5,10 +5,10 @@
 //! union. A query therefore adds a few hundred stored tallies and a few raw rows instead of reading
 //! ten million.
 //!
-//! The stored form is one version byte, then numbers and words as [`packed`] writes
-//! them. The histogram of a busy minute has hundreds of buckets, and a query adds about eighty
-//! tallies. As JSON they would take most of the time of a query and be too long for inline storage
-//! in PostgreSQL. An unknown version is an error.
+//! The stored form is one version byte, then numbers and words as [`packed`] writes them. The
+//! histogram of a busy minute has hundreds of buckets, and a query adds about eighty tallies. As
+//! JSON they would take most of the time of a query and be too long for inline storage in
+//! PostgreSQL. An unknown version is an error.
 
 use std::collections::BTreeMap;
 

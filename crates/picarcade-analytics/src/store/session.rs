@@ -1,8 +1,8 @@
 //! Session rows: what a user is working on between requests.
 //!
 //! A session has at most one working medium, an image or a video, which a constraint of the
-//! databases enforces. A session belongs to the user who created it. Until it expires, no other user
-//! can change it.
+//! databases enforces. A session belongs to the user who created it. Until it expires, no other
+//! user can change it.
 
 use std::time::SystemTime;
 

@@ -1,8 +1,9 @@
-//! What can go wrong, named for what the caller does next.
+//! The errors of the crate, divided by what the caller does next.
 //!
-//! [`Recorder::record`](crate::Recorder::record) never returns an error: these come from opening a store or a spool, from
-//! writing a batch, and from reading statistics or sessions. The decisive question for a writer is whether the same
-//! batch can succeed later ([`Error::is_transient`]) or never will ([`Error::is_rejection`]).
+//! [`Recorder::record`](crate::Recorder::record) never returns an error. Errors come from opening a
+//! store or a spool, from writing a batch, and from reading statistics or sessions. A writer needs
+//! to know whether the same batch can succeed later ([`Error::is_transient`]) or never will
+//! ([`Error::is_rejection`]).
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,16 +16,16 @@ type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The settings cannot work, whatever happens later: an unusable URL, a zero batch size. Correct them.
+    /// The settings cannot work, for example an unusable URL or a batch size of zero. Correct them.
     #[error("unusable analytics setting: {0}")]
     Config(String),
 
     /// A directory or file cannot be created or written. Correct the path or its permissions.
     #[error("cannot write to {path}: {kind}", path = path.display(), kind = source.kind())]
     Directory {
-        /// The path that was tried.
+        /// The path.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
@@ -36,25 +37,26 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// The spool has reached its cap, or the disk is full: these bytes were not taken.
+    /// The spool has reached its limit or the disk is full, and these bytes were not stored.
     #[error("the spool is full")]
     SpoolFull,
 
-    /// The database refused the credentials, or the database or role does not exist. Correct the settings.
+    /// The database refused the credentials, or the database or role does not exist. Correct the
+    /// settings.
     #[error("the database refused the connection ({code})")]
     Refused {
         /// The SQLSTATE.
         code: String,
-        /// What the driver said.
+        /// The error of the driver.
         #[source]
         source: Source,
     },
 
-    /// The database cannot be used just now: gone, starting, shutting down, read-only, out of resources, deadlocked.
-    /// The same call may succeed later.
+    /// The database cannot be used now: it is gone, starting, shutting down, read-only, out of
+    /// resources or deadlocked. The same call may succeed later.
     #[error("the database is unavailable")]
     Unavailable {
-        /// What the driver said.
+        /// The error of the driver.
         #[source]
         source: Source,
     },
@@ -63,28 +65,30 @@ pub enum Error {
     #[error("the database did not answer in time")]
     Timeout,
 
-    /// The database rejected a row for what it contains. Repeating the batch is useless: the row must be taken out.
+    /// The database rejected a row because of its content. Repeating the batch is useless: remove
+    /// the row.
     #[error("the database rejected a row ({code})")]
     Rejected {
-        /// SQLSTATE, SQLite's extended result code, or `encode` when a value does not fit its column.
+        /// The SQLSTATE, the extended result code of SQLite, or `encode` if a value does not fit
+        /// its column.
         code: String,
-        /// What the database said; it may name the constraint and the column.
+        /// The answer of the database, which may name the constraint and the column.
         #[source]
         source: Source,
     },
 
-    /// Another session or process holds a lock that a migration needs, and did not release it in
+    /// Another session or process holds a lock that a migration needs and did not release it in
     /// time. Nothing was changed.
     #[error("gave up after {waited:?} because a lock is held by {held_by}")]
     Locked {
-        /// The holder, as far as the database says.
+        /// The holder, as far as the database reports it.
         held_by: String,
-        /// How long the lock was waited for.
+        /// How long the migration waited.
         waited: std::time::Duration,
     },
 
-    /// Rows wait in memory: there is no spool that takes them, and the last write failed. The
-    /// recorder goes on trying.
+    /// Rows wait in memory, because the last write failed and no spool takes them. The recorder
+    /// keeps trying.
     #[error("rows wait in memory because the last write failed")]
     NotWritten {
         /// Why the write failed.
@@ -92,36 +96,36 @@ pub enum Error {
         source: Arc<Error>,
     },
 
-    /// The schema is not the one this build works with.
+    /// The schema is not the one of this build.
     #[error("the database schema does not fit: {0}")]
     Schema(SchemaState),
 
     /// A migration failed or was modified after it had been applied.
     #[error("the migration of the database failed")]
     Migration {
-        /// What the migrator said.
+        /// The error of the migrator.
         #[source]
         source: Source,
     },
 
-    /// Stored bytes could not be understood: a roll-up, a session's metadata, a spool frame.
+    /// Stored bytes cannot be decoded: a roll-up, the metadata of a session, a spool frame.
     #[error("stored {what} cannot be read")]
     Corrupt {
-        /// What was being read.
+        /// The kind of the stored bytes.
         what: &'static str,
     },
 
-    /// The database answered with an error that repeating will not mend: a bug here or a foreign schema there.
+    /// The database answered with a permanent error: a bug in this crate or a foreign schema.
     #[error("the database failed to run a statement")]
     Statement {
-        /// What the driver said.
+        /// The error of the driver.
         #[source]
         source: Source,
     },
 }
 
 impl Error {
-    /// Whether the same call may succeed later without anybody's doing.
+    /// Returns whether the same call may succeed later without an intervention.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::Timeout | Self::Locked { .. } => true,
@@ -130,12 +134,13 @@ impl Error {
         }
     }
 
-    /// Whether a row of the batch is to blame for what it contains.
+    /// Returns whether the content of a row of the batch is the cause.
     pub fn is_rejection(&self) -> bool {
         matches!(self, Self::Rejected { .. })
     }
 
-    /// A word for logs, metrics and health pages: a bounded set, free of user data.
+    /// Returns a word for logs, metrics and health pages: from a bounded set, and free of user
+    /// data.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Config(_) => "config",

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Table;
+
 /// A word from a bounded set, usually a literal.
 pub type Word = Cow<'static, str>;
 
@@ -154,35 +156,6 @@ pub struct OutcomeEvent {
     pub error_message: Option<String>,
 }
 
-/// The target table of an event, which is the label of everything counted by table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Table {
-    /// `intent_classification_logs`.
-    Classification,
-    /// `cost_tracking`.
-    Cost,
-    /// `model_selection_logs`.
-    ModelSelection,
-    /// `system_performance_logs`.
-    SystemPerformance,
-    /// `generation_outcomes`, which completes the two tables above.
-    Outcome,
-}
-
-impl Table {
-    /// Returns the name of the table in the databases.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Classification => "intent_classification_logs",
-            Self::Cost => "cost_tracking",
-            Self::ModelSelection => "model_selection_logs",
-            Self::SystemPerformance => "system_performance_logs",
-            Self::Outcome => "generation_outcomes",
-        }
-    }
-}
-
 impl Event {
     /// Returns the table that stores the event.
     pub const fn table(&self) -> Table {
@@ -197,7 +170,7 @@ impl Event {
 
     /// Returns the heap bytes of the event, for the bound of the queue. Shared data counts for each
     /// event that shares it.
-    pub fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         match self {
             Self::Classification(e) => {
                 e.user_id.len()

@@ -29,11 +29,6 @@ pub enum Privacy {
 pub struct HashKey([u8; 32]);
 
 impl HashKey {
-    /// Creates a key from 32 random bytes.
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
     /// Derives a key from a secret of any length (BLAKE3 key derivation).
     pub fn derive(secret: &str) -> Self {
         Self(blake3::derive_key("picarcade-analytics 2026 prompt hash", secret.as_bytes()))
@@ -47,15 +42,7 @@ impl fmt::Debug for HashKey {
 }
 
 impl Privacy {
-    /// Returns the event as it may be stored. A second application is harmless, except that
-    /// [`Privacy::Hashed`] hashes the hash.
-    #[must_use]
-    pub fn apply(&self, mut event: Event) -> Event {
-        self.redact(&mut event);
-        event
-    }
-
-    /// Like [`apply`](Self::apply), in place.
+    /// Replaces the prompt of an event with what may be stored.
     pub(crate) fn redact(&self, event: &mut Event) {
         if let Event::Classification(classification) = event
             && let Some(kept) = self.kept(&classification.prompt)
@@ -98,12 +85,12 @@ mod tests {
     #[test]
     fn a_hash_depends_on_key_and_prompt_and_shows_neither() {
         let one = Privacy::Hashed(HashKey::derive("one"));
-        let other = Privacy::Hashed(HashKey::new([7; 32]));
+        let other = Privacy::Hashed(HashKey::derive("other"));
         assert_eq!(kept(&one, "a cat"), kept(&one, "a cat"));
         assert_ne!(kept(&one, "a cat"), kept(&other, "a cat"));
         assert_ne!(kept(&one, "a cat"), kept(&one, "a hat"));
         assert_eq!(kept(&one, "a cat").len(), 64);
-        assert_eq!(format!("{:?}", HashKey::new([7; 32])), "HashKey(…)");
+        assert_eq!(format!("{:?}", HashKey::derive("one")), "HashKey(…)");
     }
 
     #[test]

@@ -34,7 +34,7 @@ impl Record {
     }
 
     /// Returns the bytes in memory, for the bound of the queue.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + self.event.heap_bytes()
     }
 

@@ -22,13 +22,19 @@ pub(crate) fn micros(time: SystemTime) -> i64 {
 }
 
 /// Converts back from [`micros`].
+#[cfg(any(test, feature = "sqlite", feature = "postgres"))]
 pub(crate) fn from_micros(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros.clamp(0, LAST) as u64)
 }
 
 /// Returns the start of the minute that contains `at`.
 pub(crate) const fn minute_of(at: i64) -> i64 {
-    at - at.rem_euclid(MINUTE)
+    floor(at, MINUTE)
+}
+
+/// Returns the last multiple of `unit` that is not after `at`.
+pub(crate) const fn floor(at: i64, unit: i64) -> i64 {
+    at - at.rem_euclid(unit)
 }
 
 /// Formats RFC 3339 in UTC with milliseconds.

@@ -1,19 +1,20 @@
-//! Where reading goes on, kept across restarts.
+//! Where reading continues, saved across restarts.
 //!
-//! Two lines of fixed length, written in turn and in place: the last good one counts, so that a line that was torn costs no
-//! more than the step before it. In place, because a position that needs a new block cannot be saved on a full disk, and then no
-//! segment could be deleted to make room on it. The file may be lost or damaged: reading then begins at the oldest segment,
-//! and the rows that are delivered twice are recognised by their ids.
+//! The file has two lines of fixed length, which are written in turn and in place. The last valid
+//! line counts, so a torn line costs one step. A position that needs a new block could not be saved
+//! on a full disk, and then no segment could be deleted to make room. If the file is lost or
+//! damaged, reading begins at the oldest segment, and the ids of rows that are delivered twice make
+//! them harmless.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::segment;
-use crate::private;
+use crate::private_file;
 
 const NAME: &str = "position";
-/// Bytes of a line: three numbers and a checksum, filled up with spaces.
+/// The length of a line in bytes: three numbers and a checksum, padded with spaces.
 const LINE: usize = 80;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,26 +23,27 @@ pub(super) struct Position {
     pub(super) offset: u64,
 }
 
-/// The file that a position is kept in.
+/// The file of the position.
 #[derive(Debug)]
 pub(super) struct Bookmark {
     file: File,
-    /// How often it was written; the parity says which line is next.
+    /// The number of writes. Its parity selects the next line.
     turn: u64,
 }
 
 impl Position {
-    /// Where reading begins in a segment: behind what was read of it, or behind its header.
+    /// Returns where reading of a segment continues: at the position, or after the header.
     pub(super) fn offset_in(self, number: u64) -> u64 {
         if number == self.segment { self.offset.max(segment::HEADER) } else { segment::HEADER }
     }
 }
 
 impl Bookmark {
-    /// Opens the file, and takes the space that it will ever need; the position in it.
+    /// Opens the file, allocates all space that it will ever need, and returns the position in it.
     pub(super) fn open(directory: &Path) -> io::Result<(Self, Position)> {
         let path = directory.join(NAME);
-        let mut file = private::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file =
+            private_file::options().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut text = [b' '; 2 * LINE];
         let last = match file.read_exact(&mut text) {
             Ok(()) => text.chunks(LINE).filter_map(parse).max_by_key(|(turn, _)| *turn),
@@ -49,13 +51,13 @@ impl Bookmark {
         };
         let (turn, position) = last.unwrap_or_default();
         let mut bookmark = Self { file, turn };
-        // Both lines, so that the file never grows again.
+        // Both lines are written, so that the file never grows again.
         bookmark.save(position, false)?;
         bookmark.save(position, false)?;
         Ok((bookmark, position))
     }
 
-    /// Saves the position; with `durably`, so that it survives a loss of power.
+    /// Saves the position. With `durably` it also survives a loss of power.
     pub(super) fn save(&mut self, position: Position, durably: bool) -> io::Result<()> {
         let turn = self.turn + 1;
         self.file.seek(SeekFrom::Start((turn % 2) * LINE as u64))?;

@@ -1,29 +1,35 @@
-//! The files that frames are in.
+//! The files of a spool, which contain frames.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::Segment;
 use super::frame;
-use crate::private;
+use crate::private_file;
 
-/// What a segment begins with: the format and its version.
+/// The first bytes of a segment: the format and its version.
 const MAGIC: &[u8; 8] = b"PICSPL01";
-/// Where the first frame begins.
+/// The offset of the first frame.
 pub(super) const HEADER: u64 = MAGIC.len() as u64;
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Segment {
+    pub(super) bytes: u64,
+    /// Unread rows.
+    pub(super) rows: u64,
+}
 
 pub(super) fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("segment-{number:016}.spool"))
 }
 
-/// The number of a segment file; `None` for any other.
+/// Returns the number of a segment file; `None` for any other file.
 fn number(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("segment-")?.strip_suffix(".spool")?;
     (digits.len() == 16).then(|| digits.parse().ok()).flatten()
 }
 
-/// Numbers and sizes of the segments in a directory, in order. Other files are ignored.
+/// Returns the numbers and sizes of the segments in a directory, in order. Other files are ignored.
 pub(super) fn list(directory: &Path) -> io::Result<Vec<(u64, u64)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -39,12 +45,12 @@ pub(super) fn list(directory: &Path) -> io::Result<Vec<(u64, u64)>> {
     Ok(found)
 }
 
-/// Begins a segment, which must not exist yet; the file and its size.
+/// Creates a segment, which must not exist yet. Returns the file and its size.
 pub(super) fn create(directory: &Path, number: u64) -> io::Result<(File, u64)> {
     let path = path(directory, number);
-    let mut file = private::options().write(true).create_new(true).open(&path)?;
+    let mut file = private_file::options().write(true).create_new(true).open(&path)?;
     if let Err(error) = file.write_all(MAGIC) {
-        // Not even the header fits: leave no file behind that would have to be explained.
+        // The disk has no room even for the header: the useless file is removed.
         let _ = fs::remove_file(&path);
         return Err(error);
     }
@@ -55,7 +61,7 @@ pub(super) fn seek_to(file: &mut File, offset: u64) -> io::Result<()> {
     file.seek(SeekFrom::Start(offset)).map(drop)
 }
 
-/// The frames of a segment from `offset` on; none when the file is missing.
+/// Returns the frames of a segment from `offset` on; none if the file is missing.
 pub(super) fn frames(directory: &Path, number: u64, offset: u64) -> Box<dyn Read> {
     let opened = File::open(path(directory, number)).and_then(|mut file| {
         seek_to(&mut file, offset)?;
@@ -70,7 +76,7 @@ pub(super) fn frames(directory: &Path, number: u64, offset: u64) -> Box<dyn Read
     }
 }
 
-/// Counts the complete rows from `from` on and cuts off what follows the last of them.
+/// Counts the complete rows from `from` on and cuts off the bytes after the last one.
 pub(super) fn survey(directory: &Path, number: u64, from: u64) -> io::Result<Segment> {
     let path = path(directory, number);
     let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
@@ -100,7 +106,7 @@ pub(super) fn survey(directory: &Path, number: u64, from: u64) -> io::Result<Seg
     Ok(Segment { bytes: sound, rows })
 }
 
-/// Deletes a segment; one that is gone already is as good.
+/// Deletes a segment, if it exists.
 pub(super) fn remove(directory: &Path, number: u64) -> io::Result<()> {
     match fs::remove_file(path(directory, number)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -1,34 +1,34 @@
-//! Which process owns which part of a spool directory.
+//! The owners of the parts of a spool directory.
 //!
-//! A slot is a numbered directory with a lock file; the operating system drops the lock when the process ends, however it
-//! ends. Each process takes the first free slot, so that a restarted one finds its own rows and a second one gets a
-//! place of its own.
+//! A slot is a numbered directory with a lock file. The operating system releases the lock when the
+//! process ends for any reason. Each process takes the first free slot. A restarted process
+//! therefore finds its own rows, and a second process gets a slot of its own.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::segment;
-use crate::{Error, private};
+use crate::{Error, private_file};
 
-/// Processes that can share a spool directory.
+/// The number of processes that can share a spool directory.
 const SLOTS: u32 = 16;
 
 /// The lock file of a slot.
 const LOCK: &str = "lock";
 
-/// Takes the first free slot, creating the directories.
+/// Takes the first free slot and creates its directory.
 pub(super) fn take(root: &Path) -> Result<(PathBuf, File), Error> {
     for slot in 0..SLOTS {
         let directory = root.join(slot.to_string());
         // An earlier version created its files readable for everyone. Without a lock file the
         // directory is not known to be a slot.
         if directory.join(LOCK).exists() {
-            private::restrict_directory(&directory);
+            private_file::restrict_directory(&directory);
         }
     }
     for slot in 0..SLOTS {
         let directory = root.join(slot.to_string());
-        private::create_dir_all(&directory).map_err(|source| Error::directory(&directory, source))?;
+        private_file::create_dir_all(&directory).map_err(|source| Error::directory(&directory, source))?;
         if let Some(lock) = try_lock(&directory)? {
             return Ok((directory, lock));
         }
@@ -38,7 +38,7 @@ pub(super) fn take(root: &Path) -> Result<(PathBuf, File), Error> {
 
 fn try_lock(directory: &Path) -> Result<Option<File>, Error> {
     let path = directory.join(LOCK);
-    let file = private::options()
+    let file = private_file::options()
         .write(true)
         .create(true)
         .truncate(false)
@@ -51,9 +51,11 @@ fn try_lock(directory: &Path) -> Result<Option<File>, Error> {
     }
 }
 
-/// Moves the segments of slots that nobody owns into `directory`, numbered from `next` on; their numbers and sizes.
+/// Moves the segments of slots without an owner into `directory`, numbered from `next` on. Returns
+/// their numbers and sizes.
 ///
-/// Where the former owner had read to is not taken over: rows delivered twice are recognised by their ids.
+/// The reading position of the former owner is not adopted: the ids of rows that are delivered
+/// twice make them harmless.
 pub(super) fn adopt(root: &Path, directory: &Path, mut next: u64) -> Result<Vec<(u64, u64)>, Error> {
     let mut adopted = Vec::new();
     for slot in 0..SLOTS {

@@ -81,7 +81,7 @@ pub fn performance(value: f64) -> Event {
     })
 }
 
-/// Number `n` of a mixed stream: mostly classifications, as in life.
+/// Returns event `n` of a mixed stream, mostly classifications.
 pub fn mixed(n: usize) -> Event {
     let user = format!("user-{}", n % 17);
     match n % 10 {

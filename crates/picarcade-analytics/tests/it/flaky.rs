@@ -1,4 +1,5 @@
-//! A store around another, which fails on demand. The rows are the inner store's: what is tested is what surrounds a store.
+//! A store that fails on demand. The rows are in the inner store: the tests check the code around a
+//! store.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,11 +12,11 @@ use tokio::sync::Semaphore;
 #[derive(Debug)]
 pub struct Flaky {
     pub inner: MemoryStore,
-    /// Answers "unavailable".
+    /// Returns "unavailable".
     pub down: AtomicBool,
-    /// Writes, but answers "timeout": the writer must write again.
+    /// Writes and returns "timeout", so the writer must write again.
     pub forgetful: AtomicBool,
-    /// A write takes one permit, and waits for it.
+    /// Waits for a permit before each write.
     pub gate: Option<Semaphore>,
     pub writes: AtomicU64,
 }

@@ -1,4 +1,4 @@
-//! Migrations behind locks of others: the wait is bounded, and says whom it waits for.
+//! Migrations that wait for locks of other sessions: the wait is bounded and names the holder.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use picarcade_analytics::{Error, PostgresOptions, PostgresStore, SqliteStore, St
 use picarcade_testkit::{PgBouncer, PostgresServer, eventually};
 use sqlx::{Connection, PgConnection, Row};
 
-/// The lock that one migration holds against another.
+/// The lock that serializes migrations.
 const MIGRATION_LOCK: &str = "SELECT pg_advisory_xact_lock(1885954913, 3)";
 
-/// A session that holds a lock in an open transaction, and its process.
+/// Returns a session that holds a lock in an open transaction, and its process id.
 async fn holder(url: &str, statement: &'static str) -> (PgConnection, i32) {
     let mut holder = PgConnection::connect(&format!("{url}?application_name=report")).await.unwrap();
     sqlx::raw_sql("BEGIN").execute(&mut holder).await.unwrap();
@@ -56,7 +56,7 @@ async fn a_migration_behind_a_lock_of_a_table_gives_up_and_names_the_session() {
     gives_up(&server.url(), process).await;
     held.close().await.unwrap();
 
-    // A report that was left open, and partitions that have yet to be made.
+    // The holder is a report that was left open, and the migration must create partitions.
     server
         .psql(
             "DO $$ DECLARE week text; BEGIN
@@ -89,7 +89,7 @@ async fn a_migration_goes_on_when_the_lock_is_released() {
 
 #[cfg(feature = "sqlite")]
 #[tokio::test]
-async fn a_file_that_another_process_has_locked_is_said_to_be_locked() {
+async fn a_file_locked_by_another_process_is_reported_as_locked() {
     let directory = tempfile::tempdir().unwrap();
     SqliteStore::open(directory.path()).await.unwrap().close().await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join("picarcade.db"));

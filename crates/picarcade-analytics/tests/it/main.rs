@@ -1,4 +1,4 @@
-//! Integration tests: the stores through one list of promises, and the recorder through faults.
+//! Integration tests: every store against one list of promises, and the recorder through faults.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 #![allow(
     clippy::cast_possible_wrap,

@@ -1,4 +1,4 @@
-//! The recording process itself is killed, or its disk is full. Each test runs itself again as that process.
+//! Tests whose process is killed or has a full disk. Each test runs itself again as that process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,17 +10,17 @@ use picarcade_analytics::{ClassificationEvent, Config, Counters, Event, Recorder
 use crate::events::{classification, cost};
 use crate::flaky::Flaky;
 
-/// The tests that run themselves again.
-const KILLED: &str = "process::what_was_committed_or_spooled_survives_kill_9";
-const FULL: &str = "process::a_disk_that_is_full_costs_observations_and_no_money";
+/// The names of the tests that run themselves again.
+const KILLED: &str = "process::committed_and_spooled_rows_survive_kill_9";
+const FULL: &str = "process::a_full_disk_costs_observations_and_no_money";
 const DIRECTORY: &str = "PICARCADE_ANALYTICS_TEST_DIRECTORY";
 
-/// The directory to work in, when this process is the one started by the test.
+/// Returns the working directory if the test started this process.
 fn directory() -> Option<PathBuf> {
     std::env::var_os(DIRECTORY).map(PathBuf::from)
 }
 
-/// This test again, in a process of its own, through a shell that first does `prepare`.
+/// Starts this test again in a process of its own, through a shell that first runs `prepare`.
 fn again(test: &str, directory: &Path, prepare: &str) -> Child {
     let binary = std::env::current_exe().unwrap();
     Command::new("sh")
@@ -31,7 +31,7 @@ fn again(test: &str, directory: &Path, prepare: &str) -> Child {
         .unwrap()
 }
 
-/// The same in a mount namespace of its own.
+/// Starts this test like [`again`], in a mount namespace of its own.
 fn unshared(test: &str, directory: &Path, prepare: &str) -> Child {
     let binary = std::env::current_exe().unwrap();
     Command::new("unshare")
@@ -55,7 +55,7 @@ fn config(directory: &Path) -> Config {
     }
 }
 
-/// A count that another process may read at any time.
+/// Writes a count that another process may read at any time.
 fn report(directory: &Path, id: u32, kept: u64) {
     let temporary = directory.join(format!("new-report-{id}"));
     std::fs::write(&temporary, kept.to_string()).unwrap();
@@ -88,7 +88,7 @@ async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Count
     }
 }
 
-/// A store in SQLite that is away every other moment, so that there are always rows on both ways.
+/// A SQLite store that is unavailable half of the time, so that rows always take both ways.
 mod unsteady {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::{Duration, SystemTime};
@@ -141,26 +141,28 @@ mod unsteady {
     }
 }
 
-/// Two processes over one directory and one database, both killed in the middle of whatever they are doing, again and again.
+/// Two processes share one directory and one database, and both are killed repeatedly at arbitrary
+/// moments.
 #[tokio::test]
-async fn what_was_committed_or_spooled_survives_kill_9() {
+async fn committed_and_spooled_rows_survive_kill_9() {
     if let Some(directory) = directory() {
         record_until_killed(&directory).await;
     }
     let home = tempfile::tempdir().unwrap();
     let directory = home.path();
-    // Made here: two that make it at once may be in each other's way.
+    // The database is created here, because two processes that create it at once may block each
+    // other.
     SqliteStore::open(&directory.join("data")).await.unwrap().close().await;
     for round in 1..=3 {
         let mut children = [again(KILLED, directory, ""), again(KILLED, directory, "")];
         let deadline = Instant::now() + Duration::from_secs(300);
         for child in &mut children {
-            // The shell has become the process itself: the id is the same.
+            // The shell has replaced itself with the process, so the id is the same.
             while reported(directory, child.id()) < 1_500 {
                 assert!(Instant::now() < deadline, "round {round}: {}", reported(directory, child.id()));
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
-            // SIGKILL, in the middle of whatever it is doing.
+            // SIGKILL arrives at an arbitrary moment.
             child.kill().unwrap();
             child.wait().unwrap();
         }
@@ -199,16 +201,16 @@ async fn record_until_killed(directory: &Path) -> ! {
             n += 1;
         }
         until(&recorder, |counters| counters.queued < 2_000).await;
-        // What was found in the spool has been reported by the one who put it there.
+        // Rows found in the spool were reported by the process that spooled them.
         let counters = recorder.counters();
         report(directory, id, (counters.committed + counters.spooled).saturating_sub(counters.recovered));
     }
 }
 
-/// A file system of 300 KB, where this process may mount one; else a limit on the size of files, which makes the operating
-/// system refuse to write on in the same way, in the middle of a frame.
+/// Uses a file system of 300 KB where this process may mount one. Elsewhere it limits the size of
+/// files, so that the operating system refuses to write in the middle of a frame in the same way.
 #[tokio::test]
-async fn a_disk_that_is_full_costs_observations_and_no_money() {
+async fn a_full_disk_costs_observations_and_no_money() {
     if let Some(directory) = directory() {
         fill_the_disk(&directory).await;
         return;
@@ -219,7 +221,7 @@ async fn a_disk_that_is_full_costs_observations_and_no_money() {
         .args(["--user", "--mount", "--map-root-user", "sh", "-c", &format!("{mount} true")])
         .status()
         .is_ok_and(|status| status.success());
-    // In blocks of 512 bytes, or of 1024 in some shells.
+    // The unit is a block of 512 bytes, in some shells of 1024.
     let limit = "trap '' XFSZ; ulimit -f 128;";
     let mut child =
         if may_mount { unshared(FULL, home.path(), &mount) } else { again(FULL, home.path(), limit) };
@@ -229,7 +231,7 @@ async fn a_disk_that_is_full_costs_observations_and_no_money() {
 async fn fill_the_disk(directory: &Path) {
     let store = Flaky::new();
     store.set_down(true);
-    // One segment, so that the limit on a file is one on all.
+    // There is one segment, so that the limit of a file limits the spool.
     let config = Config { spool_segment_bytes: 64 << 20, queue_rows: 20_000, ..config(directory) };
     let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config.clone()).await.unwrap();
     for n in 0..2_000 {
@@ -241,7 +243,7 @@ async fn fill_the_disk(directory: &Path) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    // How many rows are still queued then depends on the batch that the writer holds.
+    // The number of rows still queued depends on the batch that the writer holds.
     let counters = until(&recorder, |counters| counters.dropped > 0).await;
     assert!(counters.spooled > 0, "{counters:?}");
     assert!(
@@ -250,7 +252,8 @@ async fn fill_the_disk(directory: &Path) {
             .iter()
             .all(|dropped| dropped.table.unwrap().as_str() == "intent_classification_logs")
     );
-    // The rows about money that found no room on disk wait in memory, and arrive; so do those on the full disk, once.
+    // Rows about money that found no room on disk wait in memory and arrive. The rows on the full
+    // disk arrive once.
     store.set_down(false);
     let counters = until(&recorder, |counters| counters.queued == 0 && counters.spooled == 0).await;
     let money = store.inner.rows().iter().filter(|row| matches!(row.event, Event::Cost(_))).count();
@@ -260,7 +263,7 @@ async fn fill_the_disk(directory: &Path) {
     // The disk gets its space back.
     until(&recorder, |counters| counters.spooled_bytes < 1_000).await;
 
-    // And now with rows left behind, on a disk that is still full when the next process starts.
+    // Rows are left on a disk that is still full when the next process starts.
     store.set_down(true);
     for _ in 0..2_000 {
         recorder.record(Event::Classification(classification("u")));

@@ -1,4 +1,4 @@
-//! The spool, through the recorder: restarts, damage, two owners, and too little room.
+//! The spool through the recorder: restarts, damage, two owners and a full disk.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -34,7 +34,7 @@ async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Count
     panic!("never came true: {:?}", recorder.counters());
 }
 
-/// Spools so many rows and ends without delivering any.
+/// Spools `rows` rows and ends without delivering any.
 async fn spool(directory: &Path, rows: usize) {
     let store = Flaky::new();
     store.set_down(true);
@@ -51,7 +51,7 @@ async fn recover(directory: &Path) -> (Arc<Flaky>, Counters) {
     let store = Flaky::new();
     let recorder =
         Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory)).await.unwrap();
-    // The sentinel goes behind the recovery in the writer's order of work.
+    // The writer writes this row after the recovery.
     recorder.record(Event::Cost(cost("sentinel", None)));
     recorder.flush().await.unwrap();
     let counters = until(&recorder, |counters| counters.spooled == 0).await;
@@ -70,21 +70,21 @@ fn segments(directory: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rows_survive_a_restart_and_come_once() {
+async fn rows_survive_a_restart_and_arrive_once() {
     let directory = tempfile::tempdir().unwrap();
     spool(directory.path(), 500).await;
     assert!(segments(directory.path()).len() > 3);
     let (store, counters) = recover(directory.path()).await;
     assert_eq!((counters.recovered, counters.committed), (500, 501));
     assert_eq!(store.inner.rows().len(), 501);
-    // What has been delivered is gone from the disk, but for the segment being read.
+    // Delivered rows are gone from the disk, except for the segment that is being read.
     assert!(segments(directory.path()).len() <= 1);
     let (store, counters) = recover(directory.path()).await;
     assert_eq!((counters.recovered, store.inner.rows().len()), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_restart_in_the_middle_of_replay_goes_on_where_it_was() {
+async fn a_restart_during_replay_continues_at_the_saved_position() {
     let directory = tempfile::tempdir().unwrap();
     spool(directory.path(), 500).await;
     let store = Flaky::gated();
@@ -124,7 +124,7 @@ async fn garbage_behind_the_last_row_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_row_is_stepped_over() {
+async fn a_damaged_row_is_skipped() {
     let directory = tempfile::tempdir().unwrap();
     spool(directory.path(), 500).await;
     let first = segments(directory.path()).remove(0);
@@ -172,7 +172,7 @@ async fn rows_that_vanish_while_waiting_are_counted_as_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_owners_of_one_directory_keep_apart_and_the_abandoned_is_adopted() {
+async fn two_owners_use_separate_slots_and_an_abandoned_slot_is_adopted() {
     let directory = tempfile::tempdir().unwrap();
     let (one, other) = (Flaky::new(), Flaky::new());
     one.set_down(true);
@@ -192,7 +192,7 @@ async fn two_owners_of_one_directory_keep_apart_and_the_abandoned_is_adopted() {
 }
 
 #[tokio::test]
-async fn a_directory_with_no_slot_left_is_said_to_be_in_use() {
+async fn a_directory_without_a_free_slot_is_reported_as_in_use() {
     let directory = tempfile::tempdir().unwrap();
     let start = async || Recorder::try_start(Flaky::new() as Arc<dyn Store>, config(directory.path())).await;
     let mut held: Vec<Recorder> = Vec::new();
@@ -204,7 +204,7 @@ async fn a_directory_with_no_slot_left_is_said_to_be_in_use() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_spool_gives_up_observations_and_keeps_money() {
+async fn a_full_spool_drops_observations_and_keeps_money() {
     let directory = tempfile::tempdir().unwrap();
     let store = Flaky::new();
     store.set_down(true);
@@ -235,7 +235,7 @@ async fn a_full_spool_gives_up_observations_and_keeps_money() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_slow_is_relieved_by_the_spool() {
+async fn rows_for_a_slow_store_are_spooled() {
     let directory = tempfile::tempdir().unwrap();
     let store = Flaky::gated();
     let recorder =
@@ -262,7 +262,7 @@ async fn replay_stays_behind_live_rows() {
         Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config(directory.path())).await.unwrap();
     let counters = until(&recorder, |counters| counters.recovered == 1_000).await;
     let before = counters.spooled;
-    // As many live rows as the writer can take, at any time: 24 batches.
+    // There are as many live rows as the writer can take at any time: 24 batches.
     for n in 0..24 {
         for m in 0..60 {
             recorder.record(mixed(n * 60 + m));
@@ -272,7 +272,8 @@ async fn replay_stays_behind_live_rows() {
     }
     let counters = recorder.counters();
     let replayed = before - counters.spooled;
-    // Every eighth batch, and the first one, which may have come before there were live rows.
+    // Every eighth batch comes from the spool. The first one may have come before there were live
+    // rows.
     assert!((50..=250).contains(&replayed), "{counters:?}");
     store.gate.as_ref().unwrap().add_permits(1_000_000);
     until(&recorder, |counters| counters.spooled == 0 && counters.queued == 0).await;

@@ -1,4 +1,4 @@
-//! What is particular to SQLite.
+//! SQLite: the promises, and the properties of this store.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Subject for Sqlite {
 }
 
 impl Sqlite {
-    /// The file of the newest store. What a second connection sees in it has been committed.
+    /// Returns the file of the newest store. A second connection sees only committed rows.
     fn newest(&self) -> std::path::PathBuf {
         let newest = std::fs::read_dir(self.0.path())
             .unwrap()
@@ -104,7 +104,7 @@ async fn sqlite_keeps_the_promises() {
 }
 
 #[tokio::test]
-async fn rows_are_there_after_reopening() {
+async fn rows_survive_reopening() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("deep/er/analytics.sqlite");
     let store = SqliteStore::open(&file).await.unwrap();
@@ -114,7 +114,7 @@ async fn rows_are_there_after_reopening() {
     assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 70);
 }
 
-/// More rows in a minute than are grouped at once.
+/// The minute has more rows than are grouped at once.
 #[tokio::test]
 async fn a_busy_minute_is_counted_whole() {
     const ROWS: i64 = 45_000;
@@ -155,7 +155,7 @@ async fn two_stores_on_one_file_lose_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_database_is_said_in_one_line() {
+async fn an_unusable_file_fails_with_an_error_of_one_line() {
     let directory = tempfile::tempdir().unwrap();
     let text = directory.path().join("notes.txt");
     std::fs::write(&text, "this is not a database, and it is long enough to be looked at as one".repeat(20))
@@ -168,7 +168,7 @@ async fn what_cannot_be_a_database_is_said_in_one_line() {
     assert!(matches!(error, Error::Directory { .. }), "{error:?}");
     assert!(error.to_string().starts_with("cannot write to"), "{error}");
 
-    // A directory where the file should be.
+    // The path of the file is a directory.
     let file = directory.path().join("x/picarcade.db");
     std::fs::create_dir_all(&file).unwrap();
     let error = SqliteStore::open(&directory.path().join("x")).await.unwrap_err();
@@ -176,7 +176,7 @@ async fn what_cannot_be_a_database_is_said_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_said_to_be_newer() {
+async fn a_newer_schema_is_reported_as_ahead() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(directory.path()).await.unwrap();
     let SchemaState::Current { version } = store.schema().await.unwrap() else { panic!("not current") };
@@ -195,19 +195,19 @@ async fn a_newer_schema_is_said_to_be_newer() {
 }
 
 #[tokio::test]
-async fn old_rows_are_retired() {
+async fn old_rows_are_deleted() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(directory.path()).await.unwrap();
     let old = NOW - 100 * 86_400_000_000;
     let batch: Vec<_> = (0..100).flat_map(|n| [at(old, mixed(n)), at(NOW - 1, mixed(n))]).collect();
     store.write(&batch).await.unwrap();
-    assert_eq!(store.maintain(time(NOW)).await.unwrap().retired, 100);
+    assert_eq!(store.maintain(time(NOW)).await.unwrap().deleted, 100);
     assert_eq!(count(&directory.path().join("picarcade.db"), "intent_classification_logs").await, 70);
     assert_eq!(store.statistics(Period::Week, time(NOW)).await.unwrap().total_classifications, 70);
 }
 
-/// A clock that is wrong by months must not cost a row, nor a session, however often it is read and
-/// across restarts; and one that was right is followed in the end.
+/// A clock that is wrong by months must not delete a row or a session, over many runs and restarts.
+/// A correct clock is followed in the end.
 #[tokio::test]
 async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
     const DAY: i64 = 86_400_000_000;
@@ -230,106 +230,50 @@ async fn a_clock_that_is_ninety_days_ahead_deletes_nothing() {
     let before = rows().await;
     let ahead = NOW + 91 * DAY;
     let done = store.maintain(time(ahead)).await.unwrap();
-    assert_eq!((done.retired, done.sessions_expired), (0, 0), "{done:?}");
+    assert_eq!((done.deleted, done.sessions_expired), (0, 0), "{done:?}");
     assert!(done.retention_lag > Duration::from_secs(90 * 86_400), "{done:?}");
-    // Rows of the wrong time prove nothing, and neither does a restart.
+    // Neither rows of the wrong time nor a restart prove that the clock is right.
     store.write(&[at(ahead, mixed(0)), at(ahead, mixed(1))]).await.unwrap();
     store.close().await;
     let store = SqliteStore::open(directory.path()).await.unwrap();
     for minute in 0..100 {
         let done = store.maintain(time(ahead + minute * 60_000_000)).await.unwrap();
-        assert_eq!((done.retired, done.sessions_expired), (0, 0), "{done:?}");
+        assert_eq!((done.deleted, done.sessions_expired), (0, 0), "{done:?}");
     }
-    // The clock is set right: all goes on as if nothing had been.
+    // The clock is corrected, and nothing has been lost.
     let done = store.maintain(time(NOW + DAY)).await.unwrap();
-    assert_eq!((done.retired, done.sessions_expired), (0, 0), "{done:?}");
+    assert_eq!((done.deleted, done.sessions_expired), (0, 0), "{done:?}");
     assert!(rows().await >= before);
 
-    // A machine that was off for days, and has the right time: the old rows go, but not at once.
+    // A machine that was off for days has the right time: old rows are deleted, but not at once.
     let ten_days = Some(Duration::from_secs(10 * 86_400));
     let store = store.with_retention(Retention { events: ten_days, rollups: None });
     let later = time(NOW + 12 * DAY);
-    assert_eq!(store.maintain(later).await.unwrap().retired, 0);
+    assert_eq!(store.maintain(later).await.unwrap().deleted, 0);
     let mut retired = 0;
     for _ in 0..(12 * 24) {
-        retired += store.maintain(later).await.unwrap().retired;
+        retired += store.maintain(later).await.unwrap().deleted;
     }
     assert!(retired >= before, "{retired} of {before}");
     assert_eq!(count(&file, "user_sessions").await, 0);
 }
 
-/// A classification of a second before `NOW`, as any version takes it.
-const ROW: &str = "INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence,
-    processing_time_ms, used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros,
-    saved_micros, duration_bucket, created_at)
-VALUES (x'019b7ca9ea487000800000000000abcd', 'u', 'p', 'EDIT_IMAGE', 1, 1, 0, 0, 'closed', 0, 'llm', 'm', 0, 0, 9,
-    1767323069000000)";
-
 #[tokio::test]
-async fn what_retention_frees_goes_back_to_the_file_system() {
+async fn space_freed_by_retention_returns_to_the_file_system() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(directory.path()).await.unwrap();
     let old = NOW - 100 * 86_400_000_000;
     for _ in 0..10 {
         store.write(&(0..1_000).map(|n| at(old, mixed(n))).collect::<Vec<_>>()).await.unwrap();
     }
-    // A row of today shows that it is today.
+    // A row of today anchors the retention clock.
     store.write(&[at(NOW, mixed(0))]).await.unwrap();
     let pool = open(&directory.path().join("picarcade.db")).await;
     let pages = async || sqlx::query_scalar::<_, i64>("PRAGMA page_count").fetch_one(&pool).await.unwrap();
     let full = pages().await;
-    assert_eq!(store.maintain(time(NOW)).await.unwrap().retired, 10_000);
+    assert_eq!(store.maintain(time(NOW)).await.unwrap().deleted, 10_000);
     let empty = pages().await;
     assert!(empty < full / 4, "{full} pages became {empty}");
-}
-
-#[tokio::test]
-async fn every_earlier_version_is_migrated() {
-    let migrations = [
-        include_str!("../../migrations/sqlite/0001_tables.sql"),
-        include_str!("../../migrations/sqlite/0002_outcomes_and_sessions.sql"),
-        include_str!("../../migrations/sqlite/0003_rollups.sql"),
-        include_str!("../../migrations/sqlite/0004_outcome_age.sql"),
-        include_str!("../../migrations/sqlite/0005_parts.sql"),
-        include_str!("../../migrations/sqlite/0006_retention_clock.sql"),
-    ];
-    let directory = tempfile::tempdir().unwrap();
-    for applied in 0..=migrations.len() {
-        let file = directory.path().join(format!("{applied}.db"));
-        let known = (1..).zip(migrations).take(applied).map(|(version, sql)| {
-            let kind = sqlx::migrate::MigrationType::Simple;
-            sqlx::migrate::Migration::new(
-                version,
-                "".into(),
-                kind,
-                sqlx::SqlSafeStr::into_sql_str(sql),
-                false,
-            )
-        });
-        let mut earlier = sqlx::migrate::Migrator::with_migrations(known.collect());
-        earlier.dangerous_set_table_name("picarcade_migrations");
-        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&file).create_if_missing(true);
-        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
-        earlier.run(&pool).await.unwrap();
-        if applied > 0 {
-            // A row of that time stays.
-            sqlx::raw_sql(ROW).execute(&pool).await.unwrap();
-        }
-        if (3..5).contains(&applied) {
-            // It was written since the last roll-up, and left no part of its minute.
-            sqlx::raw_sql("INSERT INTO rollup_state VALUES (1, 1767323040000000)")
-                .execute(&pool)
-                .await
-                .unwrap();
-        }
-        pool.close().await;
-
-        let store = SqliteStore::open(&file).await.unwrap();
-        assert_eq!(store.schema().await.unwrap(), SchemaState::Current { version: 6 });
-        store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
-        let rows = if applied > 0 { 2 } else { 1 };
-        assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, rows);
-    }
 }
 
 #[tokio::test]

@@ -1,0 +1,15 @@
+//! Sums over rows, and the statistics that they give.
+
+#[allow(clippy::module_inception, reason = "the folder is named after its entry type")]
+mod statistics;
+
+mod histogram;
+mod packed;
+mod tally;
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use self::histogram::bucket_of_ms;
+pub use self::statistics::{Period, Statistics};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use self::tally::ClassificationGroup;
+pub(crate) use self::tally::Tally;

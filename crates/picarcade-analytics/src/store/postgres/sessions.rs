@@ -1,0 +1,92 @@
+//! Session rows in PostgreSQL. Each statement is a transaction of its own, with a bounded wait.
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+
+use super::connect;
+use super::error::Result;
+use super::statement::{column, query};
+use super::store::PostgresStore;
+use crate::Error;
+use crate::store::session::{SessionRow, SessionRows};
+use crate::store::sql::text::{clean, clean_json};
+use crate::timestamp::{from_micros, micros};
+
+#[async_trait]
+impl SessionRows for PostgresStore {
+    async fn session(&self, session_id: &str) -> Result<Option<SessionRow>, Error> {
+        let answer = connect::bounded(&self.options, async {
+            let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
+            let row = query(
+                "SELECT user_id, current_working_image, current_working_video, metadata::text,
+                     (extract(epoch FROM expires_at) * 1000000)::int8, (extract(epoch FROM updated_at) * 1000000)::int8
+                 FROM user_sessions WHERE session_id = $1
+                   AND (expires_at IS NULL OR expires_at > timestamptz 'epoch' + $2 * interval '1 microsecond')",
+            )
+            .bind(clean(session_id).into_owned())
+            .bind(micros(SystemTime::now()))
+            .fetch_optional(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            let Some(row) = row else { return Ok(None) };
+            let metadata: &str = column(&row, 3)?;
+            Ok(Some(SessionRow {
+                session_id: session_id.to_owned(),
+                user_id: column(&row, 0)?,
+                current_working_image: column(&row, 1)?,
+                current_working_video: column(&row, 2)?,
+                metadata: serde_json::from_str(metadata)
+                    .map_err(|_| Error::Corrupt { what: "session metadata" })?,
+                expires_at: column::<Option<i64>>(&row, 4)?.map(from_micros),
+                updated_at: from_micros(column(&row, 5)?),
+            }))
+        });
+        self.explain(answer.await).await
+    }
+
+    async fn put_session(&self, row: &SessionRow) -> Result<bool, Error> {
+        let answer = connect::bounded(&self.options, async {
+            let mut transaction = connect::begin(&self.pool, &self.options).await?;
+            let put = query(
+                "INSERT INTO user_sessions (session_id, user_id, current_working_image, current_working_video, metadata,
+                     expires_at, updated_at)
+                 VALUES ($1, $2, $3, $4, $5::text::jsonb, timestamptz 'epoch' + $6 * interval '1 microsecond',
+                     timestamptz 'epoch' + $7 * interval '1 microsecond')
+                 ON CONFLICT (session_id) DO UPDATE SET user_id = excluded.user_id,
+                     current_working_image = excluded.current_working_image,
+                     current_working_video = excluded.current_working_video, metadata = excluded.metadata,
+                     expires_at = excluded.expires_at, updated_at = excluded.updated_at
+                 WHERE user_sessions.user_id = excluded.user_id
+                    OR user_sessions.expires_at <= timestamptz 'epoch' + $8 * interval '1 microsecond'",
+            )
+            .bind(clean(&row.session_id).into_owned())
+            .bind(clean(&row.user_id).into_owned())
+            .bind(row.current_working_image.as_deref().map(|url| clean(url).into_owned()))
+            .bind(row.current_working_video.as_deref().map(|url| clean(url).into_owned()))
+            .bind(clean_json(&row.metadata))
+            .bind(row.expires_at.map(micros))
+            .bind(micros(row.updated_at))
+            .bind(micros(SystemTime::now()))
+            .execute(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            Ok(put.rows_affected() > 0)
+        });
+        self.explain(answer.await).await
+    }
+
+    async fn delete_session(&self, session_id: &str, user_id: &str) -> Result<bool, Error> {
+        let answer = connect::bounded(&self.options, async {
+            let mut transaction = connect::begin(&self.pool, &self.options).await?;
+            let deleted = query("DELETE FROM user_sessions WHERE session_id = $1 AND user_id = $2")
+                .bind(clean(session_id).into_owned())
+                .bind(clean(user_id).into_owned())
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(deleted.rows_affected() > 0)
+        });
+        self.explain(answer.await).await
+    }
+}

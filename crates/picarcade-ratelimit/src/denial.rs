@@ -47,6 +47,7 @@ impl Denial {
 }
 
 impl Refusals {
+    #[cfg(feature = "redis")]
     pub(crate) fn is_empty(&self) -> bool {
         self.violated.is_empty()
     }

@@ -1,15 +1,11 @@
 //! One attempt of a store to decide.
 
-use crate::{Scope, Verdict};
+use crate::Verdict;
 
 /// The result of one attempt to decide.
 #[derive(Debug)]
-pub(super) enum Step<Stamp> {
+pub(super) enum Step<Comparison> {
     Decided(Verdict),
-    /// The dollar counters of these scopes must be compared with the cost ledger first.
-    Compare {
-        scopes: Vec<Scope>,
-        /// What the comparison records, if the store needs it.
-        stamp: Stamp,
-    },
+    /// Dollar counters must be compared with the cost ledger first.
+    Compare(Comparison),
 }

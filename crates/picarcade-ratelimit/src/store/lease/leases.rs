@@ -1,11 +1,11 @@
 //! Which limits are leased, and how.
 //!
 //! A chunk is a reservation of requests. While it is held, the store counts all of it. So at every
-//! moment, and for any number of instances, `admitted + leased <= limit` holds. A chunk may be
-//! spent only within the sub-bucket in which it was debited (one second of a minute's window; for a UTC
-//! day, until the hold ends). So a request that is admitted from it is counted in the bucket in
-//! which it happens, and no true window admits more than the limit. Then the chunk is settled at
-//! what was used, and the rest goes back to the bucket that it came from.
+//! moment, and for any number of instances, the sum of admitted and leased requests is at most the
+//! limit. A chunk may be spent only within the sub-bucket in which it was debited (one second of a
+//! minute's window; for a UTC day, until the hold ends). So a request that is admitted from it is
+//! counted in the bucket in which it happens, and no true window admits more than the limit. Then
+//! the chunk is settled at what was used, and the rest goes back to the bucket that it came from.
 //!
 //! A leased request that is not used is counted and not admitted meanwhile. This is at most one
 //! chunk for each instance and subject, for at most the hold. The rest of a chunk goes back even if

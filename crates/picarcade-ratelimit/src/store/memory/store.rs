@@ -78,7 +78,7 @@ impl MemoryStore {
         match self.step(ask, self.clock.now())? {
             Step::Decided(verdict) => Ok(verdict),
             // Boxed, because it is rare and would enlarge every future of a decision.
-            Step::Compare { scopes, .. } => Box::pin(self.seed_and_decide(ask, scopes)).await,
+            Step::Compare(scopes) => Box::pin(self.seed_and_decide(ask, scopes)).await,
         }
     }
 
@@ -89,7 +89,7 @@ impl MemoryStore {
         match self.step(ask, self.clock.now())? {
             Step::Decided(verdict) => Ok(verdict),
             // A flood of new subjects evicted the cell again.
-            Step::Compare { .. } => Err(Error::Rebuilding),
+            Step::Compare(_) => Err(Error::Rebuilding),
         }
     }
 
@@ -115,7 +115,7 @@ impl MemoryStore {
     }
 
     /// Tries to decide once.
-    fn step(&self, ask: Ask<'_>, now: u64) -> Result<Step<()>, Error> {
+    fn step(&self, ask: Ask<'_>, now: u64) -> Result<Step<Vec<Scope>>, Error> {
         self.expire(now);
         // Locked until the reservation is added, so two concurrent calls with one id charge once.
         let mut reservations = ask.reservation.map(|id| (id, self.reservations.lock()));
@@ -137,7 +137,7 @@ impl MemoryStore {
         if ask.cost_micros > 0 && self.ledger.is_some() {
             let scopes = trial.unseeded();
             if !scopes.is_empty() {
-                return Ok(Step::Compare { scopes, stamp: () });
+                return Ok(Step::Compare(scopes));
             }
         }
         if trial.is_refused() {

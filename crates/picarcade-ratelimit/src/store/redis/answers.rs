@@ -11,7 +11,8 @@ use super::super::step::Step;
 use super::batch::{Batch, Row, Shared};
 use super::bytes::{double, malformed_reply};
 use super::layout::{ADMITTED, ANSWER_HEAD, DOUBLE, READING, ROW_PASSED, ROW_WHOLE};
-use super::{reply, state};
+use super::reply::{self, Comparison};
+use super::state;
 use crate::{Error, Plan, Scope, Verdict};
 
 impl Batch {
@@ -95,7 +96,12 @@ pub(super) struct Answers {
 
 impl Answers {
     /// Reads the answer to the request with this index in the batch.
-    pub(super) fn read(&self, index: usize, plan: &Plan, present: &[Scope]) -> Result<Step<u64>, Error> {
+    pub(super) fn read(
+        &self,
+        index: usize,
+        plan: &Plan,
+        present: &[Scope],
+    ) -> Result<Step<Comparison>, Error> {
         let part = |from: usize, length: usize| self.bytes.get(from..from + length).unwrap_or_default();
         match self.rows.get(index) {
             Some(RowAnswer::Passed(states)) => {

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::super::step::Step;
 use super::client::{Client, millis};
 use super::encoding::Encoded;
+use super::reply::Comparison;
 use super::scripts::SCRIPTS;
 use crate::ledger::{LOOKUP_TIMEOUT, spent};
 use crate::{Ask, Error, Scope, Verdict};
@@ -58,9 +59,9 @@ impl Arrival {
         let mut permit: Option<SemaphorePermit<'_>> = None;
         let mut rounds = 0;
         let verdict = loop {
-            let (scopes, stamp) = match client.decide_twice(ask, present).await? {
+            let Comparison { scopes, stamp } = match client.decide_twice(ask, present).await? {
                 Step::Decided(verdict) => break verdict,
-                Step::Compare { scopes, stamp } => (scopes, stamp),
+                Step::Compare(comparison) => comparison,
             };
             if permit.is_none() {
                 permit = self.lookups.try_acquire().ok();

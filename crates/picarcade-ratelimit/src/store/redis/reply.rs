@@ -12,8 +12,21 @@ use crate::denial::Refusals;
 use crate::limit::{Rule, Shape};
 use crate::{Error, Outcome, Plan, Report, Scope, Settled, Status, Verdict};
 
+/// The scopes whose counters must be compared with the ledger.
+#[derive(Debug)]
+pub(super) struct Comparison {
+    pub(super) scopes: Vec<Scope>,
+    /// The epoch and the phase of the comparison, before the ledger is read.
+    pub(super) stamp: u64,
+}
+
 /// Reads the answer of the acquire script to a request over the scopes `present`.
-pub(super) fn read(bytes: &[u8], plan: &Plan, present: &[Scope], requests: u64) -> Result<Step<u64>, Error> {
+pub(super) fn read(
+    bytes: &[u8],
+    plan: &Plan,
+    present: &[Scope],
+    requests: u64,
+) -> Result<Step<Comparison>, Error> {
     if let Some((head, states)) = bytes.split_at_checked(ANSWER_HEAD * DOUBLE)
         && double(head) as u64 == PASSED
     {
@@ -27,7 +40,7 @@ pub(super) fn read(bytes: &[u8], plan: &Plan, present: &[Scope], requests: u64) 
             let bits = bits as u64;
             let missing = present.iter().enumerate().filter(|(index, _)| bits & (1 << index) != 0);
             let scopes = missing.map(|(_, scope)| *scope).collect();
-            Ok(Step::Compare { scopes, stamp: stamp as u64 })
+            Ok(Step::Compare(Comparison { scopes, stamp: stamp as u64 }))
         }
         Some(TOO_MANY) => Err(Error::TooManyReservations),
         Some(ADMITTED | DENIED) => {
@@ -45,7 +58,7 @@ fn passed(
     plan: &Plan,
     present: &[Scope],
     requests: u64,
-) -> Result<Step<u64>, Error> {
+) -> Result<Step<Comparison>, Error> {
     let mut next = |scope: &Scope| {
         let (state, others) = states.split_at_checked(state::length(plan.rules(*scope).len()))?;
         states = others;

@@ -5,7 +5,7 @@ use super::bytes::{put, put_double};
 use super::client::{Client, millis};
 use super::encoding::Encoded;
 use super::layout::NUMBER;
-use super::reply;
+use super::reply::{self, Comparison};
 use super::scripts::SCRIPTS;
 use crate::{Ask, Error, Scope};
 
@@ -19,7 +19,12 @@ pub(super) enum Run {
 
 impl Client {
     /// Decides one request by itself.
-    pub(super) async fn decide(&self, ask: Ask<'_>, present: &[Scope], run: Run) -> Result<Step<u64>, Error> {
+    pub(super) async fn decide(
+        &self,
+        ask: Ask<'_>,
+        present: &[Scope],
+        run: Run,
+    ) -> Result<Step<Comparison>, Error> {
         let mut keys = Vec::with_capacity(present.len() + 3);
         keys.push(self.keys.deadlines());
         keys.extend(present.iter().map(|scope| self.keys.state(ask.plan, *scope, ask.subjects)));
@@ -54,7 +59,11 @@ impl Client {
 
     /// Decides one request, and repeats it once if the answer is lost and the request has an id.
     /// The id makes the repetition harmless.
-    pub(super) async fn decide_twice(&self, ask: Ask<'_>, present: &[Scope]) -> Result<Step<u64>, Error> {
+    pub(super) async fn decide_twice(
+        &self,
+        ask: Ask<'_>,
+        present: &[Scope],
+    ) -> Result<Step<Comparison>, Error> {
         match self.decide(ask, present, Run::Charge).await {
             Err(Error::Interrupted { .. }) if ask.reservation.is_some() => {
                 self.decide(ask, present, Run::Charge).await

@@ -28,7 +28,7 @@ use super::client::{Client, millis};
 use super::encoding::Encoded;
 use super::keys::Keys;
 use super::present::Present;
-use super::reply;
+use super::reply::{self, Comparison};
 use super::scripts::SCRIPTS;
 use super::single::{Run, is_plain};
 use crate::{
@@ -103,7 +103,7 @@ impl RedisStore {
     }
 
     /// Decides a request without dollars: by itself, or together with others that wait.
-    async fn decide_plain(&self, ask: Ask<'_>, present: &Present) -> Result<Step<u64>, Error> {
+    async fn decide_plain(&self, ask: Ask<'_>, present: &Present) -> Result<Step<Comparison>, Error> {
         match self.batcher.enter(|| self.member(ask, present))? {
             Entry::Alone(turn) => {
                 let answer = self.client.decide(ask, present, Run::Charge).await;
@@ -159,7 +159,7 @@ impl Store for RedisStore {
         };
         match answer? {
             Step::Decided(verdict) => Ok(verdict),
-            Step::Compare { .. } => Err(malformed_reply()),
+            Step::Compare(_) => Err(malformed_reply()),
         }
     }
 

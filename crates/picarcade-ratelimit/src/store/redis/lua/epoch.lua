@@ -10,8 +10,8 @@
 -- The key holds the start of the epoch (seven bytes, a multiple of 4), the server's run id, and how
 -- many keys the server loaded last. A stamp is that start plus the phase (0, 1 or 2) in which the
 -- ledger was read. A ledger lags behind: expenses wait in the queues of other instances, and calls
--- are still under way. So every state is compared again once the epoch is 2 seconds old, and once it
--- is a minute old.
+-- are still in flight. Every state is therefore compared again when the epoch is 2 seconds old, and
+-- again when it is a minute old.
 --
 -- INFO takes 6 microseconds of the server, and only a call that reserves dollars needs it. A server
 -- that forbids it has an empty identity. Then each new connection of a client begins an epoch.

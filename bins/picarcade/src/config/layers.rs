@@ -58,8 +58,8 @@ impl Layers {
         Ok(layers)
     }
 
-    /// Sets a value over those of lower layers, unless it is empty. A list of empty elements counts as
-    /// empty.
+    /// Sets a value over those of lower layers, unless it is empty. A list of empty elements counts
+    /// as empty.
     pub(crate) fn set(&mut self, key: impl Into<String>, text: String, origin: Origin) {
         if !text.split(',').all(is_blank) {
             self.values.insert(key.into(), Value { text, origin });

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use crate::{ConfigError, level2::remote::REPLAY_WINDOW};
 
-/// The maximum lifetime of an entry. Versions of tags live a little longer than any entry.
+/// The maximum lifetime of an entry.
 pub(crate) const MAX_LIFETIME: Duration = Duration::from_hours(720);
+
+/// The lifetime of a tag's version. It exceeds the lifetime of any entry, so that no entry outlives
+/// the version that invalidated it.
 pub(crate) const VERSION_LIFETIME: Duration = Duration::from_hours(744);
 
 /// The settings of a cache. The setters of [`Builder`](crate::Builder) document each.

@@ -12,7 +12,7 @@ pub(crate) fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
 
 /// Returns the exclusive or of both halves of `hash`.
 ///
-/// FNV-1a hardly mixes its last byte into the upper half, so neither half is used alone.
+/// The last bytes hardly change the upper half of FNV-1a, so the halves are combined.
 pub(crate) fn folded(hash: u64) -> u64 {
     hash ^ (hash >> 32)
 }

@@ -1,7 +1,7 @@
 //! Every setting: its TOML key, its environment variable, its default, and whether its value is a
 //! secret.
 //!
-//! It is one table, so that `picarcade config`, the documentation and the parser agree.
+//! It is one table, so that `picarcade config` and the parser agree.
 
 /// One setting.
 #[derive(Debug)]

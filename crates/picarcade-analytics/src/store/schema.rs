@@ -22,16 +22,16 @@ pub enum SchemaState {
     },
     /// The database is older: migrate it.
     Behind {
-        /// The last applied migration.
+        /// The number of applied migrations.
         applied: i64,
-        /// The last migration of this build.
+        /// The number of migrations of this build.
         known: i64,
     },
     /// The database is newer: use a newer build.
     Ahead {
-        /// The last applied migration.
+        /// The number of applied migrations.
         applied: i64,
-        /// The last migration of this build.
+        /// The number of migrations of this build.
         known: i64,
     },
 }

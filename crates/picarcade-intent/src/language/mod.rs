@@ -3,9 +3,9 @@
 //! The rules that use the tables are elsewhere: `local` reads words and negations, `injection`
 //! finds instructions to this service, and `enhance` finds quotes and ends sentences.
 //!
-//! A new language is one file here with its `Language`, one line in `languages`, and one file
-//! `corpus/train-*.txt` for the training. Scripts, quotes and marks change only if the language
-//! brings new ones.
+//! A new language is one file here with its `Language`, its entries in this file and in
+//! `languages`, and one file `corpus/train-*.txt`. The corpus takes effect when `cargo xtask train`
+//! writes a new model. Scripts, quotes and marks change only if the language brings new ones.
 
 mod arabic;
 mod chinese;

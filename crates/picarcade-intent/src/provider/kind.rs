@@ -14,7 +14,8 @@ use super::replicate::Replicate;
 use super::vendor::Vendor;
 use crate::error::{ConfigError, UnknownWord};
 
-/// A provider of this crate. A new provider is its file and one row of [`ALL`](Self::ALL).
+/// A provider of this crate. A new provider is its file, its entry in the module, and one row of
+/// [`ALL`](Self::ALL).
 ///
 /// ```
 /// use picarcade_intent::{ProviderKind, ProviderSettings};

@@ -158,7 +158,7 @@ impl RedisCluster {
                 }
             }
         }
-        Err(Error::Protocol(format!("nobody owns slot {slot}")))
+        Err(Error::Protocol(format!("no node owns slot {slot}")))
     }
 
     /// Moves a slot with its keys to the node `to`. The old owner then redirects clients (`MOVED`).
@@ -248,8 +248,8 @@ impl RedisCluster {
     async fn join(&self) -> Result<()> {
         let share = SLOTS.div_ceil(self.primaries as u16);
         for (index, node) in self.nodes.iter().enumerate() {
-            // The kit sets the epochs, so that no two nodes start with the same epoch and must
-            // resolve a conflict.
+            // Each node gets its own epoch. Nodes with equal epochs would first have to resolve a
+            // conflict.
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()]).await?;
             if index < self.primaries {
                 let first = share * index as u16;

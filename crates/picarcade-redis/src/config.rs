@@ -1,9 +1,9 @@
 //! The settings, checked before the first connection.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use crate::{
-    ConfigError,
+    ConfigError, UnknownDriver,
     address::{Address, AddressError},
 };
 
@@ -16,6 +16,34 @@ pub enum DriverKind {
     Redis,
     /// fred (cargo feature `fred`).
     Fred,
+}
+
+impl DriverKind {
+    /// Every driver, in declaration order.
+    pub const ALL: [Self; 2] = [Self::Redis, Self::Fred];
+
+    /// Returns the name, which is also the name of the cargo feature.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Fred => "fred",
+        }
+    }
+}
+
+/// Parses the name of a driver.
+///
+/// ```
+/// use picarcade_redis::DriverKind;
+/// assert_eq!("fred".parse(), Ok(DriverKind::Fred));
+/// assert_eq!("jedis".parse::<DriverKind>().unwrap_err().to_string(), "must be redis or fred");
+/// ```
+impl FromStr for DriverKind {
+    type Err = UnknownDriver;
+
+    fn from_str(name: &str) -> Result<Self, UnknownDriver> {
+        Self::ALL.into_iter().find(|driver| driver.as_str() == name).ok_or(UnknownDriver)
+    }
 }
 
 /// The settings of a [`RedisHandle`](crate::RedisHandle).

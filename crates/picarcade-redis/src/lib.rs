@@ -24,7 +24,7 @@ pub use driver::contract::{Condition, Driver};
 pub use driver::fred::client::Fred;
 #[cfg(feature = "redis")]
 pub use driver::redis_rs::client::RedisRs;
-pub use error::{ConfigError, Error};
+pub use error::{ConfigError, Error, UnknownDriver};
 pub use handle::RedisHandle;
 pub use routing::failover::Role;
 pub use script::Script;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use picarcade_analytics::{Error, PostgresOptions};
+use picarcade_redis::DriverKind;
 
 use super::error::ConfigError;
 use super::layers::Layers;
@@ -14,7 +15,7 @@ pub(crate) struct RedisSettings {
     pub(crate) url: String,
     pub(crate) backup_url: Option<String>,
     pub(crate) prefix: String,
-    pub(crate) fred: bool,
+    pub(crate) driver: DriverKind,
 }
 
 /// The database of the events.
@@ -27,16 +28,14 @@ pub(crate) enum Database {
 }
 
 pub(super) fn redis(layers: &Layers) -> Result<Option<RedisSettings>, ConfigError> {
-    let fred = required(layers, "redis_driver", |word| match word {
-        "redis" => Ok(false),
-        "fred" => Ok(true),
-        _ => Err("must be redis or fred".to_owned()),
+    let driver = required(layers, "redis_driver", |name| {
+        name.parse::<DriverKind>().map_err(|error| error.to_string())
     })?;
     let prefix = required(layers, "redis_key_prefix", text)?;
     let (url, backup_url) =
         (layers.parsed("redis_url", redis_url)?, layers.parsed("redis_backup_url", redis_url)?);
     match (url, backup_url) {
-        (Some(url), backup_url) => Ok(Some(RedisSettings { url, backup_url, prefix, fred })),
+        (Some(url), backup_url) => Ok(Some(RedisSettings { url, backup_url, prefix, driver })),
         (None, Some(_)) => Err(layers.wrong("redis_backup_url", "needs REDIS_URL")),
         (None, None) => Ok(None),
     }

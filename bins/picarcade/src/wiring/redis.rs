@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::gauge;
 use picarcade_flow::RemoteWatch;
-use picarcade_redis::{DriverKind, RedisHandle, Role};
+use picarcade_redis::{RedisHandle, Role};
 use serde_json::{Value, json};
 
 use super::error::WiringError;
@@ -18,7 +18,7 @@ pub(super) fn connect(settings: &RedisSettings) -> Result<RedisHandle, WiringErr
     let config = picarcade_redis::Config {
         backup_url: settings.backup_url.clone(),
         prefix: settings.prefix.clone(),
-        driver: if settings.fred { DriverKind::Fred } else { DriverKind::Redis },
+        driver: settings.driver,
         ..picarcade_redis::Config::new(&settings.url)
     };
     RedisHandle::connect(config).map_err(WiringError::Redis)

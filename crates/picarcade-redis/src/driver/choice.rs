@@ -16,9 +16,7 @@ pub(crate) fn connector(config: &Config, address: Address) -> Result<Arc<dyn Con
         #[allow(unreachable_patterns)]
         other => {
             drop(address);
-            Err(ConfigError::DriverMissing {
-                driver: if other == DriverKind::Fred { "fred" } else { "redis" },
-            })
+            Err(ConfigError::DriverMissing { driver: other.as_str() })
         }
     }
 }

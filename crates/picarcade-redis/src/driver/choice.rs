@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::{Config, ConfigError, address::Address, config::DriverKind, driver::connector::Connector};
+use crate::{Config, ConfigError, address::Address, driver::connector::Connector};
 
 /// Returns the connector of the configured driver.
 pub(crate) fn connector(config: &Config, address: Address) -> Result<Arc<dyn Connector>, ConfigError> {
     match config.driver {
         #[cfg(feature = "redis")]
-        DriverKind::Redis => {
+        crate::DriverKind::Redis => {
             Ok(Arc::new(crate::driver::redis_rs::connect::RedisRsConnector::new(config, address)?))
         }
         #[cfg(feature = "fred")]
-        DriverKind::Fred => Ok(Arc::new(crate::driver::fred::connect::FredConnector::new(config, address)?)),
+        crate::DriverKind::Fred => {
+            Ok(Arc::new(crate::driver::fred::connect::FredConnector::new(config, address)?))
+        }
         #[allow(unreachable_patterns)]
         other => {
             drop(address);

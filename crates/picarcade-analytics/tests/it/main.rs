@@ -7,6 +7,7 @@
 )]
 
 mod conformance;
+mod counters;
 mod events;
 mod flaky;
 #[cfg(feature = "postgres")]

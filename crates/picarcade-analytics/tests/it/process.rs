@@ -5,8 +5,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use picarcade_analytics::{ClassificationEvent, Config, Counters, Event, Recorder, SqliteStore, Store};
+use picarcade_analytics::{ClassificationEvent, Config, Event, Recorder, SqliteStore, Store};
 
+use crate::counters::until_in_real_time;
 use crate::events::{classification, cost};
 use crate::flaky::Flaky;
 
@@ -73,19 +74,6 @@ fn reported_by_all(directory: &Path) -> u64 {
         .filter_map(|name| name.to_str()?.strip_prefix("report-")?.parse().ok())
         .map(|id| reported(directory, id))
         .sum()
-}
-
-async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Counters {
-    let deadline = Instant::now() + Duration::from_secs(180);
-    loop {
-        let counters = recorder.counters();
-        assert!(counters.is_balanced(), "{counters:?}");
-        if wanted(&counters) {
-            return counters;
-        }
-        assert!(Instant::now() < deadline, "{counters:?}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 /// A SQLite store that is unavailable half of the time, so that rows always take both ways.
@@ -172,7 +160,7 @@ async fn committed_and_spooled_rows_survive_kill_9() {
     let recorder = Recorder::try_start(Arc::new(store), config(directory)).await.unwrap();
     recorder.record(Event::Cost(cost("sentinel", None)));
     recorder.flush().await.unwrap();
-    until(&recorder, |counters| counters.spooled == 0).await;
+    until_in_real_time(&recorder, "delivered", |counters| counters.spooled == 0).await;
     recorder.shutdown(Duration::from_secs(10)).await;
 
     let file = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.join("data/picarcade.db"));
@@ -200,7 +188,7 @@ async fn record_until_killed(directory: &Path) -> ! {
             }));
             n += 1;
         }
-        until(&recorder, |counters| counters.queued < 2_000).await;
+        until_in_real_time(&recorder, "room", |counters| counters.queued < 2_000).await;
         // Rows found in the spool were reported by the process that spooled them.
         let counters = recorder.counters();
         report(directory, id, (counters.committed + counters.spooled).saturating_sub(counters.recovered));
@@ -244,7 +232,7 @@ async fn fill_the_disk(directory: &Path) {
         }
     }
     // The number of rows still queued depends on the batch that the writer holds.
-    let counters = until(&recorder, |counters| counters.dropped > 0).await;
+    let counters = until_in_real_time(&recorder, "full", |counters| counters.dropped > 0).await;
     assert!(counters.spooled > 0, "{counters:?}");
     assert!(
         counters
@@ -255,13 +243,15 @@ async fn fill_the_disk(directory: &Path) {
     // Rows about money that found no room on disk wait in memory and arrive. The rows on the full
     // disk arrive once.
     store.set_down(false);
-    let counters = until(&recorder, |counters| counters.queued == 0 && counters.spooled == 0).await;
+    let counters =
+        until_in_real_time(&recorder, "drained", |counters| counters.queued == 0 && counters.spooled == 0)
+            .await;
     let money = store.inner.rows().iter().filter(|row| matches!(row.event, Event::Cost(_))).count();
     assert_eq!(money, 200, "{counters:?}");
     assert_eq!(store.inner.rows().len() as u64, counters.committed, "{counters:?}");
     assert_eq!(counters.committed + counters.dropped, 2_200, "{counters:?}");
     // The disk gets its space back.
-    until(&recorder, |counters| counters.spooled_bytes < 1_000).await;
+    until_in_real_time(&recorder, "small", |counters| counters.spooled_bytes < 1_000).await;
 
     // Rows are left on a disk that is still full when the next process starts.
     store.set_down(true);
@@ -275,7 +265,8 @@ async fn fill_the_disk(directory: &Path) {
     let recorder = Recorder::try_start(Arc::clone(&store) as Arc<dyn Store>, config).await.unwrap();
     recorder.record(Event::Cost(cost("sentinel", None)));
     recorder.flush().await.unwrap();
-    let counters = until(&recorder, |counters| counters.spooled == 0 && counters.queued == 0).await;
+    let counters =
+        until_in_real_time(&recorder, "all", |counters| counters.spooled == 0 && counters.queued == 0).await;
     assert_eq!((counters.recovered, counters.dropped), (left.spooled, 0), "{counters:?}");
     assert_eq!(store.inner.rows().len() as u64, counters.recovered + 1);
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use picarcade_analytics::{Config, Counters, DropReason, Error, Event, Recorder, Store};
 
+use crate::counters::until;
 use crate::events::{cost, mixed};
 use crate::flaky::Flaky;
 
@@ -20,18 +21,6 @@ fn config(directory: &Path) -> Config {
         maintain_interval: None,
         ..Config::default()
     }
-}
-
-async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Counters {
-    for _ in 0..100_000 {
-        let counters = recorder.counters();
-        assert!(counters.is_balanced(), "{counters:?}");
-        if wanted(&counters) {
-            return counters;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never came true: {:?}", recorder.counters());
 }
 
 /// Spools `rows` rows and ends without delivering any.

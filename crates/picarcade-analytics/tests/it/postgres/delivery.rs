@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use picarcade_analytics::{ClassificationEvent, Config, Counters, Event, Recorder, Store};
+use picarcade_analytics::{ClassificationEvent, Config, Event, Recorder, Store};
 use picarcade_testkit::{PostgresServer, eventually};
 
 use super::{count, migrated};
+use crate::counters::until_in_real_time;
 use crate::events::{NOW, at, classification, mixed};
 
 pub fn recording(directory: &std::path::Path) -> Config {
@@ -19,20 +20,6 @@ pub fn recording(directory: &std::path::Path) -> Config {
         retry_min: Duration::from_millis(20),
         retry_max: Duration::from_millis(200),
         ..Config::default()
-    }
-}
-
-/// Waits while it checks the counters continuously: they must always balance.
-pub async fn until(recorder: &Recorder, what: &str, wanted: impl Fn(&Counters) -> bool) -> Counters {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(180);
-    loop {
-        let counters = recorder.counters();
-        assert!(counters.is_balanced(), "{counters:?}");
-        if wanted(&counters) {
-            return counters;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{what}: {counters:?}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 
@@ -52,7 +39,7 @@ async fn a_rejected_row_is_dead_lettered_alone() {
         let confidence = if n == 1_234 { 7.0 } else { 0.5 };
         recorder.record(Event::Classification(ClassificationEvent { confidence, ..classification("u") }));
     }
-    until(&recorder, "all", |counters| counters.queued == 0).await;
+    until_in_real_time(&recorder, "all", |counters| counters.queued == 0).await;
     let counters = recorder.counters();
     assert_eq!((counters.committed, counters.dead_lettered), (4_999, 1), "{counters:?}");
     assert_eq!(count(&server, &server.url(), "intent_classification_logs").await, 4_999);
@@ -82,7 +69,7 @@ async fn text_that_the_database_cannot_encode_is_dead_lettered_alone() {
             ..classification("u")
         }));
     }
-    let counters = until(&recorder, "all", |counters| counters.queued == 0).await;
+    let counters = until_in_real_time(&recorder, "all", |counters| counters.queued == 0).await;
     assert_eq!((counters.committed, counters.dead_lettered), (399, 1), "{counters:?}");
     let letter = std::fs::read_to_string(directory.path().join("0/dead-letter.jsonl")).unwrap();
     let letter: serde_json::Value = serde_json::from_str(&letter).unwrap();

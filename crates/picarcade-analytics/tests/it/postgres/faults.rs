@@ -10,7 +10,8 @@ use picarcade_analytics::{
 };
 use picarcade_testkit::{Fault, FaultProxy, PostgresServer, eventually};
 
-use super::delivery::{recording, until};
+use super::delivery::recording;
+use crate::counters::until_in_real_time;
 use crate::events::{classification, cost, selection};
 
 /// Fifty thousand rows pass while the database goes through every fault.
@@ -36,7 +37,7 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
             recorded += 1;
             if recorded % 1_000 == 0 {
                 // The spiller needs room: the queue holds fewer rows than one fault brings.
-                until(&recorder, "room", |counters| counters.queued < 3_500).await;
+                until_in_real_time(&recorder, "room", |counters| counters.queued < 3_500).await;
             }
         }
     };
@@ -46,15 +47,15 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     record(5_000).await;
     server.kill();
     record(7_000).await;
-    until(&recorder, "killed", failing).await;
+    until_in_real_time(&recorder, "killed", failing).await;
     server.restart().await.unwrap();
-    until(&recorder, "restarted", healthy).await;
+    until_in_real_time(&recorder, "restarted", healthy).await;
 
     server.pause();
     record(7_000).await;
-    until(&recorder, "stopped", failing).await;
+    until_in_real_time(&recorder, "stopped", failing).await;
     server.resume();
-    until(&recorder, "continued", healthy).await;
+    until_in_real_time(&recorder, "continued", healthy).await;
 
     let sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()";
     server
@@ -64,23 +65,23 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     server.psql("ALTER SYSTEM SET default_transaction_read_only = on").await.unwrap();
     server.psql("SELECT pg_reload_conf()").await.unwrap();
     record(7_000).await;
-    until(&recorder, "read-only", failing).await;
+    until_in_real_time(&recorder, "read-only", failing).await;
     server
         .psql("SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only")
         .await
         .ok();
     server.psql("ALTER SYSTEM RESET default_transaction_read_only").await.unwrap();
     server.psql("SELECT pg_reload_conf()").await.unwrap();
-    until(&recorder, "writable", healthy).await;
+    until_in_real_time(&recorder, "writable", healthy).await;
 
     let owner = server.url();
     let owner = owner.split_once("://").unwrap().1.split_once(':').unwrap().0;
     server.psql(&format!("ALTER ROLE {owner} CONNECTION LIMIT 0")).await.unwrap();
     proxy.cut_all().await;
     record(7_000).await;
-    until(&recorder, "out of connections", failing).await;
+    until_in_real_time(&recorder, "out of connections", failing).await;
     server.psql(&format!("ALTER ROLE {owner} CONNECTION LIMIT -1")).await.unwrap();
-    until(&recorder, "connections", healthy).await;
+    until_in_real_time(&recorder, "connections", healthy).await;
 
     // Deadlock: rows go into the classifications first and the costs second, and another session
     // locks these tables in the opposite order.
@@ -96,9 +97,9 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
     eventually("the writer waits", async || server.psql(waits).await.unwrap() != "0").await;
     sqlx::raw_sql(second).execute(&mut *lock).await.unwrap();
     record(1_000).await;
-    until(&recorder, "deadlocked", failing).await;
+    until_in_real_time(&recorder, "deadlocked", failing).await;
     lock.rollback().await.unwrap();
-    until(&recorder, "no longer deadlocked", healthy).await;
+    until_in_real_time(&recorder, "no longer deadlocked", healthy).await;
 
     // Another session locks the table.
     let mut lock = other.begin().await.unwrap();
@@ -107,18 +108,18 @@ async fn every_row_arrives_once_whatever_happens_to_the_database() {
         .await
         .unwrap();
     record(7_000).await;
-    until(&recorder, "locked", failing).await;
+    until_in_real_time(&recorder, "locked", failing).await;
     lock.rollback().await.unwrap();
-    until(&recorder, "unlocked", healthy).await;
+    until_in_real_time(&recorder, "unlocked", healthy).await;
 
     // The rows are written and the acknowledgement is lost.
     proxy.set(Fault::LoseReplies).await;
     record(5_000).await;
-    until(&recorder, "silent", failing).await;
+    until_in_real_time(&recorder, "silent", failing).await;
     proxy.set(Fault::Pass).await;
     record(ROWS - 47_000).await;
 
-    let counters = until(&recorder, "all", |counters| counters.committed == ROWS as u64).await;
+    let counters = until_in_real_time(&recorder, "all", |counters| counters.committed == ROWS as u64).await;
     assert_eq!(
         (counters.accepted, counters.dropped, counters.dead_lettered),
         (ROWS as u64, 0, 0),

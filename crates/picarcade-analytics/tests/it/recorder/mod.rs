@@ -7,28 +7,16 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use picarcade_analytics::{
-    ClassificationEvent, Config, CostEvent, Counters, DropReason, Event, HashKey, MemoryStore, Privacy,
-    Recorder, Store, SystemPerformanceEvent, Table,
+    ClassificationEvent, Config, CostEvent, DropReason, Event, HashKey, MemoryStore, Privacy, Recorder,
+    Store, SystemPerformanceEvent, Table,
 };
 
+use crate::counters::until;
 use crate::events::{classification, cost, mixed};
 use crate::flaky::Flaky;
 
 fn config() -> Config {
     Config { batch_rows: 50, queue_rows: 1_000, maintain_interval: None, ..Config::default() }
-}
-
-/// Waits for the wanted counters. Paused time advances while all tasks wait.
-async fn until(recorder: &Recorder, wanted: impl Fn(&Counters) -> bool) -> Counters {
-    for _ in 0..100_000 {
-        let counters = recorder.counters();
-        assert!(counters.is_balanced(), "{counters:?}");
-        if wanted(&counters) {
-            return counters;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("never came true: {:?}", recorder.counters());
 }
 
 #[tokio::test(start_paused = true)]

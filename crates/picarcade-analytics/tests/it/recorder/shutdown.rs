@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use picarcade_analytics::{Config, DropReason, Error, Event, Recorder, Store};
 
-use super::{config, until};
+use super::config;
+use crate::counters::until;
 use crate::events::{cost, mixed};
 use crate::flaky::Flaky;
 

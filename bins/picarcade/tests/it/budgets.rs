@@ -179,12 +179,12 @@ async fn every_end_of_a_reservation_leaves_one_cost_row() {
         postgres.psql_at(&database, &sql).await.unwrap().trim().to_owned()
     };
     let open = reserve(&one, "ann").await.unwrap();
-    let told = reserve(&one, "ann").await.unwrap();
+    let succeeded = reserve(&one, "ann").await.unwrap();
     let failed = reserve(&one, "ann").await.unwrap();
     until("the rows are there", async || !row(&failed).await.is_empty()).await;
     assert_eq!(row(&open).await, "0.030000|0.030000|generation|open");
     for (id, outcome) in [
-        (&told, json!({"success": true, "actual_cost": 0.02, "user_id": "ann"})),
+        (&succeeded, json!({"success": true, "actual_cost": 0.02, "user_id": "ann"})),
         (&failed, json!({"success": false, "error_kind": "provider_error", "user_id": "ann"})),
     ] {
         for _ in 0..2 {
@@ -194,9 +194,9 @@ async fn every_end_of_a_reservation_leaves_one_cost_row() {
         }
     }
     until("the outcomes are there", async || row(&failed).await.ends_with("false")).await;
-    until("the outcomes are there", async || row(&told).await.ends_with("true")).await;
+    until("the outcomes are there", async || row(&succeeded).await.ends_with("true")).await;
     assert_eq!(row(&open).await, "0.030000|0.030000|generation|open");
-    assert_eq!(row(&told).await, "0.030000|0.020000|generation|true");
+    assert_eq!(row(&succeeded).await, "0.030000|0.020000|generation|true");
     assert_eq!(row(&failed).await, "0.030000|0.000000|generation|false");
 }
 

@@ -12,7 +12,7 @@ async fn every_change_of_a_full_cycle_is_an_event() {
     fail(&breaker);
     advance(secs(60)).await;
     succeed(&breaker);
-    let told: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
+    let reported: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
         .map(|event| match event {
             Event::StateChanged { generation, from, to, cause, open_for, .. } => {
                 (generation, from, to, cause, open_for)
@@ -21,7 +21,7 @@ async fn every_change_of_a_full_cycle_is_an_event() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             (2, State::Closed, State::Open, Cause::ConsecutiveFailures, Some(secs(60))),
             (3, State::Open, State::HalfOpen, Cause::OpenTimeOver, None),

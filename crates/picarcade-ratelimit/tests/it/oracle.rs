@@ -169,8 +169,8 @@ async fn acquire(limiter: &Limiter, log: &mut Log, limits: &[Limit], what: (u8, 
         log.check(&report.statuses, limits, user, endpoint, now);
     } else {
         let denial = decision.denied().unwrap();
-        let told: Vec<_> = denial.violated.iter().map(|status| status.name.to_string()).collect();
-        assert_eq!(told, violated);
+        let reported: Vec<_> = denial.violated.iter().map(|status| status.name.to_string()).collect();
+        assert_eq!(reported, violated);
         log.check(&denial.report.statuses, limits, user, endpoint, now);
     }
 }

@@ -12,7 +12,9 @@ use sessions::*;
 use statistics::*;
 use writes::*;
 
-pub use self::subject::{Both, Memory, RawSums, Subject};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use self::subject::{Both, RawSums};
+pub use self::subject::{Memory, Subject};
 
 macro_rules! promises {
     ($($promise:ident),* $(,)?) => {

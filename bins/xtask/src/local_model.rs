@@ -9,12 +9,20 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 use std::error::Error;
+use std::fs::File;
 use std::hint::black_box;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use picarcade_intent::local::train::{Corpus, evaluate, read_judged, report, train};
-use picarcade_intent::{Classifier, Facts, LocalClassifier, Matrix};
+use picarcade_intent::evaluation::{evaluate, read_labeled, report};
+use picarcade_intent::local::train::{Corpus, classifier_text, examples, train};
+use picarcade_intent::{Classifier, Facts, LocalClassifier, Matrix, Prompt};
+use serde_json::Value;
+
+/// The generated examples per language and sense that the encoder is trained on.
+const ENCODER_EXAMPLES: usize = 300;
+const ENCODER_SEED: u64 = 11;
 
 /// The reported sets and their descriptions.
 const SETS: [(&str, &str); 2] = [
@@ -56,7 +64,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["train", file] => write_model(&home, &PathBuf::from(file)),
         ["eval"] => print_evaluation(&home),
         ["try", file, sets @ ..] => list_errors(Path::new(file), sets),
-        _ => Err("expected train [FILE], eval, or try FILE SET…".into()),
+        ["examples", file] => write_examples(&home, Path::new(file)),
+        ["normalize", from, to] => write_normalized(Path::new(from), Path::new(to)),
+        _ => Err("expected train [FILE], eval, try FILE SET…, examples FILE, or normalize FROM TO".into()),
     }
 }
 
@@ -87,8 +97,8 @@ fn print_evaluation(home: &Path) -> Result<(), Box<dyn Error>> {
         "# The local classifier, evaluated\n\nPrinted by `cargo xtask eval`. Shares are of right prompt types."
     );
     for (name, note) in SETS {
-        let judged = read_judged(&home.join("corpus").join(name))?;
-        println!("\n## {name}\n\n{note}\n\n{}", report(&evaluate(&shipped, &judged)));
+        let labeled = read_labeled(&home.join("corpus").join(name))?;
+        println!("\n## {name}\n\n{note}\n\n{}", report(&evaluate(&shipped, &labeled)));
     }
     println!("## Speed\n\nFirst use, with the check of the model: {loaded:.1?}.\n");
     println!("| prompt | characters | best of 200 rounds |\n| --- | ---: | ---: |");
@@ -111,20 +121,50 @@ fn fastest(classifier: &LocalClassifier, prompt: &str) -> Duration {
     (0..200).map(|_| round()).min().unwrap_or_default()
 }
 
+/// Writes generated examples for the training of the encoder, one JSON object per line.
+fn write_examples(home: &Path, file: &Path) -> Result<(), Box<dyn Error>> {
+    let corpus = Corpus::read(&home.join("corpus"))?;
+    let mut lines = BufWriter::new(File::create(file)?);
+    for example in examples(&corpus, ENCODER_EXAMPLES, ENCODER_SEED) {
+        let line = serde_json::json!({
+            "prompt": classifier_text(&Prompt::new(example.prompt)?),
+            "language": example.language,
+            "sense": example.sense as usize,
+            "regime": example.regime,
+            "held_out": example.held_out,
+        });
+        writeln!(lines, "{line}")?;
+    }
+    Ok(lines.flush()?)
+}
+
+/// Replaces the prompt of every JSON object of a file by the text that the classifier reads.
+fn write_normalized(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+    let mut lines = BufWriter::new(File::create(to)?);
+    for line in std::fs::read_to_string(from)?.lines() {
+        let mut object: Value = serde_json::from_str(line)?;
+        let prompt = Prompt::new(object.get("prompt").and_then(Value::as_str).unwrap_or_default())?;
+        if let Some(text) = object.get_mut("prompt") {
+            *text = classifier_text(&prompt).into();
+        }
+        writeln!(lines, "{object}")?;
+    }
+    Ok(lines.flush()?)
+}
+
 fn list_errors(file: &Path, sets: &[&str]) -> Result<(), Box<dyn Error>> {
     let local = Box::leak(Box::new(LocalClassifier::parse(std::fs::read(file)?.leak())?));
-    let classifier = Classifier::with_local(Matrix::embedded(), local);
+    let classifier = Classifier::new(Matrix::embedded()).with_local(local);
     for set in sets {
-        let evaluation = evaluate(&classifier, &read_judged(Path::new(set))?);
+        let evaluation = evaluate(&classifier, &read_labeled(Path::new(set))?);
         println!("{}", report(&evaluation));
-        for verdict in evaluation.judgments.iter().filter(|verdict| !verdict.right()) {
+        for judgment in evaluation.judgments.iter().filter(|judgment| !judgment.right()) {
             println!(
-                "{:.2} {} not {}: {:?} {:?}",
-                verdict.confidence,
-                verdict.found,
-                verdict.wanted,
-                verdict.judged,
-                verdict.judged.prompt.as_str()
+                "{:.2} {} not {}: {:?}",
+                judgment.confidence,
+                judgment.found,
+                judgment.wanted.map_or("unclear", |wanted| wanted.as_str()),
+                judgment.labeled,
             );
         }
     }

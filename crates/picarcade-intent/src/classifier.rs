@@ -8,6 +8,8 @@
 use std::sync::Arc;
 
 use crate::answer::Answer;
+use crate::catalogue::Catalogue;
+use crate::confirm::confirmation;
 use crate::enhance::{accept_enhancement_with, enhance_with};
 use crate::facts::Facts;
 use crate::goal::Goal;
@@ -17,7 +19,12 @@ use crate::matrix::Matrix;
 use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::type_set::TypeSet;
-use crate::verdict::{Source, Verdict};
+use crate::verdict::{Alternative, Source, Verdict};
+
+/// The probability from which the words are taken for no request.
+const UNCLEAR: f64 = 0.9;
+/// The smallest probability of an alternative.
+const NEGLIGIBLE: f64 = 0.01;
 
 /// Decides what requests are under one decision matrix.
 ///
@@ -40,19 +47,28 @@ use crate::verdict::{Source, Verdict};
 #[derive(Debug, Clone)]
 pub struct Classifier {
     matrix: Arc<Matrix>,
+    catalogue: Arc<Catalogue>,
     local: &'static LocalClassifier,
 }
 
 impl Classifier {
-    /// Creates a classifier under this matrix with the embedded local classifier.
+    /// Creates a classifier under this matrix with the embedded local classifier and the prices of
+    /// the embedded catalogue.
     pub fn new(matrix: Arc<Matrix>) -> Self {
-        Self { matrix, local: LocalClassifier::embedded() }
+        Self { matrix, catalogue: Catalogue::embedded(), local: LocalClassifier::embedded() }
     }
 
-    /// Creates a classifier under this matrix with a local classifier of another model.
+    /// Uses the prices of another catalogue.
+    #[must_use]
+    pub fn with_catalogue(self, catalogue: Arc<Catalogue>) -> Self {
+        Self { catalogue, ..self }
+    }
+
+    /// Uses a local classifier of another model.
     #[cfg(feature = "train")]
-    pub fn with_local(matrix: Arc<Matrix>, local: &'static LocalClassifier) -> Self {
-        Self { matrix, local }
+    #[must_use]
+    pub fn with_local(self, local: &'static LocalClassifier) -> Self {
+        Self { local, ..self }
     }
 
     /// Returns the decision matrix.
@@ -65,11 +81,28 @@ impl Classifier {
         self.matrix.feasible(facts)
     }
 
+    /// Returns the price of one generation of a type in micro-dollars.
+    pub fn price(&self, prompt_type: PromptType) -> u64 {
+        self.catalogue.estimate(&self.matrix, prompt_type)
+    }
+
+    /// Returns a question for the user, such as `Video with sound, about $2.40?`, if the verdict is
+    /// unsure (a confidence below 0.9) and its type costs at least $0.20 more than another likely
+    /// type.
+    pub fn confirmation(&self, verdict: &Verdict) -> Option<String> {
+        confirmation(verdict, &|prompt_type| self.price(prompt_type))
+    }
+
+    /// Returns what the words of a request ask for, as the local classifier reads them.
+    pub fn read(&self, request: &Request) -> Goals {
+        self.local.goals(&injection::without_injections(&request.prompt.normalized()), request.facts)
+    }
+
     /// Decides by the facts alone. Returns a verdict with confidence 1 if only one type is
     /// feasible.
     pub fn classify_by_facts(&self, request: &Request) -> Option<Verdict> {
         let prompt_type = self.feasible(request.facts).single()?;
-        let likely = self.likely(request);
+        let likely = self.likely(request.facts, self.read(request));
         let goal = likely.goal(prompt_type);
         Some(Verdict {
             prompt_type,
@@ -80,27 +113,49 @@ impl Classifier {
             corrected_from: None,
             enhancement: None,
             audio: goal == Goal::CreateVideoWithAudio,
+            alternatives: Vec::new(),
+            unclear: false,
         })
     }
 
-    /// Decides without an AI. The result is the feasible type with the greatest probability, which
-    /// is the sum over the goals that lead to it.
+    /// Decides without an AI: [`classify_goals`](Self::classify_goals) of what the local classifier
+    /// [reads](Self::read).
     pub fn classify_locally(&self, request: &Request) -> Verdict {
-        let likely = self.likely(request);
-        let (prompt_type, confidence) = likely.best();
+        self.classify_goals(request.facts, self.read(request))
+    }
+
+    /// Decides by the probabilities of goals. The result is the feasible type with the greatest
+    /// probability, which is the sum over the goals that lead to it. If the words ask for no
+    /// picture at all, the result is the cheapest feasible type and `unclear`.
+    pub fn classify_goals(&self, facts: Facts, goals: Goals) -> Verdict {
+        let likely = self.likely(facts, goals);
+        let unclear = f64::from(goals.none()) >= UNCLEAR;
+        let (prompt_type, confidence) = if unclear {
+            let cheapest = self.feasible(facts).iter().min_by_key(|prompt_type| self.price(*prompt_type));
+            cheapest.map_or_else(|| likely.best(), |prompt_type| (prompt_type, likely.rounded(prompt_type)))
+        } else {
+            likely.best()
+        };
         let goal = likely.goal(prompt_type);
-        let row = self.matrix.decide(goal, request.facts).number;
+        let row = self.matrix.decide(goal, facts).number;
+        let reasoning = if unclear {
+            format!(
+                "the words ask for no picture, video or edit; {prompt_type} is the cheapest possible type"
+            )
+        } else {
+            format!("the words ask for {goal}; with these media that is {prompt_type} (row {row})")
+        };
         Verdict {
             prompt_type,
             goal,
             source: Source::Local,
             confidence,
-            reasoning: format!(
-                "the words ask for {goal}; with these media that is {prompt_type} (row {row})"
-            ),
+            reasoning,
             corrected_from: None,
             enhancement: None,
             audio: goal == Goal::CreateVideoWithAudio,
+            alternatives: likely.alternatives(prompt_type, confidence),
+            unclear,
         }
     }
 
@@ -109,7 +164,7 @@ impl Classifier {
     /// confidence of the local classifier. The reasoning of the AI is kept. Its enhanced prompt is
     /// discarded, because it was written for another type.
     pub fn correct(&self, request: &Request, answer: Answer) -> Verdict {
-        let likely = self.likely(request);
+        let likely = self.likely(request.facts, self.read(request));
         let is_feasible = self.feasible(request.facts).contains(answer.prompt_type);
         let (prompt_type, confidence) =
             if is_feasible { (answer.prompt_type, answer.confidence.clamp(0.0, 1.0)) } else { likely.best() };
@@ -134,6 +189,8 @@ impl Classifier {
             corrected_from: (!is_feasible).then_some(answer.prompt_type),
             enhancement,
             audio: goal == Goal::CreateVideoWithAudio,
+            alternatives: likely.alternatives(prompt_type, confidence),
+            unclear: false,
         }
     }
 
@@ -146,16 +203,8 @@ impl Classifier {
         })
     }
 
-    /// Returns the probability that the local classifier gives to a type.
-    #[cfg(feature = "train")]
-    pub(crate) fn probability(&self, request: &Request, prompt_type: PromptType) -> f64 {
-        self.likely(request).probability(prompt_type)
-    }
-
-    fn likely(&self, request: &Request) -> Likely<'_> {
-        let goals =
-            self.local.goals(&injection::without_injections(&request.prompt.normalized()), request.facts);
-        Likely { matrix: &self.matrix, facts: request.facts, goals }
+    fn likely(&self, facts: Facts, goals: Goals) -> Likely<'_> {
+        Likely { matrix: &self.matrix, facts, goals }
     }
 }
 
@@ -177,7 +226,32 @@ impl Likely<'_> {
                 best = (prompt_type, probability);
             }
         }
-        (best.0, (best.1.clamp(0.0, 1.0) * 1e4).round() / 1e4)
+        (best.0, self.rounded(best.0))
+    }
+
+    /// Returns the rounded probability of a type.
+    fn rounded(&self, prompt_type: PromptType) -> f64 {
+        rounded(self.probability(prompt_type))
+    }
+
+    /// Returns the other feasible types that are not negligible, the most likely first. They share
+    /// what the confidence in the chosen type leaves.
+    fn alternatives(&self, chosen: PromptType, confidence: f64) -> Vec<Alternative> {
+        let rest = 1.0 - self.probability(chosen);
+        let scale = if rest > 0.0 { (1.0 - confidence) / rest } else { 0.0 };
+        let mut others: Vec<Alternative> = self
+            .matrix
+            .feasible(self.facts)
+            .iter()
+            .filter(|prompt_type| *prompt_type != chosen)
+            .map(|prompt_type| Alternative {
+                prompt_type,
+                probability: rounded(self.probability(prompt_type) * scale),
+            })
+            .filter(|other| other.probability >= NEGLIGIBLE)
+            .collect();
+        others.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+        others
     }
 
     /// Returns the most likely of the goals that lead to a type; the first goal if none leads to
@@ -197,4 +271,9 @@ impl Likely<'_> {
             .into_iter()
             .filter(move |goal| self.matrix.decide(*goal, self.facts).prompt_type == prompt_type)
     }
+}
+
+/// Returns a probability with four digits.
+fn rounded(probability: f64) -> f64 {
+    (probability.clamp(0.0, 1.0) * 1e4).round() / 1e4
 }

@@ -11,8 +11,10 @@
 mod answer;
 mod catalogue;
 mod classifier;
+mod confirm;
 mod enhance;
 mod error;
+pub mod evaluation;
 mod facts;
 mod goal;
 mod injection;
@@ -51,4 +53,4 @@ pub use provider::{
 pub use provider::{Provider, ProviderError, ProviderErrorKind};
 pub use request::{Media, ReferenceImage, Request};
 pub use type_set::TypeSet;
-pub use verdict::{Source, Verdict};
+pub use verdict::{Alternative, Source, Verdict};

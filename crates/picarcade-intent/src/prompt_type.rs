@@ -80,6 +80,24 @@ impl PromptType {
         }
     }
 
+    /// Returns a short description for users, such as `Video with sound`.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::NewImage => "New picture",
+            Self::NewImageRef => "New picture from references",
+            Self::EditImage => "Change of the picture",
+            Self::EditImageRef => "Change of the picture with references",
+            Self::EditImageAddNew => "New element in the picture",
+            Self::NewVideo => "Video",
+            Self::NewVideoWithAudio => "Video with sound",
+            Self::ImageToVideo => "Video from the picture",
+            Self::ImageToVideoWithAudio => "Video with sound from the picture",
+            Self::EditImageRefToVideo => "Video with references",
+            Self::VideoEdit => "Change of the video",
+            Self::VideoEditRef => "Change of the video with references",
+        }
+    }
+
     /// Returns whether the work uses the working image if there is one. A new picture or video does
     /// not use it.
     pub const fn uses_working_image(self) -> bool {

@@ -36,6 +36,15 @@ impl fmt::Display for Source {
     }
 }
 
+/// A type that a request may mean instead.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// The type.
+    pub prompt_type: PromptType,
+    /// Its probability, in `0.0..=1.0`.
+    pub probability: f64,
+}
+
 /// A decision.
 ///
 /// Its matrix row is `matrix.decide(verdict.goal, request.facts)`, whose type is always the type of
@@ -60,4 +69,11 @@ pub struct Verdict {
     pub enhancement: Option<String>,
     /// Whether sound is wanted in the result.
     pub audio: bool,
+    /// The other feasible types with a probability of at least 0.01, the most likely first.
+    #[serde(default)]
+    pub alternatives: Vec<Alternative>,
+    /// Whether the words ask for no picture, video or edit at all, such as a question. The type is
+    /// then the cheapest feasible one.
+    #[serde(default)]
+    pub unclear: bool,
 }

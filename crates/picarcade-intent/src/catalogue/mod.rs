@@ -15,6 +15,7 @@ use std::sync::{Arc, LazyLock};
 pub use model::{Inputs, Model, Offer, Preference};
 pub use route::{Route, RouteNeeds};
 
+use crate::matrix::Matrix;
 use crate::problem::Problem;
 use crate::prompt_type::PromptType;
 use crate::version::version_of;
@@ -99,6 +100,13 @@ impl Catalogue {
         let preference = self.preferences.iter().find(|preference| preference.applies(prompt_type, needs));
         let preferred = preference.map(|preference| &*preference.model);
         route::choose(&self.models, prompt_type, [preferred, Some(preferred_model)], available)
+    }
+
+    /// Returns the price of a type in micro-dollars: of the model that the matrix names for it.
+    pub fn estimate(&self, matrix: &Matrix, prompt_type: PromptType) -> u64 {
+        let row = matrix.rows().iter().find(|row| row.prompt_type == prompt_type);
+        let model = row.map_or("", |row| &*row.model);
+        self.route(prompt_type, model, RouteNeeds::default(), &|_| true).estimated_cost_micros
     }
 
     /// Returns the preferences that override the decision matrix, in order.

@@ -19,6 +19,7 @@ use crate::local::sense::{Regime, Sense};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Goals {
     probabilities: [f32; Goal::COUNT],
+    none: f32,
 }
 
 impl Goals {
@@ -36,12 +37,25 @@ impl Goals {
         for probability in &mut probabilities {
             *probability /= sum;
         }
-        Self { probabilities }
+        Self { probabilities, none: 0.0 }
     }
 
     /// Returns the probability of one goal, in `0.0..=1.0`.
     pub fn get(&self, goal: Goal) -> f32 {
         self.probabilities.get(goal as usize).copied().unwrap_or_default()
+    }
+
+    /// Returns these goals with a probability that the words ask for no picture at all.
+    #[must_use]
+    pub(crate) const fn with_none(self, none: f32) -> Self {
+        Self { none, ..self }
+    }
+
+    /// Returns the probability that the words ask for no picture, video or edit at all, in
+    /// `0.0..=1.0`. The probabilities of the goals hold if they do ask for one. The linear model
+    /// cannot recognize such words and returns 0; the encoder can.
+    pub const fn none(&self) -> f32 {
+        self.none
     }
 
     /// Returns the most likely goal and its probability. Of equal goals, the first in [`Goal::ALL`]

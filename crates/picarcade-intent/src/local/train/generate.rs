@@ -21,6 +21,33 @@ pub(crate) struct Example {
     pub(crate) held_out: bool,
 }
 
+/// An example for the training of the encoder.
+#[derive(Debug, Clone)]
+pub struct TextExample {
+    /// The words.
+    pub prompt: String,
+    /// The number of the language, in the order of the corpus files.
+    pub language: usize,
+    /// The sense of the words.
+    pub sense: Sense,
+    /// The open media: 0 nothing, 1 references only, 2 an image, 3 a video.
+    pub regime: usize,
+    /// Whether the example comes from a held-out template.
+    pub held_out: bool,
+}
+
+/// Generates `each` examples per language and sense for the training of the encoder.
+pub fn examples(corpus: &Corpus, each: usize, seed: u64) -> Vec<TextExample> {
+    let mut all = Vec::new();
+    for (number, language) in corpus.languages.iter().enumerate() {
+        all.extend(generate_in(language, each, &mut Random::new(seed)).into_iter().map(|example| {
+            let Example { prompt, sense, regime, held_out } = example;
+            TextExample { prompt, language: number, sense, regime: regime as usize, held_out }
+        }));
+    }
+    all
+}
+
 /// How often each sense meets each regime, in hundredths, in the order of the regimes.
 const fn regimes(sense: Sense) -> [u8; Regime::COUNT] {
     match sense {
@@ -37,17 +64,20 @@ const fn regimes(sense: Sense) -> [u8; Regime::COUNT] {
 /// Generates `each` examples per language and sense.
 pub(crate) fn generate(corpus: &Corpus, each: usize, seed: u64) -> Vec<Example> {
     let mut random = Random::new(seed);
+    corpus.languages.iter().flat_map(|language| generate_in(language, each, &mut random)).collect()
+}
+
+/// Generates `each` examples per sense of one language.
+fn generate_in(language: &Language, each: usize, random: &mut Random) -> Vec<Example> {
     let mut examples = Vec::new();
-    for language in &corpus.languages {
-        for sense in Sense::ALL {
-            for held_out in [false, true] {
-                let of = |template: &&Template| template.sense == sense && template.held_out == held_out;
-                let templates: Vec<&Template> = language.templates.iter().filter(of).collect();
-                let count = if held_out { each / 10 } else { each };
-                for turn in 0..count {
-                    let Some(template) = templates.get(turn % templates.len().max(1)) else { break };
-                    examples.push(example(language, template, &mut random));
-                }
+    for sense in Sense::ALL {
+        for held_out in [false, true] {
+            let of = |template: &&Template| template.sense == sense && template.held_out == held_out;
+            let templates: Vec<&Template> = language.templates.iter().filter(of).collect();
+            let count = if held_out { each / 10 } else { each };
+            for turn in 0..count {
+                let Some(template) = templates.get(turn % templates.len().max(1)) else { break };
+                examples.push(example(language, template, random));
             }
         }
     }

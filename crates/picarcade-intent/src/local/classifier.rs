@@ -63,14 +63,9 @@ impl LocalClassifier {
     }
 
     /// Returns the probability of each sense.
-    fn senses(&self, prompt: &str, regime: Regime) -> [f32; Sense::COUNT] {
-        let mut senses = softmax(self.scores(prompt, regime), self.model.sharpness(regime));
-        let mut sum = 0.0;
-        for (share, sense) in senses.iter_mut().zip(Sense::ALL) {
-            *share *= sense.prior(regime);
-            sum += *share;
-        }
-        senses.map(|share| share / sum)
+    pub(crate) fn senses(&self, prompt: &str, regime: Regime) -> [f32; Sense::COUNT] {
+        let likely = softmax(self.scores(prompt, regime), self.model.sharpness(regime));
+        Sense::weigh(likely, regime)
     }
 
     /// Returns the score of each sense before calibration.

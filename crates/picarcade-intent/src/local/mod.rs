@@ -20,6 +20,8 @@
 //! With the feature `train`, the module also contains the trainer and the evaluation, in `train`.
 
 mod classifier;
+#[cfg(feature = "encoder")]
+mod encoder;
 mod feature;
 mod goals;
 mod model;
@@ -31,6 +33,8 @@ mod tokenize;
 pub mod train;
 
 pub use classifier::LocalClassifier;
+#[cfg(feature = "encoder")]
+pub use encoder::{Encoder, EncoderError};
 pub use goals::Goals;
 pub use model::ModelError;
 pub use sense::Sense;

@@ -94,6 +94,16 @@ impl Sense {
         }
     }
 
+    /// Multiplies the probability of each sense by its prior, so that they sum to one again.
+    pub(crate) fn weigh(mut senses: [f32; Self::COUNT], regime: Regime) -> [f32; Self::COUNT] {
+        let mut sum = 0.0;
+        for (share, sense) in senses.iter_mut().zip(Self::ALL) {
+            *share *= sense.prior(regime);
+            sum += *share;
+        }
+        senses.map(|share| share / sum)
+    }
+
     /// Returns the goals of this sense under some facts with their shares, which sum to one.
     pub(crate) const fn goals(self, regime: Regime) -> [(Goal, f32); 2] {
         use Goal::{AddElement, CreateImage, CreateVideo, CreateVideoWithAudio, Edit};

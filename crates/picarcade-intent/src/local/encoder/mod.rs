@@ -1,0 +1,121 @@
+//! The second stage of the local classifier: a small text encoder that reads a prompt as a whole.
+//!
+//! The linear model adds up features, so a hundred words of description outvote three words that
+//! matter. The encoder sees every word in its context, in about a hundred languages. It costs
+//! milliseconds instead of microseconds.
+//!
+//! The architecture is that of `multilingual-e5-small` (Wang et al., 2024, "Multilingual E5 Text
+//! Embeddings", arXiv:2402.05672), a BERT (Devlin et al., 2019, arXiv:1810.04805), cut after its
+//! first layers and fine-tuned to the [senses](Sense) of this crate. The mean of the last layer
+//! over all tokens goes through one linear head. The facts enter twice: as a vector that is added
+//! to the first token, and as a bias of the head. In the order of the work:
+//!
+//! 1. `tokenizer` normalizes the text and splits it into the pieces of the vocabulary (`trie`);
+//! 2. `forward` computes the layers over matrices that `weights` read and checked, with the
+//!    functions of `math`;
+//! 3. `Encoder` converts the scores to probabilities, with the priors and the goals of the linear
+//!    stage.
+//!
+//! No code here does I/O, reads a clock or uses random numbers. Equal inputs give equal answers on
+//! one machine. Between machines the last digits can differ, because the products of matrices use
+//! the vector instructions that the machine has.
+
+mod dense;
+mod forward;
+mod math;
+mod tokenizer;
+mod trie;
+mod weights;
+mod words;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::Facts;
+use crate::local::classifier::softmax;
+use crate::local::encoder::tokenizer::Tokenizer;
+use crate::local::encoder::weights::Weights;
+use crate::local::encoder::words::Words;
+use crate::local::goals::Goals;
+use crate::local::sense::{Regime, Sense};
+
+pub use weights::EncoderError;
+
+/// The maximum number of tokens that the encoder reads, including the first and the last.
+///
+/// A longer prompt keeps its beginning and its end: requests are there more often than in the
+/// middle. The time grows with the number of tokens.
+const MAX_TOKENS: usize = 256;
+
+/// A fine-tuned text encoder that finds what a prompt asks for.
+///
+/// The crate contains no weights. A call takes milliseconds of one core, so asynchronous callers
+/// need a thread for it.
+///
+/// ```no_run
+/// use picarcade_intent::local::Encoder;
+/// use picarcade_intent::{Facts, Goal};
+///
+/// let encoder = Encoder::parse(std::fs::read("encoder-1.bin")?)?;
+/// let image_open = Facts { active_image: true, ..Facts::default() };
+/// let goals = encoder.goals("remove the moving truck", image_open);
+/// assert_eq!(goals.best().0, Goal::Edit);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Encoder {
+    tokenizer: Tokenizer,
+    words: Words,
+    weights: Weights,
+}
+
+impl Encoder {
+    /// Reads and checks a file of weights.
+    ///
+    /// The table of word vectors is used in place, so bytes that are embedded in a program are not
+    /// copied. The matrices are converted once.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the bytes are not an encoder, belong to another version, or are damaged.
+    pub fn parse(file: impl Into<Cow<'static, [u8]>>) -> Result<Self, EncoderError> {
+        let file = file.into();
+        let (vocabulary, table, weights) = weights::parse(&file)?;
+        let tokenizer = Tokenizer::new(vocabulary)?;
+        let words = Words::new(file, table, weights.sizes.hidden).ok_or(EncoderError::Damaged)?;
+        Ok(Self { tokenizer, words, weights })
+    }
+
+    /// Returns the probability of each goal for these words under these facts.
+    pub fn goals(&self, prompt: &str, facts: Facts) -> Goals {
+        Goals::from_senses(self.senses(prompt, facts), Regime::of(facts))
+    }
+
+    /// Returns the probability of each sense, in the order of [`Sense::ALL`].
+    pub fn senses(&self, prompt: &str, facts: Facts) -> [f32; Sense::COUNT] {
+        let regime = Regime::of(facts);
+        let likely = softmax(self.scores(prompt, facts), self.weights.sharpness(regime));
+        Sense::weigh(likely, regime)
+    }
+
+    /// Returns the score of each sense before calibration.
+    ///
+    /// Calibration needs the scores to choose the sharpness of the file.
+    pub fn scores(&self, prompt: &str, facts: Facts) -> [f32; Sense::COUNT] {
+        let scores = forward::scores(&self.words, &self.weights, &self.tokens(prompt), facts);
+        // Weights of absurd size can overflow. Without scores, the priors decide.
+        if scores.iter().all(|score| score.is_finite()) { scores } else { [0.0; Sense::COUNT] }
+    }
+
+    /// Returns the numbers of the pieces of a prompt as the encoder reads them.
+    ///
+    /// Training must see the same numbers.
+    pub fn tokens(&self, prompt: &str) -> Vec<u32> {
+        self.tokenizer.tokens(prompt, MAX_TOKENS.min(self.weights.positions()))
+    }
+}
+
+impl fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Encoder").field("weights", &self.weights).finish_non_exhaustive()
+    }
+}

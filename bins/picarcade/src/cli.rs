@@ -23,6 +23,8 @@ pub(crate) enum Command {
     /// Check or show the decision matrix
     #[command(subcommand)]
     Rules(RulesCommand),
+    /// Report how often the classifier without an AI is right on labeled prompts
+    Evaluate(EvaluateArguments),
     /// Apply database migrations
     Migrate(MigrateArguments),
     /// Print the effective configuration and where each value comes from
@@ -40,6 +42,17 @@ pub(crate) struct ConfigArguments {
     /// A TOML file with settings; the environment wins over it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvaluateArguments {
+    /// Prompts with right_type or goal, one per line as JSON, or CSV with a header
+    pub(crate) file: PathBuf,
+    /// Also print every wrong answer
+    #[arg(long)]
+    pub(crate) errors: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
 }
 
 #[derive(Debug, Args)]

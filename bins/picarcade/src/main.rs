@@ -47,6 +47,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Classify(arguments) => runtime()?.block_on(command::classify::run(arguments)),
         Command::Rules(RulesCommand::Check { file }) => command::rules::check(&file),
         Command::Rules(RulesCommand::Show { csv }) => command::rules::show(csv),
+        Command::Evaluate(arguments) => command::evaluate::run(&arguments),
         Command::Migrate(arguments) => runtime()?.block_on(command::migrate::run(&arguments)),
         Command::Config(arguments) => command::config::run(&arguments),
         Command::Health { url } => runtime()?.block_on(command::health::run(url)),

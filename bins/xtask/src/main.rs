@@ -26,7 +26,8 @@ cargo xtask <command>
                    format, clippy, features, docs
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
   load [ARGS]      the service under load, closed and open loop: a table; ARGS: --seconds --users --rate --ai-ms N, --fleet
-  train [FILE]     the local classifier's model from its corpus
+  train [FILE]     the linear model of the local classifier, from its corpus
+  train encoder F… the encoder of the local classifier, from labeled prompts as JSON lines
   eval             the local classifier judged; prints the page, and writes it to docs/evaluation.md
   help             this";
 

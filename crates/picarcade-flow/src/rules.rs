@@ -20,8 +20,13 @@ pub struct Rules {
 impl Rules {
     /// Creates a set of this matrix and this catalogue.
     pub fn new(matrix: Arc<Matrix>, catalogue: Arc<Catalogue>) -> Self {
-        let classifier = Arc::new(Classifier::new(Arc::clone(&matrix)));
-        Self { matrix, catalogue, classifier }
+        let classifier = Classifier::new(Arc::clone(&matrix)).with_catalogue(Arc::clone(&catalogue));
+        Self { matrix, catalogue, classifier: Arc::new(classifier) }
+    }
+
+    /// Returns the classifier over this matrix, with the prices of this catalogue.
+    pub fn classifier(&self) -> &Classifier {
+        &self.classifier
     }
 
     /// Returns the embedded set.

@@ -11,7 +11,7 @@ from blake3 import blake3
 
 MAGIC = b"PCENCOD\0"
 VERSION = 1
-SENSES = 8
+CLASSES = 9
 FACTS = 16
 REGIMES = 4
 UNKNOWN = 3
@@ -72,7 +72,7 @@ def write(
     layers: dictionaries with the matrices `qkv`, `attention`, `expand` and `reduce` as pairs of
         weights (outputs x inputs) and bias, and with the norms `attention_norm` and `output_norm`
         as pairs of weight and bias.
-    head: 8 x hidden. bias: 16 x 8. sharpness: 4.
+    head: 9 x hidden. bias: 16 x 9. sharpness: 4.
     """
     positions, hidden = np.shape(position)
     feed_forward = len(layers[0]["expand"][1])
@@ -86,7 +86,7 @@ def write(
 
     out = bytearray(MAGIC)
     out += struct.pack(
-        "<8I", VERSION, len(layers), hidden, heads, feed_forward, len(pieces), positions, SENSES
+        "<8I", VERSION, len(layers), hidden, heads, feed_forward, len(pieces), positions, CLASSES
     )
     for piece in pieces:
         text = piece.encode()
@@ -104,8 +104,8 @@ def write(
         out += _matrix(*layer["reduce"], hidden, feed_forward)
         for values in (*layer["attention_norm"], *layer["output_norm"]):
             out += _floats(values, hidden)
-    out += _floats(head, SENSES, hidden)
-    out += _floats(bias, FACTS, SENSES)
+    out += _floats(head, CLASSES, hidden)
+    out += _floats(bias, FACTS, CLASSES)
     out += _floats(sharpness, REGIMES)
     out += blake3(bytes(out)).digest()
     with open(path, "wb") as file:

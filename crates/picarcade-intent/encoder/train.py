@@ -8,7 +8,6 @@ floating-point numbers depend on the number of threads.
 """
 
 import argparse
-import pickle
 import time
 
 import jax
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+import export
 import model
 from base import Base
 from examples import composed, generated, labeled
@@ -27,6 +27,8 @@ COMPOSED = 4_000
 RATE = 1e-4
 SMOOTHING = 0.05
 SEED = 3
+# The fewest prompts of a regime that its calibration needs.
+MIN_CALIBRATED = 100
 # The lengths that inputs are padded to, and the inputs per step: about as much work in every step.
 BATCHES = {16: 96, 24: 64, 40: 40, 72: 22, 128: 12, 256: 6}
 
@@ -140,10 +142,65 @@ def main():
             print(number + 1, f"loss {np.mean(losses[-100:]):.3f}", f"{time.time() - start:.0f} s", flush=True)
 
     tuned = [[position[number] for number in cache[text]] for text, _, _ in held_back]
-    bits = [bits for _, bits, _ in held_back]
+    bits = np.array([bits for _, bits, _ in held_back])
     scores = predict(parameters, embeddings, base.heads, tuned, bits)
-    with open(arguments.output, "wb") as file:
-        pickle.dump({"parameters": jax.tree.map(np.asarray, parameters), "kept": kept, "scores": scores}, file)
+    sharpness = calibrate(scores, bits, np.array([target for _, _, target in held_back]))
+    parameters = jax.tree.map(np.asarray, parameters)
+    save(arguments.output, base, kept, parameters, np.asarray(embeddings["position"]), sharpness)
+    print("sharpness", [f"{value:.2f}" for value in sharpness])
+
+
+def regime(bits):
+    """Returns the number of the regime of some facts, as `Regime::of` in `src/local/sense.rs`."""
+    return 3 if bits & 2 else 2 if bits & 1 else 1 if bits & 12 else 0
+
+
+def calibrate(scores, bits, targets):
+    """Returns the factor per regime that makes the labels of unseen prompts the most likely (Guo et al. 2017)."""
+    regimes = np.array([regime(int(own)) for own in bits])
+
+    def best(rows):
+        def loss(factor):
+            raised = np.exp((scores[rows] - scores[rows].max(1, keepdims=True)) * factor)
+            right = (raised * targets[rows]).sum(1) / raised.sum(1)
+            return -np.log(right + 1e-9).mean()
+
+        return min(np.linspace(0.2, 2.0, 91), key=loss)
+
+    # A regime with few prompts has the factor of all.
+    everywhere = best(np.full(len(bits), True))
+    rows = [regimes == number for number in range(4)]
+    return [best(own) if own.sum() >= MIN_CALIBRATED else everywhere for own in rows]
+
+
+def save(path, base, kept, parameters, position, sharpness):
+    """Writes the file that `src/local/encoder/weights.rs` reads."""
+    combinations = np.arange(2**model.FACTS)
+    bits = (combinations[:, None] >> np.arange(model.FACTS)) & 1
+    export.write(
+        path,
+        pieces=[base.pieces[number] for number in kept],
+        scores=base.scores[kept],
+        word_q4_blocks=base.blocks("emb.word", len(base.pieces), base.hidden)[kept],
+        position=position,
+        embedding_norm=parameters["embedding_norm"],
+        facts=bits.astype(np.float32) @ parameters["facts"],
+        layers=[
+            {
+                "qkv": (layer["qkv"].T, layer["qkv_bias"]),
+                "attention": (layer["out"].T, layer["out_bias"]),
+                "expand": (layer["inner"].T, layer["inner_bias"]),
+                "reduce": (layer["outer"].T, layer["outer_bias"]),
+                "attention_norm": layer["attention_norm"],
+                "output_norm": layer["output_norm"],
+            }
+            for layer in parameters["layers"]
+        ],
+        head=parameters["head"].T * model.HEAD_SCALE,
+        bias=parameters["bias"],
+        sharpness=sharpness,
+        heads=base.heads,
+    )
 
 
 if __name__ == "__main__":

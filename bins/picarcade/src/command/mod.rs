@@ -5,6 +5,7 @@ mod failure;
 pub(crate) mod batch;
 pub(crate) mod classify;
 pub(crate) mod config;
+pub(crate) mod evaluate;
 pub(crate) mod health;
 pub(crate) mod migrate;
 mod reload;

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::{
     InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics, inner::Inner,
-    known::Known, tag::Tag,
+    known::Known, single_flight::shared_load::Failure, tag::Tag,
 };
 
 /// A typed cache of two levels, which is called with a key and a loader. Clones share everything.
@@ -99,6 +99,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         E: Send + Sync + 'static,
     {
         let inner = &self.inner;
+        let loader = async move { loader().await.map_err(|error| Arc::new(error) as Failure) };
         if options.no_read {
             return Box::pin(inner.bypass(key, options, loader)).await;
         }

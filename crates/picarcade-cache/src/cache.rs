@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::{
-    InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics, inner::Inner,
-    known::Known, single_flight::shared_load::Failure, tag::Tag,
+    InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics, fleet::message::Message,
+    inner::Inner, known::Known, single_flight::shared_load::Failure, tag::Tag,
 };
 
 /// A typed cache of two levels, which is called with a key and a loader. Clones share everything.
@@ -154,7 +154,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     /// Returns an [`InsertError`] for a value that cannot be stored. The key is then removed,
     /// because its old value must not answer for the new one.
     pub async fn insert(&self, key: &Key, value: impl Into<Loaded<V>>) -> Result<Reach, InsertError> {
-        Inner::insert(&self.inner, key, value.into()).await
+        self.inner.insert(key, value.into()).await
     }
 
     /// Removes a key from both levels and from every instance. The result of a load under way is
@@ -162,19 +162,19 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     ///
     /// This and the other removals complete even if the caller leaves.
     pub async fn remove(&self, key: &Key) -> Reach {
-        Inner::remove(&self.inner, key).await
+        self.inner.invalidate(Message::Remove(*key)).await
     }
 
     /// Removes every value with this tag from both levels and from every instance. The cost does
     /// not depend on their number.
     pub async fn remove_by_tag(&self, name: &str) -> Reach {
-        Inner::remove_by_tag(&self.inner, Tag::new(name)).await
+        self.inner.invalidate(Message::Tag(Tag::new(name))).await
     }
 
     /// Removes all values from both levels and from every instance. The cost does not depend on
     /// their number.
     pub async fn clear(&self) -> Reach {
-        Inner::clear(&self.inner).await
+        self.inner.invalidate(Message::Clear).await
     }
 
     /// Waits until all loads under way have ended and their results are written to the second

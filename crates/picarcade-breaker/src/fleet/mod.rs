@@ -34,8 +34,6 @@ mod connection;
 mod redis;
 mod scripts;
 
-pub mod conformance;
-
 pub use self::{
     ballot::{Ballot, VoteCount},
     config::FleetConfig,

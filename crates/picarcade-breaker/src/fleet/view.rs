@@ -17,8 +17,8 @@ pub struct FleetError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 ///
 /// Every method is atomic with respect to the others, for one breaker. Time is the time of the
 /// store, so instances need no common clock. Names are short and few; the name of an instance is
-/// unique. Entries expire without further calls.
-/// [`conformance::check`](super::conformance::check) checks the whole contract.
+/// unique. Entries expire without further calls. `tests/it/fleet_contract.rs` checks the whole
+/// contract.
 #[async_trait]
 pub trait FleetView: Debug + Send + Sync {
     /// Casts or replaces the ballot of `instance`, which expires after `ttl`. Returns the count

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use picarcade_breaker::{
     Config, State,
-    fleet::{Ballot, FleetConfig, FleetMember, FleetView, RedisFleetView, conformance},
+    fleet::{Ballot, FleetConfig, FleetMember, FleetView, RedisFleetView},
 };
 use picarcade_testkit::{RedisServer, eventually};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
+use crate::fleet_contract;
 use crate::support::{breaker, fail, millis, secs};
 
 async fn connect(server: &RedisServer) -> ConnectionManager {
@@ -23,7 +24,7 @@ async fn connect(server: &RedisServer) -> ConnectionManager {
 async fn the_redis_view_keeps_the_contract() {
     let server = RedisServer::start().await.unwrap();
     let view = RedisFleetView::new(connect(&server).await, "test:");
-    conformance::check(&view, "redis").await;
+    fleet_contract::check(&view, "redis").await;
 }
 
 #[tokio::test]

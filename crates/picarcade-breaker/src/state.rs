@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
-
 /// What a breaker does with the next call.
 ///
 /// The first three states follow from observations. The other four are set by hand and stay until
 /// [`reset`](crate::CircuitBreaker::reset) or another override.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum State {
     /// Calls pass, and their outcomes are judged.
@@ -60,11 +59,5 @@ impl State {
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
-    }
-}
-
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }

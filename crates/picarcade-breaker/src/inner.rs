@@ -18,9 +18,9 @@ use crate::{
     clock::{Tick, Timer, ticks},
     deadline,
     gate::{Gate, Word},
+    lane::{Total, Totals},
     machine::{Admission, Change, Machine, Mode, Report, ReportKind, Ticket},
     observe,
-    totals::{Total, Totals},
     window::{RateWindow, Sample},
 };
 

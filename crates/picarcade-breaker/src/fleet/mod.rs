@@ -19,7 +19,6 @@
 //! A view that fails or hangs counts as absent: nothing is steered, every breaker decides alone,
 //! and the member keeps trying. A dead instance is forgotten when its ballot and its lease expire.
 
-mod ballot;
 mod config;
 mod view;
 
@@ -32,14 +31,11 @@ mod memory;
 #[cfg(feature = "redis")]
 mod connection;
 mod redis;
-mod scripts;
 
 pub use self::{
-    ballot::{Ballot, VoteCount},
     config::FleetConfig,
     member::FleetMember,
     memory::MemoryFleetView,
-    redis::RedisFleetView,
-    scripts::{FleetScript, RunScript},
-    view::{FleetError, FleetView},
+    redis::{FleetScript, RedisFleetView, RunScript},
+    view::{Ballot, FleetError, FleetView, VoteCount},
 };

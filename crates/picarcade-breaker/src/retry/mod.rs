@@ -13,11 +13,14 @@
 mod backoff;
 mod budget;
 mod error;
-mod hint;
 
 use std::time::Duration;
 
-pub use self::{backoff::RetryBackoff, budget::RetryBudget, error::RetryError, hint::RetryHint};
+pub use self::{
+    backoff::RetryBackoff,
+    budget::RetryBudget,
+    error::{RetryError, RetryHint},
+};
 use crate::{ConfigError, Deadline};
 
 /// A policy of retries. Clones share the budget.

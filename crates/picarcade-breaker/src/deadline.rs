@@ -79,12 +79,6 @@ impl Deadline {
         Self(Instant::now() + time.min(Self::MAX))
     }
 
-    /// Creates a deadline at this moment.
-    #[must_use]
-    pub const fn at(instant: Instant) -> Self {
-        Self(instant)
-    }
-
     /// Returns the moment.
     #[must_use]
     pub const fn instant(self) -> Instant {
@@ -133,11 +127,5 @@ impl Deadline {
             return Err(DeadlineExceeded);
         };
         Ok(output)
-    }
-}
-
-impl From<Instant> for Deadline {
-    fn from(instant: Instant) -> Self {
-        Self(instant)
     }
 }

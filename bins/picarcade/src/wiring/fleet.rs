@@ -109,7 +109,7 @@ pub(crate) fn join(channel: &Channel, flow: &FlowService) -> Result<Membership, 
     let member = |breaker| {
         FleetMember::join(breaker, Arc::clone(&view), FleetConfig::new(Arc::clone(&channel.instance)))
     };
-    let members = flow.breakers().iter().map(member).collect::<Result<_, _>>()?;
+    let members = flow.breakers().all().into_iter().map(member).collect::<Result<_, _>>()?;
     let listener = tokio::spawn(listen(channel.clone(), flow.clone())).abort_handle();
     Ok(Membership { members, listener })
 }

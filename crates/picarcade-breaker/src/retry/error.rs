@@ -50,16 +50,6 @@ pub enum RetryError<E> {
     DeadlineExceeded,
 }
 
-impl<E> RetryError<E> {
-    /// Returns the error of the last attempt, if an attempt ended.
-    pub fn into_failed(self) -> Option<E> {
-        match self {
-            Self::Failed(error) => Some(error),
-            Self::DeadlineExceeded => None,
-        }
-    }
-}
-
 impl<E: Into<BoxError>> RetryError<E> {
     /// Boxes the error of the last attempt, like [`CallError::boxed`](crate::CallError::boxed).
     #[must_use]

@@ -21,7 +21,7 @@ pub use self::{
     budget::RetryBudget,
     error::{RetryError, RetryHint},
 };
-use crate::{ConfigError, Deadline};
+use crate::{ConfigError, Deadline, validate::not_zero};
 
 /// A policy of retries. Clones share the budget.
 ///
@@ -66,9 +66,7 @@ impl Retry {
     ///
     /// Returns [`ConfigError`] for zero attempts.
     pub fn new(max_attempts: u32) -> Result<Self, ConfigError> {
-        if max_attempts == 0 {
-            return Err(ConfigError::Zero { field: "max_attempts" });
-        }
+        not_zero("max_attempts", max_attempts == 0)?;
         Ok(Self { max_attempts, ..Self::default() })
     }
 

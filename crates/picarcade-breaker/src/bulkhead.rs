@@ -22,20 +22,6 @@ use crate::{
 };
 
 /// A limit of concurrency with a bounded queue. Clones are handles of the same bulkhead.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use std::time::Duration;
-/// use picarcade_breaker::{Bulkhead, Deadline};
-///
-/// let bulkhead = Bulkhead::new(20, 100)?;
-/// let permit = bulkhead.acquire(Deadline::after(Duration::from_secs(5)).instant()).await?;
-/// assert_eq!(bulkhead.in_use(), 1);
-/// drop(permit);
-/// assert_eq!(bulkhead.in_use(), 0);
-/// # Ok(()) }
-/// ```
 #[derive(Clone, Debug)]
 pub struct Bulkhead {
     running: Arc<Semaphore>,

@@ -11,18 +11,6 @@ use crate::{
 };
 
 /// A typed cache of two levels, which is called with a key and a loader. Clones share everything.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use picarcade_cache::{Cache, Key, Source};
-/// let cache = Cache::<String>::builder("greeting").build()?;
-/// let key = Key::builder("greeting", 1).part("en").finish();
-/// let load = || async { Ok::<_, std::io::Error>("hello".to_string()) };
-/// assert_eq!(cache.get_or_load(&key, load).await?.source, Source::Loaded);
-/// assert_eq!(cache.get_or_load(&key, load).await?.source, Source::L1);
-/// # Ok(()) }
-/// ```
 pub struct Cache<V> {
     pub(crate) inner: Arc<Inner<V>>,
 }

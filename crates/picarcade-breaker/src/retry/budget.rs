@@ -41,7 +41,7 @@ impl RetryBudget {
     const SAVED: u64 = 100 * TOKEN;
 
     /// Creates a budget: retries may be `ratio` of the calls (0 to 1), plus `reserve` (0 to 100) at
-    /// the start. The reserve permits retries in a program with few calls.
+    /// the start.
     ///
     /// # Errors
     ///

@@ -5,10 +5,8 @@
 //! - a number of attempts;
 //! - the [deadline](crate::Deadline) of the whole call: a pause that would exceed it is not
 //!   started;
-//! - a [budget](RetryBudget) that all calls share: retries may be a fifth of the calls, plus ten.
-//!
-//! If all calls fail, the first two limits still multiply the load by the number of attempts, when
-//! the service can bear it least. The budget prevents this.
+//! - a [budget](RetryBudget) that all calls share. If all calls fail, the first two limits still
+//!   multiply the load by the number of attempts, when the service can bear it least.
 
 mod backoff;
 mod budget;
@@ -28,22 +26,6 @@ use crate::{ConfigError, Deadline, validate::not_zero};
 /// Create one `Retry` for each service when the program starts, and share it or its clones between
 /// all callers. A `Retry` per call has a whole reserve of its own, so an outage is amplified up to
 /// `max_attempts` times.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
-/// use std::time::Duration;
-/// use picarcade_breaker::{Deadline, Retry, RetryHint};
-///
-/// let retry = Retry::default();
-/// let deadline = Deadline::after(Duration::from_secs(5));
-/// let result = retry
-///     .run(deadline, |_: &&str| RetryHint::Backoff, |attempt| async move {
-///         if attempt < 2 { Err("busy") } else { Ok(attempt) }
-///     })
-///     .await;
-/// assert_eq!(result, Ok(2));
-/// # }
-/// ```
 #[derive(Clone, Debug)]
 pub struct Retry {
     max_attempts: u32,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Backend;
+use crate::inner::Backend;
 use crate::store::{Leased, Split};
 use crate::{
     ConfigError, Fallback, Leases, Ledger, Limit, Limiter, MAX_SHARDS, MemoryStore, Plan, Shards, Store,

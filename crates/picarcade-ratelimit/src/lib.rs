@@ -9,7 +9,6 @@ mod report;
 mod reservation;
 
 // What is behind the handle.
-mod backend;
 mod inner;
 mod statistics;
 

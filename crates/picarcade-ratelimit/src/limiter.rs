@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Backend;
 use crate::dollars::checked;
-use crate::inner::Inner;
+use crate::inner::{Backend, Inner};
 use crate::statistics::DecisionCounters;
 use crate::{
     Admission, Ask, Decision, Error, Limit, LimiterBuilder, Mode, Plan, Report, Reservation, ReservationId,

@@ -103,12 +103,8 @@ impl Store for Fallback {
         Ok(verdict)
     }
 
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        self.observe(self.store.settle(id, actual_micros).await)
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        self.observe(self.store.release(id).await)
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {
+        self.observe(self.store.conclude(id, actual_micros).await)
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {

@@ -152,12 +152,8 @@ impl Store for Leased {
         Ok(verdict)
     }
 
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        self.store.settle(id, actual_micros).await
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        self.store.release(id).await
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {
+        self.store.conclude(id, actual_micros).await
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {

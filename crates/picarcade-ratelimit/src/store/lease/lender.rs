@@ -139,7 +139,7 @@ impl Lender {
     fn settle_in_background(&self, id: ReservationId, used: u64) {
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
-            if let Err(error) = store.settle(id, used).await {
+            if let Err(error) = store.conclude(id, Some(used)).await {
                 tracing::debug!(%error, "rest of a lease could not be given back");
             }
         });

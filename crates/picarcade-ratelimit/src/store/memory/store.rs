@@ -152,7 +152,7 @@ impl MemoryStore {
         Ok(Step::Decided(Verdict::Admitted(report)))
     }
 
-    pub(crate) fn conclude(&self, id: ReservationId, actual: Option<u64>) -> Settled {
+    pub(crate) fn conclude_now(&self, id: ReservationId, actual: Option<u64>) -> Settled {
         let now = self.clock.now();
         self.expire(now);
         let mut reservations = self.reservations.lock();
@@ -243,12 +243,8 @@ impl Store for MemoryStore {
         self.decide(ask).await
     }
 
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        Ok(self.conclude(id, Some(actual_micros)))
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        Ok(self.conclude(id, None))
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {
+        Ok(self.conclude_now(id, actual_micros))
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {

@@ -136,13 +136,6 @@ impl RedisStore {
         let parts = present.iter().filter_map(part).collect();
         Member { requests: ask.requests, keep: millis(ask.ttl), parts }
     }
-
-    async fn conclude(&self, id: ReservationId, actual: &str) -> Result<Settled, Error> {
-        let client = &self.client;
-        let keys = [client.keys.record(id), client.keys.deadlines()];
-        let args = [client.time().to_string().into_bytes(), actual.as_bytes().to_vec()];
-        reply::settled(&client.eval(&SCRIPTS.settle, &keys, &args).await?)
-    }
 }
 
 #[async_trait]
@@ -163,12 +156,12 @@ impl Store for RedisStore {
         }
     }
 
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        self.conclude(id, &actual_micros.to_string()).await
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        self.conclude(id, "-1").await
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {
+        let client = &self.client;
+        let keys = [client.keys.record(id), client.keys.deadlines()];
+        let actual = actual_micros.map_or_else(|| "-1".to_owned(), |micros| micros.to_string());
+        let args = [client.time().to_string(), actual].map(String::into_bytes);
+        reply::settled(&client.eval(&SCRIPTS.settle, &keys, &args).await?)
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {

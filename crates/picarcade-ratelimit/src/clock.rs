@@ -63,7 +63,7 @@ impl Clock {
     }
 
     /// Returns the time of a manual clock, which a remote store uses instead of its own.
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    #[cfg(feature = "redis")]
     pub(crate) fn manual(&self) -> Option<u64> {
         match &self.0 {
             Source::Wall { .. } => None,

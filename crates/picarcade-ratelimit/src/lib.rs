@@ -36,7 +36,7 @@ pub use denial::Denial;
 pub use dollars::{Dollars, MAX_AMOUNT, micros};
 pub use error::{ConfigError, Error};
 pub use ledger::Ledger;
-pub use limit::{Limit, MAX_LIMITS, MAX_SUBJECT_BYTES, Name, Plan, Scope, Subjects, Unit, Window};
+pub use limit::{Limit, MAX_SUBJECT_BYTES, Name, Plan, Scope, Subjects, Unit, Window};
 pub use limiter::Limiter;
 pub use report::{Report, Status};
 pub use reservation::Reservation;

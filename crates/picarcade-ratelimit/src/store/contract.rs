@@ -128,6 +128,14 @@ pub enum Verdict {
     Denied(Denial),
 }
 
+/// The result of one attempt to decide.
+#[derive(Debug)]
+pub(super) enum Step<Comparison> {
+    Decided(Verdict),
+    /// Dollar counters must be compared with the cost ledger first.
+    Compare(Comparison),
+}
+
 /// How a reservation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]

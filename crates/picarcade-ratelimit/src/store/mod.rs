@@ -1,7 +1,6 @@
 //! Where counts are kept. Each store has its own file or folder.
 
 mod contract;
-mod step;
 
 mod memory;
 #[cfg(feature = "redis")]

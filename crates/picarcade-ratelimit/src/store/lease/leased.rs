@@ -11,8 +11,7 @@ use tokio::time::Instant;
 
 use super::leases::Leases;
 use super::lender::{LeasedLimit, Lender};
-use super::loan::Loan;
-use super::place::Place;
+use super::place::{Loan, Place};
 use crate::denial::Refusals;
 use crate::{
     Ask, Denial, Error, Mode, Plan, Report, ReservationId, Settled, Status, Store, Subjects, Verdict,

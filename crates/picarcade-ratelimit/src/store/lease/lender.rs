@@ -11,8 +11,7 @@ use tokio::time::Instant;
 
 use super::chunk::{Chunk, next_size};
 use super::leases::Leases;
-use super::loan::Loan;
-use super::place::{Place, Refused, Waited};
+use super::place::{Loan, Place, Refused, Waited};
 use crate::limit::Shape;
 use crate::{Ask, Denial, Error, Limit, Plan, ReservationId, Scope, Store, Subjects, Verdict};
 

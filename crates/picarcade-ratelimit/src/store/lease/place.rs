@@ -7,8 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::chunk::Chunk;
-use super::loan::Loan;
-use crate::ReservationId;
+use crate::{Denial, Error, ReservationId, Status};
 
 /// The chunk of one subject.
 #[derive(Debug, Default)]
@@ -26,6 +25,17 @@ pub(super) struct Held {
     pub(super) chunk: Option<Chunk>,
     pub(super) last_used: u64,
     pub(super) remaining: Option<u64>,
+}
+
+/// The result of a request to a leased limit.
+#[derive(Debug, Clone)]
+pub(super) enum Loan {
+    /// The requests were taken from a chunk.
+    Granted { chunk: ReservationId, status: Status },
+    /// The limit has no room.
+    Denied(Denial),
+    /// The store made no decision.
+    Failed(Error),
 }
 
 /// The last debit, if it was not granted.

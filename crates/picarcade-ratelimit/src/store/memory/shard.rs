@@ -1,4 +1,4 @@
-//! A bounded map from subjects to their cells that survives a flood of new subjects.
+//! The counters of one subject, and a bounded map from subjects to them that survives a flood of new subjects.
 //!
 //! The order of eviction is that of S3-FIFO (Yang et al., SOSP 2023) without its ghost queue. A
 //! subject enters a small queue, which is a tenth of the whole. It moves to the main queue only if
@@ -13,11 +13,41 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
-use super::cell::Cell;
-use crate::limit::Group;
+use crate::counter::Counter;
+use crate::limit::{Group, Rule};
 
 /// The most visits that are counted for a subject. Each spares it one eviction.
 const MAX_VISITS: u8 = 3;
+
+/// The counters of one subject, in the order of the rules of its scope.
+#[derive(Debug)]
+pub(super) struct Cell {
+    /// Distinguishes a cell from an evicted one of the same subject: a refund must not reach its
+    /// successor.
+    pub(super) born: u64,
+    /// Whether the counters were compared with the ledger. Not used without one.
+    pub(super) seeded: bool,
+    counters: Box<[Counter]>,
+}
+
+impl Cell {
+    pub(super) fn new(rules: &[Rule], born: u64) -> Self {
+        Self { born, seeded: false, counters: rules.iter().map(|rule| Counter::new(rule.shape)).collect() }
+    }
+
+    /// Returns each rule with its counter.
+    pub(super) fn each<'a>(
+        &'a mut self,
+        rules: &'a [Rule],
+    ) -> impl Iterator<Item = (&'a Rule, &'a mut Counter)> {
+        rules.iter().zip(self.counters.iter_mut())
+    }
+
+    /// Returns whether the cell can be forgotten without changing a decision.
+    pub(super) fn is_idle(&mut self, rules: &[Rule], now: u64) -> bool {
+        self.each(rules).all(|(rule, counter)| counter.is_idle(rule.shape, now))
+    }
+}
 
 #[derive(Debug)]
 struct Entry {
@@ -243,7 +273,7 @@ mod tests {
     #[test]
     fn a_subject_costs_what_the_readme_says() {
         assert!(size_of::<Option<Entry>>() + size_of::<u32>() * 4 <= 150);
-        assert!(size_of::<crate::counter::Counter>() <= 88);
+        assert!(size_of::<Counter>() <= 88);
         let plan = plan();
         let mut shard = Shard::new(4);
         let group = plan.group(Scope::User);

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::super::step::Step;
+use super::super::contract::Step;
 use super::reservations::{Change, Reservations};
 use super::table::{Held, Table};
 use super::trial::Trial;

@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use foldhash::quality::RandomState;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::cell::Cell;
-use super::shard::Shard;
+use super::shard::{Cell, Shard};
 use crate::limit::Group;
 
 /// With fewer subjects, the small queue of a shard (a tenth of it) would be too short.

@@ -19,18 +19,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use picarcade_redis::RedisHandle;
 
-use super::super::step::Step;
+use super::super::contract::Step;
 use super::arrival::Arrival;
 use super::batch::{Member, Part};
 use super::batcher::{Batcher, Entry, Reply};
 use super::bytes::malformed_reply;
-use super::client::{Client, millis};
+use super::client::{Client, Run, is_plain, millis};
 use super::encoding::Encoded;
 use super::keys::Keys;
-use super::present::Present;
 use super::reply::{self, Comparison};
 use super::scripts::SCRIPTS;
-use super::single::{Run, is_plain};
 use crate::{
     Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Verdict,
 };
@@ -103,7 +101,7 @@ impl RedisStore {
     }
 
     /// Decides a request without dollars: by itself, or together with others that wait.
-    async fn decide_plain(&self, ask: Ask<'_>, present: &Present) -> Result<Step<Comparison>, Error> {
+    async fn decide_plain(&self, ask: Ask<'_>, present: &[Scope]) -> Result<Step<Comparison>, Error> {
         match self.batcher.enter(|| self.member(ask, present))? {
             Entry::Alone(turn) => {
                 let answer = self.client.decide(ask, present, Run::Charge).await;
@@ -123,7 +121,7 @@ impl RedisStore {
         }
     }
 
-    fn member(&self, ask: Ask<'_>, present: &Present) -> Member {
+    fn member(&self, ask: Ask<'_>, present: &[Scope]) -> Member {
         let part = |scope: &Scope| {
             let encoded = Encoded::of(ask.plan, *scope)?;
             Some(Part {
@@ -141,7 +139,7 @@ impl RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
-        let present = Present::new(ask.plan, ask.subjects);
+        let present = ask.plan.present(ask.subjects);
         if self.client.asks_the_ledger(&ask) {
             return self.arrival.decide(&self.client, ask, &present).await;
         }
@@ -166,7 +164,7 @@ impl Store for RedisStore {
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
         let ask = Ask::new(plan, subjects);
-        match self.client.decide(ask, &Present::new(plan, subjects), Run::Dry).await? {
+        match self.client.decide(ask, &plan.present(subjects), Run::Dry).await? {
             Step::Decided(Verdict::Admitted(report)) => Ok(report),
             _ => Err(malformed_reply()),
         }

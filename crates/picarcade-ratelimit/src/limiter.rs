@@ -63,7 +63,8 @@ impl Limiter {
         }
         Ok(match verdict? {
             Verdict::Admitted(report) => {
-                Decision::Admitted(Admission::new(held.unwrap_or_else(Reservation::empty), report))
+                let reservation = held.unwrap_or_else(Reservation::empty);
+                Decision::Admitted(Admission { reservation, report })
             }
             Verdict::Denied(denial) => Decision::Denied(denial),
         })

@@ -21,7 +21,7 @@ use crate::{
 
 /// A store that falls back to the share of this instance in the request limits.
 #[derive(Debug)]
-pub struct Fallback {
+pub(crate) struct Fallback {
     store: Arc<dyn Store>,
     share: Plan,
     local: MemoryStore,
@@ -32,8 +32,7 @@ pub struct Fallback {
 impl Fallback {
     /// Wraps `store`. While it is unavailable, this instance decides by its share of `plan` among
     /// `instances` (at least 1), for at most `max_subjects` in each scope.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>, plan: &Plan, instances: u32, max_subjects: usize) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, plan: &Plan, instances: u32, max_subjects: usize) -> Self {
         let limits = plan.limits().iter().filter(|limit| limit.unit() == Unit::Requests);
         let share = Plan::from_valid(limits.map(|limit| share_of(limit, instances)).collect());
         Self {

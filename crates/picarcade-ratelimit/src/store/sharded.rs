@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The most shards: the number of a shard is one byte of a reservation's id.
-pub const MAX_SHARDS: usize = 255;
+pub(crate) const MAX_SHARDS: usize = 255;
 /// The shard in the id of a reservation without a user.
 const NO_SHARD: u8 = 255;
 

@@ -6,8 +6,7 @@
 //!
 //! If Redis is unavailable, a call fails with [`Error::Unavailable`]. If the request was sent and
 //! the answer was lost, it fails with [`Error::Interrupted`]; a reservation is repeated once under
-//! the same id, which charges nothing twice. The limiter decides what happens to the request then:
-//! see [`Fallback`](crate::Fallback).
+//! the same id, which charges nothing twice. The limiter decides what happens to the request then.
 //!
 //! A Redis that was flushed, replaced, restarted or promoted does not know everything that was
 //! spent, and neither does one that traffic returns to. With a [`Ledger`], the dollar counters of a

@@ -181,29 +181,20 @@ impl Shard {
     /// Evicts one subject. Returns false if there is none.
     fn evict_one(&mut self) -> bool {
         loop {
-            if self.small.len() > self.capacity / 10 || self.main.is_empty() {
-                let Some(place) = self.small.pop_front() else { return false };
-                match self.entry_mut(place) {
-                    Some(entry) if entry.visits > 0 => {
-                        entry.visits = 0;
-                        self.main.push_back(place);
-                        continue;
-                    }
-                    _ => self.remove(place),
+            let is_small = self.small.len() > self.capacity / 10 || self.main.is_empty();
+            let queue = if is_small { &mut self.small } else { &mut self.main };
+            let Some(place) = queue.pop_front() else { return false };
+            match self.entry_mut(place) {
+                Some(entry) if entry.visits > 0 => {
+                    entry.visits = if is_small { 0 } else { entry.visits - 1 };
+                    self.main.push_back(place);
                 }
-            } else {
-                let Some(place) = self.main.pop_front() else { return false };
-                match self.entry_mut(place) {
-                    Some(entry) if entry.visits > 0 => {
-                        entry.visits -= 1;
-                        self.main.push_back(place);
-                        continue;
-                    }
-                    _ => self.remove(place),
+                _ => {
+                    self.remove(place);
+                    self.evicted += 1;
+                    return true;
                 }
             }
-            self.evicted += 1;
-            return true;
         }
     }
 

@@ -158,6 +158,6 @@ impl LimiterBuilder {
             None => store,
         };
         let store = Fallback::new(store, &plan, self.instances, self.max_subjects);
-        Ok(Limiter::new(plan, Backend::External(Arc::new(store)), self.reservation_ttl))
+        Ok(Limiter::new(plan, Backend::External(Box::new(store)), self.reservation_ttl))
     }
 }

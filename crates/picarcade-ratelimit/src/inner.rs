@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use crate::dollars::checked;
 use crate::statistics::DecisionCounters;
+use crate::store::Fallback;
 use crate::{
-    Ask, Error, MemoryStore, Mode, Plan, Report, ReservationId, Settled, Statistics, Store, Subjects, Verdict,
+    Ask, Error, MemoryStore, Mode, Plan, Report, ReservationId, Settled, Statistics, Subjects, Verdict,
 };
 
 /// The embedded store, which answers without a boxed future, or an external one.
 #[derive(Debug)]
 pub(crate) enum Backend {
     Memory(Box<MemoryStore>),
-    External(Arc<dyn Store>),
+    External(Box<Fallback>),
 }
 
 impl Backend {
@@ -22,7 +23,8 @@ impl Backend {
     pub(crate) async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
         match self {
             Self::Memory(memory) => memory.decide(ask).await,
-            Self::External(store) => store.acquire(ask).await,
+            // Boxed, because it would enlarge every future of a decision in memory.
+            Self::External(store) => Box::pin(store.acquire(ask)).await,
         }
     }
 

@@ -231,14 +231,4 @@ pub trait Store: fmt::Debug + Send + Sync {
         let _ = subjects;
         ReservationId::random()
     }
-
-    /// Returns how the store decides at present.
-    fn mode(&self) -> Mode {
-        Mode::Exact
-    }
-
-    /// Returns how often [`Store::mode`] changed.
-    fn mode_changes(&self) -> u64 {
-        0
-    }
 }

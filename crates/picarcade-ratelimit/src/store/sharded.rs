@@ -108,7 +108,7 @@ impl Split {
             refusals.add_if_exceeded(status, ask.amount(status.unit));
         }
         let shared = refusals.merge(denial);
-        refusals.into_sorted_denial(Report::new(joined(own.statuses, shared.statuses), shared.local))
+        refusals.into_denial(Report::new(joined(own.statuses, shared.statuses), shared.local))
     }
 }
 

@@ -13,9 +13,7 @@ use super::leases::Leases;
 use super::lender::{LeasedLimit, Lender};
 use super::place::{Loan, Place};
 use crate::denial::Refusals;
-use crate::{
-    Ask, Denial, Error, Mode, Plan, Report, ReservationId, Settled, Status, Store, Subjects, Verdict,
-};
+use crate::{Ask, Denial, Error, Plan, Report, ReservationId, Settled, Status, Store, Subjects, Verdict};
 
 /// A store that decides leased limits in this process.
 #[derive(Debug)]
@@ -73,7 +71,7 @@ impl Leased {
             refusals.add_if_exceeded(status, ask.amount(status.unit));
         }
         let leased = merged(ask.plan, granted, denied);
-        Ok(refusals.into_sorted_denial(Report::new(merged(ask.plan, rest, leased), false)))
+        Ok(refusals.into_denial(Report::new(merged(ask.plan, rest, leased), false)))
     }
 }
 
@@ -168,13 +166,5 @@ impl Store for Leased {
 
     fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
         self.store.reservation_for(subjects)
-    }
-
-    fn mode(&self) -> Mode {
-        self.store.mode()
-    }
-
-    fn mode_changes(&self) -> u64 {
-        self.store.mode_changes()
     }
 }

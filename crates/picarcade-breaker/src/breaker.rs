@@ -63,8 +63,6 @@ impl CircuitBreaker {
     }
 
     /// Admits a call, or returns when to try again. The caller records the outcome with the permit.
-    /// A permit that is dropped without an outcome counts as neutral, or as a time-out if a
-    /// [`Deadline`](crate::Deadline) ended the call (see [`Permit`]).
     ///
     /// Never waits and allocates nothing.
     ///

@@ -49,17 +49,6 @@ impl Drop for Ending {
 }
 
 /// The moment by which a call must have ended.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use std::time::Duration;
-/// use picarcade_breaker::Deadline;
-///
-/// let deadline = Deadline::after(Duration::from_secs(5));
-/// assert_eq!(deadline.run(async { 42 }).await, Ok(42));
-/// assert!(deadline.remaining() <= Duration::from_secs(5));
-/// # }
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 

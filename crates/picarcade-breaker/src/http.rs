@@ -101,16 +101,6 @@ fn speaks_of_money(error: &str) -> bool {
 ///
 /// A header is untrusted input. An unreadable value counts as absent, and a date in the past means
 /// now. The breaker bounds how long the value may keep it open.
-///
-/// ```
-/// use std::time::{Duration, SystemTime, UNIX_EPOCH};
-/// use picarcade_breaker::http::parse_retry_after;
-///
-/// assert_eq!(parse_retry_after("120", SystemTime::now()), Some(Duration::from_secs(120)));
-/// let date = "Thu, 01 Jan 1970 00:01:30 GMT";
-/// assert_eq!(parse_retry_after(date, UNIX_EPOCH), Some(Duration::from_secs(90)));
-/// assert_eq!(parse_retry_after("soon", SystemTime::now()), None);
-/// ```
 #[must_use]
 pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     let value = value.trim();

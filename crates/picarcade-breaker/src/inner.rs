@@ -33,7 +33,7 @@ pub(crate) struct Inner {
     pub(crate) totals: Totals,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) timer: Timer,
-    /// The kind of the last counted failure, as its index in [`FailureKind::ALL`] plus one.
+    /// The kind of the last counted failure, as its place in [`FailureKind::ALL`] plus one.
     pub(crate) last_failure: AtomicU8,
     /// `Tick::MAX` without a slow-call policy.
     slow_after: Tick,
@@ -192,8 +192,7 @@ impl Inner {
             }
         }
         if let Some((kind, _)) = failure {
-            let index = FailureKind::ALL.iter().position(|known| *known == kind).unwrap_or_default();
-            self.last_failure.store(index as u8 + 1, Ordering::Relaxed);
+            self.last_failure.store(kind as u8 + 1, Ordering::Relaxed);
         }
         self.totals.add(if failed { Total::Failure } else { Total::Success });
         if slow {

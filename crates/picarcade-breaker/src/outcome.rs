@@ -111,11 +111,3 @@ pub enum Recorded {
     /// The breaker is disabled and records nothing.
     Ignored,
 }
-
-impl Recorded {
-    /// Returns whether the outcome was counted.
-    #[must_use]
-    pub const fn is_counted(self) -> bool {
-        matches!(self, Self::Counted)
-    }
-}

@@ -82,6 +82,7 @@ impl<S, C: Clone> Layer<S> for CircuitBreakerLayer<C> {
     type Service = CircuitBreakerService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CircuitBreakerService::new(inner, self.breaker.clone(), self.classifier.clone())
+        let Self { breaker, classifier } = self.clone();
+        CircuitBreakerService { inner, breaker, classifier }
     }
 }

@@ -13,16 +13,12 @@ use crate::{BoxedError, CallError, CircuitBreaker, Classify, OwnedPermit, Reject
 /// A service behind a breaker. [`CircuitBreakerLayer`](crate::CircuitBreakerLayer) creates it.
 #[derive(Clone, Debug)]
 pub struct CircuitBreakerService<S, C> {
-    inner: S,
-    breaker: CircuitBreaker,
-    classifier: C,
+    pub(super) inner: S,
+    pub(super) breaker: CircuitBreaker,
+    pub(super) classifier: C,
 }
 
 impl<S, C> CircuitBreakerService<S, C> {
-    pub(super) const fn new(inner: S, breaker: CircuitBreaker, classifier: C) -> Self {
-        Self { inner, breaker, classifier }
-    }
-
     /// Returns the breaker.
     pub const fn breaker(&self) -> &CircuitBreaker {
         &self.breaker
@@ -52,10 +48,14 @@ where
     /// Calls the same service that was polled ready, not a clone. If the breaker rejects, the inner
     /// service is not called and stays ready.
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.breaker.try_acquire_owned() {
-            Ok(permit) => ResponseFuture::admitted(permit, self.inner.call(request), self.classifier.clone()),
-            Err(rejected) => ResponseFuture::rejected(rejected),
-        }
+        let kind = match self.breaker.try_acquire_owned() {
+            Ok(permit) => {
+                let (permit, call) = (Some(permit), self.inner.call(request));
+                Kind::Admitted { permit, call, classifier: self.classifier.clone() }
+            }
+            Err(rejected) => Kind::Rejected { rejected: Some(rejected) },
+        };
+        ResponseFuture { kind }
     }
 }
 
@@ -76,16 +76,6 @@ pin_project! {
         // `None` after the response.
         Admitted { permit: Option<OwnedPermit>, #[pin] call: F, classifier: C },
         Rejected { rejected: Option<Rejected> },
-    }
-}
-
-impl<F, C> ResponseFuture<F, C> {
-    const fn admitted(permit: OwnedPermit, call: F, classifier: C) -> Self {
-        Self { kind: Kind::Admitted { permit: Some(permit), call, classifier } }
-    }
-
-    const fn rejected(rejected: Rejected) -> Self {
-        Self { kind: Kind::Rejected { rejected: Some(rejected) } }
     }
 }
 

@@ -28,15 +28,12 @@ pub struct RetryBudget {
 impl Default for RetryBudget {
     /// Retries of a fifth of the calls, and a reserve of ten retries at the start.
     fn default() -> Self {
-        Self::of(200, Self::RESERVE)
+        // The reserve is enough for a program with few calls, and small compared with an outage.
+        Self::of(200, 10 * TOKEN)
     }
 }
 
 impl RetryBudget {
-    /// The content of a default budget at the start: enough for a program with few calls, and small
-    /// compared with the calls of an outage.
-    const RESERVE: u64 = 10 * TOKEN;
-
     /// The maximum number of saved retries, so that a quiet hour does not permit one large burst.
     const SAVED: u64 = 100 * TOKEN;
 

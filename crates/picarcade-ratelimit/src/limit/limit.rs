@@ -109,11 +109,6 @@ impl Limit {
         self.window
     }
 
-    /// Rejects a limit that cannot be counted.
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        self.rule().map(drop)
-    }
-
     /// Returns the form in which the limit is counted, if it is valid.
     pub(super) fn rule(&self) -> Result<Rule, ConfigError> {
         let wrong = |field, reason| ConfigError::Limit { limit: self.name.clone(), field, reason };
@@ -191,8 +186,8 @@ mod tests {
                 "limit user-requests-60s-smooth: burst is not from 1 to below the limit",
             ),
         ] {
-            assert_eq!(limit.validate().unwrap_err().to_string(), message);
+            assert_eq!(limit.rule().unwrap_err().to_string(), message);
         }
-        assert!(Limit::requests(Scope::User, 9, MINUTE).named("a b").validate().is_err());
+        assert!(Limit::requests(Scope::User, 9, MINUTE).named("a b").rule().is_err());
     }
 }

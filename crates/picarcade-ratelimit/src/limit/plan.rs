@@ -29,7 +29,7 @@ impl Plan {
             return Err(ConfigError::Setting { field: "limits", reason: "are more than 64" });
         }
         for (index, limit) in limits.iter().enumerate() {
-            limit.validate()?;
+            limit.rule()?;
             for other in limits.iter().take(index) {
                 if other.name() == limit.name() {
                     return Err(ConfigError::Duplicate(limit.name().to_owned()));

@@ -8,7 +8,7 @@
 use bytes::Bytes;
 
 use super::super::contract::Step;
-use super::batch::{Batch, Row, Shared};
+use super::batch::{Batch, Row};
 use super::bytes::{double, malformed_reply};
 use super::layout::{ADMITTED, ANSWER_HEAD, DOUBLE, READING, ROW_PASSED, ROW_WHOLE};
 use super::reply::{self, Comparison};
@@ -51,7 +51,7 @@ impl Batch {
                 Ok(RowAnswer::Passed(states))
             }
             [ROW_WHOLE] => {
-                let rules = |place| self.states.get(place).map_or(0, |state: &Shared| state.rules);
+                let rules = |place| self.limits(place).map_or(0, |limits| limits.rules);
                 let readings: usize = places.clone().map(|place| READING * rules(place)).sum();
                 let length = DOUBLE * (ANSWER_HEAD + readings);
                 let (from, whole) = reader.take(length)?;

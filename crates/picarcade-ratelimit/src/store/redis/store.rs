@@ -122,13 +122,8 @@ impl RedisStore {
 
     fn member(&self, ask: Ask<'_>, present: &[Scope]) -> Member {
         let part = |scope: &Scope| {
-            let encoded = Encoded::of(ask.plan, *scope)?;
-            Some(Part {
-                key: self.client.keys.state(ask.plan, *scope, ask.subjects),
-                descriptor: Arc::clone(&encoded.descriptor),
-                limits_hash: encoded.limits_hash,
-                rules: encoded.rules,
-            })
+            let limits = Arc::clone(Encoded::of(ask.plan, *scope)?);
+            Some(Part { key: self.client.keys.state(ask.plan, *scope, ask.subjects), limits })
         };
         let parts = present.iter().filter_map(part).collect();
         Member { requests: ask.requests, keep: millis(ask.ttl), parts }

@@ -23,12 +23,6 @@ enum Source {
     Hand(Arc<AtomicU64>),
 }
 
-impl Default for Clock {
-    fn default() -> Self {
-        Self::system()
-    }
-}
-
 impl Clock {
     /// Creates a clock that starts at the wall time of the system and advances with the monotonic
     /// clock.

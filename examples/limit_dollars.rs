@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use picarcade_ratelimit::{Decision, Dollars, Limit, Limiter, Scope, Subjects, Window};
+use picarcade_ratelimit::{Decision, Limit, Limiter, Scope, Subjects, Window, micros};
 
 /// A provider that is cheaper than its estimate, fails before it bills, or never answers.
 fn provider(call: u32) -> Option<Result<f64, &'static str>> {
@@ -20,13 +20,13 @@ fn provider(call: u32) -> Option<Result<f64, &'static str>> {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let hour = Window::Sliding(Duration::from_hours(1));
-    let budget = Dollars::from_f64("budget", 0.10)?.micros();
+    let budget = micros("budget", 0.10)?;
     let limiter = Limiter::builder()
         .limit(Limit::cost(Scope::User, budget, hour))
         .limit(Limit::cost(Scope::Global, 500 * budget, Window::UtcDay))
         .build()?;
     let ada = Subjects::default().user("ada");
-    let estimate = Dollars::from_f64("estimate", 0.02)?.micros();
+    let estimate = micros("estimate", 0.02)?;
 
     for call in 0..20 {
         let mut reservation = match limiter.acquire(&ada, 0, estimate).await? {
@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
         reservation.dispatched();
         match provider(call) {
             Some(Ok(dollars)) => {
-                let settled = reservation.settle(Dollars::from_f64("cost", dollars)?.micros()).await?;
+                let settled = reservation.settle(micros("cost", dollars)?).await?;
                 println!("call {call}: settled at {} micro-dollars", settled.charged_micros);
             }
             Some(Err(reason)) => {

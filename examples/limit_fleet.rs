@@ -1,5 +1,6 @@
 //! A fleet: four instances share one Redis and together admit exactly the limit. Stop Redis
-//! meanwhile, and each instance continues with its share.
+//! meanwhile, and each instance continues with its share. With `SHARDS=8`, users are counted in
+//! eight slots of a cluster.
 //!
 //! `REDIS_URL=redis://localhost cargo run -p picarcade-examples --example limit_fleet`
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks to its reader")]
@@ -18,13 +19,16 @@ async fn instance(url: &str) -> anyhow::Result<Limiter> {
     if redis.ready(Duration::from_secs(2)).await.is_err() {
         eprintln!("no redis at {url}: by this instance's share of the limit");
     }
-    let limiter = Limiter::builder()
+    let builder = Limiter::builder()
         .limit(Limit::requests(Scope::User, 100, Window::Sliding(Duration::from_mins(1))))
         .limit(Limit::requests(Scope::Global, 1000, Window::Sliding(Duration::from_hours(1))))
-        .store(Arc::new(RedisStore::new(redis)))
-        .expected_instances(INSTANCES)
-        .build()?;
-    Ok(limiter)
+        .expected_instances(INSTANCES);
+    let store = RedisStore::new(redis);
+    let builder = match std::env::var("SHARDS") {
+        Ok(shards) => builder.shards(store.sharded(shards.parse()?)),
+        Err(_) => builder.store(Arc::new(store)),
+    };
+    Ok(builder.build()?)
 }
 
 #[tokio::main]

@@ -1,6 +1,7 @@
-//! One limit in ten lines: requests per minute and user, and when to retry.
+//! One limit in ten lines: requests per minute and user, and when to retry. With `smooth`, one
+//! request may come at once, and the others are spread over the minute.
 //!
-//! `cargo run -p picarcade-examples --example limit_requests`
+//! `cargo run -p picarcade-examples --example limit_requests [smooth]`
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
 use std::time::Duration;
@@ -9,8 +10,12 @@ use picarcade_ratelimit::{Decision, Limit, Limiter, Scope, Subjects, Window, hea
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let minute = Window::Sliding(Duration::from_mins(1));
-    let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 3, minute)).build()?;
+    let period = Duration::from_mins(1);
+    let window = match std::env::args().nth(1).as_deref() {
+        Some("smooth") => Window::Smooth { period, burst: 1 },
+        _ => Window::Sliding(period),
+    };
+    let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 3, window)).build()?;
     let ada = Subjects::default().user("ada");
     for _ in 0..5 {
         match limiter.acquire(&ada, 1, 0).await? {

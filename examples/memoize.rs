@@ -7,7 +7,14 @@ use picarcade_cache::{Cache, Key, memoize};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let cache = Cache::builder("translation").ttl(Duration::from_mins(10)).build()?;
+    let cache = Cache::builder("translation")
+        .ttl(Duration::from_mins(10))
+        // A word that is asked often is translated again before it expires, without a wait.
+        .refresh_ahead(1.0)
+        // That there is no translation is remembered for a shorter time.
+        .negative_when(String::is_empty)
+        .negative_ttl(Duration::from_secs(30))
+        .build()?;
     let key_of = |word: &String| Key::builder("translation", 1).part(word).finish();
     let translate = memoize(cache.clone(), key_of, |word: String| async move {
         tokio::time::sleep(Duration::from_millis(300)).await;

@@ -63,8 +63,6 @@ impl CircuitBreaker {
     }
 
     /// Admits a call, or returns when to try again. The caller records the outcome with the permit.
-    /// A permit that is dropped without an outcome counts as neutral, or as a time-out if a
-    /// [`Deadline`](crate::Deadline) ended the call (see [`Permit`]).
     ///
     /// Never waits and allocates nothing.
     ///
@@ -73,10 +71,7 @@ impl CircuitBreaker {
     /// Returns [`Rejected`] if the breaker does not admit the call.
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_>, Rejected> {
-        match self.inner.admit() {
-            Ok(ticket) => Ok(Permit::new(&self.inner, ticket)),
-            Err(refusal) => Err(self.inner.rejection(refusal)),
-        }
+        self.inner.admit().map(|ticket| Permit::new(&self.inner, ticket))
     }
 
     /// Like [`try_acquire`](Self::try_acquire), but the permit counts a reference instead of
@@ -86,10 +81,7 @@ impl CircuitBreaker {
     ///
     /// Returns [`Rejected`] if the breaker does not admit the call.
     pub fn try_acquire_owned(&self) -> Result<OwnedPermit, Rejected> {
-        match self.inner.admit() {
-            Ok(ticket) => Ok(OwnedPermit::new(Arc::clone(&self.inner), ticket)),
-            Err(refusal) => Err(self.inner.rejection(refusal)),
-        }
+        self.inner.admit().map(|ticket| OwnedPermit::new(Arc::clone(&self.inner), ticket))
     }
 
     /// Returns what the breaker does with the next call. Takes no lock.

@@ -16,23 +16,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::ConfigError;
+use crate::{
+    ConfigError,
+    validate::{not_zero, within},
+};
 
 /// A limit of concurrency with a bounded queue. Clones are handles of the same bulkhead.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use std::time::Duration;
-/// use picarcade_breaker::{Bulkhead, Deadline};
-///
-/// let bulkhead = Bulkhead::new(20, 100)?;
-/// let permit = bulkhead.acquire(Deadline::after(Duration::from_secs(5)).instant()).await?;
-/// assert_eq!(bulkhead.in_use(), 1);
-/// drop(permit);
-/// assert_eq!(bulkhead.in_use(), 0);
-/// # Ok(()) }
-/// ```
 #[derive(Clone, Debug)]
 pub struct Bulkhead {
     running: Arc<Semaphore>,
@@ -88,14 +77,9 @@ impl Bulkhead {
     ///
     /// Returns [`ConfigError`] with the argument that is out of range.
     pub fn new(max_concurrent: usize, max_queued: usize) -> Result<Self, ConfigError> {
-        if max_concurrent == 0 {
-            return Err(ConfigError::Zero { field: "max_concurrent" });
-        }
-        for (field, value) in [("max_concurrent", max_concurrent), ("max_queued", max_queued)] {
-            if value > 1_000_000 {
-                return Err(ConfigError::OutOfRange { field, expected: "at most 1000000" });
-            }
-        }
+        not_zero("max_concurrent", max_concurrent == 0)?;
+        within("max_concurrent", max_concurrent <= 1_000_000, "at most 1000000")?;
+        within("max_queued", max_queued <= 1_000_000, "at most 1000000")?;
         Ok(Self {
             running: Arc::new(Semaphore::new(max_concurrent)),
             places: Arc::new(Semaphore::new(max_queued)),

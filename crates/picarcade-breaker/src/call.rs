@@ -33,10 +33,7 @@ impl CircuitBreaker {
     /// Runs `call` if the breaker admits it. Every error is a failure;
     /// [`call_with`](Self::call_with) distinguishes errors.
     ///
-    /// Cancel safe: a future that its caller drops counts as neutral. A future that a
-    /// [`Deadline`](crate::Deadline) or a [`Retry`](crate::Retry) drops because the time is over
-    /// counts as a failure of kind [`FailureKind::Timeout`]. The breaker cannot recognize other
-    /// time-outs around this future: see [`Config::hung_after`](crate::Config::hung_after).
+    /// Cancel safe: a future that is dropped counts like a [`Permit`](crate::Permit) that is.
     ///
     /// # Errors
     ///

@@ -1,11 +1,8 @@
 //! The clock of a breaker.
 //!
-//! The consecutive policy reads no clock while calls succeed. Time windows, slow calls and
-//! rejections need one, and reading the system clock costs more than the rest of their work. There
-//! are therefore two clocks to choose from: an exact one, which tests can pause, and one that a
-//! thread of the process updates.
-//!
-//! Neither is the wall clock: setting the time of day opens and closes no breaker.
+//! Reading the system clock costs more than the rest of the work of a breaker, so there are two
+//! clocks to choose from. Neither is the wall clock: setting the time of day opens and closes no
+//! breaker.
 
 use std::{
     sync::{
@@ -87,10 +84,9 @@ pub(crate) struct Cached {
 
 impl Cached {
     fn shared() -> &'static Self {
-        static SHARED: OnceLock<Cached> = OnceLock::new();
-        static THREAD: OnceLock<()> = OnceLock::new();
-        let shared = SHARED.get_or_init(|| Self { epoch: Instant::now(), now: AtomicU64::new(0) });
-        THREAD.get_or_init(|| {
+        static SHARED: OnceLock<&'static Cached> = OnceLock::new();
+        SHARED.get_or_init(|| {
+            let shared: &Self = Box::leak(Box::new(Self { epoch: Instant::now(), now: AtomicU64::new(0) }));
             // Stored before the thread stores, so no read falls back to a later time and then sees
             // an earlier one.
             shared.now.store(shared.read(), Ordering::Relaxed);
@@ -103,8 +99,8 @@ impl Cached {
             if std::thread::Builder::new().name("breaker-clock".into()).spawn(keep).is_err() {
                 shared.now.store(0, Ordering::Relaxed);
             }
-        });
-        shared
+            shared
+        })
     }
 
     fn read(&self) -> Tick {

@@ -130,9 +130,12 @@ impl Default for Config {
     }
 }
 
+/// Defines a setter for each field.
 macro_rules! setters {
-    ($($(#[$doc:meta])* $field:ident: $type:ty),* $(,)?) => {
-        $($(#[$doc])* #[must_use] pub fn $field(mut self, $field: $type) -> Self {
+    ($($field:ident: $type:ty),* $(,)?) => {
+        $(#[doc = concat!("Sets [`Config::", stringify!($field), "`](#structfield.", stringify!($field), ").")]
+        #[must_use]
+        pub fn $field(mut self, $field: $type) -> Self {
             self.$field = $field.into();
             self
         })*
@@ -164,35 +167,20 @@ impl Config {
     }
 
     setters! {
-        /// Sets [`Config::failure_threshold`](#structfield.failure_threshold).
         failure_threshold: u32,
-        /// Sets [`Config::open_for`](#structfield.open_for).
         open_for: Duration,
-        /// Sets [`Config::success_threshold`](#structfield.success_threshold).
         success_threshold: u32,
-        /// Sets [`Config::probes`](#structfield.probes).
         probes: u32,
-        /// Sets [`Config::probe_deadline`](#structfield.probe_deadline).
         probe_deadline: Duration,
-        /// Sets [`Config::window`](#structfield.window).
         window: Window,
-        /// Sets [`Config::minimum_calls`](#structfield.minimum_calls).
         minimum_calls: u32,
-        /// Sets [`Config::failure_rate`](#structfield.failure_rate).
         failure_rate: f64,
-        /// Sets [`Config::slow_calls`](#structfield.slow_calls).
         slow_calls: SlowCalls,
-        /// Sets [`Config::hung_after`](#structfield.hung_after).
         hung_after: Duration,
-        /// Sets [`Config::backoff`](#structfield.backoff).
         backoff: Backoff,
-        /// Sets [`Config::retry_after_max`](#structfield.retry_after_max).
         retry_after_max: Duration,
-        /// Sets [`Config::ramp`](#structfield.ramp).
         ramp: Ramp,
-        /// Sets [`Config::clock`](#structfield.clock).
         clock: Clock,
-        /// Sets [`Config::event_capacity`](#structfield.event_capacity).
         event_capacity: usize,
     }
 }

@@ -49,17 +49,6 @@ impl Drop for Ending {
 }
 
 /// The moment by which a call must have ended.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// use std::time::Duration;
-/// use picarcade_breaker::Deadline;
-///
-/// let deadline = Deadline::after(Duration::from_secs(5));
-/// assert_eq!(deadline.run(async { 42 }).await, Ok(42));
-/// assert!(deadline.remaining() <= Duration::from_secs(5));
-/// # }
-/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
@@ -77,12 +66,6 @@ impl Deadline {
     #[must_use]
     pub fn after(time: Duration) -> Self {
         Self(Instant::now() + time.min(Self::MAX))
-    }
-
-    /// Creates a deadline at this moment.
-    #[must_use]
-    pub const fn at(instant: Instant) -> Self {
-        Self(instant)
     }
 
     /// Returns the moment.
@@ -133,11 +116,5 @@ impl Deadline {
             return Err(DeadlineExceeded);
         };
         Ok(output)
-    }
-}
-
-impl From<Instant> for Deadline {
-    fn from(instant: Instant) -> Self {
-        Self(instant)
     }
 }

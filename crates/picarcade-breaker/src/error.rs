@@ -66,16 +66,6 @@ pub struct Rejected {
     pub retry_after: Duration,
 }
 
-impl Rejected {
-    /// Returns whether the same call may succeed at once. Always `false`: an immediate retry would
-    /// only add load. Retries end at a rejection and leave the decision to the caller.
-    #[must_use]
-    #[allow(clippy::unused_self, reason = "the word is asked of an error, like of all others")]
-    pub const fn is_transient(&self) -> bool {
-        false
-    }
-}
-
 /// Any error that can be sent to another thread; tower has the same type with this name.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -111,15 +101,6 @@ pub enum CallError<E> {
 }
 
 impl<E> CallError<E> {
-    /// Returns the rejection, if there is one.
-    #[must_use]
-    pub const fn rejected(&self) -> Option<&Rejected> {
-        match self {
-            Self::Rejected(rejected) => Some(rejected),
-            Self::Failed(_) => None,
-        }
-    }
-
     /// Returns the error of the call itself, if the call was made.
     pub fn into_failed(self) -> Option<E> {
         match self {

@@ -18,9 +18,9 @@ use crate::{
     clock::{Tick, Timer, ticks},
     deadline,
     gate::{Gate, Word},
+    lane::{Total, Totals},
     machine::{Admission, Change, Machine, Mode, Report, ReportKind, Ticket},
     observe,
-    totals::{Total, Totals},
     window::{RateWindow, Sample},
 };
 
@@ -33,20 +33,12 @@ pub(crate) struct Inner {
     pub(crate) totals: Totals,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) timer: Timer,
-    /// The kind of the last counted failure, as its index in [`FailureKind::ALL`] plus one.
+    /// The kind of the last counted failure, as its place in [`FailureKind::ALL`] plus one.
     pub(crate) last_failure: AtomicU8,
     /// `Tick::MAX` without a slow-call policy.
     slow_after: Tick,
     /// `Tick::MAX` if it is not configured.
     hung_after: Tick,
-}
-
-/// A rejected call, with the time of the decision.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Refusal {
-    state: State,
-    until: Tick,
-    now: Tick,
 }
 
 impl Inner {
@@ -66,18 +58,18 @@ impl Inner {
         }
     }
 
-    /// Admits a call, or returns why not.
+    /// Admits a call, or returns when to try again.
     #[inline]
-    pub(crate) fn admit(&self) -> Result<Ticket, Refusal> {
+    pub(crate) fn admit(&self) -> Result<Ticket, Rejected> {
         let word = self.gate.word();
         match word.mode() {
             Mode::Closed | Mode::ForcedClosed | Mode::MetricsOnly | Mode::Disabled => Ok(self.ticket(word)),
-            Mode::ForcedOpen => Err(Refusal { state: State::ForcedOpen, until: Tick::MAX, now: 0 }),
+            Mode::ForcedOpen => Err(self.rejection(State::ForcedOpen, Tick::MAX, 0)),
             mode => {
                 let now = self.timer.now();
                 let until = self.gate.refuse_before();
                 if now < until {
-                    Err(Refusal { state: mode.state(), until, now })
+                    Err(self.rejection(mode.state(), until, now))
                 } else {
                     self.admit_locked(now)
                 }
@@ -93,20 +85,19 @@ impl Inner {
     }
 
     #[cold]
-    fn admit_locked(&self, now: Tick) -> Result<Ticket, Refusal> {
+    fn admit_locked(&self, now: Tick) -> Result<Ticket, Rejected> {
         let (admission, change) = self.gate.admit(now);
         self.publish(change);
         match admission {
             Admission::Admitted(ticket) => Ok(Ticket { started: now, ..ticket }),
-            Admission::Refused { state, until } => Err(Refusal { state, until, now }),
+            Admission::Refused { state, until } => Err(self.rejection(state, until, now)),
         }
     }
 
     #[inline]
-    pub(crate) fn rejection(&self, refusal: Refusal) -> Rejected {
+    fn rejection(&self, state: State, until: Tick, now: Tick) -> Rejected {
         self.totals.add(Total::Rejected);
-        let retry_after = self.retry_after(refusal.until, refusal.now);
-        Rejected { name: self.name.clone(), state: refusal.state, retry_after }
+        Rejected { name: self.name.clone(), state, retry_after: self.retry_after(until, now) }
     }
 
     /// Returns the time until `until`, never zero. An override has no end, so its time is an
@@ -201,8 +192,7 @@ impl Inner {
             }
         }
         if let Some((kind, _)) = failure {
-            let index = FailureKind::ALL.iter().position(|known| *known == kind).unwrap_or_default();
-            self.last_failure.store(index as u8 + 1, Ordering::Relaxed);
+            self.last_failure.store(kind as u8 + 1, Ordering::Relaxed);
         }
         self.totals.add(if failed { Total::Failure } else { Total::Success });
         if slow {

@@ -2,13 +2,12 @@
 //!
 //! # Reading order
 //!
-//! `name` to `validate` are the vocabulary. `machine` is the state machine, without locks and
+//! `error` to `validate` are the vocabulary. `machine` is the state machine, without locks and
 //! clocks. `gate` adds the lock and publishes what callers read without it. `window` counts the
 //! recent calls, in `lane`s. `inner` combines them; `breaker`, `permit` and `call` are its
 //! interface. `deadline`, `retry`, `bulkhead`, `http`, `layer` and `fleet` build on that interface
 //! or stand alone.
 
-mod cause;
 mod error;
 mod event;
 mod name;
@@ -26,7 +25,6 @@ mod gate;
 mod inner;
 mod machine;
 mod observe;
-mod totals;
 mod window;
 
 mod breaker;
@@ -55,7 +53,6 @@ pub use self::{
     breaker::CircuitBreaker,
     bulkhead::{Bulkhead, BulkheadFull, BulkheadPermit, FullReason},
     call::{AnyError, Classify},
-    cause::Cause,
     clock::Clock,
     config::{Backoff, Config, Ramp, SlowCalls, Window},
     deadline::{Deadline, DeadlineExceeded},
@@ -66,7 +63,7 @@ pub use self::{
     permit::{OwnedPermit, Permit},
     registry::Registry,
     retry::{Retry, RetryBackoff, RetryBudget, RetryError, RetryHint},
-    state::State,
+    state::{Cause, State},
     statistics::Statistics,
     window::WindowStatistics,
 };

@@ -63,12 +63,6 @@ impl Deref for Name {
     }
 }
 
-impl AsRef<str> for Name {
-    fn as_ref(&self) -> &str {
-        self.as_str()
-    }
-}
-
 impl PartialEq for Name {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
@@ -76,30 +70,6 @@ impl PartialEq for Name {
 }
 
 impl Eq for Name {}
-
-impl PartialEq<str> for Name {
-    fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
-    }
-}
-
-impl PartialEq<&str> for Name {
-    fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
-    }
-}
-
-impl PartialOrd for Name {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Name {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.as_str().cmp(other.as_str())
-    }
-}
 
 impl Hash for Name {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
@@ -144,8 +114,6 @@ mod tests {
         let long = "a-name-that-is-longer-than-the-inline-space";
         let (a, b) = (Name::from(long), Name::from(long));
         assert_eq!(a, b);
-        let short = Name::from("a");
-        assert!(short < b);
         assert_eq!(&*a, long);
     }
 }

@@ -6,8 +6,6 @@
 
 use std::{fmt, time::Duration};
 
-use serde::{Serialize, Serializer};
-
 /// The outcome of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -36,7 +34,8 @@ impl Outcome {
 }
 
 /// Why a call failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FailureKind {
     /// No answer in time (also HTTP 408 and 504).
@@ -100,12 +99,6 @@ impl fmt::Display for FailureKind {
     }
 }
 
-impl Serialize for FailureKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
 /// Whether a recorded outcome was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -117,12 +110,4 @@ pub enum Recorded {
     Late,
     /// The breaker is disabled and records nothing.
     Ignored,
-}
-
-impl Recorded {
-    /// Returns whether the outcome was counted.
-    #[must_use]
-    pub const fn is_counted(self) -> bool {
-        matches!(self, Self::Counted)
-    }
 }

@@ -97,32 +97,18 @@ impl Registry {
         self.breakers.read().values().cloned().collect()
     }
 
-    /// Returns a snapshot of every breaker, sorted by name; later breakers are not added.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = CircuitBreaker> + use<> {
-        self.all().into_iter()
-    }
-
     /// Returns the statistics of every breaker, sorted by name.
     #[must_use]
     pub fn statistics(&self) -> Vec<Statistics> {
-        self.iter().map(|breaker| breaker.statistics()).collect()
+        self.breakers.read().values().map(CircuitBreaker::statistics).collect()
     }
 
     /// Publishes the totals and the state of every breaker to the installed recorder; see
     /// [`CircuitBreaker::publish_metrics`].
     #[cfg(feature = "metrics")]
     pub fn publish_metrics(&self) {
-        for breaker in self.iter() {
+        for breaker in self.all() {
             breaker.publish_metrics();
         }
-    }
-}
-
-impl IntoIterator for &Registry {
-    type Item = CircuitBreaker;
-    type IntoIter = std::vec::IntoIter<CircuitBreaker>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.all().into_iter()
     }
 }

@@ -1,14 +1,13 @@
-//! The public states of a breaker.
+//! The public states of a breaker, and why they change: bounded sets of names that can be labels.
 
 use std::fmt;
-
-use serde::{Serialize, Serializer};
 
 /// What a breaker does with the next call.
 ///
 /// The first three states follow from observations. The other four are set by hand and stay until
 /// [`reset`](crate::CircuitBreaker::reset) or another override.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum State {
     /// Calls pass, and their outcomes are judged.
@@ -63,8 +62,51 @@ impl fmt::Display for State {
     }
 }
 
-impl Serialize for State {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+/// Why a state changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// The number of failures in a row.
+    ConsecutiveFailures,
+    /// The rate of failures in the window.
+    FailureRate,
+    /// The rate of slow calls in the window.
+    SlowCallRate,
+    /// The open time is over, and a call came to probe.
+    OpenTimeOver,
+    /// A probe failed, or was slow.
+    ProbeFailed,
+    /// Enough probes succeeded.
+    ProbesSucceeded,
+    /// An operator or the application set the state.
+    Manual,
+    /// A quorum of the other instances opened their breakers.
+    FleetQuorum,
+    /// The elected instance found that the service has recovered.
+    FleetRecovered,
+}
+
+impl Cause {
+    /// Returns the name on the wire and in labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::FailureRate => "failure_rate",
+            Self::SlowCallRate => "slow_call_rate",
+            Self::OpenTimeOver => "open_time_over",
+            Self::ProbeFailed => "probe_failed",
+            Self::ProbesSucceeded => "probes_succeeded",
+            Self::Manual => "manual",
+            Self::FleetQuorum => "fleet_quorum",
+            Self::FleetRecovered => "fleet_recovered",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use crate::{CircuitBreaker, FailureKind, Name, State, clock::Tick, totals::Total, window::WindowStatistics};
+use crate::{CircuitBreaker, FailureKind, Name, State, clock::Tick, lane::Total, window::WindowStatistics};
 
 /// The statistics of a breaker. The totals only grow; a reset does not change them.
 ///

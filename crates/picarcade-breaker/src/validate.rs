@@ -12,10 +12,10 @@ const DAY: Duration = Duration::from_hours(24);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
-    at_least_one("failure_threshold", config.failure_threshold)?;
-    at_least_one("success_threshold", config.success_threshold)?;
-    at_least_one("probes", config.probes)?;
-    at_least_one("minimum_calls", config.minimum_calls)?;
+    not_zero("failure_threshold", config.failure_threshold == 0)?;
+    not_zero("success_threshold", config.success_threshold == 0)?;
+    not_zero("probes", config.probes == 0)?;
+    not_zero("minimum_calls", config.minimum_calls == 0)?;
     within("probes", config.probes <= 1024, "at most 1024")?;
     span("open_for", config.open_for)?;
     span("probe_deadline", config.probe_deadline)?;
@@ -29,7 +29,7 @@ pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
 
     match config.window {
         Window::Calls(calls) => {
-            at_least_one("window", calls)?;
+            not_zero("window", calls == 0)?;
             within("window", calls <= 1_000_000, "at most 1000000 calls")?;
         }
         Window::Time(time) => within(
@@ -42,9 +42,7 @@ pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
         share("failure_rate", rate)?;
     }
     if let Some(SlowCalls { longer_than, rate }) = config.slow_calls {
-        if longer_than.is_zero() {
-            return Err(ConfigError::Zero { field: "slow_calls.longer_than" });
-        }
+        not_zero("slow_calls.longer_than", longer_than.is_zero())?;
         share("slow_calls.rate", rate)?;
     }
     if let Some(ramp) = config.ramp {
@@ -77,14 +75,12 @@ fn policies(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn at_least_one(field: &'static str, value: u32) -> Result<(), ConfigError> {
-    if value == 0 { Err(ConfigError::Zero { field }) } else { Ok(()) }
+pub(crate) fn not_zero(field: &'static str, is_zero: bool) -> Result<(), ConfigError> {
+    if is_zero { Err(ConfigError::Zero { field }) } else { Ok(()) }
 }
 
 fn span(field: &'static str, value: Duration) -> Result<(), ConfigError> {
-    if value.is_zero() {
-        return Err(ConfigError::Zero { field });
-    }
+    not_zero(field, value.is_zero())?;
     within(field, (MILLISECOND..=DAY).contains(&value), "between 1 millisecond and 24 hours")
 }
 
@@ -93,7 +89,7 @@ fn share(field: &'static str, value: f64) -> Result<(), ConfigError> {
     within(field, value > 0.0 && value <= 1.0, "above 0 and at most 1")
 }
 
-fn within(field: &'static str, holds: bool, expected: &'static str) -> Result<(), ConfigError> {
+pub(crate) fn within(field: &'static str, holds: bool, expected: &'static str) -> Result<(), ConfigError> {
     if holds { Ok(()) } else { Err(ConfigError::OutOfRange { field, expected }) }
 }
 

@@ -6,23 +6,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::{
-    InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics, inner::Inner,
-    known::Known, tag::Tag,
+    InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics, fleet::message::Message,
+    inner::Inner, known::Known, single_flight::shared_load::Failure, tag::Tag,
 };
 
 /// A typed cache of two levels, which is called with a key and a loader. Clones share everything.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use picarcade_cache::{Cache, Key, Source};
-/// let cache = Cache::<String>::builder("greeting").build()?;
-/// let key = Key::builder("greeting", 1).part("en").finish();
-/// let load = || async { Ok::<_, std::io::Error>("hello".to_string()) };
-/// assert_eq!(cache.get_or_load(&key, load).await?.source, Source::Loaded);
-/// assert_eq!(cache.get_or_load(&key, load).await?.source, Source::L1);
-/// # Ok(()) }
-/// ```
 pub struct Cache<V> {
     pub(crate) inner: Arc<Inner<V>>,
 }
@@ -99,6 +87,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         E: Send + Sync + 'static,
     {
         let inner = &self.inner;
+        let loader = async move { loader().await.map_err(|error| Arc::new(error) as Failure) };
         if options.no_read {
             return Box::pin(inner.bypass(key, options, loader)).await;
         }
@@ -153,7 +142,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     /// Returns an [`InsertError`] for a value that cannot be stored. The key is then removed,
     /// because its old value must not answer for the new one.
     pub async fn insert(&self, key: &Key, value: impl Into<Loaded<V>>) -> Result<Reach, InsertError> {
-        Inner::insert(&self.inner, key, value.into()).await
+        self.inner.insert(key, value.into()).await
     }
 
     /// Removes a key from both levels and from every instance. The result of a load under way is
@@ -161,19 +150,19 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     ///
     /// This and the other removals complete even if the caller leaves.
     pub async fn remove(&self, key: &Key) -> Reach {
-        Inner::remove(&self.inner, key).await
+        self.inner.invalidate(Message::Remove(*key)).await
     }
 
     /// Removes every value with this tag from both levels and from every instance. The cost does
     /// not depend on their number.
     pub async fn remove_by_tag(&self, name: &str) -> Reach {
-        Inner::remove_by_tag(&self.inner, Tag::new(name)).await
+        self.inner.invalidate(Message::Tag(Tag::new(name))).await
     }
 
     /// Removes all values from both levels and from every instance. The cost does not depend on
     /// their number.
     pub async fn clear(&self) -> Reach {
-        Inner::clear(&self.inner).await
+        self.inner.invalidate(Message::Clear).await
     }
 
     /// Waits until all loads under way have ended and their results are written to the second

@@ -66,12 +66,6 @@ impl Clock {
     }
 }
 
-impl Default for Clock {
-    fn default() -> Self {
-        Self::system()
-    }
-}
-
 /// Returns nanoseconds since a moment in the past, with the resolution of the kernel's tick.
 #[cfg(target_os = "linux")]
 #[inline]

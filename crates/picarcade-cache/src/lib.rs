@@ -33,7 +33,6 @@ pub use cache::Cache;
 pub use clock::Clock;
 pub use error::{ConfigError, InsertError, LoadError, RemoteError};
 pub use key::{Key, KeyBuilder};
-pub use level2::in_memory::InMemoryRemote;
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub use level2::redis::RedisRemote;
 pub use level2::remote::{KeyVersion, REPLAY_WINDOW, Record, Remote, RemoteEvent, Scope, TagVersion};

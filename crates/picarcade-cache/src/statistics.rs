@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::{Source, key::Key};
 
 /// A snapshot of the counters of one cache. All counts are since the cache was created.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Statistics {
     /// The name of the cache.
@@ -144,12 +144,6 @@ impl Counters {
         let hits = l1 + l2 + stale;
         let asked = hits + misses + bypasses;
         Statistics {
-            name: String::new(),
-            entries: 0,
-            bytes: 0,
-            max_bytes: 0,
-            evictions: 0,
-            in_flight: 0,
             hits_l1: l1,
             hits_l2: l2,
             stale,
@@ -173,6 +167,7 @@ impl Counters {
             undecodable: self.undecodable.value(),
             writes_dropped: self.writes_dropped.value(),
             saved_micros: (hits + coalesced).saturating_mul(cost_per_load_micros),
+            ..Statistics::default()
         }
     }
 

@@ -58,7 +58,8 @@ impl Ledger for CostLedger {
             (Scope::User, Window::Sliding(length)) if length == HOUR => {
                 let statistics = self.store.user_statistics(subject, Period::Hour, now).await;
                 let dollars = statistics.map(|statistics| statistics.cost_spent);
-                dollars.map(|dollars| picarcade_ratelimit::micros(dollars).unwrap_or(MAX_AMOUNT))
+                dollars
+                    .map(|dollars| picarcade_ratelimit::micros("cost_spent", dollars).unwrap_or(MAX_AMOUNT))
             }
             _ => return Err("the ledger does not know this window".to_owned()),
         };

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Backend;
-use crate::store::{Leased, Split};
-use crate::{
-    ConfigError, Fallback, Leases, Ledger, Limit, Limiter, MAX_SHARDS, MemoryStore, Plan, Shards, Store,
-};
+use crate::inner::Backend;
+use crate::store::{Fallback, Leased, MAX_SHARDS, Split};
+use crate::{ConfigError, Leases, Ledger, Limit, Limiter, MemoryStore, Plan, Shards, Store};
 
 /// Builds a [`Limiter`].
 #[derive(Debug, Clone)]
@@ -54,8 +52,7 @@ impl LimiterBuilder {
     }
 
     /// Sets the store of the counts. Without one they are kept in this process. While the store is
-    /// unavailable, this instance decides requests by its share and rejects dollars: see
-    /// [`Fallback`].
+    /// unavailable, this instance decides requests by its share and rejects dollars.
     pub fn store(mut self, store: Arc<dyn Store>) -> Self {
         self.store = Some(store);
         self
@@ -161,6 +158,6 @@ impl LimiterBuilder {
             None => store,
         };
         let store = Fallback::new(store, &plan, self.instances, self.max_subjects);
-        Ok(Limiter::new(plan, Backend::External(Arc::new(store)), self.reservation_ttl))
+        Ok(Limiter::new(plan, Backend::External(Box::new(store)), self.reservation_ttl))
     }
 }

@@ -23,12 +23,6 @@ enum Source {
     Hand(Arc<AtomicU64>),
 }
 
-impl Default for Clock {
-    fn default() -> Self {
-        Self::system()
-    }
-}
-
 impl Clock {
     /// Creates a clock that starts at the wall time of the system and advances with the monotonic
     /// clock.
@@ -63,7 +57,7 @@ impl Clock {
     }
 
     /// Returns the time of a manual clock, which a remote store uses instead of its own.
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    #[cfg(feature = "redis")]
     pub(crate) fn manual(&self) -> Option<u64> {
         match &self.0 {
             Source::Wall { .. } => None,

@@ -56,9 +56,3 @@ pub struct Admission {
     /// The state of the limits, including this request.
     pub report: Report,
 }
-
-impl Admission {
-    pub(crate) fn new(reservation: Reservation, report: Report) -> Self {
-        Self { reservation, report }
-    }
-}

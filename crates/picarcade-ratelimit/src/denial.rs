@@ -79,18 +79,11 @@ impl Refusals {
         denial.report
     }
 
-    /// Assembles the denial. The violated limits are in the order in which they were added.
+    /// Assembles the denial, with the violated limits in the order of the report.
     pub(crate) fn into_denial(self, report: Report) -> Denial {
-        let Self { violated, retry_after, possible } = self;
+        let Self { mut violated, retry_after, possible } = self;
+        violated.sort_by_key(|status| report.statuses.iter().position(|other| other.name == status.name));
         Denial { violated, retry_after, possible, report }
-    }
-
-    /// Assembles the denial, with the violated limits in the order of the report. For stores that
-    /// combine the answers of other stores.
-    pub(crate) fn into_sorted_denial(mut self, report: Report) -> Denial {
-        let place = |status: &Status| report.statuses.iter().position(|other| other.name == status.name);
-        self.violated.sort_by_key(place);
-        self.into_denial(report)
     }
 
     fn push(&mut self, status: Status, wait: Duration, possible: bool) {

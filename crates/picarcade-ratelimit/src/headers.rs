@@ -41,13 +41,6 @@ pub fn retry_after(denial: &Denial) -> String {
     seconds(denial.retry_after).max(1).to_string()
 }
 
-/// Returns the names of the violated limits as a Structured Field list of strings.
-#[must_use]
-pub fn violated(denial: &Denial) -> String {
-    let names: Vec<_> = denial.violated.iter().map(|status| format!("\"{}\"", status.name)).collect();
-    names.join(", ")
-}
-
 fn list(statuses: &[Status], parameters: impl Fn(&mut String, &Status)) -> String {
     let mut value = String::with_capacity(statuses.len() * 48);
     for status in statuses {

@@ -1,12 +1,79 @@
-//! What clones of a limiter and its open reservations share.
+//! What clones of a limiter and its open reservations share. No other file matches on the kind of
+//! the store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Backend;
 use crate::dollars::checked;
 use crate::statistics::DecisionCounters;
-use crate::{Error, Plan, ReservationId, Settled};
+use crate::store::Fallback;
+use crate::{
+    Ask, Error, MemoryStore, Mode, Plan, Report, ReservationId, Settled, Statistics, Subjects, Verdict,
+};
+
+/// The embedded store, which answers without a boxed future, or an external one.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    Memory(Box<MemoryStore>),
+    External(Box<Fallback>),
+}
+
+impl Backend {
+    #[inline]
+    pub(crate) async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+        match self {
+            Self::Memory(memory) => memory.decide(ask).await,
+            // Boxed, because it would enlarge every future of a decision in memory.
+            Self::External(store) => Box::pin(store.acquire(ask)).await,
+        }
+    }
+
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {
+        match self {
+            Self::Memory(memory) => Ok(memory.conclude_now(id, actual_micros)),
+            Self::External(store) => store.conclude(id, actual_micros).await,
+        }
+    }
+
+    pub(crate) async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
+        match self {
+            Self::Memory(memory) => Ok(memory.usage_now(plan, subjects)),
+            Self::External(store) => store.usage(plan, subjects).await,
+        }
+    }
+
+    pub(crate) fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
+        match self {
+            Self::Memory(_) => ReservationId::random(),
+            Self::External(store) => store.reservation_for(subjects),
+        }
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        match self {
+            Self::Memory(_) => Mode::Exact,
+            Self::External(store) => store.mode(),
+        }
+    }
+
+    /// Adds what the store counts.
+    pub(crate) fn complete(&self, statistics: Statistics) -> Statistics {
+        let mode = self.mode();
+        match self {
+            Self::Memory(memory) => {
+                let (subjects, evicted, open) = memory.census();
+                Statistics {
+                    mode,
+                    subjects: subjects as u64,
+                    evicted,
+                    open_reservations: open as u64,
+                    ..statistics
+                }
+            }
+            Self::External(store) => Statistics { mode, mode_changes: store.mode_changes(), ..statistics },
+        }
+    }
+}
 
 /// The limits, the store and the counters of a limiter.
 #[derive(Debug)]
@@ -20,16 +87,17 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
         checked("actual_micros", actual_micros)?;
-        self.backend.settle(id, actual_micros).await
+        self.backend.conclude(id, Some(actual_micros)).await
     }
 
     pub(crate) async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        self.backend.release(id).await
+        self.backend.conclude(id, None).await
     }
 
     /// Releases a reservation without waiting: in place if possible, otherwise in a new task.
     pub(crate) fn release_in_background(self: &Arc<Self>, id: ReservationId) {
-        if self.backend.release_now(id) {
+        if let Backend::Memory(memory) = &self.backend {
+            memory.conclude_now(id, None);
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {

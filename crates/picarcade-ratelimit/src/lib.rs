@@ -9,7 +9,6 @@ mod report;
 mod reservation;
 
 // What is behind the handle.
-mod backend;
 mod inner;
 mod statistics;
 
@@ -34,17 +33,14 @@ pub use builder::LimiterBuilder;
 pub use clock::Clock;
 pub use decision::{Admission, Decision};
 pub use denial::Denial;
-pub use dollars::{Dollars, MAX_AMOUNT, micros};
+pub use dollars::{MAX_AMOUNT, micros};
 pub use error::{ConfigError, Error};
 pub use ledger::Ledger;
-pub use limit::{Limit, MAX_LIMITS, MAX_SUBJECT_BYTES, Name, Plan, Scope, Subjects, Unit, Window};
+pub use limit::{Limit, MAX_SUBJECT_BYTES, Name, Plan, Scope, Subjects, Unit, Window};
 pub use limiter::Limiter;
 pub use report::{Report, Status};
 pub use reservation::Reservation;
 pub use statistics::Statistics;
 #[cfg(feature = "redis")]
 pub use store::RedisStore;
-pub use store::{
-    Ask, Fallback, Leases, MAX_SHARDS, MemoryStore, Mode, Outcome, ReservationId, Settled, Shards, Store,
-    Verdict,
-};
+pub use store::{Ask, Leases, MemoryStore, Mode, Outcome, ReservationId, Settled, Shards, Store, Verdict};

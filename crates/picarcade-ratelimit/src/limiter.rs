@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::Backend;
 use crate::dollars::checked;
-use crate::inner::Inner;
+use crate::inner::{Backend, Inner};
 use crate::statistics::DecisionCounters;
 use crate::{
     Admission, Ask, Decision, Error, Limit, LimiterBuilder, Mode, Plan, Report, Reservation, ReservationId,
@@ -13,20 +12,6 @@ use crate::{
 };
 
 /// Decides over all limits at once. Clones share all state and are cheap.
-///
-/// ```
-/// use std::time::Duration;
-/// use picarcade_ratelimit::{Decision, Limit, Limiter, Scope, Subjects, Window};
-/// # #[tokio::main(flavor = "current_thread")] async fn main()
-/// # -> Result<(), Box<dyn std::error::Error>> {
-/// let minute = Window::Sliding(Duration::from_secs(60));
-/// let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 2, minute)).build()?;
-/// let ada = Subjects::default().user("ada");
-/// assert!(limiter.acquire(&ada, 2, 0).await?.is_admitted());
-/// let Decision::Denied(denial) = limiter.acquire(&ada, 1, 0).await? else { unreachable!() };
-/// assert!(denial.retry_after <= Duration::from_secs(61));
-/// # Ok(()) }
-/// ```
 #[derive(Debug, Clone)]
 pub struct Limiter {
     inner: Arc<Inner>,
@@ -78,7 +63,8 @@ impl Limiter {
         }
         Ok(match verdict? {
             Verdict::Admitted(report) => {
-                Decision::Admitted(Admission::new(held.unwrap_or_else(Reservation::empty), report))
+                let reservation = held.unwrap_or_else(Reservation::empty);
+                Decision::Admitted(Admission { reservation, report })
             }
             Verdict::Denied(denial) => Decision::Denied(denial),
         })

@@ -82,11 +82,4 @@ impl Report {
     pub fn new(statuses: Vec<Status>, local: bool) -> Self {
         Self { statuses, local }
     }
-
-    /// Returns the limit of which the smallest share remains.
-    #[must_use]
-    pub fn tightest(&self) -> Option<&Status> {
-        let share = |status: &Status| status.remaining as f64 / status.limit as f64;
-        self.statuses.iter().min_by(|a, b| share(a).total_cmp(&share(b)))
-    }
 }

@@ -109,7 +109,7 @@ pub(crate) fn join(channel: &Channel, flow: &FlowService) -> Result<Membership, 
     let member = |breaker| {
         FleetMember::join(breaker, Arc::clone(&view), FleetConfig::new(Arc::clone(&channel.instance)))
     };
-    let members = flow.breakers().iter().map(member).collect::<Result<_, _>>()?;
+    let members = flow.breakers().all().into_iter().map(member).collect::<Result<_, _>>()?;
     let listener = tokio::spawn(listen(channel.clone(), flow.clone())).abort_handle();
     Ok(Membership { members, listener })
 }
@@ -183,17 +183,30 @@ impl RunScript for Scripts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use picarcade_breaker::fleet::conformance;
+    use picarcade_breaker::fleet::{Ballot, VoteCount};
     use picarcade_redis::{Config, DriverKind};
     use picarcade_testkit::RedisServer;
 
+    const TTL: Duration = Duration::from_mins(4);
+
     #[tokio::test]
-    async fn votes_keep_the_contract_with_both_drivers() {
+    async fn votes_elections_and_departures_are_read_with_both_drivers() {
         let server = RedisServer::start().await.unwrap();
         for (driver, prefix) in [(DriverKind::Redis, "r"), (DriverKind::Fred, "f")] {
             let handle = RedisHandle::connect(Config { driver, ..Config::new(server.url()) }).unwrap();
             handle.ready(Duration::from_secs(30)).await.unwrap();
-            conformance::check(&votes(handle), prefix).await;
+            let view = votes(handle);
+            let vote = async |instance, ballot| view.vote(prefix, instance, ballot, TTL).await.unwrap();
+            let elect = async |instance| view.elect(prefix, instance, TTL).await.unwrap();
+            assert_eq!(vote("a", Ballot::Open).await, VoteCount { instances: 1, open: 1, recovered: 0 });
+            assert_eq!(vote("b", Ballot::Recovered).await, VoteCount { instances: 2, open: 1, recovered: 1 });
+            assert!(elect("a").await && elect("a").await, "the elected instance asks again");
+            assert!(!elect("b").await, "two instances were elected");
+            view.leave(prefix, "b").await.unwrap();
+            assert!(!elect("b").await, "another instance gave up the lease");
+            view.leave(prefix, "a").await.unwrap();
+            assert!(elect("b").await, "the lease was not given up");
+            assert_eq!(vote("b", Ballot::Closed).await, VoteCount { instances: 1, open: 0, recovered: 0 });
         }
     }
 }

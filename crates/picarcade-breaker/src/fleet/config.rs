@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::ConfigError;
+use crate::{ConfigError, validate::within};
 
 /// The settings of a fleet member.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,9 +45,6 @@ impl FleetConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let within = |field, holds, expected| {
-            if holds { Ok(()) } else { Err(ConfigError::OutOfRange { field, expected }) }
-        };
         let hour = Duration::from_hours(1);
         let intervals = Duration::from_millis(10)..=Duration::from_mins(1);
         within("instance", !self.instance.is_empty(), "a name")?;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use redis::{FromRedisValue, Script, Value, aio::ConnectionLike};
 
 use super::{
-    scripts::{FleetScript, RunScript},
+    redis::{FleetScript, RunScript},
     view::FleetError,
 };
 

@@ -1,6 +1,6 @@
 //! The task that votes for a breaker, reads the votes, and steers the breaker.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::broadcast::{Receiver, error::TryRecvError},
@@ -13,7 +13,11 @@ use super::{
     strategy::{Action, Observation, Strategy},
     view::{FleetError, FleetView},
 };
-use crate::{Cause, CircuitBreaker, ConfigError, Event, State};
+use crate::{
+    Cause, CircuitBreaker, ConfigError, Event, State,
+    clock::{Tick, ticks},
+    machine::{Change, Machine},
+};
 
 /// The membership of a breaker in a fleet. Dropping it ends the membership: the breaker continues
 /// alone, and its ballot expires. [`leave`](Self::leave) removes the ballot at once.
@@ -138,5 +142,43 @@ impl Steering {
         let (state, opened, wait) = self.breaker.snapshot();
         let now = Instant::now();
         Observation { now, state, opened, probe_at: now + wait }
+    }
+}
+
+/// The actions of a fleet on a breaker. Nothing else of the fleet reaches the state machine.
+impl CircuitBreaker {
+    /// Opens a closed breaker because a quorum of other instances did. Returns whether it opened.
+    fn open_by_quorum(&self) -> bool {
+        self.steer(|machine, now| machine.open_by_quorum(now, fastrand::f64()))
+    }
+
+    /// Lets an open breaker probe at once because another instance found that the service
+    /// recovered. Returns whether the state changed.
+    fn probe_now(&self) -> bool {
+        self.steer(Machine::probe_now)
+    }
+
+    /// Keeps an open breaker from probing for `time` because another instance probes.
+    fn hold_open(&self, time: Duration) {
+        self.steer(|machine, now| {
+            machine.hold_open(now.saturating_add(ticks(time)));
+            None
+        });
+    }
+
+    /// Returns the state, the number of openings, and the time until a probe may pass.
+    fn snapshot(&self) -> (State, u64, Duration) {
+        let snapshot = self.inner.gate.snapshot();
+        let now = self.inner.timer.now();
+        let state = snapshot.word.mode().state();
+        let wait = if state == State::ForcedOpen { 0 } else { snapshot.refuse_before.saturating_sub(now) };
+        (state, snapshot.opened, Duration::from_nanos(wait))
+    }
+
+    fn steer(&self, f: impl FnOnce(&mut Machine, Tick) -> Option<Change>) -> bool {
+        let now = self.inner.timer.now();
+        let change = self.inner.gate.change(|machine| f(machine, now));
+        self.inner.publish(change);
+        change.is_some()
     }
 }

@@ -6,10 +6,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{
-    ballot::{Ballot, VoteCount},
-    view::{FleetError, FleetView},
-};
+use super::view::{Ballot, FleetError, FleetView, VoteCount};
 
 /// A [`FleetView`] in memory, on the clock of tokio. Never fails. Its size is bounded by its
 /// instances: the next vote removes expired ballots.

@@ -14,17 +14,13 @@
 //! - it can keep an open breaker from probing while another instance probes, for
 //!   [`FleetConfig::hold_max`] at most.
 //!
-//! # Failure behavior
-//!
-//! A view that fails or hangs counts as absent: nothing is steered, every breaker decides alone,
-//! and the member keeps trying. A dead instance is forgotten when its ballot and its lease expire.
+//! A view that fails or hangs counts as absent: every breaker decides alone, and the member keeps
+//! trying. A dead instance is forgotten when its ballot and its lease expire.
 
-mod ballot;
 mod config;
 mod view;
 
 mod member;
-mod steer;
 mod strategy;
 
 mod memory;
@@ -32,16 +28,11 @@ mod memory;
 #[cfg(feature = "redis")]
 mod connection;
 mod redis;
-mod scripts;
-
-pub mod conformance;
 
 pub use self::{
-    ballot::{Ballot, VoteCount},
     config::FleetConfig,
     member::FleetMember,
     memory::MemoryFleetView,
-    redis::RedisFleetView,
-    scripts::{FleetScript, RunScript},
-    view::{FleetError, FleetView},
+    redis::{FleetScript, RedisFleetView, RunScript},
+    view::{Ballot, FleetError, FleetView, VoteCount},
 };

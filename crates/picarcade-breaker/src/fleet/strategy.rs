@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use super::{
-    ballot::{Ballot, VoteCount},
     config::FleetConfig,
+    view::{Ballot, VoteCount},
 };
 use crate::State;
 

@@ -19,14 +19,12 @@
 //! The inner error is boxed, as in tower's own layers. Otherwise the layer could not wrap
 //! `tower::timeout` or `tower::buffer`: their error `Box<dyn Error>` is no error type, so neither
 //! would be the error of this layer, and no other layer would accept it.
-//! itself, so neither would the layer's be, and no other layer would take it.
 
-mod future;
 mod service;
 
 use tower_layer::Layer;
 
-pub use self::{future::ResponseFuture, service::CircuitBreakerService};
+pub use self::service::{CircuitBreakerService, ResponseFuture};
 use crate::{AnyError, CircuitBreaker};
 
 /// Puts a breaker in front of a service.
@@ -84,6 +82,7 @@ impl<S, C: Clone> Layer<S> for CircuitBreakerLayer<C> {
     type Service = CircuitBreakerService<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CircuitBreakerService::new(inner, self.breaker.clone(), self.classifier.clone())
+        let Self { breaker, classifier } = self.clone();
+        CircuitBreakerService { inner, breaker, classifier }
     }
 }

@@ -6,7 +6,10 @@
 
 use std::time::Duration;
 
-use crate::ConfigError;
+use crate::{
+    ConfigError,
+    validate::{not_zero, within},
+};
 
 /// Pauses that double from `base` to `max`; the upper half of each is random.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,16 +32,12 @@ impl RetryBackoff {
     ///
     /// Returns [`ConfigError`] with the wrong argument.
     pub fn new(base: Duration, max: Duration) -> Result<Self, ConfigError> {
-        if base.is_zero() {
-            return Err(ConfigError::Zero { field: "base" });
-        }
+        not_zero("base", base.is_zero())?;
         if max < base {
             let reason = "the longest pause is shorter than the first";
             return Err(ConfigError::Contradiction { field: "max", other: "base", reason });
         }
-        if max > Duration::from_hours(1) {
-            return Err(ConfigError::OutOfRange { field: "max", expected: "at most 1 hour" });
-        }
+        within("max", max <= Duration::from_hours(1), "at most 1 hour")?;
         Ok(Self { base, max })
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::ConfigError;
+use crate::{ConfigError, validate::within};
 
 /// Tokens are counted in thousandths, so that sums are exact.
 const TOKEN: u64 = 1000;
@@ -23,48 +23,40 @@ pub struct RetryBudget {
     /// One lock, because retries are not a hot path and two counters would have to agree.
     tokens: Arc<Mutex<u64>>,
     per_call: u64,
-    most: u64,
 }
 
 impl Default for RetryBudget {
     /// Retries of a fifth of the calls, and a reserve of ten retries at the start.
     fn default() -> Self {
-        Self::of(200, Self::RESERVE)
+        // The reserve is enough for a program with few calls, and small compared with an outage.
+        Self::of(200, 10 * TOKEN)
     }
 }
 
 impl RetryBudget {
-    /// The content of a default budget at the start: enough for a program with few calls, and small
-    /// compared with the calls of an outage.
-    const RESERVE: u64 = 10 * TOKEN;
-
     /// The maximum number of saved retries, so that a quiet hour does not permit one large burst.
     const SAVED: u64 = 100 * TOKEN;
 
     /// Creates a budget: retries may be `ratio` of the calls (0 to 1), plus `reserve` (0 to 100) at
-    /// the start. The reserve permits retries in a program with few calls.
+    /// the start.
     ///
     /// # Errors
     ///
     /// Returns [`ConfigError`] with the wrong argument.
     pub fn new(ratio: f64, reserve: f64) -> Result<Self, ConfigError> {
-        if !(0.0..=1.0).contains(&ratio) {
-            return Err(ConfigError::OutOfRange { field: "ratio", expected: "between 0 and 1" });
-        }
-        if !(0.0..=100.0).contains(&reserve) {
-            return Err(ConfigError::OutOfRange { field: "reserve", expected: "between 0 and 100" });
-        }
+        within("ratio", (0.0..=1.0).contains(&ratio), "between 0 and 1")?;
+        within("reserve", (0.0..=100.0).contains(&reserve), "between 0 and 100")?;
         Ok(Self::of((ratio * TOKEN as f64) as u64, (reserve * TOKEN as f64) as u64))
     }
 
     fn of(per_call: u64, reserve: u64) -> Self {
-        Self { tokens: Arc::new(Mutex::new(reserve)), per_call, most: Self::SAVED }
+        Self { tokens: Arc::new(Mutex::new(reserve)), per_call }
     }
 
     /// Deposits the share of one call.
     pub fn deposit(&self) {
         let mut tokens = self.tokens.lock();
-        *tokens = (*tokens + self.per_call).min(self.most);
+        *tokens = (*tokens + self.per_call).min(Self::SAVED);
     }
 
     /// Withdraws the token of one retry. Returns whether there was one.

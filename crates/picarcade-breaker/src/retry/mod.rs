@@ -5,42 +5,27 @@
 //! - a number of attempts;
 //! - the [deadline](crate::Deadline) of the whole call: a pause that would exceed it is not
 //!   started;
-//! - a [budget](RetryBudget) that all calls share: retries may be a fifth of the calls, plus ten.
-//!
-//! If all calls fail, the first two limits still multiply the load by the number of attempts, when
-//! the service can bear it least. The budget prevents this.
+//! - a [budget](RetryBudget) that all calls share. If all calls fail, the first two limits still
+//!   multiply the load by the number of attempts, when the service can bear it least.
 
 mod backoff;
 mod budget;
 mod error;
-mod hint;
 
 use std::time::Duration;
 
-pub use self::{backoff::RetryBackoff, budget::RetryBudget, error::RetryError, hint::RetryHint};
-use crate::{ConfigError, Deadline};
+pub use self::{
+    backoff::RetryBackoff,
+    budget::RetryBudget,
+    error::{RetryError, RetryHint},
+};
+use crate::{ConfigError, Deadline, validate::not_zero};
 
 /// A policy of retries. Clones share the budget.
 ///
 /// Create one `Retry` for each service when the program starts, and share it or its clones between
 /// all callers. A `Retry` per call has a whole reserve of its own, so an outage is amplified up to
 /// `max_attempts` times.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread", start_paused = true)] async fn main() {
-/// use std::time::Duration;
-/// use picarcade_breaker::{Deadline, Retry, RetryHint};
-///
-/// let retry = Retry::default();
-/// let deadline = Deadline::after(Duration::from_secs(5));
-/// let result = retry
-///     .run(deadline, |_: &&str| RetryHint::Backoff, |attempt| async move {
-///         if attempt < 2 { Err("busy") } else { Ok(attempt) }
-///     })
-///     .await;
-/// assert_eq!(result, Ok(2));
-/// # }
-/// ```
 #[derive(Clone, Debug)]
 pub struct Retry {
     max_attempts: u32,
@@ -63,9 +48,7 @@ impl Retry {
     ///
     /// Returns [`ConfigError`] for zero attempts.
     pub fn new(max_attempts: u32) -> Result<Self, ConfigError> {
-        if max_attempts == 0 {
-            return Err(ConfigError::Zero { field: "max_attempts" });
-        }
+        not_zero("max_attempts", max_attempts == 0)?;
         Ok(Self { max_attempts, ..Self::default() })
     }
 

@@ -1,5 +1,7 @@
 //! One recorded outcome, and the counts of many.
 
+use serde::Serialize;
+
 /// One outcome, as the windows count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sample {
@@ -13,4 +15,33 @@ pub(crate) struct Counts {
     pub(crate) calls: u64,
     pub(crate) failures: u64,
     pub(crate) slow: u64,
+}
+
+/// The window of a breaker at the moment of reading.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct WindowStatistics {
+    /// Calls with an outcome other than neutral.
+    pub calls: u64,
+    /// Failed calls.
+    pub failures: u64,
+    /// Slow calls, failed or not.
+    pub slow: u64,
+    /// Failed calls per call, 0 to 1. Zero for an empty window.
+    pub failure_rate: f64,
+    /// Slow calls per call, 0 to 1. Zero for an empty window.
+    pub slow_call_rate: f64,
+}
+
+impl From<Counts> for WindowStatistics {
+    fn from(counts: Counts) -> Self {
+        let per_call = |part: u64| if counts.calls == 0 { 0.0 } else { part as f64 / counts.calls as f64 };
+        Self {
+            calls: counts.calls,
+            failures: counts.failures,
+            slow: counts.slow,
+            failure_rate: per_call(counts.failures),
+            slow_call_rate: per_call(counts.slow),
+        }
+    }
 }

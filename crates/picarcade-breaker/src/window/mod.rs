@@ -10,9 +10,8 @@ pub(crate) mod cell;
 mod counts;
 mod lanes;
 mod rate;
-mod statistics;
 
-pub use self::statistics::WindowStatistics;
+pub use self::counts::WindowStatistics;
 pub(crate) use self::{counts::Sample, rate::RateWindow};
 // `cell.rs` imports its primitives from the parent module.
 use crate::sync;

@@ -12,16 +12,15 @@ use std::{
 use async_trait::async_trait;
 use picarcade_breaker::{
     Backoff, Cause, CircuitBreaker, Config, Event, State,
-    fleet::{
-        Ballot, FleetConfig, FleetError, FleetMember, FleetView, MemoryFleetView, VoteCount, conformance,
-    },
+    fleet::{Ballot, FleetConfig, FleetError, FleetMember, FleetView, MemoryFleetView, VoteCount},
 };
 
+use crate::fleet_contract;
 use crate::support::{advance, breaker, fail, secs, succeed};
 
 #[tokio::test(start_paused = true)]
 async fn the_memory_view_keeps_the_contract() {
-    conformance::check(&MemoryFleetView::new(), "memory").await;
+    fleet_contract::check(&MemoryFleetView::new(), "memory").await;
 }
 
 /// The connection of one instance to the shared view, which a test can cut.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use picarcade_breaker::{
-    Config, State,
-    fleet::{Ballot, FleetConfig, FleetMember, FleetView, RedisFleetView, conformance},
+    Config, Recorded, State,
+    fleet::{Ballot, FleetConfig, FleetMember, FleetView, RedisFleetView},
 };
 use picarcade_testkit::{RedisServer, eventually};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
+use crate::fleet_contract;
 use crate::support::{breaker, fail, millis, secs};
 
 async fn connect(server: &RedisServer) -> ConnectionManager {
@@ -23,7 +24,7 @@ async fn connect(server: &RedisServer) -> ConnectionManager {
 async fn the_redis_view_keeps_the_contract() {
     let server = RedisServer::start().await.unwrap();
     let view = RedisFleetView::new(connect(&server).await, "test:");
-    conformance::check(&view, "redis").await;
+    fleet_contract::check(&view, "redis").await;
 }
 
 #[tokio::test]
@@ -57,7 +58,7 @@ async fn a_fleet_over_redis_and_without_it() {
     // Without Redis each breaker decides alone, and no call fails because of it.
     server.kill();
     fleet[2].0.reset();
-    assert!(fleet[2].0.try_acquire().unwrap().success().is_counted());
+    assert!(fleet[2].0.try_acquire().unwrap().success() == Recorded::Counted);
     fail(&fleet[2].0);
     assert_eq!(fleet[2].0.state(), State::Open);
 }

@@ -9,6 +9,8 @@ mod errors;
 mod events;
 #[cfg(feature = "fleet")]
 mod fleet;
+#[cfg(feature = "fleet")]
+mod fleet_contract;
 #[cfg(feature = "redis")]
 mod fleet_redis;
 mod generations;

@@ -1,6 +1,6 @@
 //! The duration of an opening: backoff, jitter and `Retry-After`; and the ramp after it.
 
-use picarcade_breaker::{Backoff, CircuitBreaker, Config, Ramp, State};
+use picarcade_breaker::{Backoff, CircuitBreaker, Config, Ramp, Recorded, State};
 
 use crate::support::{advance, breaker, fail, fail_after, millis, ready, secs, succeed};
 
@@ -89,7 +89,7 @@ async fn the_ramp_admits_a_growing_share_and_ends() {
     let mut parts = Vec::new();
     for _ in 0..10 {
         let passed = (0..100)
-            .filter(|_| breaker.try_acquire().is_ok_and(|permit| permit.success().is_counted()))
+            .filter(|_| breaker.try_acquire().is_ok_and(|permit| permit.success() == Recorded::Counted))
             .count();
         parts.push(passed);
         assert_eq!(breaker.state(), State::Closed);
@@ -109,8 +109,8 @@ async fn a_call_admitted_on_the_ramp_counts_after_it() {
     let rejected = breaker.try_acquire().unwrap_err();
     assert_eq!((rejected.state, rejected.retry_after), (State::Closed, secs(10)));
     advance(rejected.retry_after).await;
-    assert!(breaker.try_acquire().unwrap().success().is_counted());
-    assert!(early.failure().is_counted());
+    assert!(breaker.try_acquire().unwrap().success() == Recorded::Counted);
+    assert!(early.failure() == Recorded::Counted);
     assert_eq!(breaker.state(), State::Open, "one failure is the threshold here");
 }
 

@@ -12,7 +12,7 @@ fn one_breaker_per_name_from_its_preset() {
     for name in ["runway", "anthropic", "replicate"] {
         let _ = registry.breaker(name);
     }
-    let names: Vec<_> = registry.iter().map(|breaker| breaker.name().to_string()).collect();
+    let names: Vec<_> = registry.all().iter().map(|breaker| breaker.name().to_string()).collect();
     assert_eq!(names, ["anthropic", "openai", "replicate", "runway"]);
     let names: Vec<_> = registry.statistics().into_iter().map(|reading| reading.name.to_string()).collect();
     assert_eq!(names, ["anthropic", "openai", "replicate", "runway"]);

@@ -109,7 +109,7 @@ async fn rejections_and_causes_are_found_through_timeouts_and_buffers_on_both_si
             .service(broken())
     };
     let rejected = call(stack(open(Config::default()))).await;
-    assert_eq!(find::<Rejected>(&rejected).expect("a rejection").name, "test");
+    assert_eq!(find::<Rejected>(&rejected).expect("a rejection").name.as_str(), "test");
     let failed = call(stack(default_policy())).await;
     assert_eq!(find::<io::Error>(&failed).expect("the cause").to_string(), "no route");
     assert!(find::<Rejected>(&failed).is_none());

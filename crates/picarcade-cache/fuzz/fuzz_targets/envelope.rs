@@ -16,8 +16,14 @@ use std::{
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use picarcade_cache::{Cache, InMemoryRemote, Key, Remote};
+use picarcade_cache::{Cache, Key, Remote};
 use tokio::runtime::Runtime;
+
+use self::in_memory::InMemoryRemote;
+
+#[path = "../../tests/it/in_memory.rs"]
+#[allow(dead_code, reason = "only tests switch it off")]
+mod in_memory;
 
 const LIMIT: usize = 1 << 16;
 

@@ -21,14 +21,13 @@ use crate::{
     inner::{Inner, Keeping},
     level2::{remote::Scope, second_level::SecondLevel},
     policy::{MAX_LIFETIME, VERSION_LIFETIME},
-    tag::Tag,
 };
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     pub(crate) async fn insert(self: &Arc<Self>, key: &Key, loaded: Loaded<V>) -> Result<Reach, InsertError> {
         let Loaded { value, ttl, tags, store, negative } = loaded;
         if !store {
-            return Ok(self.remove(key).await);
+            return Ok(self.invalidate(Message::Remove(*key)).await);
         }
         let negative = negative || self.negative_when.is_some_and(|test| test(&value));
         let Ok(json) = self.second.as_ref().map(|_| serde_json::to_vec(&value)).transpose() else {
@@ -58,7 +57,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             InsertError::TooLarge { .. } => self.counters.too_large.one(),
             InsertError::NotSerializable => self.not_serializable(),
         }
-        self.remove(key).await;
+        self.invalidate(Message::Remove(*key)).await;
         error
     }
 
@@ -82,19 +81,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         self.publish(second, done, Message::Remove(key)).await
     }
 
-    pub(crate) async fn remove(self: &Arc<Self>, key: &Key) -> Reach {
-        self.invalidate(Message::Remove(*key)).await
-    }
-
-    pub(crate) async fn remove_by_tag(self: &Arc<Self>, tag: Tag) -> Reach {
-        self.invalidate(Message::Tag(tag)).await
-    }
-
-    pub(crate) async fn clear(self: &Arc<Self>) -> Reach {
-        self.invalidate(Message::Clear).await
-    }
-
-    async fn invalidate(self: &Arc<Self>, what: Message) -> Reach {
+    /// Forgets values in this process, in the second level and in every instance.
+    pub(crate) async fn invalidate(self: &Arc<Self>, what: Message) -> Reach {
         self.counters.invalidations.one();
         self.forget(what);
         if self.second.is_none() {

@@ -3,7 +3,6 @@
 
 pub(crate) mod remote;
 
-pub(crate) mod in_memory;
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub(crate) mod redis;
 

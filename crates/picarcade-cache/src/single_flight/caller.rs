@@ -7,12 +7,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Key, LoadError, Loaded, Lookup, Options, Source,
+    Key, LoadError, Lookup, Options, Source,
     entry::Entry,
     inner::Inner,
     known::Known,
     single_flight::{
-        load::Load,
+        load::{Load, Loader},
         shared_load::{Completion, SharedLoad},
         table::Role,
     },
@@ -20,18 +20,13 @@ use crate::{
 
 impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     /// Leads or joins the load of a key, and waits for its result until the deadline of the caller.
-    pub(crate) async fn load<F, Fut, E>(
+    pub(crate) async fn load<E: Send + Sync + 'static>(
         self: &Arc<Self>,
         key: &Key,
         options: Options,
         known: Known<V>,
-        loader: F,
-    ) -> Result<Lookup<V>, LoadError<E>>
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-        E: Send + Sync + 'static,
-    {
+        loader: impl Loader<V>,
+    ) -> Result<Lookup<V>, LoadError<E>> {
         let fallback = known.fallback();
         let now = Instant::now();
         let hard = now + self.policy.hard_timeout;
@@ -74,18 +69,13 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
 
     /// Reads the second level, and if that is not enough, starts the loader and waits for it.
     /// Returns `None` at the deadline.
-    async fn lead<F, Fut, E>(
+    async fn lead(
         &self,
         mut load: Load<V>,
         shared: Arc<SharedLoad<V>>,
-        loader: F,
+        loader: impl Loader<V>,
         deadline: Instant,
-    ) -> Option<Completion<V>>
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-        E: Send + Sync + 'static,
-    {
+    ) -> Option<Completion<V>> {
         if let Ok(Some((entry, source))) = timeout_at(deadline, load.read()).await {
             return Some(Completion::Found(entry, source));
         }
@@ -125,17 +115,13 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     }
 
     /// Starts a load that replaces a fresh value ahead of time, unless a load is under way.
-    pub(crate) fn refresh<F, Fut, E>(
+    pub(crate) fn refresh(
         self: &Arc<Self>,
         key: &Key,
         options: Options,
         entry: &Entry<V>,
-        loader: F,
-    ) where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-        E: Send + Sync + 'static,
-    {
+        loader: impl Loader<V>,
+    ) {
         if let Role::Leader(shared, permit) = self.single_flight.join_or_lead(key) {
             self.counters.refreshes.one();
             Load::new(self, *key, shared, permit, options, Known::Fresh(entry.clone())).spawn(loader);
@@ -143,17 +129,12 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     }
 
     /// Loads without reading the cache.
-    pub(crate) async fn bypass<F, Fut, E>(
+    pub(crate) async fn bypass<E: Send + Sync + 'static>(
         self: &Arc<Self>,
         key: &Key,
         options: Options,
-        loader: F,
-    ) -> Result<Lookup<V>, LoadError<E>>
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-        E: Send + Sync + 'static,
-    {
+        loader: impl Loader<V>,
+    ) -> Result<Lookup<V>, LoadError<E>> {
         let table = &self.single_flight;
         let registered = if options.no_write { table.unregistered() } else { table.replace(key) };
         let Some((shared, permit)) = registered else {

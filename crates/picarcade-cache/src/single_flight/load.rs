@@ -35,13 +35,19 @@ use crate::{
     },
     single_flight::{
         completion::CompletionGuard,
-        shared_load::{Completion, SharedLoad},
+        shared_load::{Completion, Failure, SharedLoad},
         table::LoadPermit,
     },
 };
 
 /// The first and the longest pause between two attempts to take a lease.
 const LEASE_POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// A loader that has not begun. Its closure is called by the first poll, so a panic of the closure
+/// is a panic of the load.
+pub(crate) trait Loader<V>: Future<Output = Result<Loaded<V>, Failure>> + Send + 'static {}
+
+impl<V, F: Future<Output = Result<Loaded<V>, Failure>> + Send + 'static> Loader<V> for F {}
 
 /// The load of one key.
 pub(crate) struct Load<V> {
@@ -99,22 +105,12 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
     }
 
     /// Continues the load as a task, independent of its callers.
-    pub(crate) fn spawn<F, Fut, E>(mut self, loader: F)
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-        E: Send + Sync + 'static,
-    {
+    pub(crate) fn spawn(mut self, loader: impl Loader<V>) {
         self.guard.becomes_a_task();
         tokio::spawn(self.run(loader));
     }
 
-    async fn run<F, Fut, E>(mut self, loader: F)
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-        E: Send + Sync + 'static,
-    {
+    async fn run(mut self, loader: impl Loader<V>) {
         let inner = Arc::clone(&self.guard.inner);
         let limit = Instant::now() + inner.policy.load_limit;
         if self.read().await.is_some() {
@@ -239,27 +235,20 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
     }
 
     /// Runs the loader and counts how it ended.
-    async fn run_loader<F, Fut, E>(
+    async fn run_loader(
         &self,
-        loader: F,
+        loader: impl Loader<V>,
         limit: Instant,
-    ) -> Result<(Loaded<V>, Duration), Completion<V>>
-    where
-        F: FnOnce() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
-        E: Send + Sync + 'static,
-    {
+    ) -> Result<(Loaded<V>, Duration), Completion<V>> {
         let counters = &self.guard.inner.counters;
         counters.loads.one();
         let began = Instant::now();
-        // The closure itself may panic, not only its future.
-        let load = AssertUnwindSafe(async move { loader().await }).catch_unwind();
-        let ended = timeout_at(limit, load).await;
+        let ended = timeout_at(limit, AssertUnwindSafe(loader).catch_unwind()).await;
         let took = began.elapsed();
         counters.load_nanos.add(nanos(took));
         let completion = match ended {
             Ok(Ok(Ok(result))) => return Ok((result, took)),
-            Ok(Ok(Err(error))) => Completion::Failed(Arc::new(error)),
+            Ok(Ok(Err(error))) => Completion::Failed(error),
             Ok(Err(_panic)) => {
                 counters.load_panics.one();
                 Completion::Panicked

@@ -13,12 +13,15 @@ use tokio::sync::Notify;
 
 use crate::{LoadError, Source, entry::Entry};
 
+/// The error of a loader, whose type only the caller of the loader knows.
+pub(crate) type Failure = Arc<dyn Any + Send + Sync>;
+
 /// How a shared load ended.
 pub(crate) enum Completion<V> {
     /// A value.
     Found(Entry<V>, Source),
-    /// The error of the loader, whose type only the caller of the loader knows.
-    Failed(Arc<dyn Any + Send + Sync>),
+    /// The loader failed.
+    Failed(Failure),
     /// The loader panicked, or a function of the owner of the cache did.
     Panicked,
     /// The runtime dropped the task of the load.

@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use picarcade_cache::{InMemoryRemote, KeyVersion, Remote, RemoteEvent, Scope, Tag, TagVersion};
+use picarcade_cache::{KeyVersion, Remote, RemoteEvent, Scope, Tag, TagVersion};
 
-use crate::support::key;
+use crate::{in_memory::InMemoryRemote, support::key};
 
 const LONG: Duration = Duration::from_secs(100);
 const SPACE: &str = "conformance";

@@ -5,9 +5,12 @@ use std::{
     time::Duration,
 };
 
-use picarcade_cache::{Cache, Clock, InMemoryRemote, Loaded, Options, Reach, Remote, Source};
+use picarcade_cache::{Cache, Clock, Loaded, Options, Reach, Remote, Source};
 
-use crate::support::{Broken, Faulty, Runs, eventually, key};
+use crate::{
+    in_memory::InMemoryRemote,
+    support::{Broken, Faulty, Runs, eventually, key},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -5,6 +5,7 @@
 
 mod conformance;
 mod errors;
+mod in_memory;
 mod invalidation;
 mod memory;
 #[cfg(feature = "metrics")]

@@ -7,9 +7,12 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use picarcade_cache::{Builder, Cache, Clock, InMemoryRemote, LoadError, Loaded, Options, Remote, Source};
+use picarcade_cache::{Builder, Cache, Clock, LoadError, Loaded, Options, Remote, Source};
 
-use crate::support::{Broken, Faulty, Runs, eventually, key};
+use crate::{
+    in_memory::InMemoryRemote,
+    support::{Broken, Faulty, Runs, eventually, key},
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const NOW: u64 = 1_700_000_000_000;

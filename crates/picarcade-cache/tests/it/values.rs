@@ -9,10 +9,13 @@ use std::{
     time::Duration,
 };
 
-use picarcade_cache::{Cache, InMemoryRemote, Loaded, Remote, Statistics};
+use picarcade_cache::{Cache, Loaded, Remote, Statistics};
 use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::support::{Broken, key};
+use crate::{
+    in_memory::InMemoryRemote,
+    support::{Broken, key},
+};
 
 /// A map whose keys are not text, which JSON cannot represent.
 type NotJson = BTreeMap<Vec<u8>, u8>;

@@ -1,12 +1,41 @@
 //! One limit: a number of requests or micro-dollars, of one scope, over one window.
 
+use std::fmt;
+
+use serde::Serialize;
+
 use super::name::Name;
-use super::rule::Rule;
 use super::scope::Scope;
-use super::unit::Unit;
-use super::window::Window;
+use super::window::{Shape, Window};
 use crate::ConfigError;
 use crate::dollars::MAX_AMOUNT;
+
+/// What a limit counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Requests, by number.
+    Requests,
+    /// Cost, in micro-dollars.
+    Cost,
+}
+
+impl Unit {
+    /// Returns `requests` or `cost`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Cost => "cost",
+        }
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// One limit. Its name is built from its parts (`user-requests-60s`, `global-cost-utc-day`) unless
 /// one is given.
@@ -80,11 +109,6 @@ impl Limit {
         self.window
     }
 
-    /// Rejects a limit that cannot be counted.
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
-        self.rule().map(drop)
-    }
-
     /// Returns the form in which the limit is counted, if it is valid.
     pub(super) fn rule(&self) -> Result<Rule, ConfigError> {
         let wrong = |field, reason| ConfigError::Limit { limit: self.name.clone(), field, reason };
@@ -116,6 +140,17 @@ impl Limit {
         let shape = self.window.shape(self.amount);
         Ok(Rule { name, scope: self.scope, unit: self.unit, limit: self.amount, window: self.window, shape })
     }
+}
+
+/// A limit that was validated, with the shape of its counters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rule {
+    pub(crate) name: Name,
+    pub(crate) scope: Scope,
+    pub(crate) unit: Unit,
+    pub(crate) limit: u64,
+    pub(crate) window: Window,
+    pub(crate) shape: Shape,
 }
 
 #[cfg(test)]
@@ -151,8 +186,8 @@ mod tests {
                 "limit user-requests-60s-smooth: burst is not from 1 to below the limit",
             ),
         ] {
-            assert_eq!(limit.validate().unwrap_err().to_string(), message);
+            assert_eq!(limit.rule().unwrap_err().to_string(), message);
         }
-        assert!(Limit::requests(Scope::User, 9, MINUTE).named("a b").validate().is_err());
+        assert!(Limit::requests(Scope::User, 9, MINUTE).named("a b").rule().is_err());
     }
 }

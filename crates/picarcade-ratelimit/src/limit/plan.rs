@@ -1,15 +1,16 @@
 //! The limits of one limiter, checked and in the order in which they are counted: by scope, then as
 //! configured.
 
-use super::group::Group;
-use super::limit::Limit;
-use super::per_scope::PerScope;
-use super::rule::Rule;
-use super::scope::Scope;
-use crate::ConfigError;
+use std::sync::Arc;
+
+use super::limit::{Limit, Rule};
+use super::scope::{PerScope, Scope};
+use crate::counter::Counter;
+use crate::hash::{fnv1a, folded};
+use crate::{ConfigError, Status};
 
 /// The most limits that one limiter may have.
-pub const MAX_LIMITS: usize = 64;
+const MAX_LIMITS: usize = 64;
 
 /// The limits of one limiter.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ impl Plan {
             return Err(ConfigError::Setting { field: "limits", reason: "are more than 64" });
         }
         for (index, limit) in limits.iter().enumerate() {
-            limit.validate()?;
+            limit.rule()?;
             for other in limits.iter().take(index) {
                 if other.name() == limit.name() {
                     return Err(ConfigError::Duplicate(limit.name().to_owned()));
@@ -71,10 +72,59 @@ impl Plan {
         self.groups.of(scope)
     }
 
+    /// Returns the scopes that have both limits and a subject, in order.
+    #[cfg(feature = "redis")]
+    pub(crate) fn present(&self, subjects: &crate::Subjects<'_>) -> Vec<Scope> {
+        self.groups().map(|(scope, _)| scope).filter(|scope| subjects.of(*scope).is_some()).collect()
+    }
+
     #[cfg(any(feature = "redis", test))]
     pub(crate) fn rules(&self, scope: Scope) -> &[Rule] {
         &self.group(scope).rules
     }
+}
+
+/// The rules of one scope, whose counters form one cell.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) rules: Arc<[Rule]>,
+    /// Identifies units, windows and order of the rules: groups that differ in them must not share
+    /// a cell or a key. The amounts of the limits are not part of it, so they can change while
+    /// counts continue.
+    pub(crate) layout_hash: u32,
+    /// The statuses of a subject without counts. A report starts as a copy of these.
+    pub(crate) blank: Arc<[Status]>,
+    #[cfg(feature = "redis")]
+    derived: Arc<std::sync::OnceLock<Box<dyn std::any::Any + Send + Sync>>>,
+}
+
+impl Group {
+    fn new(rules: Vec<Rule>) -> Self {
+        let layout = rules.iter().flat_map(|rule| format!("{}/{};", rule.unit, rule.window).into_bytes());
+        Self {
+            layout_hash: folded(fnv1a(layout)) as u32,
+            blank: rules.iter().map(blank).collect(),
+            rules: rules.into(),
+            #[cfg(feature = "redis")]
+            derived: Arc::default(),
+        }
+    }
+
+    /// Returns what a store derives from the rules, computed at the first call.
+    ///
+    /// A store keeps its encoding of the rules here, because every decision needs it and the group
+    /// knows no store. There is room for one type: `None` means that another one was derived first.
+    #[cfg(feature = "redis")]
+    pub(crate) fn derived<T: std::any::Any + Send + Sync>(
+        &self,
+        derive: impl FnOnce(&Self) -> T,
+    ) -> Option<&T> {
+        self.derived.get_or_init(|| Box::new(derive(self))).downcast_ref()
+    }
+}
+
+fn blank(rule: &Rule) -> Status {
+    Status::new(rule, Counter::new(rule.shape).reading(rule.shape, rule.limit, 0))
 }
 
 #[cfg(test)]

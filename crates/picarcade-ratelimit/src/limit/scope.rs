@@ -59,6 +59,28 @@ impl fmt::Display for Scope {
     }
 }
 
+/// One value for each scope.
+#[derive(Debug, Clone)]
+pub(crate) struct PerScope<T>([T; Scope::COUNT]);
+
+impl<T> PerScope<T> {
+    pub(crate) fn new(make: impl FnMut(Scope) -> T) -> Self {
+        Self(Scope::ALL.map(make))
+    }
+
+    #[inline]
+    pub(crate) fn of(&self, scope: Scope) -> &T {
+        // A scope is below their number, so the compiler omits the bounds check.
+        &self.0[scope as usize]
+    }
+
+    /// Returns each scope with its value, in the order of the scopes.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Scope, &T)> {
+        Scope::ALL.into_iter().zip(&self.0)
+    }
+}
+
 /// The subjects of a request, one in each scope. The limits of a scope without a subject do not
 /// apply. [`Scope::Global`] always applies.
 ///

@@ -7,8 +7,7 @@
 //! - A denial charges nothing. An error charges nothing, except
 //!   [`Error::Interrupted`](crate::Error::Interrupted).
 //! - `acquire` repeated with the same id returns an admission and charges nothing more.
-//! - `settle` and `release` take effect once. A repetition returns the first answer, marked as
-//!   repeated.
+//! - `conclude` takes effect once. A repetition returns the first answer, marked as repeated.
 //! - A reservation that is not settled by its deadline stays charged at its estimate.
 
 use std::fmt;
@@ -129,6 +128,14 @@ pub enum Verdict {
     Denied(Denial),
 }
 
+/// The result of one attempt to decide.
+#[derive(Debug)]
+pub(super) enum Step<Comparison> {
+    Decided(Verdict),
+    /// Dollar counters must be compared with the cost ledger first.
+    Compare(Comparison),
+}
+
 /// How a reservation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -205,17 +212,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// If no decision was made.
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error>;
 
-    /// Replaces the estimate of a reservation by `actual_micros`.
+    /// Settles a reservation: replaces its estimate by `actual_micros`. Without an actual cost,
+    /// releases it: gives its estimate back.
     ///
     /// # Errors
     /// If the store is unavailable. The reservation stays as it is.
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error>;
-
-    /// Gives the estimate of a reservation back.
-    ///
-    /// # Errors
-    /// Like [`Store::settle`].
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error>;
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error>;
 
     /// Returns the state of the limits. Charges nothing.
     ///
@@ -228,15 +230,5 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
         let _ = subjects;
         ReservationId::random()
-    }
-
-    /// Returns how the store decides at present.
-    fn mode(&self) -> Mode {
-        Mode::Exact
-    }
-
-    /// Returns how often [`Store::mode`] changed.
-    fn mode_changes(&self) -> u64 {
-        0
     }
 }

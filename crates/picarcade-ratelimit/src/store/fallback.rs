@@ -12,16 +12,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use async_trait::async_trait;
-
-use crate::MemoryStore;
 use crate::{
-    Ask, Error, Limit, Mode, Plan, Report, ReservationId, Settled, Store, Subjects, Unit, Verdict, Window,
+    Ask, Error, Limit, MemoryStore, Mode, Plan, Report, ReservationId, Settled, Store, Subjects, Unit,
+    Verdict, Window,
 };
 
-/// A store that falls back to the share of this instance in the request limits.
+/// An external store, with the share of this instance in the request limits to fall back to.
 #[derive(Debug)]
-pub struct Fallback {
+pub(crate) struct Fallback {
     store: Arc<dyn Store>,
     share: Plan,
     local: MemoryStore,
@@ -32,8 +30,7 @@ pub struct Fallback {
 impl Fallback {
     /// Wraps `store`. While it is unavailable, this instance decides by its share of `plan` among
     /// `instances` (at least 1), for at most `max_subjects` in each scope.
-    #[must_use]
-    pub fn new(store: Arc<dyn Store>, plan: &Plan, instances: u32, max_subjects: usize) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, plan: &Plan, instances: u32, max_subjects: usize) -> Self {
         let limits = plan.limits().iter().filter(|limit| limit.unit() == Unit::Requests);
         let share = Plan::from_valid(limits.map(|limit| share_of(limit, instances)).collect());
         Self {
@@ -43,6 +40,53 @@ impl Fallback {
             is_local: AtomicBool::new(false),
             mode_changes: AtomicU64::new(0),
         }
+    }
+
+    pub(crate) async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+        let failure = match self.observe(self.store.acquire(ask).await) {
+            Err(error @ (Error::Unavailable { .. } | Error::Interrupted { .. })) => error,
+            answer => return answer,
+        };
+        if ask.cost_micros > 0 {
+            return Err(failure);
+        }
+        let mut verdict = self.local.decide(Ask { plan: &self.share, ..ask }).await?;
+        match &mut verdict {
+            Verdict::Admitted(report) => report.local = true,
+            Verdict::Denied(denial) => denial.report.local = true,
+        }
+        Ok(verdict)
+    }
+
+    pub(crate) async fn conclude(
+        &self,
+        id: ReservationId,
+        actual_micros: Option<u64>,
+    ) -> Result<Settled, Error> {
+        self.observe(self.store.conclude(id, actual_micros).await)
+    }
+
+    pub(crate) async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
+        match self.store.usage(plan, subjects).await {
+            Err(Error::Unavailable { .. } | Error::Interrupted { .. }) => {
+                self.set_mode(true);
+                Ok(Report { local: true, ..self.local.usage_now(&self.share, subjects) })
+            }
+            answer => answer,
+        }
+    }
+
+    pub(crate) fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
+        self.store.reservation_for(subjects)
+    }
+
+    /// Returns the mode of the last decision.
+    pub(crate) fn mode(&self) -> Mode {
+        if self.is_local.load(Ordering::Relaxed) { Mode::Local } else { Mode::Exact }
+    }
+
+    pub(crate) fn mode_changes(&self) -> u64 {
+        self.mode_changes.load(Ordering::Relaxed)
     }
 
     fn set_mode(&self, local: bool) {
@@ -83,53 +127,4 @@ fn share_of(limit: &Limit, instances: u32) -> Limit {
         Window::Sliding(_) | Window::UtcDay => limit.window(),
     };
     Limit::requests(limit.scope(), share, window).named(limit.name())
-}
-
-#[async_trait]
-impl Store for Fallback {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
-        let failure = match self.observe(self.store.acquire(ask).await) {
-            Err(error @ (Error::Unavailable { .. } | Error::Interrupted { .. })) => error,
-            answer => return answer,
-        };
-        if ask.cost_micros > 0 {
-            return Err(failure);
-        }
-        let mut verdict = self.local.decide(Ask { plan: &self.share, ..ask }).await?;
-        match &mut verdict {
-            Verdict::Admitted(report) => report.local = true,
-            Verdict::Denied(denial) => denial.report.local = true,
-        }
-        Ok(verdict)
-    }
-
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        self.observe(self.store.settle(id, actual_micros).await)
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        self.observe(self.store.release(id).await)
-    }
-
-    async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
-        match self.store.usage(plan, subjects).await {
-            Err(Error::Unavailable { .. } | Error::Interrupted { .. }) => {
-                self.set_mode(true);
-                Ok(Report { local: true, ..self.local.usage_now(&self.share, subjects) })
-            }
-            answer => answer,
-        }
-    }
-
-    fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
-        self.store.reservation_for(subjects)
-    }
-
-    fn mode(&self) -> Mode {
-        if self.is_local.load(Ordering::Relaxed) { Mode::Local } else { Mode::Exact }
-    }
-
-    fn mode_changes(&self) -> u64 {
-        self.mode_changes.load(Ordering::Relaxed)
-    }
 }

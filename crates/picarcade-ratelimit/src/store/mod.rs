@@ -1,7 +1,6 @@
 //! Where counts are kept. Each store has its own file or folder.
 
 mod contract;
-mod step;
 
 mod memory;
 #[cfg(feature = "redis")]
@@ -12,11 +11,11 @@ mod lease;
 mod sharded;
 
 pub use contract::{Ask, Mode, Outcome, ReservationId, Settled, Store, Verdict};
-pub use fallback::Fallback;
+pub(crate) use fallback::Fallback;
 pub(crate) use lease::Leased;
 pub use lease::Leases;
 pub use memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use redis::RedisStore;
-pub(crate) use sharded::Split;
-pub use sharded::{MAX_SHARDS, Shards};
+pub use sharded::Shards;
+pub(crate) use sharded::{MAX_SHARDS, Split};

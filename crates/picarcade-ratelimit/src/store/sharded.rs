@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The most shards: the number of a shard is one byte of a reservation's id.
-pub const MAX_SHARDS: usize = 255;
+pub(crate) const MAX_SHARDS: usize = 255;
 /// The shard in the id of a reservation without a user.
 const NO_SHARD: u8 = 255;
 
@@ -94,7 +94,7 @@ impl Split {
     /// Releases the reservation in the shared slot. If that fails, it is charged at its deadline.
     async fn release_shared(&self, ask: &Ask<'_>) {
         let Some(id) = ask.reservation else { return };
-        if let Err(error) = self.shards.shared.release(id).await {
+        if let Err(error) = self.shards.shared.conclude(id, None).await {
             tracing::warn!(%error, "shared part of a reservation could not be released and stays charged");
         }
     }
@@ -108,7 +108,7 @@ impl Split {
             refusals.add_if_exceeded(status, ask.amount(status.unit));
         }
         let shared = refusals.merge(denial);
-        refusals.into_sorted_denial(Report::new(joined(own.statuses, shared.statuses), shared.local))
+        refusals.into_denial(Report::new(joined(own.statuses, shared.statuses), shared.local))
     }
 }
 
@@ -145,20 +145,12 @@ impl Store for Split {
         })
     }
 
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        let shared = self.shards.shared.settle(id, actual_micros).await?;
-        match self.store(id.shard()) {
-            Some(store) => Ok(known(store.settle(id, actual_micros).await?, shared)),
-            None => Ok(shared),
-        }
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        let shared = self.shards.shared.release(id).await?;
-        match self.store(id.shard()) {
-            Some(store) => Ok(known(store.release(id).await?, shared)),
-            None => Ok(shared),
-        }
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {
+        let shared = self.shards.shared.conclude(id, actual_micros).await?;
+        let Some(store) = self.store(id.shard()) else { return Ok(shared) };
+        let user = store.conclude(id, actual_micros).await?;
+        // The answer of the one that knows the reservation.
+        Ok(if user.outcome == Outcome::Unknown { shared } else { user })
     }
 
     async fn usage(&self, _: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
@@ -173,9 +165,4 @@ impl Store for Split {
     fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
         ReservationId::random().in_shard(self.shard(subjects))
     }
-}
-
-/// Returns the one of two answers that knows the reservation.
-fn known(user: Settled, shared: Settled) -> Settled {
-    if user.outcome == Outcome::Unknown { shared } else { user }
 }

@@ -64,7 +64,6 @@ async fn retry_after_is_rounded_up_to_whole_seconds() {
     let denial = denied(&limiter, &ada(), 1, 0).await;
     let wait: u64 = headers::retry_after(&denial).parse().unwrap();
     assert_eq!(wait, 61);
-    assert_eq!(parse(&headers::violated(&denial)), [member("user-requests-60s", &[])]);
     setup.pass(secs(wait));
     assert!(passes(&limiter, &ada(), 1).await);
 }

@@ -271,7 +271,7 @@ async fn a_reservation_with_a_lost_reply_is_repeated_and_charged_once() {
     }
     assert_eq!(report.unwrap().statuses[0].used, 100);
     for _ in 0..2 {
-        assert_eq!(store.settle(id, 40).await.unwrap().charged_micros, 40);
+        assert_eq!(store.conclude(id, Some(40)).await.unwrap().charged_micros, 40);
     }
     assert_eq!(store.usage(&plan, &subjects).await.unwrap().statuses[0].used, 40);
 }

@@ -68,12 +68,8 @@ impl Store for Remote {
         answer
     }
 
-    async fn settle(&self, id: ReservationId, actual: u64) -> Result<Settled, Error> {
-        self.store.settle(id, actual).await
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        self.store.release(id).await
+    async fn conclude(&self, id: ReservationId, actual: Option<u64>) -> Result<Settled, Error> {
+        self.store.conclude(id, actual).await
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {

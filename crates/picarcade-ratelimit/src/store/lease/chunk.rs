@@ -8,25 +8,17 @@ use crate::{ReservationId, Status};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Chunk {
     pub(super) id: ReservationId,
-    granted: u64,
-    used: u64,
-    debited: Instant,
-    until: Instant,
-    status: Status,
+    pub(super) granted: u64,
+    /// At most `granted`. The first belong to the caller of the debit, even if its answer came
+    /// late.
+    pub(super) used: u64,
+    pub(super) debited: Instant,
+    pub(super) until: Instant,
+    /// The state of the limit when the chunk was debited.
+    pub(super) status: Status,
 }
 
 impl Chunk {
-    /// Creates a chunk of `granted` requests. The first `used` of them belong to the caller of the
-    /// debit, even if the answer came late.
-    pub(super) fn new(
-        id: ReservationId,
-        (granted, used): (u64, u64),
-        (debited, until): (Instant, Instant),
-        status: Status,
-    ) -> Self {
-        Self { id, granted, used: used.min(granted), debited, until, status }
-    }
-
     /// Takes `amount`, if the chunk has as much and its time is not over.
     pub(super) fn take(&mut self, amount: u64, now: Instant) -> bool {
         let fits = now < self.until && amount <= self.granted - self.used;
@@ -39,22 +31,6 @@ impl Chunk {
     /// Gives back what was taken, because another limit denied the request or its caller has left.
     pub(super) fn put_back(&mut self, amount: u64) {
         self.used = self.used.saturating_sub(amount);
-    }
-
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        now >= self.until
-    }
-
-    pub(super) fn until(&self) -> Instant {
-        self.until
-    }
-
-    pub(super) fn is_spent(&self) -> bool {
-        self.used >= self.granted
-    }
-
-    pub(super) fn used(&self) -> u64 {
-        self.used
     }
 
     /// Returns the state of the limit as far as this instance knows. The unspent part of the chunk

@@ -11,12 +11,9 @@ use tokio::time::Instant;
 
 use super::leases::Leases;
 use super::lender::{LeasedLimit, Lender};
-use super::loan::Loan;
-use super::place::Place;
+use super::place::{Loan, Place};
 use crate::denial::Refusals;
-use crate::{
-    Ask, Denial, Error, Mode, Plan, Report, ReservationId, Settled, Status, Store, Subjects, Verdict,
-};
+use crate::{Ask, Denial, Error, Plan, Report, ReservationId, Settled, Status, Store, Subjects, Verdict};
 
 /// A store that decides leased limits in this process.
 #[derive(Debug)]
@@ -74,7 +71,7 @@ impl Leased {
             refusals.add_if_exceeded(status, ask.amount(status.unit));
         }
         let leased = merged(ask.plan, granted, denied);
-        Ok(refusals.into_sorted_denial(Report::new(merged(ask.plan, rest, leased), false)))
+        Ok(refusals.into_denial(Report::new(merged(ask.plan, rest, leased), false)))
     }
 }
 
@@ -152,12 +149,8 @@ impl Store for Leased {
         Ok(verdict)
     }
 
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        self.store.settle(id, actual_micros).await
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        self.store.release(id).await
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {
+        self.store.conclude(id, actual_micros).await
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
@@ -173,13 +166,5 @@ impl Store for Leased {
 
     fn reservation_for(&self, subjects: &Subjects<'_>) -> ReservationId {
         self.store.reservation_for(subjects)
-    }
-
-    fn mode(&self) -> Mode {
-        self.store.mode()
-    }
-
-    fn mode_changes(&self) -> u64 {
-        self.store.mode_changes()
     }
 }

@@ -11,8 +11,7 @@ use tokio::time::Instant;
 
 use super::chunk::{Chunk, next_size};
 use super::leases::Leases;
-use super::loan::Loan;
-use super::place::{Place, Refused, Waited};
+use super::place::{Loan, Place, Refused};
 use crate::limit::Shape;
 use crate::{Ask, Denial, Error, Limit, Plan, ReservationId, Scope, Store, Subjects, Verdict};
 
@@ -61,8 +60,7 @@ impl LeasedLimit {
         if full && places.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP_INTERVAL) {
             places.swept = Some(now);
             places.by_subject.retain(|_, place| {
-                Arc::strong_count(place) > 1
-                    || place.held.lock().chunk.is_some_and(|chunk| !chunk.is_over(now))
+                Arc::strong_count(place) > 1 || place.held.lock().chunk.is_some_and(|chunk| now < chunk.until)
             });
         }
         if places.by_subject.len() < self.max_places {
@@ -100,8 +98,8 @@ impl Lender {
     /// Takes from the chunk of one limit, and debits another chunk if needed.
     pub(super) async fn take(&self, limit: &LeasedLimit, place: &Arc<Place>, ask: &Ask<'_>) -> Loan {
         let turn = match place.wait(ask.requests).await {
-            Waited::Refused(result) => return result,
-            Waited::Turn(turn) => turn,
+            Ok(turn) => turn,
+            Err(refusal) => return refusal,
         };
         // An earlier debit may have brought enough.
         if let Some(granted) = place.take(ask.requests, Instant::now()) {
@@ -139,7 +137,7 @@ impl Lender {
     fn settle_in_background(&self, id: ReservationId, used: u64) {
         let store = Arc::clone(&self.store);
         tokio::spawn(async move {
-            if let Err(error) = store.settle(id, used).await {
+            if let Err(error) = store.conclude(id, Some(used)).await {
                 tracing::debug!(%error, "rest of a lease could not be given back");
             }
         });
@@ -160,7 +158,7 @@ impl Debit {
                 held.remaining = Some(status.remaining);
                 held.chunk = Some(chunk);
                 drop(held);
-                if !chunk.is_spent() {
+                if chunk.used < chunk.granted {
                     self.give_back_in_time(chunk);
                 }
                 Loan::Granted { chunk: chunk.id, status }
@@ -178,8 +176,8 @@ impl Debit {
     fn end_last_chunk(&self) -> u64 {
         let mut held = self.place.held.lock();
         if let Some(chunk) = held.chunk.take() {
-            held.last_used = chunk.used();
-            self.lender.settle_in_background(chunk.id, chunk.used());
+            held.last_used = chunk.used;
+            self.lender.settle_in_background(chunk.id, chunk.used);
         }
         let (last, lender) = (held.last_used.max(self.asked), &self.lender);
         next_size(self.asked, last, held.remaining, lender.largest, lender.instances)
@@ -208,19 +206,20 @@ impl Debit {
         };
         // Measured from before the request, so the chunk ends no later than its bucket.
         let until = before + status.reset_after.saturating_sub(self.tail).min(self.lender.hold);
-        Ok(Ok(Chunk::new(id, (size, self.asked), (Instant::now(), until), status)))
+        let debited = Instant::now();
+        Ok(Ok(Chunk { id, granted: size, used: self.asked, debited, until, status }))
     }
 
     /// Settles the chunk when its time is over, even if no request follows.
     fn give_back_in_time(&self, chunk: Chunk) {
         let (lender, place) = (self.lender.clone(), Arc::clone(&self.place));
         tokio::spawn(async move {
-            tokio::time::sleep_until(chunk.until()).await;
+            tokio::time::sleep_until(chunk.until).await;
             let used = {
                 let mut held = place.held.lock();
                 let Some(chunk) = held.chunk.take_if(|held| held.id == chunk.id) else { return };
-                held.last_used = chunk.used();
-                chunk.used()
+                held.last_used = chunk.used;
+                chunk.used
             };
             lender.settle_in_background(chunk.id, used);
         });

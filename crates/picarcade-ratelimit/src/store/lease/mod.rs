@@ -6,7 +6,6 @@ mod leases;
 
 mod chunk;
 mod lender;
-mod loan;
 mod place;
 
 pub(crate) use leased::Leased;

@@ -7,8 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::chunk::Chunk;
-use super::loan::Loan;
-use crate::ReservationId;
+use crate::{Denial, Error, ReservationId, Status};
 
 /// The chunk of one subject.
 #[derive(Debug, Default)]
@@ -28,6 +27,17 @@ pub(super) struct Held {
     pub(super) remaining: Option<u64>,
 }
 
+/// The result of a request to a leased limit.
+#[derive(Debug, Clone)]
+pub(super) enum Loan {
+    /// The requests were taken from a chunk.
+    Granted { chunk: ReservationId, status: Status },
+    /// The limit has no room.
+    Denied(Denial),
+    /// The store made no decision.
+    Failed(Error),
+}
+
 /// The last debit, if it was not granted.
 #[derive(Debug)]
 pub(super) struct Refused {
@@ -38,13 +48,6 @@ pub(super) struct Refused {
 
 /// The right to debit a chunk.
 pub(super) type Turn = tokio::sync::OwnedMutexGuard<Option<Refused>>;
-
-/// The result of waiting for the right to debit.
-pub(super) enum Waited {
-    Turn(Turn),
-    /// While this request waited, a debit of no more than it wants was not granted.
-    Refused(Loan),
-}
 
 impl Place {
     /// Takes `amount` out of the chunk, if it has as much.
@@ -62,11 +65,12 @@ impl Place {
         }
     }
 
-    /// Waits for the right to debit `amount`.
+    /// Waits for the right to debit `amount`. Returns a refusal if meanwhile a debit of no more than
+    /// that was not granted.
     ///
-    /// If several requests wait, the first refusal answers all that want at least as much. So the
-    /// store is not asked once for each of them while it is unavailable or the limit is reached.
-    pub(super) async fn wait(&self, amount: u64) -> Waited {
+    /// So the first refusal answers all requests that wait and want at least as much, and the store
+    /// is not asked once for each of them while it is unavailable or the limit is reached.
+    pub(super) async fn wait(&self, amount: u64) -> Result<Turn, Loan> {
         let before = self.debits.load(Ordering::SeqCst);
         let turn = Arc::clone(&self.turn).lock_owned().await;
         match &*turn {
@@ -74,9 +78,9 @@ impl Place {
                 if refused.debit > before
                     && (matches!(refused.result, Loan::Failed(_)) || amount >= refused.asked) =>
             {
-                Waited::Refused(refused.result.clone())
+                Err(refused.result.clone())
             }
-            _ => Waited::Turn(turn),
+            _ => Ok(turn),
         }
     }
 

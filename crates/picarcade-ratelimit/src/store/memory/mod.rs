@@ -5,7 +5,6 @@ mod store;
 mod reservations;
 mod trial;
 
-mod cell;
 mod shard;
 mod table;
 

@@ -1,4 +1,5 @@
-//! A bounded map from subjects to their cells that survives a flood of new subjects.
+//! The counters of one subject, and a bounded map from subjects to them that survives a flood of new
+//! subjects.
 //!
 //! The order of eviction is that of S3-FIFO (Yang et al., SOSP 2023) without its ghost queue. A
 //! subject enters a small queue, which is a tenth of the whole. It moves to the main queue only if
@@ -13,26 +14,52 @@ use std::collections::VecDeque;
 
 use hashbrown::HashTable;
 
-use super::cell::Cell;
-use crate::limit::Group;
+use crate::counter::Counter;
+use crate::limit::{Group, Rule};
 
 /// The most visits that are counted for a subject. Each spares it one eviction.
 const MAX_VISITS: u8 = 3;
 
+/// The counters of one subject, in the order of the rules of its scope.
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Cell {
     hash: u64,
     layout_hash: u32,
     visits: u8,
     subject: Box<str>,
-    cell: Cell,
+    /// Distinguishes a cell from an evicted one of the same subject: a refund must not reach its
+    /// successor.
+    pub(super) born: u64,
+    /// Whether the counters were compared with the ledger. Not used without one.
+    pub(super) seeded: bool,
+    counters: Box<[Counter]>,
+}
+
+impl Cell {
+    /// Returns each rule with its counter.
+    pub(super) fn each<'a>(
+        &'a mut self,
+        rules: &'a [Rule],
+    ) -> impl Iterator<Item = (&'a Rule, &'a mut Counter)> {
+        rules.iter().zip(self.counters.iter_mut())
+    }
+
+    /// Keeps a subject that spent dollars like one that was seen often.
+    pub(super) fn keep(&mut self) {
+        self.visits = MAX_VISITS;
+    }
+
+    /// Returns whether the cell can be forgotten without changing a decision.
+    fn is_idle(&mut self, rules: &[Rule], now: u64) -> bool {
+        self.each(rules).all(|(rule, counter)| counter.is_idle(rule.shape, now))
+    }
 }
 
 /// A part of a table, under one lock.
 #[derive(Debug)]
 pub(super) struct Shard {
     index: HashTable<u32>,
-    entries: Vec<Option<Entry>>,
+    cells: Vec<Option<Cell>>,
     vacant: Vec<u32>,
     small: VecDeque<u32>,
     main: VecDeque<u32>,
@@ -45,7 +72,7 @@ impl Shard {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             index: HashTable::new(),
-            entries: Vec::new(),
+            cells: Vec::new(),
             vacant: Vec::new(),
             small: VecDeque::new(),
             main: VecDeque::new(),
@@ -63,19 +90,24 @@ impl Shard {
         self.evicted
     }
 
-    /// Returns the place of `subject` for the rules of that layout, if it has one.
-    pub(super) fn find(&self, hash: u64, subject: &str, layout_hash: u32) -> Option<u32> {
-        let same = |entry: &Entry| {
-            // The global scope has the empty subject. Comparing empty strings is measurably slow.
-            entry.hash == hash
-                && entry.layout_hash == layout_hash
-                && entry.subject.len() == subject.len()
-                && (subject.is_empty() || &*entry.subject == subject)
-        };
-        self.index.find(hash, |&place| self.entry(place).is_some_and(same)).copied()
+    /// Returns the cell of `subject` for the rules of that layout, if it has one.
+    pub(super) fn find(&mut self, hash: u64, subject: &str, layout_hash: u32) -> Option<&mut Cell> {
+        self.place(hash, subject, layout_hash).and_then(|place| self.cell(place))
     }
 
-    /// Returns the place of `subject`, which is created if it has none.
+    fn place(&self, hash: u64, subject: &str, layout_hash: u32) -> Option<u32> {
+        let same = |cell: &Cell| {
+            // The global scope has the empty subject. Comparing empty strings is measurably slow.
+            cell.hash == hash
+                && cell.layout_hash == layout_hash
+                && cell.subject.len() == subject.len()
+                && (subject.is_empty() || &*cell.subject == subject)
+        };
+        let cell = |place: u32| self.cells.get(place as usize).and_then(Option::as_ref);
+        self.index.find(hash, |&place| cell(place).is_some_and(same)).copied()
+    }
+
+    /// Returns the cell of `subject`, which is created if it has none.
     pub(super) fn enter(
         &mut self,
         hash: u64,
@@ -83,51 +115,38 @@ impl Shard {
         group: &Group,
         now: u64,
         born: impl FnOnce() -> u64,
-    ) -> u32 {
-        if let Some(place) = self.find(hash, subject, group.layout_hash) {
-            if let Some(entry) = self.entry_mut(place) {
-                entry.visits = (entry.visits + 1).min(MAX_VISITS);
-            }
-            return place;
+    ) -> Option<&mut Cell> {
+        if let Some(place) = self.place(hash, subject, group.layout_hash) {
+            let cell = self.cell(place)?;
+            cell.visits = (cell.visits + 1).min(MAX_VISITS);
+            return Some(cell);
         }
         self.drop_idle(group, now);
         while self.index.len() >= self.capacity && self.evict_one() {}
-        let cell = Cell::new(&group.rules, born());
-        let entry = Entry { hash, layout_hash: group.layout_hash, visits: 0, subject: subject.into(), cell };
-        let place = if let Some(place) = self.vacant.pop() {
-            if let Some(free) = self.entries.get_mut(place as usize) {
-                *free = Some(entry);
-            }
-            place
-        } else {
-            self.entries.push(Some(entry));
-            self.entries.len() as u32 - 1
+        let cell = Cell {
+            hash,
+            layout_hash: group.layout_hash,
+            visits: 0,
+            subject: subject.into(),
+            born: born(),
+            seeded: false,
+            counters: group.rules.iter().map(|rule| Counter::new(rule.shape)).collect(),
         };
-        let entries = &self.entries;
+        let place = self.vacant.pop().unwrap_or(self.cells.len() as u32);
+        match self.cells.get_mut(place as usize) {
+            Some(free) => *free = Some(cell),
+            None => self.cells.push(Some(cell)),
+        }
+        let cells = &self.cells;
         let hash_of =
-            |&place: &u32| entries.get(place as usize).and_then(Option::as_ref).map_or(0, |entry| entry.hash);
+            |&place: &u32| cells.get(place as usize).and_then(Option::as_ref).map_or(0, |cell| cell.hash);
         self.index.insert_unique(hash, place, hash_of);
         self.small.push_back(place);
-        place
+        self.cell(place)
     }
 
-    pub(super) fn cell(&mut self, place: u32) -> Option<&mut Cell> {
-        self.entry_mut(place).map(|entry| &mut entry.cell)
-    }
-
-    /// Keeps a subject that spent dollars like one that was seen often.
-    pub(super) fn keep(&mut self, place: u32) {
-        if let Some(entry) = self.entry_mut(place) {
-            entry.visits = MAX_VISITS;
-        }
-    }
-
-    fn entry(&self, place: u32) -> Option<&Entry> {
-        self.entries.get(place as usize).and_then(Option::as_ref)
-    }
-
-    fn entry_mut(&mut self, place: u32) -> Option<&mut Entry> {
-        self.entries.get_mut(place as usize).and_then(Option::as_mut)
+    fn cell(&mut self, place: u32) -> Option<&mut Cell> {
+        self.cells.get_mut(place as usize).and_then(Option::as_mut)
     }
 
     /// Drops the subject at the head of each queue if it is idle. Each new subject pays for this
@@ -137,10 +156,9 @@ impl Shard {
             let queue = if main { &self.main } else { &self.small };
             let Some(&place) = queue.front() else { continue };
             // A cell of other rules cannot be checked with these.
-            let idle = |entry: &mut Entry| {
-                entry.layout_hash == group.layout_hash && entry.cell.is_idle(&group.rules, now)
-            };
-            if self.entry_mut(place).is_none_or(idle) {
+            let idle =
+                |cell: &mut Cell| cell.layout_hash == group.layout_hash && cell.is_idle(&group.rules, now);
+            if self.cell(place).is_none_or(idle) {
                 let queue = if main { &mut self.main } else { &mut self.small };
                 queue.pop_front();
                 self.remove(place);
@@ -151,35 +169,26 @@ impl Shard {
     /// Evicts one subject. Returns false if there is none.
     fn evict_one(&mut self) -> bool {
         loop {
-            if self.small.len() > self.capacity / 10 || self.main.is_empty() {
-                let Some(place) = self.small.pop_front() else { return false };
-                match self.entry_mut(place) {
-                    Some(entry) if entry.visits > 0 => {
-                        entry.visits = 0;
-                        self.main.push_back(place);
-                        continue;
-                    }
-                    _ => self.remove(place),
+            let is_small = self.small.len() > self.capacity / 10 || self.main.is_empty();
+            let queue = if is_small { &mut self.small } else { &mut self.main };
+            let Some(place) = queue.pop_front() else { return false };
+            match self.cell(place) {
+                Some(cell) if cell.visits > 0 => {
+                    cell.visits = if is_small { 0 } else { cell.visits - 1 };
+                    self.main.push_back(place);
                 }
-            } else {
-                let Some(place) = self.main.pop_front() else { return false };
-                match self.entry_mut(place) {
-                    Some(entry) if entry.visits > 0 => {
-                        entry.visits -= 1;
-                        self.main.push_back(place);
-                        continue;
-                    }
-                    _ => self.remove(place),
+                _ => {
+                    self.remove(place);
+                    self.evicted += 1;
+                    return true;
                 }
             }
-            self.evicted += 1;
-            return true;
         }
     }
 
     fn remove(&mut self, place: u32) {
-        let Some(entry) = self.entries.get_mut(place as usize).and_then(Option::take) else { return };
-        if let Ok(found) = self.index.find_entry(entry.hash, |&other| other == place) {
+        let Some(cell) = self.cells.get_mut(place as usize).and_then(Option::take) else { return };
+        if let Ok(found) = self.index.find_entry(cell.hash, |&other| other == place) {
             found.remove();
         }
         self.vacant.push(place);
@@ -199,8 +208,8 @@ mod tests {
 
     fn visit(shard: &mut Shard, plan: &Plan, subject: u64, now: u64) {
         let group = plan.group(Scope::User);
-        let place = shard.enter(subject, &subject.to_string(), group, now, || 0);
-        for (rule, counter) in shard.cell(place).unwrap().each(&group.rules) {
+        let cell = shard.enter(subject, &subject.to_string(), group, now, || 0).unwrap();
+        for (rule, counter) in cell.each(&group.rules) {
             counter.advance(rule.shape, now);
             counter.charge(rule.shape, 1, 0);
         }
@@ -217,7 +226,7 @@ mod tests {
             visit(&mut shard, &plan, flood, 1);
         }
         assert_eq!(shard.len(), 100);
-        assert!(shard.entries.len() <= 100);
+        assert!(shard.cells.len() <= 100);
         let layout_hash = plan.group(Scope::User).layout_hash;
         for subject in 0..80 {
             assert!(
@@ -242,16 +251,16 @@ mod tests {
 
     #[test]
     fn a_subject_costs_what_the_readme_says() {
-        assert!(size_of::<Option<Entry>>() + size_of::<u32>() * 4 <= 150);
-        assert!(size_of::<crate::counter::Counter>() <= 88);
+        assert!(size_of::<Option<Cell>>() + size_of::<u32>() * 4 <= 150);
+        assert!(size_of::<Counter>() <= 88);
         let plan = plan();
         let mut shard = Shard::new(4);
         let group = plan.group(Scope::User);
         for second in 0..1000 {
             visit(&mut shard, &plan, 0, second * 1_000_000);
         }
-        let place = shard.enter(0, "0", group, 0, || 0);
-        let (_, counter) = shard.cell(place).unwrap().each(&group.rules).next().unwrap();
+        let cell = shard.enter(0, "0", group, 0, || 0).unwrap();
+        let (_, counter) = cell.each(&group.rules).next().unwrap();
         assert!(counter.allocated() <= 1024, "{}", counter.allocated());
     }
 

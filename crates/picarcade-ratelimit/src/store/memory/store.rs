@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::super::step::Step;
+use super::super::contract::Step;
 use super::reservations::{Change, Reservations};
-use super::table::{Held, Table};
+use super::table::Table;
 use super::trial::Trial;
 use crate::clock::Clock;
 use crate::ledger::{LOOKUP_TIMEOUT, spent};
@@ -102,9 +102,10 @@ impl MemoryStore {
         let now = self.clock.now();
         let Some(mut held) = self.tables.of(scope).enter(subject, group, now) else { return Ok(()) };
         held.keep();
-        let Some(cell) = held.cell().filter(|cell| !cell.seeded) else { return Ok(()) };
-        cell.seeded = true;
-        let costs = cell.each(&group.rules).filter(|(rule, _)| rule.unit == Unit::Cost);
+        if std::mem::replace(&mut held.seeded, true) {
+            return Ok(());
+        }
+        let costs = held.each(&group.rules).filter(|(rule, _)| rule.unit == Unit::Cost);
         for ((rule, counter), micros) in costs.zip(spent) {
             counter.advance(rule.shape, now);
             // The larger of both, not the sum: the ledger may include what was charged here.
@@ -152,7 +153,7 @@ impl MemoryStore {
         Ok(Step::Decided(Verdict::Admitted(report)))
     }
 
-    pub(crate) fn conclude(&self, id: ReservationId, actual: Option<u64>) -> Settled {
+    pub(crate) fn conclude_now(&self, id: ReservationId, actual: Option<u64>) -> Settled {
         let now = self.clock.now();
         self.expire(now);
         let mut reservations = self.reservations.lock();
@@ -188,11 +189,10 @@ impl MemoryStore {
         for (scope, group) in plan.groups() {
             let Some(subject) = subjects.of(scope) else { continue };
             let rules = &group.rules;
-            let mut held = self.tables.of(scope).find(subject, group.layout_hash);
             let first = statuses.len();
             statuses.extend_from_slice(&group.blank);
-            let Some(cell) = held.as_mut().and_then(Held::cell) else { continue };
-            for ((rule, counter), status) in cell.each(rules).zip(statuses.iter_mut().skip(first)) {
+            let Some(mut held) = self.tables.of(scope).find(subject, group.layout_hash) else { continue };
+            for ((rule, counter), status) in held.each(rules).zip(statuses.iter_mut().skip(first)) {
                 counter.advance(rule.shape, now);
                 status.fill(counter.reading(rule.shape, rule.limit, now));
             }
@@ -220,9 +220,8 @@ impl MemoryStore {
                 table.find(&charge.subject, charge.group.layout_hash)
             };
             let Some(mut held) = held else { continue };
-            let Some(cell) = held.cell() else { continue };
-            let same = cell.born == charge.born;
-            let held = cell.each(&charge.group.rules).filter(|(rule, _)| rule.unit == change.unit);
+            let same = held.born == charge.born;
+            let held = held.each(&charge.group.rules).filter(|(rule, _)| rule.unit == change.unit);
             for ((rule, counter), &start) in held.zip(&charge.starts) {
                 if same {
                     counter.conclude(change.conclude);
@@ -243,12 +242,8 @@ impl Store for MemoryStore {
         self.decide(ask).await
     }
 
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        Ok(self.conclude(id, Some(actual_micros)))
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        Ok(self.conclude(id, None))
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {
+        Ok(self.conclude_now(id, actual_micros))
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {

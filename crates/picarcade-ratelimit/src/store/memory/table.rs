@@ -4,10 +4,9 @@ use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::quality::RandomState;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
-use super::cell::Cell;
-use super::shard::Shard;
+use super::shard::{Cell, Shard};
 use crate::limit::Group;
 
 /// With fewer subjects, the small queue of a shard (a tenth of it) would be too short.
@@ -24,21 +23,7 @@ pub(super) struct Table {
 }
 
 /// The locked cell of one subject.
-#[derive(Debug)]
-pub(super) struct Held<'a> {
-    shard: MutexGuard<'a, Shard>,
-    place: u32,
-}
-
-impl Held<'_> {
-    pub(super) fn cell(&mut self) -> Option<&mut Cell> {
-        self.shard.cell(self.place)
-    }
-
-    pub(super) fn keep(&mut self) {
-        self.shard.keep(self.place);
-    }
-}
+pub(super) type Held<'a> = MappedMutexGuard<'a, Cell>;
 
 impl Table {
     /// Creates a table of at most `capacity` subjects, rounded up to whole shards.
@@ -55,17 +40,14 @@ impl Table {
     /// Locks the cell of `subject`, which is created if it has none.
     pub(super) fn enter(&self, subject: &str, group: &Group, now: u64) -> Option<Held<'_>> {
         let (hash, shard) = self.place(subject, group.layout_hash)?;
-        let mut shard = shard.lock();
-        let place = shard.enter(hash, subject, group, now, || self.born.fetch_add(1, Ordering::Relaxed));
-        Some(Held { shard, place })
+        let born = || self.born.fetch_add(1, Ordering::Relaxed);
+        MutexGuard::try_map(shard.lock(), |shard| shard.enter(hash, subject, group, now, born)).ok()
     }
 
     /// Locks the cell of `subject`, if it has one.
     pub(super) fn find(&self, subject: &str, layout_hash: u32) -> Option<Held<'_>> {
         let (hash, shard) = self.place(subject, layout_hash)?;
-        let shard = shard.lock();
-        let place = shard.find(hash, subject, layout_hash)?;
-        Some(Held { shard, place })
+        MutexGuard::try_map(shard.lock(), |shard| shard.find(hash, subject, layout_hash)).ok()
     }
 
     /// Returns the number of subjects, and of subjects that were evicted while they had counts.

@@ -41,8 +41,7 @@ impl<'a> Trial<'a> {
     pub(super) fn check(&mut self, scope: Scope, group: &'a Group, mut held: Held<'a>, now: u64) {
         let first = self.statuses.len();
         self.statuses.extend_from_slice(&group.blank);
-        let Some(cell) = held.cell() else { return };
-        for (index, (rule, counter)) in cell.each(&group.rules).enumerate() {
+        for (index, (rule, counter)) in held.each(&group.rules).enumerate() {
             let amount = self.ask.amount(rule.unit);
             if let Some(refusal) = counter.refusal(rule.shape, rule.limit, now, amount) {
                 self.refusals.push((first + index, refusal));
@@ -54,12 +53,10 @@ impl<'a> Trial<'a> {
     }
 
     /// Returns the scopes that count dollars and were not compared with the ledger yet.
-    pub(super) fn unseeded(&mut self) -> Vec<Scope> {
-        let counts = |part: &&mut Part<'_>| part.group.rules.iter().any(|rule| rule.unit == Unit::Cost);
-        let parts = self.parts.iter_mut().flatten().filter(counts);
-        parts
-            .filter_map(|part| part.held.cell().is_some_and(|cell| !cell.seeded).then_some(part.scope))
-            .collect()
+    pub(super) fn unseeded(&self) -> Vec<Scope> {
+        let counts = |part: &&Part<'_>| part.group.rules.iter().any(|rule| rule.unit == Unit::Cost);
+        let parts = self.parts.iter().flatten().filter(|part| !part.held.seeded);
+        parts.filter(counts).map(|part| part.scope).collect()
     }
 
     pub(super) fn is_refused(&self) -> bool {
@@ -74,10 +71,9 @@ impl<'a> Trial<'a> {
         // In reverse, and each cell is unlocked as soon as it is charged: the last one, of the
         // global scope, is the one that every request waits for.
         for Part { scope, group, mut held, first } in parts.into_iter().rev().flatten() {
-            let Some(cell) = held.cell() else { continue };
-            let born = cell.born;
+            let born = held.born;
             let mut starts = Vec::new();
-            for ((rule, counter), status) in cell.each(&group.rules).zip(statuses.iter_mut().skip(first)) {
+            for ((rule, counter), status) in held.each(&group.rules).zip(statuses.iter_mut().skip(first)) {
                 let amount = ask.amount(rule.unit);
                 let reserved = if ask.reservation.is_some() && rule.unit == unit { amount } else { 0 };
                 let start = counter.charge(rule.shape, amount, reserved);
@@ -104,8 +100,7 @@ impl<'a> Trial<'a> {
     pub(super) fn deny(self, now: u64) -> Denial {
         let Self { parts, mut statuses, refusals, .. } = self;
         for Part { group, mut held, first, .. } in parts.into_iter().rev().flatten() {
-            let Some(cell) = held.cell() else { continue };
-            for ((rule, counter), status) in cell.each(&group.rules).zip(statuses.iter_mut().skip(first)) {
+            for ((rule, counter), status) in held.each(&group.rules).zip(statuses.iter_mut().skip(first)) {
                 status.fill(counter.reading(rule.shape, rule.limit, now));
             }
         }

@@ -7,8 +7,8 @@
 
 use bytes::Bytes;
 
-use super::super::step::Step;
-use super::batch::{Batch, Row, Shared};
+use super::super::contract::Step;
+use super::batch::{Batch, Row};
 use super::bytes::{double, malformed_reply};
 use super::layout::{ADMITTED, ANSWER_HEAD, DOUBLE, READING, ROW_PASSED, ROW_WHOLE};
 use super::reply::{self, Comparison};
@@ -51,7 +51,7 @@ impl Batch {
                 Ok(RowAnswer::Passed(states))
             }
             [ROW_WHOLE] => {
-                let rules = |place| self.states.get(place).map_or(0, |state: &Shared| state.rules);
+                let rules = |place| self.limits(place).map_or(0, |limits| limits.rules);
                 let readings: usize = places.clone().map(|place| READING * rules(place)).sum();
                 let length = DOUBLE * (ANSWER_HEAD + readings);
                 let (from, whole) = reader.take(length)?;
@@ -134,7 +134,6 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::super::batch::tests::{member, plan};
     use super::super::layout::STATE_PASSED;
-    use super::super::present::Present;
     use super::*;
     use crate::Subjects;
 
@@ -160,7 +159,7 @@ mod tests {
         }
         let whole = answer(3, 3);
         let answers = batch.answers(whole.clone().into()).unwrap();
-        let present = Present::new(&plan, &Subjects::default().user("x"));
+        let present = plan.present(&Subjects::default().user("x"));
         let used = |index| match answers.read(index, &plan, &present) {
             Ok(Step::Decided(Verdict::Admitted(report))) => {
                 report.statuses.iter().map(|status| status.used).collect::<Vec<_>>()

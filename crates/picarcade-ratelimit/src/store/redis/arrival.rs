@@ -12,7 +12,7 @@ use picarcade_redis::Role;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::super::step::Step;
+use super::super::contract::Step;
 use super::client::{Client, millis};
 use super::encoding::Encoded;
 use super::reply::Comparison;

@@ -12,6 +12,7 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 use super::bytes::{put, put_double};
+use super::encoding::Encoded;
 use super::layout::NUMBER;
 
 /// The most requests of one batch. The slowest batch takes about a millisecond.
@@ -23,9 +24,7 @@ const MAX_STATES: usize = 20;
 #[derive(Debug)]
 pub(super) struct Part {
     pub(super) key: String,
-    pub(super) descriptor: Arc<[u8]>,
-    pub(super) limits_hash: u64,
-    pub(super) rules: usize,
+    pub(super) limits: Arc<Encoded>,
 }
 
 /// One request without dollars, with a state for each of its scopes.
@@ -35,14 +34,6 @@ pub(super) struct Member {
     /// The time to live of reservations of the limiter, in milliseconds. States outlive it.
     pub(super) keep: u64,
     pub(super) parts: Vec<Part>,
-}
-
-/// A state that requests of the batch concern.
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// The index of its descriptor in the batch.
-    kind: u8,
-    pub(super) rules: usize,
 }
 
 /// One request of the batch: its number of requests and the indexes of its states.
@@ -57,10 +48,11 @@ pub(super) struct Row {
 pub(super) struct Batch {
     /// The keys of the states, in the order of `states`.
     keys: Vec<String>,
-    pub(super) states: Vec<Shared>,
+    /// The index of the limits of each state in `kinds`.
+    pub(super) states: Vec<u8>,
     by_key: HashTable<u8>,
     hasher: RandomState,
-    kinds: Vec<(Arc<[u8]>, u64)>,
+    kinds: Vec<Arc<Encoded>>,
     pub(super) rows: Vec<Row>,
     keep: u64,
 }
@@ -88,9 +80,13 @@ impl Batch {
     }
 
     fn has_other_limits(&self, part: &Part) -> bool {
-        let known = self.find(&part.key).and_then(|place| self.states.get(usize::from(place)));
-        let kind = known.and_then(|state| self.kinds.get(usize::from(state.kind)));
-        kind.is_some_and(|(descriptor, hash)| *hash != part.limits_hash || **descriptor != *part.descriptor)
+        let known = self.find(&part.key).and_then(|place| self.limits(usize::from(place)));
+        known.is_some_and(|limits| *limits != part.limits)
+    }
+
+    /// Returns the limits of the state with this index.
+    pub(super) fn limits(&self, place: usize) -> Option<&Arc<Encoded>> {
+        self.states.get(place).and_then(|kind| self.kinds.get(usize::from(*kind)))
     }
 
     /// Returns the index of a state, which is added if it is new. There are at most `MAX_STATES`,
@@ -100,15 +96,11 @@ impl Batch {
             return place;
         }
         let place = self.states.len() as u8;
-        let same = |(descriptor, hash): &(Arc<[u8]>, u64)| {
-            *hash == part.limits_hash
-                && (Arc::ptr_eq(descriptor, &part.descriptor) || **descriptor == *part.descriptor)
-        };
-        let kind = self.kinds.iter().position(same).unwrap_or(self.kinds.len());
+        let kind = self.kinds.iter().position(|limits| *limits == part.limits).unwrap_or(self.kinds.len());
         if kind == self.kinds.len() {
-            self.kinds.push((part.descriptor, part.limits_hash));
+            self.kinds.push(part.limits);
         }
-        self.states.push(Shared { kind: kind as u8, rules: part.rules });
+        self.states.push(kind as u8);
         let (keys, hasher) = (&mut self.keys, &self.hasher);
         self.by_key.insert_unique(hasher.hash_one(&part.key), place, |place| {
             hasher.hash_one(keys.get(usize::from(*place)).map(String::as_str).unwrap_or_default())
@@ -131,24 +123,23 @@ impl Batch {
         put_double(&mut head, time);
         put(&mut head, self.keep, 5);
         head.push(self.kinds.len() as u8);
-        for (_, limits_hash) in &self.kinds {
-            put(&mut head, *limits_hash, NUMBER);
+        for limits in &self.kinds {
+            put(&mut head, limits.limits_hash, NUMBER);
         }
-        head.extend(self.states.iter().map(|state| state.kind + 1));
+        head.extend(self.states.iter().map(|kind| kind + 1));
         let mut rows = Vec::with_capacity(12 * self.rows.len());
         for row in &self.rows {
             put(&mut rows, row.requests, NUMBER);
             rows.push(row.states.len() as u8);
             rows.extend(row.states.iter().map(|place| place + 1));
         }
-        let descriptors = self.kinds.iter().flat_map(|(descriptor, _)| descriptor.iter().copied()).collect();
+        let descriptors = self.kinds.iter().flat_map(|limits| limits.descriptor.iter().copied()).collect();
         [head, rows, descriptors]
     }
 }
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::encoding::Encoded;
     use super::*;
     use crate::{Limit, Plan, Scope, Window};
 
@@ -159,14 +150,8 @@ pub(super) mod tests {
 
     pub(crate) fn member(plan: &Plan, user: usize) -> Member {
         let part = |scope: Scope| {
-            let encoded = Encoded::of(plan, scope).unwrap();
             let key = if scope == Scope::User { format!("user {user}") } else { "all".to_owned() };
-            Part {
-                key,
-                descriptor: Arc::clone(&encoded.descriptor),
-                limits_hash: encoded.limits_hash,
-                rules: encoded.rules,
-            }
+            Part { key, limits: Arc::clone(Encoded::of(plan, scope).unwrap()) }
         };
         Member { requests: 1, keep: 1, parts: [Scope::User, Scope::Global].map(part).into() }
     }

@@ -12,12 +12,12 @@ use crate::limit::{Group, Rule, Shape};
 use crate::{Plan, Scope, Unit};
 
 /// The encoded limits of one scope.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Encoded {
     /// The hash of the layout in hexadecimal, as keys contain it.
     pub(super) layout_hash: Box<str>,
     /// The rules as scripts read them.
-    pub(super) descriptor: Arc<[u8]>,
+    pub(super) descriptor: Box<[u8]>,
     /// A hash of the amounts of the limits, below 2^53. A state contains the hash of the limits for
     /// which its room was computed.
     pub(super) limits_hash: u64,
@@ -27,8 +27,8 @@ pub(super) struct Encoded {
 
 impl Encoded {
     /// Returns the encoded limits of `scope`, which are computed once for each plan.
-    pub(super) fn of(plan: &Plan, scope: Scope) -> Option<&Self> {
-        plan.group(scope).derived(Self::new)
+    pub(super) fn of(plan: &Plan, scope: Scope) -> Option<&Arc<Self>> {
+        plan.group(scope).derived(|group| Arc::new(Self::new(group)))
     }
 
     fn new(group: &Group) -> Self {

@@ -1,13 +1,11 @@
 //! Counts in Redis, shared by a fleet.
 
-// The store, and what its decisions share.
-mod client;
-mod store;
-
-// Three ways to decide: by itself, together with other requests, and after a look into the ledger.
+// The store, and three ways to decide: by itself, together with other requests, and after a look
+// into the ledger.
 mod arrival;
 mod batcher;
-mod single;
+mod client;
+mod store;
 
 // A batch and its answers.
 mod answers;
@@ -17,7 +15,6 @@ mod batch;
 mod bytes;
 mod encoding;
 mod keys;
-mod present;
 mod reply;
 mod state;
 

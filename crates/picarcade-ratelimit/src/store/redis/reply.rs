@@ -1,6 +1,6 @@
 //! The answers of the acquire and settle scripts.
 
-use super::super::step::Step;
+use super::super::contract::Step;
 use super::bytes::{double, doubles, malformed_reply};
 use super::layout::{
     ADMITTED, ANSWER_HEAD, COMPARE, DENIED, DOUBLE, EXPIRED, PASSED, READING, RELEASED, SETTLED, TOO_MANY,

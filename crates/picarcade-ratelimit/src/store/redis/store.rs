@@ -6,8 +6,7 @@
 //!
 //! If Redis is unavailable, a call fails with [`Error::Unavailable`]. If the request was sent and
 //! the answer was lost, it fails with [`Error::Interrupted`]; a reservation is repeated once under
-//! the same id, which charges nothing twice. The limiter decides what happens to the request then:
-//! see [`Fallback`](crate::Fallback).
+//! the same id, which charges nothing twice. The limiter decides what happens to the request then.
 //!
 //! A Redis that was flushed, replaced, restarted or promoted does not know everything that was
 //! spent, and neither does one that traffic returns to. With a [`Ledger`], the dollar counters of a
@@ -19,18 +18,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use picarcade_redis::RedisHandle;
 
-use super::super::step::Step;
+use super::super::contract::Step;
 use super::arrival::Arrival;
 use super::batch::{Member, Part};
 use super::batcher::{Batcher, Entry, Reply};
 use super::bytes::malformed_reply;
-use super::client::{Client, millis};
+use super::client::{Client, Run, is_plain, millis};
 use super::encoding::Encoded;
 use super::keys::Keys;
-use super::present::Present;
 use super::reply::{self, Comparison};
 use super::scripts::SCRIPTS;
-use super::single::{Run, is_plain};
 use crate::{
     Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Verdict,
 };
@@ -103,7 +100,7 @@ impl RedisStore {
     }
 
     /// Decides a request without dollars: by itself, or together with others that wait.
-    async fn decide_plain(&self, ask: Ask<'_>, present: &Present) -> Result<Step<Comparison>, Error> {
+    async fn decide_plain(&self, ask: Ask<'_>, present: &[Scope]) -> Result<Step<Comparison>, Error> {
         match self.batcher.enter(|| self.member(ask, present))? {
             Entry::Alone(turn) => {
                 let answer = self.client.decide(ask, present, Run::Charge).await;
@@ -123,32 +120,20 @@ impl RedisStore {
         }
     }
 
-    fn member(&self, ask: Ask<'_>, present: &Present) -> Member {
+    fn member(&self, ask: Ask<'_>, present: &[Scope]) -> Member {
         let part = |scope: &Scope| {
-            let encoded = Encoded::of(ask.plan, *scope)?;
-            Some(Part {
-                key: self.client.keys.state(ask.plan, *scope, ask.subjects),
-                descriptor: Arc::clone(&encoded.descriptor),
-                limits_hash: encoded.limits_hash,
-                rules: encoded.rules,
-            })
+            let limits = Arc::clone(Encoded::of(ask.plan, *scope)?);
+            Some(Part { key: self.client.keys.state(ask.plan, *scope, ask.subjects), limits })
         };
         let parts = present.iter().filter_map(part).collect();
         Member { requests: ask.requests, keep: millis(ask.ttl), parts }
-    }
-
-    async fn conclude(&self, id: ReservationId, actual: &str) -> Result<Settled, Error> {
-        let client = &self.client;
-        let keys = [client.keys.record(id), client.keys.deadlines()];
-        let args = [client.time().to_string().into_bytes(), actual.as_bytes().to_vec()];
-        reply::settled(&client.eval(&SCRIPTS.settle, &keys, &args).await?)
     }
 }
 
 #[async_trait]
 impl Store for RedisStore {
     async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
-        let present = Present::new(ask.plan, ask.subjects);
+        let present = ask.plan.present(ask.subjects);
         if self.client.asks_the_ledger(&ask) {
             return self.arrival.decide(&self.client, ask, &present).await;
         }
@@ -163,17 +148,17 @@ impl Store for RedisStore {
         }
     }
 
-    async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {
-        self.conclude(id, &actual_micros.to_string()).await
-    }
-
-    async fn release(&self, id: ReservationId) -> Result<Settled, Error> {
-        self.conclude(id, "-1").await
+    async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {
+        let client = &self.client;
+        let keys = [client.keys.record(id), client.keys.deadlines()];
+        let actual = actual_micros.map_or_else(|| "-1".to_owned(), |micros| micros.to_string());
+        let args = [client.time().to_string(), actual].map(String::into_bytes);
+        reply::settled(&client.eval(&SCRIPTS.settle, &keys, &args).await?)
     }
 
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
         let ask = Ask::new(plan, subjects);
-        match self.client.decide(ask, &Present::new(plan, subjects), Run::Dry).await? {
+        match self.client.decide(ask, &plan.present(subjects), Run::Dry).await? {
             Step::Decided(Verdict::Admitted(report)) => Ok(report),
             _ => Err(malformed_reply()),
         }

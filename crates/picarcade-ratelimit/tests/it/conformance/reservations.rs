@@ -159,7 +159,7 @@ pub async fn a_repeated_call_charges_once(setup: &Setup) {
         assert_eq!(report.statuses[0].used, 60);
         assert_eq!(report.statuses[1].used, 1);
     }
-    let settled = setup.store.settle(id, 60).await.unwrap();
+    let settled = setup.store.conclude(id, Some(60)).await.unwrap();
     assert_eq!(settled.outcome, Outcome::Settled);
 }
 

@@ -1,19 +1,13 @@
-//! The contract of a [`FleetView`] as a function, which the tests of every backend run.
+//! The contract of a [`FleetView`], which the tests of every view run.
 
 use std::time::Duration;
 
+use picarcade_breaker::fleet::{Ballot, FleetView, VoteCount};
 use tokio::time::{Instant, sleep};
-
-use super::{Ballot, FleetView, VoteCount};
 
 /// Checks the contract of a view that has no entries for breakers whose names begin with `prefix`.
 ///
-/// Takes about a second of the time of the view, because it waits for entries to expire. A view on
-/// the clock of tokio can be checked under paused time.
-///
-/// # Panics
-///
-/// Panics if the view breaks its contract or fails.
+/// Takes a few seconds of the time of the view, because it waits for entries to expire.
 pub async fn check(view: &dyn FleetView, prefix: &str) {
     tallies(view, &format!("{prefix}-tallies")).await;
     expiry(view, &format!("{prefix}-expiry")).await;
@@ -26,7 +20,6 @@ const LONG: Duration = Duration::from_mins(4);
 /// Long enough that a slow view answers several times before a ballot or a lease expires.
 const SHORT: Duration = Duration::from_secs(2);
 
-#[allow(clippy::expect_used, reason = "a check fails by panicking")]
 async fn vote(
     view: &dyn FleetView,
     breaker: &str,
@@ -37,7 +30,6 @@ async fn vote(
     view.vote(breaker, instance, ballot, ttl).await.expect("the view failed to vote")
 }
 
-#[allow(clippy::expect_used, reason = "a check fails by panicking")]
 async fn elect(view: &dyn FleetView, breaker: &str, instance: &str, lease: Duration) -> bool {
     view.elect(breaker, instance, lease).await.expect("the view failed to elect")
 }
@@ -90,7 +82,6 @@ async fn election(view: &dyn FleetView, breaker: &str) {
     assert!(!elect(view, breaker, "a", LONG).await, "two are elected");
 }
 
-#[allow(clippy::expect_used, reason = "a check fails by panicking")]
 async fn leaving(view: &dyn FleetView, breaker: &str) {
     vote(view, breaker, "a", Ballot::Open, LONG).await;
     assert!(elect(view, breaker, "a", LONG).await);

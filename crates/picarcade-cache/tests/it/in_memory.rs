@@ -1,8 +1,7 @@
-//! A second level in this process, for tests and for several caches of one process that share
-//! values.
+//! A second level in this process, on the clock of tokio.
 //!
-//! It fulfills the contract of [`Remote`] on the clock of tokio. It has no bound: an expired entry
-//! is removed when its key is read again.
+//! It has no bound: an expired entry is removed when its key is read again. The fuzz target includes
+//! this file.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,12 +10,9 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{
-    Key, RemoteError,
-    level2::remote::{KeyVersion, Record, Remote, RemoteEvent, Scope, TagVersion},
-};
+use picarcade_cache::{Key, KeyVersion, Record, Remote, RemoteError, RemoteEvent, Scope, TagVersion};
 
-/// A [`Remote`] in the memory of this process. It has no bound.
+/// A [`Remote`] in the memory of this process.
 #[derive(Debug, Default)]
 pub struct InMemoryRemote {
     state: Mutex<State>,

@@ -16,11 +16,8 @@
 //! | an unusable answer | failure: unusable |
 //! | canceled by the caller | neutral |
 
-mod retry_after;
+use std::time::{Duration, SystemTime};
 
-use std::time::Duration;
-
-pub use self::retry_after::parse_retry_after;
 use crate::{FailureKind, Outcome};
 
 /// How an HTTP exchange ended.
@@ -99,8 +96,28 @@ fn speaks_of_money(error: &str) -> bool {
         .any(|word| head.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes())))
 }
 
+/// Parses a `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date. `now` is the time of day,
+/// needed only for dates. Fractions of a second are accepted, because some providers send them.
+///
+/// A header is untrusted input. An unreadable value counts as absent, and a date in the past means
+/// now. The breaker bounds how long the value may keep it open.
+#[must_use]
+pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    if value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return value.parse::<f64>().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::UNIX_EPOCH;
+
     use super::*;
 
     fn kind(exchange: Exchange<'_>) -> Option<FailureKind> {
@@ -158,5 +175,20 @@ mod tests {
         assert_eq!(kind(Exchange::TimedOut), Some(FailureKind::Timeout));
         assert_eq!(kind(Exchange::Unusable), Some(FailureKind::Unusable));
         assert_eq!(Exchange::Cancelled.outcome(), Outcome::Neutral);
+    }
+
+    #[test]
+    fn values_that_servers_send_are_parsed() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let parse = |value| parse_retry_after(value, now);
+        assert_eq!(parse("0"), Some(Duration::ZERO));
+        assert_eq!(parse(" 30 "), Some(Duration::from_secs(30)));
+        assert_eq!(parse("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!(parse("Sun, 09 Sep 2001 01:47:10 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(parse("Sun, 09 Sep 2001 01:46:00 GMT"), Some(Duration::ZERO), "a date in the past");
+        for nonsense in ["", ".", "1.2.3", "-5", "1e9", "inf", "NaN", "99999999999999999999999", "tomorrow"] {
+            let value = parse(nonsense);
+            assert!(value.is_none() || nonsense.starts_with('9'), "{nonsense}: {value:?}");
+        }
     }
 }

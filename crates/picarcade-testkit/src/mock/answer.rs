@@ -31,13 +31,6 @@ impl Answer {
         self
     }
 
-    /// Sets the confidence.
-    #[must_use]
-    pub fn confident(mut self, confidence: f64) -> Self {
-        self.confidence = confidence;
-        self
-    }
-
     /// Returns the object as it is sent.
     pub fn to_json(&self) -> Value {
         json!(self)

@@ -27,8 +27,7 @@ pub(super) async fn serve(mut client: TcpStream, ticket: Ticket) {
     let server = async {
         // During `BlackHole` the server is not connected yet.
         let _ = settings.wait_for(|now| now.fault != Fault::BlackHole).await;
-        let upstream = *shared.upstream.lock();
-        TcpStream::connect(upstream).await.ok()
+        TcpStream::connect(shared.upstream).await.ok()
     };
     let server = tokio::select! {
         server = server => server,

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -43,7 +42,7 @@ impl FaultProxy {
             let port = Port::free()?;
             let listener = listen(port.number()).await?;
             let shared = Arc::new(Shared {
-                upstream: Mutex::new(upstream),
+                upstream,
                 setting: watch::Sender::new(Setting { number: 0, fault: Fault::Pass }),
                 cut_below: watch::Sender::new(0),
                 open: watch::Sender::new(BTreeSet::new()),
@@ -109,11 +108,6 @@ impl FaultProxy {
             .subscribe()
             .wait_for(|open| open.first().is_none_or(|&oldest| oldest >= below))
             .await;
-    }
-
-    /// Leads new connections to another server.
-    pub fn lead_to(&self, upstream: impl Into<SocketAddr>) {
-        *self.shared.upstream.lock() = upstream.into();
     }
 
     /// Returns the number of open connections.

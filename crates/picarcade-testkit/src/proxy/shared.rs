@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::fault::Setting;
@@ -12,7 +11,7 @@ use super::fault::Setting;
 /// What the proxy changes and its connections observe.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) upstream: Mutex<SocketAddr>,
+    pub(super) upstream: SocketAddr,
     pub(super) setting: watch::Sender<Setting>,
     /// Connections with a lower number must end.
     pub(super) cut_below: watch::Sender<u64>,

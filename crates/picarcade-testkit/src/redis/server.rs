@@ -153,11 +153,6 @@ impl RedisServer {
             .unwrap_or(0))
     }
 
-    /// Returns the last lines of the log of the server.
-    pub fn log(&self) -> String {
-        self.process.log()
-    }
-
     /// Starts the process and waits until it answers.
     pub(super) async fn launch(&self) -> Result<()> {
         self.process.spawn()?;

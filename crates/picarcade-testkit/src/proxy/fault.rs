@@ -10,11 +10,6 @@ pub enum Fault {
     Pass,
     /// Replies arrive this much later and in order. The throughput does not change.
     Delay(Duration),
-    /// Replies arrive at a limited rate.
-    Throttle {
-        /// Bytes per second; at least 1.
-        bytes_per_second: u64,
-    },
     /// Connections stay open and new ones are accepted, but nothing passes in either direction.
     /// Data that was sent meanwhile arrives when the fault ends, as in TCP.
     BlackHole,
@@ -29,9 +24,6 @@ pub enum Fault {
     },
     /// The client sees the end of the stream and may continue to send.
     HalfClose,
-    /// Open connections continue and new ones are refused, as with a full backlog or a draining
-    /// server.
-    RefuseNew,
     /// Open connections are closed and new ones refused, as without a server.
     Cut,
     /// Open connections are reset (RST). New ones are accepted and reset at once, as by a load
@@ -42,7 +34,7 @@ pub enum Fault {
 impl Fault {
     /// Returns whether the port is closed.
     pub(super) fn refuses(self) -> bool {
-        matches!(self, Self::RefuseNew | Self::Cut)
+        self == Self::Cut
     }
 
     /// Returns whether no connection can exist.

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 /// A user and its first group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Account {
-    uid: u32,
-    gid: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
 }
 
 impl Account {
@@ -31,14 +31,6 @@ impl Account {
             program: "postgres",
             hint: "as root it must run as another user, and there is neither `postgres` nor `nobody`",
         })
-    }
-
-    pub(crate) fn uid(self) -> u32 {
-        self.uid
-    }
-
-    pub(crate) fn gid(self) -> u32 {
-        self.gid
     }
 
     /// Makes `command` run as this user, without the supplementary groups of the current user.

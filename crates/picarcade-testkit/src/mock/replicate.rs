@@ -24,7 +24,7 @@ pub enum OutputShape {
 /// A created prediction.
 #[derive(Debug, Clone)]
 pub(super) struct Prediction {
-    id: String,
+    pub(super) id: String,
     base: String,
     model: Value,
     input: Value,
@@ -98,10 +98,6 @@ impl Prediction {
             polled: false,
             end,
         }
-    }
-
-    pub(super) fn id(&self) -> &str {
-        &self.id
     }
 
     /// Returns the answer to the creating request.

@@ -150,7 +150,7 @@ impl Script {
     fn predict(&mut self, request: &Request, pending: u32, end: End) -> Response {
         let prediction = Prediction::create(self.calls, &self.base, request, pending, end);
         let response = prediction.created();
-        self.predictions.insert(prediction.id().to_owned(), prediction);
+        self.predictions.insert(prediction.id.clone(), prediction);
         response
     }
 

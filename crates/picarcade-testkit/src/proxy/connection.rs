@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::fault::Fault;
+use super::fault::{Fault, Shared};
 use super::pump::{Direction, pump};
-use super::shared::Shared;
 
 /// Serves one client until the client, the server, or a fault ends the connection.
 pub(super) async fn serve(mut client: TcpStream, ticket: Ticket) {

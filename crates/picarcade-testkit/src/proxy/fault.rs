@@ -1,6 +1,12 @@
-//! Faults between a client and its server.
+//! Faults between a client and its server, and the state in which a proxy and its connections share
+//! them.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 /// The state of the network. It applies to all connections, old and new, until the next one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,4 +54,21 @@ impl Fault {
 pub(super) struct Setting {
     pub(super) number: u64,
     pub(super) fault: Fault,
+}
+
+/// What the proxy changes and its connections observe.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) upstream: SocketAddr,
+    pub(super) setting: watch::Sender<Setting>,
+    /// Connections with a lower number must end.
+    pub(super) cut_below: watch::Sender<u64>,
+    /// The numbers of the open connections.
+    pub(super) open: watch::Sender<BTreeSet<u64>>,
+    /// Whether the port is open.
+    pub(super) listening: watch::Sender<bool>,
+    /// The number of connections so far, which is the number of the next one.
+    pub(super) accepted: AtomicU64,
+    pub(super) request_bytes: AtomicU64,
+    pub(super) reply_bytes: AtomicU64,
 }

@@ -16,8 +16,7 @@ use crate::error::{Error, Result};
 use crate::host::port::Port;
 use crate::host::runtime;
 use crate::proxy::connection::{self, Ticket};
-use crate::proxy::fault::{Fault, Setting};
-use crate::proxy::shared::Shared;
+use crate::proxy::fault::{Fault, Setting, Shared};
 
 const RETRY: Duration = Duration::from_millis(10);
 

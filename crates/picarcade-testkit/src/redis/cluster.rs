@@ -156,9 +156,9 @@ impl RedisCluster {
         Err(Error::Protocol(format!("no node owns slot {slot}")))
     }
 
-    /// Starts to move a slot to the node `to`. The old owner then answers for the keys that it still
-    /// has and redirects clients for the others (`ASK`). Commands over several keys of the slot may
-    /// be asked to retry (`TRYAGAIN`).
+    /// Starts to move a slot to the node `to`. The old owner then answers for the keys that it
+    /// still has and redirects clients for the others (`ASK`). Commands over several keys of the
+    /// slot may be asked to retry (`TRYAGAIN`).
     ///
     /// # Errors
     ///
@@ -172,8 +172,8 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// Completes a move: the keys are moved, and then every node learns the new owner. The old owner
-    /// redirects clients (`MOVED`).
+    /// Completes a move: the keys are moved, and then every node learns the new owner. The old
+    /// owner redirects clients (`MOVED`).
     ///
     /// # Errors
     ///

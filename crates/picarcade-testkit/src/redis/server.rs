@@ -70,12 +70,12 @@ impl RedisServer {
     /// Returns the certificate of the authority that a client must trust, in PEM form, or `None`
     /// without TLS.
     pub fn ca_pem(&self) -> Option<&str> {
-        self.tls.as_ref().map(Tls::ca_pem)
+        self.tls.as_ref().map(|tls| tls.ca_pem.as_str())
     }
 
     /// Returns the file with that certificate.
     pub fn ca_path(&self) -> Option<&Path> {
-        self.tls.as_ref().map(Tls::ca_path)
+        self.tls.as_ref().map(|tls| tls.ca.as_path())
     }
 
     /// Returns the id of the running process.

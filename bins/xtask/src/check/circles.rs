@@ -14,11 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use syn::visit::Visit;
 use syn::{Attribute, Item, UseTree};
 
 use crate::metadata::{Metadata, Package};
+use crate::step::report;
 
 /// How many re-exports are followed to the definition of one name.
 const MAX_HOPS: usize = 16;
@@ -37,10 +38,7 @@ pub(crate) fn check(metadata: &Metadata) -> Result<()> {
             }
         }
     }
-    if !faults.is_empty() {
-        bail!("{}", faults.join("\n"));
-    }
-    Ok(())
+    report(faults)
 }
 
 fn circles_of(package: &Package, root: &Path) -> Result<Vec<String>> {
@@ -195,8 +193,7 @@ impl Tree {
                 return self.modules.contains_key(&module).then_some((module, rest));
             }
         };
-        while let Some((name, left)) = rest.split_first().filter(|(name, _)| *name == "super") {
-            debug_assert_eq!(name, "super");
+        while let Some((_, left)) = rest.split_first().filter(|(name, _)| *name == "super") {
             module.pop();
             rest = left;
         }

@@ -194,13 +194,6 @@ impl RedisHandle {
         call.settle(connection::get(&call.live, key, self.router().config.command_timeout)).await
     }
 
-    /// Returns the value of a key and its remaining time to live (`None`: for ever).
-    pub async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
-        let key = self.key(key)?;
-        let call = self.begin()?;
-        call.settle(call.live.driver.get_with_ttl(&key)).await
-    }
-
     /// Returns the values of many keys, in order and in one round trip.
     pub async fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
         let keys = self.keys(keys)?;
@@ -290,12 +283,6 @@ impl RedisHandle {
     pub fn subscribe(&self, channel: &str) -> Result<Subscription, Error> {
         let channel = self.key(channel.as_bytes())?;
         Ok(Subscription::start(Arc::clone(self.router()), channel.to_vec()))
-    }
-
-    /// Returns a section of `INFO`.
-    pub async fn info(&self, section: &str) -> Result<String, Error> {
-        let call = self.begin()?;
-        call.settle(call.live.driver.info(section)).await
     }
 
     async fn invalidate(&self, key: &[u8], what: Invalidation) -> Result<(), Error> {

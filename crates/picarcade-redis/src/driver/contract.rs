@@ -38,9 +38,6 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
     /// Returns the value of a key, or `None` without a value.
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
 
-    /// Returns the value and its remaining time to live (`None`: no expiry).
-    async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error>;
-
     /// Returns the values of many keys in order. If all keys live on one server, this is one
     /// command. A key of another type than string counts as missing.
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error>;

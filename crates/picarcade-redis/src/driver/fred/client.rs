@@ -93,18 +93,6 @@ impl Driver for Fred {
         bytes_of(map_error(self.client.get(name(key)).await)?)
     }
 
-    async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
-        let key = name(key);
-        let (value, left) =
-            map_error(tokio::try_join!(self.client.get(key.clone()), self.client.pttl::<FredValue, _>(key)))?;
-        let Some(value) = bytes_of(value)? else { return Ok(None) };
-        // -1 is a key without expiry; -2 is one that vanished between the two commands.
-        Ok(match convert(left).as_int()? {
-            -1 => Some((value, None)),
-            left => u64::try_from(left).ok().map(|left| (value, Some(Duration::from_millis(left)))),
-        })
-    }
-
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
         if keys.len() < 2 || self.client.is_clustered() {
             return try_join_all(keys.iter().map(|key| self.get(key))).await;

@@ -81,12 +81,6 @@ impl RedisRs {
         Self { link: Link::Any(Arc::new(connection)), nodes: client.into_iter().collect() }
     }
 
-    /// Uses an existing cluster connection. `nodes` are clients of some of its nodes, for
-    /// subscriptions.
-    pub fn from_cluster(connection: ClusterConnection, nodes: Vec<Client>) -> Self {
-        Self { link: Link::Cluster(connection), nodes: nodes.into() }
-    }
-
     async fn query(&self, command: &Cmd) -> Result<redis::Value, Error> {
         self.link.send(command).await.map_err(|error| classify(&error))
     }
@@ -159,19 +153,6 @@ impl Driver for RedisRs {
         let mut command = redis::cmd("GET");
         command.arg(key);
         bytes_of(self.query(&command).await?)
-    }
-
-    async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
-        let (mut get, mut pttl) = (redis::cmd("GET"), redis::cmd("PTTL"));
-        get.arg(key);
-        pttl.arg(key);
-        let (value, left) = tokio::try_join!(self.query(&get), self.query(&pttl))?;
-        let Some(value) = bytes_of(value)? else { return Ok(None) };
-        // -1 is a key without expiry; -2 is one that vanished between the two commands.
-        Ok(match convert(left).as_int()? {
-            -1 => Some((value, None)),
-            left => u64::try_from(left).ok().map(|left| (value, Some(Duration::from_millis(left)))),
-        })
     }
 
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::UnknownWord;
-use crate::facts::Facts;
 use crate::goal::Goal;
 use crate::prompt_type::PromptType;
 
@@ -112,17 +111,6 @@ pub struct Row {
     pub model: String,
     /// The enhancement strategy.
     pub enhancement: Strategy,
-}
-
-impl Row {
-    /// Returns whether the row applies to a goal under some facts.
-    pub fn matches(&self, goal: Goal, facts: Facts) -> bool {
-        let fits = |wanted: Option<bool>, given: bool| wanted.is_none_or(|wanted| wanted == given);
-        self.goals.contains(&goal)
-            && fits(self.active_image, facts.active_image)
-            && fits(self.active_video, facts.active_video)
-            && fits(self.references, facts.references())
-    }
 }
 
 /// Formats the rows as a CSV with every column.

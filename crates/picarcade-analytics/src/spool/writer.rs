@@ -3,9 +3,8 @@
 use std::io::Write;
 
 use super::frame;
-use super::log::{Log, Tail};
 use super::segment::{self, Segment};
-use super::spool::Spool;
+use super::spool::{Log, Spool, Tail};
 use crate::Error;
 use crate::record::Record;
 use crate::worth::Worth;

@@ -24,8 +24,7 @@ use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent};
 use crate::record::{Record, paired_id};
 use crate::statistics::bucket_of_ms;
 use crate::store::sql::minutes::Parts;
-use crate::store::sql::text::{clean, clean_json};
-use crate::store::sql::value::money;
+use crate::store::sql::value::{clean, clean_json, money};
 use crate::timestamp::minute_of;
 use crate::{ClassificationEvent, Event, ModelSelectionEvent};
 

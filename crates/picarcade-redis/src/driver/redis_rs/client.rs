@@ -101,19 +101,13 @@ impl RedisRs {
         body: &str,
         keys: &[Bytes],
         args: &[Bytes],
-    ) -> Result<Value, EvalError> {
+    ) -> Result<redis::Value, RedisError> {
         let mut command = redis::cmd(verb);
         command.arg(body).arg(keys.len());
         for part in keys.iter().chain(args) {
             command.arg(part.as_ref());
         }
-        match self.link.send(&command).await {
-            Ok(value) => Ok(convert(value)),
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                Err(EvalError::NoScript)
-            }
-            Err(error) => Err(EvalError::Other(classify(&error))),
-        }
+        self.link.send(&command).await
     }
 
     /// Deletes the keys with this prefix on the server of one connection.
@@ -140,11 +134,6 @@ impl RedisRs {
             cursor = next;
         }
     }
-}
-
-enum EvalError {
-    NoScript,
-    Other(Error),
 }
 
 #[async_trait]
@@ -207,17 +196,14 @@ impl Driver for RedisRs {
 
     async fn eval(&self, script: &Script, keys: &[Bytes], args: &[Bytes]) -> Result<Value, Error> {
         match self.eval_by("EVALSHA", script.sha1(), keys, args).await {
-            Err(EvalError::NoScript) => {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 tracing::debug!(script = script.name(), "sending a script that the server does not know");
-                match self.eval_by("EVAL", script.source(), keys, args).await {
-                    Err(EvalError::NoScript) => Err(Error::unexpected("NOSCRIPT")),
-                    Err(EvalError::Other(error)) => Err(error),
-                    Ok(value) => Ok(value),
-                }
+                self.eval_by("EVAL", script.source(), keys, args).await
             }
-            Err(EvalError::Other(error)) => Err(error),
-            Ok(value) => Ok(value),
+            answer => answer,
         }
+        .map(convert)
+        .map_err(|error| classify(&error))
     }
 
     async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {

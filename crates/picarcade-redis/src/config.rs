@@ -134,7 +134,7 @@ impl Config {
         let primary = parse("url", &self.url)?;
         let backup = self.backup_url.as_deref().map(|url| parse("backup url", url)).transpose()?;
         if let Some(pem) = &self.ca {
-            validate_ca(pem)?;
+            trusted(pem)?;
         }
         Ok((primary, backup))
     }
@@ -178,7 +178,8 @@ fn parse(setting: &'static str, url: &str) -> Result<Address, ConfigError> {
     })
 }
 
-fn validate_ca(pem: &[u8]) -> Result<(), ConfigError> {
+/// Returns the certificates of a CA bundle.
+pub(crate) fn trusted(pem: &[u8]) -> Result<rustls::RootCertStore, ConfigError> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -188,7 +189,7 @@ fn validate_ca(pem: &[u8]) -> Result<(), ConfigError> {
     if roots.is_empty() {
         return Err(ConfigError::Ca { problem: "no certificate in it".into() });
     }
-    Ok(())
+    Ok(roots)
 }
 
 /// Returns a URL without its secrets.

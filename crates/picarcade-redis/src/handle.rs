@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Status, Subscription, Value,
-    driver::{choice, connector::FixedDriver},
+    driver::{choice, contract::FixedDriver},
     routing::{
         connection::{self, Live},
         endpoint::{Endpoint, apply},

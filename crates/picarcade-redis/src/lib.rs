@@ -18,8 +18,7 @@ mod driver;
 
 pub use address::{Address, Credentials, Node, Topology};
 pub use config::{Config, DriverKind};
-pub use driver::connector::Connector;
-pub use driver::contract::{Condition, Driver};
+pub use driver::contract::{Condition, Connector, Driver};
 #[cfg(feature = "fred")]
 pub use driver::fred::client::Fred;
 #[cfg(feature = "redis")]

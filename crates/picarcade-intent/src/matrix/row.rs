@@ -1,11 +1,8 @@
 //! One row of the decision matrix, and its CSV form.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use crate::error::UnknownWord;
+use crate::error::impl_words;
 use crate::goal::Goal;
 use crate::prompt_type::PromptType;
 
@@ -75,22 +72,7 @@ impl Strategy {
     }
 }
 
-impl fmt::Display for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Strategy {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|strategy| strategy.as_str() == word)
-            .ok_or_else(|| UnknownWord::new("enhancement", word))
-    }
-}
+impl_words!(Strategy, "enhancement");
 
 /// One row: its conditions and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use picarcade_intent::local::train::{Corpus, evaluate, read_judged, report, train};
 use picarcade_intent::{Classifier, Facts, LocalClassifier, Matrix};
 
-/// The reported sets and their descriptions.
 const SETS: [(&str, &str); 2] = [
     (
         "judge-test.csv",

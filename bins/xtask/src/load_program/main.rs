@@ -63,7 +63,6 @@ fn head() {
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
 }
 
-/// Prints one row.
 fn row(name: &str, seen: &Seen) {
     let at = |share: f64| {
         let index = (seen.latencies.len() as f64 * share) as usize;

@@ -27,7 +27,6 @@ impl Role {
         }
     }
 
-    /// Returns the other endpoint.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Primary => Self::Backup,
@@ -36,7 +35,6 @@ impl Role {
     }
 }
 
-/// The choice and its state.
 #[derive(Debug)]
 pub(crate) struct Failover {
     active: Role,

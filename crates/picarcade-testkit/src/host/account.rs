@@ -8,7 +8,6 @@ use nix::unistd::{Uid, User};
 
 use crate::error::{Error, Result};
 
-/// A user and its first group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) uid: u32,

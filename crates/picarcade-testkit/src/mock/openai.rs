@@ -45,7 +45,6 @@ pub(super) fn check(request: &Request) -> Result<(), Response> {
     Ok(())
 }
 
-/// Returns a successful response.
 pub(super) fn success(request: &Request, content: &Content) -> Response {
     let body = &request.body;
     let function = body.pointer("/tool_choice/function/name").and_then(Value::as_str);

@@ -21,7 +21,6 @@ pub enum OutputShape {
     Text,
 }
 
-/// A created prediction.
 #[derive(Debug, Clone)]
 pub(super) struct Prediction {
     pub(super) id: String,
@@ -33,7 +32,6 @@ pub(super) struct Prediction {
     end: End,
 }
 
-/// How the prediction ends.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum End {
     Output(Value, u64),
@@ -41,7 +39,6 @@ pub(super) enum End {
 }
 
 impl End {
-    /// Returns the end with `content`.
     pub(super) fn with(content: &Content, shape: OutputShape) -> Self {
         let text = content.text();
         let count = tokens(&text);

@@ -17,7 +17,6 @@ pub(super) struct Response {
     pub(super) delivery: Delivery,
 }
 
-/// How the response is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Delivery {
     /// Correctly.

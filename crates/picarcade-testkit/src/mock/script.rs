@@ -16,7 +16,6 @@ use super::reply::Reply;
 use super::response::{Delivery, FILLER, Response};
 use super::{anthropic, openai, replicate};
 
-/// The whole state of a mock.
 pub(super) struct Script {
     pub(super) base: String,
     pub(super) answers: Arc<dyn Answers>,

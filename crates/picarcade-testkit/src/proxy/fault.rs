@@ -65,7 +65,6 @@ pub(super) struct Shared {
     pub(super) cut_below: watch::Sender<u64>,
     /// The numbers of the open connections.
     pub(super) open: watch::Sender<BTreeSet<u64>>,
-    /// Whether the port is open.
     pub(super) listening: watch::Sender<bool>,
     /// The number of connections so far, which is the number of the next one.
     pub(super) accepted: AtomicU64,

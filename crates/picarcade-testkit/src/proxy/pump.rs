@@ -18,7 +18,6 @@ use super::fault::{Fault, Setting};
 const CHUNK: usize = 16 * 1024;
 const QUEUE: usize = 64;
 
-/// The direction of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     Requests,

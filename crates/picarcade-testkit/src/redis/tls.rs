@@ -11,7 +11,6 @@ use rcgen::{
 
 use crate::error::{Error, Result};
 
-/// The TLS files of one server.
 #[derive(Debug)]
 pub(super) struct Tls {
     /// The certificate of the authority, in PEM form.

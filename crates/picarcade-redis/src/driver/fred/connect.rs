@@ -29,7 +29,6 @@ use crate::{
 /// Commands that fred queues before it refuses more. The bound of the handle is reached first.
 const QUEUE: usize = 65_536;
 
-/// Connects fred to an address.
 pub(crate) struct FredConnector {
     config: FredConfig,
     connection: ConnectionConfig,

@@ -25,7 +25,6 @@ use crate::{
     address::{Address, Credentials, Topology},
 };
 
-/// Connects redis-rs to an address.
 #[derive(Debug)]
 pub(crate) struct RedisRsConnector {
     target: Target,

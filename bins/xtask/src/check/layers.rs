@@ -2,10 +2,9 @@
 //! crates depend on no other crate of the project, and only the binary names a backend.
 //! `docs/architecture.md` describes the layers.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::metadata::{Dependency, Metadata, Package};
-use crate::step::report;
 
 /// The crates and their permitted dependencies among each other; `?` marks dependencies that need a
 /// feature.
@@ -47,7 +46,12 @@ const ASSEMBLERS: [&str; 4] = ["picarcade", "picarcade-examples", "picarcade-ben
 
 /// Fails with one line for each forbidden dependency.
 pub(crate) fn check(metadata: &Metadata) -> Result<()> {
-    report(metadata.ours().flat_map(faults))
+    let ours: Vec<&Package> = metadata.ours().collect();
+    let faults: Vec<String> = ours.iter().flat_map(|package| faults(package)).collect();
+    if !faults.is_empty() {
+        bail!("{}", faults.join("\n"));
+    }
+    Ok(())
 }
 
 fn faults(package: &Package) -> Vec<String> {

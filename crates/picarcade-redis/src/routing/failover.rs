@@ -27,6 +27,7 @@ impl Role {
         }
     }
 
+    /// Returns the other endpoint.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Primary => Self::Backup,
@@ -35,6 +36,7 @@ impl Role {
     }
 }
 
+/// The choice and its state.
 #[derive(Debug)]
 pub(crate) struct Failover {
     active: Role,

@@ -136,6 +136,7 @@ impl Journal {
         self.overflowed = false;
     }
 
+    /// Records that the purge failed.
     pub(crate) fn purge_failed(&mut self) {
         self.overflowed = true;
         self.missed = HashMap::new();

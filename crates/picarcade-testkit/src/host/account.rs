@@ -8,10 +8,11 @@ use nix::unistd::{Uid, User};
 
 use crate::error::{Error, Result};
 
+/// A user and its first group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Account {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+    uid: u32,
+    gid: u32,
 }
 
 impl Account {
@@ -30,6 +31,14 @@ impl Account {
             program: "postgres",
             hint: "as root it must run as another user, and there is neither `postgres` nor `nobody`",
         })
+    }
+
+    pub(crate) fn uid(self) -> u32 {
+        self.uid
+    }
+
+    pub(crate) fn gid(self) -> u32 {
+        self.gid
     }
 
     /// Makes `command` run as this user, without the supplementary groups of the current user.

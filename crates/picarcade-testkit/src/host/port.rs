@@ -32,6 +32,7 @@ pub(crate) struct Port {
 }
 
 impl Port {
+    /// Reserves a free port.
     pub(crate) fn free() -> Result<Self> {
         // Processes start at different positions, so they seldom try the same port at once.
         let start = (std::process::id() as u16).wrapping_mul(97);
@@ -55,6 +56,7 @@ impl Port {
         Ok(Self { number, _lock: lock })
     }
 
+    /// Returns the port number.
     pub(crate) fn number(&self) -> u16 {
         self.number
     }

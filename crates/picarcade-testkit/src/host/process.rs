@@ -171,6 +171,7 @@ impl Process {
         }
     }
 
+    /// Sends SIGCONT to the process and its descendants.
     pub(crate) fn resume(&self) {
         let Some(id) = self.id() else { return };
         for member in descendants(id) {

@@ -12,10 +12,12 @@ const REDIS: &str = "`cargo xtask setup`, or install Redis 7 or newer (Debian: r
 const POSTGRES: &str = "`cargo xtask setup`, or install PostgreSQL 14 or newer (Debian: postgresql)";
 const PGBOUNCER: &str = "`cargo xtask setup`, or install pgbouncer (Debian: pgbouncer)";
 
+/// Finds `redis-server`.
 pub(crate) fn redis_server() -> Result<PathBuf> {
     on_path("redis-server").ok_or(Error::NotInstalled { program: "redis-server", hint: REDIS })
 }
 
+/// Finds `pgbouncer`.
 pub(crate) fn pgbouncer() -> Result<PathBuf> {
     on_path("pgbouncer").ok_or(Error::NotInstalled { program: "pgbouncer", hint: PGBOUNCER })
 }

@@ -57,7 +57,7 @@ impl Run {
 /// Makes `account` the owner of `path`.
 pub(crate) fn give(path: &Path, account: Option<&Account>) -> Result<()> {
     if let Some(account) = account {
-        std::os::unix::fs::chown(path, Some(account.uid), Some(account.gid))
+        std::os::unix::fs::chown(path, Some(account.uid()), Some(account.gid()))
             .map_err(Error::io(format!("cannot give {} away", path.display())))?;
     }
     Ok(())

@@ -45,6 +45,7 @@ tries=0
 while ! rm -rf -- "$1" && [ $tries -lt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
 "#;
 
+/// The running watchdog.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     // Held so that the shell does not become a zombie. It is never waited for, because it outlives

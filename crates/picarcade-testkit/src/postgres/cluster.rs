@@ -81,7 +81,7 @@ fn key(account: Option<Account>) -> Result<u64> {
     let version = |it: Metadata| (it.ino(), it.len(), it.mtime());
     let mut hasher = DefaultHasher::new();
     std::fs::metadata(&program).map(version).ok().hash(&mut hasher);
-    (program, account.map(|account| account.uid), INITDB, statements()).hash(&mut hasher);
+    (program, account.map(Account::uid), INITDB, statements()).hash(&mut hasher);
     Ok(hasher.finish())
 }
 

@@ -76,7 +76,6 @@ impl Spool {
         Ok(Self { root: root.to_owned(), directory, max_bytes, segment_bytes, log, _lock: lock })
     }
 
-    /// Returns the directory of this process.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }

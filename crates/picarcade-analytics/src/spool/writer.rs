@@ -9,7 +9,6 @@ use crate::Error;
 use crate::record::Record;
 use crate::worth::Worth;
 
-/// The result of [`Spool::append`].
 #[derive(Debug)]
 pub(crate) struct Appended {
     /// The positions in the batch of the rows that were not stored.

@@ -17,7 +17,6 @@ use crate::{ClassificationEvent, Event, ModelSelectionEvent, Table};
 
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
-/// The result of an insert.
 #[derive(Debug)]
 pub(super) struct Inserted {
     /// Whether the batch contained outcomes.

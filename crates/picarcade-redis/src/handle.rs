@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
 use tokio::{
     sync::Semaphore,
     task::AbortHandle,
@@ -10,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Status, Subscription, Value,
+    Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Subscription, Value,
     driver::{choice, contract::FixedDriver},
     routing::{
         connection::{self, Live},
@@ -30,20 +31,29 @@ use crate::{
 /// - Without a connection, commands fail with the reason: [`Error::Refused`], or [`Error::Auth`],
 ///   [`Error::Tls`] or [`Error::Protocol`] if waiting does not help.
 /// - When the last clone is dropped, its tasks end.
-///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use picarcade_redis::{Config, RedisHandle};
-/// use std::time::Duration;
-/// let redis = RedisHandle::connect(Config::new("redis://localhost"))?;
-/// redis.ready(Duration::from_secs(2)).await?;
-/// redis.set(b"greeting", b"hello", Some(Duration::from_secs(60))).await?;
-/// assert_eq!(redis.get(b"greeting").await?.as_deref(), Some(&b"hello"[..]));
-/// # Ok(()) }
-/// ```
 #[derive(Debug, Clone)]
 pub struct RedisHandle {
     shared: Arc<Shared>,
+}
+
+/// A snapshot of a [`RedisHandle`], for health pages.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether the active endpoint has a working connection.
+    pub connected: bool,
+    /// The active endpoint.
+    pub active: Role,
+    /// The number of changes of the active connection: a reconnect, a fail-over, a fail-back.
+    pub generation: u64,
+    /// The duration of the last probe of the active endpoint.
+    pub latency_ms: Option<f64>,
+    /// The `used_memory` of the active server at the last check.
+    pub used_memory_bytes: Option<u64>,
+    /// The number of invalidations that an absent endpoint has missed.
+    pub pending_invalidations: usize,
+    /// The kind of the last failure to connect to or to probe the active endpoint.
+    pub last_error: Option<&'static str>,
 }
 
 #[derive(Debug)]

@@ -6,7 +6,6 @@ mod config;
 mod error;
 mod handle;
 mod script;
-mod status;
 mod subscription;
 mod value;
 
@@ -24,9 +23,8 @@ pub use driver::fred::client::Fred;
 #[cfg(feature = "redis")]
 pub use driver::redis_rs::client::RedisRs;
 pub use error::{ConfigError, Error, UnknownDriver};
-pub use handle::RedisHandle;
+pub use handle::{RedisHandle, Status};
 pub use routing::failover::Role;
 pub use script::Script;
-pub use status::Status;
 pub use subscription::{Event, Subscription};
 pub use value::Value;

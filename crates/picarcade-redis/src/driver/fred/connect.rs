@@ -92,9 +92,7 @@ impl FredConnector {
             },
         })
     }
-}
 
-impl FredConnector {
     fn client(&self, config: FredConfig) -> Client {
         Client::new(config, Some(self.performance.clone()), Some(self.connection.clone()), None)
     }

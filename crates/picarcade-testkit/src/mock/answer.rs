@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::journal::Request;
+use super::dialect::Request;
 
 /// One answer of the model.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -6,9 +6,7 @@
 
 mod answer;
 mod anthropic;
-mod body;
 mod dialect;
-mod journal;
 mod openai;
 mod replicate;
 mod reply;
@@ -27,8 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use answer::{Answer, Answers};
-pub use dialect::Dialect;
-pub use journal::Request;
+pub use dialect::{Dialect, Request};
 pub use replicate::OutputShape;
 pub use reply::{Coding, PredictionEnd, Reply};
 

@@ -3,8 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::dialect::{Content, tokens};
-use super::journal::Request;
+use super::dialect::{Content, Request, tokens};
 use super::response::Response;
 
 /// The number of polls of a prediction whose creator does not wait.

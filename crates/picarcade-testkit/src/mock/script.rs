@@ -9,8 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::answer::{Answer, Answers};
-use super::dialect::{Content, Dialect, Route};
-use super::journal::Request;
+use super::dialect::{Content, Dialect, Request, Route};
 use super::replicate::{End, OutputShape, Prediction};
 use super::reply::Reply;
 use super::response::{Delivery, FILLER, Response};

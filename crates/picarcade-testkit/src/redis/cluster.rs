@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::builder::{RedisBuilder, quoted};
 use super::resp::Value;
 use super::server::RedisServer;
-use super::settle::until;
+use super::wire::until;
 use crate::error::{Error, Result};
 use crate::host::port::Port;
 use crate::host::runtime;

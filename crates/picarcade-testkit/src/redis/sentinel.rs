@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::builder::{RedisBuilder, quoted};
 use super::server::{RedisServer, percent_encoded};
-use super::settle::until;
+use super::wire::until;
 use crate::error::{Error, Result};
 use crate::host::runtime;
 

@@ -7,10 +7,8 @@ use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
 
-/// A name and its check.
 type Check = (&'static str, fn() -> Result<()>);
 
-/// The checks in order.
 const CHECKS: [Check; 10] = [
     ("house", house::check),
     ("language", language::check),

@@ -24,7 +24,6 @@ use serde_json::Value;
 const ENCODER_EXAMPLES: usize = 300;
 const ENCODER_SEED: u64 = 11;
 
-/// The reported sets and their descriptions.
 const SETS: [(&str, &str); 2] = [
     (
         "judge-test.csv",

@@ -4,13 +4,11 @@
 //! failed step, and the exit code is 1 (2 for a wrong call).
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
-mod bench;
 mod check;
 mod ci;
-mod classifier;
-mod house;
-mod load;
+mod encoder;
 mod metadata;
+mod programs;
 mod setup;
 mod step;
 mod test;
@@ -41,10 +39,10 @@ fn main() -> ExitCode {
         "setup" => setup::run(),
         "test" => test::run(rest),
         "ci" => ci::run(rest),
-        "bench" => bench::run(rest),
-        "load" => load::run(rest),
-        "train" => classifier::train(rest),
-        "eval" => classifier::eval(),
+        "bench" => programs::bench(rest),
+        "load" => programs::load(rest),
+        "train" => programs::train(rest),
+        "eval" => programs::eval(),
         "help" | "-h" | "--help" => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

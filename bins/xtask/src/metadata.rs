@@ -9,11 +9,9 @@ use serde::Deserialize;
 
 use crate::step::{cargo, read};
 
-/// The output of `cargo metadata`.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
-    /// The target directory.
     pub(crate) target_directory: PathBuf,
     workspace_members: HashSet<String>,
 }
@@ -31,7 +29,6 @@ pub(crate) struct Package {
     publish: Option<Vec<String>>,
 }
 
-/// One dependency of a package.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Dependency {
     pub(crate) name: String,
@@ -61,7 +58,6 @@ impl Metadata {
         serde_json::from_str(&text).context("`cargo metadata` has changed its form")
     }
 
-    /// Returns the packages of this workspace.
     pub(crate) fn ours(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
     }

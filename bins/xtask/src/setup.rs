@@ -29,7 +29,6 @@ const NEEDS: [Need; 4] = [
 /// Prevents Debian packages from starting their services.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Checks the requirements and installs missing ones.
 fn look() -> Result<()> {
     let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.is_there)()).collect();
     if missing.is_empty() {
@@ -47,7 +46,6 @@ fn look() -> Result<()> {
     Ok(())
 }
 
-/// `cargo xtask setup`.
 pub(crate) fn run() -> Result<()> {
     step("setup", look)
 }

@@ -1,12 +1,11 @@
-//! Named and timed steps.
+//! Named and timed steps, and the commands in them.
 
 use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-
-use crate::house;
 
 /// Runs one step and prints its name and duration.
 pub(crate) fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -19,11 +18,26 @@ pub(crate) fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> 
     Ok(())
 }
 
+/// Fails with one line for each fault, if there are any.
+pub(crate) fn report(faults: impl IntoIterator<Item = String>) -> Result<()> {
+    let lines: Vec<String> = faults.into_iter().collect();
+    if !lines.is_empty() {
+        bail!("{}", lines.join("\n"));
+    }
+    Ok(())
+}
+
+/// Returns the root of the workspace, which is two levels above this package.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
 /// Returns the cargo that runs this program, at the root of the workspace.
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(house::root()).stdin(Stdio::null());
+    command.current_dir(root()).stdin(Stdio::null());
     command
 }
 
@@ -48,7 +62,7 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
 }
 
 fn shown(command: &Command) -> String {
-    let name = std::path::Path::new(command.get_program()).file_name().unwrap_or_default();
+    let name = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words: Vec<_> = [name].into_iter().chain(command.get_args()).map(OsStr::to_string_lossy).collect();
     words.join(" ")
 }

@@ -13,11 +13,6 @@ mod recorder;
 
 mod private_file;
 mod spool;
-
-#[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
-    allow(dead_code, reason = "only the databases store and merge sums")
-)]
 mod statistics;
 mod store;
 

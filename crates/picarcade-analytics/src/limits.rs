@@ -7,9 +7,7 @@ use crate::Event;
 
 /// The largest amount of money in micro-dollars: one billion dollars.
 pub(crate) const MAX_MICROS: u64 = 1_000_000_000_000_000;
-/// The largest confidence.
 pub(crate) const MAX_CONFIDENCE: f64 = 1.0;
-/// The longest processing time in milliseconds.
 pub(crate) const MAX_PROCESSING_TIME_MS: f64 = 1e15;
 /// The largest magnitude of an observed value.
 pub(crate) const MAX_VALUE: f64 = 1e300;

@@ -43,7 +43,6 @@ impl Record {
         serde_json::to_writer(into, self).map_err(|_| Error::Corrupt { what: "event" })
     }
 
-    /// Decodes what [`encode`](Self::encode) wrote.
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(bytes).map_err(|_| Error::Corrupt { what: "event" })
     }

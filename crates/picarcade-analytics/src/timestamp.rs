@@ -4,11 +4,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Microseconds in a minute.
 pub(crate) const MINUTE: i64 = 60 * SECOND;
-/// Microseconds in an hour.
 pub(crate) const HOUR: i64 = 60 * MINUTE;
-/// Microseconds in a day.
 pub(crate) const DAY: i64 = 24 * HOUR;
 /// Microseconds in a second.
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -21,7 +18,6 @@ pub(crate) fn micros(time: SystemTime) -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(LAST).min(LAST)
 }
 
-/// Converts back from [`micros`].
 #[cfg(any(test, feature = "sqlite", feature = "postgres"))]
 pub(crate) fn from_micros(micros: i64) -> SystemTime {
     UNIX_EPOCH + Duration::from_micros(micros.clamp(0, LAST) as u64)

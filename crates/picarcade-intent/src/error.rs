@@ -26,6 +26,28 @@ impl UnknownWord {
     }
 }
 
+/// Implements `Display` and `FromStr` for a type with `ALL` and `as_str`: its words are a closed set.
+macro_rules! impl_words {
+    ($type:ty, $set:literal) => {
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = $crate::error::UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
+                let found = Self::ALL.into_iter().find(|it| it.as_str() == word);
+                found.ok_or_else(|| $crate::error::UnknownWord::new($set, word))
+            }
+        }
+    };
+}
+
+pub(crate) use impl_words;
+
 /// Why a text cannot be a prompt. The error repeats nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]

@@ -5,7 +5,6 @@
 //! and [`Goal`](crate::Goal) decide the prompt type. There are only sixteen combinations, so
 //! everything that depends on them alone can be computed before the first request. Nothing here can
 //! fail.
-//! computed once, ahead of the first request. Nothing here can fail.
 
 use serde::{Deserialize, Serialize};
 

@@ -5,12 +5,9 @@
 //! classifier learns five classes instead of twelve, and the decision matrix can be data. An
 //! unknown word is an error and never a default.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use crate::error::UnknownWord;
+use crate::error::impl_words;
 
 /// One of five things that a prompt can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -50,19 +47,7 @@ impl Goal {
     }
 }
 
-impl fmt::Display for Goal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Goal {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|goal| goal.as_str() == word).ok_or_else(|| UnknownWord::new("goal", word))
-    }
-}
+impl_words!(Goal, "goal");
 
 #[cfg(test)]
 mod tests {

@@ -4,12 +4,9 @@
 //! chosen by it. Its upper-case name is used on the wire, in the decision matrix and in analytics.
 //! An unknown name is an error and never a default.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use crate::error::UnknownWord;
+use crate::error::impl_words;
 use crate::facts::Facts;
 
 /// One of twelve kinds of work.
@@ -140,22 +137,7 @@ impl PromptType {
     }
 }
 
-impl fmt::Display for PromptType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for PromptType {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|prompt_type| prompt_type.as_str() == word)
-            .ok_or_else(|| UnknownWord::new("prompt type", word))
-    }
-}
+impl_words!(PromptType, "prompt type");
 
 #[cfg(test)]
 mod tests {

@@ -49,12 +49,6 @@ impl FromStr for DriverKind {
 /// The settings of a [`RedisHandle`](crate::RedisHandle).
 ///
 /// `Debug` never shows a password: URLs are reduced to their scheme and hosts.
-///
-/// ```
-/// use picarcade_redis::Config;
-/// let config = Config { prefix: "shop:".into(), ..Config::new("redis://:secret@localhost") };
-/// assert!(!format!("{config:?}").contains("secret"));
-/// ```
 #[derive(Clone)]
 pub struct Config {
     /// The primary, in one of the forms of [`Address`].
@@ -134,40 +128,31 @@ impl Config {
         let primary = parse("url", &self.url)?;
         let backup = self.backup_url.as_deref().map(|url| parse("backup url", url)).transpose()?;
         if let Some(pem) = &self.ca {
-            validate_ca(pem)?;
+            trusted(pem)?;
         }
         Ok((primary, backup))
     }
 
     /// Checks the settings other than URLs.
     pub(crate) fn validate_ranges(&self) -> Result<(), ConfigError> {
-        let durations = [
-            ("the redis connect timeout", self.connect_timeout),
-            ("the redis command timeout", self.command_timeout),
-            ("the redis probe interval", self.probe_interval),
+        const LONGER: &str = "longer than zero";
+        const BYTES: &str = "from 1 byte to 512 MiB";
+        const POSITIVE: &str = "at least 1";
+        let sizes = 1..=512 << 20;
+        let permits = 1..=tokio::sync::Semaphore::MAX_PERMITS;
+        let ranges = [
+            ("the redis connect timeout", LONGER, !self.connect_timeout.is_zero()),
+            ("the redis command timeout", LONGER, !self.command_timeout.is_zero()),
+            ("the redis probe interval", LONGER, !self.probe_interval.is_zero()),
+            ("the redis in-flight limit", POSITIVE, permits.contains(&self.max_in_flight)),
+            ("the redis key limit", BYTES, sizes.contains(&self.max_key_bytes)),
+            ("the redis value limit", BYTES, sizes.contains(&self.max_value_bytes)),
+            ("the redis failure threshold", POSITIVE, self.failure_threshold > 0),
         ];
-        for (setting, value) in durations {
-            if value.is_zero() {
-                return Err(ConfigError::Range { setting, expected: "longer than zero" });
-            }
+        match ranges.into_iter().find(|(_, _, is_within)| !is_within) {
+            Some((setting, expected, _)) => Err(ConfigError::Range { setting, expected }),
+            None => Ok(()),
         }
-        if self.max_in_flight == 0 || self.max_in_flight > tokio::sync::Semaphore::MAX_PERMITS {
-            return Err(ConfigError::Range { setting: "the redis in-flight limit", expected: "at least 1" });
-        }
-        let sizes =
-            [("the redis key limit", self.max_key_bytes), ("the redis value limit", self.max_value_bytes)];
-        for (setting, value) in sizes {
-            if !(1..=512 << 20).contains(&value) {
-                return Err(ConfigError::Range { setting, expected: "from 1 byte to 512 MiB" });
-            }
-        }
-        if self.failure_threshold == 0 {
-            return Err(ConfigError::Range {
-                setting: "the redis failure threshold",
-                expected: "at least 1",
-            });
-        }
-        Ok(())
     }
 }
 
@@ -178,7 +163,8 @@ fn parse(setting: &'static str, url: &str) -> Result<Address, ConfigError> {
     })
 }
 
-fn validate_ca(pem: &[u8]) -> Result<(), ConfigError> {
+/// Returns the certificates of a CA bundle.
+pub(crate) fn trusted(pem: &[u8]) -> Result<rustls::RootCertStore, ConfigError> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -188,7 +174,7 @@ fn validate_ca(pem: &[u8]) -> Result<(), ConfigError> {
     if roots.is_empty() {
         return Err(ConfigError::Ca { problem: "no certificate in it".into() });
     }
-    Ok(())
+    Ok(roots)
 }
 
 /// Returns a URL without its secrets.

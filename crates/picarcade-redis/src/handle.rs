@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use serde::Serialize;
 use tokio::{
     sync::Semaphore,
     task::AbortHandle,
@@ -10,8 +11,8 @@ use tokio::{
 };
 
 use crate::{
-    Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Status, Subscription, Value,
-    driver::{choice, connector::FixedDriver},
+    Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Subscription, Value,
+    driver::{choice, contract::FixedDriver},
     routing::{
         connection::{self, Live},
         endpoint::{Endpoint, apply},
@@ -30,20 +31,29 @@ use crate::{
 /// - Without a connection, commands fail with the reason: [`Error::Refused`], or [`Error::Auth`],
 ///   [`Error::Tls`] or [`Error::Protocol`] if waiting does not help.
 /// - When the last clone is dropped, its tasks end.
-///
-/// ```no_run
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use picarcade_redis::{Config, RedisHandle};
-/// use std::time::Duration;
-/// let redis = RedisHandle::connect(Config::new("redis://localhost"))?;
-/// redis.ready(Duration::from_secs(2)).await?;
-/// redis.set(b"greeting", b"hello", Some(Duration::from_secs(60))).await?;
-/// assert_eq!(redis.get(b"greeting").await?.as_deref(), Some(&b"hello"[..]));
-/// # Ok(()) }
-/// ```
 #[derive(Debug, Clone)]
 pub struct RedisHandle {
     shared: Arc<Shared>,
+}
+
+/// A snapshot of a [`RedisHandle`], for health pages.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether the active endpoint has a working connection.
+    pub connected: bool,
+    /// The active endpoint.
+    pub active: Role,
+    /// The number of changes of the active connection: a reconnect, a fail-over, a fail-back.
+    pub generation: u64,
+    /// The duration of the last probe of the active endpoint.
+    pub latency_ms: Option<f64>,
+    /// The `used_memory` of the active server at the last check.
+    pub used_memory_bytes: Option<u64>,
+    /// The number of invalidations that an absent endpoint has missed.
+    pub pending_invalidations: usize,
+    /// The kind of the last failure to connect to or to probe the active endpoint.
+    pub last_error: Option<&'static str>,
 }
 
 #[derive(Debug)]
@@ -194,13 +204,6 @@ impl RedisHandle {
         call.settle(connection::get(&call.live, key, self.router().config.command_timeout)).await
     }
 
-    /// Returns the value of a key and its remaining time to live (`None`: for ever).
-    pub async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
-        let key = self.key(key)?;
-        let call = self.begin()?;
-        call.settle(call.live.driver.get_with_ttl(&key)).await
-    }
-
     /// Returns the values of many keys, in order and in one round trip.
     pub async fn get_many<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Bytes>>, Error> {
         let keys = self.keys(keys)?;
@@ -290,12 +293,6 @@ impl RedisHandle {
     pub fn subscribe(&self, channel: &str) -> Result<Subscription, Error> {
         let channel = self.key(channel.as_bytes())?;
         Ok(Subscription::start(Arc::clone(self.router()), channel.to_vec()))
-    }
-
-    /// Returns a section of `INFO`.
-    pub async fn info(&self, section: &str) -> Result<String, Error> {
-        let call = self.begin()?;
-        call.settle(call.live.driver.info(section)).await
     }
 
     async fn invalidate(&self, key: &[u8], what: Invalidation) -> Result<(), Error> {

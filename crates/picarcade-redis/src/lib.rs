@@ -6,7 +6,6 @@ mod config;
 mod error;
 mod handle;
 mod script;
-mod status;
 mod subscription;
 mod value;
 
@@ -18,16 +17,14 @@ mod driver;
 
 pub use address::{Address, Credentials, Node, Topology};
 pub use config::{Config, DriverKind};
-pub use driver::connector::Connector;
-pub use driver::contract::{Condition, Driver};
+pub use driver::contract::{Condition, Connector, Driver};
 #[cfg(feature = "fred")]
 pub use driver::fred::client::Fred;
 #[cfg(feature = "redis")]
 pub use driver::redis_rs::client::RedisRs;
 pub use error::{ConfigError, Error, UnknownDriver};
-pub use handle::RedisHandle;
+pub use handle::{RedisHandle, Status};
 pub use routing::failover::Role;
 pub use script::Script;
-pub use status::Status;
 pub use subscription::{Event, Subscription};
 pub use value::Value;

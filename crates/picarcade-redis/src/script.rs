@@ -6,12 +6,6 @@
 use std::fmt;
 
 /// A server-side script, created once and used many times.
-///
-/// ```
-/// use picarcade_redis::Script;
-/// let script = Script::new("answer", "return 42");
-/// assert_eq!(script.sha1().len(), 40);
-/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Script {
     name: &'static str,

@@ -14,11 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use syn::visit::Visit;
-use syn::{Attribute, Item, UseTree};
+use syn::{Attribute, Ident, Item, UseTree};
 
 use crate::metadata::{Metadata, Package};
+use crate::step::report;
 
 /// How many re-exports are followed to the definition of one name.
 const MAX_HOPS: usize = 16;
@@ -37,10 +38,7 @@ pub(crate) fn check(metadata: &Metadata) -> Result<()> {
             }
         }
     }
-    if !faults.is_empty() {
-        bail!("{}", faults.join("\n"));
-    }
-    Ok(())
+    report(faults)
 }
 
 fn circles_of(package: &Package, root: &Path) -> Result<Vec<String>> {
@@ -131,7 +129,8 @@ impl Tree {
     fn read_items(&mut self, items: &[Item], file: &Path, below: &Path, names: Names) -> Result<()> {
         let mut module = Module { file: file.to_owned(), ..Module::default() };
         for item in items {
-            if is_for_tests(attributes(item)) {
+            let (attributes, name) = head(item);
+            if is_for_tests(attributes) {
                 continue;
             }
             match item {
@@ -150,7 +149,7 @@ impl Tree {
                 }
                 Item::Use(item) => module.read_use(&item.tree, &mut Vec::new()),
                 other => {
-                    module.defined.extend(name_of(other));
+                    module.defined.extend(name.map(ToString::to_string));
                     Paths(&mut module.named).visit_item(other);
                 }
             }
@@ -195,8 +194,7 @@ impl Tree {
                 return self.modules.contains_key(&module).then_some((module, rest));
             }
         };
-        while let Some((name, left)) = rest.split_first().filter(|(name, _)| *name == "super") {
-            debug_assert_eq!(name, "super");
+        while let Some((_, left)) = rest.split_first().filter(|(name, _)| *name == "super") {
             module.pop();
             rest = left;
         }
@@ -274,7 +272,7 @@ impl Module {
         }
     }
 
-    fn bind(&mut self, name: &syn::Ident, bound: &syn::Ident, prefix: &[String]) {
+    fn bind(&mut self, name: &Ident, bound: &Ident, prefix: &[String]) {
         let mut path = prefix.to_vec();
         // `use a::b::{self}` binds `b`.
         let bound = if name == "self" { path.last().cloned().unwrap_or_default() } else { bound.to_string() };
@@ -303,36 +301,22 @@ impl<'ast> Visit<'ast> for Paths<'_> {
     fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
 }
 
-fn attributes(item: &Item) -> &[Attribute] {
+/// Returns the attributes of an item and its name, if it has one.
+fn head(item: &Item) -> (&[Attribute], Option<&Ident>) {
     match item {
-        Item::Const(item) => &item.attrs,
-        Item::Enum(item) => &item.attrs,
-        Item::Fn(item) => &item.attrs,
-        Item::Impl(item) => &item.attrs,
-        Item::Macro(item) => &item.attrs,
-        Item::Mod(item) => &item.attrs,
-        Item::Static(item) => &item.attrs,
-        Item::Struct(item) => &item.attrs,
-        Item::Trait(item) => &item.attrs,
-        Item::Type(item) => &item.attrs,
-        Item::Use(item) => &item.attrs,
-        _ => &[],
+        Item::Const(item) => (&item.attrs, Some(&item.ident)),
+        Item::Enum(item) => (&item.attrs, Some(&item.ident)),
+        Item::Fn(item) => (&item.attrs, Some(&item.sig.ident)),
+        Item::Impl(item) => (&item.attrs, None),
+        Item::Macro(item) => (&item.attrs, item.ident.as_ref()),
+        Item::Mod(item) => (&item.attrs, Some(&item.ident)),
+        Item::Static(item) => (&item.attrs, Some(&item.ident)),
+        Item::Struct(item) => (&item.attrs, Some(&item.ident)),
+        Item::Trait(item) => (&item.attrs, Some(&item.ident)),
+        Item::Type(item) => (&item.attrs, Some(&item.ident)),
+        Item::Use(item) => (&item.attrs, None),
+        _ => (&[], None),
     }
-}
-
-fn name_of(item: &Item) -> Option<String> {
-    let name = match item {
-        Item::Const(item) => &item.ident,
-        Item::Enum(item) => &item.ident,
-        Item::Fn(item) => &item.sig.ident,
-        Item::Macro(item) => item.ident.as_ref()?,
-        Item::Static(item) => &item.ident,
-        Item::Struct(item) => &item.ident,
-        Item::Trait(item) => &item.ident,
-        Item::Type(item) => &item.ident,
-        _ => return None,
-    };
-    Some(name.to_string())
 }
 
 /// Whether an item is compiled for tests only: `#[cfg(test)]`, `#[cfg(all(test, …))]`.

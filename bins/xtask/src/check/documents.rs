@@ -7,11 +7,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::house::files;
-use crate::house::root;
-use crate::step::read;
+use crate::step::{read, report, root};
 
 /// The alarm rules of Prometheus.
 const ALARMS: &str = "docs/deploy/prometheus/alerts.yaml";
@@ -27,9 +26,7 @@ pub(crate) fn check() -> Result<()> {
             faults.insert(format!("{}: there is no {link}", file.display()));
         }
     }
-    if !faults.is_empty() {
-        bail!("{}", faults.into_iter().collect::<Vec<_>>().join("\n"));
-    }
+    report(faults)?;
     read(Command::new("promtool").args(["check", "rules", ALARMS]).current_dir(root))?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, bail};
 
 use crate::metadata::{Metadata, Package};
-use crate::step::{cargo, execute};
+use crate::step::{cargo, execute, report};
 
 /// Fails with one line for each combination that does not build, after all were tried.
 pub(crate) fn check(metadata: &Metadata) -> Result<()> {
@@ -34,10 +34,7 @@ pub(crate) fn check(metadata: &Metadata) -> Result<()> {
             }
         }
     }
-    if !faults.is_empty() {
-        bail!("{}", faults.join("\n"));
-    }
-    Ok(())
+    report(faults)
 }
 
 /// Returns the combinations none, each and all; as sets, so that a crate with one feature has two.

@@ -5,10 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::house::root;
-use crate::step::read;
+use crate::step::{read, report, root};
 
 /// Everything that the top level may contain in addition to dotfiles.
 const TOP: [&str; 9] =
@@ -36,10 +35,7 @@ pub(crate) fn check() -> Result<()> {
             }
         }
     }
-    if !faults.is_empty() {
-        bail!("{}", faults.into_iter().collect::<Vec<_>>().join("\n"));
-    }
-    Ok(())
+    report(faults)
 }
 
 /// Returns the files that git tracks or would track; in a tree without git, everything except build

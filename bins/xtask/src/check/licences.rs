@@ -1,12 +1,10 @@
 //! The permitted licences of dependencies: permissive ones that only require attribution. SPDX
 //! expressions are evaluated: one side of an OR must be on the list, and both sides of an AND.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 
-use crate::house::root;
 use crate::metadata::Metadata;
+use crate::step::root;
 
 const ALLOWED: [&str; 14] = [
     "0BSD",
@@ -39,7 +37,7 @@ pub(crate) fn check(metadata: &Metadata) -> Result<()> {
     if !faults.is_empty() {
         bail!("these licences are not on the list in xtask:\n{}", faults.join("\n"));
     }
-    if !Path::new(&root().join("LICENSE")).exists() {
+    if !root().join("LICENSE").exists() {
         bail!("our own LICENSE is missing");
     }
     Ok(())

@@ -26,18 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections of the open loop: many more than are busy at a time while the service keeps up.
 const CONNECTIONS: u64 = 256;
 
-/// The result of one run.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     /// The latencies of the answered requests in microseconds, ascending.
     pub(crate) latencies: Vec<u32>,
     /// Requests that were not answered with 200.
     pub(crate) errors: u64,
-    /// The duration of the run.
     pub(crate) seconds: f64,
-    /// The usage before the run.
     pub(crate) before: Usage,
-    /// The usage after the run.
     pub(crate) after: Usage,
 }
 
@@ -89,7 +85,6 @@ where
     Ok(seen)
 }
 
-/// One user.
 struct User {
     address: String,
     connection: Option<SendRequest<Full<Bytes>>>,

@@ -11,13 +11,13 @@ mod drive;
 mod plan;
 mod prompts;
 mod service;
-mod table;
 
 use std::time::Duration;
 
 use anyhow::Result;
 use picarcade_testkit::{MockProvider, PostgresServer, RedisServer};
 
+use crate::drive::Seen;
 use crate::plan::Plan;
 use crate::service::Service;
 
@@ -46,11 +46,41 @@ async fn main() -> Result<()> {
         if plan.fleet { "Redis and PostgreSQL" } else { "nothing configured (embedded)" }
     );
     drive::closed(&service, plan.users, Duration::from_secs(3).min(plan.run)).await?;
-    table::head();
+    head();
     let closed = drive::closed(&service, plan.users, plan.run).await?;
-    table::row(&format!("closed, {} users", plan.users), &closed);
+    row(&format!("closed, {} users", plan.users), &closed);
     let open = drive::open(&service, plan.rate, plan.run).await?;
-    table::row(&format!("open, {} a second", plan.rate), &open);
+    row(&format!("open, {} a second", plan.rate), &open);
     println!("\npaid AI calls: {}", mock.count());
     service.stop().await
+}
+
+/// Prints the head of the table, which is Markdown for copying into the documents.
+fn head() {
+    println!(
+        "| run | requests | errors | a second | p50 ms | p90 ms | p99 ms | p99.9 ms | longest ms | CPU cores | MiB before, after |"
+    );
+    println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+}
+
+fn row(name: &str, seen: &Seen) {
+    let at = |share: f64| {
+        let index = (seen.latencies.len() as f64 * share) as usize;
+        let micros = seen.latencies.get(index).or(seen.latencies.last()).copied().unwrap_or_default();
+        f64::from(micros) / 1e3
+    };
+    println!(
+        "| {name} | {} | {} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {:.2} | {:.0}, {:.0} |",
+        seen.latencies.len(),
+        seen.errors,
+        seen.latencies.len() as f64 / seen.seconds,
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(0.999),
+        at(1.0),
+        (seen.after.cpu_seconds - seen.before.cpu_seconds) / seen.seconds,
+        seen.before.memory_mib,
+        seen.after.memory_mib,
+    );
 }

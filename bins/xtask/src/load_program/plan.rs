@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 
 const USAGE: &str = "expected [--seconds N] [--users N] [--rate N] [--ai-ms N] [--fleet]";
 
-/// The runs to make.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
     /// The duration of each run.

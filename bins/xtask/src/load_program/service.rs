@@ -14,7 +14,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running service with its own data directory; both end on drop.
 pub(crate) struct Service {
     child: Child,
-    /// The address of the service.
     pub(crate) address: String,
     _directory: tempfile::TempDir,
 }

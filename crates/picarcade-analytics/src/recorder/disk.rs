@@ -7,7 +7,6 @@ use super::dead_letter::DeadLetters;
 use crate::Error;
 use crate::spool::Spool;
 
-/// The files of a recorder.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
     pub(super) spool: Option<Arc<Spool>>,

@@ -97,48 +97,43 @@ pub(crate) enum Place {
 /// The counts, and the transitions between them.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
-    accepted: u64,
-    recovered: u64,
-    committed: u64,
-    queued: u64,
-    spooled: u64,
-    dead_lettered: u64,
+    /// Without the dropped rows, which are counted by table and reason.
+    pub(crate) counts: Counters,
     dropped: BTreeMap<(Option<Table>, DropReason), u64>,
-    pub(crate) retries: u64,
 }
 
 impl Ledger {
     pub(crate) fn accept(&mut self) {
-        self.accepted += 1;
-        self.queued += 1;
+        self.counts.accepted += 1;
+        self.counts.queued += 1;
     }
 
     /// Counts a row that was never queued.
     pub(crate) fn refuse(&mut self, table: Table, reason: DropReason) {
-        self.accepted += 1;
+        self.counts.accepted += 1;
         *self.dropped.entry((Some(table), reason)).or_default() += 1;
     }
 
     /// Counts rows that were found on disk.
     pub(crate) fn recover(&mut self, rows: u64) {
-        self.accepted += rows;
-        self.recovered += rows;
-        self.spooled += rows;
+        self.counts.accepted += rows;
+        self.counts.recovered += rows;
+        self.counts.spooled += rows;
     }
 
     pub(crate) fn commit(&mut self, from: Place, rows: u64) {
         self.leave(from, rows);
-        self.committed += rows;
+        self.counts.committed += rows;
     }
 
     pub(crate) fn spool(&mut self, rows: u64) {
         self.leave(Place::Queue, rows);
-        self.spooled += rows;
+        self.counts.spooled += rows;
     }
 
     pub(crate) fn dead_letter(&mut self, from: Place, rows: u64) {
         self.leave(from, rows);
-        self.dead_lettered += rows;
+        self.counts.dead_lettered += rows;
     }
 
     pub(crate) fn drop_rows(&mut self, from: Place, table: Option<Table>, reason: DropReason, rows: u64) {
@@ -150,31 +145,17 @@ impl Ledger {
 
     const fn leave(&mut self, from: Place, rows: u64) {
         match from {
-            Place::Queue => self.queued -= rows,
-            Place::Spool => self.spooled -= rows,
+            Place::Queue => self.counts.queued -= rows,
+            Place::Spool => self.counts.spooled -= rows,
         }
     }
 
-    pub(crate) const fn spooled(&self) -> u64 {
-        self.spooled
-    }
-
     pub(crate) fn counters(&self) -> Counters {
+        let dropped_by = self.dropped.iter().map(|(&(table, reason), &rows)| Dropped { table, reason, rows });
         Counters {
-            accepted: self.accepted,
-            recovered: self.recovered,
-            committed: self.committed,
-            queued: self.queued,
-            spooled: self.spooled,
-            dead_lettered: self.dead_lettered,
             dropped: self.dropped.values().sum(),
-            dropped_by: self
-                .dropped
-                .iter()
-                .map(|(&(table, reason), &rows)| Dropped { table, reason, rows })
-                .collect(),
-            retries: self.retries,
-            ..Counters::default()
+            dropped_by: dropped_by.collect(),
+            ..self.counts.clone()
         }
     }
 }

@@ -14,7 +14,6 @@ mod queue;
 mod backoff;
 mod dead_letter;
 mod disk;
-mod maintenance;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod spiller;

@@ -229,12 +229,10 @@ impl Queue {
         self.runs.insert(at, Run { first, end, bytes, records });
     }
 
-    /// Returns the number of waiting rows.
     pub(crate) const fn len(&self) -> usize {
         self.rows
     }
 
-    /// Returns the bytes of waiting rows.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }

@@ -144,7 +144,7 @@ impl Recorder {
             let mut state = self.shared.lock();
             let below = state.queue.watermark();
             state.flush_below = state.flush_below.max(below);
-            (below, state.ledger.retries)
+            (below, state.ledger.counts.retries)
         };
         self.shared.wake_writer.notify_one();
         let timeout = tokio::time::sleep(self.shared.config.write_timeout);
@@ -161,7 +161,7 @@ impl Recorder {
                     return Ok(());
                 }
                 // A failure from before the call may be over, so only the next attempt counts.
-                let failure = state.failure.as_ref().filter(|_| state.ledger.retries > failures);
+                let failure = state.failure.as_ref().filter(|_| state.ledger.counts.retries > failures);
                 if let Some(failure) = failure {
                     let is_lasting = !failure.is_transient() && !self.shared.has_spool;
                     if is_lasting || timeout.is_elapsed() {

@@ -119,7 +119,7 @@ impl Shared {
     pub(crate) fn set_down(&self, failure: Error) {
         {
             let mut state = self.state.lock();
-            state.ledger.retries += 1;
+            state.ledger.counts.retries += 1;
             state.failure = Some(Arc::new(failure));
         }
         self.down.store(true, Ordering::Relaxed);

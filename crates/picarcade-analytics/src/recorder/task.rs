@@ -11,10 +11,10 @@
 //! it to the dead-letter file.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use super::disk::Disk;
 use super::ledger::{DropReason, Place};
-use super::maintenance;
 use super::queue::Slots;
 use super::shared::Shared;
 use super::spiller::Spiller;
@@ -29,13 +29,45 @@ pub(crate) async fn run(shared: Arc<Shared>, store: Arc<dyn Store>, disk: Disk) 
             spiller.run().await;
         }
     };
-    tokio::join!(writer.run(), spilling, maintenance::run(&shared, store.as_ref()));
+    tokio::join!(writer.run(), spilling, maintain(&shared, store.as_ref()));
     writer.drain().await;
     if let Some(spiller) = &spiller {
         spiller.drain().await;
     }
     drop_remaining(&shared);
     shared.finish();
+}
+
+/// Calls the maintenance of the store at its interval until the recorder is closing. A failure is
+/// logged, and the next interval tries again.
+async fn maintain(shared: &Shared, store: &dyn Store) {
+    let Some(interval) = shared.config.maintain_interval else { return };
+    let mut pause = interval.min(Duration::from_secs(1));
+    let mut is_lagging = false;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = shared.closing() => return,
+        }
+        pause = interval;
+        if shared.is_down() {
+            continue;
+        }
+        tokio::select! {
+            done = store.maintain(SystemTime::now()) => match done {
+                Ok(done) => {
+                    let was_lagging = std::mem::replace(&mut is_lagging, !done.retention_lag.is_zero());
+                    if is_lagging && !was_lagging {
+                        let ahead = done.retention_lag;
+                        tracing::warn!(?ahead, "the clock jumped ahead: retention follows slowly, correct the clock if it is wrong");
+                    }
+                    tracing::debug!(?done, "analytics maintenance");
+                }
+                Err(error) => tracing::warn!(%error, kind = error.kind(), "analytics maintenance failed"),
+            },
+            () = shared.closing() => return,
+        }
+    }
 }
 
 /// Drops the rows that are still in memory at the end.

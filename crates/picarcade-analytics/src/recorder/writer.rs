@@ -73,7 +73,7 @@ impl Writer {
                 }
                 continue;
             }
-            let spooled = self.shared.lock().ledger.spooled() > 0;
+            let spooled = self.shared.lock().ledger.counts.spooled > 0;
             if spooled && self.turns % 8 == 7 {
                 return Some(Work::Replay);
             }
@@ -127,7 +127,7 @@ impl Writer {
         let config = &self.shared.config;
         // Only rows that the ledger counts as spooled are read. Others would be committed before
         // they are counted.
-        let rows = config.batch_rows.min(self.shared.lock().ledger.spooled() as usize);
+        let rows = config.batch_rows.min(self.shared.lock().ledger.counts.spooled as usize);
         let bytes = config.batch_bytes;
         let reader = Arc::clone(&spool);
         let Some(read) = blocking(move || reader.read(rows, bytes)).await else { return };

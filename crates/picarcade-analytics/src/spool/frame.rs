@@ -40,7 +40,6 @@ pub(crate) fn write(into: &mut Vec<u8>, record: &Record) -> Result<(), Error> {
     encoded
 }
 
-/// Reads the next frame.
 pub(crate) fn next(from: &mut impl Read) -> Frame {
     match payload(from) {
         Payload::Sound(payload) => match Record::decode(&payload) {

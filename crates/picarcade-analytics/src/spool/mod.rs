@@ -25,7 +25,6 @@ mod reader;
 mod writer;
 
 mod frame;
-mod log;
 mod position;
 mod segment;
 mod slot;

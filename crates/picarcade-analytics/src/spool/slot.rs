@@ -13,7 +13,6 @@ use crate::{Error, private_file};
 /// The number of processes that can share a spool directory.
 const SLOTS: u32 = 16;
 
-/// The lock file of a slot.
 const LOCK: &str = "lock";
 
 /// Takes the first free slot and creates its directory.

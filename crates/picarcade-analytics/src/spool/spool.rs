@@ -1,12 +1,12 @@
 //! A part of a spool directory that this process owns.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
 
-use super::log::Log;
-use super::position::Bookmark;
+use super::position::{Bookmark, Position};
 use super::segment::Segment;
 use super::{segment, slot};
 use crate::Error;
@@ -20,6 +20,36 @@ pub(crate) struct Spool {
     pub(super) segment_bytes: u64,
     pub(super) log: Mutex<Log>,
     _lock: File,
+}
+
+/// The segments, and where reading continues in them.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) segments: BTreeMap<u64, Segment>,
+    pub(super) tail: Option<Tail>,
+    pub(super) next: u64,
+    pub(super) position: Position,
+    pub(super) bookmark: Bookmark,
+    /// Whether the position is newer than the saved one.
+    pub(super) unsaved: bool,
+    /// Segments of earlier processes that are not counted yet.
+    pub(super) inherited: Vec<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) number: u64,
+    pub(super) file: File,
+}
+
+impl Log {
+    pub(super) fn used(&self) -> u64 {
+        self.segments.values().map(|segment| segment.bytes).sum()
+    }
+
+    pub(super) fn tail_bytes(&self) -> u64 {
+        self.tail.as_ref().and_then(|tail| self.segments.get(&tail.number)).map_or(0, |segment| segment.bytes)
+    }
 }
 
 impl Spool {
@@ -46,7 +76,6 @@ impl Spool {
         Ok(Self { root: root.to_owned(), directory, max_bytes, segment_bytes, log, _lock: lock })
     }
 
-    /// Returns the directory of this process.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }

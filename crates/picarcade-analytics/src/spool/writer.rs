@@ -3,14 +3,12 @@
 use std::io::Write;
 
 use super::frame;
-use super::log::{Log, Tail};
 use super::segment::{self, Segment};
-use super::spool::Spool;
+use super::spool::{Log, Spool, Tail};
 use crate::Error;
 use crate::record::Record;
 use crate::worth::Worth;
 
-/// The result of [`Spool::append`].
 #[derive(Debug)]
 pub(crate) struct Appended {
     /// The positions in the batch of the rows that were not stored.

@@ -4,12 +4,16 @@
 mod statistics;
 
 mod histogram;
-mod packed;
 mod tally;
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod packed;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod stored;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use self::histogram::bucket_of_ms;
 pub use self::statistics::{Period, Statistics};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
-pub(crate) use self::tally::ClassificationGroup;
+pub(crate) use self::stored::ClassificationGroup;
 pub(crate) use self::tally::Tally;

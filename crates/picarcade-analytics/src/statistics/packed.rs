@@ -14,12 +14,10 @@ pub(crate) fn number(into: &mut Vec<u8>, mut value: u64) {
     into.push(value as u8);
 }
 
-/// Appends a float.
 pub(crate) fn float(into: &mut Vec<u8>, value: f64) {
     into.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Appends a word.
 pub(crate) fn word(into: &mut Vec<u8>, word: &str) {
     number(into, word.len() as u64);
     into.extend_from_slice(word.as_bytes());

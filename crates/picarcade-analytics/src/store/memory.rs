@@ -10,9 +10,8 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::generation::{GenerationRow, GenerationRows};
+use super::lookup::{GenerationRow, GenerationRows, SessionRow, SessionRows};
 use super::schema::SchemaState;
-use super::session::{SessionRow, SessionRows};
 use super::store::{Maintained, Store};
 use crate::event::{CostEvent, OutcomeEvent};
 use crate::record::{Record, created_at, paired_id};

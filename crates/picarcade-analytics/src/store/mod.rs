@@ -1,8 +1,7 @@
 //! What a store promises, and the three stores that exist.
 
-mod generation;
+mod lookup;
 mod schema;
-mod session;
 #[allow(clippy::module_inception, reason = "the folder is named after its trait")]
 mod store;
 
@@ -14,12 +13,11 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use self::generation::{GenerationRow, GenerationRows};
+pub use self::lookup::{GenerationRow, GenerationRows, SessionRow, SessionRows};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresOptions, PostgresStore};
 pub use self::schema::SchemaState;
-pub use self::session::{SessionRow, SessionRows};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::sql::Retention;
 #[cfg(feature = "sqlite")]

@@ -84,7 +84,15 @@ impl Answer {
     /// [`Unusable::UnknownType`] if the prompt type is none of the twelve.
     pub fn from_json(object: Value, cost_micros: u64) -> Result<Self, Unusable> {
         let wire: Wire = serde_json::from_value(object).map_err(|_| Unusable::Malformed)?;
-        Self::from_wire(wire, cost_micros)
+        let prompt_type = wire.prompt_type.parse().map_err(|_| Unusable::UnknownType)?;
+        Ok(Self {
+            prompt_type,
+            enhanced_prompt: wire.enhanced_prompt,
+            confidence: wire.confidence.clamp(0.0, 1.0),
+            reasoning: wire.reasoning.chars().take(MAX_REASONING_CHARS).collect(),
+            cost_micros,
+            tokens: None,
+        })
     }
 
     /// Reads the object from text, with code fences, remarks and thoughts around it. Text that is a
@@ -117,18 +125,6 @@ impl Answer {
             Value::Null => Err(Unusable::Missing),
             object => Self::from_json(object.clone(), cost_micros),
         }
-    }
-
-    fn from_wire(wire: Wire, cost_micros: u64) -> Result<Self, Unusable> {
-        let prompt_type = wire.prompt_type.parse().map_err(|_| Unusable::UnknownType)?;
-        Ok(Self {
-            prompt_type,
-            enhanced_prompt: wire.enhanced_prompt,
-            confidence: wire.confidence.clamp(0.0, 1.0),
-            reasoning: wire.reasoning.chars().take(MAX_REASONING_CHARS).collect(),
-            cost_micros,
-            tokens: None,
-        })
     }
 }
 

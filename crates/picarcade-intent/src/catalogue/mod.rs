@@ -20,7 +20,6 @@ use crate::problem::Problem;
 use crate::prompt_type::PromptType;
 use crate::version::version_of;
 
-/// The embedded file.
 const EMBEDDED: &str = include_str!("../../data/models.toml");
 
 /// A checked model catalogue.

@@ -54,7 +54,6 @@ struct FilePreference {
     model: Spanned<String>,
 }
 
-/// The models and preferences of a file.
 pub(super) fn catalogue(toml: &str) -> Result<(Vec<Model>, Vec<Preference>), Vec<Problem>> {
     let file: File = toml::from_str(toml).map_err(|error| {
         let at = error.span().unwrap_or(0..0);

@@ -10,16 +10,15 @@ use crate::prompt_type::PromptType;
 pub(super) fn clarify(frame: &Frame<'_>) -> String {
     const KEEP: &str = "Keep everything else in the image exactly as it is: faces, composition, style and lighting stay unless \
                         the change is about them.";
-    frame.detailed(KEEP).unwrap_or_else(|| format!("{} {KEEP}", frame.sentence()))
+    frame.keeping(KEEP)
 }
 
 /// A picture made from references.
 pub(super) fn clarify_keep_identity(frame: &Frame<'_>) -> String {
-    let keep = format!(
+    frame.keeping(&format!(
         "Keep the identity of everyone shown in {}: the same face, the same features, the same build.",
         frame.sources.list()
-    );
-    frame.detailed(&keep).unwrap_or_else(|| format!("{} {keep}", frame.sentence()))
+    ))
 }
 
 /// A change to the working image that uses parts of references.

@@ -70,8 +70,12 @@ struct Frame<'a> {
 impl Frame<'_> {
     /// The prompt with the sentence about what must stay, if the prompt is detailed enough.
     fn detailed(&self, preservation: &str) -> Option<String> {
-        let prompt = self.request.prompt.normalized();
-        words::is_detailed(&prompt).then(|| format!("{} {preservation}", words::as_sentence(&prompt)))
+        words::is_detailed(&self.request.prompt.normalized()).then(|| self.keeping(preservation))
+    }
+
+    /// The prompt with the sentence about what must stay.
+    fn keeping(&self, preservation: &str) -> String {
+        format!("{} {preservation}", self.sentence())
     }
 
     /// The prompt as a complete sentence in the words of the user: the light edit for clarity.

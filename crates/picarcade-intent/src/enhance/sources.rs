@@ -16,7 +16,8 @@ const NAMED: usize = 12;
 pub(super) struct Sources<'a> {
     uploads: usize,
     names: Vec<&'a str>,
-    used: bool,
+    /// Whether any source takes part.
+    pub(super) take_part: bool,
 }
 
 impl<'a> Sources<'a> {
@@ -32,12 +33,7 @@ impl<'a> Sources<'a> {
                 }
             }
         }
-        Self { uploads: request.upload_count(), names, used: prompt_type.uses_references() }
-    }
-
-    /// Returns whether any source takes part.
-    pub(super) fn take_part(&self) -> bool {
-        self.used
+        Self { uploads: request.upload_count(), names, take_part: prompt_type.uses_references() }
     }
 
     /// Returns the sources as a list in a sentence: `@reference_1, @reference_2 and @hat`.

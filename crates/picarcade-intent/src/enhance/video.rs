@@ -5,7 +5,6 @@
 
 use super::{Frame, speech, words};
 
-/// The sounds of a video.
 const SOUNDS: &str = "what is described above and the natural sounds of the scene, in time with the picture.";
 
 /// A structured scene from words alone. Nothing must be preserved, so a detailed prompt stays
@@ -70,14 +69,14 @@ pub(super) fn update_then_motion(frame: &Frame<'_>) -> String {
 /// A change to the working video.
 pub(super) fn change(frame: &Frame<'_>) -> String {
     let mut keep = String::new();
-    if frame.sources.take_part() {
+    if frame.sources.take_part {
         keep = format!("Take only what is asked for from {}. ", frame.sources.list());
     }
     keep.push_str(
         "Keep everything else in the video exactly as it is: people, motion, camera, timing and sound stay unless the \
          change is about them.",
     );
-    frame.detailed(&keep).unwrap_or_else(|| format!("{} {keep}", frame.sentence()))
+    frame.keeping(&keep)
 }
 
 /// The sound of a video as a further sentence; empty if none is wanted.

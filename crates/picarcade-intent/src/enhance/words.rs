@@ -17,7 +17,6 @@ pub(super) fn count(text: &str) -> usize {
     text.split_whitespace().map(words_in).sum()
 }
 
-/// Returns whether a prompt is detailed enough.
 pub(super) fn is_detailed(text: &str) -> bool {
     count(text) > DETAILED_ABOVE
 }

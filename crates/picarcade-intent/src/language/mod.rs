@@ -3,26 +3,11 @@
 //! The rules that use the tables are elsewhere: `local` reads words and negations, `injection`
 //! finds instructions to this service, and `enhance` finds quotes and ends sentences.
 //!
-//! A new language is one file here with its `Language`, its entries in this file and in
-//! `languages`, and one file `corpus/train-*.txt`. The corpus takes effect when `cargo xtask train`
-//! writes a new model. Scripts, quotes and marks change only if the language brings new ones.
-
-mod arabic;
-mod chinese;
-mod english;
-mod french;
-mod german;
-mod hindi;
-mod italian;
-mod japanese;
-mod korean;
-mod portuguese;
-mod russian;
-mod spanish;
-mod turkish;
+//! A new language is one entry in `languages` and one file `corpus/train-*.txt`. The corpus takes
+//! effect when `cargo xtask train` writes a new model. Scripts, quotes and marks change only if the
+//! language brings new ones.
 
 mod languages;
-mod table;
 
 pub(crate) mod fold;
 pub(crate) mod injections;
@@ -30,5 +15,4 @@ pub(crate) mod marks;
 pub(crate) mod quotes;
 pub(crate) mod scripts;
 
-pub(crate) use languages::LANGUAGES;
-pub(crate) use table::Unspaced;
+pub(crate) use languages::{LANGUAGES, Unspaced};

@@ -23,7 +23,6 @@ use crate::problem::Problem;
 use crate::type_set::TypeSet;
 use crate::version::version_of;
 
-/// The embedded file.
 const EMBEDDED: &str = include_str!("../../data/matrix.csv");
 
 /// The number of all questions.

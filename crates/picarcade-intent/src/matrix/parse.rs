@@ -12,7 +12,6 @@ use crate::problem::Problem;
 const COLUMNS: [&str; 8] =
     ["#", "goal", "active_image", "active_video", "references", "prompt_type", "model", "enhancement"];
 
-/// The only optional column.
 const NUMBER: &str = "#";
 
 /// The maximum number of rows. Five goals and eight kinds of media need at most forty, and every

@@ -1,12 +1,8 @@
 //! One row of the decision matrix, and its CSV form.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use crate::error::UnknownWord;
-use crate::facts::Facts;
+use crate::error::impl_words;
 use crate::goal::Goal;
 use crate::prompt_type::PromptType;
 
@@ -76,22 +72,7 @@ impl Strategy {
     }
 }
 
-impl fmt::Display for Strategy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl FromStr for Strategy {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|strategy| strategy.as_str() == word)
-            .ok_or_else(|| UnknownWord::new("enhancement", word))
-    }
-}
+impl_words!(Strategy, "enhancement");
 
 /// One row: its conditions and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -112,17 +93,6 @@ pub struct Row {
     pub model: String,
     /// The enhancement strategy.
     pub enhancement: Strategy,
-}
-
-impl Row {
-    /// Returns whether the row applies to a goal under some facts.
-    pub fn matches(&self, goal: Goal, facts: Facts) -> bool {
-        let fits = |wanted: Option<bool>, given: bool| wanted.is_none_or(|wanted| wanted == given);
-        self.goals.contains(&goal)
-            && fits(self.active_image, facts.active_image)
-            && fits(self.active_video, facts.active_video)
-            && fits(self.references, facts.references())
-    }
 }
 
 /// Formats the rows as a CSV with every column.

@@ -270,7 +270,6 @@ pub(super) async fn within<T>(
     tokio::time::timeout(timeout, call).await.unwrap_or_else(|_| late())
 }
 
-/// Checks a base URL.
 pub(super) fn check_base(base_url: &str) -> Result<(), ConfigError> {
     base(base_url, Version::Always).map(drop)
 }

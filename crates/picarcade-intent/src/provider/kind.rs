@@ -1,7 +1,6 @@
 //! The providers of this crate, chosen by name at run time.
 
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -12,7 +11,7 @@ use super::interface::Provider;
 use super::openai::OpenAi;
 use super::replicate::Replicate;
 use super::vendor::Vendor;
-use crate::error::{ConfigError, UnknownWord};
+use crate::error::{ConfigError, impl_words};
 
 /// A provider of this crate. A new provider is its file, its entry in the module, and one row of
 /// [`ALL`](Self::ALL).
@@ -94,19 +93,7 @@ impl ProviderSettings {
     }
 }
 
-impl FromStr for ProviderKind {
-    type Err = UnknownWord;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.name == word).ok_or_else(|| UnknownWord::new("provider", word))
-    }
-}
-
-impl fmt::Display for ProviderKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name)
-    }
-}
+impl_words!(ProviderKind, "provider");
 
 impl fmt::Debug for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

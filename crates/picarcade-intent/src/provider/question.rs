@@ -11,7 +11,6 @@ use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::type_set::TypeSet;
 
-/// The instructions.
 pub(crate) const INSTRUCTIONS: &str = include_str!("../../data/instructions.md");
 
 /// The name of the tool or the schema.

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use crate::answer::Tokens;
 
-/// The embedded file.
 const EMBEDDED: &str = include_str!("../../data/classifiers.toml");
 
 /// The terms of one model.
@@ -92,7 +91,6 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Converts to the public type.
     pub(crate) const fn tokens(self) -> Tokens {
         let input = self.input.saturating_add(self.cache_write).saturating_add(self.cache_read);
         Tokens { input, output: self.output }

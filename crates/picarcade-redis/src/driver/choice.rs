@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::{Config, ConfigError, address::Address, driver::connector::Connector};
+use crate::{Config, ConfigError, Connector, address::Address};
 
-/// Returns the connector of the configured driver.
 pub(crate) fn connector(config: &Config, address: Address) -> Result<Arc<dyn Connector>, ConfigError> {
     match config.driver {
         #[cfg(feature = "redis")]

@@ -1,4 +1,4 @@
-//! The trait between the handle and a Redis library.
+//! The traits between the handle and a Redis library.
 //!
 //! A driver is **one connection** to Redis. It runs commands without deadlines, retries or
 //! reconnection of its own. Deadlines, health, fail-over and prefixes belong to the handle, so they
@@ -12,7 +12,7 @@
 //!   tag of the caller makes them share a slot;
 //! - nothing that contains keys, values or credentials is logged.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,9 +37,6 @@ pub enum Condition {
 pub trait Driver: Send + Sync + fmt::Debug + 'static {
     /// Returns the value of a key, or `None` without a value.
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error>;
-
-    /// Returns the value and its remaining time to live (`None`: no expiry).
-    async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error>;
 
     /// Returns the values of many keys in order. If all keys live on one server, this is one
     /// command. A key of another type than string counts as missing.
@@ -77,6 +74,30 @@ pub trait Driver: Send + Sync + fmt::Debug + 'static {
     /// Deletes every key that begins with `prefix` on every node, by scanning. Slow: for recovery
     /// only.
     async fn purge(&self, prefix: &[u8]) -> Result<u64, Error>;
+}
+
+/// Creates connections to one endpoint. The handle calls it, under its own deadline, at the start
+/// and whenever a connection must be replaced.
+#[async_trait]
+pub trait Connector: Send + Sync + fmt::Debug + 'static {
+    /// Connects, authenticates, and resolves masters or slots again.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Refused`], [`Error::Auth`], [`Error::Tls`] or [`Error::Protocol`], by
+    /// cause.
+    async fn connect(&self) -> Result<Arc<dyn Driver>, Error>;
+}
+
+/// A connection that the user created, and whose client reconnects by itself.
+#[derive(Debug)]
+pub(crate) struct FixedDriver(pub(crate) Arc<dyn Driver>);
+
+#[async_trait]
+impl Connector for FixedDriver {
+    async fn connect(&self) -> Result<Arc<dyn Driver>, Error> {
+        Ok(Arc::clone(&self.0))
+    }
 }
 
 /// Returns milliseconds for `PX`: rounded up, at least 1, within the limits of Redis.

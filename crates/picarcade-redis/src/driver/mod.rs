@@ -1,6 +1,5 @@
 //! The drivers: the contract with a Redis library, and the supported libraries, one folder each.
 
-pub(crate) mod connector;
 pub(crate) mod contract;
 
 #[cfg(feature = "fred")]

@@ -26,7 +26,6 @@ use crate::{Driver, Error};
 /// The maximum number of reads per command, because the first read waits for the whole answer.
 const MAX_READS: usize = 32;
 
-/// An active connection.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) driver: Arc<dyn Driver>,

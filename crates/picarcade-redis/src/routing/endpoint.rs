@@ -37,7 +37,6 @@ const REPLAY_BATCH: usize = 256;
 const PURGE_TIMEOUT: Duration = Duration::from_mins(1);
 const UNKNOWN: u64 = u64::MAX;
 
-/// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Endpoint {
     connector: Arc<dyn Connector>,
@@ -213,7 +212,6 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Replays the missed invalidations.
     async fn replay(&self, driver: &dyn Driver, config: &Config) -> Result<(), Error> {
         loop {
             let step = self.journal.lock().replay(REPLAY_BATCH);

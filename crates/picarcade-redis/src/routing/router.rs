@@ -22,7 +22,6 @@ use crate::{
 /// The first and the longest pause between two attempts to connect.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Router {
     pub(crate) config: Config,
@@ -36,7 +35,6 @@ pub(crate) struct Router {
     epochs: AtomicU64,
 }
 
-/// The active connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Serving {
     pub(crate) role: Role,

@@ -138,7 +138,6 @@ async fn oversized_keys_and_values_are_rejected_before_sending(driver: DriverKin
     let script = Script::new("nothing", "return 1");
     let keys = [
         redis.get(long.as_bytes()).await.unwrap_err(),
-        redis.get_with_ttl(long.as_bytes()).await.unwrap_err(),
         redis.get_many(&["k", long]).await.unwrap_err(),
         redis.set(long.as_bytes(), b"v", None).await.unwrap_err(),
         redis.delete(long.as_bytes()).await.unwrap_err(),

@@ -53,32 +53,16 @@ async fn main() -> ExitCode {
 /// Starts the server with this name and returns what a client needs, or `None` for an unknown name.
 async fn start(name: &str) -> Result<Option<Box<dyn Any>>> {
     Ok(Some(match name {
-        "redis" => {
-            let server = RedisServer::start().await?;
-            println!("REDIS_URL={}", server.url());
-            Box::new(server)
-        }
+        "redis" => shown("REDIS_URL", RedisServer::start().await?, RedisServer::url),
         "redis-tls" => {
             let server = RedisServer::builder().tls().start().await?;
             println!("REDIS_URL={}", server.url());
             println!("# the authority: {}", server.ca_path().unwrap_or("none".as_ref()).display());
             Box::new(server)
         }
-        "cluster" => {
-            let server = RedisCluster::start(3).await?;
-            println!("REDIS_URL={}", server.url());
-            Box::new(server)
-        }
-        "sentinel" => {
-            let server = RedisSentinel::start().await?;
-            println!("REDIS_URL={}", server.url());
-            Box::new(server)
-        }
-        "postgres" => {
-            let server = PostgresServer::start().await?;
-            println!("DATABASE_URL={}", server.url());
-            Box::new(server)
-        }
+        "cluster" => shown("REDIS_URL", RedisCluster::start(3).await?, RedisCluster::url),
+        "sentinel" => shown("REDIS_URL", RedisSentinel::start().await?, RedisSentinel::url),
+        "postgres" => shown("DATABASE_URL", PostgresServer::start().await?, PostgresServer::url),
         "pgbouncer" => {
             let server = PostgresServer::start().await?;
             let bouncer = PgBouncer::start(&server).await?;
@@ -94,4 +78,10 @@ async fn start(name: &str) -> Result<Option<Box<dyn Any>>> {
         }
         _ => return Ok(None),
     }))
+}
+
+/// Prints the URL of a server under the name of its variable.
+fn shown<T: Any>(name: &str, server: T, url: fn(&T) -> String) -> Box<dyn Any> {
+    println!("{name}={}", url(&server));
+    Box::new(server)
 }

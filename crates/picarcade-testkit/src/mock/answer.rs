@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::journal::Request;
+use super::dialect::Request;
 
 /// One answer of the model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,13 +28,6 @@ impl Answer {
     #[must_use]
     pub fn enhanced(mut self, prompt: impl Into<String>) -> Self {
         self.enhanced_prompt = prompt.into();
-        self
-    }
-
-    /// Sets the confidence.
-    #[must_use]
-    pub fn confident(mut self, confidence: f64) -> Self {
-        self.confidence = confidence;
         self
     }
 

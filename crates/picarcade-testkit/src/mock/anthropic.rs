@@ -6,8 +6,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::dialect::{Content, tokens};
-use super::journal::Request;
+use super::dialect::{Content, Request, tokens};
 use super::response::Response;
 
 /// Returns an error in the form of this API.

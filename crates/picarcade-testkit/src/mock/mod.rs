@@ -6,9 +6,7 @@
 
 mod answer;
 mod anthropic;
-mod body;
 mod dialect;
-mod journal;
 mod openai;
 mod replicate;
 mod reply;
@@ -27,8 +25,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use answer::{Answer, Answers};
-pub use dialect::Dialect;
-pub use journal::Request;
+pub use dialect::{Dialect, Request};
 pub use replicate::OutputShape;
 pub use reply::{Coding, PredictionEnd, Reply};
 
@@ -70,17 +67,8 @@ impl MockProvider {
     ///
     /// Fails if the system provides no socket.
     pub async fn start() -> Result<Self> {
-        Self::start_on(0).await
-    }
-
-    /// Listens on this port; 0 is any port.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the port is taken.
-    pub async fn start_on(port: u16) -> Result<Self> {
         runtime::run(async move {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
                 .await
                 .map_err(Error::io("cannot listen for the mock provider"))?;
             let address = listener.local_addr().map_err(Error::io("the mock provider has no address"))?;

@@ -3,8 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::dialect::{Content, tokens};
-use super::journal::Request;
+use super::dialect::{Content, Request, tokens};
 use super::response::Response;
 
 /// Returns an error in the form of this API.
@@ -45,7 +44,6 @@ pub(super) fn check(request: &Request) -> Result<(), Response> {
     Ok(())
 }
 
-/// Returns a successful response.
 pub(super) fn success(request: &Request, content: &Content) -> Response {
     let body = &request.body;
     let function = body.pointer("/tool_choice/function/name").and_then(Value::as_str);

@@ -3,8 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::dialect::{Content, tokens};
-use super::journal::Request;
+use super::dialect::{Content, Request, tokens};
 use super::response::Response;
 
 /// The number of polls of a prediction whose creator does not wait.
@@ -21,10 +20,9 @@ pub enum OutputShape {
     Text,
 }
 
-/// A created prediction.
 #[derive(Debug, Clone)]
 pub(super) struct Prediction {
-    id: String,
+    pub(super) id: String,
     base: String,
     model: Value,
     input: Value,
@@ -33,7 +31,6 @@ pub(super) struct Prediction {
     end: End,
 }
 
-/// How the prediction ends.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum End {
     Output(Value, u64),
@@ -41,7 +38,6 @@ pub(super) enum End {
 }
 
 impl End {
-    /// Returns the end with `content`.
     pub(super) fn with(content: &Content, shape: OutputShape) -> Self {
         let text = content.text();
         let count = tokens(&text);
@@ -98,10 +94,6 @@ impl Prediction {
             polled: false,
             end,
         }
-    }
-
-    pub(super) fn id(&self) -> &str {
-        &self.id
     }
 
     /// Returns the answer to the creating request.

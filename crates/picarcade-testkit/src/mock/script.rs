@@ -9,14 +9,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::answer::{Answer, Answers};
-use super::dialect::{Content, Dialect, Route};
-use super::journal::Request;
+use super::dialect::{Content, Dialect, Request, Route};
 use super::replicate::{End, OutputShape, Prediction};
 use super::reply::Reply;
 use super::response::{Delivery, FILLER, Response};
 use super::{anthropic, openai, replicate};
 
-/// The whole state of a mock.
 pub(super) struct Script {
     pub(super) base: String,
     pub(super) answers: Arc<dyn Answers>,
@@ -150,7 +148,7 @@ impl Script {
     fn predict(&mut self, request: &Request, pending: u32, end: End) -> Response {
         let prediction = Prediction::create(self.calls, &self.base, request, pending, end);
         let response = prediction.created();
-        self.predictions.insert(prediction.id().to_owned(), prediction);
+        self.predictions.insert(prediction.id.clone(), prediction);
         response
     }
 

@@ -19,11 +19,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::body::Payload;
-use super::dialect::Route;
-use super::journal::Request;
+use super::dialect::{Request, Route};
 use super::reply::Coding;
-use super::response::{Delivery, Response};
+use super::response::{Delivery, Payload, Response};
 use super::script::Script;
 
 /// The state that the mock and its connections share.

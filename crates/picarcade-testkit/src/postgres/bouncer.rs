@@ -90,19 +90,4 @@ impl PgBouncer {
     pub fn kill(&self) {
         self.process.kill();
     }
-
-    /// Sends SIGSTOP.
-    pub fn pause(&self) {
-        self.process.pause();
-    }
-
-    /// Sends SIGCONT.
-    pub fn resume(&self) {
-        self.process.resume();
-    }
-
-    /// Returns the last lines of the log.
-    pub fn log(&self) -> String {
-        self.process.log()
-    }
 }

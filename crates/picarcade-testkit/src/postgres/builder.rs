@@ -13,7 +13,6 @@ use crate::host::runtime;
 #[derive(Debug, Clone, Default)]
 pub struct PostgresBuilder {
     port: Option<u16>,
-    durable: bool,
     arguments: Vec<(String, String)>,
 }
 
@@ -22,14 +21,6 @@ impl PostgresBuilder {
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = Some(port);
-        self
-    }
-
-    /// Waits for the disk at each commit. Without it, commits survive a crash of the server but not
-    /// of the machine. No test crashes the machine.
-    #[must_use]
-    pub fn durable(mut self) -> Self {
-        self.durable = true;
         self
     }
 
@@ -78,13 +69,13 @@ impl PostgresBuilder {
 
     fn configuration(&self, port: u16) -> String {
         let port = port.to_string();
-        let disk = if self.durable { "on" } else { "off" };
         let ours = [
             ("port", port.as_str()),
             ("listen_addresses", "127.0.0.1"),
             ("unix_socket_directories", ""),
-            ("fsync", disk),
-            ("full_page_writes", disk),
+            // Commits survive a crash of the server without it, and no test crashes the machine.
+            ("fsync", "off"),
+            ("full_page_writes", "off"),
             // Sockets are in the directory of the server. In /dev/shm a killed server would leave
             // files behind.
             ("dynamic_shared_memory_type", "mmap"),

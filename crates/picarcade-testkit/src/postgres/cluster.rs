@@ -27,7 +27,6 @@ use crate::host::scratch::{Run, give};
 
 /// The role that owns everything a test creates.
 pub(super) const OWNER: &str = "app";
-/// The superuser.
 pub(super) const SUPERUSER: &str = "postgres";
 /// The password of both roles. The servers listen on loopback only.
 pub(super) const PASSWORD: &str = "testkit";

@@ -144,11 +144,6 @@ impl PostgresServer {
         self.launch().await
     }
 
-    /// Returns the last lines of the log of the server.
-    pub fn log(&self) -> String {
-        self.process.log()
-    }
-
     /// Starts the process and waits until it accepts clients.
     pub(super) async fn launch(&self) -> Result<()> {
         self.process.spawn()?;

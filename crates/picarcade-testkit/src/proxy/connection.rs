@@ -6,9 +6,8 @@ use std::sync::atomic::Ordering;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::fault::Fault;
+use super::fault::{Fault, Shared};
 use super::pump::{Direction, pump};
-use super::shared::Shared;
 
 /// Serves one client until the client, the server, or a fault ends the connection.
 pub(super) async fn serve(mut client: TcpStream, ticket: Ticket) {
@@ -27,8 +26,7 @@ pub(super) async fn serve(mut client: TcpStream, ticket: Ticket) {
     let server = async {
         // During `BlackHole` the server is not connected yet.
         let _ = settings.wait_for(|now| now.fault != Fault::BlackHole).await;
-        let upstream = *shared.upstream.lock();
-        TcpStream::connect(upstream).await.ok()
+        TcpStream::connect(shared.upstream).await.ok()
     };
     let server = tokio::select! {
         server = server => server,

@@ -1,6 +1,12 @@
-//! Faults between a client and its server.
+//! Faults between a client and its server, and the state in which a proxy and its connections share
+//! them.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 /// The state of the network. It applies to all connections, old and new, until the next one is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,11 +16,6 @@ pub enum Fault {
     Pass,
     /// Replies arrive this much later and in order. The throughput does not change.
     Delay(Duration),
-    /// Replies arrive at a limited rate.
-    Throttle {
-        /// Bytes per second; at least 1.
-        bytes_per_second: u64,
-    },
     /// Connections stay open and new ones are accepted, but nothing passes in either direction.
     /// Data that was sent meanwhile arrives when the fault ends, as in TCP.
     BlackHole,
@@ -29,9 +30,6 @@ pub enum Fault {
     },
     /// The client sees the end of the stream and may continue to send.
     HalfClose,
-    /// Open connections continue and new ones are refused, as with a full backlog or a draining
-    /// server.
-    RefuseNew,
     /// Open connections are closed and new ones refused, as without a server.
     Cut,
     /// Open connections are reset (RST). New ones are accepted and reset at once, as by a load
@@ -42,7 +40,7 @@ pub enum Fault {
 impl Fault {
     /// Returns whether the port is closed.
     pub(super) fn refuses(self) -> bool {
-        matches!(self, Self::RefuseNew | Self::Cut)
+        self == Self::Cut
     }
 
     /// Returns whether no connection can exist.
@@ -56,4 +54,20 @@ impl Fault {
 pub(super) struct Setting {
     pub(super) number: u64,
     pub(super) fault: Fault,
+}
+
+/// What the proxy changes and its connections observe.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) upstream: SocketAddr,
+    pub(super) setting: watch::Sender<Setting>,
+    /// Connections with a lower number must end.
+    pub(super) cut_below: watch::Sender<u64>,
+    /// The numbers of the open connections.
+    pub(super) open: watch::Sender<BTreeSet<u64>>,
+    pub(super) listening: watch::Sender<bool>,
+    /// The number of connections so far, which is the number of the next one.
+    pub(super) accepted: AtomicU64,
+    pub(super) request_bytes: AtomicU64,
+    pub(super) reply_bytes: AtomicU64,
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -17,8 +16,7 @@ use crate::error::{Error, Result};
 use crate::host::port::Port;
 use crate::host::runtime;
 use crate::proxy::connection::{self, Ticket};
-use crate::proxy::fault::{Fault, Setting};
-use crate::proxy::shared::Shared;
+use crate::proxy::fault::{Fault, Setting, Shared};
 
 const RETRY: Duration = Duration::from_millis(10);
 
@@ -43,7 +41,7 @@ impl FaultProxy {
             let port = Port::free()?;
             let listener = listen(port.number()).await?;
             let shared = Arc::new(Shared {
-                upstream: Mutex::new(upstream),
+                upstream,
                 setting: watch::Sender::new(Setting { number: 0, fault: Fault::Pass }),
                 cut_below: watch::Sender::new(0),
                 open: watch::Sender::new(BTreeSet::new()),
@@ -109,11 +107,6 @@ impl FaultProxy {
             .subscribe()
             .wait_for(|open| open.first().is_none_or(|&oldest| oldest >= below))
             .await;
-    }
-
-    /// Leads new connections to another server.
-    pub fn lead_to(&self, upstream: impl Into<SocketAddr>) {
-        *self.shared.upstream.lock() = upstream.into();
     }
 
     /// Returns the number of open connections.

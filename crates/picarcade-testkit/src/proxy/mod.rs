@@ -4,7 +4,6 @@ mod connection;
 mod fault;
 mod fault_proxy;
 mod pump;
-mod shared;
 
 pub use fault::Fault;
 pub use fault_proxy::FaultProxy;

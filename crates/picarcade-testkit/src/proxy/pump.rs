@@ -7,19 +7,17 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::fault::{Fault, Setting};
 
 const CHUNK: usize = 16 * 1024;
 const QUEUE: usize = 64;
 
-/// The direction of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     Requests,
@@ -76,7 +74,7 @@ async fn drain(
             // Counted before the write, so that a reader of the bytes finds them counted.
             moved.fetch_add(part.len() as u64, Ordering::Relaxed);
             to.write_all(&part).await?;
-            gate.passed(part.len(), setting).await?;
+            gate.passed(part.len(), setting)?;
         }
     }
 }
@@ -113,10 +111,6 @@ impl Gate {
                     }
                     continue;
                 }
-                Fault::Throttle { bytes_per_second } if replies => {
-                    // Twenty steps per second are smooth enough.
-                    return Ok(Some(((bytes_per_second / 20).max(1) as usize, setting)));
-                }
                 Fault::CutAfter { bytes } if replies => {
                     let left = self.left(setting.number, bytes);
                     return if left == 0 {
@@ -132,22 +126,13 @@ impl Gate {
     }
 
     /// Accounts for bytes that passed under `setting`.
-    async fn passed(&mut self, bytes: usize, setting: Setting) -> io::Result<()> {
-        if self.direction == Direction::Requests {
+    fn passed(&mut self, bytes: usize, setting: Setting) -> io::Result<()> {
+        let (Fault::CutAfter { bytes: limit }, Direction::Replies) = (setting.fault, self.direction) else {
             return Ok(());
-        }
-        match setting.fault {
-            Fault::Throttle { bytes_per_second } => {
-                sleep(Duration::from_secs_f64(bytes as f64 / bytes_per_second.max(1) as f64)).await;
-                Ok(())
-            }
-            Fault::CutAfter { bytes: limit } => {
-                let left = self.left(setting.number, limit).saturating_sub(bytes);
-                self.budget = Some((setting.number, left as u64));
-                if left == 0 { Err(io::Error::other("cut on purpose")) } else { Ok(()) }
-            }
-            _ => Ok(()),
-        }
+        };
+        let left = self.left(setting.number, limit).saturating_sub(bytes);
+        self.budget = Some((setting.number, left as u64));
+        if left == 0 { Err(io::Error::other("cut on purpose")) } else { Ok(()) }
     }
 
     /// Returns what the `CutAfter` with this number still allows, starting from `limit`.

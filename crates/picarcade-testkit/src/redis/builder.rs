@@ -90,10 +90,8 @@ impl RedisBuilder {
             // The kit uses the additional plain port to inspect the server without TLS.
             let plain = Port::free()?;
             lines.add("port", plain.number().to_string()).add("tls-port", port.number().to_string());
-            lines
-                .add("tls-cert-file", path(tls.certificate_path()))
-                .add("tls-key-file", path(tls.key_path()));
-            lines.add("tls-ca-cert-file", path(tls.ca_path())).add("tls-auth-clients", "no");
+            lines.add("tls-cert-file", path(&tls.certificate)).add("tls-key-file", path(&tls.key));
+            lines.add("tls-ca-cert-file", path(&tls.ca)).add("tls-auth-clients", "no");
             extra_port = Some(plain);
         } else {
             lines.add("port", port.number().to_string());

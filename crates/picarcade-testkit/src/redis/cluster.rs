@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::builder::{RedisBuilder, quoted};
 use super::resp::Value;
 use super::server::RedisServer;
-use super::settle::until;
+use super::wire::until;
 use crate::error::{Error, Result};
 use crate::host::port::Port;
 use crate::host::runtime;
@@ -110,11 +110,6 @@ impl RedisCluster {
         url.replacen("redis://", "redis-cluster://", 1)
     }
 
-    /// Returns the URL of each node.
-    pub fn urls(&self) -> Vec<String> {
-        self.nodes.iter().map(RedisServer::url).collect()
-    }
-
     /// Returns all nodes: the primaries, then the replicas (the first of each primary, then the
     /// second of each).
     pub fn nodes(&self) -> &[RedisServer] {
@@ -161,23 +156,13 @@ impl RedisCluster {
         Err(Error::Protocol(format!("no node owns slot {slot}")))
     }
 
-    /// Moves a slot with its keys to the node `to`. The old owner then redirects clients (`MOVED`).
+    /// Starts to move a slot to the node `to`. The old owner then answers for the keys that it
+    /// still has and redirects clients for the others (`ASK`). Commands over several keys of the
+    /// slot may be asked to retry (`TRYAGAIN`).
     ///
     /// # Errors
     ///
     /// Fails if a node refuses or does not answer.
-    pub async fn move_slot(&self, slot: u16, to: usize) -> Result<()> {
-        self.begin_move(slot, to).await?;
-        self.finish_move(slot, to).await
-    }
-
-    /// Starts a move. The old owner then answers for the keys that it still has and redirects
-    /// clients for the others (`ASK`). Commands over several keys of the slot may be asked to retry
-    /// (`TRYAGAIN`).
-    ///
-    /// # Errors
-    ///
-    /// Fails like [`move_slot`](Self::move_slot).
     pub async fn begin_move(&self, slot: u16, to: usize) -> Result<()> {
         let from = self.owner_of(slot).await?;
         let (from_id, to_id) = (self.id(from).await?, self.id(to).await?);
@@ -187,11 +172,12 @@ impl RedisCluster {
         Ok(())
     }
 
-    /// Completes a move: the keys are moved, and then every node learns the new owner.
+    /// Completes a move: the keys are moved, and then every node learns the new owner. The old
+    /// owner redirects clients (`MOVED`).
     ///
     /// # Errors
     ///
-    /// Fails like [`move_slot`](Self::move_slot).
+    /// Fails like [`begin_move`](Self::begin_move).
     pub async fn finish_move(&self, slot: u16, to: usize) -> Result<()> {
         let from = self.owner_of(slot).await?;
         let (source, target, to_id) = (self.node(from), self.node(to), self.id(to).await?);

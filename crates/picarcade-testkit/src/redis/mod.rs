@@ -6,7 +6,6 @@ mod cluster;
 mod resp;
 mod sentinel;
 mod server;
-mod settle;
 mod tls;
 mod wire;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::builder::{RedisBuilder, quoted};
 use super::server::{RedisServer, percent_encoded};
-use super::settle::until;
+use super::wire::until;
 use crate::error::{Error, Result};
 use crate::host::runtime;
 
@@ -82,11 +82,6 @@ impl RedisSentinel {
         &self.servers
     }
 
-    /// Returns the three Sentinels.
-    pub fn sentinels(&self) -> &[RedisServer] {
-        &self.sentinels
-    }
-
     /// Returns the primary, as the Sentinels see it.
     ///
     /// # Errors
@@ -104,20 +99,6 @@ impl RedisSentinel {
             }
         }
         Err(Error::Protocol("no Sentinel knows a primary".to_owned()))
-    }
-
-    /// Requests a fail-over and waits until the other server is the primary.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the Sentinels refuse, or if the fail-over takes longer than a minute.
-    pub async fn failover(&self) -> Result<()> {
-        let before = self.primary().await?.port();
-        let sentinel = self.sentinels.first().ok_or_else(|| Error::Protocol("no Sentinel".to_owned()))?;
-        let set = self.clone();
-        let port = before;
-        sentinel.command(&["SENTINEL", "FAILOVER", MASTER]).await?;
-        runtime::run(async move { set.led_by_another(port).await }).await
     }
 
     /// Kills the primary and waits until the other server is the primary.

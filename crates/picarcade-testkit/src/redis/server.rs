@@ -70,12 +70,12 @@ impl RedisServer {
     /// Returns the certificate of the authority that a client must trust, in PEM form, or `None`
     /// without TLS.
     pub fn ca_pem(&self) -> Option<&str> {
-        self.tls.as_ref().map(Tls::ca_pem)
+        self.tls.as_ref().map(|tls| tls.ca_pem.as_str())
     }
 
     /// Returns the file with that certificate.
     pub fn ca_path(&self) -> Option<&Path> {
-        self.tls.as_ref().map(Tls::ca_path)
+        self.tls.as_ref().map(|tls| tls.ca.as_path())
     }
 
     /// Returns the id of the running process.
@@ -151,11 +151,6 @@ impl RedisServer {
             .lines()
             .find_map(|line| line.strip_prefix(&prefix)?.split(',').next()?.parse().ok())
             .unwrap_or(0))
-    }
-
-    /// Returns the last lines of the log of the server.
-    pub fn log(&self) -> String {
-        self.process.log()
     }
 
     /// Starts the process and waits until it answers.

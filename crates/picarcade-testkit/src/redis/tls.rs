@@ -11,14 +11,14 @@ use rcgen::{
 
 use crate::error::{Error, Result};
 
-/// The TLS files of one server.
 #[derive(Debug)]
 pub(super) struct Tls {
-    ca_pem: String,
-    directory: PathBuf,
-    ca: PathBuf,
-    certificate: PathBuf,
-    key: PathBuf,
+    /// The certificate of the authority, in PEM form.
+    pub(super) ca_pem: String,
+    /// The files of the authority, of the certificate and of its key.
+    pub(super) ca: PathBuf,
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 impl Tls {
@@ -30,32 +30,15 @@ impl Tls {
             ca: directory.join("ca.pem"),
             certificate: directory.join("certificate.pem"),
             key: directory.join("key.pem"),
-            directory: directory.to_owned(),
             ca_pem,
         };
         for (path, text) in
             [(&tls.ca, &tls.ca_pem), (&tls.certificate, &certificate_pem), (&tls.key, &key_pem)]
         {
             std::fs::write(path, text)
-                .map_err(Error::io(format!("cannot write to {}", tls.directory.display())))?;
+                .map_err(Error::io(format!("cannot write to {}", directory.display())))?;
         }
         Ok(tls)
-    }
-
-    pub(super) fn ca_pem(&self) -> &str {
-        &self.ca_pem
-    }
-
-    pub(super) fn ca_path(&self) -> &Path {
-        &self.ca
-    }
-
-    pub(super) fn certificate_path(&self) -> &Path {
-        &self.certificate
-    }
-
-    pub(super) fn key_path(&self) -> &Path {
-        &self.key
     }
 }
 

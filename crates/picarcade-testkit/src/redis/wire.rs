@@ -1,14 +1,16 @@
-//! Runs one command over one new connection. No state remains that a killed and restarted server
-//! could invalidate.
+//! Asks servers: one command over one new connection, or polls until several servers agree. No state
+//! remains that a killed and restarted server could invalidate.
 
+use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::resp::{Value, decode, encode};
 use crate::error::{Error, Result};
+use crate::host::process::{PATIENCE, POLL};
 
 /// The default timeout of a command.
 pub(crate) const COMMAND_TIMEOUT: Duration = Duration::from_mins(1);
@@ -43,5 +45,26 @@ async fn exchange(stream: &mut TcpStream, command: &[u8]) -> Result<Value> {
         if stream.read_buf(&mut bytes).await.map_err(Error::io("cannot read from redis"))? == 0 {
             return Err(Error::Protocol("the connection was closed within a reply".to_owned()));
         }
+    }
+}
+
+/// Polls until the answer is `Some`. Single errors are ignored, because servers restart meanwhile.
+pub(super) async fn until<T, F, Fut>(what: &'static str, mut ask: F) -> Result<T>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Option<T>>>,
+{
+    let start = Instant::now();
+    loop {
+        let reason = match ask().await {
+            Ok(Some(answer)) => return Ok(answer),
+            Ok(None) => "not yet".to_owned(),
+            Err(error) => format!("{error:?}"),
+        };
+        let waited = start.elapsed();
+        if waited > PATIENCE {
+            return Err(Error::NotReady { program: what, waited, reason, log: String::new() });
+        }
+        tokio::time::sleep(POLL).await;
     }
 }

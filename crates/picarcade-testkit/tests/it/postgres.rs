@@ -61,9 +61,8 @@ async fn paused_means_that_no_session_answers() {
 
 #[tokio::test]
 async fn settings_are_the_callers() {
-    let server = PostgresServer::builder().arg("max_connections", "7").durable().start().await.unwrap();
+    let server = PostgresServer::builder().arg("max_connections", "7").start().await.unwrap();
     assert_eq!(server.psql("SHOW max_connections").await.unwrap(), "7");
-    assert_eq!(server.psql("SHOW fsync").await.unwrap(), "on");
 }
 
 #[tokio::test]

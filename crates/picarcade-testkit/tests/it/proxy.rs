@@ -91,19 +91,6 @@ async fn cut_closes_and_refuses_until_it_passes_again() {
 }
 
 #[tokio::test]
-async fn refuse_new_leaves_the_old() {
-    let proxy = proxy().await;
-    let stream = connect(&proxy);
-    round_trip(&stream, "a").unwrap();
-    proxy.set(Fault::RefuseNew).await;
-    assert_eq!(TcpStream::connect(proxy.addr()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-    assert_eq!(round_trip(&stream, "b").unwrap(), "b");
-    proxy.set(Fault::Pass).await;
-    assert_eq!(round_trip(&connect(&proxy), "c").unwrap(), "c");
-    assert_eq!(round_trip(&stream, "d").unwrap(), "d");
-}
-
-#[tokio::test]
 async fn reset_is_a_reset_for_old_and_new() {
     let proxy = proxy().await;
     let stream = connect(&proxy);
@@ -185,18 +172,13 @@ async fn half_closed_means_an_end_in_one_direction() {
 }
 
 #[tokio::test]
-async fn a_delay_shifts_and_a_throttle_slows() {
+async fn a_delay_shifts_the_replies() {
     let proxy = proxy().await;
     let stream = connect(&proxy);
     proxy.set(Fault::Delay(Duration::from_millis(60))).await;
     let start = Instant::now();
     round_trip(&stream, "a").unwrap();
     assert!(start.elapsed() >= Duration::from_millis(60));
-    proxy.set(Fault::Throttle { bytes_per_second: 1000 }).await;
-    let start = Instant::now();
-    round_trip(&stream, &"x".repeat(200)).unwrap();
-    // The rate limit charges the last chunk of 50 bytes after it has passed.
-    assert!(start.elapsed() >= Duration::from_millis(150));
 }
 
 #[tokio::test]
@@ -221,15 +203,13 @@ async fn a_client_that_ends_is_answered_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_dead_server_is_a_closed_connection_and_another_can_take_over() {
+async fn a_dead_server_is_a_closed_connection() {
     let closed = {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         listener.local_addr().unwrap()
     };
     let proxy = FaultProxy::start(closed).await.unwrap();
     assert_eq!(connect(&proxy).read(&mut [0; 4]).unwrap(), 0);
-    proxy.lead_to(echo());
-    assert_eq!(round_trip(&connect(&proxy), "b").unwrap(), "b");
 }
 
 #[tokio::test]

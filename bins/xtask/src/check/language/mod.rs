@@ -7,10 +7,10 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::house::files;
-use crate::house::root;
+use crate::step::{report, root};
 
 /// The widest comment, in columns, with its indentation.
 const MAX_COLUMNS: usize = 100;
@@ -31,10 +31,7 @@ pub(crate) fn check() -> Result<()> {
         let text = fs::read_to_string(root.join(&file)).unwrap_or_default();
         faults.extend(faults_of(&text, kind, &words).map(|fault| format!("{}:{fault}", file.display())));
     }
-    if !faults.is_empty() {
-        bail!("{}", faults.join("\n"));
-    }
-    Ok(())
+    report(faults)
 }
 
 /// What a file is written in.

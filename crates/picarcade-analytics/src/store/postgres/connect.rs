@@ -1,4 +1,4 @@
-//! Connections and transactions.
+//! Connections and transactions, and the keys of the advisory locks that transactions hold.
 
 use std::time::Duration;
 
@@ -6,9 +6,20 @@ use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{AssertSqlSafe, Connection, Row, Transaction};
 
 use super::error::Result;
-use super::lock::{LOCK_CLASS, LOCK_WRITERS};
 use super::options::PostgresOptions;
 use crate::Error;
+
+/// The class of the advisory locks: the letters `pica`.
+pub(super) const LOCK_CLASS: i32 = 0x7069_6361;
+/// Held in shared mode by every transaction that writes events. The roll-up takes it exclusively to
+/// wait until they have ended.
+pub(super) const LOCK_WRITERS: i32 = 1;
+/// Held by the instance that runs maintenance.
+pub(super) const LOCK_MAINTENANCE: i32 = 2;
+/// Held by a migration.
+pub(super) const LOCK_MIGRATION: i32 = 3;
+/// Held while partitions are created or dropped.
+pub(super) const LOCK_PARTITIONS: i32 = 4;
 
 /// The maximum time for a returned connection to answer.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use super::connect::begin;
 use super::error::Result;
 use super::options::PostgresOptions;
 use crate::Table;
-use crate::store::sql::text::clean;
+use crate::store::sql::value::clean;
 use crate::table::SESSIONS;
 
 /// Rows deleted in one transaction, plus the remaining rows of the same microsecond.

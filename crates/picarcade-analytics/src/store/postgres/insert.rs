@@ -24,8 +24,7 @@ use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent};
 use crate::record::{Record, paired_id};
 use crate::statistics::bucket_of_ms;
 use crate::store::sql::minutes::Parts;
-use crate::store::sql::text::{clean, clean_json};
-use crate::store::sql::value::money;
+use crate::store::sql::value::{clean, clean_json, money};
 use crate::timestamp::minute_of;
 use crate::{ClassificationEvent, Event, ModelSelectionEvent};
 
@@ -51,13 +50,22 @@ pub(super) struct BatchColumns<'a> {
     outcomes: Outcomes<'a>,
 }
 
-/// Declares the columns of a table and its insert statement.
+/// Declares a table: the arrays of its columns with the value of an event in each, further arrays,
+/// and the statement that inserts them.
 macro_rules! columns {
-    ($name:ident { $($column:ident: $type:ty),* $(,)? } $insert:literal) => {
+    ($name:ident($id:ident, $at:ident, $event:ident: $from:ty) {
+        $($column:ident: $type:ty = $value:expr,)*
+    } and { $($further:ident: $further_type:ty,)* } $insert:literal) => {
         #[derive(Debug, Default)]
-        struct $name<'a> { $($column: Vec<$type>),* }
+        struct $name<'a> { $($column: Vec<$type>,)* $($further: Vec<$further_type>,)* }
 
-        impl $name<'_> {
+        impl<'a> $name<'a> {
+            /// Adds a row created at `$at`.
+            fn push(&mut self, $id: Uuid, $at: i64, $event: &'a $from) -> Result<()> {
+                $(self.$column.push($value);)*
+                Ok(())
+            }
+
             /// Inserts all rows. Returns whether there were any.
             async fn insert(&self, connection: &mut PgConnection, repeated: Repeated) -> Result<bool> {
                 if self.created_at.is_empty() {
@@ -67,7 +75,7 @@ macro_rules! columns {
                     Repeated::Fails => $insert,
                     Repeated::Stays => concat!($insert, "\n   ON CONFLICT DO NOTHING"),
                 };
-                let insert = query(statement)$(.bind(&self.$column))*;
+                let insert = query(statement)$(.bind(&self.$column))*$(.bind(&self.$further))*;
                 insert.execute(connection).await?;
                 Ok(true)
             }
@@ -75,10 +83,24 @@ macro_rules! columns {
     };
 }
 
-columns!(Classifications {
-    id: Uuid, user_id: Text<'a>, prompt: Text<'a>, classified_workflow: Text<'a>, confidence: f64,
-    processing_time_ms: f64, used_fallback: bool, cache_hit: bool, circuit_breaker_state: Text<'a>, rate_limited: bool,
-    source: Text<'a>, model: Text<'a>, cost_micros: i64, saved_micros: i64, duration_bucket: i16, created_at: i64,
+columns!(Classifications(id, at, event: ClassificationEvent) {
+    id: Uuid = id,
+    user_id: Text<'a> = clean(&event.user_id),
+    prompt: Text<'a> = clean(&event.prompt),
+    classified_workflow: Text<'a> = clean(&event.classified_workflow),
+    confidence: f64 = event.confidence,
+    processing_time_ms: f64 = event.processing_time_ms,
+    used_fallback: bool = event.used_fallback,
+    cache_hit: bool = event.cache_hit,
+    circuit_breaker_state: Text<'a> = clean(&event.circuit_breaker_state),
+    rate_limited: bool = event.rate_limited,
+    source: Text<'a> = clean(&event.source),
+    model: Text<'a> = clean(&event.model),
+    cost_micros: i64 = money(event.cost_micros)?,
+    saved_micros: i64 = money(event.saved_micros)?,
+    duration_bucket: i16 = bucket_of_ms(event.processing_time_ms).cast_signed(),
+    created_at: i64 = at,
+} and {
     minute: i64, part_minute: i64, part_last: i64, part: Vec<u8>,
 } "WITH late AS (INSERT INTO rollup_late (minute) SELECT DISTINCT m FROM unnest($17::int8[]) AS m
        WHERE m < (SELECT frontier FROM rollup_state) OR cardinality($18::int8[]) = 0),
@@ -92,9 +114,18 @@ columns!(Classifications {
        unnest($11::text[]), unnest($12::text[]), unnest($13::int8[]), unnest($14::int8[]), unnest($15::int2[]),
        timestamptz 'epoch' + unnest($16::int8[]) * interval '1 microsecond'");
 
-columns!(Costs {
-    id: Uuid, user_id: Text<'a>, operation_type: Text<'a>, generation_id: Option<Text<'a>>, estimated: i64,
-    actual: Option<i64>, model_used: Text<'a>, success: Option<bool>, error_message: Option<Text<'a>>, created_at: i64,
+columns!(Costs(id, at, event: CostEvent) {
+    id: Uuid = id,
+    user_id: Text<'a> = clean(&event.user_id),
+    operation_type: Text<'a> = clean(&event.operation_type),
+    generation_id: Option<Text<'a>> = event.generation_id.as_deref().map(clean),
+    estimated: i64 = money(event.estimated_cost_micros)?,
+    actual: Option<i64> = event.actual_cost_micros.map(money).transpose()?,
+    model_used: Text<'a> = clean(&event.model_used),
+    success: Option<bool> = event.success,
+    error_message: Option<Text<'a>> = event.error_message.as_deref().map(clean),
+    created_at: i64 = at,
+} and {
     minute: i64,
 } "WITH late AS (INSERT INTO rollup_late (minute) SELECT DISTINCT m FROM unnest($11::int8[]) AS m
        WHERE m < (SELECT frontier FROM rollup_state))
@@ -104,34 +135,55 @@ columns!(Costs {
        unnest($6::int8[]), unnest($7::text[]), unnest($8::bool[]), unnest($9::text[]),
        timestamptz 'epoch' + unnest($10::int8[]) * interval '1 microsecond'");
 
-columns!(Selections {
-    id: Uuid, user_id: Text<'a>, generation_id: Text<'a>, workflow_type: Text<'a>, selected_model: Text<'a>,
-    fallback_models: Text<'a>, estimated: i64, actual: Option<i64>, estimated_time: f64, actual_time: Option<f64>,
-    success: Option<bool>, error_message: Option<Text<'a>>, created_at: i64,
-} "INSERT INTO model_selection_logs (id, user_id, generation_id, workflow_type, selected_model, fallback_models,
+columns!(Selections(id, at, event: ModelSelectionEvent) {
+    id: Uuid = id,
+    user_id: Text<'a> = clean(&event.user_id),
+    generation_id: Text<'a> = clean(&event.generation_id),
+    workflow_type: Text<'a> = clean(&event.workflow_type),
+    selected_model: Text<'a> = clean(&event.selected_model),
+    fallback_models: Text<'a> = clean_json(&event.fallback_models.iter().map(|model| &**model).collect()).into(),
+    estimated: i64 = money(event.estimated_cost_micros)?,
+    actual: Option<i64> = event.actual_cost_micros.map(money).transpose()?,
+    estimated_time: f64 = event.estimated_time,
+    actual_time: Option<f64> = event.actual_time,
+    success: Option<bool> = event.success,
+    error_message: Option<Text<'a>> = event.error_message.as_deref().map(clean),
+    created_at: i64 = at,
+} and {} "INSERT INTO model_selection_logs (id, user_id, generation_id, workflow_type, selected_model, fallback_models,
        estimated_cost_micros, actual_cost_micros, estimated_time, actual_time, success, error_message, created_at)
    SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
        unnest($6::text[])::jsonb, unnest($7::int8[]), unnest($8::int8[]), unnest($9::float8[]),
        unnest($10::float8[]), unnest($11::bool[]), unnest($12::text[]),
        timestamptz 'epoch' + unnest($13::int8[]) * interval '1 microsecond'");
 
-columns!(Performance {
-    id: Uuid, component: Text<'a>, metric: Text<'a>, value: f64, status: Text<'a>, metrics: Text<'a>, created_at: i64,
-} "INSERT INTO system_performance_logs (id, component, metric, value, status, metrics, created_at)
+columns!(Performance(id, at, event: SystemPerformanceEvent) {
+    id: Uuid = id,
+    component: Text<'a> = clean(&event.component),
+    metric: Text<'a> = clean(&event.metric),
+    value: f64 = event.value,
+    status: Text<'a> = clean(&event.status),
+    metrics: Text<'a> = clean_json(&event.metrics).into(),
+    created_at: i64 = at,
+} and {} "INSERT INTO system_performance_logs (id, component, metric, value, status, metrics, created_at)
    SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::float8[]), unnest($5::text[]),
        unnest($6::text[])::jsonb, timestamptz 'epoch' + unnest($7::int8[]) * interval '1 microsecond'");
 
-columns!(Outcomes {
-    generation_id: Text<'a>, user_id: Text<'a>, success: bool, actual: Option<i64>, actual_time: Option<f64>,
-    error_message: Option<Text<'a>>, cost_id: Uuid, created_at: i64,
-} "INSERT INTO generation_outcomes (generation_id, user_id, success, actual_cost_micros, actual_time, error_message,
+columns!(Outcomes(id, at, event: OutcomeEvent) {
+    generation_id: Text<'a> = clean(&event.generation_id),
+    user_id: Text<'a> = clean(&event.user_id),
+    success: bool = event.success,
+    actual: Option<i64> = event.actual_cost_micros.map(money).transpose()?,
+    actual_time: Option<f64> = event.actual_time,
+    error_message: Option<Text<'a>> = event.error_message.as_deref().map(clean),
+    cost_id: Uuid = paired_id(id),
+    created_at: i64 = at,
+} and {} "INSERT INTO generation_outcomes (generation_id, user_id, success, actual_cost_micros, actual_time, error_message,
        cost_id, created_at)
    SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::bool[]), unnest($4::int8[]), unnest($5::float8[]),
        unnest($6::text[]), unnest($7::uuid[]),
        timestamptz 'epoch' + unnest($8::int8[]) * interval '1 microsecond'");
 
 impl<'a> BatchColumns<'a> {
-    /// Returns the batch as columns.
     pub(super) fn new(batch: &'a [Record]) -> Result<Self> {
         let mut rows = Self::default();
         let mut parts = Parts::default();
@@ -140,11 +192,15 @@ impl<'a> BatchColumns<'a> {
             match &record.event {
                 Event::Classification(event) => {
                     rows.classifications.push(id, at, event)?;
+                    push_minute(&mut rows.classifications.minute, at);
                     parts.observe(at, event);
                 }
-                Event::Cost(event) => rows.costs.push(id, at, event)?,
+                Event::Cost(event) => {
+                    rows.costs.push(id, at, event)?;
+                    push_minute(&mut rows.costs.minute, at);
+                }
                 Event::ModelSelection(event) => rows.selections.push(id, at, event)?,
-                Event::SystemPerformance(event) => rows.performance.push(id, at, event),
+                Event::SystemPerformance(event) => rows.performance.push(id, at, event)?,
                 Event::Outcome(event) => rows.outcomes.push(id, at, event)?,
             }
         }
@@ -181,91 +237,5 @@ fn push_minute(minutes: &mut Vec<i64>, at: i64) {
     let minute = minute_of(at);
     if minutes.last() != Some(&minute) {
         minutes.push(minute);
-    }
-}
-
-impl<'a> Classifications<'a> {
-    fn push(&mut self, id: Uuid, at: i64, event: &'a ClassificationEvent) -> Result<()> {
-        self.cost_micros.push(money(event.cost_micros)?);
-        self.saved_micros.push(money(event.saved_micros)?);
-        self.id.push(id);
-        self.user_id.push(clean(&event.user_id));
-        self.prompt.push(clean(&event.prompt));
-        self.classified_workflow.push(clean(&event.classified_workflow));
-        self.confidence.push(event.confidence);
-        self.processing_time_ms.push(event.processing_time_ms);
-        self.used_fallback.push(event.used_fallback);
-        self.cache_hit.push(event.cache_hit);
-        self.circuit_breaker_state.push(clean(&event.circuit_breaker_state));
-        self.rate_limited.push(event.rate_limited);
-        self.source.push(clean(&event.source));
-        self.model.push(clean(&event.model));
-        self.duration_bucket.push(bucket_of_ms(event.processing_time_ms).cast_signed());
-        self.created_at.push(at);
-        push_minute(&mut self.minute, at);
-        Ok(())
-    }
-}
-
-impl<'a> Costs<'a> {
-    fn push(&mut self, id: Uuid, at: i64, event: &'a CostEvent) -> Result<()> {
-        self.estimated.push(money(event.estimated_cost_micros)?);
-        self.actual.push(event.actual_cost_micros.map(money).transpose()?);
-        self.id.push(id);
-        self.user_id.push(clean(&event.user_id));
-        self.operation_type.push(clean(&event.operation_type));
-        self.generation_id.push(event.generation_id.as_deref().map(clean));
-        self.model_used.push(clean(&event.model_used));
-        self.success.push(event.success);
-        self.error_message.push(event.error_message.as_deref().map(clean));
-        self.created_at.push(at);
-        push_minute(&mut self.minute, at);
-        Ok(())
-    }
-}
-
-impl<'a> Selections<'a> {
-    fn push(&mut self, id: Uuid, at: i64, event: &'a ModelSelectionEvent) -> Result<()> {
-        self.estimated.push(money(event.estimated_cost_micros)?);
-        self.actual.push(event.actual_cost_micros.map(money).transpose()?);
-        self.id.push(id);
-        self.user_id.push(clean(&event.user_id));
-        self.generation_id.push(clean(&event.generation_id));
-        self.workflow_type.push(clean(&event.workflow_type));
-        self.selected_model.push(clean(&event.selected_model));
-        let models = event.fallback_models.iter().map(|model| &**model).collect();
-        self.fallback_models.push(clean_json(&models).into());
-        self.estimated_time.push(event.estimated_time);
-        self.actual_time.push(event.actual_time);
-        self.success.push(event.success);
-        self.error_message.push(event.error_message.as_deref().map(clean));
-        self.created_at.push(at);
-        Ok(())
-    }
-}
-
-impl<'a> Performance<'a> {
-    fn push(&mut self, id: Uuid, at: i64, event: &'a SystemPerformanceEvent) {
-        self.id.push(id);
-        self.component.push(clean(&event.component));
-        self.metric.push(clean(&event.metric));
-        self.value.push(event.value);
-        self.status.push(clean(&event.status));
-        self.metrics.push(clean_json(&event.metrics).into());
-        self.created_at.push(at);
-    }
-}
-
-impl<'a> Outcomes<'a> {
-    fn push(&mut self, id: Uuid, at: i64, event: &'a OutcomeEvent) -> Result<()> {
-        self.actual.push(event.actual_cost_micros.map(money).transpose()?);
-        self.generation_id.push(clean(&event.generation_id));
-        self.user_id.push(clean(&event.user_id));
-        self.success.push(event.success);
-        self.actual_time.push(event.actual_time);
-        self.error_message.push(event.error_message.as_deref().map(clean));
-        self.cost_id.push(paired_id(id));
-        self.created_at.push(at);
-        Ok(())
     }
 }

@@ -9,9 +9,8 @@
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool};
 
-use super::connect::{begin, begin_writing};
+use super::connect::{LOCK_CLASS, LOCK_MAINTENANCE, LOCK_WRITERS, begin, begin_writing};
 use super::error::Result;
-use super::lock::{LOCK_CLASS, LOCK_MAINTENANCE, LOCK_WRITERS};
 use super::options::PostgresOptions;
 use super::rollup::Rollups;
 use super::statement::{column, query};

@@ -12,9 +12,8 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-use super::connect::{self, begin};
+use super::connect::{self, LOCK_CLASS, LOCK_MIGRATION, begin};
 use super::error::{PostgresError, Result};
-use super::lock::{LOCK_CLASS, LOCK_MIGRATION};
 use super::options::{MAINTENANCE_TIMEOUT, PostgresOptions};
 use super::partition;
 use super::statement::{column, query};

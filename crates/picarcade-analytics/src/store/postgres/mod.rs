@@ -15,7 +15,6 @@ mod store;
 
 mod connect;
 mod error;
-mod lock;
 mod migrate;
 mod options;
 mod statement;
@@ -23,8 +22,7 @@ mod statement;
 mod insert;
 mod outcome;
 
-mod generations;
-mod sessions;
+mod lookup;
 mod sums;
 
 mod forget;

@@ -10,9 +10,8 @@ use std::collections::BTreeSet;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::{PgConnection, PgPool};
 
-use super::connect::begin;
+use super::connect::{LOCK_CLASS, LOCK_PARTITIONS, begin};
 use super::error::Result;
-use super::lock::{LOCK_CLASS, LOCK_PARTITIONS};
 use super::options::PostgresOptions;
 use super::statement::{column, query};
 use crate::Table;

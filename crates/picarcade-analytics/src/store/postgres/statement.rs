@@ -11,7 +11,6 @@ pub(super) fn query(
     sqlx::query(sql).persistent(false)
 }
 
-/// Returns a column of a row.
 pub(super) fn column<'r, T>(row: &'r PgRow, at: usize) -> Result<T>
 where
     T: sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,

@@ -94,6 +94,24 @@ async fn trusted(connection: &mut PgConnection) -> Result<(Option<i64>, BTreeSet
     Ok((column(&row, 0)?, late.unwrap_or_default().into_iter().collect()))
 }
 
+/// Groups of classifications, as [`group`] reads them.
+macro_rules! groups {
+    ($minute:literal, $which:literal) => {
+        concat!(
+            "SELECT ",
+            $minute,
+            ", classified_workflow, source, model, duration_bucket::int8, count(*), sum(confidence),
+                 sum(processing_time_ms), count(*) FILTER (WHERE used_fallback), count(*) FILTER (WHERE cache_hit),
+                 count(*) FILTER (WHERE rate_limited), sum(saved_micros)::int8
+             FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
+             JOIN intent_classification_logs ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
+                  AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'",
+            $which,
+            " GROUP BY 1, 2, 3, 4, 5"
+        )
+    };
+}
+
 /// Adds the classifications of some ranges from the rows, for one user or all.
 async fn classifications(
     connection: &mut PgConnection,
@@ -105,16 +123,7 @@ async fn classifications(
         return Ok(());
     }
     let (starts, ends) = bounds(ranges);
-    let rows = query(
-        "SELECT 0::int8, classified_workflow, source, model, duration_bucket::int8, count(*), sum(confidence),
-             sum(processing_time_ms), count(*) FILTER (WHERE used_fallback), count(*) FILTER (WHERE cache_hit),
-             count(*) FILTER (WHERE rate_limited), sum(saved_micros)::int8
-         FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
-         JOIN intent_classification_logs ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
-              AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
-         WHERE $3::text IS NULL OR user_id = $3
-         GROUP BY 2, 3, 4, 5",
-    );
+    let rows = query(groups!("0::int8", " WHERE $3::text IS NULL OR user_id = $3"));
     let rows = rows.bind(starts).bind(ends).bind(user).fetch_all(connection).await?;
     for row in rows {
         tally.add(&group(&row)?);
@@ -129,20 +138,12 @@ pub(super) async fn minutes(connection: &mut PgConnection, ranges: &[Range<i64>]
         return Ok(minutes);
     }
     let (starts, ends) = bounds(ranges);
-    let rows = query(
-        "SELECT (extract(epoch FROM date_trunc('minute', created_at, 'UTC')) * 1000000)::int8, classified_workflow,
-             source, model, duration_bucket::int8, count(*), sum(confidence), sum(processing_time_ms),
-             count(*) FILTER (WHERE used_fallback), count(*) FILTER (WHERE cache_hit),
-             count(*) FILTER (WHERE rate_limited), sum(saved_micros)::int8
-         FROM unnest($1::int8[], $2::int8[]) AS r (a, b)
-         JOIN intent_classification_logs ON created_at >= timestamptz 'epoch' + r.a * interval '1 microsecond'
-              AND created_at < timestamptz 'epoch' + r.b * interval '1 microsecond'
-         GROUP BY 1, 2, 3, 4, 5",
-    )
-    .bind(starts.clone())
-    .bind(ends.clone())
-    .fetch_all(&mut *connection)
-    .await?;
+    let rows =
+        query(groups!("(extract(epoch FROM date_trunc('minute', created_at, 'UTC')) * 1000000)::int8", ""))
+            .bind(starts.clone())
+            .bind(ends.clone())
+            .fetch_all(&mut *connection)
+            .await?;
     for row in rows {
         minutes.add(column(&row, 0)?, &group(&row)?);
     }

@@ -15,7 +15,6 @@ use crate::store::sql::plan::ReadPlan;
 use crate::timestamp::{MINUTE, minute_of};
 use crate::{ClassificationEvent, Error};
 
-/// Tallies by minute.
 #[derive(Debug, Default)]
 pub(crate) struct Minutes(BTreeMap<i64, Tally>);
 

@@ -6,7 +6,6 @@ pub(crate) mod minutes;
 pub(crate) mod plan;
 pub(crate) mod retention;
 pub(crate) mod rollup;
-pub(crate) mod text;
 pub(crate) mod value;
 
 pub use self::retention::Retention;

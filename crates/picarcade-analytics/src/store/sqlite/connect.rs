@@ -9,7 +9,7 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 
-use super::error::{Result, SqliteError};
+use super::error::{Result, SqliteError, primary_code};
 use crate::store::sql::migrations::{MIGRATION_TABLE, migration_failed, migrator};
 use crate::{Error, SchemaState, private_file};
 
@@ -88,11 +88,7 @@ fn restrict(file: &Path) {
 
 /// Returns why the file cannot be opened, in one line if its permissions are the cause.
 fn unusable(file: &Path, failed: sqlx::Error) -> Error {
-    let code = failed
-        .as_database_error()
-        .and_then(|answer| answer.code().and_then(|code| code.parse::<u32>().ok()))
-        .unwrap_or(0);
-    match code & 0xff {
+    match primary_code(&failed) {
         // READONLY and CANTOPEN: the operating system states the reason, SQLite does not.
         8 | 14 => {
             let source = private_file::options()
@@ -112,8 +108,7 @@ fn unusable(file: &Path, failed: sqlx::Error) -> Error {
 /// Converts an error of opening or migrating the file. A lock of another process has an error of
 /// its own.
 fn locked(failed: sqlx::Error) -> Error {
-    let code = failed.as_database_error().and_then(|answer| answer.code()?.parse::<u32>().ok());
-    match code.unwrap_or(0) & 0xff {
+    match primary_code(&failed) {
         // BUSY and LOCKED
         5 | 6 => Error::Locked { held_by: "another process".to_owned(), waited: BUSY_TIMEOUT },
         _ => SqliteError::from(failed).into(),

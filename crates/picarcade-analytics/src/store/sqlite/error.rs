@@ -14,18 +14,22 @@ pub(super) struct SqliteError(Error);
 
 impl From<sqlx::Error> for SqliteError {
     fn from(failed: sqlx::Error) -> Self {
-        Self(sql::classify(failed, |answer| {
-            let code = answer.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff;
-            match code {
-                // ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL,
-                // SCHEMA
-                4..=10 | 13..=15 | 17 => sql::unavailable,
-                // TOOBIG, CONSTRAINT, MISMATCH, RANGE
-                18..=20 | 25 => sql::rejected,
-                _ => sql::statement,
-            }
+        let code = primary_code(&failed);
+        Self(sql::classify(failed, |_| match code {
+            // ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL,
+            // SCHEMA
+            4..=10 | 13..=15 | 17 => sql::unavailable,
+            // TOOBIG, CONSTRAINT, MISMATCH, RANGE
+            18..=20 | 25 => sql::rejected,
+            _ => sql::statement,
         }))
     }
+}
+
+/// Returns the primary result code, or 0 if the error is no answer of the database.
+pub(super) fn primary_code(failed: &sqlx::Error) -> u32 {
+    let code = failed.as_database_error().and_then(|answer| answer.code()?.parse::<u32>().ok());
+    code.unwrap_or(0) & 0xff
 }
 
 impl From<Error> for SqliteError {

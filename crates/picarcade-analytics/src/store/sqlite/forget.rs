@@ -5,7 +5,7 @@ use sqlx::sqlite::SqlitePool;
 
 use super::error::Result;
 use crate::Table;
-use crate::store::sql::text::clean;
+use crate::store::sql::value::clean;
 use crate::table::SESSIONS;
 
 /// Rows deleted in one transaction, so that writers are not blocked for long.

@@ -12,13 +12,11 @@ use super::error::Result;
 use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent};
 use crate::record::{Record, paired_id};
 use crate::statistics::bucket_of_ms;
-use crate::store::sql::text::{clean, clean_json};
-use crate::store::sql::value::{money, unfit};
+use crate::store::sql::value::{clean, clean_json, money, unfit};
 use crate::{ClassificationEvent, Event, ModelSelectionEvent, Table};
 
 const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
-/// The result of an insert.
 #[derive(Debug)]
 pub(super) struct Inserted {
     /// Whether the batch contained outcomes.

@@ -17,8 +17,7 @@ mod error;
 mod insert;
 mod outcome;
 
-mod generations;
-mod sessions;
+mod lookup;
 mod sums;
 
 mod forget;

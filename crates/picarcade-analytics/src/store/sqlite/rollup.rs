@@ -36,10 +36,8 @@ pub(super) async fn mark_minutes(
         }
         minutes.insert(minute_of(at));
     }
-    let watermark: Option<i64> =
-        sqlx::query_scalar("SELECT watermark FROM rollup_state").fetch_optional(&mut *connection).await?;
     // Parts are written even before the first roll-up, which may happen within the minute.
-    let watermark = watermark.unwrap_or(i64::MIN);
+    let watermark = sums::watermark(connection).await?.unwrap_or(i64::MIN);
     let late = if all_new { minutes.range(..watermark) } else { minutes.range(..) };
     for minute in late {
         sqlx::query("INSERT INTO rollup_late (minute) VALUES (?) ON CONFLICT DO NOTHING")

@@ -93,18 +93,6 @@ impl Driver for Fred {
         bytes_of(map_error(self.client.get(name(key)).await)?)
     }
 
-    async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
-        let key = name(key);
-        let (value, left) =
-            map_error(tokio::try_join!(self.client.get(key.clone()), self.client.pttl::<FredValue, _>(key)))?;
-        let Some(value) = bytes_of(value)? else { return Ok(None) };
-        // -1 is a key without expiry; -2 is one that vanished between the two commands.
-        Ok(match convert(left).as_int()? {
-            -1 => Some((value, None)),
-            left => u64::try_from(left).ok().map(|left| (value, Some(Duration::from_millis(left)))),
-        })
-    }
-
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
         if keys.len() < 2 || self.client.is_clustered() {
             return try_join_all(keys.iter().map(|key| self.get(key))).await;
@@ -181,7 +169,7 @@ impl Driver for Fred {
             }
         }
         let (client, mut messages, mut task) = connected?;
-        client.subscribe(channel).await.map_err(|error| classify(&error))?;
+        map_error(client.subscribe(channel).await)?;
         let (sender, receiver) = mpsc::channel(SUBSCRIPTION_BUFFER);
         tokio::spawn(async move {
             loop {
@@ -219,31 +207,20 @@ impl Driver for Fred {
 
     async fn purge(&self, prefix: &[u8]) -> Result<u64, Error> {
         let pattern = String::from_utf8_lossy(&literal_prefix(prefix)).into_owned();
-        let mut deleted = 0;
-        if self.client.is_clustered() {
-            let mut pages = self.client.scan_cluster(pattern, Some(1000), None).boxed();
-            while let Some(page) = pages.next().await {
-                let mut page = page.map_err(|error| classify(&error))?;
-                deleted += self.delete_page(page.take_results()).await?;
-                page.next();
-            }
+        let mut pages = if self.client.is_clustered() {
+            self.client.scan_cluster(pattern, Some(1000), None).boxed()
         } else {
-            let mut pages = self.client.scan(pattern, Some(1000), None).boxed();
-            while let Some(page) = pages.next().await {
-                let mut page = page.map_err(|error| classify(&error))?;
-                deleted += self.delete_page(page.take_results()).await?;
-                page.next();
-            }
+            self.client.scan(pattern, Some(1000), None).boxed()
+        };
+        let mut deleted = 0;
+        while let Some(page) = pages.next().await {
+            let mut page = map_error(page)?;
+            let keys = page.take_results().unwrap_or_default();
+            let keys: Vec<Bytes> = keys.iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
+            deleted += self.delete(&keys).await?;
+            page.next();
         }
         Ok(deleted)
-    }
-}
-
-impl Fred {
-    async fn delete_page(&self, keys: Option<Vec<Key>>) -> Result<u64, Error> {
-        let keys: Vec<Bytes> =
-            keys.unwrap_or_default().iter().map(|key| Bytes::copy_from_slice(key.as_bytes())).collect();
-        self.delete(&keys).await
     }
 }
 

@@ -15,7 +15,6 @@ use fred::{
         ServerConfig, TcpConfig, UnresponsiveConfig,
     },
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use super::{
     client::{Fred, SUBSCRIPTION_BUFFER},
@@ -24,12 +23,12 @@ use super::{
 use crate::{
     Config, ConfigError, Connector, Driver, Error,
     address::{Address, Credentials, Topology},
+    config::trusted,
 };
 
 /// Commands that fred queues before it refuses more. The bound of the handle is reached first.
 const QUEUE: usize = 65_536;
 
-/// Connects fred to an address.
 pub(crate) struct FredConnector {
     config: FredConfig,
     connection: ConnectionConfig,
@@ -93,9 +92,7 @@ impl FredConnector {
             },
         })
     }
-}
 
-impl FredConnector {
     fn client(&self, config: FredConfig) -> Client {
         Client::new(config, Some(self.performance.clone()), Some(self.connection.clone()), None)
     }
@@ -122,17 +119,10 @@ impl Connector for FredConnector {
 }
 
 fn client_tls(ca: Option<&[u8]>) -> Result<rustls::ClientConfig, ConfigError> {
-    let mut roots = rustls::RootCertStore::empty();
-    match ca {
-        Some(pem) => {
-            let unusable = |_| ConfigError::Ca { problem: "not PEM".into() };
-            for certificate in CertificateDer::pem_slice_iter(pem) {
-                let added = roots.add(certificate.map_err(unusable)?);
-                added.map_err(|_| ConfigError::Ca { problem: "not a CA certificate".into() })?;
-            }
-        }
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-    }
+    let roots = match ca {
+        Some(pem) => trusted(pem)?,
+        None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+    };
     // The provider is explicit: a process-wide default may be missing or different.
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider)

@@ -81,12 +81,6 @@ impl RedisRs {
         Self { link: Link::Any(Arc::new(connection)), nodes: client.into_iter().collect() }
     }
 
-    /// Uses an existing cluster connection. `nodes` are clients of some of its nodes, for
-    /// subscriptions.
-    pub fn from_cluster(connection: ClusterConnection, nodes: Vec<Client>) -> Self {
-        Self { link: Link::Cluster(connection), nodes: nodes.into() }
-    }
-
     async fn query(&self, command: &Cmd) -> Result<redis::Value, Error> {
         self.link.send(command).await.map_err(|error| classify(&error))
     }
@@ -107,19 +101,13 @@ impl RedisRs {
         body: &str,
         keys: &[Bytes],
         args: &[Bytes],
-    ) -> Result<Value, EvalError> {
+    ) -> Result<redis::Value, RedisError> {
         let mut command = redis::cmd(verb);
         command.arg(body).arg(keys.len());
         for part in keys.iter().chain(args) {
             command.arg(part.as_ref());
         }
-        match self.link.send(&command).await {
-            Ok(value) => Ok(convert(value)),
-            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                Err(EvalError::NoScript)
-            }
-            Err(error) => Err(EvalError::Other(classify(&error))),
-        }
+        self.link.send(&command).await
     }
 
     /// Deletes the keys with this prefix on the server of one connection.
@@ -148,30 +136,12 @@ impl RedisRs {
     }
 }
 
-enum EvalError {
-    NoScript,
-    Other(Error),
-}
-
 #[async_trait]
 impl Driver for RedisRs {
     async fn get(&self, key: &[u8]) -> Result<Option<Bytes>, Error> {
         let mut command = redis::cmd("GET");
         command.arg(key);
         bytes_of(self.query(&command).await?)
-    }
-
-    async fn get_with_ttl(&self, key: &[u8]) -> Result<Option<(Bytes, Option<Duration>)>, Error> {
-        let (mut get, mut pttl) = (redis::cmd("GET"), redis::cmd("PTTL"));
-        get.arg(key);
-        pttl.arg(key);
-        let (value, left) = tokio::try_join!(self.query(&get), self.query(&pttl))?;
-        let Some(value) = bytes_of(value)? else { return Ok(None) };
-        // -1 is a key without expiry; -2 is one that vanished between the two commands.
-        Ok(match convert(left).as_int()? {
-            -1 => Some((value, None)),
-            left => u64::try_from(left).ok().map(|left| (value, Some(Duration::from_millis(left)))),
-        })
     }
 
     async fn get_many(&self, keys: &[Bytes]) -> Result<Vec<Option<Bytes>>, Error> {
@@ -226,17 +196,14 @@ impl Driver for RedisRs {
 
     async fn eval(&self, script: &Script, keys: &[Bytes], args: &[Bytes]) -> Result<Value, Error> {
         match self.eval_by("EVALSHA", script.sha1(), keys, args).await {
-            Err(EvalError::NoScript) => {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 tracing::debug!(script = script.name(), "sending a script that the server does not know");
-                match self.eval_by("EVAL", script.source(), keys, args).await {
-                    Err(EvalError::NoScript) => Err(Error::unexpected("NOSCRIPT")),
-                    Err(EvalError::Other(error)) => Err(error),
-                    Ok(value) => Ok(value),
-                }
+                self.eval_by("EVAL", script.source(), keys, args).await
             }
-            Err(EvalError::Other(error)) => Err(error),
-            Ok(value) => Ok(value),
+            answer => answer,
         }
+        .map(convert)
+        .map_err(|error| classify(&error))
     }
 
     async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {

@@ -1,8 +1,12 @@
-//! Session rows: what a user is working on between requests.
+//! Rows that are looked up by their id: sessions and earlier generations.
 //!
-//! A session has at most one working medium, an image or a video, which a constraint of the
-//! databases enforces. A session belongs to the user who created it. Until it expires, no other
-//! user can change it.
+//! A session is what a user is working on between requests. It has at most one working medium, an
+//! image or a video, which a constraint of the databases enforces. It belongs to the user who
+//! created it. Until it expires, no other user can change it.
+//!
+//! Generations are looked up for reports about their outcome. Their rows are those of
+//! `model_selection_logs`, so every instance finds the generations of all others after they are
+//! written.
 
 use std::time::SystemTime;
 
@@ -52,4 +56,24 @@ pub trait SessionRows: Send + Sync + std::fmt::Debug {
 
     /// Deletes the session if `user_id` owns it. Returns whether it existed.
     async fn delete_session(&self, session_id: &str, user_id: &str) -> Result<bool, Error>;
+}
+
+/// The part of a generation's row that a report needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GenerationRow {
+    /// The owner.
+    pub user_id: String,
+    /// The chosen model.
+    pub selected_model: String,
+    /// The expected cost.
+    pub estimated_cost_micros: u64,
+    /// Whether an outcome has been written, applied to the row or not yet.
+    pub reported: bool,
+}
+
+/// A database that knows earlier generations.
+#[async_trait]
+pub trait GenerationRows: Send + Sync + std::fmt::Debug {
+    /// Returns the generation with this id, if it was written. The caller checks the owner.
+    async fn generation(&self, generation_id: &str) -> Result<Option<GenerationRow>, Error>;
 }

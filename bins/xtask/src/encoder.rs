@@ -1,0 +1,63 @@
+//! `cargo xtask train encoder`: trains the encoder of the local classifier.
+//!
+//! The training is in Python, because no Rust crate differentiates a transformer as well. This
+//! command makes the Python environment and runs the scripts in their order.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::programs::local_model;
+use crate::step::{execute, root, step};
+
+/// Trains on generated examples, on a part of the labeled prompts, and on all prompts of the other
+/// files. The labeled prompts are split by source; `report.jsonl` in `target/encoder/` is the part
+/// that nothing saw.
+pub(crate) fn train(labeled: &str, more: &[String]) -> Result<()> {
+    let scripts = root().join("crates/picarcade-intent/encoder");
+    let work = root().join("target/encoder");
+    std::fs::create_dir_all(&work)?;
+    let python = work.join("python/bin/python");
+    step("make the Python environment", || {
+        execute(Command::new("python3").args(["-m", "venv"]).arg(work.join("python")))?;
+        let requirements = scripts.join("requirements.txt");
+        execute(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(requirements))
+    })?;
+    step("split the labeled prompts by source", || {
+        execute(Command::new(&python).arg(scripts.join("split.py")).arg(labeled).arg(&work))
+    })?;
+    let generated = work.join("generated.jsonl");
+    run("examples", &[generated.as_os_str()])?;
+    // Real prompts count twice and those of the project three times, against 30,000 generated ones.
+    let mut files = vec![
+        repeated(&normalize(&work.join("train.jsonl"), &work)?, 2),
+        repeated(&scripts.join("../corpus/judge-dev.csv"), 3),
+    ];
+    for file in more {
+        files.push(repeated(&normalize(Path::new(file), &work)?, 1));
+    }
+    let calibrate = normalize(&work.join("tune.jsonl"), &work)?;
+    let mut training = Command::new(&python);
+    training.arg(scripts.join("train.py")).arg("--generated").arg(&generated);
+    training.arg("--labeled").args(&files).arg("--calibrate").arg(&calibrate);
+    training.arg("--output").arg(root().join("bins/picarcade/data/encoder-1.bin"));
+    step("train the encoder", || execute(&mut training))
+}
+
+/// Writes the prompts of a file as the classifier reads them, and returns the new file.
+fn normalize(from: &Path, directory: &Path) -> Result<PathBuf> {
+    let name = from.file_stem().context("a labeled file has a name")?;
+    let to = directory.join(name).with_extension("normalized.jsonl");
+    run("normalize", &[from.as_os_str(), to.as_os_str()])?;
+    Ok(to)
+}
+
+fn repeated(file: &Path, times: u32) -> String {
+    format!("{}:{times}", file.display())
+}
+
+fn run(command: &str, arguments: &[&OsStr]) -> Result<()> {
+    step(command, || execute(local_model(command).args(arguments)))
+}

@@ -1,0 +1,61 @@
+//! The commands that build a program with optimization and run it: benches, the load generator, and
+//! the trainer of the local classifier.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::encoder;
+use crate::metadata::Metadata;
+use crate::setup;
+use crate::step::{cargo, execute, root, step};
+
+/// `cargo xtask bench`: runs the criterion benches, with the servers that some of them need.
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    setup::run()?;
+    step("bench", || execute(cargo().args(["bench", "--package", "picarcade-benches"]).args(arguments)))
+}
+
+/// `cargo xtask load`: the service under load, as a user would see it.
+///
+/// The program `load` starts the servers, the service and a mock AI, drives them, and prints a
+/// table. It judges no figure, because other load on the machine would make it fail without a
+/// reason.
+pub(crate) fn load(arguments: &[String]) -> Result<()> {
+    setup::run()?;
+    // One build, so that both share their dependencies.
+    let mut build = cargo();
+    build.args(["build", "--release", "--bins", "--package", "picarcade", "--package", "xtask"]);
+    step("build", || execute(build.args(["--features", "xtask/load"])))?;
+    let program = Metadata::read()?.target_directory.join("release").join("load");
+    step("load", || execute(Command::new(program).args(arguments)))
+}
+
+/// `cargo xtask train`: trains the linear model of the local classifier, or with `encoder` the
+/// encoder, and writes its file.
+pub(crate) fn train(arguments: &[String]) -> Result<()> {
+    match arguments {
+        [first, labeled, more @ ..] if first == "encoder" => encoder::train(labeled, more),
+        [first] if first == "encoder" => bail!("expected train encoder LABELED.jsonl [MORE.jsonl…]"),
+        _ => step("train", || execute(local_model("train").args(arguments))),
+    }
+}
+
+/// `cargo xtask eval`: evaluates the embedded model, prints the report and writes it to the
+/// document. The build embeds a newly trained model.
+pub(crate) fn eval() -> Result<()> {
+    let output = local_model("eval").stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "the evaluation failed");
+    let page = String::from_utf8(output.stdout).context("the evaluation is not text")?;
+    print!("{page}");
+    let kept = root().join("docs/evaluation.md");
+    std::fs::write(&kept, page).with_context(|| format!("cannot write {}", kept.display()))
+}
+
+/// Returns the program `local-model` of this package; a debug build trains too slowly.
+pub(crate) fn local_model(command: &str) -> Command {
+    let mut run = cargo();
+    run.args(["run", "--release", "--package", "xtask", "--features", "classifier"]);
+    run.args(["--bin", "local-model", "--", command]);
+    run
+}

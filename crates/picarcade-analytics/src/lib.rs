@@ -29,6 +29,8 @@ pub use event::{
 };
 pub use privacy::{HashKey, Privacy};
 pub use record::Record;
+#[cfg(feature = "metrics")]
+pub use recorder::describe_metrics;
 pub use recorder::{Config, Counters, DropReason, Dropped, Recorder};
 pub use statistics::{Period, Statistics};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -25,6 +25,8 @@ mod sync;
 mod gate;
 mod inner;
 mod machine;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod observe;
 mod totals;
 mod window;
@@ -32,8 +34,6 @@ mod window;
 mod breaker;
 mod call;
 mod permit;
-#[cfg(feature = "metrics")]
-mod publish;
 mod registry;
 mod statistics;
 
@@ -70,6 +70,9 @@ pub use self::{
     statistics::Statistics,
     window::WindowStatistics,
 };
+
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
 
 #[cfg(feature = "tower")]
 pub use self::layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};

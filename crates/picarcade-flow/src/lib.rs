@@ -25,6 +25,8 @@ mod task;
 mod fleet;
 mod forget;
 mod health;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod outcome;
 mod session;
 mod statistics;
@@ -33,6 +35,8 @@ mod builder;
 #[cfg(feature = "embedded")]
 mod embedded;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
 pub use builder::FlowBuilder;
 pub use caches::CacheLevels;
 pub use caller::{Authority, Caller};

@@ -5,6 +5,8 @@ mod address;
 mod config;
 mod error;
 mod handle;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod script;
 mod status;
 mod subscription;
@@ -16,6 +18,8 @@ mod routing;
 // How a command reaches Redis.
 mod driver;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
 pub use address::{Address, Credentials, Node, Topology};
 pub use config::{Config, DriverKind};
 pub use driver::connector::Connector;

@@ -4,11 +4,13 @@ mod day;
 mod error;
 mod eventually;
 mod host;
+mod metrics;
 mod mock;
 mod postgres;
 mod proxy;
 mod redis;
 
+pub use self::metrics::RecordedMetrics;
 pub use day::stay_within_one_day;
 pub use error::{Error, Result};
 pub use eventually::eventually;

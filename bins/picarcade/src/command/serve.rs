@@ -50,6 +50,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let identities = http::Identities::new(&config.identity, address.ip().is_loopback())
         .map_err(|error| Failure::work(chain(&error)))?;
     let metrics = telemetry::metrics::install().map_err(|error| Failure::work(chain(&error)))?;
+    wiring::describe_metrics();
     let app = App::new(
         wired.flow.clone(),
         identities,

@@ -77,6 +77,12 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
     Ok(Wired { flow, shared_store: Some(watch), membership })
 }
 
+/// Describes the metrics of every part. Call it after the recorder of metrics is installed.
+pub(crate) fn describe_metrics() {
+    picarcade_flow::describe_metrics();
+    picarcade_redis::describe_metrics();
+}
+
 /// The database in its three roles: the store of events, of sessions and of generations.
 struct Databases {
     events: Arc<dyn Store>,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use metrics::gauge;
 use picarcade_flow::RemoteWatch;
 use picarcade_redis::{RedisHandle, Role};
 use serde_json::{Value, json};
@@ -62,14 +61,6 @@ impl SharedStore for Watch {
     }
 
     fn publish_metrics(&self) {
-        let status = self.0.status();
-        gauge!("picarcade_redis_connected").set(f64::from(u8::from(status.connected)));
-        for role in [Role::Primary, Role::Backup] {
-            let serves = status.connected && role == status.active;
-            gauge!("picarcade_redis_endpoint", "endpoint" => role.as_str()).set(f64::from(u8::from(serves)));
-        }
-        gauge!("picarcade_redis_latency_seconds").set(status.latency_ms.unwrap_or(0.0) / 1e3);
-        gauge!("picarcade_redis_used_memory_bytes").set(status.used_memory_bytes.unwrap_or(0) as f64);
-        gauge!("picarcade_redis_pending_invalidations").set(status.pending_invalidations as f64);
+        self.0.status().publish_metrics();
     }
 }

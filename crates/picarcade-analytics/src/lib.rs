@@ -27,7 +27,7 @@ pub use error::Error;
 pub use event::{
     ClassificationEvent, CostEvent, Event, ModelSelectionEvent, OutcomeEvent, SystemPerformanceEvent, Word,
 };
-pub use privacy::{HashKey, Privacy};
+pub use privacy::{HashKey, Privacy, PrivacyError};
 pub use record::Record;
 #[cfg(feature = "metrics")]
 pub use recorder::describe_metrics;

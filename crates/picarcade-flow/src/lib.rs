@@ -2,6 +2,7 @@
 
 // Requests, answers, errors and settings.
 mod caller;
+mod choice;
 mod degraded;
 mod error;
 mod policy;
@@ -40,6 +41,7 @@ pub use self::metrics::describe_metrics;
 pub use builder::FlowBuilder;
 pub use caches::CacheLevels;
 pub use caller::{Authority, Caller};
+pub use choice::UnknownChoice;
 pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;

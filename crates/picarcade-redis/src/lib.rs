@@ -21,14 +21,14 @@ mod driver;
 #[cfg(feature = "metrics")]
 pub use self::metrics::describe_metrics;
 pub use address::{Address, Credentials, Node, Topology};
-pub use config::{Config, DriverKind};
+pub use config::{Config, DriverKind, UnknownDriver};
 pub use driver::connector::Connector;
 pub use driver::contract::{Condition, Driver};
 #[cfg(feature = "fred")]
 pub use driver::fred::client::Fred;
 #[cfg(feature = "redis")]
 pub use driver::redis_rs::client::RedisRs;
-pub use error::{ConfigError, Error, UnknownDriver};
+pub use error::{ConfigError, Error};
 pub use handle::RedisHandle;
 pub use routing::failover::Role;
 pub use script::Script;

@@ -12,7 +12,7 @@ use super::interface::Provider;
 use super::openai::OpenAi;
 use super::replicate::Replicate;
 use super::vendor::Vendor;
-use crate::error::{ConfigError, UnknownWord};
+use crate::error::ConfigError;
 
 /// A provider of this crate. A new provider is its file, its entry in the module, and one row of
 /// [`ALL`](Self::ALL).
@@ -33,6 +33,11 @@ pub struct ProviderKind {
     check: fn(ProviderSettings) -> Result<(), ConfigError>,
     build: fn(ProviderSettings) -> Result<Arc<dyn Provider>, ConfigError>,
 }
+
+/// A name that no [`ProviderKind`] has. The error lists the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of {}", ProviderKind::ALL.map(ProviderKind::as_str).join(", "))]
+pub struct UnknownProvider;
 
 /// The settings that every kind of provider has. [`ProviderBuilder`] has more.
 #[derive(Debug, Clone)]
@@ -95,10 +100,10 @@ impl ProviderSettings {
 }
 
 impl FromStr for ProviderKind {
-    type Err = UnknownWord;
+    type Err = UnknownProvider;
 
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.name == word).ok_or_else(|| UnknownWord::new("provider", word))
+    fn from_str(name: &str) -> Result<Self, UnknownProvider> {
+        Self::ALL.into_iter().find(|kind| kind.name == name).ok_or(UnknownProvider)
     }
 }
 
@@ -129,12 +134,13 @@ mod tests {
     #[test]
     fn every_kind_is_found_by_the_name_of_its_provider() {
         for kind in ProviderKind::ALL {
-            assert_eq!(kind.as_str().parse::<ProviderKind>().unwrap(), kind);
+            assert_eq!(kind.to_string().parse(), Ok(kind));
             let api_key = SecretString::from("secret");
             let settings = ProviderSettings { api_key, model: None, base_url: None };
             assert_eq!(kind.build(settings).unwrap().name(), kind.as_str());
         }
-        assert!("clippy".parse::<ProviderKind>().is_err());
+        let error = "clippy".parse::<ProviderKind>().unwrap_err();
+        assert_eq!(error.to_string(), "must be one of anthropic, openai, replicate");
     }
 
     #[test]

@@ -25,7 +25,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failure> {
     telemetry::start_quiet();
-    let config = Config::parse(&Config::layers(arguments.config.config.as_deref())?)?;
+    let config = Config::load(arguments.config.config.as_deref())?;
     if let Some(file) = &arguments.batch {
         return batch::run(&config, file, &arguments).await;
     }

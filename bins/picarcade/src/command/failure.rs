@@ -29,7 +29,7 @@ impl Failure {
     pub(crate) fn wiring(config: &Config, error: &WiringError) -> Self {
         let reason = chain(error);
         match error.key(config) {
-            Some(key) => Self::usage(format!("{}: {reason}", config.setting(key))),
+            Some(key) => Self::usage(format!("{}: {reason}", config.layers.setting(key))),
             None => Self::usage(reason),
         }
     }

@@ -35,7 +35,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     if let Some(listen) = arguments.listen {
         layers.set("listen", listen, Origin::Flag("--listen"));
     }
-    let config = Config::parse(&layers)?;
+    let config = Config::parse(layers)?;
     let listener = bind(&config).await?;
     let address = listener.local_addr().map_err(|error| Failure::work(error.to_string()))?;
     config.check_exposure(address, arguments.insecure)?;
@@ -56,7 +56,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         identities,
         wired.shared_store,
         public_operations,
-        layers.shown(),
+        config.layers.shown(),
         metrics,
     );
     let router = http::router(app.clone(), &config.cors_origins);
@@ -111,7 +111,7 @@ async fn bind(config: &Config) -> Result<TcpListener, Failure> {
             std::io::ErrorKind::PermissionDenied => "this needs more rights".to_owned(),
             _ => error.to_string(),
         };
-        Failure::usage(format!("{}: cannot listen on {listen}: {reason}", config.setting("listen")))
+        Failure::usage(format!("{}: cannot listen on {listen}: {reason}", config.layers.setting("listen")))
     })
 }
 

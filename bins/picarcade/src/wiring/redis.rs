@@ -1,4 +1,4 @@
-//! Redis: the connection, and its state for the flow and for operators.
+//! Redis: its state for the flow and for operators.
 
 use std::time::Duration;
 
@@ -6,22 +6,10 @@ use picarcade_flow::RemoteWatch;
 use picarcade_redis::{RedisHandle, Role};
 use serde_json::{Value, json};
 
-use super::error::WiringError;
-use crate::config::RedisSettings;
 use crate::http::SharedStore;
 
 /// How long Redis may be silent at start before the log reports it.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
-
-pub(super) fn connect(settings: &RedisSettings) -> Result<RedisHandle, WiringError> {
-    let config = picarcade_redis::Config {
-        backup_url: settings.backup_url.clone(),
-        prefix: settings.prefix.clone(),
-        driver: settings.driver,
-        ..picarcade_redis::Config::new(&settings.url)
-    };
-    RedisHandle::connect(config).map_err(WiringError::Redis)
-}
 
 /// Logs a warning if Redis does not answer soon after the start.
 pub(super) fn warn_if_silent(redis: RedisHandle) {

@@ -30,6 +30,7 @@ use crate::error::ConfigError;
 #[derive(Clone, Copy)]
 pub struct ProviderKind {
     name: &'static str,
+    key_variable: &'static str,
     check: fn(ProviderSettings) -> Result<(), ConfigError>,
     build: fn(ProviderSettings) -> Result<Arc<dyn Provider>, ConfigError>,
 }
@@ -57,6 +58,7 @@ impl ProviderKind {
     const fn of<P: Vendor + 'static>() -> Self {
         Self {
             name: P::NAME,
+            key_variable: P::KEY_VARIABLE,
             check: |settings| settings.into_builder::<P>().check(),
             build: |settings| Ok(Arc::new(settings.into_builder::<P>().build()?)),
         }
@@ -65,6 +67,12 @@ impl ProviderKind {
     /// Returns the name, such as `anthropic`.
     pub const fn as_str(self) -> &'static str {
         self.name
+    }
+
+    /// Returns the environment variable in which the vendor's own tools expect the key, such as
+    /// `ANTHROPIC_API_KEY`.
+    pub const fn key_variable(self) -> &'static str {
+        self.key_variable
     }
 
     /// Checks the settings without creating an HTTP client.

@@ -37,7 +37,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     }
     let config = Config::parse(layers)?;
     let listener = bind(&config).await?;
-    let address = listener.local_addr().map_err(|error| Failure::work(error.to_string()))?;
+    let address = listener.local_addr().map_err(Failure::work)?;
     config.check_exposure(address, arguments.insecure)?;
     let mut stop = Signals::new()?;
     let watched = reload::Watched::new(&config);
@@ -86,7 +86,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     tokio::join!(wired.flow.shutdown(left()), traces.finish(left()));
     #[cfg(not(feature = "otel"))]
     wired.flow.shutdown(left()).await;
-    telemetry::finish();
+    telemetry::report_suppressed();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -123,7 +123,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::work(error.to_string()));
+        let listen = |kind| signal(kind).map_err(Failure::work);
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 

@@ -1,5 +1,5 @@
-//! The counters of a recorder through the `metrics` facade. Labels are tables and reasons, which are
-//! bounded sets.
+//! The counters of a recorder through the `metrics` facade. Labels are tables and reasons, which
+//! are bounded sets.
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 

@@ -55,8 +55,5 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::work(error.to_string()))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::work)
 }

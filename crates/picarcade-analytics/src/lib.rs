@@ -22,8 +22,10 @@ pub use error::Error;
 pub use event::{
     ClassificationEvent, CostEvent, Event, ModelSelectionEvent, OutcomeEvent, SystemPerformanceEvent, Word,
 };
-pub use privacy::{HashKey, Privacy};
+pub use privacy::{HashKey, Privacy, PrivacyError};
 pub use record::Record;
+#[cfg(feature = "metrics")]
+pub use recorder::describe_metrics;
 pub use recorder::{Config, Counters, DropReason, Dropped, Recorder};
 pub use statistics::{Period, Statistics};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

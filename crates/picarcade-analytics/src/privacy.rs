@@ -41,7 +41,44 @@ impl fmt::Debug for HashKey {
     }
 }
 
+/// The number of characters of `truncated` without a number.
+const DEFAULT_CHARACTERS: usize = 100;
+
+/// Why a text is no [`Privacy`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrivacyError {
+    /// It is none of the words.
+    #[error("must be full, truncated, truncated:N, hashed or none")]
+    Unknown,
+    /// The number of characters is no whole number.
+    #[error("truncated:N needs a whole number")]
+    Length,
+    /// `hashed` without a key.
+    #[error("hashed needs a key")]
+    NoKey,
+}
+
 impl Privacy {
+    /// Parses `full`, `truncated` (100 characters), `truncated:N`, `hashed` or `none`. The key of
+    /// `hashed` is a secret, and therefore not a part of the text.
+    ///
+    /// # Errors
+    ///
+    /// Returns the [`PrivacyError`] that says what is wrong.
+    pub fn parse(text: &str, key: Option<HashKey>) -> Result<Self, PrivacyError> {
+        match text.split_once(':') {
+            None if text == "full" => Ok(Self::Full),
+            None if text == "none" => Ok(Self::None),
+            None if text == "truncated" => Ok(Self::Truncated(DEFAULT_CHARACTERS)),
+            None if text == "hashed" => key.map(Self::Hashed).ok_or(PrivacyError::NoKey),
+            Some(("truncated", length)) => {
+                length.parse().map(Self::Truncated).map_err(|_| PrivacyError::Length)
+            }
+            _ => Err(PrivacyError::Unknown),
+        }
+    }
+
     /// Replaces the prompt of an event with what may be stored.
     pub(crate) fn redact(&self, event: &mut Event) {
         if let Event::Classification(classification) = event
@@ -67,9 +104,33 @@ impl Privacy {
     }
 }
 
+/// The inverse of [`Privacy::parse`]. It does not show the key.
+impl fmt::Display for Privacy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => f.write_str("full"),
+            Self::Truncated(characters) => write!(f, "truncated:{characters}"),
+            Self::Hashed(_) => f.write_str("hashed"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_mode_is_parsed_from_its_text() {
+        let key = HashKey::derive("a secret of sixteen characters");
+        for privacy in [Privacy::Full, Privacy::Truncated(7), Privacy::Hashed(key.clone()), Privacy::None] {
+            assert_eq!(Privacy::parse(&privacy.to_string(), Some(key.clone())), Ok(privacy));
+        }
+        assert_eq!(Privacy::parse("truncated", None), Ok(Privacy::Truncated(100)));
+        assert_eq!(Privacy::parse("hashed", None), Err(PrivacyError::NoKey));
+        assert_eq!(Privacy::parse("truncated:x", None), Err(PrivacyError::Length));
+        assert_eq!(Privacy::parse("hashed:7", Some(key)), Err(PrivacyError::Unknown));
+    }
 
     fn kept(privacy: &Privacy, prompt: &str) -> String {
         privacy.kept(prompt).map_or_else(|| prompt.to_owned(), |kept| kept.to_string())

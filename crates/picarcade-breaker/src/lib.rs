@@ -24,14 +24,14 @@ mod sync;
 mod gate;
 mod inner;
 mod machine;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod observe;
 mod window;
 
 mod breaker;
 mod call;
 mod permit;
-#[cfg(feature = "metrics")]
-mod publish;
 mod registry;
 mod statistics;
 
@@ -67,6 +67,9 @@ pub use self::{
     statistics::Statistics,
     window::WindowStatistics,
 };
+
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
 
 #[cfg(feature = "tower")]
 pub use self::layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};

@@ -1,10 +1,11 @@
-//! Changes of state as `tracing` events and `metrics` counters, each behind its feature.
-//!
-//! Single calls are neither traced nor counted here: a closed call takes ten nanoseconds, and a
-//! metric look-up several times that. The totals exist already; see
-//! [`publish_metrics`](crate::CircuitBreaker::publish_metrics).
+//! Changes of state as `tracing` events and `metrics` counters, each behind its feature. Single
+//! calls are neither traced nor counted here.
 
 use crate::Event;
+
+/// The series of transitions.
+#[cfg(feature = "metrics")]
+pub(crate) const TRANSITIONS: &str = "picarcade_breaker_transitions_total";
 
 #[cfg_attr(not(any(feature = "tracing", feature = "metrics")), allow(clippy::missing_const_for_fn))]
 pub(crate) fn record(event: &Event) {
@@ -35,10 +36,8 @@ fn trace(event: &Event) {
 #[cfg(feature = "metrics")]
 fn count(event: &Event) {
     if let Event::StateChanged { name, to, cause, .. } = event {
-        metrics::counter!(
-            "picarcade_breaker_transitions_total",
-            "breaker" => name.to_string(), "to" => to.as_str(), "cause" => cause.as_str()
-        )
-        .increment(1);
+        let (to, cause) = (to.as_str(), cause.as_str());
+        metrics::counter!(TRANSITIONS, "breaker" => name.to_string(), "to" => to, "cause" => cause)
+            .increment(1);
     }
 }

@@ -28,6 +28,8 @@ mod fleet;
 #[cfg(feature = "metrics")]
 mod metrics;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
 pub use builder::Builder;
 pub use cache::Cache;
 pub use clock::Clock;

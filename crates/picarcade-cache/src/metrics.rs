@@ -5,27 +5,93 @@
 //! of the cache and fixed words. Amounts that are not whole numbers (seconds, dollars) are gauges
 //! that only grow, because counters of the facade are whole numbers.
 
-use metrics::{counter, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::Statistics;
 
+/// A series with the label `cache`: its name, its description and its value.
+type Series<T> = (&'static str, &'static str, fn(&Statistics) -> T);
+
+const LOOKUPS: &str = "picarcade_cache_lookups_total";
+
+const COUNTERS: [Series<u64>; 16] = [
+    ("picarcade_cache_loads_total", "Loads after a miss of a cache level", |it| it.loads),
+    ("picarcade_cache_load_errors_total", "Loads that ended without a value", |it| it.load_errors),
+    ("picarcade_cache_load_panics_total", "Loads that panicked", |it| it.load_panics),
+    ("picarcade_cache_coalesced_total", "Lookups that waited for the load of another caller", |it| {
+        it.coalesced
+    }),
+    ("picarcade_cache_refreshes_total", "Loads that began before the value expired", |it| it.refreshes),
+    ("picarcade_cache_timeouts_total", "Loads that timed out, and callers that stopped waiting", |it| {
+        it.timeouts
+    }),
+    ("picarcade_cache_overloaded_total", "Lookups refused because of too many loads or waiters", |it| {
+        it.overloaded
+    }),
+    ("picarcade_cache_evictions_total", "Entries evicted for lack of memory", |it| it.evictions),
+    (
+        "picarcade_cache_invalidations_total",
+        "Keys, tags and clears invalidated here or by other instances",
+        |it| it.invalidations,
+    ),
+    ("picarcade_cache_suspicions_total", "How often invalidations may have been missed", |it| it.suspicions),
+    ("picarcade_cache_too_large_total", "Values that were not cached because of their size", |it| {
+        it.too_large
+    }),
+    ("picarcade_cache_not_serializable_total", "Values that could not be written as JSON", |it| {
+        it.not_serializable
+    }),
+    (
+        "picarcade_cache_late_writes_total",
+        "Values that were not cached because of an invalidation during their load",
+        |it| it.late_writes,
+    ),
+    ("picarcade_cache_remote_errors_total", "Calls to the second cache tier that failed", |it| {
+        it.remote_errors
+    }),
+    (
+        "picarcade_cache_undecodable_total",
+        "Entries of the second cache tier that could not be decoded",
+        |it| it.undecodable,
+    ),
+    (
+        "picarcade_cache_writes_dropped_total",
+        "Writes to the second cache tier dropped because of too many concurrent ones",
+        |it| it.writes_dropped,
+    ),
+];
+
+const GAUGES: [Series<f64>; 6] = [
+    ("picarcade_cache_load_seconds", "Time spent in loads of a cache level since the start", |it| {
+        it.load_seconds
+    }),
+    (
+        "picarcade_cache_saved_dollars",
+        "What the hits of a cache level would have cost as loads, in US dollars",
+        |it| it.saved_micros as f64 / 1e6,
+    ),
+    ("picarcade_cache_entries", "Entries of a cache level in process", |it| it.entries as f64),
+    ("picarcade_cache_bytes", "Bytes that a cache level takes in process", |it| it.bytes as f64),
+    ("picarcade_cache_max_bytes", "The most bytes that a cache level may take in process", |it| {
+        it.max_bytes as f64
+    }),
+    ("picarcade_cache_loads_in_flight", "Concurrent loads of a cache level", |it| it.in_flight as f64),
+];
+
+/// Describes every series of this crate to the installed recorder. Does nothing without one.
+pub fn describe_metrics() {
+    describe_counter!(LOOKUPS, "Lookups of a cache level, by result");
+    for (name, help, _) in COUNTERS {
+        describe_counter!(name, help);
+    }
+    for (name, help, _) in GAUGES {
+        describe_gauge!(name, help);
+    }
+}
+
 impl Statistics {
-    /// Publishes these counts to the installed recorder. Does nothing without one.
-    ///
-    /// Each series has the label `cache` with the name of the cache:
-    ///
-    /// | series | of [`Statistics`] |
-    /// | --- | --- |
-    /// | `picarcade_cache_lookups_total`, with a label `result` | lookups by result |
-    /// | `picarcade_cache_{loads,load_errors,load_panics}_total` | loads |
-    /// | `picarcade_cache_{coalesced,refreshes,timeouts,overloaded}_total` | loads |
-    /// | `picarcade_cache_{evictions,invalidations,suspicions}_total` | entries in memory |
-    /// | `picarcade_cache_{too_large,not_serializable,late_writes}_total` | values not stored |
-    /// | `picarcade_cache_{remote_errors,undecodable,writes_dropped}_total` | the second level |
-    /// | `picarcade_cache_{load_seconds,saved_dollars}` | time in loaders, savings by hits |
-    /// | `picarcade_cache_{entries,bytes,max_bytes,loads_in_flight}` | current state |
-    ///
-    /// The results of lookups are `l1`, `l2`, `stale`, `miss` and `bypass`.
+    /// Publishes these counts to the installed recorder. Does nothing without one. The README lists
+    /// the series.
     pub fn publish_metrics(&self) {
         for (result, count) in [
             ("l1", self.hits_l1),
@@ -34,38 +100,13 @@ impl Statistics {
             ("miss", self.misses),
             ("bypass", self.bypasses),
         ] {
-            counter!("picarcade_cache_lookups_total", "cache" => self.name.clone(), "result" => result)
-                .absolute(count);
+            counter!(LOOKUPS, "cache" => self.name.clone(), "result" => result).absolute(count);
         }
-        for (name, count) in [
-            ("picarcade_cache_loads_total", self.loads),
-            ("picarcade_cache_load_errors_total", self.load_errors),
-            ("picarcade_cache_load_panics_total", self.load_panics),
-            ("picarcade_cache_coalesced_total", self.coalesced),
-            ("picarcade_cache_refreshes_total", self.refreshes),
-            ("picarcade_cache_timeouts_total", self.timeouts),
-            ("picarcade_cache_overloaded_total", self.overloaded),
-            ("picarcade_cache_evictions_total", self.evictions),
-            ("picarcade_cache_invalidations_total", self.invalidations),
-            ("picarcade_cache_suspicions_total", self.suspicions),
-            ("picarcade_cache_too_large_total", self.too_large),
-            ("picarcade_cache_not_serializable_total", self.not_serializable),
-            ("picarcade_cache_late_writes_total", self.late_writes),
-            ("picarcade_cache_remote_errors_total", self.remote_errors),
-            ("picarcade_cache_undecodable_total", self.undecodable),
-            ("picarcade_cache_writes_dropped_total", self.writes_dropped),
-        ] {
-            counter!(name, "cache" => self.name.clone()).absolute(count);
+        for (name, _, count) in COUNTERS {
+            counter!(name, "cache" => self.name.clone()).absolute(count(self));
         }
-        for (name, amount) in [
-            ("picarcade_cache_load_seconds", self.load_seconds),
-            ("picarcade_cache_saved_dollars", self.saved_micros as f64 / 1e6),
-            ("picarcade_cache_entries", self.entries as f64),
-            ("picarcade_cache_bytes", self.bytes as f64),
-            ("picarcade_cache_max_bytes", self.max_bytes as f64),
-            ("picarcade_cache_loads_in_flight", self.in_flight as f64),
-        ] {
-            gauge!(name, "cache" => self.name.clone()).set(amount);
+        for (name, _, amount) in GAUGES {
+            gauge!(name, "cache" => self.name.clone()).set(amount(self));
         }
     }
 }

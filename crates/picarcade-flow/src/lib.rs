@@ -2,6 +2,7 @@
 
 // Requests, answers, errors and settings.
 mod caller;
+mod choice;
 mod degraded;
 mod error;
 mod policy;
@@ -25,6 +26,8 @@ mod task;
 mod fleet;
 mod forget;
 mod health;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod outcome;
 mod session;
 mod statistics;
@@ -33,9 +36,12 @@ mod builder;
 #[cfg(feature = "embedded")]
 mod embedded;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
 pub use builder::FlowBuilder;
 pub use caches::CacheLevels;
 pub use caller::{Authority, Caller};
+pub use choice::UnknownChoice;
 pub use degraded::Degraded;
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedError;

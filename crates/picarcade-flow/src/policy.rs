@@ -1,8 +1,12 @@
 //! The settings of the flow, as plain values.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use picarcade_ratelimit::{Limit, Scope, Window};
+
+use crate::choice::{UnknownChoice, find};
 
 /// When the AI is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +21,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Every mode, in declaration order.
+    pub const ALL: [Self; 3] = [Self::LlmFirst, Self::Cascade, Self::Local];
+
     /// Returns the name of the mode in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -24,6 +31,20 @@ impl Mode {
             Self::Cascade => "cascade",
             Self::Local => "local",
         }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Mode {
+    type Err = UnknownChoice;
+
+    fn from_str(word: &str) -> Result<Self, UnknownChoice> {
+        find(Self::ALL, Self::as_str, word)
     }
 }
 
@@ -35,6 +56,33 @@ pub enum CostAction {
     Degrade,
     /// The request is denied.
     Reject,
+}
+
+impl CostAction {
+    /// Every action, in declaration order.
+    pub const ALL: [Self; 2] = [Self::Degrade, Self::Reject];
+
+    /// Returns the name of the action in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Degrade => "degrade",
+            Self::Reject => "reject",
+        }
+    }
+}
+
+impl fmt::Display for CostAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for CostAction {
+    type Err = UnknownChoice;
+
+    fn from_str(word: &str) -> Result<Self, UnknownChoice> {
+        find(Self::ALL, Self::as_str, word)
+    }
 }
 
 /// How long an entry of each cache level is fresh.

@@ -48,7 +48,7 @@ pub use prompt_type::PromptType;
 #[cfg(feature = "providers")]
 pub use provider::{
     Anthropic, OpenAi, OutputLimit, ProviderBuilder, ProviderKind, ProviderSettings, Replicate, Structure,
-    Terms,
+    Terms, UnknownProvider,
 };
 pub use provider::{Provider, ProviderError, ProviderErrorKind};
 pub use request::{Media, ReferenceImage, Request};

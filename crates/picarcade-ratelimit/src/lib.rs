@@ -24,11 +24,15 @@ mod error;
 mod hash;
 mod ledger;
 
-// What an HTTP service adds.
+// What a service adds.
 pub mod headers;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "tower")]
 pub mod tower;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
 pub use builder::LimiterBuilder;
 pub use clock::Clock;
 pub use decision::{Admission, Decision};

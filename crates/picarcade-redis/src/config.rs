@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use crate::{
-    ConfigError, UnknownDriver,
+    ConfigError,
     address::{Address, AddressError},
 };
 
@@ -30,6 +30,17 @@ impl DriverKind {
         }
     }
 }
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A text that names no [`DriverKind`]. The error lists the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be {}", DriverKind::ALL.map(DriverKind::as_str).join(" or "))]
+pub struct UnknownDriver;
 
 /// Parses the name of a driver.
 ///
@@ -212,9 +223,16 @@ impl fmt::Debug for Config {
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use super::{Config, DriverKind};
     use crate::ConfigError;
     use std::time::Duration;
+
+    #[test]
+    fn every_driver_is_parsed_from_its_name() {
+        for driver in DriverKind::ALL {
+            assert_eq!(driver.to_string().parse(), Ok(driver));
+        }
+    }
 
     #[test]
     fn mistakes_are_named_without_secrets() {

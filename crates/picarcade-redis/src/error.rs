@@ -7,11 +7,6 @@
 
 use std::borrow::Cow;
 
-/// A text that names no [`DriverKind`](crate::DriverKind).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be redis or fred")]
-pub struct UnknownDriver;
-
 /// A setting that can never work, returned once by
 /// [`RedisHandle::connect`](crate::RedisHandle::connect).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,6 +5,8 @@ mod address;
 mod config;
 mod error;
 mod handle;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod script;
 mod subscription;
 mod value;
@@ -15,14 +17,16 @@ mod routing;
 // How a command reaches Redis.
 mod driver;
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
 pub use address::{Address, Credentials, Node, Topology};
-pub use config::{Config, DriverKind};
+pub use config::{Config, DriverKind, UnknownDriver};
 pub use driver::contract::{Condition, Connector, Driver};
 #[cfg(feature = "fred")]
 pub use driver::fred::client::Fred;
 #[cfg(feature = "redis")]
 pub use driver::redis_rs::client::RedisRs;
-pub use error::{ConfigError, Error, UnknownDriver};
+pub use error::{ConfigError, Error};
 pub use handle::{RedisHandle, Status};
 pub use routing::failover::Role;
 pub use script::Script;

@@ -2,12 +2,14 @@
 
 mod error;
 mod host;
+mod metrics;
 mod mock;
 mod postgres;
 mod proxy;
 mod redis;
 mod wait;
 
+pub use self::metrics::RecordedMetrics;
 pub use error::{Error, Result};
 pub use mock::{Answer, Answers, Coding, Dialect, MockProvider, OutputShape, PredictionEnd, Reply, Request};
 pub use postgres::{PgBouncer, PostgresBuilder, PostgresServer};

@@ -25,7 +25,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failure> {
     telemetry::start_quiet();
-    let config = Config::parse(&Config::layers(arguments.config.config.as_deref())?)?;
+    let config = Config::load(arguments.config.config.as_deref())?;
     if let Some(file) = &arguments.batch {
         return batch::run(&config, file, &arguments).await;
     }
@@ -53,7 +53,7 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
     } else {
         to_text(&response)
     };
-    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| Failure::work(error.to_string()))?;
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(Failure::work)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -69,13 +69,13 @@ fn prompt_of(argument: &OsStr) -> Result<String, Failure> {
 /// is failed work.
 fn failure(error: &FlowError) -> Failure {
     match error {
-        FlowError::Invalid(_) => Failure::usage(error.to_string()),
+        FlowError::Invalid(_) => Failure::usage(error),
         FlowError::Limited(denial) => {
             let names: Vec<_> = denial.violated.iter().map(|status| status.name.to_string()).collect();
             let seconds = denial.retry_after.as_secs_f64().ceil();
             Failure::work(format!("a limit is reached ({}): try again in {seconds} s", names.join(", ")))
         }
-        other => Failure::work(other.to_string()),
+        other => Failure::work(other),
     }
 }
 

@@ -20,6 +20,6 @@ pub(crate) fn run(arguments: &ConfigArguments) -> Result<ExitCode, Failure> {
     }
     drop(out);
     // Parsed after the settings are printed, because they show where a wrong value comes from.
-    Config::parse(&layers)?;
+    Config::parse(layers)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,8 +1,9 @@
 //! The failure of a command.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::telemetry::chain;
 use crate::wiring::WiringError;
 
@@ -15,13 +16,13 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// Returns the failure of work that was asked for correctly.
-    pub(crate) fn work(line: impl Into<String>) -> Self {
-        Self { code: 1, line: line.into() }
+    pub(crate) fn work(line: impl Display) -> Self {
+        Self { code: 1, line: line.to_string() }
     }
 
     /// Returns the failure of a wrong call or a wrong configuration.
-    pub(crate) fn usage(line: impl Into<String>) -> Self {
-        Self { code: 2, line: line.into() }
+    pub(crate) fn usage(line: impl Display) -> Self {
+        Self { code: 2, line: line.to_string() }
     }
 
     /// Returns the failure to assemble the service. The line names the setting that the failed part
@@ -29,7 +30,7 @@ impl Failure {
     pub(crate) fn wiring(config: &Config, error: &WiringError) -> Self {
         let reason = chain(error);
         match error.key(config) {
-            Some(key) => Self::usage(format!("{}: {reason}", config.setting(key))),
+            Some(key) => Self::usage(format!("{}: {reason}", config.layers.setting(key))),
             None => Self::usage(reason),
         }
     }
@@ -41,8 +42,8 @@ impl Failure {
     }
 }
 
-impl From<crate::config::ConfigError> for Failure {
-    fn from(error: crate::config::ConfigError) -> Self {
-        Self::usage(error.to_string())
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error)
     }
 }

@@ -12,7 +12,7 @@ use crate::wiring::{self, WiringError};
 
 pub(crate) async fn run(arguments: &MigrateArguments) -> Result<ExitCode, Failure> {
     crate::telemetry::start_quiet();
-    let config = Config::parse(&Config::layers(arguments.config.config.as_deref())?)?;
+    let config = Config::load(arguments.config.config.as_deref())?;
     let lock_timeout = Duration::from_secs(arguments.lock_timeout);
     wiring::migrate(&config, lock_timeout).await.map_err(|error| match &error {
         // A database that does not answer now is not a wrong setting.

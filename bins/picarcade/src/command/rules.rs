@@ -12,7 +12,7 @@ use crate::wiring;
 
 /// Prints every problem of the file with line and column. Exits with 1 if one of them is an error.
 pub(crate) fn check(file: &Path) -> Result<ExitCode, Failure> {
-    let config = Config::parse(&Config::layers(None)?)?;
+    let config = Config::load(None)?;
     let catalogue = wiring::catalogue(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let bytes =
         std::fs::read(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
@@ -30,7 +30,7 @@ pub(crate) fn check(file: &Path) -> Result<ExitCode, Failure> {
 
 /// Prints the matrix in force.
 pub(crate) fn show(csv: bool) -> Result<ExitCode, Failure> {
-    let config = Config::parse(&Config::layers(None)?)?;
+    let config = Config::load(None)?;
     let rules = wiring::rules(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let text = if csv { rules.matrix.to_csv() } else { table(rules.matrix.rows(), rules.matrix.version()) };
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -35,9 +35,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     if let Some(listen) = arguments.listen {
         layers.set("listen", listen, Origin::Flag("--listen"));
     }
-    let config = Config::parse(&layers)?;
+    let config = Config::parse(layers)?;
     let listener = bind(&config).await?;
-    let address = listener.local_addr().map_err(|error| Failure::work(error.to_string()))?;
+    let address = listener.local_addr().map_err(Failure::work)?;
     config.check_exposure(address, arguments.insecure)?;
     let mut stop = Signals::new()?;
     let watched = reload::Watched::new(&config);
@@ -50,12 +50,13 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     let identities = http::Identities::new(&config.identity, address.ip().is_loopback())
         .map_err(|error| Failure::work(chain(&error)))?;
     let metrics = telemetry::metrics::install().map_err(|error| Failure::work(chain(&error)))?;
+    wiring::describe_metrics();
     let app = App::new(
         wired.flow.clone(),
         identities,
         wired.shared_store,
         public_operations,
-        layers.shown(),
+        config.layers.shown(),
         metrics,
     );
     let router = http::router(app.clone(), &config.cors_origins);
@@ -85,7 +86,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
     tokio::join!(wired.flow.shutdown(left()), traces.finish(left()));
     #[cfg(not(feature = "otel"))]
     wired.flow.shutdown(left()).await;
-    telemetry::finish();
+    telemetry::report_suppressed();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -110,7 +111,7 @@ async fn bind(config: &Config) -> Result<TcpListener, Failure> {
             std::io::ErrorKind::PermissionDenied => "this needs more rights".to_owned(),
             _ => error.to_string(),
         };
-        Failure::usage(format!("{}: cannot listen on {listen}: {reason}", config.setting("listen")))
+        Failure::usage(format!("{}: cannot listen on {listen}: {reason}", config.layers.setting("listen")))
     })
 }
 
@@ -122,7 +123,7 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, Failure> {
-        let listen = |kind| signal(kind).map_err(|error| Failure::work(error.to_string()));
+        let listen = |kind| signal(kind).map_err(Failure::work);
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 

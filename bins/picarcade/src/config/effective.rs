@@ -2,24 +2,51 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use picarcade_analytics::Privacy;
-use picarcade_flow::{CacheTtls, CostAction, Mode};
-use picarcade_ratelimit::Limit;
+use picarcade_flow::Policy;
 
-use super::breakers::{self, BreakerSettings};
 use super::error::{ConfigError, Origin};
 use super::identity::{self, Identity};
 use super::layers::Layers;
+use super::limits::{self, Limits};
 use super::llm::{self, Llm};
-use super::settings::SETTINGS;
-use super::stores::{self, Database, RedisSettings};
-use super::values::{
-    address, at_least_one, concurrency, flag, origins, required, seconds, seconds_or_none, text,
-};
-use super::{limits, privacy, variables};
+use super::setting::{Setting, plain};
+use super::stores::{self, Database};
+use super::values::{address, at_least_one, flag, origins, required, seconds, seconds_or_none, text};
+use super::{breakers, policy, privacy, variables};
+
+/// Every setting, in the order in which they are printed.
+pub(super) static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    [
+        vec![
+            plain("PICARCADE_LISTEN").or("127.0.0.1:8080"),
+            plain("PICARCADE_DATA_DIR").or("./picarcade-data"),
+        ],
+        identity::settings(),
+        vec![
+            plain("PICARCADE_CORS_ORIGINS"),
+            plain("PICARCADE_RULES"),
+            plain("PICARCADE_MODELS"),
+            plain("PICARCADE_MAX_CONNECTIONS").or("10000"),
+            plain("PICARCADE_MAX_CONNECTIONS_PER_ADDRESS").or("1000"),
+            plain("PICARCADE_SHUTDOWN_TIMEOUT").or("30"),
+            plain("PICARCADE_SHUTDOWN_DELAY").or("1"),
+            plain("PICARCADE_PUBLIC_OPERATIONS").or("false"),
+        ],
+        privacy::settings(),
+        stores::settings(),
+        llm::settings(),
+        limits::settings(),
+        breakers::settings(),
+        policy::settings(),
+        breakers::settings_of_each(),
+    ]
+    .concat()
+});
 
 /// The effective configuration.
 #[derive(Debug)]
@@ -36,21 +63,14 @@ pub(crate) struct Config {
     pub(crate) shutdown_delay: Duration,
     pub(crate) public_operations: bool,
     pub(crate) privacy: Privacy,
-    pub(crate) redis: Option<RedisSettings>,
+    pub(crate) redis: Option<picarcade_redis::Config>,
     pub(crate) database: Database,
     pub(crate) llm: Option<Llm>,
-    pub(crate) mode: Mode,
-    pub(crate) limits: Vec<Limit>,
-    pub(crate) expected_instances: u32,
-    pub(crate) reservation_ttl: Duration,
-    pub(crate) leased_limits: Vec<String>,
-    pub(crate) cost_action: CostAction,
-    pub(crate) breakers: Vec<(&'static str, BreakerSettings)>,
-    pub(crate) ttls: CacheTtls,
-    pub(crate) max_concurrent_classifications: usize,
-    pub(crate) classification_timeout: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) breakers: Vec<(&'static str, picarcade_breaker::Config)>,
+    pub(crate) policy: Policy,
     /// The layers, for errors that name a setting.
-    layers: Layers,
+    pub(crate) layers: Layers,
 }
 
 impl Config {
@@ -61,26 +81,31 @@ impl Config {
                 Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
             })
             .collect();
-        variables::check_names(environment.iter().map(|(name, value)| (&**name, &**value)))?;
-        for setting in SETTINGS {
-            if std::env::var_os(setting.env).is_some_and(|value| value.to_str().is_none()) {
+        variables::check_names(&SETTINGS, environment.iter().map(|(name, value)| (&**name, &**value)))?;
+        for setting in &*SETTINGS {
+            if let Some(variable) = &setting.variable
+                && std::env::var_os(variable).is_some_and(|value| value.to_str().is_none())
+            {
                 return Err(ConfigError::Wrong {
-                    key: setting.key.to_owned(),
-                    origin: Origin::Environment(setting.env),
+                    key: setting.key.clone(),
+                    origin: Origin::Environment(variable),
                     reason: "must be UTF-8".to_owned(),
                 });
             }
         }
-        Layers::read(file, |name| std::env::var(name).ok())
+        Layers::read(&SETTINGS, file, |name| std::env::var(name).ok())
+    }
+
+    /// Reads, parses and checks the configuration.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::parse(Self::layers(file)?)
     }
 
     /// Parses and checks the layers.
-    pub(crate) fn parse(layers: &Layers) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(all: Layers) -> Result<Self, ConfigError> {
+        let layers = &all;
         let data_dir = PathBuf::from(required(layers, "data_dir", text)?);
         let llm = llm::llm(layers)?;
-        let redis = stores::redis(layers)?;
-        let limits = limits::limits(layers)?;
-        let leased_limits = limits::leased(layers, &limits)?;
         Ok(Self {
             listen: required(layers, "listen", address)?,
             database: stores::database(layers, &data_dir)?,
@@ -94,41 +119,14 @@ impl Config {
             shutdown_delay: required(layers, "shutdown_delay", seconds_or_none)?,
             public_operations: required(layers, "public_operations", flag)?,
             privacy: privacy::prompt_privacy(layers)?,
-            mode: llm::mode(layers, llm.is_some())?,
-            limits,
-            expected_instances: required(layers, "expected_instances", limits::instances)?,
-            reservation_ttl: required(layers, "reservation_ttl", limits::reservation_ttl)?,
-            leased_limits,
-            cost_action: required(layers, "cost_limit_action", |word| match word {
-                "degrade" => Ok(CostAction::Degrade),
-                "reject" => Ok(CostAction::Reject),
-                _ => Err("must be degrade or reject".to_owned()),
-            })?,
+            redis: stores::redis(layers)?,
+            limits: limits::limits(layers)?,
+            policy: policy::policy(layers, llm.is_some())?,
             breakers: breakers::breakers(layers)?,
-            ttls: CacheTtls {
-                intent: required(layers, "intent_cache_ttl", seconds)?,
-                enhancement: required(layers, "prompt_enhancement_cache_ttl", seconds)?,
-                parameters: required(layers, "model_params_cache_ttl", seconds)?,
-                statistics: required(layers, "stats_cache_ttl", seconds)?,
-                sessions: required(layers, "session_cache_ttl", seconds)?,
-            },
-            max_concurrent_classifications: required(layers, "max_concurrent_classifications", concurrency)?,
-            classification_timeout: required(layers, "classification_timeout", seconds)?,
             data_dir,
-            redis,
             llm,
-            layers: layers.clone(),
+            layers: all,
         })
-    }
-
-    /// Returns a key with its origin, for an error about what its value leads to.
-    pub(crate) fn setting(&self, key: &str) -> String {
-        self.layers.setting(key)
-    }
-
-    /// Returns whether the value of the setting is not its default.
-    pub(crate) fn is_set(&self, key: &str) -> bool {
-        self.layers.value(key).is_some_and(|value| value.origin != Origin::Default)
     }
 
     /// Refuses to listen beyond loopback if no caller has to identify itself.

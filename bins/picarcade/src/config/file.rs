@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Line, Origin};
-use super::settings::{BREAKER_KEYS, BREAKER_NAMES, BREAKERS_TABLE, Setting};
+use super::setting::Setting;
 
 /// One value of the file, as the text that the environment would have.
 #[derive(Debug)]
@@ -15,11 +15,11 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
 }
 
-/// Reads the file.
-pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ConfigError> {
+/// Reads the values of these settings from the file.
+pub(super) fn read(settings: &[Setting], path: &Path) -> Result<Vec<Entry>, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), reason: error.to_string() })?;
-    let file = File { path, text: &text };
+    let file = File { settings, path, text: &text };
     let table = DeTable::parse(&text).map_err(|error| ConfigError::NotToml {
         path: path.to_owned(),
         line: file.line(error.span().map_or(0, |span| span.start)),
@@ -27,20 +27,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ConfigError> {
         reason: error.message().lines().next().unwrap_or("is not TOML").to_owned(),
     })?;
     let mut entries = Vec::new();
-    for (key, value) in table.get_ref() {
-        let (line, name) = (file.line(key.span().start), &**key.get_ref());
-        if name == BREAKERS_TABLE {
-            entries.extend(file.breakers(value.get_ref(), line)?);
-            continue;
-        }
-        let Some(setting) = Setting::of(name) else { return Err(file.unknown(name.to_owned(), line)) };
-        entries.push(file.entry(setting.key.to_owned(), value.get_ref(), line)?);
-    }
+    file.read_table("", table.get_ref(), &mut entries)?;
     Ok(entries)
 }
 
 /// The configuration file.
 struct File<'a> {
+    settings: &'a [Setting],
     path: &'a Path,
     text: &'a str,
 }
@@ -51,39 +44,36 @@ impl File<'_> {
         1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
     }
 
-    fn origin(&self, line: Line) -> Origin {
-        Origin::File(self.path.to_owned(), line)
-    }
-
     fn unknown(&self, key: String, line: Line) -> ConfigError {
         ConfigError::UnknownKey { key, path: self.path.to_owned(), line }
     }
 
-    fn entry(&self, key: String, value: &DeValue<'_>, line: Line) -> Result<Entry, ConfigError> {
-        let origin = self.origin(line);
-        let text = scalar(&key, value, &origin)?;
-        Ok(Entry { key, text, origin })
-    }
-
-    /// Returns the values of the tables that set single breakers.
-    fn breakers(&self, value: &DeValue<'_>, line: Line) -> Result<Vec<Entry>, ConfigError> {
-        let breakers = value.as_table().ok_or_else(|| self.unknown(BREAKERS_TABLE.to_owned(), line))?;
-        let mut entries = Vec::new();
-        for (name, fields) in breakers {
+    /// Adds the values of a table, whose keys begin with `prefix`, to the entries.
+    fn read_table(
+        &self,
+        prefix: &str,
+        table: &DeTable<'_>,
+        entries: &mut Vec<Entry>,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in table {
             let line = self.line(name.span().start);
-            let prefix = format!("{BREAKERS_TABLE}.{}", name.get_ref());
-            let known = BREAKER_NAMES.contains(&&**name.get_ref());
-            let fields = fields.get_ref().as_table().filter(|_| known);
-            for (field, value) in fields.ok_or_else(|| self.unknown(prefix.clone(), line))? {
-                let line = self.line(field.span().start);
-                let key = format!("{prefix}.{}", field.get_ref());
-                if !BREAKER_KEYS.contains(&&**field.get_ref()) {
-                    return Err(self.unknown(key, line));
+            let key = format!("{prefix}{}", name.get_ref());
+            let inner = format!("{key}.");
+            let is_setting = self.settings.iter().any(|setting| setting.key == key);
+            let is_table = self.settings.iter().any(|setting| setting.key.starts_with(&inner));
+            match value.get_ref() {
+                // A quoted name may have a dot, but no setting has such a name.
+                _ if name.get_ref().contains('.') => return Err(self.unknown(key, line)),
+                DeValue::Table(table) if is_table => self.read_table(&inner, table, entries)?,
+                value if is_setting => {
+                    let origin = Origin::File(self.path.to_owned(), line);
+                    let text = scalar(&key, value, &origin)?;
+                    entries.push(Entry { key, text, origin });
                 }
-                entries.push(self.entry(key, value.get_ref(), line)?);
+                _ => return Err(self.unknown(key, line)),
             }
         }
-        Ok(entries)
+        Ok(())
     }
 }
 

@@ -4,7 +4,8 @@ use secrecy::SecretString;
 
 use super::error::ConfigError;
 use super::layers::{Layers, is_blank};
-use super::values::{http_url, text};
+use super::setting::{self, Setting, plain, url};
+use super::values::{http_url, items, secret, text};
 
 /// The shortest secret of HS256 in bytes: RFC 7518 (3.2) wants a key of at least the hash's size.
 /// A shorter one can be found offline from a single token.
@@ -37,18 +38,25 @@ pub(crate) struct JwtSettings {
     pub(crate) audience: Option<String>,
 }
 
+pub(super) fn settings() -> Vec<Setting> {
+    vec![
+        setting::secret("PICARCADE_API_KEYS"),
+        setting::secret("PICARCADE_ADMIN_TOKEN"),
+        setting::secret("PICARCADE_JWT_SECRET"),
+        url("PICARCADE_JWKS_URL"),
+        plain("PICARCADE_JWT_ISSUER"),
+        plain("PICARCADE_JWT_AUDIENCE"),
+    ]
+}
+
 pub(super) fn identity(layers: &Layers) -> Result<Identity, ConfigError> {
-    let api_keys = layers.parsed("api_keys", |value| {
-        let keys: Result<Vec<_>, _> =
-            value.split(',').map(str::trim).filter(|item| !item.is_empty()).map(api_key).collect();
-        keys
-    })?;
+    let api_keys =
+        layers.parsed("api_keys", |value| items(value).map(api_key).collect::<Result<Vec<_>, _>>())?;
     let mut names: Vec<_> = api_keys.iter().flatten().map(|key| key.name.as_str()).collect();
     names.sort_unstable();
     if names.windows(2).any(|pair| pair[0] == pair[1]) {
         return Err(layers.wrong("api_keys", "two keys have the same name"));
     }
-    let secret = |key: &str| layers.parsed(key, |value| Ok(SecretString::from(value.to_owned())));
     let jwt = JwtSettings {
         secret: layers.parsed("jwt_secret", jwt_secret)?,
         jwks_url: layers.parsed("jwks_url", http_url)?,
@@ -63,7 +71,7 @@ pub(super) fn identity(layers: &Layers) -> Result<Identity, ConfigError> {
     }
     Ok(Identity {
         api_keys: api_keys.unwrap_or_default(),
-        admin_token: secret("admin_token")?,
+        admin_token: layers.parsed("admin_token", secret)?,
         jwt: has_keys.then_some(jwt),
     })
 }
@@ -72,7 +80,7 @@ fn jwt_secret(value: &str) -> Result<SecretString, String> {
     if value.len() < MIN_SECRET {
         return Err(format!("must have at least {MIN_SECRET} bytes, as HS256 requires"));
     }
-    Ok(SecretString::from(value.to_owned()))
+    secret(value)
 }
 
 fn api_key(item: &str) -> Result<ApiKey, String> {

@@ -12,10 +12,9 @@ use std::path::Path;
 use super::error::{ConfigError, Origin};
 use super::file;
 use super::redact::{REDACTED, redact_url};
-use super::settings::{SETTINGS, Shown};
+use super::setting::{Setting, Shown};
 
 /// One value, still as text. `Debug` does not show it, because it may be a secret.
-#[derive(Clone)]
 pub(crate) struct Value {
     pub(crate) text: String,
     pub(crate) origin: Origin,
@@ -27,32 +26,36 @@ impl fmt::Debug for Value {
     }
 }
 
-/// Every set value by its TOML key. Those of single breakers have the key `breakers.NAME.KEY`.
-#[derive(Clone, Debug, Default)]
+/// Every set value by its TOML key.
+#[derive(Debug, Default)]
 pub(crate) struct Layers {
+    settings: &'static [Setting],
     values: BTreeMap<String, Value>,
 }
 
 impl Layers {
-    /// Reads the file (if there is one) and the environment.
+    /// Reads these settings from the file (if there is one) and the environment.
     pub(crate) fn read(
+        settings: &'static [Setting],
         file: Option<&Path>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let mut layers = Self::default();
-        for setting in SETTINGS {
+        let mut layers = Self { settings, values: BTreeMap::new() };
+        for setting in settings {
             if let Some(default) = setting.default {
-                layers.set(setting.key, default.to_owned(), Origin::Default);
+                layers.set(&*setting.key, default.to_owned(), Origin::Default);
             }
         }
         if let Some(path) = file {
-            for entry in file::read(path)? {
+            for entry in file::read(settings, path)? {
                 layers.set(entry.key, entry.text, entry.origin);
             }
         }
-        for setting in SETTINGS {
-            if let Some(text) = environment(setting.env) {
-                layers.set(setting.key, text, Origin::Environment(setting.env));
+        for setting in settings {
+            if let Some(variable) = &setting.variable
+                && let Some(text) = environment(variable)
+            {
+                layers.set(&*setting.key, text, Origin::Environment(variable));
             }
         }
         Ok(layers)
@@ -95,18 +98,18 @@ impl Layers {
         format!("{key} ({})", self.value(key).map_or(&Origin::Default, |value| &value.origin))
     }
 
-    /// Returns every setting without its secrets: key, value, origin.
+    /// Returns every setting without its secrets: key, value, origin. A setting that only the file
+    /// has is left out unless it is set.
     pub(crate) fn shown(&self) -> Vec<(String, String, String)> {
-        let known = SETTINGS.iter().map(|setting| (setting.key.to_owned(), setting.shown));
-        let breakers =
-            self.values.keys().filter(|key| key.contains('.')).map(|key| (key.clone(), Shown::Plainly));
-        known
-            .chain(breakers)
-            .map(|(key, shown)| match self.value(&key) {
-                Some(value) => (key, show(&value.text, shown), value.origin.to_string()),
-                None => (key, "-".to_owned(), Origin::Default.to_string()),
-            })
-            .collect()
+        let show_one = |setting: &Setting| {
+            let (value, origin) = match self.value(&setting.key) {
+                Some(value) => (show(&value.text, setting.shown), value.origin.to_string()),
+                None if setting.variable.is_none() => return None,
+                None => ("-".to_owned(), Origin::Default.to_string()),
+            };
+            Some((setting.key.clone(), value, origin))
+        };
+        self.settings.iter().filter_map(show_one).collect()
     }
 }
 
@@ -132,6 +135,7 @@ fn show(text: &str, shown: Shown) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::effective::SETTINGS;
 
     #[test]
     fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
@@ -142,7 +146,7 @@ mod tests {
         )
         .unwrap();
         let environment = |name: &str| (name == "LLM_MODE").then(|| "local".to_owned());
-        let layers = Layers::read(Some(file.path()), environment).unwrap();
+        let layers = Layers::read(&SETTINGS, Some(file.path()), environment).unwrap();
         let text = |key: &str| layers.value(key).map(|value| value.text.as_str());
         assert_eq!(text("llm_mode"), Some("local"));
         assert_eq!(text("stats_cache_ttl"), Some("7"));
@@ -160,7 +164,7 @@ mod tests {
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), text).unwrap();
-            let error = Layers::read(Some(file.path()), |_| None).unwrap_err().to_string();
+            let error = Layers::read(&SETTINGS, Some(file.path()), |_| None).unwrap_err().to_string();
             assert_eq!(error, format!("unknown key {key} in {}:{line}", file.path().display()));
         }
     }
@@ -173,7 +177,7 @@ mod tests {
             "jwt_secret = \"\"\nadmin_token = \" \\t\"\napi_keys = []\nlisten = \"\"\n",
         )
         .unwrap();
-        let mut layers = Layers::read(Some(file.path()), |name| {
+        let mut layers = Layers::read(&SETTINGS, Some(file.path()), |name| {
             Some(if name == "REDIS_URL" { "\u{a0} \n".to_owned() } else { String::new() })
         })
         .unwrap();
@@ -192,7 +196,7 @@ mod tests {
     fn a_file_that_is_not_toml_names_its_line_and_quotes_nothing() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "listen = \"a:1\"\nadmin_token = hunter2hunter2\n").unwrap();
-        let error = Layers::read(Some(file.path()), |_| None).unwrap_err().to_string();
+        let error = Layers::read(&SETTINGS, Some(file.path()), |_| None).unwrap_err().to_string();
         assert!(error.contains(":2: ") && !error.contains("hunter2"), "{error}");
     }
 
@@ -212,7 +216,7 @@ mod tests {
              shutdown_timeout = +7\nrate_limit_requests_per_minute = -3\n",
         )
         .unwrap();
-        let layers = Layers::read(Some(file.path()), |_| None).unwrap();
+        let layers = Layers::read(&SETTINGS, Some(file.path()), |_| None).unwrap();
         for (key, text) in [
             ("max_connections", "1000"),
             ("cost_limit_per_hour", "10.5"),

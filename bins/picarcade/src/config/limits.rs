@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use picarcade_flow::CostAction;
 use picarcade_ratelimit::{Limit, Scope, Unit, Window};
 
 use super::error::ConfigError;
 use super::layers::Layers;
-use super::values::{count, names, seconds};
+use super::setting::{Setting, plain};
+use super::values::{count, items, required, seconds_up_to, whole, word};
 
 /// A hundred million dollars: more than a limit needs, and far below what the limiter can count.
 const MAX_DOLLARS: f64 = 1e8;
@@ -16,7 +18,51 @@ const LEAST_DOLLARS: f64 = 1e-6;
 
 const NOT_DOLLARS: &str = "must be 0 for no limit, or US dollars from 0.000001 to 100000000";
 
-pub(super) fn limits(layers: &Layers) -> Result<Vec<Limit>, ConfigError> {
+/// The settings of the limiter.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) all: Vec<Limit>,
+    /// The names of the limits that instances lease.
+    pub(crate) leased: Vec<String>,
+    /// How many instances divide the limits while Redis is unavailable.
+    pub(crate) expected_instances: u32,
+    pub(crate) reservation_ttl: Duration,
+}
+
+pub(super) fn settings() -> Vec<Setting> {
+    vec![
+        plain("RATE_LIMIT_REQUESTS_PER_MINUTE").or("100"),
+        plain("RATE_LIMIT_REQUESTS_PER_HOUR").or("1000"),
+        plain("RATE_LIMIT_GLOBAL_REQUESTS_PER_MINUTE"),
+        plain("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR").or("10000"),
+        plain("RATE_LIMIT_ENDPOINT_REQUESTS_PER_MINUTE"),
+        plain("RATE_LIMIT_API_KEY_REQUESTS_PER_MINUTE"),
+        plain("COST_LIMIT_PER_HOUR").or("50.0"),
+        plain("COST_LIMIT_GLOBAL_PER_DAY").or("500.0"),
+        plain("COST_LIMIT_ACTION").or("degrade"),
+        plain("PICARCADE_EXPECTED_INSTANCES").or("1"),
+        plain("PICARCADE_RESERVATION_TTL").or("900"),
+        plain("PICARCADE_LEASED_LIMITS"),
+    ]
+}
+
+pub(super) fn limits(layers: &Layers) -> Result<Limits, ConfigError> {
+    let all = all(layers)?;
+    Ok(Limits {
+        leased: leased(layers, &all)?,
+        expected_instances: required(layers, "expected_instances", |value| whole(value, 1.., "from 1"))?,
+        reservation_ttl: required(layers, "reservation_ttl", |value| {
+            seconds_up_to(value, Duration::from_hours(720), "30 days")
+        })?,
+        all,
+    })
+}
+
+pub(super) fn cost_action(layers: &Layers) -> Result<CostAction, ConfigError> {
+    required(layers, "cost_limit_action", word)
+}
+
+fn all(layers: &Layers) -> Result<Vec<Limit>, ConfigError> {
     const MINUTE: Window = Window::Sliding(Duration::from_secs(60));
     const HOUR: Window = Window::Sliding(Duration::from_secs(3600));
     let requests = [
@@ -46,8 +92,9 @@ pub(super) fn limits(layers: &Layers) -> Result<Vec<Limit>, ConfigError> {
 }
 
 /// Returns the limits that instances lease: each must be the name of a limit of requests.
-pub(super) fn leased(layers: &Layers, limits: &[Limit]) -> Result<Vec<String>, ConfigError> {
-    let leased = layers.parsed("leased_limits", |words| Ok(names(words)))?.unwrap_or_default();
+fn leased(layers: &Layers, limits: &[Limit]) -> Result<Vec<String>, ConfigError> {
+    let names = |list: &str| Ok(items(list).map(str::to_owned).collect());
+    let leased: Vec<String> = layers.parsed("leased_limits", names)?.unwrap_or_default();
     let requests: Vec<_> =
         limits.iter().filter(|limit| limit.unit() == Unit::Requests).map(Limit::name).collect();
     if leased.iter().all(|name| requests.contains(&&**name)) {
@@ -55,23 +102,6 @@ pub(super) fn leased(layers: &Layers, limits: &[Limit]) -> Result<Vec<String>, C
     }
     let known = if requests.is_empty() { "none is set".to_owned() } else { requests.join(", ") };
     Err(layers.wrong("leased_limits", format!("must be a comma list of limits of requests: {known}")))
-}
-
-/// Parses the number of instances that divide the limits while Redis is unavailable.
-pub(super) fn instances(word: &str) -> Result<u32, String> {
-    match word.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("must be a whole number from 1".to_owned()),
-    }
-}
-
-/// Parses how long a reservation may stay unsettled, within the bounds of the limiter.
-pub(super) fn reservation_ttl(value: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_hours(720);
-    match seconds(value) {
-        Ok(ttl) if (Duration::from_millis(1)..=LONGEST).contains(&ttl) => Ok(ttl),
-        _ => Err("must be a number of seconds from 0.001 to 2592000, which is 30 days".to_owned()),
-    }
 }
 
 /// Parses a limit in dollars, of which 0 means no limit. An amount between 0 and the smallest limit

@@ -1,6 +1,6 @@
-//! The configuration: its settings, its layers, the parsers of values, and the effective whole.
+//! The configuration: the settings, the layers, the parsers of values, and the effective whole.
 
-mod settings;
+mod setting;
 
 mod error;
 mod file;
@@ -11,6 +11,7 @@ mod breakers;
 mod identity;
 mod limits;
 mod llm;
+mod policy;
 mod privacy;
 mod stores;
 mod values;
@@ -19,14 +20,12 @@ mod effective;
 
 mod redact;
 
-pub(crate) use breakers::BreakerSettings;
 pub(crate) use effective::Config;
 pub(crate) use error::{ConfigError, Origin};
 #[cfg(test)]
 pub(crate) use identity::ApiKey;
 pub(crate) use identity::{Identity, JwtSettings};
-pub(crate) use llm::Llm;
 pub(crate) use redact::redact_url;
-pub(crate) use stores::{Database, RedisSettings};
+pub(crate) use stores::Database;
 #[cfg(feature = "otel")]
 pub(crate) use values::http_url;

@@ -3,20 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use picarcade_analytics::{Error, PostgresOptions};
-use picarcade_redis::DriverKind;
 
 use super::error::ConfigError;
 use super::layers::Layers;
-use super::values::{required, text};
-
-/// The settings of Redis.
-#[derive(Debug)]
-pub(crate) struct RedisSettings {
-    pub(crate) url: String,
-    pub(crate) backup_url: Option<String>,
-    pub(crate) prefix: String,
-    pub(crate) driver: DriverKind,
-}
+use super::setting::{Setting, plain, url};
+use super::values::{required, text, word};
 
 /// The database of the events.
 #[derive(Debug)]
@@ -27,15 +18,26 @@ pub(crate) enum Database {
     Postgres(String),
 }
 
-pub(super) fn redis(layers: &Layers) -> Result<Option<RedisSettings>, ConfigError> {
-    let driver = required(layers, "redis_driver", |name| {
-        name.parse::<DriverKind>().map_err(|error| error.to_string())
-    })?;
+pub(super) fn settings() -> Vec<Setting> {
+    vec![
+        url("REDIS_URL"),
+        url("REDIS_BACKUP_URL"),
+        plain("REDIS_KEY_PREFIX").or("picarcade:"),
+        plain("PICARCADE_REDIS_DRIVER").or("redis"),
+        url("DATABASE_URL"),
+    ]
+}
+
+pub(super) fn redis(layers: &Layers) -> Result<Option<picarcade_redis::Config>, ConfigError> {
+    let driver = required(layers, "redis_driver", word)?;
     let prefix = required(layers, "redis_key_prefix", text)?;
     let (url, backup_url) =
         (layers.parsed("redis_url", redis_url)?, layers.parsed("redis_backup_url", redis_url)?);
     match (url, backup_url) {
-        (Some(url), backup_url) => Ok(Some(RedisSettings { url, backup_url, prefix, driver })),
+        (Some(url), backup_url) => {
+            let defaults = picarcade_redis::Config::default();
+            Ok(Some(picarcade_redis::Config { url, backup_url, prefix, driver, ..defaults }))
+        }
         (None, Some(_)) => Err(layers.wrong("redis_backup_url", "needs REDIS_URL")),
         (None, None) => Ok(None),
     }

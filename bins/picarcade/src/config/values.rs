@@ -1,8 +1,12 @@
 //! Parsers of values. Each error says what the parser expects.
 
+use std::fmt::Display;
+use std::ops::RangeBounds;
+use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
+use secrecy::SecretString;
 
 use super::error::ConfigError;
 use super::layers::Layers;
@@ -14,6 +18,15 @@ pub(super) fn required<T>(
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<T, ConfigError> {
     layers.parsed(key, parse)?.ok_or_else(|| layers.wrong(key, "must be set"))
+}
+
+/// Parses one of the words of a type, whose error lists them.
+pub(super) fn word<T: FromStr<Err: Display>>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|error: T::Err| error.to_string())
+}
+
+pub(super) fn secret(value: &str) -> Result<SecretString, String> {
+    Ok(value.into())
 }
 
 pub(super) fn text(value: &str) -> Result<String, String> {
@@ -28,9 +41,9 @@ pub(super) fn address(value: &str) -> Result<String, String> {
     }
 }
 
-/// Parses a comma list of words.
-pub(super) fn names(words: &str) -> Vec<String> {
-    words.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+/// Returns the items of a comma list.
+pub(super) fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
 /// Parses a comma list of origins (RFC 6454): scheme, host and port, and nothing more.
@@ -41,8 +54,7 @@ pub(super) fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
         }
         _ => None,
     };
-    let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
-    items
+    items(value)
         .map(origin)
         .collect::<Option<_>>()
         .ok_or_else(|| "must be a comma list of origins like https://app.example".to_owned())
@@ -65,44 +77,43 @@ pub(super) fn flag(value: &str) -> Result<bool, String> {
 
 /// Parses a number of requests that the limiter can count.
 pub(super) fn count(value: &str) -> Result<u64, String> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| *number <= 1 << 53)
-        .ok_or_else(|| "must be a whole number from 0 to 2^53".to_owned())
+    whole(value, 0..=1 << 53, "from 0 to 2^53")
 }
 
 pub(super) fn at_least_one(value: &str) -> Result<usize, String> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| *number > 0)
-        .ok_or_else(|| "must be a whole number of 1 or more".to_owned())
+    whole(value, 1.., "of 1 or more")
 }
 
 /// Parses the number of concurrent calls, within the range of the bulkhead.
 pub(super) fn concurrency(value: &str) -> Result<usize, String> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| (1..=1_000_000).contains(number))
-        .ok_or_else(|| "must be a whole number from 1 to 1000000".to_owned())
+    whole(value, 1..=1_000_000, "from 1 to 1000000")
 }
 
 /// Parses the number of consecutive calls that change a breaker.
 pub(super) fn threshold(value: &str) -> Result<u32, String> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| (1..=1_000_000).contains(number))
-        .ok_or_else(|| "must be a whole number from 1 to 1000000".to_owned())
+    whole(value, 1..=1_000_000, "from 1 to 1000000")
+}
+
+/// Parses a whole number in a range, which `expected` describes.
+pub(super) fn whole<T: FromStr + PartialOrd>(
+    value: &str,
+    range: impl RangeBounds<T>,
+    expected: &str,
+) -> Result<T, String> {
+    let number = value.parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| format!("must be a whole number {expected}"))
 }
 
 /// Parses how long a breaker stays open, in seconds and within the bounds of the breaker.
 pub(super) fn open_time(value: &str) -> Result<Duration, String> {
+    seconds_up_to(value, Duration::from_hours(24), "a day")
+}
+
+/// Parses a duration in seconds, from a millisecond to `longest`, which is also called `name`.
+pub(super) fn seconds_up_to(value: &str, longest: Duration, name: &str) -> Result<Duration, String> {
     match seconds(value) {
-        Ok(time) if (Duration::from_millis(1)..=Duration::from_hours(24)).contains(&time) => Ok(time),
-        _ => Err("must be a number of seconds from 0.001 to 86400, which is a day".to_owned()),
+        Ok(time) if (Duration::from_millis(1)..=longest).contains(&time) => Ok(time),
+        _ => Err(format!("must be a number of seconds from 0.001 to {}, which is {name}", longest.as_secs())),
     }
 }
 

@@ -1,18 +1,16 @@
 //! The names of environment variables.
 
 use super::error::ConfigError;
-use super::settings::SETTINGS;
-
-/// The prefix of our own variables.
-const PREFIX: &str = "PICARCADE_";
+use super::setting::{PREFIX, Setting};
 
 /// Refuses an unknown variable that has our prefix, because it is most likely a misspelled
 /// setting.
 pub(crate) fn check_names<'a>(
+    settings: &[Setting],
     names: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Result<(), ConfigError> {
     for (name, value) in names {
-        let known = SETTINGS.iter().any(|setting| setting.env == name);
+        let known = settings.iter().any(|setting| setting.variable.as_deref() == Some(name));
         if let Some(rest) = name.strip_prefix(PREFIX)
             && !known
             && !is_of_kubernetes(rest, value)
@@ -49,10 +47,13 @@ fn is_of_kubernetes(rest: &str, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::effective::SETTINGS;
 
     #[test]
     fn unknown_variables_name_themselves_and_those_of_kubernetes_pass() {
-        let check = |name: &str, value: &str| check_names([(name, value)]).map_err(|error| error.to_string());
+        let check = |name: &str, value: &str| {
+            check_names(&SETTINGS, [(name, value)]).map_err(|error| error.to_string())
+        };
         for name in [
             "PICARCADE_LISTNE",
             "PICARCADE_PORTS",

@@ -81,7 +81,7 @@ pub(super) async fn report() {
 }
 
 /// Reports the lines that were suppressed since the last report.
-pub(super) fn report_suppressed() {
+pub(crate) fn report_suppressed() {
     let mut suppressed = Vec::new();
     for place in PLACES.lock().values_mut() {
         if place.suppressed > 0 {

@@ -38,11 +38,6 @@ fn report_panic(place: Option<&str>) {
     };
 }
 
-/// Reports the suppressed lines that no report has counted yet.
-pub(crate) fn finish() {
-    log_throttle::report_suppressed();
-}
-
 /// Starts the logs of a command whose output is its answer: warnings only.
 pub(crate) fn start_quiet() {
     begin("warn");

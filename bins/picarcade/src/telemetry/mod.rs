@@ -10,4 +10,5 @@ pub(crate) mod metrics;
 pub(crate) mod traces;
 
 pub(crate) use error_chain::chain;
-pub(crate) use logs::{finish, start, start_quiet};
+pub(crate) use log_throttle::report_suppressed;
+pub(crate) use logs::{start, start_quiet};

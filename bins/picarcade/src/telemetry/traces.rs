@@ -89,10 +89,6 @@ fn set(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
-fn first(names: [&str; 2]) -> Option<String> {
-    names.into_iter().find_map(set)
-}
-
 /// The HTTP client of the exporter's thread, which has no runtime of its own.
 #[derive(Debug)]
 struct Client {
@@ -103,7 +99,9 @@ struct Client {
 
 impl Client {
     fn new() -> Result<Self, reqwest::Error> {
-        let timeout = first(["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"])
+        let timeout = ["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"]
+            .into_iter()
+            .find_map(set)
             .and_then(|millis| millis.parse().ok())
             .map_or(TIMEOUT, Duration::from_millis);
         let http = reqwest::Client::builder().timeout(timeout).build()?;

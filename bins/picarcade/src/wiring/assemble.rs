@@ -5,12 +5,11 @@ use std::sync::Arc;
 use picarcade_analytics::{GenerationRows, Recorder, SessionRows, SqliteStore, Store};
 use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
-use picarcade_flow::{CostLedger, FlowService, GenerationLog, Policy};
-use picarcade_intent::Provider;
+use picarcade_flow::{CostLedger, FlowService, GenerationLog};
 use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Unit};
 use picarcade_redis::RedisHandle;
 
-use crate::config::{BreakerSettings, Config, Database, Llm};
+use crate::config::{Config, Database};
 use crate::http::SharedStore;
 
 use super::error::WiringError;
@@ -41,7 +40,7 @@ pub(crate) struct Wired {
 pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, WiringError> {
     let rules = rules(config)?;
     let databases = databases(config).await?;
-    let redis = config.redis.as_ref().map(redis::connect).transpose()?;
+    let redis = config.redis.clone().map(RedisHandle::connect).transpose().map_err(WiringError::Redis)?;
     let recorder = recorder(config, purpose, &databases.events).await?;
     let ledger = CostLedger::new(Arc::clone(&databases.events), recorder.clone());
     let limiter = limiter(config, purpose, redis.as_ref(), Arc::new(ledger))?;
@@ -51,12 +50,13 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
             is_shared: matches!(config.database, Database::Postgres(_)),
         }))
         .generation_log(databases.generations)
-        .policy(policy(config))
+        .policy(config.policy.clone())
         .rules(rules)
         .limiter(limiter)
         .breakers(breakers(config)?);
     if let Some(llm) = &config.llm {
-        builder = builder.provider(provider(llm)?);
+        let provider = llm.provider.build(llm.settings.clone()).map_err(WiringError::Provider)?;
+        builder = builder.provider(provider);
     }
     let Some(handle) = redis else {
         return Ok(Wired { flow: builder.build()?, shared_store: None, membership: None });
@@ -77,6 +77,12 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
     Ok(Wired { flow, shared_store: Some(watch), membership })
 }
 
+/// Describes the metrics of every part. Call it after the recorder of metrics is installed.
+pub(crate) fn describe_metrics() {
+    picarcade_flow::describe_metrics();
+    picarcade_redis::describe_metrics();
+}
+
 /// The database in its three roles: the store of events, of sessions and of generations.
 struct Databases {
     events: Arc<dyn Store>,
@@ -94,16 +100,6 @@ async fn databases(config: &Config) -> Result<Databases, WiringError> {
         Database::Sqlite(path) => all(SqliteStore::open(path).await.map_err(WiringError::Database)?),
         Database::Postgres(url) => all(database::postgres(url).await?),
     })
-}
-
-fn policy(config: &Config) -> Policy {
-    let mut policy = Policy::default();
-    policy.mode = config.mode;
-    policy.cost_action = config.cost_action;
-    policy.classification_timeout = config.classification_timeout;
-    policy.max_concurrent_classifications = config.max_concurrent_classifications;
-    policy.ttls = config.ttls;
-    policy
 }
 
 /// Starts the recorder. A service that cannot spool would lose events, so it does not start. A
@@ -145,19 +141,22 @@ fn limiter(
     redis: Option<&RedisHandle>,
     ledger: Arc<dyn Ledger>,
 ) -> Result<Limiter, WiringError> {
-    let limits = config
-        .limits
+    let settings = &config.limits;
+    let limits = settings
+        .all
         .iter()
         .filter(|limit| purpose == Purpose::Service || limit.unit() == Unit::Cost)
         .cloned();
-    let mut builder =
-        Limiter::builder().limits(limits).ledger(Arc::clone(&ledger)).reservation_ttl(config.reservation_ttl);
+    let mut builder = Limiter::builder()
+        .limits(limits)
+        .ledger(Arc::clone(&ledger))
+        .reservation_ttl(settings.reservation_ttl);
     if let Some(handle) = redis {
         builder = builder
             .store(Arc::new(RedisStore::new(handle.clone()).ledger(ledger)))
-            .expected_instances(config.expected_instances);
-        if purpose == Purpose::Service && !config.leased_limits.is_empty() {
-            builder = builder.leases(Leases::of(config.leased_limits.iter().cloned()));
+            .expected_instances(settings.expected_instances);
+        if purpose == Purpose::Service && !settings.leased.is_empty() {
+            builder = builder.leases(Leases::of(settings.leased.iter().cloned()));
         }
     }
     builder.build().map_err(WiringError::Limits)
@@ -165,26 +164,8 @@ fn limiter(
 
 fn breakers(config: &Config) -> Result<Registry, WiringError> {
     let registry = Registry::new();
-    for (name, settings) in &config.breakers {
-        registry.with_config(*name, breaker(name, settings)).map_err(WiringError::Breaker)?;
+    for (name, breaker) in &config.breakers {
+        registry.with_config(*name, breaker.clone()).map_err(WiringError::Breaker)?;
     }
     Ok(registry)
-}
-
-fn breaker(name: &str, settings: &BreakerSettings) -> picarcade_breaker::Config {
-    let mut config = picarcade_breaker::Config::preset(name);
-    if let Some(threshold) = settings.failure_threshold {
-        config = config.failure_threshold(threshold);
-    }
-    if let Some(timeout) = settings.timeout {
-        config = config.open_for(timeout);
-    }
-    if let Some(threshold) = settings.success_threshold {
-        config = config.success_threshold(threshold);
-    }
-    config
-}
-
-fn provider(llm: &Llm) -> Result<Arc<dyn Provider>, WiringError> {
-    llm.provider.build(llm.settings.clone()).map_err(WiringError::Provider)
 }

@@ -34,7 +34,7 @@ impl WiringError {
         match self {
             Self::File { file, .. } if is_models(file) => Some("models"),
             Self::File { .. } => Some("rules"),
-            Self::Database(_) if config.is_set("database_url") => Some("database_url"),
+            Self::Database(_) if config.layers.value("database_url").is_some() => Some("database_url"),
             Self::Database(_) | Self::Spool(_) => Some("data_dir"),
             Self::Redis(_) => Some("redis_url"),
             Self::Provider(_) | Self::Limits(_) | Self::Breaker(_) | Self::Flow(_) => None,

@@ -13,7 +13,7 @@ mod redis;
 mod rules;
 mod sessions;
 
-pub(crate) use assemble::{Purpose, wire};
+pub(crate) use assemble::{Purpose, describe_metrics, wire};
 pub(crate) use database::migrate;
 pub(crate) use error::WiringError;
 pub(crate) use rules::{catalogue, rules};

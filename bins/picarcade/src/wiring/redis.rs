@@ -1,28 +1,15 @@
-//! Redis: the connection, and its state for the flow and for operators.
+//! Redis: its state for the flow and for operators.
 
 use std::time::Duration;
 
-use metrics::gauge;
 use picarcade_flow::RemoteWatch;
 use picarcade_redis::{RedisHandle, Role};
 use serde_json::{Value, json};
 
-use super::error::WiringError;
-use crate::config::RedisSettings;
 use crate::http::SharedStore;
 
 /// How long Redis may be silent at start before the log reports it.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
-
-pub(super) fn connect(settings: &RedisSettings) -> Result<RedisHandle, WiringError> {
-    let config = picarcade_redis::Config {
-        backup_url: settings.backup_url.clone(),
-        prefix: settings.prefix.clone(),
-        driver: settings.driver,
-        ..picarcade_redis::Config::new(&settings.url)
-    };
-    RedisHandle::connect(config).map_err(WiringError::Redis)
-}
 
 /// Logs a warning if Redis does not answer soon after the start.
 pub(super) fn warn_if_silent(redis: RedisHandle) {
@@ -62,14 +49,6 @@ impl SharedStore for Watch {
     }
 
     fn publish_metrics(&self) {
-        let status = self.0.status();
-        gauge!("picarcade_redis_connected").set(f64::from(u8::from(status.connected)));
-        for role in [Role::Primary, Role::Backup] {
-            let serves = status.connected && role == status.active;
-            gauge!("picarcade_redis_endpoint", "endpoint" => role.as_str()).set(f64::from(u8::from(serves)));
-        }
-        gauge!("picarcade_redis_latency_seconds").set(status.latency_ms.unwrap_or(0.0) / 1e3);
-        gauge!("picarcade_redis_used_memory_bytes").set(status.used_memory_bytes.unwrap_or(0) as f64);
-        gauge!("picarcade_redis_pending_invalidations").set(status.pending_invalidations as f64);
+        self.0.status().publish_metrics();
     }
 }

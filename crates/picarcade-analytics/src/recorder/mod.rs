@@ -22,4 +22,6 @@ mod writer;
 
 pub use self::config::Config;
 pub use self::ledger::{Counters, DropReason, Dropped};
+#[cfg(feature = "metrics")]
+pub use self::metrics::describe_metrics;
 pub use self::recorder::Recorder;

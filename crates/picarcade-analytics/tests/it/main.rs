@@ -12,6 +12,8 @@ mod events;
 mod flaky;
 #[cfg(feature = "postgres")]
 mod locks;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "sqlite")]

@@ -1,8 +1,12 @@
 //! The events of a provider that all instances count.
 
+use std::fmt;
+use std::str::FromStr;
+
 use picarcade_breaker::CircuitBreaker;
 use serde::{Deserialize, Serialize};
 
+use crate::choice::{UnknownChoice, find};
 use crate::outcome::report::{OutcomeReport, outcome};
 
 /// A manual override of a breaker.
@@ -18,6 +22,9 @@ pub enum Override {
 }
 
 impl Override {
+    /// Every override, in declaration order.
+    pub const ALL: [Self; 3] = [Self::ForceOpen, Self::ForceClose, Self::Reset];
+
     /// Returns the name of the override in the admin route.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -33,6 +40,20 @@ impl Override {
             Self::ForceClose => breaker.force_close(),
             Self::Reset => breaker.reset(),
         }
+    }
+}
+
+impl fmt::Display for Override {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Override {
+    type Err = UnknownChoice;
+
+    fn from_str(word: &str) -> Result<Self, UnknownChoice> {
+        find(Self::ALL, Self::as_str, word)
     }
 }
 

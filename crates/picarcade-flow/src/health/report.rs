@@ -6,12 +6,11 @@
 //! recovered.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use picarcade_breaker::{State, Statistics};
-use picarcade_ratelimit::{Mode, Status as LimitStatus};
+use picarcade_ratelimit::Mode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -68,12 +67,6 @@ pub struct Health {
 }
 
 impl FlowService {
-    /// Returns the dollar limits that all users share, as the last background check found them.
-    /// Makes no call.
-    pub fn budget(&self) -> Arc<[LimitStatus]> {
-        Arc::clone(&self.inner.check.last().budget)
-    }
-
     /// Returns the state of every component, from the last background check and from the components
     /// themselves. Makes no call.
     pub fn health(&self) -> Health {

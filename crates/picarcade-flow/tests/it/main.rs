@@ -7,6 +7,8 @@ mod embedded;
 mod failures;
 mod fixture;
 mod limits;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod outcomes;
 mod provider;
 mod sessions;

@@ -49,6 +49,7 @@ impl Anthropic {
 impl Vendor for Anthropic {
     const MODEL: &'static str = "claude-haiku-5-5";
     const NAME: &'static str = "anthropic";
+    const KEY_VARIABLE: &'static str = "ANTHROPIC_API_KEY";
     const BASE_URL: &'static str = "https://api.anthropic.com";
     const VERSION: Version = Version::Always;
 

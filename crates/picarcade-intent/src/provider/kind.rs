@@ -11,7 +11,7 @@ use super::interface::Provider;
 use super::openai::OpenAi;
 use super::replicate::Replicate;
 use super::vendor::Vendor;
-use crate::error::{ConfigError, impl_words};
+use crate::error::ConfigError;
 
 /// A provider of this crate. A new provider is its file, its entry in the module, and one row of
 /// [`ALL`](Self::ALL).
@@ -29,9 +29,15 @@ use crate::error::{ConfigError, impl_words};
 #[derive(Clone, Copy)]
 pub struct ProviderKind {
     name: &'static str,
+    key_variable: &'static str,
     check: fn(ProviderSettings) -> Result<(), ConfigError>,
     build: fn(ProviderSettings) -> Result<Arc<dyn Provider>, ConfigError>,
 }
+
+/// A name that no [`ProviderKind`] has. The error lists the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of {}", ProviderKind::ALL.map(ProviderKind::as_str).join(", "))]
+pub struct UnknownProvider;
 
 /// The settings that every kind of provider has. [`ProviderBuilder`] has more.
 #[derive(Debug, Clone)]
@@ -51,6 +57,7 @@ impl ProviderKind {
     const fn of<P: Vendor + 'static>() -> Self {
         Self {
             name: P::NAME,
+            key_variable: P::KEY_VARIABLE,
             check: |settings| settings.into_builder::<P>().check(),
             build: |settings| Ok(Arc::new(settings.into_builder::<P>().build()?)),
         }
@@ -59,6 +66,12 @@ impl ProviderKind {
     /// Returns the name, such as `anthropic`.
     pub const fn as_str(self) -> &'static str {
         self.name
+    }
+
+    /// Returns the environment variable in which the vendor's own tools expect the key, such as
+    /// `ANTHROPIC_API_KEY`.
+    pub const fn key_variable(self) -> &'static str {
+        self.key_variable
     }
 
     /// Checks the settings without creating an HTTP client.
@@ -93,7 +106,19 @@ impl ProviderSettings {
     }
 }
 
-impl_words!(ProviderKind, "provider");
+impl FromStr for ProviderKind {
+    type Err = UnknownProvider;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProvider> {
+        Self::ALL.into_iter().find(|kind| kind.name == name).ok_or(UnknownProvider)
+    }
+}
+
+impl fmt::Display for ProviderKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name)
+    }
+}
 
 impl fmt::Debug for ProviderKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,12 +141,13 @@ mod tests {
     #[test]
     fn every_kind_is_found_by_the_name_of_its_provider() {
         for kind in ProviderKind::ALL {
-            assert_eq!(kind.as_str().parse::<ProviderKind>().unwrap(), kind);
+            assert_eq!(kind.to_string().parse(), Ok(kind));
             let api_key = SecretString::from("secret");
             let settings = ProviderSettings { api_key, model: None, base_url: None };
             assert_eq!(kind.build(settings).unwrap().name(), kind.as_str());
         }
-        assert!("clippy".parse::<ProviderKind>().is_err());
+        let error = "clippy".parse::<ProviderKind>().unwrap_err();
+        assert_eq!(error.to_string(), "must be one of anthropic, openai, replicate");
     }
 
     #[test]

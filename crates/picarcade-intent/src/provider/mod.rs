@@ -42,7 +42,7 @@ pub use builder::ProviderBuilder;
 pub use error::{ProviderError, ProviderErrorKind};
 pub use interface::Provider;
 #[cfg(feature = "providers")]
-pub use kind::{ProviderKind, ProviderSettings};
+pub use kind::{ProviderKind, ProviderSettings, UnknownProvider};
 #[cfg(feature = "providers")]
 pub use openai::OpenAi;
 #[cfg(feature = "providers")]

@@ -48,6 +48,7 @@ impl OpenAi {
 impl Vendor for OpenAi {
     const MODEL: &'static str = "gpt-5.6-luna";
     const NAME: &'static str = "openai";
+    const KEY_VARIABLE: &'static str = "OPENAI_API_KEY";
     const BASE_URL: &'static str = "https://api.openai.com/v1";
     const VERSION: Version = Version::OnlyWithoutPath;
 

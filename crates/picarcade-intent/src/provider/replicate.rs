@@ -162,6 +162,7 @@ impl Drop for Running {
 impl Vendor for Replicate {
     const MODEL: &'static str = "anthropic/claude-4.5-haiku";
     const NAME: &'static str = "replicate";
+    const KEY_VARIABLE: &'static str = "REPLICATE_API_TOKEN";
     const BASE_URL: &'static str = "https://api.replicate.com";
     const VERSION: Version = Version::Always;
 

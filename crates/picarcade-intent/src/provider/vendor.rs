@@ -35,6 +35,8 @@ pub struct Client {
 pub trait Vendor: Debug + Send + Sync + Sized {
     /// The name.
     const NAME: &'static str;
+    /// The environment variable in which the vendor's own tools expect the key.
+    const KEY_VARIABLE: &'static str;
     /// The public base URL.
     const BASE_URL: &'static str;
     /// The default model: fast and cheap, because classification is easy.

@@ -17,6 +17,8 @@ mod gate;
 mod headers;
 mod lease;
 mod memory;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod oracle;
 #[cfg(feature = "redis")]
 mod processes;

@@ -6,5 +6,7 @@ mod failover;
 mod faults;
 #[cfg(all(feature = "redis", feature = "fred"))]
 mod given;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod shared_reads;
 mod support;

@@ -22,6 +22,13 @@ pub(super) struct Input {
     pub(super) request: Result<FlowRequest, Problem>,
 }
 
+impl Input {
+    /// Returns a row without a request, with the problem of the whole row.
+    fn unreadable(line: u64, detail: impl Into<String>) -> Self {
+        Self { line, id: None, request: Err(Problem::fields(vec![FieldProblem::new("", detail)])) }
+    }
+}
+
 /// Opens the input; `-` is standard input.
 pub(super) fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
     if file == Path::new("-") {
@@ -52,7 +59,7 @@ pub(super) fn is_csv(file: &Path, reader: &mut Box<dyn BufRead>) -> Result<bool,
     }
     let mut names = first.split(|byte| *byte == b',');
     Ok(!first.trim_ascii_start().starts_with(b"{")
-        && names.any(|name| name.trim_ascii().trim_ascii_end().eq_ignore_ascii_case(b"prompt")))
+        && names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"prompt")))
 }
 
 /// Returns the rows of JSON lines.
@@ -61,19 +68,16 @@ pub(super) fn json_rows(reader: Box<dyn BufRead>) -> Box<dyn Iterator<Item = Inp
     Box::new(lines.filter_map(|(line, number)| match line {
         Ok(line) if line.trim_ascii().is_empty() => None,
         Ok(line) => Some(json_row(&line, number)),
-        Err(problem) => Some(Input { line: number, id: None, request: Err(problem) }),
+        Err(detail) => Some(Input::unreadable(number, detail)),
     }))
 }
 
 fn json_row(line: &[u8], number: u64) -> Input {
-    let failed = |detail: String| Input {
-        line: number,
-        id: None,
-        request: Err(Problem::fields(vec![FieldProblem::new("", detail)])),
+    let Ok(text) = std::str::from_utf8(line) else {
+        return Input::unreadable(number, "the row is not UTF-8");
     };
-    let Ok(text) = std::str::from_utf8(line) else { return failed("the row is not UTF-8".to_owned()) };
     if let Err(error) = check_json(text) {
-        return failed(format!("the row is not JSON (column {})", error.column()));
+        return Input::unreadable(number, format!("the row is not JSON (column {})", error.column()));
     }
     let id = json_members(text, ["id"]).and_then(|[id]| serde_json::from_str::<Value>(id?.get()).ok());
     Input { line: number, id: id.filter(|id| !id.is_null()), request: parse_request_text(text) }
@@ -87,10 +91,10 @@ struct Lines {
 }
 
 impl Iterator for Lines {
-    type Item = Result<Vec<u8>, Problem>;
+    /// A line, or why it cannot be read.
+    type Item = Result<Vec<u8>, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let problem = |detail: String| Some(Err(Problem::fields(vec![FieldProblem::new("", detail)])));
         if self.broken {
             return None;
         }
@@ -99,14 +103,14 @@ impl Iterator for Lines {
             Ok(0) => None,
             Ok(_) if line.len() as u64 == MAX_ROW && !line.ends_with(b"\n") => {
                 match self.reader.skip_until(b'\n') {
-                    Ok(_) => problem(format!("the row has more than {MAX_ROW} bytes")),
+                    Ok(_) => Some(Err(format!("the row has more than {MAX_ROW} bytes"))),
                     Err(_) => None,
                 }
             }
             Ok(_) => Some(Ok(line)),
             Err(error) => {
                 self.broken = true;
-                problem(format!("the row cannot be read: {error}"))
+                Some(Err(format!("the row cannot be read: {error}")))
             }
         }
     }
@@ -128,10 +132,7 @@ pub(super) fn csv_rows(reader: Box<dyn BufRead>) -> Result<Box<dyn Iterator<Item
     // Line 1 is the header. A quoted cell may span lines, so this counts rows.
     Ok(Box::new(rows.into_byte_records().zip(2..).map(move |(record, line)| match record {
         Ok(record) => csv_row(&headers, &record, line),
-        Err(error) => {
-            let detail = format!("the row cannot be read: {error}");
-            Input { line, id: None, request: Err(Problem::fields(vec![FieldProblem::new("", detail)])) }
-        }
+        Err(error) => Input::unreadable(line, format!("the row cannot be read: {error}")),
     })))
 }
 

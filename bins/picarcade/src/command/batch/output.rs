@@ -49,7 +49,7 @@ impl ResultWriter {
             Format::Jsonl => Self::Jsonl(out),
             Format::Csv => {
                 let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(COLUMNS).map_err(|error| Failure::work(error.to_string()))?;
+                writer.write_record(COLUMNS).map_err(Failure::work)?;
                 Self::Csv(Box::new(writer))
             }
         })
@@ -59,11 +59,11 @@ impl ResultWriter {
     pub(super) fn write(&mut self, row: &Map<String, Value>) -> Result<(), Failure> {
         match self {
             Self::Jsonl(out) => serde_json::to_writer(&mut *out, row)
-                .map_err(|error| Failure::work(error.to_string()))
-                .and_then(|()| out.write_all(b"\n").map_err(|error| Failure::work(error.to_string()))),
-            Self::Csv(writer) => writer
-                .write_record(COLUMNS.map(|name| cell(row.get(name))))
-                .map_err(|error| Failure::work(error.to_string())),
+                .map_err(Failure::work)
+                .and_then(|()| out.write_all(b"\n").map_err(Failure::work)),
+            Self::Csv(writer) => {
+                writer.write_record(COLUMNS.map(|name| cell(row.get(name)))).map_err(Failure::work)
+            }
         }
     }
 
@@ -73,7 +73,7 @@ impl ResultWriter {
             Self::Jsonl(mut out) => out.flush(),
             Self::Csv(mut writer) => writer.flush(),
         }
-        .map_err(|error| Failure::work(error.to_string()))
+        .map_err(Failure::work)
     }
 }
 

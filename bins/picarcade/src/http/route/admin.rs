@@ -20,8 +20,7 @@ pub(crate) async fn override_breaker(
     State(app): State<App>,
     Path((name, action)): Path<(String, String)>,
 ) -> Result<Json<Value>, Problem> {
-    let known = [Override::ForceOpen, Override::ForceClose, Override::Reset];
-    let wanted = known.into_iter().find(|known| known.as_str() == action).ok_or_else(Problem::not_found)?;
+    let wanted: Override = action.parse().map_err(|_| Problem::not_found())?;
     let statistics = app.flow.override_breaker(&name, wanted).ok_or_else(Problem::not_found)?;
     tracing::info!(breaker = %name, %action, "a breaker was overridden");
     Ok(Json(json!(statistics)))

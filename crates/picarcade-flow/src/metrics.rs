@@ -1,0 +1,66 @@
+//! The metrics of the flow and of its parts through the `metrics` facade. Labels are components and
+//! windows, which are bounded sets.
+
+use metrics::{describe_gauge, gauge};
+
+use crate::health::report::HealthStatus;
+use crate::service::FlowService;
+
+const COMPONENT_STATUS: &str = "picarcade_component_status";
+const IN_FLIGHT: &str = "picarcade_classifications_in_flight";
+const QUEUED: &str = "picarcade_classifications_queued";
+const BUDGET_LIMIT: &str = "picarcade_budget_limit_dollars";
+const BUDGET_USED: &str = "picarcade_budget_used_dollars";
+const BUDGET_RESERVED: &str = "picarcade_budget_reserved_dollars";
+
+/// Describes the series of the flow, its caches, its limiter, its breakers and its recorder to the
+/// installed recorder of metrics. Does nothing without one.
+pub fn describe_metrics() {
+    describe_gauge!(COMPONENT_STATUS, "The health of a part: 0 healthy, 1 degraded, 2 unhealthy");
+    describe_gauge!(IN_FLIGHT, "Concurrent AI calls");
+    describe_gauge!(QUEUED, "Requests that wait for an AI call");
+    describe_gauge!(BUDGET_LIMIT, "A limit in US dollars that all users share, by window");
+    describe_gauge!(BUDGET_USED, "The spent and reserved part of the limit in US dollars");
+    describe_gauge!(BUDGET_RESERVED, "The part of the limit in US dollars that is reserved for later bills");
+    picarcade_cache::describe_metrics();
+    picarcade_ratelimit::describe_metrics();
+    picarcade_breaker::describe_metrics();
+    picarcade_analytics::describe_metrics();
+}
+
+impl FlowService {
+    /// Publishes the series of the flow and of its parts to the installed recorder of metrics. Does
+    /// nothing without one. It makes no call: the dollars and the components are those of the last
+    /// background check. The README lists the series.
+    pub fn publish_metrics(&self) {
+        for (component, health) in &self.health().components {
+            gauge!(COMPONENT_STATUS, "component" => *component).set(number(health.status));
+        }
+        let (in_flight, queued) = self.classifications();
+        gauge!(IN_FLIGHT).set(in_flight as f64);
+        gauge!(QUEUED).set(queued as f64);
+        for limit in self.inner.check.last().budget.iter() {
+            let window = limit.window.to_string();
+            for (name, micros) in
+                [(BUDGET_LIMIT, limit.limit), (BUDGET_USED, limit.used), (BUDGET_RESERVED, limit.reserved)]
+            {
+                gauge!(name, "window" => window.clone()).set(micros as f64 / 1e6);
+            }
+        }
+        for level in self.caches().statistics() {
+            level.publish_metrics();
+        }
+        self.limiter().statistics().publish_metrics();
+        self.breakers().publish_metrics();
+        self.recorder().publish_metrics();
+    }
+}
+
+/// Returns a state as the value of its gauge, which grows with the trouble.
+const fn number(status: HealthStatus) -> f64 {
+    match status {
+        HealthStatus::Healthy => 0.0,
+        HealthStatus::Degraded => 1.0,
+        HealthStatus::Unhealthy => 2.0,
+    }
+}

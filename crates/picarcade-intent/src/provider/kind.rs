@@ -1,6 +1,7 @@
 //! The providers of this crate, chosen by name at run time.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use secrecy::SecretString;

@@ -28,11 +28,16 @@ mod trie;
 mod weights;
 mod words;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::Facts;
-use crate::local::classifier::softmax;
+use crate::local::classifier::{LocalClassifier, softmax};
 use crate::local::encoder::tokenizer::Tokenizer;
 use crate::local::encoder::weights::Weights;
 use crate::local::encoder::words::Words;
@@ -46,6 +51,13 @@ pub use weights::EncoderError;
 /// A longer prompt keeps its beginning and its end: requests are there more often than in the
 /// middle. The time grows with the number of tokens.
 const MAX_TOKENS: usize = 256;
+
+/// The share of the encoder in the combined log probabilities, from 0 to 1. The rest is that of the
+/// linear model.
+const ENCODER_SHARE: f32 = 0.7;
+
+/// The greatest amount of a score, far above what a trained head gives.
+const MAX_SCORE: f32 = 1e4;
 
 /// A fine-tuned text encoder that finds what a prompt asks for.
 ///
@@ -90,6 +102,14 @@ impl Encoder {
         Goals::from_senses(self.senses(prompt, facts), Regime::of(facts))
     }
 
+    /// Returns the probability of each goal from both stages: the weighted geometric mean of what
+    /// they find.
+    pub(crate) fn goals_with(&self, linear: &LocalClassifier, prompt: &str, facts: Facts) -> Goals {
+        let regime = Regime::of(facts);
+        let senses = combine(self.senses(prompt, facts), linear.senses(prompt, regime));
+        Goals::from_senses(senses, regime)
+    }
+
     /// Returns the probability of each sense, in the order of [`Sense::ALL`].
     pub fn senses(&self, prompt: &str, facts: Facts) -> [f32; Sense::COUNT] {
         let regime = Regime::of(facts);
@@ -102,8 +122,8 @@ impl Encoder {
     /// Calibration needs the scores to choose the sharpness of the file.
     pub fn scores(&self, prompt: &str, facts: Facts) -> [f32; Sense::COUNT] {
         let scores = forward::scores(&self.words, &self.weights, &self.tokens(prompt), facts);
-        // Weights of absurd size can overflow. Without scores, the priors decide.
-        if scores.iter().all(|score| score.is_finite()) { scores } else { [0.0; Sense::COUNT] }
+        // Weights of absurd size overflow. Without scores, the priors decide.
+        scores.map(|score| if score.is_finite() { score.clamp(-MAX_SCORE, MAX_SCORE) } else { 0.0 })
     }
 
     /// Returns the numbers of the pieces of a prompt as the encoder reads them.
@@ -112,6 +132,19 @@ impl Encoder {
     pub fn tokens(&self, prompt: &str) -> Vec<u32> {
         self.tokenizer.tokens(prompt, MAX_TOKENS.min(self.weights.positions()))
     }
+}
+
+/// Combines the probabilities of both stages, so that they sum to one.
+fn combine(encoder: [f32; Sense::COUNT], linear: [f32; Sense::COUNT]) -> [f32; Sense::COUNT] {
+    /// Keeps a sense possible that one stage excludes.
+    const LEAST: f32 = 1e-6;
+    let mut senses = encoder;
+    for (sense, linear) in senses.iter_mut().zip(linear) {
+        *sense =
+            (ENCODER_SHARE * (*sense + LEAST).ln() + (1.0 - ENCODER_SHARE) * (linear + LEAST).ln()).exp();
+    }
+    let sum: f32 = senses.iter().sum();
+    senses.map(|sense| sense / sum)
 }
 
 impl fmt::Debug for Encoder {

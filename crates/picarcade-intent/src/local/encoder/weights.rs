@@ -36,7 +36,9 @@ pub(super) const MAGIC: &[u8; 8] = b"PCENCOD\0";
 pub(super) const VERSION: u32 = 1;
 
 const HASH: usize = 32;
-/// The greatest amount of a score. Sums over a prompt stay far from the limits of `f32`.
+/// The greatest sharpness, far above what a calibration gives.
+const MAX_SHARPNESS: f32 = 100.0;
+/// The greatest amount of a piece's score. Sums over a prompt stay far from the limits of `f32`.
 const MAX_SCORE: f32 = 1_000.0;
 
 /// Why bytes are not an encoder.
@@ -179,6 +181,9 @@ fn read(content: &[u8]) -> Option<(Vocabulary, Range<usize>, Weights)> {
     let head = reader.floats(Sense::COUNT * hidden)?;
     let bias = reader.floats(Facts::COUNT * Sense::COUNT)?;
     let sharpness = reader.floats(Regime::COUNT)?;
+    if !sharpness.iter().all(|value| (0.0..=MAX_SHARPNESS).contains(value)) {
+        return None;
+    }
     let weights = Weights { sizes, position_rows, embedding_norm, fact_rows, layers, head, bias, sharpness };
     reader.rest.is_empty().then_some((vocabulary, table, weights))
 }

@@ -11,15 +11,17 @@
 //! to the first token, and as a bias of the head. In the order of the work:
 //!
 //! 1. `tokenizer` normalizes the text and splits it into the pieces of the vocabulary (`trie`);
-//! 2. `forward` computes the layers over matrices that `weights` read and checked, with the
-//!    functions of `math`;
+//! 2. `forward` computes the layers from the numbers that `weights` read and checked: `words` has
+//!    the word vectors, `dense` the products with weights, `attention` those between tokens, and
+//!    `math` the functions between them;
 //! 3. `Encoder` converts the scores to probabilities, with the priors and the goals of the linear
 //!    stage.
 //!
-//! No code here does I/O, reads a clock or uses random numbers. Equal inputs give equal answers on
-//! one machine. Between machines the last digits can differ, because the products of matrices use
-//! the vector instructions that the machine has.
+//! No code here does I/O, reads a clock or uses random numbers. Equal inputs give equal scores on
+//! every machine: large sums are integers, and the order of the others does not depend on the
+//! vector instructions. Only the last step, eight exponentials, is that of the platform.
 
+mod attention;
 mod dense;
 mod forward;
 mod math;

@@ -26,7 +26,8 @@ use std::ops::{Range, RangeInclusive};
 use thiserror::Error;
 
 use crate::Facts;
-use crate::local::encoder::dense::Dense;
+use crate::local::encoder::attention::LANES;
+use crate::local::encoder::dense::{Dense, PANEL};
 use crate::local::encoder::words::{BLOCK, BLOCK_BYTES};
 use crate::local::sense::{Regime, Sense};
 
@@ -204,7 +205,9 @@ impl Sizes {
             positions: next(3..=4_096)?,
         };
         next(Sense::COUNT..=Sense::COUNT)?;
-        let is_even = sizes.hidden % BLOCK == 0 && sizes.hidden % sizes.heads == 0;
+        let is_even = sizes.hidden.is_multiple_of(BLOCK)
+            && sizes.hidden.is_multiple_of(sizes.heads * LANES)
+            && sizes.feed_forward.is_multiple_of(PANEL);
         is_even.then_some(sizes)
     }
 }
@@ -256,6 +259,6 @@ impl<'a> Reader<'a> {
     fn dense(&mut self, outputs: usize, inputs: usize) -> Option<Dense> {
         let scales = self.floats(outputs)?;
         let bias = self.floats(outputs)?;
-        Some(Dense::new(self.bytes(outputs * inputs)?, &scales, bias, inputs))
+        Dense::new(self.bytes(outputs * inputs)?, scales, bias, inputs)
     }
 }

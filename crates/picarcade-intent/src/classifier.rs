@@ -14,6 +14,8 @@ use crate::enhance::{accept_enhancement_with, enhance_with};
 use crate::facts::Facts;
 use crate::goal::Goal;
 use crate::injection;
+#[cfg(feature = "encoder")]
+use crate::local::Encoder;
 use crate::local::{Goals, LocalClassifier};
 use crate::matrix::Matrix;
 use crate::prompt_type::PromptType;
@@ -49,13 +51,31 @@ pub struct Classifier {
     matrix: Arc<Matrix>,
     catalogue: Arc<Catalogue>,
     local: &'static LocalClassifier,
+    #[cfg(feature = "encoder")]
+    encoder: Option<Arc<Encoder>>,
 }
 
 impl Classifier {
     /// Creates a classifier under this matrix with the embedded local classifier and the prices of
     /// the embedded catalogue.
     pub fn new(matrix: Arc<Matrix>) -> Self {
-        Self { matrix, catalogue: Catalogue::embedded(), local: LocalClassifier::embedded() }
+        Self {
+            matrix,
+            catalogue: Catalogue::embedded(),
+            local: LocalClassifier::embedded(),
+            #[cfg(feature = "encoder")]
+            encoder: None,
+        }
+    }
+
+    /// Adds the encoder as the second stage of the local classifier.
+    ///
+    /// [`read`](Self::read) and [`classify_locally`](Self::classify_locally) then take milliseconds
+    /// instead of microseconds.
+    #[cfg(feature = "encoder")]
+    #[must_use]
+    pub fn with_encoder(self, encoder: Arc<Encoder>) -> Self {
+        Self { encoder: Some(encoder), ..self }
     }
 
     /// Uses the prices of another catalogue.
@@ -93,8 +113,21 @@ impl Classifier {
         confirmation(verdict, &|prompt_type| self.price(prompt_type))
     }
 
-    /// Returns what the words of a request ask for, as the local classifier reads them.
+    /// Returns what the words of a request ask for, as all stages of the local classifier read
+    /// them.
     pub fn read(&self, request: &Request) -> Goals {
+        #[cfg(feature = "encoder")]
+        if let Some(encoder) = &self.encoder {
+            let prompt = request.prompt.normalized();
+            let text = injection::without_injections(&prompt);
+            return encoder.goals_with(self.local, &text, request.facts);
+        }
+        self.read_fast(request)
+    }
+
+    /// Returns what the words of a request ask for, as the linear model alone reads them, in
+    /// microseconds.
+    pub fn read_fast(&self, request: &Request) -> Goals {
         self.local.goals(&injection::without_injections(&request.prompt.normalized()), request.facts)
     }
 
@@ -102,7 +135,7 @@ impl Classifier {
     /// feasible.
     pub fn classify_by_facts(&self, request: &Request) -> Option<Verdict> {
         let prompt_type = self.feasible(request.facts).single()?;
-        let likely = self.likely(request.facts, self.read(request));
+        let likely = self.likely(request.facts, self.read_fast(request));
         let goal = likely.goal(prompt_type);
         Some(Verdict {
             prompt_type,
@@ -161,10 +194,16 @@ impl Classifier {
 
     /// Judges the answer of an AI. A feasible type is accepted with the confidence that the AI
     /// states. An infeasible type is corrected to the most likely feasible type, with the
-    /// confidence of the local classifier. The reasoning of the AI is kept. Its enhanced prompt is
+    /// confidence of the linear model. The reasoning of the AI is kept. Its enhanced prompt is
     /// discarded, because it was written for another type.
     pub fn correct(&self, request: &Request, answer: Answer) -> Verdict {
-        let likely = self.likely(request.facts, self.read(request));
+        self.correct_with(request, answer, self.read_fast(request))
+    }
+
+    /// Judges the answer of an AI like [`correct`](Self::correct), with the goals that the local
+    /// classifier has read.
+    pub fn correct_with(&self, request: &Request, answer: Answer, goals: Goals) -> Verdict {
+        let likely = self.likely(request.facts, goals);
         let is_feasible = self.feasible(request.facts).contains(answer.prompt_type);
         let (prompt_type, confidence) =
             if is_feasible { (answer.prompt_type, answer.confidence.clamp(0.0, 1.0)) } else { likely.best() };

@@ -90,7 +90,7 @@ impl LocalClassifier {
 }
 
 /// Converts scores to probabilities. A greater sharpness gives more extreme probabilities.
-pub(crate) fn softmax(scores: [f32; Sense::COUNT], sharpness: f32) -> [f32; Sense::COUNT] {
+pub(crate) fn softmax<const CLASSES: usize>(scores: [f32; CLASSES], sharpness: f32) -> [f32; CLASSES] {
     let highest = scores.iter().copied().fold(f32::MIN, f32::max);
     let raised = scores.map(|score| ((score - highest) * sharpness).exp());
     let sum: f32 = raised.iter().sum();

@@ -3,13 +3,15 @@
 //! Sums run over sixteen lanes, and the exponential is a polynomial without branches, so that the
 //! compiler uses vector instructions.
 
+#![expect(clippy::inline_always, reason = "the vector instructions of the caller must apply inside")]
+
 use std::f32::consts::{LN_2, LOG2_E};
 
 /// The lanes of a sum. The result of a sum depends on this number.
 const LANES: usize = 16;
 
 /// Returns e^x with a relative error below 5e-7. Results are at least 2^-126 and at most 2^126.
-#[inline]
+#[inline(always)]
 fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 rounds to an integer, which is then in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
@@ -26,6 +28,7 @@ fn exp(x: f32) -> f32 {
 
 /// Replaces each number by its GELU (Hendrycks and Gimpel, 2016, arXiv:1606.08415) in the form
 /// with the hyperbolic tangent.
+#[inline(always)]
 pub(super) fn gelu(values: &mut [f32]) {
     // x/2 * (1 + tanh(y)) = x / (1 + exp(-2y)) with y = sqrt(2/pi) * (x + 0.044715 x^3).
     const FACTOR: f32 = -1.595_769_1;
@@ -36,6 +39,7 @@ pub(super) fn gelu(values: &mut [f32]) {
 }
 
 /// Converts scores to shares that sum to one.
+#[inline(always)]
 pub(super) fn softmax(scores: &mut [f32]) {
     let highest = reduce(scores, f32::MIN, f32::max, |score| score);
     for score in &mut *scores {
@@ -49,6 +53,7 @@ pub(super) fn softmax(scores: &mut [f32]) {
 
 /// Gives a row the mean 0 and the variance 1, then multiplies by a weight and adds a bias (Ba et
 /// al., 2016, arXiv:1607.06450).
+#[inline(always)]
 pub(super) fn normalize(row: &mut [f32], weight: &[f32], bias: &[f32]) {
     const EPSILON: f32 = 1e-12;
     let count = row.len() as f32;
@@ -60,7 +65,14 @@ pub(super) fn normalize(row: &mut [f32], weight: &[f32], bias: &[f32]) {
     }
 }
 
+/// Returns the greatest amount in a row.
+#[inline(always)]
+pub(super) fn largest(row: &[f32]) -> f32 {
+    reduce(row, 0.0, f32::max, f32::abs)
+}
+
 /// Adds each number of one row to another.
+#[inline(always)]
 pub(super) fn add(row: &mut [f32], other: &[f32]) {
     for (value, other) in row.iter_mut().zip(other) {
         *value += other;
@@ -68,11 +80,12 @@ pub(super) fn add(row: &mut [f32], other: &[f32]) {
 }
 
 /// Returns the sum of the products of two rows.
+#[inline(always)]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-#[inline]
+#[inline(always)]
 fn reduce(values: &[f32], start: f32, join: impl Fn(f32, f32) -> f32, map: impl Fn(f32) -> f32) -> f32 {
     let (chunks, rest) = values.as_chunks::<LANES>();
     let mut lanes = [start; LANES];

@@ -11,15 +11,17 @@
 //! to the first token, and as a bias of the head. In the order of the work:
 //!
 //! 1. `tokenizer` normalizes the text and splits it into the pieces of the vocabulary (`trie`);
-//! 2. `forward` computes the layers over matrices that `weights` read and checked, with the
-//!    functions of `math`;
+//! 2. `forward` computes the layers from the numbers that `weights` read and checked: `words` has
+//!    the word vectors, `dense` the products with weights, `attention` those between tokens, and
+//!    `math` the functions between them;
 //! 3. `Encoder` converts the scores to probabilities, with the priors and the goals of the linear
 //!    stage.
 //!
-//! No code here does I/O, reads a clock or uses random numbers. Equal inputs give equal answers on
-//! one machine. Between machines the last digits can differ, because the products of matrices use
-//! the vector instructions that the machine has.
+//! No code here does I/O, reads a clock or uses random numbers. Equal inputs give equal scores on
+//! every machine: large sums are integers, and the order of the others does not depend on the
+//! vector instructions. Only the last step, eight exponentials, is that of the platform.
 
+mod attention;
 mod dense;
 mod forward;
 mod math;
@@ -28,11 +30,16 @@ mod trie;
 mod weights;
 mod words;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::Facts;
-use crate::local::classifier::softmax;
+use crate::local::classifier::{LocalClassifier, softmax};
 use crate::local::encoder::tokenizer::Tokenizer;
 use crate::local::encoder::weights::Weights;
 use crate::local::encoder::words::Words;
@@ -46,6 +53,16 @@ pub use weights::EncoderError;
 /// A longer prompt keeps its beginning and its end: requests are there more often than in the
 /// middle. The time grows with the number of tokens.
 const MAX_TOKENS: usize = 256;
+
+/// The senses, and one class for words that ask for no picture at all.
+const CLASSES: usize = Sense::COUNT + 1;
+
+/// The share of the encoder in the combined log probabilities, from 0 to 1. The rest is that of the
+/// linear model.
+const ENCODER_SHARE: f32 = 0.7;
+
+/// The greatest amount of a score, far above what a trained head gives.
+const MAX_SCORE: f32 = 1e4;
 
 /// A fine-tuned text encoder that finds what a prompt asks for.
 ///
@@ -87,23 +104,33 @@ impl Encoder {
 
     /// Returns the probability of each goal for these words under these facts.
     pub fn goals(&self, prompt: &str, facts: Facts) -> Goals {
-        Goals::from_senses(self.senses(prompt, facts), Regime::of(facts))
+        let (senses, none) = self.senses(prompt, facts);
+        Goals::from_senses(senses, Regime::of(facts)).with_none(none)
     }
 
-    /// Returns the probability of each sense, in the order of [`Sense::ALL`].
-    pub fn senses(&self, prompt: &str, facts: Facts) -> [f32; Sense::COUNT] {
+    /// Returns the probability of each goal from both stages: the weighted geometric mean of what
+    /// they find.
+    pub(crate) fn goals_with(&self, linear: &LocalClassifier, prompt: &str, facts: Facts) -> Goals {
         let regime = Regime::of(facts);
-        let likely = softmax(self.scores(prompt, facts), self.weights.sharpness(regime));
-        Sense::weigh(likely, regime)
+        let (senses, none) = self.senses(prompt, facts);
+        let senses = combine(senses, linear.senses(prompt, regime));
+        Goals::from_senses(senses, regime).with_none(none)
     }
 
-    /// Returns the score of each sense before calibration.
-    ///
-    /// Calibration needs the scores to choose the sharpness of the file.
-    pub fn scores(&self, prompt: &str, facts: Facts) -> [f32; Sense::COUNT] {
+    /// Returns the probability of each sense if the words ask for a picture, in the order of
+    /// [`Sense::ALL`], and the probability that they do not.
+    fn senses(&self, prompt: &str, facts: Facts) -> ([f32; Sense::COUNT], f32) {
+        let regime = Regime::of(facts);
+        let classes = softmax(self.scores(prompt, facts), self.weights.sharpness(regime));
+        let [senses @ .., none] = classes;
+        (Sense::weigh(senses, regime), none)
+    }
+
+    /// Returns the score of each class before calibration.
+    fn scores(&self, prompt: &str, facts: Facts) -> [f32; CLASSES] {
         let scores = forward::scores(&self.words, &self.weights, &self.tokens(prompt), facts);
-        // Weights of absurd size can overflow. Without scores, the priors decide.
-        if scores.iter().all(|score| score.is_finite()) { scores } else { [0.0; Sense::COUNT] }
+        // Weights of absurd size overflow. Without scores, the priors decide.
+        scores.map(|score| if score.is_finite() { score.clamp(-MAX_SCORE, MAX_SCORE) } else { 0.0 })
     }
 
     /// Returns the numbers of the pieces of a prompt as the encoder reads them.
@@ -112,6 +139,19 @@ impl Encoder {
     pub fn tokens(&self, prompt: &str) -> Vec<u32> {
         self.tokenizer.tokens(prompt, MAX_TOKENS.min(self.weights.positions()))
     }
+}
+
+/// Combines the probabilities of both stages, so that they sum to one.
+fn combine(encoder: [f32; Sense::COUNT], linear: [f32; Sense::COUNT]) -> [f32; Sense::COUNT] {
+    /// Keeps a sense possible that one stage excludes.
+    const LEAST: f32 = 1e-6;
+    let mut senses = encoder;
+    for (sense, linear) in senses.iter_mut().zip(linear) {
+        *sense =
+            (ENCODER_SHARE * (*sense + LEAST).ln() + (1.0 - ENCODER_SHARE) * (linear + LEAST).ln()).exp();
+    }
+    let sum: f32 = senses.iter().sum();
+    senses.map(|sense| sense / sum)
 }
 
 impl fmt::Debug for Encoder {

@@ -3,7 +3,7 @@
 //! All numbers are little-endian and none is aligned:
 //!
 //! 1. the magic `PCENCOD\0`; `u32`: version, layers, hidden, heads, feed-forward, pieces,
-//!    positions, senses;
+//!    positions, classes: the senses, and "no request for a picture";
 //! 2. the pieces: one byte with the length and the UTF-8 text. The first four are `<s>`, `<pad>`,
 //!    `</s>` and `<unk>`. Then one `f32` score per piece, and that of `<unk>` is the score of an
 //!    unknown character;
@@ -13,7 +13,7 @@
 //!    and the two of the feed-forward network, each as one `f32` scale per output, one `f32` bias
 //!    per output and one row of `i8` per output; then weight and bias of the norms after the
 //!    attention and after the feed-forward network;
-//! 5. the head: one `f32` row per sense, one `f32` bias per [`Facts::bits`] and sense, one `f32`
+//! 5. the head: one `f32` row per class, one `f32` bias per [`Facts::bits`] and class, one `f32`
 //!    sharpness per regime;
 //! 6. the BLAKE3 hash of all that.
 //!
@@ -26,7 +26,8 @@ use std::ops::{Range, RangeInclusive};
 use thiserror::Error;
 
 use crate::Facts;
-use crate::local::encoder::dense::Dense;
+use crate::local::encoder::attention::LANES;
+use crate::local::encoder::dense::{Dense, PANEL};
 use crate::local::encoder::words::{BLOCK, BLOCK_BYTES};
 use crate::local::sense::{Regime, Sense};
 
@@ -36,7 +37,9 @@ pub(super) const MAGIC: &[u8; 8] = b"PCENCOD\0";
 pub(super) const VERSION: u32 = 1;
 
 const HASH: usize = 32;
-/// The greatest amount of a score. Sums over a prompt stay far from the limits of `f32`.
+/// The greatest sharpness, far above what a calibration gives.
+const MAX_SHARPNESS: f32 = 100.0;
+/// The greatest amount of a piece's score. Sums over a prompt stay far from the limits of `f32`.
 const MAX_SCORE: f32 = 1_000.0;
 
 /// Why bytes are not an encoder.
@@ -116,9 +119,9 @@ impl Weights {
         row(&self.fact_rows, usize::from(facts.bits()), self.sizes.hidden)
     }
 
-    /// Returns the bias of each sense under some facts.
+    /// Returns the bias of each class under some facts.
     pub(super) fn bias(&self, facts: Facts) -> &[f32] {
-        row(&self.bias, usize::from(facts.bits()), Sense::COUNT)
+        row(&self.bias, usize::from(facts.bits()), CLASSES)
     }
 
     /// Returns the factor of scores before they become probabilities.
@@ -176,9 +179,12 @@ fn read(content: &[u8]) -> Option<(Vocabulary, Range<usize>, Weights)> {
         Some(Layer { attention_in, attention_out, attention_norm, expand, reduce, output_norm })
     });
     let layers = layers.collect::<Option<_>>()?;
-    let head = reader.floats(Sense::COUNT * hidden)?;
-    let bias = reader.floats(Facts::COUNT * Sense::COUNT)?;
+    let head = reader.floats(CLASSES * hidden)?;
+    let bias = reader.floats(Facts::COUNT * CLASSES)?;
     let sharpness = reader.floats(Regime::COUNT)?;
+    if !sharpness.iter().all(|value| (0.0..=MAX_SHARPNESS).contains(value)) {
+        return None;
+    }
     let weights = Weights { sizes, position_rows, embedding_norm, fact_rows, layers, head, bias, sharpness };
     reader.rest.is_empty().then_some((vocabulary, table, weights))
 }
@@ -198,8 +204,10 @@ impl Sizes {
             pieces: next(4..=300_000)?,
             positions: next(3..=4_096)?,
         };
-        next(Sense::COUNT..=Sense::COUNT)?;
-        let is_even = sizes.hidden % BLOCK == 0 && sizes.hidden % sizes.heads == 0;
+        next(CLASSES..=CLASSES)?;
+        let is_even = sizes.hidden.is_multiple_of(BLOCK)
+            && sizes.hidden.is_multiple_of(sizes.heads * LANES)
+            && sizes.feed_forward.is_multiple_of(PANEL);
         is_even.then_some(sizes)
     }
 }
@@ -251,6 +259,6 @@ impl<'a> Reader<'a> {
     fn dense(&mut self, outputs: usize, inputs: usize) -> Option<Dense> {
         let scales = self.floats(outputs)?;
         let bias = self.floats(outputs)?;
-        Some(Dense::new(self.bytes(outputs * inputs)?, &scales, bias, inputs))
+        Dense::new(self.bytes(outputs * inputs)?, scales, bias, inputs)
     }
 }

@@ -4,8 +4,8 @@
 //! It is a separate program behind a feature, because it needs `picarcade-intent` and an optimized
 //! build, and the other commands need neither. `train` reads the corpus and writes the model file.
 //! `eval` judges the embedded model and prints the report that `docs/evaluation.md` contains. `try
-//! FILE SET…` judges a model file on sets of prompts and lists the errors; use it for work on the
-//! corpus, with sets that no figure is quoted from.
+//! FILE SET…` judges a file of the linear model or of the encoder on sets of prompts and lists the
+//! errors; use it for work on the corpus, with sets that no figure is quoted from.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 use std::error::Error;
@@ -13,9 +13,11 @@ use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use picarcade_intent::evaluation::{evaluate, read_labeled, report};
+use picarcade_intent::local::Encoder;
 use picarcade_intent::local::train::{Corpus, classifier_text, examples, train};
 use picarcade_intent::{Classifier, Facts, LocalClassifier, Matrix, Prompt};
 use serde_json::Value;
@@ -152,8 +154,13 @@ fn write_normalized(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn list_errors(file: &Path, sets: &[&str]) -> Result<(), Box<dyn Error>> {
-    let local = Box::leak(Box::new(LocalClassifier::parse(std::fs::read(file)?.leak())?));
-    let classifier = Classifier::new(Matrix::embedded()).with_local(local);
+    let bytes = std::fs::read(file)?;
+    let classifier = Classifier::new(Matrix::embedded());
+    let classifier = if bytes.starts_with(b"PCENCOD") {
+        classifier.with_encoder(Arc::new(Encoder::parse(bytes)?))
+    } else {
+        classifier.with_local(Box::leak(Box::new(LocalClassifier::parse(bytes.leak())?)))
+    };
     for set in sets {
         let evaluation = evaluate(&classifier, &read_labeled(Path::new(set))?);
         println!("{}", report(&evaluation));

@@ -179,13 +179,13 @@ def scene(descriptions, requests, rng):
     """Returns a long description, sometimes with one request or with movement and sound, and its sense."""
     parts = [rng.choice(descriptions).rstrip(".。 ") + "." for _ in range(rng.randint(3, 8))]
     choice = rng.random()
-    if choice < 0.35:
+    if choice < 0.3:
         return " ".join(parts), PICTURE
     if choice < 0.7:
         request, sense = rng.choice(requests)
         place = rng.choice([0, 0, len(parts), rng.randint(0, len(parts))])
         parts.insert(place, request)
-        if sense in (VIDEO, ANIMATE) and rng.random() < 0.3:
+        if sense == VIDEO and rng.random() < 0.3:
             parts.append(rng.choice(SILENCE))
         return rng.choice([" ", "\n"]).join(parts), sense
     for move in rng.sample(MOVES, rng.randint(1, 3)):
@@ -199,22 +199,40 @@ def scene(descriptions, requests, rng):
     return " ".join(parts), VIDEO_SOUND
 
 
+def change(descriptions, changes, rng):
+    """Returns a change of what is open that describes its result at length, and its sense."""
+    request, sense = rng.choice(changes)
+    parts = [rng.choice(descriptions).rstrip(".。 ") + "." for _ in range(rng.randint(1, 5))]
+    parts.insert(0 if rng.random() < 0.8 else len(parts), request.rstrip(".。 ") + rng.choice([".", ":", ",", ""]))
+    return rng.choice([" ", "\n"]).join(parts), sense
+
+
 def composed(path, count, seed=6):
-    """Returns long examples: briefs and scenes composed of the generated examples of a file."""
+    """Returns long examples, composed of the generated examples of a file: briefs, scenes and changes."""
     rng = random.Random(seed)
     by_language = {}
     for row in (json.loads(line) for line in open(path, encoding="utf-8")):
-        descriptions, requests = by_language.setdefault(row["language"], ([], []))
+        descriptions, requests, changes = by_language.setdefault(row["language"], ([], [], []))
         if row["held_out"]:
             continue
+        example = row["prompt"], row["sense"]
         if row["sense"] == PICTURE:
             descriptions.append(row["prompt"])
         elif row["sense"] in (VIDEO, VIDEO_SOUND):
-            requests.append((row["prompt"], row["sense"]))
+            requests.append(example)
+        elif row["regime"] in (2, 3):
+            changes.append(example + (row["regime"],))
     examples = []
     for _ in range(count):
-        descriptions, requests = rng.choice(list(by_language.values()))
-        text, sense = brief(descriptions, rng) if rng.random() < 0.4 else scene(descriptions, requests, rng)
-        bits = facts_of_regime(rng.choice([0, 0, 0, 1, 2]), rng)
-        examples.append((text, bits, one_class(sense)))
+        descriptions, requests, changes = rng.choice(list(by_language.values()))
+        kind = rng.random()
+        if kind < 0.35:
+            (text, sense), regime = brief(descriptions, rng), rng.choice([0, 0, 0, 1])
+        elif kind < 0.7:
+            (text, sense), regime = scene(descriptions, requests, rng), rng.choice([0, 0, 0, 1])
+        else:
+            regime = rng.choice([2, 2, 2, 3])
+            of_regime = [example[:2] for example in changes if example[2] == regime]
+            text, sense = change(descriptions, of_regime, rng)
+        examples.append((text, facts_of_regime(regime, rng), one_class(sense)))
     return examples

@@ -23,7 +23,7 @@ from tokenizer import Tokenizer, vocabulary
 
 LAYERS = 6
 VOCABULARY = 50_000
-COMPOSED = 4_000
+COMPOSED = 3_000
 RATE = 1e-4
 SMOOTHING = 0.05
 SEED = 3

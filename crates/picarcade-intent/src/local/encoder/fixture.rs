@@ -4,7 +4,8 @@
 //! `forward`.
 
 use crate::Facts;
-use crate::local::sense::{Regime, Sense};
+use crate::local::encoder::weights::CLASSES;
+use crate::local::sense::Regime;
 
 pub(super) const HIDDEN: usize = 64;
 pub(super) const HEADS: usize = 4;

@@ -6,9 +6,8 @@ use crate::Facts;
 use crate::local::encoder::attention::Attention;
 use crate::local::encoder::dense::{Levels, Machine, Portable};
 use crate::local::encoder::math::{add, dot, gelu, normalize};
-use crate::local::encoder::weights::{Norm, Sizes, Weights};
+use crate::local::encoder::weights::{CLASSES, Norm, Sizes, Weights};
 use crate::local::encoder::words::Words;
-use crate::local::sense::Sense;
 
 /// Returns the score of each class.
 pub(super) fn scores(words: &Words, weights: &Weights, tokens: &[u32], facts: Facts) -> [f32; CLASSES] {

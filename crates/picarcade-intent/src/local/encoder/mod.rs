@@ -41,7 +41,7 @@ use std::fmt;
 use crate::Facts;
 use crate::local::classifier::{LocalClassifier, softmax};
 use crate::local::encoder::tokenizer::Tokenizer;
-use crate::local::encoder::weights::Weights;
+use crate::local::encoder::weights::{CLASSES, Weights};
 use crate::local::encoder::words::Words;
 use crate::local::goals::Goals;
 use crate::local::sense::{Regime, Sense};
@@ -53,9 +53,6 @@ pub use weights::EncoderError;
 /// A longer prompt keeps its beginning and its end: requests are there more often than in the
 /// middle. The time grows with the number of tokens.
 const MAX_TOKENS: usize = 256;
-
-/// The senses, and one class for words that ask for no picture at all.
-const CLASSES: usize = Sense::COUNT + 1;
 
 /// The share of the encoder in the combined log probabilities, from 0 to 1. The rest is that of the
 /// linear model.
@@ -113,7 +110,7 @@ impl Encoder {
     pub(crate) fn goals_with(&self, linear: &LocalClassifier, prompt: &str, facts: Facts) -> Goals {
         let regime = Regime::of(facts);
         let (senses, none) = self.senses(prompt, facts);
-        let senses = combine(senses, linear.senses(prompt, regime));
+        let senses = if std::env::var("SHARE").is_ok_and(|s| s == "1") { senses } else { combine(senses, linear.senses(prompt, regime)) };
         Goals::from_senses(senses, regime).with_none(none)
     }
 
@@ -146,9 +143,10 @@ fn combine(encoder: [f32; Sense::COUNT], linear: [f32; Sense::COUNT]) -> [f32; S
     /// Keeps a sense possible that one stage excludes.
     const LEAST: f32 = 1e-6;
     let mut senses = encoder;
+    let share: f32 = std::env::var("SHARE").ok().and_then(|s| s.parse().ok()).unwrap_or(ENCODER_SHARE);
     for (sense, linear) in senses.iter_mut().zip(linear) {
         *sense =
-            (ENCODER_SHARE * (*sense + LEAST).ln() + (1.0 - ENCODER_SHARE) * (linear + LEAST).ln()).exp();
+            (share * (*sense + LEAST).ln() + (1.0 - share) * (linear + LEAST).ln()).exp();
     }
     let sum: f32 = senses.iter().sum();
     senses.map(|sense| sense / sum)

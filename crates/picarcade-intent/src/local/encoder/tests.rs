@@ -186,10 +186,11 @@ proptest! {
         repeat in 1_usize..40,
     ) {
         let (text, facts) = (text.repeat(repeat), Facts::from_bits(bits));
-        let senses = ENCODER.senses(&text, facts);
+        let (senses, none) = ENCODER.senses(&text, facts);
+        prop_assert!((0.0..=1.0).contains(&none));
         prop_assert!(senses.iter().all(|sense| (0.0..=1.0).contains(sense)));
         prop_assert!((senses.iter().sum::<f32>() - 1.0).abs() < 1e-4);
-        prop_assert_eq!(senses, ENCODER.senses(&text, facts));
+        prop_assert_eq!((senses, none), ENCODER.senses(&text, facts));
         let goals = ENCODER.goals_with(LocalClassifier::embedded(), &text, facts);
         let sum: f32 = Goal::ALL.into_iter().map(|goal| goals.get(goal)).sum();
         prop_assert!((sum - 1.0).abs() < 1e-4);
@@ -213,7 +214,7 @@ proptest! {
         let place = place.index(file.len());
         file[place] = byte;
         if let Ok(encoder) = Encoder::parse(hashed(file)) {
-            let senses = encoder.senses("make the sky purple", Facts::default());
+            let (senses, _) = encoder.senses("make the sky purple", Facts::default());
             prop_assert!((senses.iter().sum::<f32>() - 1.0).abs() < 1e-4);
         }
     }

@@ -36,6 +36,9 @@ pub(super) const MAGIC: &[u8; 8] = b"PCENCOD\0";
 /// The version of the layout and of the tokenizer.
 pub(super) const VERSION: u32 = 1;
 
+/// The senses, and one class for words that ask for no picture at all.
+pub(super) const CLASSES: usize = Sense::COUNT + 1;
+
 const HASH: usize = 32;
 /// The greatest sharpness, far above what a calibration gives.
 const MAX_SHARPNESS: f32 = 100.0;

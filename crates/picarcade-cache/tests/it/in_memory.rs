@@ -1,7 +1,7 @@
 //! A second level in this process, on the clock of tokio.
 //!
-//! It has no bound: an expired entry is removed when its key is read again. The fuzz target includes
-//! this file.
+//! It has no bound: an expired entry is removed when its key is read again. The fuzz target
+//! includes this file.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -65,8 +65,8 @@ impl Place {
         }
     }
 
-    /// Waits for the right to debit `amount`. Returns a refusal if meanwhile a debit of no more than
-    /// that was not granted.
+    /// Waits for the right to debit `amount`. Returns a refusal if meanwhile a debit of no more
+    /// than that was not granted.
     ///
     /// So the first refusal answers all requests that wait and want at least as much, and the store
     /// is not asked once for each of them while it is unavailable or the limit is reached.

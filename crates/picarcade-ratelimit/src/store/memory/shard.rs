@@ -1,5 +1,5 @@
-//! The counters of one subject, and a bounded map from subjects to them that survives a flood of new
-//! subjects.
+//! The counters of one subject, and a bounded map from subjects to them that survives a flood of
+//! new subjects.
 //!
 //! The order of eviction is that of S3-FIFO (Yang et al., SOSP 2023) without its ghost queue. A
 //! subject enters a small queue, which is a tenth of the whole. It moves to the main queue only if

@@ -26,7 +26,7 @@ impl UnknownWord {
     }
 }
 
-/// Implements `Display` and `FromStr` for a type with `ALL` and `as_str`: its words are a closed set.
+/// Implements `Display` and `FromStr` for a closed set of words: a type with `ALL` and `as_str`.
 macro_rules! impl_words {
     ($type:ty, $set:literal) => {
         impl std::fmt::Display for $type {

@@ -1,5 +1,5 @@
-//! A request, the API of its path, and the common parts of the three APIs. A base URL may or may not
-//! end in `/v1`, because the clients of the vendors differ; both are accepted.
+//! A request, the API of its path, and the common parts of the three APIs. A base URL may or may
+//! not end in `/v1`, because the clients of the vendors differ; both are accepted.
 
 use std::time::Instant;
 

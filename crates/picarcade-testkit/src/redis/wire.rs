@@ -1,5 +1,5 @@
-//! Asks servers: one command over one new connection, or polls until several servers agree. No state
-//! remains that a killed and restarted server could invalidate.
+//! Asks servers: one command over one new connection, or polls until several servers agree. No
+//! state remains that a killed and restarted server could invalidate.
 
 use std::future::Future;
 use std::net::SocketAddr;

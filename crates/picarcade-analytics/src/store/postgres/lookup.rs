@@ -1,5 +1,5 @@
-//! Sessions and generations in PostgreSQL. Each statement is a transaction of its own, with a bounded
-//! wait.
+//! Sessions and generations in PostgreSQL. Each statement is a transaction of its own, with a
+//! bounded wait.
 
 use std::time::SystemTime;
 

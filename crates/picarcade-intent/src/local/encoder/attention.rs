@@ -5,13 +5,14 @@
 
 #![expect(clippy::inline_always, reason = "the vector instructions of the caller must apply inside")]
 
+use crate::local::encoder::dense::{Lanes, Machine, PANEL};
 use crate::local::encoder::math::softmax;
 
 /// The columns that are computed at a time. The width of a head is a multiple of it.
-pub(super) const LANES: usize = 16;
+pub(super) const LANES: usize = PANEL;
 
 /// A matrix in panels of sixteen columns; each panel holds its part of every row.
-type Panels = Vec<[f32; LANES]>;
+type Panels = Vec<Lanes>;
 
 /// The numbers of one head, reused for all heads and layers.
 #[derive(Default)]
@@ -30,19 +31,26 @@ impl Attention {
     /// A row of `inputs` has the queries of all heads, then the keys, then the values. A row of
     /// `outputs` has the mixed values of all heads.
     #[inline(always)]
-    pub(super) fn apply(&mut self, inputs: &[f32], outputs: &mut [f32], hidden: usize, heads: usize) {
+    pub(super) fn apply<M: Machine>(
+        &mut self,
+        machine: M,
+        inputs: &[f32],
+        outputs: &mut [f32],
+        hidden: usize,
+        heads: usize,
+    ) {
         let width = hidden / heads;
         let tokens = inputs.len() / (3 * hidden);
         let padded = tokens.next_multiple_of(LANES);
         for head in 0..heads {
             self.read(inputs, hidden, head * width, width, tokens);
             self.shares.resize(tokens * padded, 0.0);
-            multiply(&self.queries, width, width, &self.keys, &mut self.shares, padded);
+            multiply(machine, &self.queries, width, width, &self.keys, &mut self.shares, padded);
             for row in self.shares.chunks_exact_mut(padded) {
                 softmax(row.get_mut(..tokens).unwrap_or_default());
             }
             self.mixed.resize(tokens * width, 0.0);
-            multiply(&self.shares, padded, tokens, &self.values, &mut self.mixed, width);
+            multiply(machine, &self.shares, padded, tokens, &self.values, &mut self.mixed, width);
             let rows = outputs.chunks_exact_mut(hidden).zip(self.mixed.chunks_exact(width));
             for (output, mixed) in rows {
                 if let Some(part) = output.get_mut(head * width..(head + 1) * width) {
@@ -84,14 +92,15 @@ impl Attention {
 
 /// Multiplies rows with a matrix in panels.
 ///
-/// A row has `stride` numbers, of which the first `inner` count. A panel has `inner` rows. Row `n`
-/// of the result begins at `n * result_stride`.
+/// A row has `stride` numbers, of which the first `inner` count, because a panel has `inner` rows.
+/// Row `n` of the result begins at `n * result_stride`.
 #[inline(always)]
-fn multiply(
+fn multiply<M: Machine>(
+    machine: M,
     rows: &[f32],
     stride: usize,
     inner: usize,
-    panels: &[[f32; LANES]],
+    panels: &[Lanes],
     results: &mut [f32],
     result_stride: usize,
 ) {
@@ -100,10 +109,15 @@ fn multiply(
         let mut results = results.chunks_exact_mut(result_stride);
         for four in rows.chunks(4 * stride) {
             let mut numbers = four.chunks_exact(stride);
-            // Behind the last row, empty rows give results without a place.
-            let four = [(); 4].map(|()| numbers.next().unwrap_or_default());
-            let sums = tile(four.map(|row| row.get(..inner).unwrap_or_default()), panel);
-            for sums in sums.into_iter().take(four.iter().filter(|row| !row.is_empty()).count()) {
+            // The last row stands for those behind it, whose results have no place.
+            let count = numbers.len();
+            let mut row: &[f32] = &[];
+            let four = [(); 4].map(|()| {
+                row = numbers.next().unwrap_or(row);
+                row
+            });
+            let sums = machine.multiply_floats(four, panel);
+            for sums in sums.into_iter().take(count) {
                 let result = results.next().and_then(|result| result.get_mut(columns.clone()));
                 if let Some(result) = result {
                     result.copy_from_slice(&sums);
@@ -111,18 +125,4 @@ fn multiply(
             }
         }
     }
-}
-
-#[inline(always)]
-fn tile(rows: [&[f32]; 4], panel: &[[f32; LANES]]) -> [[f32; LANES]; 4] {
-    let mut sums = [[0.0; LANES]; 4];
-    for (place, columns) in panel.iter().enumerate() {
-        for (sums, row) in sums.iter_mut().zip(rows) {
-            let factor = row.get(place).copied().unwrap_or_default();
-            for (sum, column) in sums.iter_mut().zip(columns) {
-                *sum += factor * column;
-            }
-        }
-    }
-    sums
 }

@@ -21,10 +21,17 @@ type Step = [[i8; PANEL]; 2];
 /// The greatest amount of a rounded input.
 const MAX_LEVEL: f32 = 8_191.0;
 
-/// How a machine multiplies.
+/// The numbers of sixteen columns.
+pub(super) type Lanes = [f32; PANEL];
+
+/// How a machine multiplies. The result is the same on every machine.
 pub(super) trait Machine: Copy {
-    /// Multiplies some rows of inputs, in pairs, with a panel.
-    fn multiply<const ROWS: usize>(self, rows: [&[[i16; 2]]; ROWS], panel: &[Step]) -> [[i32; PANEL]; ROWS];
+    /// Multiplies some rows of inputs, two numbers of each at a time, with a panel.
+    fn multiply<const ROWS: usize>(self, inputs: &[[[i16; 2]; ROWS]], panel: &[Step])
+    -> [[i32; PANEL]; ROWS];
+
+    /// Multiplies four rows of floats with a matrix of sixteen columns.
+    fn multiply_floats(self, rows: [&[f32]; 4], columns: &[Lanes]) -> [Lanes; 4];
 }
 
 /// A machine without known vector instructions.
@@ -33,38 +40,74 @@ pub(super) struct Portable;
 
 impl Machine for Portable {
     #[inline(always)]
-    fn multiply<const ROWS: usize>(self, rows: [&[[i16; 2]]; ROWS], panel: &[Step]) -> [[i32; PANEL]; ROWS] {
-        rows.map(|row| {
-            let mut sums = [0; PANEL];
-            for ([first, second], step) in row.iter().zip(panel) {
-                let weights = step.as_flattened().as_chunks::<2>().0;
+    fn multiply<const ROWS: usize>(
+        self,
+        inputs: &[[[i16; 2]; ROWS]],
+        panel: &[Step],
+    ) -> [[i32; PANEL]; ROWS] {
+        let mut sums = [[0; PANEL]; ROWS];
+        for (pairs, step) in inputs.iter().zip(panel) {
+            let weights = step.as_flattened().as_chunks::<2>().0;
+            for (sums, [first, second]) in sums.iter_mut().zip(pairs) {
                 for (sum, [a, b]) in sums.iter_mut().zip(weights) {
                     *sum += i32::from(*first) * i32::from(*a) + i32::from(*second) * i32::from(*b);
                 }
             }
-            sums
-        })
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn multiply_floats(self, [a, b, c, d]: [&[f32]; 4], columns: &[Lanes]) -> [Lanes; 4] {
+        let mut sums = [[0.0; PANEL]; 4];
+        for ((((lanes, a), b), c), d) in columns.iter().zip(a).zip(b).zip(c).zip(d) {
+            for (sums, factor) in sums.iter_mut().zip([a, b, c, d]) {
+                for (sum, lane) in sums.iter_mut().zip(lanes) {
+                    *sum += factor * lane;
+                }
+            }
+        }
+        sums
     }
 }
 
-/// AVX2: sixteen products per instruction.
+/// AVX2: sixteen integer products or eight of floats per instruction.
 #[cfg(target_arch = "x86_64")]
 impl Machine for pulp::x86::V3 {
     #[inline(always)]
-    fn multiply<const ROWS: usize>(self, rows: [&[[i16; 2]]; ROWS], panel: &[Step]) -> [[i32; PANEL]; ROWS] {
+    fn multiply<const ROWS: usize>(
+        self,
+        inputs: &[[[i16; 2]; ROWS]],
+        panel: &[Step],
+    ) -> [[i32; PANEL]; ROWS] {
         use std::arch::x86_64::__m256i;
         let zero: __m256i = pulp::cast([0_i32; PANEL / 2]);
         let mut sums = [[zero; 2]; ROWS];
-        // Equal lengths keep checks out of the loop.
-        let rows = rows.map(|row| row.get(..panel.len()).unwrap_or_default());
-        for (place, step) in panel.iter().enumerate() {
+        for (pairs, step) in inputs.iter().zip(panel) {
             let weights = step.map(|half| self.avx2._mm256_cvtepi8_epi16(pulp::cast(half)));
-            for (sums, row) in sums.iter_mut().zip(rows) {
-                let pair = pulp::cast(row.get(place).copied().unwrap_or_default());
-                let inputs = self.avx._mm256_set1_epi32(pair);
+            for (sums, pair) in sums.iter_mut().zip(pairs) {
+                let pair = self.avx._mm256_set1_epi32(pulp::cast(*pair));
                 for (sum, weights) in sums.iter_mut().zip(weights) {
-                    let products = self.avx2._mm256_madd_epi16(inputs, weights);
+                    let products = self.avx2._mm256_madd_epi16(pair, weights);
                     *sum = self.avx2._mm256_add_epi32(*sum, products);
+                }
+            }
+        }
+        sums.map(pulp::cast)
+    }
+
+    #[inline(always)]
+    fn multiply_floats(self, [a, b, c, d]: [&[f32]; 4], columns: &[Lanes]) -> [Lanes; 4] {
+        use std::arch::x86_64::__m256;
+        let zero: __m256 = pulp::cast([0.0_f32; PANEL / 2]);
+        let mut sums = [[zero; 2]; 4];
+        for ((((lanes, a), b), c), d) in columns.iter().zip(a).zip(b).zip(c).zip(d) {
+            let lanes: [__m256; 2] = pulp::cast(*lanes);
+            for (sums, factor) in sums.iter_mut().zip([a, b, c, d]) {
+                let factor = self.avx._mm256_set1_ps(*factor);
+                for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                    // A fused multiplication would round differently from other machines.
+                    *sum = self.avx._mm256_add_ps(*sum, self.avx._mm256_mul_ps(factor, lanes));
                 }
             }
         }
@@ -72,10 +115,10 @@ impl Machine for pulp::x86::V3 {
     }
 }
 
-/// Rows of rounded inputs.
+/// Rounded inputs in blocks of rows. In a block, the pairs of all rows at one place are neighbors.
 #[derive(Default)]
 pub(super) struct Levels {
-    numbers: Vec<i16>,
+    pairs: Vec<[i16; 2]>,
     /// The value of one level of each row.
     scales: Vec<f32>,
 }
@@ -85,16 +128,38 @@ impl Levels {
     fn round(&mut self, inputs: &[f32], width: usize, max_level: f32) {
         // Adding 1.5 * 2^23 rounds to an integer, which is then in the lowest bits.
         const ROUND: f32 = 12_582_912.0;
-        self.numbers.resize(inputs.len(), 0);
+        let count = inputs.len() / width;
+        self.pairs.resize(inputs.len() / 2, [0; 2]);
         self.scales.clear();
-        for (row, numbers) in inputs.chunks_exact(width).zip(self.numbers.chunks_exact_mut(width)) {
-            let largest = largest(row).max(f32::MIN_POSITIVE);
-            let factor = max_level / largest;
-            for (number, input) in numbers.iter_mut().zip(row) {
-                *number = ((input * factor + ROUND).to_bits() as u16).cast_signed();
+        let mut rows = inputs.chunks_exact(width);
+        let mut pairs = self.pairs.as_mut_slice();
+        while self.scales.len() < count {
+            let block = block(count - self.scales.len());
+            let (places, rest) = pairs.split_at_mut(block * width / 2);
+            pairs = rest;
+            for (number, row) in rows.by_ref().take(block).enumerate() {
+                let largest = largest(row).max(f32::MIN_POSITIVE);
+                let factor = max_level / largest;
+                let level = |input: f32| ((input * factor + ROUND).to_bits() as u16).cast_signed();
+                for (place, pair) in places.chunks_exact_mut(block).zip(row.as_chunks::<2>().0) {
+                    if let Some(place) = place.get_mut(number) {
+                        *place = pair.map(level);
+                    }
+                }
+                self.scales.push(largest / max_level);
             }
-            self.scales.push(largest / max_level);
         }
+    }
+}
+
+/// Returns the rows of the next block. Six rows use all registers of AVX2.
+#[inline(always)]
+const fn block(rest: usize) -> usize {
+    match rest {
+        6.. => 6,
+        4.. => 4,
+        2.. => 2,
+        _ => 1,
     }
 }
 
@@ -144,13 +209,12 @@ impl Dense {
     ) {
         levels.round(inputs, self.inputs, self.max_level);
         for (panel, steps) in self.panels.chunks_exact(self.inputs / 2).enumerate() {
-            // Six rows use all registers of AVX2.
             let mut row = 0;
             while row < levels.scales.len() {
-                row += match levels.scales.len() - row {
-                    6.. => self.rows::<M, 6>(machine, levels, row, panel, steps, outputs),
-                    4.. => self.rows::<M, 4>(machine, levels, row, panel, steps, outputs),
-                    2.. => self.rows::<M, 2>(machine, levels, row, panel, steps, outputs),
+                row += match block(levels.scales.len() - row) {
+                    6 => self.rows::<M, 6>(machine, levels, row, panel, steps, outputs),
+                    4 => self.rows::<M, 4>(machine, levels, row, panel, steps, outputs),
+                    2 => self.rows::<M, 2>(machine, levels, row, panel, steps, outputs),
                     _ => self.rows::<M, 1>(machine, levels, row, panel, steps, outputs),
                 };
             }
@@ -167,9 +231,8 @@ impl Dense {
         steps: &[Step],
         outputs: &mut [f32],
     ) -> usize {
-        let mut numbers = levels.numbers.chunks_exact(self.inputs).skip(first);
-        let rows = [(); ROWS].map(|()| numbers.next().unwrap_or_default().as_chunks::<2>().0);
-        let sums = machine.multiply(rows, steps);
+        let pairs = levels.pairs.get(first * self.inputs / 2..).unwrap_or_default();
+        let sums = machine.multiply(pairs.as_chunks::<ROWS>().0, steps);
         let columns = panel * PANEL..(panel + 1) * PANEL;
         let scales = self.scales.get(columns.clone()).unwrap_or_default();
         let bias = self.bias.get(columns.clone()).unwrap_or_default();
@@ -240,6 +303,24 @@ mod tests {
         for rows in 1..=13 {
             assert_eq!(outputs(&layer, machine, &inputs(rows)), outputs(&layer, Portable, &inputs(rows)));
         }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn vector_instructions_give_equal_bits_for_floats() {
+        let Some(machine) = pulp::x86::V3::try_new() else { return };
+        let row = |shift: usize| -> Vec<f32> {
+            (0..33).map(|place| ((place + shift) * 53 % 97) as f32 / 7.0 - 6.0).collect()
+        };
+        let rows = [1, 2, 3, 4].map(row);
+        let rows = rows.each_ref().map(Vec::as_slice);
+        let columns: Vec<Lanes> = (0..33)
+            .map(|place| std::array::from_fn(|lane| ((place * 16 + lane) * 31 % 89) as f32 / 3.0))
+            .collect();
+        let found = machine.multiply_floats(rows, &columns);
+        assert_eq!(found, Portable.multiply_floats(rows, &columns));
+        let exact: f32 = rows[2].iter().zip(&columns).map(|(factor, lanes)| factor * lanes[5]).sum();
+        assert!((found[2][5] - exact).abs() < 0.01);
     }
 
     #[test]

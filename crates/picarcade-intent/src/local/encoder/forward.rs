@@ -58,7 +58,7 @@ impl Pass<'_> {
         place(weights, facts, &mut state);
         for layer in &weights.layers {
             layer.attention_in.apply(machine, &state, &mut inputs, &mut levels);
-            attention.apply(&inputs, &mut mixed, hidden, heads);
+            attention.apply(machine, &inputs, &mut mixed, hidden, heads);
             layer.attention_out.apply(machine, &mixed, &mut change, &mut levels);
             add_and_normalize(&mut state, &change, &layer.attention_norm);
             layer.expand.apply(machine, &state, &mut expanded, &mut levels);

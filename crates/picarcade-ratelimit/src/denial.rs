@@ -63,7 +63,7 @@ impl Refusals {
 
     /// Adds a limit if it would refuse `amount`, judged by its status alone.
     ///
-    /// A status does not tell when the first part of its window is forgotten, so the wait is that
+    /// A status does not show when the first part of its window is forgotten, so the wait is that
     /// of the whole window.
     pub(crate) fn add_if_exceeded(&mut self, status: &Status, amount: u64) {
         if amount > status.remaining {

@@ -211,7 +211,7 @@ async fn a_partitioned_instance_works_alone() {
         open(&fleet[0]);
         open(&fleet[1]);
         pass(5).await;
-        assert_eq!(states(&fleet), [State::Open, State::Open, State::Closed], "it was told by nobody");
+        assert_eq!(states(&fleet), [State::Open, State::Open, State::Closed], "no message reached it");
         // The partitioned instance opens by its own evidence, probes at its own time and closes by
         // its own probe.
         open(alone);

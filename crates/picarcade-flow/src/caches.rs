@@ -14,6 +14,7 @@ use picarcade_intent::{Media, PromptType, Request, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::id::{SessionId, UserId};
 use crate::policy::{Mode, Policy};
 use crate::request::CacheControl;
 use crate::rules::Rules;
@@ -112,7 +113,7 @@ impl CacheLevels {
     }
 
     /// Removes every entry of one user, like [`CacheLevels::remove_by_tag`].
-    pub async fn remove_user(&self, user: &str) -> Reach {
+    pub async fn remove_user(&self, user: &UserId) -> Reach {
         self.remove_by_tag(&user_tag(user)).await
     }
 
@@ -160,16 +161,16 @@ pub(crate) fn options(control: CacheControl) -> Options {
 }
 
 /// Returns the tag of every entry that belongs to one user.
-pub(crate) fn user_tag(user: &str) -> String {
+pub(crate) fn user_tag(user: &UserId) -> String {
     format!("user:{user}")
 }
 
 /// Returns the key of level 1: the normalized prompt, the user, the shape of the media, the rules,
 /// the model and the mode.
-pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &str, mode: Mode) -> Key {
+pub(crate) fn intent_key(request: &Request, user: &UserId, rules: &Rules, model: &str, mode: Mode) -> Key {
     let builder = Key::builder("intent", PROMPT_SCHEMA)
         .part(request.prompt.normalized().as_bytes())
-        .part(user)
+        .part(user.as_str())
         .part([request.facts.bits()])
         .part(rules.matrix.version())
         .part(model)
@@ -186,14 +187,14 @@ pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &s
 /// text.
 pub(crate) fn enhancement_key(
     request: &Request,
-    user: &str,
+    user: &UserId,
     verdict: &Verdict,
     rules: &Rules,
     model: &str,
 ) -> Key {
     let builder = Key::builder("enhancement", PROMPT_SCHEMA)
         .part(request.prompt.as_str())
-        .part(user)
+        .part(user.as_str())
         .part([u8::from(verdict.enhancement.is_some())])
         .part(verdict.enhancement.as_deref().unwrap_or_default())
         .part(verdict.prompt_type.as_str())
@@ -219,8 +220,8 @@ pub(crate) fn statistics_key(period: Period) -> Key {
 }
 
 /// Returns the key of level 5: the id of the session.
-pub(crate) fn session_key(session_id: &str) -> Key {
-    Key::builder("sessions", SCHEMA).part(session_id).finish()
+pub(crate) fn session_key(session_id: &SessionId) -> Key {
+    Key::builder("sessions", SCHEMA).part(session_id.as_str()).finish()
 }
 
 fn shape(mut builder: picarcade_cache::KeyBuilder, media: &Media) -> picarcade_cache::KeyBuilder {

@@ -12,7 +12,7 @@ use picarcade_breaker::ConfigError;
 use picarcade_breaker::fleet::{
     FleetConfig, FleetError, FleetMember, FleetScript, FleetView, RedisFleetView, RunScript,
 };
-use picarcade_flow::{Fleet, FlowService, ProviderUpdate};
+use picarcade_flow::{Fleet, FlowService, ProviderUpdate, UserId};
 use picarcade_redis::{Condition, Event, RedisHandle, Script, Value};
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
@@ -51,8 +51,7 @@ struct Message {
 #[serde(rename_all = "snake_case")]
 enum Content {
     News(ProviderUpdate),
-    /// The id of a user.
-    DeletedUser(String),
+    DeletedUser(UserId),
 }
 
 impl Channel {
@@ -91,8 +90,8 @@ impl Fleet for Channel {
         self.publish(Content::News(update));
     }
 
-    fn announce_deletion(&self, user: &str) {
-        self.publish(Content::DeletedUser(user.to_owned()));
+    fn announce_deletion(&self, user: &UserId) {
+        self.publish(Content::DeletedUser(user.clone()));
     }
 }
 

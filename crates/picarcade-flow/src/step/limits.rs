@@ -21,10 +21,8 @@ impl FlowService {
     ///
     /// # Errors
     ///
-    /// Returns [`FlowError::Invalid`] for an unusable user, [`FlowError::Limited`], and
-    /// [`FlowError::Unavailable`] if the limits do not answer.
+    /// Returns [`FlowError::Limited`], and [`FlowError::Unavailable`] if the limits do not answer.
     pub async fn check_limits(&self, caller: &Caller) -> Result<Report, FlowError> {
-        caller.check()?;
         self.take_request(&caller.subjects()).await
     }
 
@@ -38,7 +36,6 @@ impl FlowService {
     ///
     /// Returns the errors of [`FlowService::check_limits`].
     pub async fn check_report_limits(&self, caller: &Caller) -> Result<Report, FlowError> {
-        caller.check()?;
         match &caller.api_key {
             Some(name) if caller.authority == Authority::Operator => {
                 self.take_request(&Subjects::default().endpoint(&*caller.endpoint).api_key(&**name)).await
@@ -51,10 +48,8 @@ impl FlowService {
     ///
     /// # Errors
     ///
-    /// Returns [`FlowError::Invalid`] for an unusable user, and [`FlowError::Unavailable`] if the
-    /// limits do not answer.
+    /// Returns [`FlowError::Unavailable`] if the limits do not answer.
     pub async fn usage(&self, caller: &Caller) -> Result<Report, FlowError> {
-        caller.check()?;
         self.inner.limiter.usage(&caller.subjects()).await.map_err(|error| {
             tracing::warn!(%error, "usage could not be read");
             NO_ANSWER

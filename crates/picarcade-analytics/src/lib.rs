@@ -28,7 +28,7 @@ pub use event::{
     ClassificationEvent, CostEvent, Event, ModelSelectionEvent, OutcomeEvent, SystemPerformanceEvent, Word,
 };
 pub use privacy::{HashKey, Privacy};
-pub use record::Record;
+pub use record::{Record, new_id};
 pub use recorder::{Config, Counters, DropReason, Dropped, Recorder};
 pub use statistics::{Period, Statistics};
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -6,9 +6,9 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use picarcade_analytics::new_id;
 use picarcade_flow::{CacheControl, FlowError, FlowRequest, Response};
 use picarcade_intent::Prompt;
-use uuid::Uuid;
 
 use crate::answer::WithRequestId;
 use crate::cli::ClassifyArguments;
@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
     wired.flow.shutdown(FLUSH_TIMEOUT).await;
     let response = result.map_err(|error| failure(&error))?.answer;
     let text = if arguments.json {
-        let request_id = Uuid::now_v7().to_string();
+        let request_id = new_id().to_string();
         serde_json::to_string(&WithRequestId { answer: &response, request_id: &request_id })
             .map_err(|error| Failure::work(chain(&error)))?
             + "\n"

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use picarcade_analytics::new_id;
 use picarcade_breaker::ConfigError;
 use picarcade_breaker::fleet::{
     FleetConfig, FleetError, FleetMember, FleetScript, FleetView, RedisFleetView, RunScript,
@@ -16,7 +17,6 @@ use picarcade_flow::{Fleet, FlowService, ProviderUpdate, UserId};
 use picarcade_redis::{Condition, Event, RedisHandle, Script, Value};
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
-use uuid::Uuid;
 
 /// The channel of the messages.
 const CHANNEL: &str = "fleet:news";
@@ -56,7 +56,7 @@ enum Content {
 
 impl Channel {
     pub(crate) fn new(redis: RedisHandle) -> Self {
-        Self { redis, instance: Uuid::now_v7().to_string().into() }
+        Self { redis, instance: new_id().to_string().into() }
     }
 
     /// Publishes a message to the other instances, at most once, without waiting for it.

@@ -53,8 +53,9 @@ impl Ledger for CostLedger {
         self.catch_up().await?;
         let now = SystemTime::now();
         let spent = match (scope, window) {
-            (Scope::Global, Window::Sliding(length)) => self.store.spent_since(now - length, now).await,
-            (Scope::Global, Window::UtcDay) => self.store.spent_since(midnight(now), now).await,
+            (Scope::Global, Window::Sliding(_) | Window::UtcDay) => {
+                self.store.spent_since(window.start(now), now).await
+            }
             (Scope::User, Window::Sliding(length)) if length == HOUR => {
                 let statistics = self.store.user_statistics(subject, Period::Hour, now).await;
                 let dollars = statistics.map(|statistics| statistics.cost_spent);
@@ -64,10 +65,4 @@ impl Ledger for CostLedger {
         };
         spent.map_err(|error| error.kind().to_owned())
     }
-}
-
-/// Returns the beginning of the UTC day.
-pub(crate) fn midnight(now: SystemTime) -> SystemTime {
-    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs() / 86_400 * 86_400)
 }

@@ -9,7 +9,6 @@ use picarcade_ratelimit::{Limit, Scope, Unit, Window};
 
 use crate::caches::{Figures, statistics_key};
 use crate::error::FlowError;
-use crate::ledger::midnight;
 use crate::response::{BudgetBurn, StatsAnswer};
 use crate::service::FlowService;
 
@@ -33,7 +32,7 @@ impl FlowService {
                 let _ = tokio::time::timeout(FLUSH_TIMEOUT, recorder.flush()).await;
                 let now = SystemTime::now();
                 let statistics = store.statistics(period, now).await?;
-                let spent_today_micros = store.spent_since(midnight(now), now).await?;
+                let spent_today_micros = store.spent_since(Window::UtcDay.start(now), now).await?;
                 Ok::<_, picarcade_analytics::Error>(Loaded::new(Figures { statistics, spent_today_micros }))
             }
         };

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use picarcade_analytics::{Period, Recorder, Store};
-use picarcade_ratelimit::{Ledger, MAX_AMOUNT, Scope, Window};
+use picarcade_ratelimit::{Ledger, Scope, Window};
 
 /// The only window for which the table can answer per user.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -58,8 +58,7 @@ impl Ledger for CostLedger {
             }
             (Scope::User, Window::Sliding(length)) if length == HOUR => {
                 let statistics = self.store.user_statistics(subject, Period::Hour, now).await;
-                let dollars = statistics.map(|statistics| statistics.cost_spent);
-                dollars.map(|dollars| picarcade_ratelimit::micros(dollars).unwrap_or(MAX_AMOUNT))
+                statistics.map(|statistics| statistics.spent_micros)
             }
             _ => return Err("the ledger does not know this window".to_owned()),
         };

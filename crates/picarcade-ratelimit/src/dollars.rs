@@ -65,14 +65,6 @@ impl Dollars {
     }
 }
 
-/// Converts `dollars` to micro-dollars with [`Dollars::from_f64`], for a field named `dollars`.
-///
-/// # Errors
-/// Like [`Dollars::from_f64`].
-pub fn micros(dollars: f64) -> Result<u64, Error> {
-    Dollars::from_f64("dollars", dollars).map(Dollars::micros)
-}
-
 /// Returns `amount` if it can be counted exactly.
 pub(crate) fn checked(field: &'static str, amount: u64) -> Result<u64, Error> {
     if amount > MAX_AMOUNT {
@@ -84,6 +76,10 @@ pub(crate) fn checked(field: &'static str, amount: u64) -> Result<u64, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn micros(dollars: f64) -> Result<u64, Error> {
+        Dollars::from_f64("dollars", dollars).map(Dollars::micros)
+    }
 
     #[test]
     fn whole_micro_dollars_are_kept_and_fractions_are_rounded_up() {

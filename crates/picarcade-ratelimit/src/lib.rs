@@ -34,7 +34,7 @@ pub use builder::LimiterBuilder;
 pub use clock::Clock;
 pub use decision::{Admission, Decision};
 pub use denial::Denial;
-pub use dollars::{Dollars, MAX_AMOUNT, micros};
+pub use dollars::{Dollars, MAX_AMOUNT};
 pub use error::{ConfigError, Error};
 pub use ledger::Ledger;
 pub use limit::{Limit, MAX_LIMITS, MAX_SUBJECT_BYTES, Name, Plan, Scope, Subjects, Unit, Window};

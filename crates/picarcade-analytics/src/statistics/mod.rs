@@ -6,6 +6,7 @@ mod statistics;
 mod histogram;
 mod packed;
 mod tally;
+mod usd;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use self::histogram::bucket_of_ms;

@@ -15,9 +15,8 @@ use std::collections::BTreeMap;
 use super::histogram::{Histogram, bucket_of_ms};
 use super::packed::{self, Reader};
 use super::statistics::{Period, Statistics};
-use crate::Error;
 use crate::timestamp::rfc3339;
-use crate::{ClassificationEvent, timestamp};
+use crate::{ClassificationEvent, Error};
 
 /// A group of classifications with the same type, source, model and duration bucket, as a `GROUP
 /// BY` returns it.
@@ -117,8 +116,8 @@ impl Tally {
             by_type: self.by_type,
             by_source: self.by_source,
             by_model: self.by_model,
-            cost_spent: dollars(self.spent_micros),
-            cost_saved: dollars(self.saved_micros),
+            spent_micros: self.spent_micros,
+            saved_micros: self.saved_micros,
             period: period.as_str().to_owned(),
             generated_at: rfc3339(now),
         }
@@ -198,11 +197,6 @@ fn count(into: &mut BTreeMap<String, u64>, key: &str, rows: u64) {
         None if key.is_empty() => {}
         None => drop(into.insert(key.to_owned(), rows)),
     }
-}
-
-/// Converts micro-dollars to dollars for people and JSON.
-pub(crate) fn dollars(micros: u64) -> f64 {
-    micros as f64 / timestamp::SECOND as f64
 }
 
 #[cfg(test)]

@@ -148,7 +148,7 @@ impl FlowService {
     ) -> Result<Resolved, FlowError> {
         let rules = self.rules();
         let request = Arc::new(self.with_session(valid, caller).await);
-        let classification = self.classify(&request, caller, &rules, control).await?;
+        let classification = self.find_classification(&request, caller, &rules, control).await?;
         let (row, route) = self.route(&request, &classification.verdict, &rules);
         let row = row.clone();
         let enhanced = self.enhance(&request, caller, &classification, &rules, control).await;

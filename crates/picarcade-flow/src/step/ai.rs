@@ -121,7 +121,7 @@ impl AiStep {
     }
 
     /// Returns the provider's answer. Makes several attempts, within the deadline and the budget.
-    pub(crate) async fn classify(
+    pub(crate) async fn classify_with_ai(
         &self,
         request: &Request,
         feasible: TypeSet,

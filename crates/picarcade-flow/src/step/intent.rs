@@ -23,7 +23,7 @@ use crate::step::resolved::Classification;
 
 impl FlowService {
     /// Returns the type of the request and its source.
-    pub(crate) async fn classify(
+    pub(crate) async fn find_classification(
         &self,
         request: &Arc<Request>,
         caller: &Caller,
@@ -83,7 +83,7 @@ impl FlowService {
             }
         }
         // Steps 4 and 5: the AI and the correction of its answer.
-        let answer = ai.classify(request, classifier.feasible(request.facts), caller).await?;
+        let answer = ai.classify_with_ai(request, classifier.feasible(request.facts), caller).await?;
         let verdict = classifier.correct(request, answer);
         let is_unsure = verdict.confidence < policy.low_confidence;
         let loaded = Loaded::new(verdict);

@@ -14,7 +14,7 @@ pub(super) struct SqliteError(Error);
 
 impl From<sqlx::Error> for SqliteError {
     fn from(failed: sqlx::Error) -> Self {
-        Self(sql::classify(failed, |answer| {
+        Self(sql::convert_error(failed, |answer| {
             let code = answer.code().and_then(|code| code.parse::<u32>().ok()).unwrap_or(0) & 0xff;
             match code {
                 // ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL,

@@ -20,7 +20,7 @@ use tokio::sync::{broadcast::error::RecvError, mpsc};
 
 use super::{
     connected::{Connected, alone},
-    reply::{bytes_of, classify, code, convert, count_of},
+    reply::{bytes_of, code, convert, count_of, error_kind},
 };
 use crate::{
     Condition, Driver, Error, Script, Value,
@@ -154,7 +154,7 @@ impl Driver for Fred {
             answer => answer,
         }
         .map(convert)
-        .map_err(|error| classify(&error))
+        .map_err(|error| error_kind(&error))
     }
 
     async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {
@@ -181,7 +181,7 @@ impl Driver for Fred {
             }
         }
         let (client, mut messages, mut task) = connected?;
-        client.subscribe(channel).await.map_err(|error| classify(&error))?;
+        client.subscribe(channel).await.map_err(|error| error_kind(&error))?;
         let (sender, receiver) = mpsc::channel(SUBSCRIPTION_BUFFER);
         tokio::spawn(async move {
             loop {
@@ -223,14 +223,14 @@ impl Driver for Fred {
         if self.client.is_clustered() {
             let mut pages = self.client.scan_cluster(pattern, Some(1000), None).boxed();
             while let Some(page) = pages.next().await {
-                let mut page = page.map_err(|error| classify(&error))?;
+                let mut page = page.map_err(|error| error_kind(&error))?;
                 deleted += self.delete_page(page.take_results()).await?;
                 page.next();
             }
         } else {
             let mut pages = self.client.scan(pattern, Some(1000), None).boxed();
             while let Some(page) = pages.next().await {
-                let mut page = page.map_err(|error| classify(&error))?;
+                let mut page = page.map_err(|error| error_kind(&error))?;
                 deleted += self.delete_page(page.take_results()).await?;
                 page.next();
             }
@@ -252,7 +252,7 @@ fn name(key: &[u8]) -> Key {
 }
 
 fn map_error<T>(answer: Result<T, FredError>) -> Result<T, Error> {
-    answer.map_err(|error| classify(&error))
+    answer.map_err(|error| error_kind(&error))
 }
 
 fn word(bytes: &[u8]) -> FredValue {

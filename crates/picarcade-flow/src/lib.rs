@@ -35,7 +35,7 @@ mod builder;
 mod embedded;
 
 pub use builder::FlowBuilder;
-pub use caches::CacheLevels;
+pub use caches::FlowCaches;
 pub use caller::{Authority, Caller};
 pub use degraded::Degraded;
 #[cfg(feature = "embedded")]

@@ -1,4 +1,4 @@
-//! Statistics and the day's budget, through their cache level.
+//! Statistics and the day's budget, through their cache.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,7 +18,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl FlowService {
-    /// Returns statistics over a period. They are at most as old as the TTL of their cache level.
+    /// Returns statistics over a period. They are at most as old as the TTL of their cache.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The sessions of a caller, through their cache level.
+//! The sessions of a caller, through their cache.
 //!
 //! The cached session includes its owner, so every read checks the caller against it. Sessions that
 //! other processes change too are read from the cache only while a remote level publishes those

@@ -1,4 +1,4 @@
-//! Step 6, the prompt: enhanced by level 2, by the AI's answer, or by the offline strategy.
+//! Step 6, the enhanced prompt: from its cache, the AI's answer, or the offline strategy.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -62,8 +62,8 @@ impl FlowService {
         }
     }
 
-    /// Loads a verdict for level 1. Runs as a task of its own and ends even if every caller has
-    /// left.
+    /// Loads a verdict for the intent cache. Runs as a task of its own and ends even if every
+    /// caller has left.
     async fn load_verdict(
         &self,
         request: &Request,

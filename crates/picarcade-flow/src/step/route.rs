@@ -30,8 +30,8 @@ impl FlowService {
         (row, route)
     }
 
-    /// Returns the parameters for the chosen model: the base from level 3, then the prompt and the
-    /// references.
+    /// Returns the parameters for the chosen model: the base from the parameters cache, then the
+    /// prompt and the references.
     pub(crate) async fn parameters(
         &self,
         resolved: &Resolved,

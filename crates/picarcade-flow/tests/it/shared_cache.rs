@@ -124,7 +124,7 @@ async fn a_new_answer_of_the_ai_is_not_replaced_by_an_older_enhanced_prompt() {
     fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the second text"));
     fixture.flow.caches().remove_user(&caller("ann").user).await;
     assert_eq!(enhanced(&fixture, "ann").await, ("the second text".to_owned(), "miss"));
-    // The same holds if only the entry of level 1 expires, as it does after an hour.
+    // The same holds if only the entry of the intent cache expires, as it does after an hour.
     fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the third text"));
     let fresh = picarcade_flow::CacheControl::NoCache;
     fixture.flow.process(edit("make the sky purple"), &caller("ann"), fresh).await.unwrap();

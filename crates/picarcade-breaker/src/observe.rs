@@ -4,10 +4,10 @@
 //! metric look-up several times that. The totals exist already; see
 //! [`publish_metrics`](crate::CircuitBreaker::publish_metrics).
 
-use crate::Event;
+use crate::BreakerEvent;
 
 #[cfg_attr(not(any(feature = "tracing", feature = "metrics")), allow(clippy::missing_const_for_fn))]
-pub(crate) fn record(event: &Event) {
+pub(crate) fn record(event: &BreakerEvent) {
     #[cfg(feature = "tracing")]
     trace(event);
     #[cfg(feature = "metrics")]
@@ -17,24 +17,24 @@ pub(crate) fn record(event: &Event) {
 }
 
 #[cfg(feature = "tracing")]
-fn trace(event: &Event) {
+fn trace(event: &BreakerEvent) {
     match event {
-        Event::StateChanged { name, generation, from, to, cause, open_for } => {
+        BreakerEvent::StateChanged { name, generation, from, to, cause, open_for } => {
             let open_seconds = open_for.map(|time| time.as_secs_f64());
             tracing::warn!(
                 breaker = %name, generation, %from, %to, %cause, open_seconds,
                 "circuit breaker changed its state"
             );
         }
-        Event::WouldOpen { name, cause } => {
+        BreakerEvent::WouldOpen { name, cause } => {
             tracing::warn!(breaker = %name, %cause, "circuit breaker would have opened");
         }
     }
 }
 
 #[cfg(feature = "metrics")]
-fn count(event: &Event) {
-    if let Event::StateChanged { name, to, cause, .. } = event {
+fn count(event: &BreakerEvent) {
+    if let BreakerEvent::StateChanged { name, to, cause, .. } = event {
         metrics::counter!(
             "picarcade_breaker_transitions_total",
             "breaker" => name.to_string(), "to" => to.as_str(), "cause" => cause.as_str()

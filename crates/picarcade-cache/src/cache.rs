@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::{
-    InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics, inner::Inner,
+    CacheSource, CacheStatistics, InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, inner::Inner,
     known::Known, tag::Tag,
 };
 
@@ -15,12 +15,12 @@ use crate::{
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use picarcade_cache::{Cache, Key, Source};
+/// use picarcade_cache::{Cache, Key, CacheSource};
 /// let cache = Cache::<String>::builder("greeting").build()?;
 /// let key = Key::builder("greeting", 1).part("en").finish();
 /// let load = || async { Ok::<_, std::io::Error>("hello".to_string()) };
-/// assert_eq!(cache.get_or_load(&key, load).await?.source, Source::Loaded);
-/// assert_eq!(cache.get_or_load(&key, load).await?.source, Source::L1);
+/// assert_eq!(cache.get_or_load(&key, load).await?.source, CacheSource::Loaded);
+/// assert_eq!(cache.get_or_load(&key, load).await?.source, CacheSource::L1);
 /// # Ok(()) }
 /// ```
 pub struct Cache<V> {
@@ -106,7 +106,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             ControlFlow::Break(hit) => return Ok(inner.serve_hit(key, hit)),
             ControlFlow::Continue(Known::Fresh(entry)) => {
                 inner.refresh(key, options, &entry, loader);
-                return Ok(inner.serve(key, &entry, Source::L1, true));
+                return Ok(inner.serve(key, &entry, CacheSource::L1, true));
             }
             ControlFlow::Continue(known) => known,
         };
@@ -120,11 +120,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         let known = match inner.look_up(key) {
             ControlFlow::Break(hit) => return Some(inner.serve_hit(key, hit)),
             ControlFlow::Continue(Known::Fresh(entry)) => {
-                return Some(inner.serve(key, &entry, Source::L1, false));
+                return Some(inner.serve(key, &entry, CacheSource::L1, false));
             }
             ControlFlow::Continue(known) => known,
         };
-        let fallback = known.fallback().map(|entry| (entry, Source::Stale));
+        let fallback = known.fallback().map(|entry| (entry, CacheSource::Stale));
         let Some((entry, source)) = inner.read(key, known).await.or(fallback) else {
             inner.counters.misses.one();
             return None;
@@ -137,9 +137,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     #[inline]
     pub fn peek(&self, key: &Key) -> Option<Lookup<V>> {
         match self.inner.look_up(key) {
-            ControlFlow::Break(hit) if hit.source == Source::L1 => Some(self.inner.serve_hit(key, hit)),
+            ControlFlow::Break(hit) if hit.source == CacheSource::L1 => Some(self.inner.serve_hit(key, hit)),
             ControlFlow::Continue(Known::Fresh(entry)) => {
-                Some(self.inner.serve(key, &entry, Source::L1, false))
+                Some(self.inner.serve(key, &entry, CacheSource::L1, false))
             }
             _ => None,
         }
@@ -185,9 +185,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     }
 
     /// Returns the current counters.
-    pub fn statistics(&self) -> Statistics {
+    pub fn statistics(&self) -> CacheStatistics {
         let inner = &self.inner;
-        Statistics {
+        CacheStatistics {
             name: inner.name.to_string(),
             entries: inner.memory.len() as u64,
             bytes: inner.memory.bytes(),

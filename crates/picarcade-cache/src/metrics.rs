@@ -7,14 +7,14 @@
 
 use metrics::{counter, gauge};
 
-use crate::Statistics;
+use crate::CacheStatistics;
 
-impl Statistics {
+impl CacheStatistics {
     /// Publishes these counts to the installed recorder. Does nothing without one.
     ///
     /// Each series has the label `cache` with the name of the cache:
     ///
-    /// | series | of [`Statistics`] |
+    /// | series | of [`CacheStatistics`] |
     /// | --- | --- |
     /// | `picarcade_cache_lookups_total`, with a label `result` | lookups by result |
     /// | `picarcade_cache_{loads,load_errors,load_panics}_total` | loads |

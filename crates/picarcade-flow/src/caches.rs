@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::{Period, Statistics};
-use picarcade_cache::{
-    Builder, Cache, ConfigError, Key, Options, Reach, Remote, Statistics as CacheStatistics,
-};
+use picarcade_cache::{Builder, Cache, CacheStatistics, ConfigError, Key, Options, Reach, Remote};
 use picarcade_intent::{Media, PromptType, Request, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use picarcade_analytics::{Period, Recorder, Store};
-use picarcade_ratelimit::{Ledger, Scope, Window};
+use picarcade_ratelimit::{ExpenseLedger, Scope, Window};
 
 /// The only window for which the table can answer per user.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The table of costs as a [`Ledger`], from which the limits rebuild budgets after a loss of
-/// counters.
+/// The table of costs as an [`ExpenseLedger`], from which the limits rebuild budgets after a loss
+/// of counters.
 ///
 /// It answers for one hour of a user, and for a UTC day and any sliding window of all users
 /// together. It writes the queued expenses of this process before it reads. While expenses wait for
@@ -48,7 +48,7 @@ impl CostLedger {
 }
 
 #[async_trait]
-impl Ledger for CostLedger {
+impl ExpenseLedger for CostLedger {
     async fn spent_micros(&self, scope: Scope, subject: &str, window: Window) -> Result<u64, String> {
         self.catch_up().await?;
         let now = SystemTime::now();

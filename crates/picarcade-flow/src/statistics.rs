@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use picarcade_analytics::Period;
-use picarcade_cache::{Loaded, Source as CacheSource};
+use picarcade_cache::{CacheSource, Loaded};
 use picarcade_ratelimit::{Limit, Scope, Unit, Window};
 
 use crate::caches::{Figures, statistics_key};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Ask, Error, MemoryStore, Mode, Plan, Report, ReservationId, Settled, Statistics, Store, Subjects, Verdict,
+    Ask, Error, LimiterStatistics, MemoryStore, Mode, Plan, Report, ReservationId, Settled, Store,
+    StoreDecision, Subjects,
 };
 
 /// The embedded store, which answers without a boxed future, or an external one.
@@ -15,7 +16,7 @@ pub(crate) enum Backend {
 
 impl Backend {
     #[inline]
-    pub(crate) async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    pub(crate) async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         match self {
             Self::Memory(memory) => memory.decide(ask).await,
             Self::External(store) => store.acquire(ask).await,
@@ -69,12 +70,12 @@ impl Backend {
     }
 
     /// Adds what the store counts.
-    pub(crate) fn complete(&self, statistics: Statistics) -> Statistics {
+    pub(crate) fn complete(&self, statistics: LimiterStatistics) -> LimiterStatistics {
         let mode = self.mode();
         match self {
             Self::Memory(memory) => {
                 let (subjects, evicted, open) = memory.census();
-                Statistics {
+                LimiterStatistics {
                     mode,
                     subjects: subjects as u64,
                     evicted,
@@ -82,7 +83,9 @@ impl Backend {
                     ..statistics
                 }
             }
-            Self::External(store) => Statistics { mode, mode_changes: store.mode_changes(), ..statistics },
+            Self::External(store) => {
+                LimiterStatistics { mode, mode_changes: store.mode_changes(), ..statistics }
+            }
         }
     }
 }

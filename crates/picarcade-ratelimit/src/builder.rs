@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::backend::Backend;
 use crate::store::{Leased, Split};
 use crate::{
-    ConfigError, Fallback, Leases, Ledger, Limit, Limiter, MAX_SHARDS, MemoryStore, Plan, Shards, Store,
+    ConfigError, ExpenseLedger, Fallback, Leases, Limit, Limiter, MAX_SHARDS, MemoryStore, Plan, Shards,
+    Store,
 };
 
 /// Builds a [`Limiter`].
@@ -21,7 +22,7 @@ pub struct LimiterBuilder {
     instances: u32,
     leases: Option<Leases>,
     shards: Option<Shards>,
-    ledger: Option<Arc<dyn Ledger>>,
+    ledger: Option<Arc<dyn ExpenseLedger>>,
 }
 
 impl Default for LimiterBuilder {
@@ -63,7 +64,7 @@ impl LimiterBuilder {
 
     /// Sets the ledger in which the memory store looks up what a subject spent earlier: see
     /// [`MemoryStore::ledger`]. An external store has its own ledger.
-    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+    pub fn ledger(mut self, ledger: Arc<dyn ExpenseLedger>) -> Self {
         self.ledger = Some(ledger);
         self
     }

@@ -36,15 +36,15 @@ pub use decision::{Admission, Decision};
 pub use denial::Denial;
 pub use dollars::{Dollars, MAX_AMOUNT};
 pub use error::{ConfigError, Error};
-pub use ledger::Ledger;
+pub use ledger::ExpenseLedger;
 pub use limit::{Limit, MAX_LIMITS, MAX_SUBJECT_BYTES, Name, Plan, Scope, Subjects, Unit, Window};
 pub use limiter::Limiter;
-pub use report::{Report, Status};
+pub use report::{LimitStatus, Report};
 pub use reservation::Reservation;
-pub use statistics::Statistics;
+pub use statistics::LimiterStatistics;
 #[cfg(feature = "redis")]
 pub use store::RedisStore;
 pub use store::{
     Ask, Fallback, Leases, MAX_SHARDS, MemoryStore, Mode, Outcome, ReservationId, Settled, Shards, Store,
-    Verdict,
+    StoreDecision,
 };

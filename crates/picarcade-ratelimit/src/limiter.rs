@@ -8,8 +8,8 @@ use crate::dollars::checked;
 use crate::inner::Inner;
 use crate::statistics::DecisionCounters;
 use crate::{
-    Admission, Ask, Decision, Error, Limit, LimiterBuilder, Mode, Plan, Report, Reservation, ReservationId,
-    Settled, Statistics, Subjects, Verdict,
+    Admission, Ask, Decision, Error, Limit, LimiterBuilder, LimiterStatistics, Mode, Plan, Report,
+    Reservation, ReservationId, Settled, StoreDecision, Subjects,
 };
 
 /// Decides over all limits at once. Clones share all state and are cheap.
@@ -69,18 +69,18 @@ impl Limiter {
         // Created before the store decides: if the caller leaves or the answer is lost, its drop
         // releases what the store may have reserved.
         let mut held = reservation.map(|id| Reservation::new(Arc::clone(&self.inner), id, cost_micros));
-        let verdict = inner.backend.acquire(ask).await;
-        inner.counters.record(&verdict);
-        if !matches!(verdict, Ok(Verdict::Admitted(_)) | Err(Error::Interrupted { .. }))
+        let decision = inner.backend.acquire(ask).await;
+        inner.counters.record(&decision);
+        if !matches!(decision, Ok(StoreDecision::Admitted(_)) | Err(Error::Interrupted { .. }))
             && let Some(unreserved) = held.take()
         {
             unreserved.forget();
         }
-        Ok(match verdict? {
-            Verdict::Admitted(report) => {
+        Ok(match decision? {
+            StoreDecision::Admitted(report) => {
                 Decision::Admitted(Admission::new(held.unwrap_or_else(Reservation::empty), report))
             }
-            Verdict::Denied(denial) => Decision::Denied(denial),
+            StoreDecision::Denied(denial) => Decision::Denied(denial),
         })
     }
 
@@ -130,7 +130,7 @@ impl Limiter {
 
     /// Returns the counts since the limiter was built.
     #[must_use]
-    pub fn statistics(&self) -> Statistics {
+    pub fn statistics(&self) -> LimiterStatistics {
         self.inner.backend.complete(self.inner.counters.read())
     }
 }

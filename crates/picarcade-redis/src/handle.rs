@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Status, Subscription, Value,
+    Condition, Config, ConfigError, Connector, Driver, Error, RedisStatus, Role, Script, Subscription, Value,
     driver::{choice, connector::FixedDriver},
     routing::{
         connection::{self, Live},
@@ -138,7 +138,7 @@ impl RedisHandle {
     }
 
     /// Returns the observable state, without a request to a server.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> RedisStatus {
         let router = self.router();
         let serving = router.serving();
         let active = router.endpoint(serving.role);
@@ -147,7 +147,7 @@ impl RedisHandle {
         if router.has_backup() {
             pending += router.endpoint(serving.role.other()).missed();
         }
-        Status {
+        RedisStatus {
             connected,
             active: serving.role,
             generation: serving.generation,

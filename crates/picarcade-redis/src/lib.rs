@@ -28,6 +28,6 @@ pub use error::{ConfigError, Error, UnknownDriver};
 pub use handle::RedisHandle;
 pub use routing::failover::Role;
 pub use script::Script;
-pub use status::Status;
-pub use subscription::{Event, Subscription};
+pub use status::RedisStatus;
+pub use subscription::{Subscription, SubscriptionEvent};
 pub use value::Value;

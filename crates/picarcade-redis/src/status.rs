@@ -7,7 +7,7 @@ use crate::Role;
 /// A snapshot of a [`RedisHandle`](crate::RedisHandle), for health pages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Status {
+pub struct RedisStatus {
     /// Whether the active endpoint has a working connection.
     pub connected: bool,
     /// The active endpoint.

@@ -7,7 +7,7 @@ use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
 use picarcade_flow::{CostLedger, FlowService, GenerationLog, Policy};
 use picarcade_intent::Provider;
-use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Unit};
+use picarcade_ratelimit::{ExpenseLedger, Leases, Limiter, RedisStore, Unit};
 use picarcade_redis::RedisHandle;
 
 use crate::config::{BreakerSettings, Config, Database, Llm};
@@ -143,7 +143,7 @@ fn limiter(
     config: &Config,
     purpose: Purpose,
     redis: Option<&RedisHandle>,
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn ExpenseLedger>,
 ) -> Result<Limiter, WiringError> {
     let limits = config
         .limits

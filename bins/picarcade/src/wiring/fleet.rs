@@ -14,7 +14,7 @@ use picarcade_breaker::fleet::{
     FleetConfig, FleetError, FleetMember, FleetScript, FleetView, RedisFleetView, RunScript,
 };
 use picarcade_flow::{Fleet, FlowService, ProviderUpdate, UserId};
-use picarcade_redis::{Condition, Event, RedisHandle, Script, Value};
+use picarcade_redis::{Condition, RedisHandle, Script, SubscriptionEvent, Value};
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
@@ -142,7 +142,7 @@ async fn listen(channel: Channel, flow: FlowService) {
         }
     };
     while let Some(event) = subscription.next().await {
-        let Event::Message(bytes) = event else { continue };
+        let SubscriptionEvent::Message(bytes) = event else { continue };
         match serde_json::from_slice::<Message>(&bytes) {
             Ok(message) if message.from == channel.instance => {}
             Ok(Message { content: Content::News(update), .. }) => flow.apply_update(&update),

@@ -13,7 +13,7 @@ use super::{
     strategy::{Action, Observation, Strategy},
     view::{FleetError, FleetView},
 };
-use crate::{Cause, CircuitBreaker, ConfigError, Event, State};
+use crate::{BreakerEvent, Cause, CircuitBreaker, ConfigError, State};
 
 /// The membership of a breaker in a fleet. Dropping it ends the membership: the breaker continues
 /// alone, and its ballot expires. [`leave`](Self::leave) removes the ballot at once.
@@ -76,7 +76,7 @@ struct Steering {
     view: Arc<dyn FleetView>,
     config: FleetConfig,
     strategy: Strategy,
-    events: Receiver<Event>,
+    events: Receiver<BreakerEvent>,
 }
 
 impl Steering {
@@ -125,7 +125,7 @@ impl Steering {
     fn read_events(&mut self) {
         loop {
             match self.events.try_recv() {
-                Ok(Event::StateChanged { cause: Cause::ProbesSucceeded, .. }) => {
+                Ok(BreakerEvent::StateChanged { cause: Cause::ProbesSucceeded, .. }) => {
                     self.strategy.recovered(Instant::now());
                 }
                 Ok(_) | Err(TryRecvError::Lagged(_)) => {}

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use picarcade_breaker::{
-    Backoff, Cause, CircuitBreaker, Config, Event, State,
+    Backoff, BreakerEvent, Cause, CircuitBreaker, Config, State,
     fleet::{
         Ballot, FleetConfig, FleetError, FleetMember, FleetView, MemoryFleetView, VoteCount, conformance,
     },
@@ -133,7 +133,7 @@ async fn a_quorum_opens_the_others_early() {
     pass(2).await;
     assert_eq!(states(&fleet), [State::Open; 4]);
     let event = events.try_recv().unwrap();
-    assert!(matches!(event, Event::StateChanged { cause: Cause::FleetQuorum, .. }), "{event:?}");
+    assert!(matches!(event, BreakerEvent::StateChanged { cause: Cause::FleetQuorum, .. }), "{event:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,12 +11,12 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{LoadError, Source, entry::Entry};
+use crate::{CacheSource, LoadError, entry::Entry};
 
 /// How a shared load ended.
 pub(crate) enum Completion<V> {
     /// A value.
-    Found(Entry<V>, Source),
+    Found(Entry<V>, CacheSource),
     /// The error of the loader, whose type only the caller of the loader knows.
     Failed(Arc<dyn Any + Send + Sync>),
     /// The loader panicked, or a function of the owner of the cache did.

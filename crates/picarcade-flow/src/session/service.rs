@@ -11,7 +11,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use picarcade_cache::{LoadError, Loaded, Options, Source as CacheSource};
+use picarcade_cache::{CacheSource, LoadError, Loaded, Options};
 use picarcade_intent::{Media, Request};
 
 use crate::caches::{SESSION_TIMEOUT, session_key, user_tag};

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use picarcade_cache::{Loaded, Source as CacheSource};
+use picarcade_cache::{CacheSource, Loaded};
 use picarcade_intent::Request;
 
 use crate::caches::{Enhanced, enhancement_key, options, user_tag};

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use picarcade_cache::{LoadError, Loaded, Source as CacheSource};
+use picarcade_cache::{CacheSource, LoadError, Loaded};
 use picarcade_intent::{Request, Verdict};
 
 use crate::caches::{intent_key, options, user_tag};

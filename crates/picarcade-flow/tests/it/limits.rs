@@ -82,7 +82,7 @@ async fn request_limits_of_every_scope_count_cache_hits_and_dollar_limits_do_not
         let fixture = with_mock(|builder| builder.limiter(limiter(limits))).await;
         fixture.mock().answer_with(Answer::of("EDIT_IMAGE"));
         fixture.try_process(edit("make the sky purple"), &by_key("ann")).await.unwrap();
-        let spent = |statuses: &[picarcade_ratelimit::Status]| {
+        let spent = |statuses: &[picarcade_ratelimit::LimitStatus]| {
             statuses
                 .iter()
                 .filter(|status| status.unit == Unit::Cost)

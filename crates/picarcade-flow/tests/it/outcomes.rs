@@ -39,7 +39,7 @@ fn settled(reported: Reported) -> SettledReport {
 
 async fn spent(fixture: &Fixture, user: &str) -> u64 {
     let usage = fixture.flow.usage(&caller(user)).await.unwrap();
-    let cost = |status: &&picarcade_ratelimit::Status| {
+    let cost = |status: &&picarcade_ratelimit::LimitStatus| {
         status.scope == Scope::User && status.unit == picarcade_ratelimit::Unit::Cost
     };
     usage.statuses.iter().find(cost).unwrap().used

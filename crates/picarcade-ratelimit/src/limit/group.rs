@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use super::rule::Rule;
-use crate::Status;
+use crate::LimitStatus;
 use crate::counter::Counter;
 use crate::hash::{fnv1a, folded};
 
@@ -17,7 +17,7 @@ pub(crate) struct Group {
     /// counts continue.
     pub(crate) layout_hash: u32,
     /// The statuses of a subject without counts. A report starts as a copy of these.
-    pub(crate) blank: Arc<[Status]>,
+    pub(crate) blank: Arc<[LimitStatus]>,
     derived: Arc<OnceLock<Box<dyn Any + Send + Sync>>>,
 }
 
@@ -42,6 +42,6 @@ impl Group {
     }
 }
 
-fn blank(rule: &Rule) -> Status {
-    Status::new(rule, Counter::new(rule.shape).reading(rule.shape, rule.limit, 0))
+fn blank(rule: &Rule) -> LimitStatus {
+    LimitStatus::new(rule, Counter::new(rule.shape).reading(rule.shape, rule.limit, 0))
 }

@@ -122,7 +122,7 @@ impl<'a> Ask<'a> {
 
 /// The decision of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StoreDecision {
     /// Every limit was charged.
     Admitted(Report),
     /// No limit was charged.
@@ -203,7 +203,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// If no decision was made.
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error>;
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error>;
 
     /// Replaces the estimate of a reservation by `actual_micros`.
     ///

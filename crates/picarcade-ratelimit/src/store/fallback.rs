@@ -16,7 +16,8 @@ use async_trait::async_trait;
 
 use crate::MemoryStore;
 use crate::{
-    Ask, Error, Limit, Mode, Plan, Report, ReservationId, Settled, Store, Subjects, Unit, Verdict, Window,
+    Ask, Error, Limit, Mode, Plan, Report, ReservationId, Settled, Store, StoreDecision, Subjects, Unit,
+    Window,
 };
 
 /// A store that falls back to the share of this instance in the request limits.
@@ -87,7 +88,7 @@ fn share_of(limit: &Limit, instances: u32) -> Limit {
 
 #[async_trait]
 impl Store for Fallback {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         let failure = match self.observe(self.store.acquire(ask).await) {
             Err(error @ (Error::Unavailable { .. } | Error::Interrupted { .. })) => error,
             answer => return answer,
@@ -95,12 +96,12 @@ impl Store for Fallback {
         if ask.cost_micros > 0 {
             return Err(failure);
         }
-        let mut verdict = self.local.decide(Ask { plan: &self.share, ..ask }).await?;
-        match &mut verdict {
-            Verdict::Admitted(report) => report.local = true,
-            Verdict::Denied(denial) => denial.report.local = true,
+        let mut decision = self.local.decide(Ask { plan: &self.share, ..ask }).await?;
+        match &mut decision {
+            StoreDecision::Admitted(report) => report.local = true,
+            StoreDecision::Denied(denial) => denial.report.local = true,
         }
-        Ok(verdict)
+        Ok(decision)
     }
 
     async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {

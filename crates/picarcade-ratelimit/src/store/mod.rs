@@ -11,7 +11,7 @@ mod fallback;
 mod lease;
 mod sharded;
 
-pub use contract::{Ask, Mode, Outcome, ReservationId, Settled, Store, Verdict};
+pub use contract::{Ask, Mode, Outcome, ReservationId, Settled, Store, StoreDecision};
 pub use fallback::Fallback;
 pub(crate) use lease::Leased;
 pub use lease::Leases;

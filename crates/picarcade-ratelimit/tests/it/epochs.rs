@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use picarcade_ratelimit::{Error, Ledger, Limit, Limiter, RedisStore, Scope, Subjects, Window};
+use picarcade_ratelimit::{Error, ExpenseLedger, Limit, Limiter, RedisStore, Scope, Subjects, Window};
 use picarcade_redis::{Config, RedisHandle, Role};
 use picarcade_testkit::{Fault, FaultProxy, RedisCluster, RedisServer, eventually};
 
@@ -16,7 +16,7 @@ fn limits() -> [Limit; 2] {
 }
 
 fn limiter(redis: RedisHandle, book: &Arc<Book>) -> Limiter {
-    let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(book);
+    let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(book);
     let store = RedisStore::new(redis).ledger(ledger);
     Limiter::builder().limits(limits()).store(Arc::new(store)).build().unwrap()
 }
@@ -127,7 +127,7 @@ async fn a_server_that_loads_older_data_in_place_counts_what_was_spent_since() {
     let redis = connect(&server.url(), "own:").await;
     // With a clock that stands still, no comparison comes from the age of the epoch.
     let setup = Setup::new(|clock| {
-        let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+        let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
         Arc::new(RedisStore::new(redis).with_clock(clock).ledger(ledger))
     });
     let limiter = setup.limiter(limits());
@@ -173,7 +173,7 @@ async fn a_promoted_replica_that_lags_counts_what_it_missed() {
     let redis = RedisHandle::connect(config).unwrap();
     redis.ready(secs(30)).await.unwrap();
     let setup = Setup::new(|clock| {
-        let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+        let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
         Arc::new(RedisStore::new(redis).with_clock(clock).ledger(ledger))
     });
     let limiter = setup.limiter(limits());
@@ -203,7 +203,7 @@ async fn a_ledger_that_lags_behind_the_change_is_read_again() {
     let book = Arc::new(Book::default());
     let redis = connect(&server().await.url(), &prefix()).await;
     let setup = Setup::new(|clock| {
-        let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+        let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
         Arc::new(RedisStore::new(redis).with_clock(clock).ledger(ledger))
     });
     let limiter = setup.limiter(limits());
@@ -285,7 +285,7 @@ async fn an_open_reservation_survives_the_comparison() {
 async fn each_shard_notices_the_change_of_its_own_server() {
     let server = RedisServer::start().await.unwrap();
     let book = Arc::new(Book::default());
-    let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+    let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
     let shards = RedisStore::new(connect(&server.url(), "own:").await).ledger(ledger).sharded(4);
     let limiter = Limiter::builder().limits(limits()).shards(shards).build().unwrap();
     assert!(pays(&limiter, &book, 200).await);

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use picarcade_ratelimit::{Limit, Limiter, Outcome, Scope, Status, Subjects, Unit, Window};
+use picarcade_ratelimit::{Limit, LimitStatus, Limiter, Outcome, Scope, Subjects, Unit, Window};
 use proptest::prelude::*;
 
 use crate::setup::{START, Setup, TTL, secs, sliding};
@@ -100,7 +100,7 @@ impl Log {
         self.promises.iter().filter(open).filter(concerns).map(|promise| promise.estimate).sum()
     }
 
-    fn check(&self, statuses: &[Status], limits: &[Limit], user: u8, endpoint: bool, now: u64) {
+    fn check(&self, statuses: &[LimitStatus], limits: &[Limit], user: u8, endpoint: bool, now: u64) {
         let applying: Vec<_> =
             limits.iter().filter(|limit| endpoint || limit.scope() != Scope::Endpoint).collect();
         assert_eq!(statuses.len(), applying.len());

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use picarcade_ratelimit::{
-    Ask, Error, Ledger, Limit, Limiter, Mode, Outcome, Plan, RedisStore, ReservationId, Scope, Store,
-    Subjects, Verdict, Window,
+    Ask, Error, ExpenseLedger, Limit, Limiter, Mode, Outcome, Plan, RedisStore, ReservationId, Scope, Store,
+    StoreDecision, Subjects, Window,
 };
 use picarcade_redis::{Config, RedisHandle};
 use picarcade_testkit::{Fault, FaultProxy, RedisServer, eventually, stay_within_one_day};
@@ -260,7 +260,7 @@ async fn a_reservation_with_a_lost_reply_is_repeated_and_charged_once() {
     let mut report = None;
     for _ in 0..3 {
         eventually("the request is answered", async || match store.acquire(ask).await {
-            Ok(Verdict::Admitted(admitted)) => {
+            Ok(StoreDecision::Admitted(admitted)) => {
                 report = Some(admitted);
                 true
             }
@@ -344,7 +344,7 @@ async fn a_flushed_server_gets_the_spent_dollars_from_the_ledger() {
     stay_within_one_day();
     let server = RedisServer::start().await.unwrap();
     let book = Arc::new(Book::default());
-    let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+    let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
     let store = RedisStore::new(connect(&server.url(), "own:").await).ledger(ledger);
     let limits =
         [Limit::cost(Scope::User, 1000, sliding(3600)), Limit::cost(Scope::Global, 5000, Window::UtcDay)];

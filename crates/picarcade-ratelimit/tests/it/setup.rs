@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use picarcade_ratelimit::{
-    Clock, Denial, Ledger, Limit, Limiter, MemoryStore, Scope, Store, Subjects, Window,
+    Clock, Denial, ExpenseLedger, Limit, Limiter, MemoryStore, Scope, Store, Subjects, Window,
 };
 
 /// 2023-11-14 22:13:20 UTC, which is not at the edge of a minute, an hour or a day.
@@ -113,7 +113,7 @@ pub struct Book {
 }
 
 #[async_trait::async_trait]
-impl Ledger for Book {
+impl ExpenseLedger for Book {
     async fn spent_micros(&self, _: Scope, _: &str, _: Window) -> Result<u64, String> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if self.closed.load(Ordering::Relaxed) {

@@ -66,7 +66,7 @@ fn publish_limiter(limiter: &Limiter) {
 }
 
 /// Publishes the dollar limits that all users share, as the last background check found them.
-fn publish_budget(budget: &[picarcade_ratelimit::Status]) {
+fn publish_budget(budget: &[picarcade_ratelimit::LimitStatus]) {
     for status in budget {
         let window = status.window.to_string();
         for (name, micros) in [

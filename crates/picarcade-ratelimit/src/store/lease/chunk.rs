@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::{ReservationId, Status};
+use crate::{LimitStatus, ReservationId};
 
 /// Requests that were debited in advance.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +12,7 @@ pub(super) struct Chunk {
     used: u64,
     debited: Instant,
     until: Instant,
-    status: Status,
+    status: LimitStatus,
 }
 
 impl Chunk {
@@ -22,7 +22,7 @@ impl Chunk {
         id: ReservationId,
         (granted, used): (u64, u64),
         (debited, until): (Instant, Instant),
-        status: Status,
+        status: LimitStatus,
     ) -> Self {
         Self { id, granted, used: used.min(granted), debited, until, status }
     }
@@ -59,7 +59,7 @@ impl Chunk {
 
     /// Returns the state of the limit as far as this instance knows. The unspent part of the chunk
     /// counts as remaining.
-    pub(super) fn status(&self, now: Instant) -> Status {
+    pub(super) fn status(&self, now: Instant) -> LimitStatus {
         let unspent = self.granted - self.used;
         let mut status = self.status;
         status.used = status.used.saturating_sub(unspent);

@@ -15,7 +15,8 @@ use super::loan::Loan;
 use super::place::Place;
 use crate::denial::Refusals;
 use crate::{
-    Ask, Denial, Error, Mode, Plan, Report, ReservationId, Settled, Status, Store, Subjects, Verdict,
+    Ask, Denial, Error, LimitStatus, Mode, Plan, Report, ReservationId, Settled, Store, StoreDecision,
+    Subjects,
 };
 
 /// A store that decides leased limits in this process.
@@ -55,7 +56,7 @@ impl Leased {
     async fn deny(
         &self,
         ask: &Ask<'_>,
-        mut granted: Vec<Status>,
+        mut granted: Vec<LimitStatus>,
         denials: Vec<Denial>,
     ) -> Result<Denial, Error> {
         let rest = match self.rest.limits() {
@@ -85,7 +86,7 @@ fn put_back(taken: &Taken, amount: u64) {
 }
 
 /// Merges two lists that are in the order of the plan.
-fn merged(plan: &Plan, first: Vec<Status>, second: Vec<Status>) -> Vec<Status> {
+fn merged(plan: &Plan, first: Vec<LimitStatus>, second: Vec<LimitStatus>) -> Vec<LimitStatus> {
     if first.is_empty() {
         return second;
     }
@@ -103,9 +104,9 @@ fn merged(plan: &Plan, first: Vec<Status>, second: Vec<Status>) -> Vec<Status> {
 
 #[async_trait]
 impl Store for Leased {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         let mut taken: Taken = Vec::with_capacity(self.limits.len());
-        let mut leased: Vec<Status> = Vec::with_capacity(self.limits.len());
+        let mut leased: Vec<LimitStatus> = Vec::with_capacity(self.limits.len());
         let mut denials: Vec<Denial> = Vec::new();
         let now = Instant::now();
         for limit in &self.limits {
@@ -132,24 +133,24 @@ impl Store for Leased {
         }
         if !denials.is_empty() {
             put_back(&taken, ask.requests);
-            return self.deny(&ask, leased, denials).await.map(Verdict::Denied);
+            return self.deny(&ask, leased, denials).await.map(StoreDecision::Denied);
         }
         let concerns_the_store = ask.reservation.is_some()
             || self.rest.limits().iter().any(|limit| ask.subjects.of(limit.scope()).is_some());
         if !concerns_the_store {
-            return Ok(Verdict::Admitted(Report::new(leased, false)));
+            return Ok(StoreDecision::Admitted(Report::new(leased, false)));
         }
         let answer = self.store.acquire(Ask { plan: &self.rest, ..ask }).await;
-        if !matches!(answer, Ok(Verdict::Admitted(_))) {
+        if !matches!(answer, Ok(StoreDecision::Admitted(_))) {
             put_back(&taken, ask.requests);
         }
-        let mut verdict = answer?;
-        let report = match &mut verdict {
-            Verdict::Admitted(report) => report,
-            Verdict::Denied(denial) => &mut denial.report,
+        let mut decision = answer?;
+        let report = match &mut decision {
+            StoreDecision::Admitted(report) => report,
+            StoreDecision::Denied(denial) => &mut denial.report,
         };
         report.statuses = merged(ask.plan, std::mem::take(&mut report.statuses), leased);
-        Ok(verdict)
+        Ok(decision)
     }
 
     async fn settle(&self, id: ReservationId, actual_micros: u64) -> Result<Settled, Error> {

@@ -7,7 +7,7 @@ use picarcade_redis::{Error as RedisError, RedisHandle, Script, Value};
 
 use super::bytes::malformed_reply;
 use super::keys::Keys;
-use crate::{Ask, Clock, Error, Ledger};
+use crate::{Ask, Clock, Error, ExpenseLedger};
 
 /// The connection, the keys and the settings of a store.
 #[derive(Debug, Clone)]
@@ -15,7 +15,7 @@ pub(super) struct Client {
     pub(super) redis: RedisHandle,
     pub(super) keys: Keys,
     pub(super) clock: Option<Clock>,
-    pub(super) ledger: Option<Arc<dyn Ledger>>,
+    pub(super) ledger: Option<Arc<dyn ExpenseLedger>>,
     pub(super) max_reservations: usize,
 }
 

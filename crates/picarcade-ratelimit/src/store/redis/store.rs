@@ -10,9 +10,9 @@
 //! see [`Fallback`](crate::Fallback).
 //!
 //! A Redis that was flushed, replaced, restarted or promoted does not know everything that was
-//! spent, and neither does one that traffic returns to. With a [`Ledger`], the dollar counters of a
-//! scope are raised to what the ledger knows before the first dollar is reserved in it, and again
-//! after each such change. See `lua/epoch.lua` for how a change is detected.
+//! spent, and neither does one that traffic returns to. With an [`ExpenseLedger`], the dollar
+//! counters of a scope are raised to what the ledger knows before the first dollar is reserved in
+//! it, and again after each such change. See `lua/epoch.lua` for how a change is detected.
 
 use std::sync::Arc;
 
@@ -32,7 +32,8 @@ use super::reply::{self, Comparison};
 use super::scripts::SCRIPTS;
 use super::single::{Run, is_plain};
 use crate::{
-    Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Verdict,
+    Ask, Clock, Error, ExpenseLedger, Plan, Report, ReservationId, Scope, Settled, Shards, Store,
+    StoreDecision, Subjects,
 };
 
 const DEFAULT_TAG: &str = "ratelimit";
@@ -71,7 +72,7 @@ impl RedisStore {
 
     /// Sets the ledger of what was spent, which is read if Redis may have missed some of it.
     #[must_use]
-    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+    pub fn ledger(mut self, ledger: Arc<dyn ExpenseLedger>) -> Self {
         self.client.ledger = Some(ledger);
         self
     }
@@ -147,7 +148,7 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         let present = Present::new(ask.plan, ask.subjects);
         if self.client.asks_the_ledger(&ask) {
             return self.arrival.decide(&self.client, ask, &present).await;
@@ -158,7 +159,7 @@ impl Store for RedisStore {
             self.client.decide_twice(ask, &present).await
         };
         match answer? {
-            Step::Decided(verdict) => Ok(verdict),
+            Step::Decided(decision) => Ok(decision),
             Step::Compare(_) => Err(malformed_reply()),
         }
     }
@@ -174,7 +175,7 @@ impl Store for RedisStore {
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
         let ask = Ask::new(plan, subjects);
         match self.client.decide(ask, &Present::new(plan, subjects), Run::Dry).await? {
-            Step::Decided(Verdict::Admitted(report)) => Ok(report),
+            Step::Decided(StoreDecision::Admitted(report)) => Ok(report),
             _ => Err(malformed_reply()),
         }
     }

@@ -1,6 +1,6 @@
 //! Reservations: settlement, release, expiry and refunds.
 
-use picarcade_ratelimit::{Ask, Limit, Outcome, Plan, ReservationId, Scope, Verdict, Window};
+use picarcade_ratelimit::{Ask, Limit, Outcome, Plan, ReservationId, Scope, StoreDecision, Window};
 use picarcade_testkit::eventually;
 
 use super::{dollars_an_hour, per_minute};
@@ -155,7 +155,9 @@ pub async fn a_repeated_call_charges_once(setup: &Setup) {
     let (subjects, id) = (ada(), ReservationId::random());
     let ask = Ask::new(&plan, &subjects).requests(1).reserve(id, 60, TTL);
     for _ in 0..3 {
-        let Verdict::Admitted(report) = setup.store.acquire(ask).await.unwrap() else { panic!("denied") };
+        let StoreDecision::Admitted(report) = setup.store.acquire(ask).await.unwrap() else {
+            panic!("denied")
+        };
         assert_eq!(report.statuses[0].used, 60);
         assert_eq!(report.statuses[1].used, 1);
     }

@@ -66,3 +66,16 @@ async fn the_deletion_of_a_user_removes_its_data_and_no_other() {
         assert_eq!(answer.cache_hit, known, "{answer:?}");
     }
 }
+
+#[tokio::test]
+async fn an_unusable_session_id_is_named_together_with_the_wrong_fields_of_its_update() {
+    let fixture = local().await;
+    let ann = caller("ann");
+    let update = image("ftp://cdn.example/i.png");
+    let Err(FlowError::Invalid(problems)) = fixture.flow.update_session("a\u{7}", &ann, update).await else {
+        panic!("must be refused")
+    };
+    let pointers: Vec<_> = problems.iter().map(|problem| problem.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/session_id", "/working_image"]);
+    assert!(matches!(fixture.flow.session(" ", &ann).await, Err(FlowError::Invalid(_))));
+}

@@ -119,6 +119,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 mod tests {
     use super::*;
     use crate::config::ApiKey;
+    use picarcade_flow::FlowRequest;
     use secrecy::SecretString;
 
     fn identities() -> Identities {
@@ -193,6 +194,21 @@ mod tests {
             }
         }
         assert_eq!(&*named(&web, Some("web"), None).unwrap(), "web");
+    }
+
+    #[test]
+    fn an_unusable_id_in_a_request_names_nobody_and_is_left_to_the_flow() {
+        let user = |credential: Credential, user: &str| {
+            let request = FlowRequest { user_id: Some(user.to_owned()), ..FlowRequest::new("a red fox") };
+            let presented = Presented::new(credential, &HeaderMap::new());
+            presented.caller_of_request(&request, "process").map(|caller| caller.user.to_string())
+        };
+        let open = Credential::Open(Authority::Operator);
+        assert_eq!(user(open.clone(), "a\u{7}").unwrap(), "anonymous");
+        assert_eq!(user(key("web"), " ").unwrap(), "api-key:web");
+        // What may not be named is refused, usable or not.
+        assert!(user(open, "api-key:web\u{7}").is_err());
+        assert!(user(Credential::Token("ann".parse().unwrap()), " ").is_err());
     }
 
     #[tokio::test]

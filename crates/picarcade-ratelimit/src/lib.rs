@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 
-// The handle and what it returns.
+// The handle, what it takes, and what it returns.
 mod builder;
 mod decision;
+mod demand;
 mod denial;
 mod limiter;
 mod report;
@@ -33,6 +34,7 @@ pub mod tower;
 pub use builder::LimiterBuilder;
 pub use clock::Clock;
 pub use decision::{Admission, Decision};
+pub use demand::Demand;
 pub use denial::Denial;
 pub use dollars::{Dollars, MAX_AMOUNT};
 pub use error::{ConfigError, Error};

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::Backend;
-use crate::dollars::checked;
 use crate::inner::Inner;
 use crate::statistics::DecisionCounters;
 use crate::{
-    Admission, Ask, Decision, Error, Limit, LimiterBuilder, LimiterStatistics, Mode, Plan, Report,
+    Admission, Ask, Decision, Demand, Error, Limit, LimiterBuilder, LimiterStatistics, Mode, Plan, Report,
     Reservation, ReservationId, Settled, StoreDecision, Subjects,
 };
 
@@ -16,14 +15,15 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use picarcade_ratelimit::{Decision, Limit, Limiter, Scope, Subjects, Window};
+/// use picarcade_ratelimit::{Decision, Demand, Limit, Limiter, Scope, Subjects, Window};
 /// # #[tokio::main(flavor = "current_thread")] async fn main()
 /// # -> Result<(), Box<dyn std::error::Error>> {
 /// let minute = Window::Sliding(Duration::from_secs(60));
 /// let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 2, minute)).build()?;
 /// let ada = Subjects::default().user("ada");
-/// assert!(limiter.acquire(&ada, 2, 0).await?.is_admitted());
-/// let Decision::Denied(denial) = limiter.acquire(&ada, 1, 0).await? else { unreachable!() };
+/// assert!(limiter.acquire(&ada, Demand::requests(2)).await?.is_admitted());
+/// let decision = limiter.acquire(&ada, Demand::requests(1)).await?;
+/// let Decision::Denied(denial) = decision else { unreachable!() };
 /// assert!(denial.retry_after <= Duration::from_secs(61));
 /// # Ok(()) }
 /// ```
@@ -45,23 +45,16 @@ impl Limiter {
 
     /// Checks every limit of the subjects, then charges all of them or none.
     ///
-    /// `requests` and `cost_micros` are 0 to 2^53. Costs are reserved until they are settled
-    /// through the reservation of the admission. An amount of zero asks nothing of the limits of
-    /// that unit, which are still reported.
+    /// Costs are reserved until they are settled through the reservation of the admission.
     ///
     /// # Errors
     /// [`Error::Invalid`] if an amount or a subject is out of range, and the errors of the store.
     /// An error consumes nothing, except [`Error::Interrupted`]. A request over a limit is not an
     /// error but [`Decision::Denied`].
-    pub async fn acquire(
-        &self,
-        subjects: &Subjects<'_>,
-        requests: u64,
-        cost_micros: u64,
-    ) -> Result<Decision, Error> {
+    pub async fn acquire(&self, subjects: &Subjects<'_>, demand: Demand) -> Result<Decision, Error> {
         subjects.validate()?;
-        checked("requests", requests)?;
-        checked("cost_micros", cost_micros)?;
+        demand.validate()?;
+        let Demand { requests, cost_micros } = demand;
         let inner = &*self.inner;
         let reservation = (cost_micros > 0).then(|| inner.backend.reservation_for(subjects));
         let ttl = inner.reservation_ttl;

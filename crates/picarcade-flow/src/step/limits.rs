@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use picarcade_intent::Route;
-use picarcade_ratelimit::{Decision, Denial, Report, Reservation, Scope, Subjects, Unit};
+use picarcade_ratelimit::{Decision, Demand, Denial, Report, Reservation, Scope, Subjects, Unit};
 
 use crate::caller::{Authority, Caller};
 use crate::error::FlowError;
@@ -74,7 +74,7 @@ impl FlowService {
         }
         // Only a decision knows when to retry. It denies, so it consumes nothing, unless a request
         // became free since the usage was read: then that request is spent.
-        limiter.acquire(&subjects, 1, 0).await.ok()?.denied()
+        limiter.acquire(&subjects, Demand::requests(1)).await.ok()?.denied()
     }
 
     /// Step 1: takes one request from the caller's limits. A denied request is recorded without its
@@ -92,7 +92,7 @@ impl FlowService {
     }
 
     async fn take_request(&self, subjects: &Subjects<'_>) -> Result<Report, FlowError> {
-        match self.inner.limiter.acquire(subjects, 1, 0).await {
+        match self.inner.limiter.acquire(subjects, Demand::requests(1)).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.report),
             Ok(Decision::Denied(denial)) => Err(FlowError::Limited(Box::new(denial))),
             Err(error) => {
@@ -109,7 +109,7 @@ impl FlowService {
         caller: &Caller,
     ) -> Result<Reservation, FlowError> {
         let (limiter, subjects) = (&self.inner.limiter, caller.subjects());
-        match limiter.acquire(&subjects, 0, route.estimated_cost_micros).await {
+        match limiter.acquire(&subjects, Demand::cost_micros(route.estimated_cost_micros)).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
             Ok(Decision::Denied(denial)) => Err(FlowError::Limited(Box::new(denial))),
             Err(error) => {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use ::tower::Service;
 
 use super::policy::{Policy, Refusal};
-use crate::{Decision, Limiter};
+use crate::{Decision, Demand, Limiter};
 
 /// A service behind a limiter, created by [`RateLimitLayer`](super::RateLimitLayer).
 #[derive(Debug, Clone)]
@@ -50,7 +50,7 @@ where
         let subjects = policy.subjects(&request).into_owned();
         let requests = policy.requests(&request);
         Box::pin(async move {
-            match limiter.acquire(&subjects, requests, 0).await {
+            match limiter.acquire(&subjects, Demand::requests(requests)).await {
                 Ok(Decision::Admitted(admission)) => {
                     let mut response = inner.call(request).await?;
                     policy.admit(&admission.report, &mut response);

@@ -14,7 +14,7 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use failsafe::CircuitBreaker as _;
-use picarcade_breaker::{CircuitBreaker, CircuitBreakerLayer, Clock, Config, SlowCalls, Window};
+use picarcade_breaker::{CircuitBreaker, CircuitBreakerLayer, Clock, Config, SlowCalls, WindowSize};
 use tower::{Layer, Service, service_fn};
 
 fn work() -> Result<u64, &'static str> {
@@ -67,7 +67,7 @@ fn closed_call(c: &mut Criterion) {
 
     for (name, config) in [
         ("ours, consecutive", Config::default()),
-        ("ours, count window", Config::default().failure_rate(0.5).window(Window::Calls(100))),
+        ("ours, count window", Config::default().failure_rate(0.5).window(WindowSize::Calls(100))),
         ("ours, time window", Config::default().failure_rate(0.5)),
         ("ours, time window and slow calls", windows(Clock::Tokio)),
         ("ours, time window and slow calls, cached clock", windows(Clock::Cached)),
@@ -128,7 +128,7 @@ fn scaling(c: &mut Criterion) {
     let failsafe = failsafe::Config::new().build();
     let consecutive = breaker(Config::default());
     let time = breaker(windows(Clock::Cached));
-    let count = breaker(Config::default().failure_rate(0.5).window(Window::Calls(100)));
+    let count = breaker(Config::default().failure_rate(0.5).window(WindowSize::Calls(100)));
     for threads in [1, 2] {
         let mut bench = |name: &str, call: &(dyn Fn() + Sync)| {
             group.bench_function(BenchmarkId::new(name, threads), |b| {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use picarcade_benches::{each, in_turn, is_wanted};
-use picarcade_ratelimit::{Leases, Limit, Limiter, RedisStore, Scope, Subjects, Window};
+use picarcade_ratelimit::{Demand, Leases, Limit, Limiter, RedisStore, Scope, Subjects, Window};
 use picarcade_redis::{Config, RedisHandle, Script};
 use picarcade_testkit::RedisServer;
 use tokio::runtime::Runtime;
@@ -54,7 +54,7 @@ fn decision(criterion: &mut Criterion) {
     group.bench_function("picarcade 4 scopes x 9 limits", |bencher| {
         bencher.to_async(&runtime).iter(|| async {
             let subjects = Subjects::default().user("user-0192f0").api_key("partner").endpoint("process");
-            black_box(limiter.acquire(&subjects, 1, 0).await.expect("a decision"))
+            black_box(limiter.acquire(&subjects, Demand::requests(1)).await.expect("a decision"))
         });
     });
 
@@ -82,7 +82,10 @@ fn subjects(criterion: &mut Criterion) {
         let limiter = Limiter::builder().limits(limits()).max_subjects(1 << 20).build().expect("limits");
         runtime.block_on(async {
             for user in &users {
-                let _ = limiter.acquire(&Subjects::default().user(user), 1, 0).await.expect("a decision");
+                let _ = limiter
+                    .acquire(&Subjects::default().user(user), Demand::requests(1))
+                    .await
+                    .expect("a decision");
             }
         });
         // A stride that is coprime to all three, so that every decision has another subject.
@@ -92,7 +95,9 @@ fn subjects(criterion: &mut Criterion) {
                 next = (next + 7919) % count;
                 let user = users.get(next).map(String::as_str).unwrap_or_default();
                 let subjects = Subjects::default().user(user).api_key("partner").endpoint("process");
-                black_box(runtime.block_on(limiter.acquire(&subjects, 1, 0)).expect("a decision"))
+                black_box(
+                    runtime.block_on(limiter.acquire(&subjects, Demand::requests(1))).expect("a decision"),
+                )
             });
         });
     }
@@ -123,7 +128,7 @@ where
 
 async fn decide(limiter: Limiter) {
     let subjects = Subjects::default().user("user-0192f0").api_key("partner").endpoint("process");
-    let decision = limiter.acquire(&subjects, 1, 0).await.expect("a decision");
+    let decision = limiter.acquire(&subjects, Demand::requests(1)).await.expect("a decision");
     assert!(!decision.report().local, "the store is away");
     let _ = black_box(decision);
 }

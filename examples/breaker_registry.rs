@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use picarcade_breaker::{Config, FailureKind, Outcome, Registry, SlowCalls, Window, http::Exchange};
+use picarcade_breaker::{Config, FailureKind, Outcome, Registry, SlowCalls, WindowSize, http::Exchange};
 
 fn print_status(registry: &Registry) {
     println!(
@@ -34,7 +34,7 @@ fn main() -> anyhow::Result<()> {
         Config::default()
             .failure_rate(0.5)
             .slow_calls(SlowCalls { longer_than: Duration::from_secs(2), rate: 0.8 })
-            .window(Window::Calls(50))
+            .window(WindowSize::Calls(50))
             .minimum_calls(10),
     )?;
     for name in ["anthropic", "openai", "replicate", "runway"] {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use picarcade_ratelimit::{Decision, Limit, Limiter, Scope, Subjects, Window, micros};
+use picarcade_ratelimit::{Decision, Demand, Limit, Limiter, Scope, Subjects, Window, micros};
 
 /// A provider that is cheaper than its estimate, fails before it bills, or never answers.
 fn provider(call: u32) -> Option<Result<f64, &'static str>> {
@@ -29,7 +29,7 @@ async fn main() -> anyhow::Result<()> {
     let estimate = micros("estimate", 0.02)?;
 
     for call in 0..20 {
-        let mut reservation = match limiter.acquire(&ada, 0, estimate).await? {
+        let mut reservation = match limiter.acquire(&ada, Demand::cost_micros(estimate)).await? {
             Decision::Admitted(admission) => admission.reservation,
             Decision::Denied(denial) => {
                 println!(

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use picarcade_ratelimit::{Limit, Limiter, RedisStore, Scope, Subjects, Window};
+use picarcade_ratelimit::{Demand, Limit, Limiter, RedisStore, Scope, Subjects, Window};
 use picarcade_redis::{Config, RedisHandle};
 use tokio::task::JoinSet;
 
@@ -40,7 +40,7 @@ async fn main() -> anyhow::Result<()> {
         for _ in 0..100 {
             let limiter = limiter.clone();
             requests.spawn(async move {
-                let decision = limiter.acquire(&Subjects::default().user("ada"), 1, 0).await?;
+                let decision = limiter.acquire(&Subjects::default().user("ada"), Demand::requests(1)).await?;
                 anyhow::Ok((decision.is_admitted(), limiter.mode()))
             });
         }

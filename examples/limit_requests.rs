@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use picarcade_ratelimit::{Decision, Limit, Limiter, Scope, Subjects, Window, headers};
+use picarcade_ratelimit::{Decision, Demand, Limit, Limiter, Scope, Subjects, Window, headers};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
     let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 3, window)).build()?;
     let ada = Subjects::default().user("ada");
     for _ in 0..5 {
-        match limiter.acquire(&ada, 1, 0).await? {
+        match limiter.acquire(&ada, Demand::requests(1)).await? {
             Decision::Admitted(admission) => {
                 println!("200  RateLimit: {}", headers::limit(&admission.report))
             }

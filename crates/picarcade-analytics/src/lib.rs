@@ -23,7 +23,7 @@ pub use event::{
     ClassificationEvent, CostEvent, Event, ModelSelectionEvent, OutcomeEvent, SystemPerformanceEvent, Word,
 };
 pub use privacy::{HashKey, Privacy, PrivacyError};
-pub use record::Record;
+pub use record::{Record, new_id};
 #[cfg(feature = "metrics")]
 pub use recorder::describe_metrics;
 pub use recorder::{Config, Counters, DropReason, Dropped, Recorder};

@@ -8,10 +8,12 @@
 //! The random part comes from a per-thread generator that the operating system seeds: ids must be
 //! distinct, not secret.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
-use crate::{Error, Event};
+use crate::{Error, Event, timestamp};
 
 /// An event and its id, which contains its time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +27,7 @@ pub struct Record {
 impl Record {
     /// Creates a record at `created_at` (microseconds since the Unix epoch).
     pub fn new(created_at: i64, event: Event) -> Self {
-        Self { id: new_id(created_at), event }
+        Self { id: new_id_at(created_at), event }
     }
 
     /// Returns the microseconds since the Unix epoch, from the id.
@@ -48,8 +50,16 @@ impl Record {
     }
 }
 
+/// Returns a new id: a `UUIDv7` of the current time.
+///
+/// Ids of two calls are distinct, also in different processes, but not secret. A call does not
+/// enter the kernel for random bytes.
+pub fn new_id() -> Uuid {
+    new_id_at(timestamp::micros(SystemTime::now()))
+}
+
 /// Returns a new id for `created_at` (microseconds since the Unix epoch).
-pub(crate) fn new_id(created_at: i64) -> Uuid {
+pub(crate) fn new_id_at(created_at: i64) -> Uuid {
     id_at(created_at, fastrand::u64(..))
 }
 

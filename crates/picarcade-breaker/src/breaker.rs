@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::broadcast;
 
 use crate::{
-    Config, ConfigError, Event, Name, OwnedPermit, Permit, Rejected, State, inner::Inner, machine::Mode,
-    validate::validate,
+    BreakerEvent, Config, ConfigError, Name, OwnedPermit, Permit, Rejected, State, inner::Inner,
+    machine::Mode, validate::validate,
 };
 
 /// A circuit breaker. Clones are handles of the same breaker.
@@ -126,7 +126,7 @@ impl CircuitBreaker {
     }
 
     /// Admits and judges every call until [`reset`](Self::reset) or another override. Instead of
-    /// opening, the breaker only sends [`Event::WouldOpen`].
+    /// opening, the breaker only sends [`BreakerEvent::WouldOpen`].
     pub fn metrics_only(&self) {
         self.inner.override_with(Mode::MetricsOnly);
     }
@@ -142,7 +142,7 @@ impl CircuitBreaker {
     /// ([`RecvError::Lagged`](broadcast::error::RecvError::Lagged)). Subscribers cannot slow down
     /// calls.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+    pub fn subscribe(&self) -> broadcast::Receiver<BreakerEvent> {
         self.inner.events.subscribe()
     }
 

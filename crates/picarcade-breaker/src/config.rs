@@ -27,7 +27,7 @@ pub struct Config {
     /// s; from 1 ms to 24 h.
     pub probe_deadline: Duration,
     /// The range of calls over which the two rates are measured. Default: the last 60 s.
-    pub window: Window,
+    pub window: WindowSize,
     /// The number of calls in the window below which no rate is judged. Default 10, at least 1.
     pub minimum_calls: u32,
     /// The share of failed calls in the window that opens the breaker. In (0, 1]. Default: off.
@@ -58,7 +58,7 @@ pub struct Config {
 /// The range of calls over which failure and slow-call rates are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Window {
+pub enum WindowSize {
     /// The last calls up to this number, exactly. From 1 to 1,000,000. Calls on several cores share
     /// one lock.
     Calls(u32),
@@ -116,7 +116,7 @@ impl Default for Config {
             success_threshold: 3,
             probes: 1,
             probe_deadline: Duration::from_secs(30),
-            window: Window::Time(Duration::from_mins(1)),
+            window: WindowSize::Time(Duration::from_mins(1)),
             minimum_calls: 10,
             failure_rate: None,
             slow_calls: None,
@@ -172,7 +172,7 @@ impl Config {
         success_threshold: u32,
         probes: u32,
         probe_deadline: Duration,
-        window: Window,
+        window: WindowSize,
         minimum_calls: u32,
         failure_rate: f64,
         slow_calls: SlowCalls,

@@ -10,7 +10,7 @@ use crate::{Cause, Name, State, machine::Change};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Event {
+pub enum BreakerEvent {
     /// The state changed.
     StateChanged {
         /// The breaker.
@@ -37,7 +37,7 @@ pub enum Event {
     },
 }
 
-impl Event {
+impl BreakerEvent {
     pub(crate) fn from_change(name: &Name, change: Change) -> Self {
         let name = name.clone();
         match change {

@@ -2,7 +2,7 @@
 //!
 //! A closed call must neither take a lock nor write to a cache line that other cores read. The mode
 //! and the generation of the machine are therefore published in one word. A reader of that word
-//! knows the generation that admitted its call, and a second read tells whether the generation is
+//! knows the generation that admitted its call, and a second read shows whether the generation is
 //! still current. Everything else (a failure, a probe, a success that ends a run of failures, an
 //! override) takes the lock. The lock is held for nanoseconds and never across a call, an event or
 //! a wait.

@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::broadcast;
 
 use crate::{
-    Config, Event, FailureKind, Name, Outcome, Recorded, Rejected, State,
+    BreakerEvent, Config, FailureKind, Name, Outcome, Recorded, Rejected, State,
     clock::{Tick, Timer, ticks},
     deadline,
     gate::{Gate, Word},
@@ -31,7 +31,7 @@ pub(crate) struct Inner {
     pub(crate) gate: Gate,
     pub(crate) window: Option<RateWindow>,
     pub(crate) totals: Totals,
-    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) events: broadcast::Sender<BreakerEvent>,
     pub(crate) timer: Timer,
     /// The kind of the last counted failure, as its place in [`FailureKind::ALL`] plus one.
     pub(crate) last_failure: AtomicU8,
@@ -226,7 +226,7 @@ impl Inner {
     /// two threads are ordered by their generations and not by their arrival.
     pub(crate) fn publish(&self, change: Option<Change>) {
         let Some(change) = change else { return };
-        let event = Event::from_change(&self.name, change);
+        let event = BreakerEvent::from_change(&self.name, change);
         observe::record(&event);
         // Sending fails only without subscribers.
         drop(self.events.send(event));

@@ -1,14 +1,14 @@
 //! Changes of state as `tracing` events and `metrics` counters, each behind its feature. Single
 //! calls are neither traced nor counted here.
 
-use crate::Event;
+use crate::BreakerEvent;
 
 /// The series of transitions.
 #[cfg(feature = "metrics")]
 pub(crate) const TRANSITIONS: &str = "picarcade_breaker_transitions_total";
 
 #[cfg_attr(not(any(feature = "tracing", feature = "metrics")), allow(clippy::missing_const_for_fn))]
-pub(crate) fn record(event: &Event) {
+pub(crate) fn record(event: &BreakerEvent) {
     #[cfg(feature = "tracing")]
     trace(event);
     #[cfg(feature = "metrics")]
@@ -18,24 +18,24 @@ pub(crate) fn record(event: &Event) {
 }
 
 #[cfg(feature = "tracing")]
-fn trace(event: &Event) {
+fn trace(event: &BreakerEvent) {
     match event {
-        Event::StateChanged { name, generation, from, to, cause, open_for } => {
+        BreakerEvent::StateChanged { name, generation, from, to, cause, open_for } => {
             let open_seconds = open_for.map(|time| time.as_secs_f64());
             tracing::warn!(
                 breaker = %name, generation, %from, %to, %cause, open_seconds,
                 "circuit breaker changed its state"
             );
         }
-        Event::WouldOpen { name, cause } => {
+        BreakerEvent::WouldOpen { name, cause } => {
             tracing::warn!(breaker = %name, %cause, "circuit breaker would have opened");
         }
     }
 }
 
 #[cfg(feature = "metrics")]
-fn count(event: &Event) {
-    if let Event::StateChanged { name, to, cause, .. } = event {
+fn count(event: &BreakerEvent) {
+    if let BreakerEvent::StateChanged { name, to, cause, .. } = event {
         let (to, cause) = (to.as_str(), cause.as_str());
         metrics::counter!(TRANSITIONS, "breaker" => name.to_string(), "to" => to, "cause" => cause)
             .increment(1);

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::RwLock;
 
-use crate::{CircuitBreaker, Config, ConfigError, Statistics};
+use crate::{BreakerStatistics, CircuitBreaker, Config, ConfigError};
 
 /// A set of named breakers. Clones are handles of the same set.
 ///
@@ -99,7 +99,7 @@ impl Registry {
 
     /// Returns the statistics of every breaker, sorted by name.
     #[must_use]
-    pub fn statistics(&self) -> Vec<Statistics> {
+    pub fn statistics(&self) -> Vec<BreakerStatistics> {
         self.breakers.read().values().map(CircuitBreaker::statistics).collect()
     }
 

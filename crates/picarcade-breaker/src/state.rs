@@ -23,8 +23,8 @@ pub enum State {
     /// Set by hand: calls pass, and nothing is recorded.
     Disabled,
     /// Set by hand: calls pass and are judged, but a verdict is only announced
-    /// ([`Event::WouldOpen`](crate::Event::WouldOpen)). Use it to try a configuration on real
-    /// traffic.
+    /// ([`BreakerEvent::WouldOpen`](crate::BreakerEvent::WouldOpen)). Use it to try a configuration
+    /// on real traffic.
     MetricsOnly,
 }
 

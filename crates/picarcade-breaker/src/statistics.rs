@@ -12,7 +12,7 @@ use crate::{CircuitBreaker, FailureKind, Name, State, clock::Tick, lane::Total, 
 /// moment. Each figure is correct by itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Statistics {
+pub struct BreakerStatistics {
     /// The breaker.
     pub name: Name,
     /// What the breaker does with the next call (see [`CircuitBreaker::state`]).
@@ -46,7 +46,7 @@ pub struct Statistics {
 impl CircuitBreaker {
     /// Reads the statistics. Takes no lock.
     #[must_use]
-    pub fn statistics(&self) -> Statistics {
+    pub fn statistics(&self) -> BreakerStatistics {
         let inner = &*self.inner;
         let snapshot = inner.gate.snapshot();
         let now = inner.timer.now();
@@ -58,7 +58,7 @@ impl CircuitBreaker {
         let kind = inner.last_failure.load(Ordering::Relaxed);
         let waiting = now < snapshot.refuse_before && snapshot.refuse_before != Tick::MAX;
         let generation = snapshot.word.generation();
-        Statistics {
+        BreakerStatistics {
             name: inner.name.clone(),
             state,
             success: total(Total::Success),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::{Config, ConfigError, SlowCalls, Window};
+use crate::{Config, ConfigError, SlowCalls, WindowSize};
 
 const DAY: Duration = Duration::from_hours(24);
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -28,11 +28,11 @@ pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {
     within("backoff.max", config.backoff.max <= DAY, "at most 24 hours")?;
 
     match config.window {
-        Window::Calls(calls) => {
+        WindowSize::Calls(calls) => {
             not_zero("window", calls == 0)?;
             within("window", calls <= 1_000_000, "at most 1000000 calls")?;
         }
-        Window::Time(time) => within(
+        WindowSize::Time(time) => within(
             "window",
             (Duration::from_millis(16)..=DAY).contains(&time),
             "between 16 milliseconds and 24 hours",
@@ -62,7 +62,7 @@ fn policies(config: &Config) -> Result<(), ConfigError> {
             reason: "every policy is switched off, so the breaker would never open",
         });
     }
-    if let Window::Calls(calls) = config.window
+    if let WindowSize::Calls(calls) = config.window
         && rates
         && calls < config.minimum_calls
     {
@@ -132,10 +132,10 @@ mod tests {
             ("backoff.factor", good().backoff(Backoff { factor: f64::NAN, ..Backoff::default() })),
             ("backoff.jitter", good().backoff(Backoff { jitter: 1.5, ..Backoff::default() })),
             ("backoff.max", good().backoff(Backoff { max: DAY * 2, ..Backoff::default() })),
-            ("window", good().window(Window::Calls(0))),
-            ("window", good().window(Window::Time(zero))),
-            ("window", good().window(Window::Time(MILLISECOND))),
-            ("window", good().window(Window::Calls(9)).minimum_calls(10).failure_rate(0.5)),
+            ("window", good().window(WindowSize::Calls(0))),
+            ("window", good().window(WindowSize::Time(zero))),
+            ("window", good().window(WindowSize::Time(MILLISECOND))),
+            ("window", good().window(WindowSize::Calls(9)).minimum_calls(10).failure_rate(0.5)),
             ("failure_rate", good().failure_rate(0.0)),
             ("failure_rate", good().failure_rate(1.1)),
             ("failure_rate", good().failure_rate(f64::NAN)),
@@ -150,6 +150,6 @@ mod tests {
 
     #[test]
     fn a_small_window_is_valid_if_no_rate_uses_it() {
-        assert_eq!(validate(&Config::default().window(Window::Calls(1))), Ok(()));
+        assert_eq!(validate(&Config::default().window(WindowSize::Calls(1))), Ok(()));
     }
 }

@@ -6,8 +6,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::{
-    InsertError, Key, LoadError, Loaded, Lookup, Options, Reach, Source, Statistics, fleet::message::Message,
-    inner::Inner, known::Known, single_flight::shared_load::Failure, tag::Tag,
+    CacheSource, CacheStatistics, InsertError, Key, LoadError, Loaded, Lookup, Options, Reach,
+    fleet::message::Message, inner::Inner, known::Known, single_flight::shared_load::Failure, tag::Tag,
 };
 
 /// A typed cache of two levels, which is called with a key and a loader. Clones share everything.
@@ -95,7 +95,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             ControlFlow::Break(hit) => return Ok(inner.serve_hit(key, hit)),
             ControlFlow::Continue(Known::Fresh(entry)) => {
                 inner.refresh(key, options, &entry, loader);
-                return Ok(inner.serve(key, &entry, Source::L1, true));
+                return Ok(inner.serve(key, &entry, CacheSource::L1, true));
             }
             ControlFlow::Continue(known) => known,
         };
@@ -109,11 +109,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
         let known = match inner.look_up(key) {
             ControlFlow::Break(hit) => return Some(inner.serve_hit(key, hit)),
             ControlFlow::Continue(Known::Fresh(entry)) => {
-                return Some(inner.serve(key, &entry, Source::L1, false));
+                return Some(inner.serve(key, &entry, CacheSource::L1, false));
             }
             ControlFlow::Continue(known) => known,
         };
-        let fallback = known.fallback().map(|entry| (entry, Source::Stale));
+        let fallback = known.fallback().map(|entry| (entry, CacheSource::Stale));
         let Some((entry, source)) = inner.read(key, known).await.or(fallback) else {
             inner.counters.misses.one();
             return None;
@@ -126,9 +126,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     #[inline]
     pub fn peek(&self, key: &Key) -> Option<Lookup<V>> {
         match self.inner.look_up(key) {
-            ControlFlow::Break(hit) if hit.source == Source::L1 => Some(self.inner.serve_hit(key, hit)),
+            ControlFlow::Break(hit) if hit.source == CacheSource::L1 => Some(self.inner.serve_hit(key, hit)),
             ControlFlow::Continue(Known::Fresh(entry)) => {
-                Some(self.inner.serve(key, &entry, Source::L1, false))
+                Some(self.inner.serve(key, &entry, CacheSource::L1, false))
             }
             _ => None,
         }
@@ -174,9 +174,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
     }
 
     /// Returns the current counters.
-    pub fn statistics(&self) -> Statistics {
+    pub fn statistics(&self) -> CacheStatistics {
         let inner = &self.inner;
-        Statistics {
+        CacheStatistics {
             name: inner.name.to_string(),
             entries: inner.memory.len() as u64,
             bytes: inner.memory.bytes(),

@@ -38,7 +38,7 @@ pub use key::{Key, KeyBuilder};
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub use level2::redis::RedisRemote;
 pub use level2::remote::{KeyVersion, REPLAY_WINDOW, Record, Remote, RemoteEvent, Scope, TagVersion};
-pub use lookup::{Loaded, Lookup, Options, Reach, Source};
+pub use lookup::{CacheSource, Loaded, Lookup, Options, Reach};
 pub use memoize::{Memoized, memoize};
-pub use statistics::Statistics;
+pub use statistics::CacheStatistics;
 pub use tag::Tag;

@@ -12,7 +12,7 @@ pub struct Lookup<V> {
     /// The value, shared with the cache.
     pub value: Arc<V>,
     /// The source of the value.
-    pub source: Source,
+    pub source: CacheSource,
     /// How long ago an instance loaded the value.
     pub age: Duration,
     /// Whether a load of a newer value is under way.
@@ -28,7 +28,7 @@ impl<V> Clone for Lookup<V> {
 /// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum CacheSource {
     /// The memory of this process.
     L1,
     /// The second level.
@@ -42,7 +42,7 @@ pub enum Source {
     Bypass,
 }
 
-impl Source {
+impl CacheSource {
     /// Returns `l1`, `l2`, `stale`, `miss` or `bypass`.
     pub fn as_str(self) -> &'static str {
         match self {

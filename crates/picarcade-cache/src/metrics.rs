@@ -7,10 +7,10 @@
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use crate::Statistics;
+use crate::CacheStatistics;
 
 /// A series with the label `cache`: its name, its description and its value.
-type Series<T> = (&'static str, &'static str, fn(&Statistics) -> T);
+type Series<T> = (&'static str, &'static str, fn(&CacheStatistics) -> T);
 
 const LOOKUPS: &str = "picarcade_cache_lookups_total";
 
@@ -89,7 +89,7 @@ pub fn describe_metrics() {
     }
 }
 
-impl Statistics {
+impl CacheStatistics {
     /// Publishes these counts to the installed recorder. Does nothing without one. The README lists
     /// the series.
     pub fn publish_metrics(&self) {

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::{Source, key::Key};
+use crate::{CacheSource, key::Key};
 
 /// A snapshot of the counters of one cache. All counts are since the cache was created.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Statistics {
+pub struct CacheStatistics {
     /// The name of the cache.
     pub name: String,
     /// The number of entries in the first level.
@@ -137,13 +137,13 @@ impl Counters {
     }
 
     /// Returns the counters. The caller adds the name and the numbers of memory.
-    pub(crate) fn snapshot(&self, cost_per_load_micros: u64) -> Statistics {
+    pub(crate) fn snapshot(&self, cost_per_load_micros: u64) -> CacheStatistics {
         let (l1, l2, stale, misses) =
             (self.hits_l1(), self.hits_l2.value(), self.stale.value(), self.misses.value());
         let (bypasses, coalesced) = (self.bypasses.value(), self.coalesced.value());
         let hits = l1 + l2 + stale;
         let asked = hits + misses + bypasses;
-        Statistics {
+        CacheStatistics {
             hits_l1: l1,
             hits_l2: l2,
             stale,
@@ -167,18 +167,18 @@ impl Counters {
             undecodable: self.undecodable.value(),
             writes_dropped: self.writes_dropped.value(),
             saved_micros: (hits + coalesced).saturating_mul(cost_per_load_micros),
-            ..Statistics::default()
+            ..CacheStatistics::default()
         }
     }
 
     /// Counts a lookup by the source of its value.
-    pub(crate) fn served(&self, key: &Key, source: Source) {
+    pub(crate) fn served(&self, key: &Key, source: CacheSource) {
         match source {
-            Source::L1 => self.hit_l1(key),
-            Source::L2 => self.hits_l2.one(),
-            Source::Stale => self.stale.one(),
-            Source::Loaded => self.misses.one(),
-            Source::Bypass => self.bypasses.one(),
+            CacheSource::L1 => self.hit_l1(key),
+            CacheSource::L2 => self.hits_l2.one(),
+            CacheSource::Stale => self.stale.one(),
+            CacheSource::Loaded => self.misses.one(),
+            CacheSource::Bypass => self.bypasses.one(),
         }
     }
 }

@@ -11,7 +11,7 @@ use picarcade_intent::Provider;
 use picarcade_ratelimit::Limiter;
 use tokio::sync::Semaphore;
 
-use crate::caches::CacheLevels;
+use crate::caches::FlowCaches;
 use crate::error::BuildError;
 use crate::fleet::transport::Fleet;
 use crate::health::check::BackgroundCheck;
@@ -147,7 +147,7 @@ impl FlowBuilder {
         let classifier_id = provider
             .as_ref()
             .map_or_else(|| "local".to_owned(), |ai| format!("{}/{}", ai.name(), ai.model()));
-        let caches = CacheLevels::build(&self.policy, provider.is_some(), self.remote.as_ref())?;
+        let caches = FlowCaches::build(&self.policy, provider.is_some(), self.remote.as_ref())?;
         let ai = match provider {
             Some(provider) => {
                 let breaker = self.breakers.breaker(provider.name());

@@ -1,4 +1,5 @@
-//! The five cache levels of the flow and their keys.
+//! The five caches of the flow and their keys: intent, enhancement, parameters, statistics and
+//! sessions. Each has a level in process and, with a remote, a second one.
 //!
 //! A key contains everything that the cached value depends on and nothing else. It does not contain
 //! the URLs of media: answers name media by tag and number only, and get URLs per request.
@@ -7,13 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::{Period, Statistics};
-use picarcade_cache::{
-    Builder, Cache, ConfigError, Key, Options, Reach, Remote, Statistics as CacheStatistics,
-};
+use picarcade_cache::{Builder, Cache, CacheStatistics, ConfigError, Key, Options, Reach, Remote};
 use picarcade_intent::{Media, PromptType, Request, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::id::{SessionId, UserId};
 use crate::policy::{Mode, Policy};
 use crate::request::CacheControl;
 use crate::rules::Rules;
@@ -22,11 +22,11 @@ use crate::session::store::Session;
 /// The version of the layout of cached values. It is raised when a value changes its meaning.
 const SCHEMA: u32 = 1;
 
-/// The version of the levels whose values are derived from a prompt. It is raised when the
+/// The version of the caches whose values are derived from a prompt. It is raised when the
 /// normalization of prompts changes.
 const PROMPT_SCHEMA: u32 = 2;
 
-/// The average cost of a classification by AI: the value of a hit on level 1.
+/// The average cost of a classification by AI: the value of a hit in the intent cache.
 const CLASSIFICATION_MICROS: u64 = 20_000;
 
 /// How long the session store may take to answer.
@@ -45,9 +45,9 @@ pub(crate) struct Enhanced {
     pub(crate) text: String,
 }
 
-/// The five cache levels.
+/// The five caches of the flow.
 #[derive(Clone, Debug)]
-pub struct CacheLevels {
+pub struct FlowCaches {
     pub(crate) intent: Cache<Verdict>,
     pub(crate) enhancement: Cache<Enhanced>,
     pub(crate) parameters: Cache<Map<String, Value>>,
@@ -55,7 +55,7 @@ pub struct CacheLevels {
     pub(crate) sessions: Cache<Session>,
 }
 
-impl CacheLevels {
+impl FlowCaches {
     pub(crate) fn build(
         policy: &Policy,
         paid: bool,
@@ -70,7 +70,7 @@ impl CacheLevels {
             .max_bytes(64 << 20)
             .cost_per_load_micros(if paid { CLASSIFICATION_MICROS } else { 0 })
             .build()?;
-        // Only the intent level takes leases, because its loads cost money. On the other levels a
+        // Only the intent cache takes leases, because its loads cost money. In the other caches a
         // load takes less time than a wait.
         let enhancement = with_remote(Cache::builder("enhancement"), remote)
             .no_lease()
@@ -98,21 +98,21 @@ impl CacheLevels {
         Ok(Self { intent, enhancement, parameters, statistics, sessions })
     }
 
-    /// Removes every entry with this tag, on every level and every instance. Returns
-    /// [`Reach::Queued`] if any level could not notify the other instances yet.
+    /// Removes every entry with this tag, in every cache and on every instance. Returns
+    /// [`Reach::Queued`] if any cache could not notify the other instances yet.
     pub async fn remove_by_tag(&self, tag: &str) -> Reach {
-        let levels = [
+        let reached = [
             self.intent.remove_by_tag(tag).await,
             self.enhancement.remove_by_tag(tag).await,
             self.parameters.remove_by_tag(tag).await,
             self.statistics.remove_by_tag(tag).await,
             self.sessions.remove_by_tag(tag).await,
         ];
-        levels.into_iter().find(|reach| *reach == Reach::Queued).unwrap_or(levels[0])
+        reached.into_iter().find(|reach| *reach == Reach::Queued).unwrap_or(reached[0])
     }
 
-    /// Removes every entry of one user, like [`CacheLevels::remove_by_tag`].
-    pub async fn remove_user(&self, user: &str) -> Reach {
+    /// Removes every entry of one user, like [`FlowCaches::remove_by_tag`].
+    pub async fn remove_user(&self, user: &UserId) -> Reach {
         self.remove_by_tag(&user_tag(user)).await
     }
 
@@ -131,7 +131,7 @@ impl CacheLevels {
         tokio::join!(self.intent.drain(deadline), self.enhancement.drain(deadline));
     }
 
-    /// Returns the statistics of every level, in the order of the levels.
+    /// Returns the statistics of every cache, in the order of the fields.
     pub fn statistics(&self) -> Vec<CacheStatistics> {
         vec![
             self.intent.statistics(),
@@ -160,16 +160,16 @@ pub(crate) fn options(control: CacheControl) -> Options {
 }
 
 /// Returns the tag of every entry that belongs to one user.
-pub(crate) fn user_tag(user: &str) -> String {
+pub(crate) fn user_tag(user: &UserId) -> String {
     format!("user:{user}")
 }
 
-/// Returns the key of level 1: the normalized prompt, the user, the shape of the media, the rules,
-/// the model and the mode.
-pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &str, mode: Mode) -> Key {
+/// Returns the key in the intent cache: the normalized prompt, the user, the shape of the media,
+/// the rules, the model and the mode.
+pub(crate) fn intent_key(request: &Request, user: &UserId, rules: &Rules, model: &str, mode: Mode) -> Key {
     let builder = Key::builder("intent", PROMPT_SCHEMA)
         .part(request.prompt.normalized().as_bytes())
-        .part(user)
+        .part(user.as_str())
         .part([request.facts.bits()])
         .part(rules.matrix.version())
         .part(model)
@@ -177,8 +177,8 @@ pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &s
     shape(builder, &request.media).finish()
 }
 
-/// Returns the key of level 2: the prompt, the user, the type, the shape of the media, the rules,
-/// the model and the AI's text.
+/// Returns the key in the enhancement cache: the prompt, the user, the type, the shape of the
+/// media, the rules, the model and the AI's text.
 ///
 /// Two users with the same prompt have an entry each. A shared entry would show the second user
 /// that another user sent the same prompt, and would outlive the deletion of the first. The AI's
@@ -186,14 +186,14 @@ pub(crate) fn intent_key(request: &Request, user: &str, rules: &Rules, model: &s
 /// text.
 pub(crate) fn enhancement_key(
     request: &Request,
-    user: &str,
+    user: &UserId,
     verdict: &Verdict,
     rules: &Rules,
     model: &str,
 ) -> Key {
     let builder = Key::builder("enhancement", PROMPT_SCHEMA)
         .part(request.prompt.as_str())
-        .part(user)
+        .part(user.as_str())
         .part([u8::from(verdict.enhancement.is_some())])
         .part(verdict.enhancement.as_deref().unwrap_or_default())
         .part(verdict.prompt_type.as_str())
@@ -204,7 +204,7 @@ pub(crate) fn enhancement_key(
     shape(builder, &request.media).finish()
 }
 
-/// Returns the key of level 3: the model, the type and the catalogue.
+/// Returns the key in the parameters cache: the model, the type and the catalogue.
 pub(crate) fn parameters_key(model: &str, prompt_type: PromptType, rules: &Rules) -> Key {
     Key::builder("parameters", SCHEMA)
         .part(model)
@@ -213,14 +213,14 @@ pub(crate) fn parameters_key(model: &str, prompt_type: PromptType, rules: &Rules
         .finish()
 }
 
-/// Returns the key of level 4: the period.
+/// Returns the key in the statistics cache: the period.
 pub(crate) fn statistics_key(period: Period) -> Key {
     Key::builder("statistics", SCHEMA).part(period.as_str()).finish()
 }
 
-/// Returns the key of level 5: the id of the session.
-pub(crate) fn session_key(session_id: &str) -> Key {
-    Key::builder("sessions", SCHEMA).part(session_id).finish()
+/// Returns the key in the session cache: the id of the session.
+pub(crate) fn session_key(session_id: &SessionId) -> Key {
+    Key::builder("sessions", SCHEMA).part(session_id.as_str()).finish()
 }
 
 fn shape(mut builder: picarcade_cache::KeyBuilder, media: &Media) -> picarcade_cache::KeyBuilder {

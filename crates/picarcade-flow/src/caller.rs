@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use picarcade_ratelimit::Subjects;
 
-use crate::error::FlowError;
+use crate::id::UserId;
 use crate::trace::Trace;
-use crate::validate::check_id;
 
 /// The authority of a caller over shared state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub enum Authority {
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The end user, part of the keys of limits, caches and tables.
-    pub user: Arc<str>,
+    pub user: UserId,
     /// The name (never the secret) of the API key that was presented.
     pub api_key: Option<Arc<str>>,
     /// The authority of the caller over shared state.
@@ -37,9 +36,9 @@ pub struct Caller {
 
 impl Caller {
     /// Creates an end user without an API key, at the endpoint `process`.
-    pub fn user(user: impl Into<Arc<str>>) -> Self {
+    pub fn user(user: UserId) -> Self {
         Self {
-            user: user.into(),
+            user,
             api_key: None,
             authority: Authority::EndUser,
             endpoint: Cow::Borrowed("process"),
@@ -56,16 +55,9 @@ impl Caller {
         self
     }
 
-    /// Checks that the user can be a subject of the limits.
-    pub(crate) fn check(&self) -> Result<(), FlowError> {
-        let mut problems = Vec::new();
-        check_id("/user_id", Some(&self.user), &mut problems);
-        FlowError::unless_valid(problems)
-    }
-
     /// Returns the subjects of the caller, for the limits.
     pub(crate) fn subjects(&self) -> Subjects<'_> {
-        let subjects = Subjects::default().user(&*self.user).endpoint(&*self.endpoint);
+        let subjects = Subjects::default().user(self.user.as_str()).endpoint(&*self.endpoint);
         match &self.api_key {
             Some(name) => subjects.api_key(&**name),
             None => subjects,

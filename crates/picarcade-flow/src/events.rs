@@ -38,7 +38,7 @@ pub(crate) struct ClassificationFacts<'a> {
 
 pub(crate) fn classification(caller: &Caller, facts: &ClassificationFacts<'_>) -> Event {
     Event::Classification(ClassificationEvent {
-        user_id: Arc::clone(&caller.user),
+        user_id: caller.user.shared(),
         prompt: Arc::from(facts.prompt),
         classified_workflow: facts.prompt_type.map_or("", PromptType::as_str).into(),
         confidence: facts.confidence,
@@ -62,7 +62,7 @@ pub(crate) fn paid_call(
     error: Option<&'static str>,
 ) -> Event {
     Event::Cost(CostEvent {
-        user_id: Arc::clone(&caller.user),
+        user_id: caller.user.shared(),
         operation_type: CLASSIFICATION.into(),
         generation_id: None,
         estimated_cost_micros: estimated,
@@ -102,7 +102,7 @@ pub(crate) fn user_report(generation_id: &str, generation: &Generation, report: 
 /// amounts.
 pub(crate) fn reserved(caller: &Caller, generation_id: &Arc<str>, model: &Arc<str>, micros: u64) -> Event {
     Event::Cost(CostEvent {
-        user_id: Arc::clone(&caller.user),
+        user_id: caller.user.shared(),
         operation_type: GENERATION.into(),
         generation_id: Some(Arc::clone(generation_id)),
         estimated_cost_micros: micros,
@@ -121,7 +121,7 @@ pub(crate) fn selection(
     route: &Route,
 ) -> Event {
     Event::ModelSelection(ModelSelectionEvent {
-        user_id: Arc::clone(&caller.user),
+        user_id: caller.user.shared(),
         generation_id: Arc::clone(generation_id),
         workflow_type: prompt_type.as_str().into(),
         selected_model: Arc::clone(model),

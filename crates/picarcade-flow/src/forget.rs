@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use picarcade_cache::Reach;
 
-use crate::caller::Caller;
 use crate::error::FlowError;
+use crate::id::UserId;
 use crate::service::FlowService;
 use crate::task::run_to_end;
 
@@ -45,11 +45,10 @@ impl FlowService {
     ///
     /// # Errors
     ///
-    /// Returns [`FlowError::Invalid`] for an unusable user, and [`FlowError::Unavailable`] if the
-    /// database does not answer: a part may be deleted then.
-    pub async fn forget_user(&self, user: &str) -> Result<u64, FlowError> {
-        Caller::user(user).check()?;
-        let (flow, user) = (self.clone(), user.to_owned());
+    /// Returns [`FlowError::Unavailable`] if the database does not answer: a part may be deleted
+    /// then.
+    pub async fn forget_user(&self, user: &UserId) -> Result<u64, FlowError> {
+        let (flow, user) = (self.clone(), user.clone());
         run_to_end(async move {
             let inner = &flow.inner;
             // Rows that are written after the deletion would stay.
@@ -59,7 +58,7 @@ impl FlowService {
                 tracing::warn!(%error, "a user's rows cannot be deleted");
                 FlowError::Unavailable { retry_after: RETRY_AFTER }
             };
-            let rows = inner.store.forget_user(&user).await.map_err(|error| unavailable(&error));
+            let rows = inner.store.forget_user(user.as_str()).await.map_err(|error| unavailable(&error));
             let sessions = inner.sessions.forget_user(&user).await.map_err(|error| unavailable(&error));
             // After the stores, so that no deleted row is cached again; and even if they failed.
             inner.caches.remove_user(&user).await;
@@ -74,12 +73,9 @@ impl FlowService {
     }
 
     /// Deletes this process's data of a user whose deletion another instance has announced.
-    pub fn apply_deletion(&self, user: &str) {
-        // A name from another instance is checked like one of a request.
-        if Caller::user(user).check().is_ok() {
-            self.inner.generations.forget_user(user);
-            self.repeat_deletion(user.to_owned(), Duration::ZERO);
-        }
+    pub fn apply_deletion(&self, user: &UserId) {
+        self.inner.generations.forget_user(user);
+        self.repeat_deletion(user.clone(), Duration::ZERO);
     }
 
     /// Returns how long a running request can write rows and cache entries: it may wait for another
@@ -91,7 +87,7 @@ impl FlowService {
 
     /// Deletes the user again after `pause`, once more when every request that runs now has ended,
     /// and then until no rows are in the spool.
-    fn repeat_deletion(&self, user: String, mut pause: Duration) {
+    fn repeat_deletion(&self, user: UserId, mut pause: Duration) {
         let Ok(permit) = Arc::clone(&self.inner.deletions).try_acquire_owned() else {
             tracing::warn!("a deletion of a user is not repeated: too many wait");
             return;
@@ -114,12 +110,12 @@ impl FlowService {
 
     /// Deletes the rows that were written since, and the cache entries. Returns whether the queue
     /// and the spool have no such rows left and the second cache level was notified.
-    async fn delete_rest(&self, user: &str) -> bool {
+    async fn delete_rest(&self, user: &UserId) -> bool {
         let inner = &self.inner;
         let flushed = tokio::time::timeout(FLUSH_TIMEOUT, inner.recorder.flush()).await.is_ok();
         let is_complete = flushed && inner.recorder.counters().spooled == 0;
         inner.generations.forget_user(user);
-        let deleted = inner.store.forget_user(user).await;
+        let deleted = inner.store.forget_user(user.as_str()).await;
         let reach = inner.caches.remove_user(user).await;
         match deleted {
             Ok(_) => is_complete && reach != Reach::Queued,

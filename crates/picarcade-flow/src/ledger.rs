@@ -5,13 +5,13 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use picarcade_analytics::{Period, Recorder, Store};
-use picarcade_ratelimit::{Ledger, MAX_AMOUNT, Scope, Window};
+use picarcade_ratelimit::{ExpenseLedger, Scope, Window};
 
 /// The only window for which the table can answer per user.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The table of costs as a [`Ledger`], from which the limits rebuild budgets after a loss of
-/// counters.
+/// The table of costs as an [`ExpenseLedger`], from which the limits rebuild budgets after a loss
+/// of counters.
 ///
 /// It answers for one hour of a user, and for a UTC day and any sliding window of all users
 /// together. It writes the queued expenses of this process before it reads. While expenses wait for
@@ -48,27 +48,20 @@ impl CostLedger {
 }
 
 #[async_trait]
-impl Ledger for CostLedger {
+impl ExpenseLedger for CostLedger {
     async fn spent_micros(&self, scope: Scope, subject: &str, window: Window) -> Result<u64, String> {
         self.catch_up().await?;
         let now = SystemTime::now();
         let spent = match (scope, window) {
-            (Scope::Global, Window::Sliding(length)) => self.store.spent_since(now - length, now).await,
-            (Scope::Global, Window::UtcDay) => self.store.spent_since(midnight(now), now).await,
+            (Scope::Global, Window::Sliding(_) | Window::UtcDay) => {
+                self.store.spent_since(window.start(now), now).await
+            }
             (Scope::User, Window::Sliding(length)) if length == HOUR => {
                 let statistics = self.store.user_statistics(subject, Period::Hour, now).await;
-                let dollars = statistics.map(|statistics| statistics.cost_spent);
-                dollars
-                    .map(|dollars| picarcade_ratelimit::micros("cost_spent", dollars).unwrap_or(MAX_AMOUNT))
+                statistics.map(|statistics| statistics.spent_micros)
             }
             _ => return Err("the ledger does not know this window".to_owned()),
         };
         spent.map_err(|error| error.kind().to_owned())
     }
-}
-
-/// Returns the beginning of the UTC day.
-pub(crate) fn midnight(now: SystemTime) -> SystemTime {
-    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + Duration::from_secs(since_epoch.as_secs() / 86_400 * 86_400)
 }

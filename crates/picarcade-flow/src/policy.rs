@@ -85,18 +85,18 @@ impl FromStr for CostAction {
     }
 }
 
-/// How long an entry of each cache level is fresh.
+/// How long an entry of each cache is fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheTtls {
-    /// Level 1: classifications.
+    /// Classifications, in the intent cache.
     pub intent: Duration,
-    /// Level 2: enhanced prompts.
+    /// Enhanced prompts, in the enhancement cache.
     pub enhancement: Duration,
-    /// Level 3: base parameters of models.
+    /// Base parameters of models, in the parameters cache.
     pub parameters: Duration,
-    /// Level 4: statistics.
+    /// Statistics, in the statistics cache.
     pub statistics: Duration,
-    /// Level 5: sessions.
+    /// Sessions, in the session cache.
     pub sessions: Duration,
 }
 
@@ -137,7 +137,7 @@ pub struct Policy {
     pub low_confidence: f64,
     /// How long an AI answer of low confidence is cached.
     pub low_confidence_ttl: Duration,
-    /// How long entries of the cache levels are fresh.
+    /// How long entries of the caches are fresh.
     pub ttls: CacheTtls,
     /// The lifetime of a session after its last change.
     pub session_lifetime: Duration,

@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::caller::Caller;
 use crate::error::{FieldProblem, FlowError, MAX_PROBLEMS};
-use crate::validate::{MAX_MEDIA, check_id, check_media};
+use crate::id::{SessionId, check_id};
+use crate::validate::{MAX_MEDIA, check_media};
 
 /// One request, as in the HTTP body. Unknown fields are ignored. Of a list of media longer than
 /// [`MAX_MEDIA`], one element more is kept, so that validation can reject the list.
@@ -69,22 +70,21 @@ impl FlowRequest {
                 None
             }
         };
-        check_id("/user_id", Some(&caller.user), &mut problems);
-        if self.user_id.as_deref() != Some(&*caller.user) {
-            // The program may have taken the user from elsewhere, but the field must be valid
-            // anyway.
-            check_id("/user_id", self.user_id.as_deref(), &mut problems);
+        // The program may have taken the user from elsewhere, but the field must be valid anyway.
+        let other = self.user_id.as_deref().filter(|user| *user != caller.user.as_str());
+        if let Some(Err(error)) = other.map(check_id) {
+            problems.push(error.at("/user_id"));
         }
-        check_id("/session_id", self.session_id.as_deref(), &mut problems);
+        let session_id = self.session_id.map(SessionId::try_from).transpose();
+        let session_id = session_id.unwrap_or_else(|error| {
+            problems.push(error.at("/session_id"));
+            None
+        });
         check_media(&self.context, &mut problems);
         match prompt {
-            Some(prompt) if problems.is_empty() => Ok(Valid {
-                prompt,
-                facts,
-                media: self.context,
-                session_id: self.session_id,
-                reserve: self.reserve,
-            }),
+            Some(prompt) if problems.is_empty() => {
+                Ok(Valid { prompt, facts, media: self.context, session_id, reserve: self.reserve })
+            }
             _ => {
                 problems.truncate(MAX_PROBLEMS);
                 Err(FlowError::Invalid(problems))
@@ -99,7 +99,7 @@ pub(crate) struct Valid {
     pub(crate) prompt: Prompt,
     pub(crate) facts: Facts,
     pub(crate) media: Media,
-    pub(crate) session_id: Option<String>,
+    pub(crate) session_id: Option<SessionId>,
     pub(crate) reserve: bool,
 }
 
@@ -178,8 +178,7 @@ mod tests {
     use super::*;
 
     fn pointers(request: FlowRequest) -> Vec<String> {
-        let user = request.user_id.clone().unwrap_or_else(|| "ann".to_owned());
-        match request.validate(&Caller::user(user)) {
+        match request.validate(&Caller::user("ann".parse().unwrap())) {
             Ok(_) => Vec::new(),
             Err(FlowError::Invalid(problems)) => {
                 problems.into_iter().map(|problem| problem.pointer).collect()

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use picarcade_analytics::Statistics;
-use picarcade_cache::Source as CacheSource;
-use picarcade_intent::{Facts, PromptType, Row, Source, TypeSet};
+use picarcade_cache::CacheSource;
+use picarcade_intent::{Facts, MatrixRow, PromptType, Source, TypeSet};
 use picarcade_ratelimit::Report;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -129,7 +129,7 @@ impl Response {
 #[derive(Clone, Debug, Serialize)]
 pub struct CsvDecision {
     /// The row that matched.
-    pub row: Row,
+    pub row: MatrixRow,
     /// Every type that a goal can reach under these facts.
     pub feasible: TypeSet,
 }

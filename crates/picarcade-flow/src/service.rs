@@ -14,7 +14,7 @@ use picarcade_ratelimit::{Limiter, Report};
 use tokio::sync::Semaphore;
 
 use crate::builder::FlowBuilder;
-use crate::caches::CacheLevels;
+use crate::caches::FlowCaches;
 use crate::caller::Caller;
 use crate::degraded::Degraded;
 use crate::error::FlowError;
@@ -41,7 +41,7 @@ pub(crate) struct Inner {
     pub(crate) policy: Policy,
     pub(crate) rules: ArcSwap<Rules>,
     pub(crate) rules_refused: AtomicBool,
-    pub(crate) caches: CacheLevels,
+    pub(crate) caches: FlowCaches,
     pub(crate) watch: Option<Arc<dyn RemoteWatch>>,
     pub(crate) breakers: Registry,
     pub(crate) ai: Option<AiStep>,
@@ -148,7 +148,7 @@ impl FlowService {
     ) -> Result<Resolved, FlowError> {
         let rules = self.rules();
         let request = Arc::new(self.with_session(valid, caller).await);
-        let classification = self.classify(&request, caller, &rules, control).await?;
+        let classification = self.find_classification(&request, caller, &rules, control).await?;
         let (row, route) = self.route(&request, &classification.verdict, &rules);
         let row = row.clone();
         let enhanced = self.enhance(&request, caller, &classification, &rules, control).await;
@@ -191,8 +191,8 @@ impl FlowService {
         &self.inner.breakers
     }
 
-    /// Returns the five cache levels.
-    pub fn caches(&self) -> &CacheLevels {
+    /// Returns the five caches.
+    pub fn caches(&self) -> &FlowCaches {
         &self.inner.caches
     }
 

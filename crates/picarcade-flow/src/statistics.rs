@@ -1,15 +1,14 @@
-//! Statistics and the day's budget, through their cache level.
+//! Statistics and the day's budget, through their cache.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use picarcade_analytics::Period;
-use picarcade_cache::{Loaded, Source as CacheSource};
+use picarcade_cache::{CacheSource, Loaded};
 use picarcade_ratelimit::{Limit, Scope, Unit, Window};
 
 use crate::caches::{Figures, statistics_key};
 use crate::error::FlowError;
-use crate::ledger::midnight;
 use crate::response::{BudgetBurn, StatsAnswer};
 use crate::service::FlowService;
 
@@ -19,7 +18,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl FlowService {
-    /// Returns statistics over a period. They are at most as old as the TTL of their cache level.
+    /// Returns statistics over a period. They are at most as old as the TTL of their cache.
     ///
     /// # Errors
     ///
@@ -33,7 +32,7 @@ impl FlowService {
                 let _ = tokio::time::timeout(FLUSH_TIMEOUT, recorder.flush()).await;
                 let now = SystemTime::now();
                 let statistics = store.statistics(period, now).await?;
-                let spent_today_micros = store.spent_since(midnight(now), now).await?;
+                let spent_today_micros = store.spent_since(Window::UtcDay.start(now), now).await?;
                 Ok::<_, picarcade_analytics::Error>(Loaded::new(Figures { statistics, spent_today_micros }))
             }
         };

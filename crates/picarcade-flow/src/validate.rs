@@ -1,4 +1,4 @@
-//! The validation of ids, URLs and media.
+//! The validation of URLs and media.
 //!
 //! Validation names up to [`MAX_PROBLEMS`](crate::MAX_PROBLEMS) wrong fields at once, by JSON
 //! pointer, so that a caller can correct them together. A request that is invalid has consumed
@@ -13,9 +13,7 @@ use picarcade_intent::Media;
 use url::Url;
 
 use crate::error::FieldProblem;
-
-/// The longest `user_id` or `session_id`, in bytes: the longest subject of a limit.
-pub const MAX_ID_BYTES: usize = picarcade_ratelimit::MAX_SUBJECT_BYTES;
+use crate::id::check_id;
 
 /// The most uploads, and the most references, of one request.
 pub const MAX_MEDIA: usize = 64;
@@ -26,18 +24,6 @@ const MAX_URL_BYTES: usize = 4096;
 /// The longest host of a URL, in bytes. A name of the DNS is no longer, and the encoding of
 /// international names takes time that grows with the square of their length.
 const MAX_HOST_BYTES: usize = 255;
-
-/// Checks an id: not empty, at most [`MAX_ID_BYTES`] long, no control characters.
-pub(crate) fn check_id(pointer: &str, id: Option<&str>, problems: &mut Vec<FieldProblem>) {
-    let Some(id) = id else { return };
-    if id.trim().is_empty() {
-        problems.push(FieldProblem::new(pointer, "must not be empty"));
-    } else if id.len() > MAX_ID_BYTES {
-        problems.push(FieldProblem::new(pointer, format!("must have at most {MAX_ID_BYTES} bytes")));
-    } else if id.chars().any(char::is_control) {
-        problems.push(FieldProblem::new(pointer, "must not contain control characters"));
-    }
-}
 
 /// Checks that a URL is an http or https URL of bounded length.
 pub(crate) fn check_url(pointer: impl FnOnce() -> String, url: &str, problems: &mut Vec<FieldProblem>) {
@@ -86,7 +72,7 @@ pub(crate) fn check_media(media: &Media, problems: &mut Vec<FieldProblem>) {
     for (index, reference) in references.iter().enumerate() {
         check_url(|| format!("/context/reference_images/{index}/url"), &reference.url, problems);
         let tag = format!("/context/reference_images/{index}/tag");
-        check_id(&tag, Some(&reference.tag), problems);
+        problems.extend(check_id(&reference.tag).err().map(|error| error.at(tag.clone())));
         let first = urls.entry(reference.name()).or_insert(&reference.url);
         if **first != reference.url || is_given(reference.name(), media) {
             problems.push(FieldProblem::new(tag, "names another image of this request already"));

@@ -41,7 +41,7 @@ pub use error::{PromptError, Rejection, UnknownWord};
 pub use facts::Facts;
 pub use goal::Goal;
 pub use local::LocalClassifier;
-pub use matrix::{Matrix, Row, Strategy};
+pub use matrix::{Matrix, MatrixRow, Strategy};
 pub use problem::{Problem, Severity};
 pub use prompt::Prompt;
 pub use prompt_type::PromptType;

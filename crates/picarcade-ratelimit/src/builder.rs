@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::inner::Backend;
 use crate::store::{Fallback, Leased, MAX_SHARDS, Split};
-use crate::{ConfigError, Leases, Ledger, Limit, Limiter, MemoryStore, Plan, Shards, Store};
+use crate::{ConfigError, ExpenseLedger, Leases, Limit, Limiter, MemoryStore, Plan, Shards, Store};
 
 /// Builds a [`Limiter`].
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct LimiterBuilder {
     instances: u32,
     leases: Option<Leases>,
     shards: Option<Shards>,
-    ledger: Option<Arc<dyn Ledger>>,
+    ledger: Option<Arc<dyn ExpenseLedger>>,
 }
 
 impl Default for LimiterBuilder {
@@ -60,7 +60,7 @@ impl LimiterBuilder {
 
     /// Sets the ledger in which the memory store looks up what a subject spent earlier: see
     /// [`MemoryStore::ledger`]. An external store has its own ledger.
-    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+    pub fn ledger(mut self, ledger: Arc<dyn ExpenseLedger>) -> Self {
         self.ledger = Some(ledger);
         self
     }

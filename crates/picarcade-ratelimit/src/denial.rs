@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use crate::counter::Refusal;
 use crate::report::seconds;
-use crate::{Report, Status};
+use crate::{LimitStatus, Report};
 
 /// A request that may not be served now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Denial {
     /// Every limit that had no room, not only the first.
-    pub violated: Vec<Status>,
+    pub violated: Vec<LimitStatus>,
     /// The time after which all of them would have room, if no other request is admitted meanwhile.
     /// If `possible` is false, the length of the longest window that was violated.
     #[serde(rename = "retry_after_seconds", serialize_with = "seconds")]
@@ -27,7 +27,7 @@ pub struct Denial {
 /// The limits that refuse one request.
 #[derive(Debug)]
 pub(crate) struct Refusals {
-    violated: Vec<Status>,
+    violated: Vec<LimitStatus>,
     retry_after: Duration,
     possible: bool,
 }
@@ -41,7 +41,7 @@ impl Default for Refusals {
 impl Denial {
     /// Creates the denial of a store.
     #[must_use]
-    pub fn new(violated: Vec<Status>, retry_after: Duration, possible: bool, report: Report) -> Self {
+    pub fn new(violated: Vec<LimitStatus>, retry_after: Duration, possible: bool, report: Report) -> Self {
         Self { violated, retry_after, possible, report }
     }
 }
@@ -53,7 +53,7 @@ impl Refusals {
     }
 
     /// Adds the refusal of one limit.
-    pub(crate) fn add(&mut self, status: Status, refusal: Refusal) {
+    pub(crate) fn add(&mut self, status: LimitStatus, refusal: Refusal) {
         let wait = match refusal {
             Refusal::For(micros) => Duration::from_micros(micros),
             Refusal::Never => status.window.length(),
@@ -63,9 +63,9 @@ impl Refusals {
 
     /// Adds a limit if it would refuse `amount`, judged by its status alone.
     ///
-    /// A status does not tell when the first part of its window is forgotten, so the wait is that
+    /// A status does not show when the first part of its window is forgotten, so the wait is that
     /// of the whole window.
-    pub(crate) fn add_if_exceeded(&mut self, status: &Status, amount: u64) {
+    pub(crate) fn add_if_exceeded(&mut self, status: &LimitStatus, amount: u64) {
         if amount > status.remaining {
             self.push(*status, status.reset_after, amount <= status.limit);
         }
@@ -86,7 +86,7 @@ impl Refusals {
         Denial { violated, retry_after, possible, report }
     }
 
-    fn push(&mut self, status: Status, wait: Duration, possible: bool) {
+    fn push(&mut self, status: LimitStatus, wait: Duration, possible: bool) {
         self.violated.push(status);
         self.retry_after = self.retry_after.max(wait);
         self.possible &= possible;

@@ -9,7 +9,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::{Denial, Report, Status, Unit};
+use crate::{Denial, LimitStatus, Report, Unit};
 
 /// The largest integer of a Structured Field (RFC 9651, section 3.3.1).
 const MAX_INTEGER: u64 = 999_999_999_999_999;
@@ -41,7 +41,7 @@ pub fn retry_after(denial: &Denial) -> String {
     seconds(denial.retry_after).max(1).to_string()
 }
 
-fn list(statuses: &[Status], parameters: impl Fn(&mut String, &Status)) -> String {
+fn list(statuses: &[LimitStatus], parameters: impl Fn(&mut String, &LimitStatus)) -> String {
     let mut value = String::with_capacity(statuses.len() * 48);
     for status in statuses {
         if !value.is_empty() {

@@ -8,7 +8,8 @@ use crate::dollars::checked;
 use crate::statistics::DecisionCounters;
 use crate::store::Fallback;
 use crate::{
-    Ask, Error, MemoryStore, Mode, Plan, Report, ReservationId, Settled, Statistics, Subjects, Verdict,
+    Ask, Error, LimiterStatistics, MemoryStore, Mode, Plan, Report, ReservationId, Settled, StoreDecision,
+    Subjects,
 };
 
 /// The embedded store, which answers without a boxed future, or an external one.
@@ -20,7 +21,7 @@ pub(crate) enum Backend {
 
 impl Backend {
     #[inline]
-    pub(crate) async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    pub(crate) async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         match self {
             Self::Memory(memory) => memory.decide(ask).await,
             // Boxed, because it would enlarge every future of a decision in memory.
@@ -57,12 +58,12 @@ impl Backend {
     }
 
     /// Adds what the store counts.
-    pub(crate) fn complete(&self, statistics: Statistics) -> Statistics {
+    pub(crate) fn complete(&self, statistics: LimiterStatistics) -> LimiterStatistics {
         let mode = self.mode();
         match self {
             Self::Memory(memory) => {
                 let (subjects, evicted, open) = memory.census();
-                Statistics {
+                LimiterStatistics {
                     mode,
                     subjects: subjects as u64,
                     evicted,
@@ -70,7 +71,9 @@ impl Backend {
                     ..statistics
                 }
             }
-            Self::External(store) => Statistics { mode, mode_changes: store.mode_changes(), ..statistics },
+            Self::External(store) => {
+                LimiterStatistics { mode, mode_changes: store.mode_changes(), ..statistics }
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 /// The cost ledger, in which a store that lost its counters looks up what was spent. The component
 /// that records costs implements it.
 #[async_trait]
-pub trait Ledger: fmt::Debug + Send + Sync {
+pub trait ExpenseLedger: fmt::Debug + Send + Sync {
     /// Returns what `subject` (empty for [`Scope::Global`]) spent, in micro-dollars, in the window
     /// that ends now. The window of [`Window::UtcDay`] starts at midnight in UTC.
     ///
@@ -25,7 +25,7 @@ pub trait Ledger: fmt::Debug + Send + Sync {
 
 /// Returns what was spent for each cost rule of a scope, in the order of the rules.
 pub(crate) async fn spent(
-    ledger: &dyn Ledger,
+    ledger: &dyn ExpenseLedger,
     scope: Scope,
     subject: &str,
     group: &Group,

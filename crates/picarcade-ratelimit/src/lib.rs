@@ -1,8 +1,9 @@
 #![doc = include_str!("../README.md")]
 
-// The handle and what it returns.
+// The handle, what it takes, and what it returns.
 mod builder;
 mod decision;
+mod demand;
 mod denial;
 mod limiter;
 mod report;
@@ -36,15 +37,18 @@ pub use self::metrics::describe_metrics;
 pub use builder::LimiterBuilder;
 pub use clock::Clock;
 pub use decision::{Admission, Decision};
+pub use demand::Demand;
 pub use denial::Denial;
 pub use dollars::{MAX_AMOUNT, micros};
 pub use error::{ConfigError, Error};
-pub use ledger::Ledger;
+pub use ledger::ExpenseLedger;
 pub use limit::{Limit, MAX_SUBJECT_BYTES, Name, Plan, Scope, Subjects, Unit, Window};
 pub use limiter::Limiter;
-pub use report::{Report, Status};
+pub use report::{LimitStatus, Report};
 pub use reservation::Reservation;
-pub use statistics::Statistics;
+pub use statistics::LimiterStatistics;
 #[cfg(feature = "redis")]
 pub use store::RedisStore;
-pub use store::{Ask, Leases, MemoryStore, Mode, Outcome, ReservationId, Settled, Shards, Store, Verdict};
+pub use store::{
+    Ask, Leases, MemoryStore, Mode, Outcome, ReservationId, Settled, Shards, Store, StoreDecision,
+};

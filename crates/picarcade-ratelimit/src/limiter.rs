@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::dollars::checked;
 use crate::inner::{Backend, Inner};
 use crate::statistics::DecisionCounters;
 use crate::{
-    Admission, Ask, Decision, Error, Limit, LimiterBuilder, Mode, Plan, Report, Reservation, ReservationId,
-    Settled, Statistics, Subjects, Verdict,
+    Admission, Ask, Decision, Demand, Error, Limit, LimiterBuilder, LimiterStatistics, Mode, Plan, Report,
+    Reservation, ReservationId, Settled, StoreDecision, Subjects,
 };
 
 /// Decides over all limits at once. Clones share all state and are cheap.
@@ -30,23 +29,16 @@ impl Limiter {
 
     /// Checks every limit of the subjects, then charges all of them or none.
     ///
-    /// `requests` and `cost_micros` are 0 to 2^53. Costs are reserved until they are settled
-    /// through the reservation of the admission. An amount of zero asks nothing of the limits of
-    /// that unit, which are still reported.
+    /// Costs are reserved until they are settled through the reservation of the admission.
     ///
     /// # Errors
     /// [`Error::Invalid`] if an amount or a subject is out of range, and the errors of the store.
     /// An error consumes nothing, except [`Error::Interrupted`]. A request over a limit is not an
     /// error but [`Decision::Denied`].
-    pub async fn acquire(
-        &self,
-        subjects: &Subjects<'_>,
-        requests: u64,
-        cost_micros: u64,
-    ) -> Result<Decision, Error> {
+    pub async fn acquire(&self, subjects: &Subjects<'_>, demand: Demand) -> Result<Decision, Error> {
         subjects.validate()?;
-        checked("requests", requests)?;
-        checked("cost_micros", cost_micros)?;
+        demand.validate()?;
+        let Demand { requests, cost_micros } = demand;
         let inner = &*self.inner;
         let reservation = (cost_micros > 0).then(|| inner.backend.reservation_for(subjects));
         let ttl = inner.reservation_ttl;
@@ -54,19 +46,19 @@ impl Limiter {
         // Created before the store decides: if the caller leaves or the answer is lost, its drop
         // releases what the store may have reserved.
         let mut held = reservation.map(|id| Reservation::new(Arc::clone(&self.inner), id, cost_micros));
-        let verdict = inner.backend.acquire(ask).await;
-        inner.counters.record(&verdict);
-        if !matches!(verdict, Ok(Verdict::Admitted(_)) | Err(Error::Interrupted { .. }))
+        let decision = inner.backend.acquire(ask).await;
+        inner.counters.record(&decision);
+        if !matches!(decision, Ok(StoreDecision::Admitted(_)) | Err(Error::Interrupted { .. }))
             && let Some(unreserved) = held.take()
         {
             unreserved.forget();
         }
-        Ok(match verdict? {
-            Verdict::Admitted(report) => {
+        Ok(match decision? {
+            StoreDecision::Admitted(report) => {
                 let reservation = held.unwrap_or_else(Reservation::empty);
                 Decision::Admitted(Admission { reservation, report })
             }
-            Verdict::Denied(denial) => Decision::Denied(denial),
+            StoreDecision::Denied(denial) => Decision::Denied(denial),
         })
     }
 
@@ -116,7 +108,7 @@ impl Limiter {
 
     /// Returns the counts since the limiter was built.
     #[must_use]
-    pub fn statistics(&self) -> Statistics {
+    pub fn statistics(&self) -> LimiterStatistics {
         self.inner.backend.complete(self.inner.counters.read())
     }
 }

@@ -2,7 +2,7 @@
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 
-use crate::{Mode, Statistics};
+use crate::{LimiterStatistics, Mode};
 
 const DECISIONS: &str = "picarcade_limiter_decisions_total";
 const MODE_CHANGES: &str = "picarcade_limiter_mode_changes_total";
@@ -19,7 +19,7 @@ pub fn describe_metrics() {
     describe_gauge!(OPEN_RESERVATIONS, "Reservations in process that wait for their bill");
 }
 
-impl Statistics {
+impl LimiterStatistics {
     /// Publishes these counts to the installed recorder. Does nothing without one. The README lists
     /// the series.
     pub fn publish_metrics(&self) {

@@ -11,7 +11,7 @@ use crate::{Name, Scope, Unit, Window};
 /// The state of one limit for the subjects of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Status {
+pub struct LimitStatus {
     /// The name of the limit.
     pub name: Name,
     /// Whose requests or dollars are counted.
@@ -34,7 +34,7 @@ pub struct Status {
     pub window: Window,
 }
 
-impl Status {
+impl LimitStatus {
     pub(crate) fn new(rule: &Rule, reading: Reading) -> Self {
         let mut status = Self {
             name: rule.name,
@@ -71,7 +71,7 @@ pub(crate) fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Resu
 #[non_exhaustive]
 pub struct Report {
     /// The limits by scope, and in a scope as configured.
-    pub statuses: Vec<Status>,
+    pub statuses: Vec<LimitStatus>,
     /// Whether this instance decided by its own share, because the store was unavailable.
     pub local: bool,
 }
@@ -79,7 +79,7 @@ pub struct Report {
 impl Report {
     /// Creates the report of a store.
     #[must_use]
-    pub fn new(statuses: Vec<Status>, local: bool) -> Self {
+    pub fn new(statuses: Vec<LimitStatus>, local: bool) -> Self {
         Self { statuses, local }
     }
 }

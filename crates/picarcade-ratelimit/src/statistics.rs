@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use crate::{Error, Mode, Verdict};
+use crate::{Error, Mode, StoreDecision};
 
 /// Counts since the limiter was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
-pub struct Statistics {
+pub struct LimiterStatistics {
     /// Calls that were admitted.
     pub admitted: u64,
     /// Calls that were denied.
@@ -43,10 +43,10 @@ pub(crate) struct DecisionCounters {
 }
 
 impl DecisionCounters {
-    pub(crate) fn record(&self, verdict: &Result<Verdict, Error>) {
-        let (counter, local) = match verdict {
-            Ok(Verdict::Admitted(report)) => (&self.admitted, report.local),
-            Ok(Verdict::Denied(denial)) => (&self.denied, denial.report.local),
+    pub(crate) fn record(&self, decision: &Result<StoreDecision, Error>) {
+        let (counter, local) = match decision {
+            Ok(StoreDecision::Admitted(report)) => (&self.admitted, report.local),
+            Ok(StoreDecision::Denied(denial)) => (&self.denied, denial.report.local),
             Err(_) => (&self.failed, false),
         };
         counter.fetch_add(1, Ordering::Relaxed);
@@ -60,15 +60,15 @@ impl DecisionCounters {
     }
 
     /// Returns statistics with these counts and without those of a store.
-    pub(crate) fn read(&self) -> Statistics {
+    pub(crate) fn read(&self) -> LimiterStatistics {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Statistics {
+        LimiterStatistics {
             admitted: read(&self.admitted),
             denied: read(&self.denied),
             failed: read(&self.failed),
             local: read(&self.local),
             abandoned: read(&self.abandoned),
-            ..Statistics::default()
+            ..LimiterStatistics::default()
         }
     }
 }

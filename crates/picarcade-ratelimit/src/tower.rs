@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use ::tower::{Layer, Service};
 
-use crate::{Decision, Denial, Error, Limiter, Report, Subjects};
+use crate::{Decision, Demand, Denial, Error, Limiter, Report, Subjects};
 
 /// Why a request did not reach the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +138,7 @@ where
         let subjects = policy.subjects(&request).into_owned();
         let requests = policy.requests(&request);
         Box::pin(async move {
-            match limiter.acquire(&subjects, requests, 0).await {
+            match limiter.acquire(&subjects, Demand::requests(requests)).await {
                 Ok(Decision::Admitted(admission)) => {
                     let mut response = inner.call(request).await?;
                     policy.admit(&admission.report, &mut response);

@@ -39,7 +39,7 @@ pub struct RedisHandle {
 /// A snapshot of a [`RedisHandle`], for health pages.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
-pub struct Status {
+pub struct RedisStatus {
     /// Whether the active endpoint has a working connection.
     pub connected: bool,
     /// The active endpoint.
@@ -148,7 +148,7 @@ impl RedisHandle {
     }
 
     /// Returns the observable state, without a request to a server.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> RedisStatus {
         let router = self.router();
         let serving = router.serving();
         let active = router.endpoint(serving.role);
@@ -157,7 +157,7 @@ impl RedisHandle {
         if router.has_backup() {
             pending += router.endpoint(serving.role.other()).missed();
         }
-        Status {
+        RedisStatus {
             connected,
             active: serving.role,
             generation: serving.generation,

@@ -27,8 +27,8 @@ pub use driver::fred::client::Fred;
 #[cfg(feature = "redis")]
 pub use driver::redis_rs::client::RedisRs;
 pub use error::{ConfigError, Error};
-pub use handle::{RedisHandle, Status};
+pub use handle::{RedisHandle, RedisStatus};
 pub use routing::failover::Role;
 pub use script::Script;
-pub use subscription::{Event, Subscription};
+pub use subscription::{Subscription, SubscriptionEvent};
 pub use value::Value;

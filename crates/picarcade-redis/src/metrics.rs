@@ -2,7 +2,7 @@
 
 use metrics::{describe_gauge, gauge};
 
-use crate::{Role, Status};
+use crate::{RedisStatus, Role};
 
 const CONNECTED: &str = "picarcade_redis_connected";
 const ENDPOINT: &str = "picarcade_redis_endpoint";
@@ -19,7 +19,7 @@ pub fn describe_metrics() {
     describe_gauge!(PENDING_INVALIDATIONS, "Invalidations that wait for an unavailable Redis");
 }
 
-impl Status {
+impl RedisStatus {
     /// Publishes this status to the installed recorder. Does nothing without one. The README lists
     /// the series.
     pub fn publish_metrics(&self) {

@@ -1,10 +1,11 @@
 //! A subscription that survives its connection and reports gaps.
 //!
 //! Pub/sub delivers at most once: a message that is published without a connection is lost. The
-//! listener gets [`Event::Lost`] when the connection breaks and [`Event::Connected`] when the next
-//! one is established. State that depends on messages is unreliable in between and must be checked
-//! afterwards. A black hole (a server that neither sends nor closes) cannot be detected here. A
-//! listener that must detect it sends heartbeats through the channel.
+//! listener gets [`SubscriptionEvent::Lost`] when the connection breaks and
+//! [`SubscriptionEvent::Connected`] when the next one is established. State that depends on
+//! messages is unreliable in between and must be checked afterwards. A black hole (a server that
+//! neither sends nor closes) cannot be detected here. A listener that must detect it sends
+//! heartbeats through the channel.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use crate::routing::router::Router;
 
 /// An event of a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum SubscriptionEvent {
     /// The subscription is active. The epoch counts the connections, from 1.
     Connected {
         /// 1 for the first connection of this subscription.
@@ -34,7 +35,7 @@ pub enum Event {
 /// A subscription to one channel, which ends on drop.
 #[derive(Debug)]
 pub struct Subscription {
-    events: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<SubscriptionEvent>,
     task: AbortHandle,
 }
 
@@ -46,7 +47,7 @@ impl Subscription {
     }
 
     /// Returns the next event, or `None` when the runtime shuts down. Cancel safe.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<SubscriptionEvent> {
         self.events.recv().await
     }
 }
@@ -57,7 +58,7 @@ impl Drop for Subscription {
     }
 }
 
-async fn listen(router: Arc<Router>, channel: Vec<u8>, events: mpsc::Sender<Event>) {
+async fn listen(router: Arc<Router>, channel: Vec<u8>, events: mpsc::Sender<SubscriptionEvent>) {
     let mut serving = router.watch();
     let mut epoch = 0;
     loop {
@@ -67,13 +68,13 @@ async fn listen(router: Arc<Router>, channel: Vec<u8>, events: mpsc::Sender<Even
                 timeout(router.config.connect_timeout, live.driver.subscribe(&channel)).await
         {
             epoch += 1;
-            if events.send(Event::Connected { epoch }).await.is_err() {
+            if events.send(SubscriptionEvent::Connected { epoch }).await.is_err() {
                 return;
             }
             loop {
                 tokio::select! {
                     message = messages.recv() => match message {
-                        Some(message) => if events.send(Event::Message(message)).await.is_err() { return },
+                        Some(message) => if events.send(SubscriptionEvent::Message(message)).await.is_err() { return },
                         None => break,
                     },
                     changed = serving.changed() => {
@@ -82,7 +83,7 @@ async fn listen(router: Arc<Router>, channel: Vec<u8>, events: mpsc::Sender<Even
                     }
                 }
             }
-            if events.send(Event::Lost).await.is_err() {
+            if events.send(SubscriptionEvent::Lost).await.is_err() {
                 return;
             }
         }

@@ -6,19 +6,17 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use picarcade_flow::{CacheControl, Caller, FlowError, FlowRequest, Response};
+use picarcade_analytics::new_id;
+use picarcade_flow::{CacheControl, FlowError, FlowRequest, Response};
 use picarcade_intent::Prompt;
-use uuid::Uuid;
 
 use crate::answer::WithRequestId;
 use crate::cli::ClassifyArguments;
+use crate::command::local_caller::local_caller;
 use crate::command::{Failure, batch};
 use crate::config::Config;
 use crate::telemetry::chain;
 use crate::{telemetry, wiring};
-
-/// The user when `--user` is not given.
-const LOCAL_USER: &str = "anonymous";
 
 /// How long the recorder may take to write the events of the command.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,14 +37,15 @@ pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failur
         active_video: arguments.active_video,
         uploaded_image: arguments.uploaded_image,
         referenced_image: arguments.referenced_image,
+        user_id: arguments.user,
         ..FlowRequest::default()
     };
-    let caller = Caller::user(arguments.user.as_deref().unwrap_or(LOCAL_USER)).at("classify");
+    let caller = local_caller(&request);
     let result = wired.flow.process(request, &caller, CacheControl::Use).await;
     wired.flow.shutdown(FLUSH_TIMEOUT).await;
     let response = result.map_err(|error| failure(&error))?.answer;
     let text = if arguments.json {
-        let request_id = Uuid::now_v7().to_string();
+        let request_id = new_id().to_string();
         serde_json::to_string(&WithRequestId { answer: &response, request_id: &request_id })
             .map_err(|error| Failure::work(chain(&error)))?
             + "\n"

@@ -1,6 +1,7 @@
 //! The commands, one file each, and their failure.
 
 mod failure;
+mod local_caller;
 
 pub(crate) mod batch;
 pub(crate) mod classify;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use picarcade_intent::{Matrix, Row};
+use picarcade_intent::{Matrix, MatrixRow};
 
 use crate::command::Failure;
 use crate::config::Config;
@@ -37,7 +37,7 @@ pub(crate) fn show(csv: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn table(rows: &[Row], version: &str) -> String {
+fn table(rows: &[MatrixRow], version: &str) -> String {
     let head = ["#", "goal", "active_image", "active_video", "references", "prompt type", "model"];
     let mut lines = vec![head.map(str::to_owned)];
     lines.extend(rows.iter().map(|row| {

@@ -1,4 +1,4 @@
-//! The settings of the flow: its cache levels and its AI step.
+//! The settings of the flow: its caches and its AI step.
 
 use picarcade_flow::{CacheTtls, Policy};
 

@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, StatusCode};
+use picarcade_analytics::new_id;
 use picarcade_flow::{FieldProblem, FlowError, MAX_PROBLEMS};
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::http::rate_limit;
 
@@ -163,7 +163,7 @@ pub(crate) fn raw(status: StatusCode, detail: &'static str) -> Vec<u8> {
     let body = serde_json::to_string(&problem.body()).unwrap_or_default();
     let retry = if status == StatusCode::SERVICE_UNAVAILABLE { "retry-after: 1\r\n" } else { "" };
     let (code, title) = (status.as_u16(), status.canonical_reason().unwrap_or_default());
-    let (id, length) = (Uuid::now_v7(), body.len());
+    let (id, length) = (new_id(), body.len());
     format!(
         "HTTP/1.1 {code} {title}\r\ncontent-type: application/problem+json\r\nx-request-id: {id}\r\n{retry}connection: close\r\n\
          content-length: {length}\r\n\r\n{body}"

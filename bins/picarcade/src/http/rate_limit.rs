@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
-use picarcade_ratelimit::{Denial, Report, Status, Unit, headers};
+use picarcade_ratelimit::{Denial, LimitStatus, Report, Unit, headers};
 use serde_json::{Value, json};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -40,7 +40,7 @@ pub(crate) fn write_denial(headers: &mut HeaderMap, denial: &Denial) {
 
 /// Returns one limit as JSON, for `/usage` and for denials: money in dollars, requests as counts,
 /// and the seconds until the whole limit is available again.
-pub(crate) fn status_json(status: &Status) -> Value {
+pub(crate) fn status_json(status: &LimitStatus) -> Value {
     let dollars = matches!(status.unit, Unit::Cost);
     let amount = |value: u64| if dollars { json!(value as f64 / 1e6) } else { json!(value) };
     json!({

@@ -6,7 +6,7 @@ use picarcade_analytics::{GenerationRows, Recorder, SessionRows, SqliteStore, St
 use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
 use picarcade_flow::{CostLedger, FlowService, GenerationLog};
-use picarcade_ratelimit::{Leases, Ledger, Limiter, RedisStore, Unit};
+use picarcade_ratelimit::{ExpenseLedger, Leases, Limiter, RedisStore, Unit};
 use picarcade_redis::RedisHandle;
 
 use crate::config::{Config, Database};
@@ -139,7 +139,7 @@ fn limiter(
     config: &Config,
     purpose: Purpose,
     redis: Option<&RedisHandle>,
-    ledger: Arc<dyn Ledger>,
+    ledger: Arc<dyn ExpenseLedger>,
 ) -> Result<Limiter, WiringError> {
     let settings = &config.limits;
     let limits = settings

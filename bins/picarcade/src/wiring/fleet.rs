@@ -8,15 +8,15 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use picarcade_analytics::new_id;
 use picarcade_breaker::ConfigError;
 use picarcade_breaker::fleet::{
     FleetConfig, FleetError, FleetMember, FleetScript, FleetView, RedisFleetView, RunScript,
 };
-use picarcade_flow::{Fleet, FlowService, ProviderUpdate};
-use picarcade_redis::{Condition, Event, RedisHandle, Script, Value};
+use picarcade_flow::{Fleet, FlowService, ProviderUpdate, UserId};
+use picarcade_redis::{Condition, RedisHandle, Script, SubscriptionEvent, Value};
 use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
-use uuid::Uuid;
 
 /// The channel of the messages.
 const CHANNEL: &str = "fleet:news";
@@ -51,13 +51,12 @@ struct Message {
 #[serde(rename_all = "snake_case")]
 enum Content {
     News(ProviderUpdate),
-    /// The id of a user.
-    DeletedUser(String),
+    DeletedUser(UserId),
 }
 
 impl Channel {
     pub(crate) fn new(redis: RedisHandle) -> Self {
-        Self { redis, instance: Uuid::now_v7().to_string().into() }
+        Self { redis, instance: new_id().to_string().into() }
     }
 
     /// Publishes a message to the other instances, at most once, without waiting for it.
@@ -91,8 +90,8 @@ impl Fleet for Channel {
         self.publish(Content::News(update));
     }
 
-    fn announce_deletion(&self, user: &str) {
-        self.publish(Content::DeletedUser(user.to_owned()));
+    fn announce_deletion(&self, user: &UserId) {
+        self.publish(Content::DeletedUser(user.clone()));
     }
 }
 
@@ -143,7 +142,7 @@ async fn listen(channel: Channel, flow: FlowService) {
         }
     };
     while let Some(event) = subscription.next().await {
-        let Event::Message(bytes) = event else { continue };
+        let SubscriptionEvent::Message(bytes) = event else { continue };
         match serde_json::from_slice::<Message>(&bytes) {
             Ok(message) if message.from == channel.instance => {}
             Ok(Message { content: Content::News(update), .. }) => flow.apply_update(&update),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use picarcade_analytics::{SessionRow, SessionRows};
-use picarcade_flow::{Session, SessionStore, StoreError};
+use picarcade_flow::{Session, SessionId, SessionStore, StoreError, UserId};
 
 /// The life of a session that another program stored without an end: a year.
 const FOREVER: Duration = Duration::from_secs(31_536_000);
@@ -21,11 +21,14 @@ pub(super) struct Sessions {
 
 #[async_trait]
 impl SessionStore for Sessions {
-    async fn load(&self, session_id: &str, now: SystemTime) -> Result<Option<Session>, StoreError> {
-        let row = self.rows.session(session_id).await.map_err(unavailable)?;
-        Ok(row.filter(|row| !row.is_expired(now)).map(|row| Session {
-            session_id: row.session_id,
-            user_id: row.user_id,
+    async fn load(&self, session_id: &SessionId, now: SystemTime) -> Result<Option<Session>, StoreError> {
+        let row = self.rows.session(session_id.as_str()).await.map_err(unavailable)?;
+        let Some(row) = row.filter(|row| !row.is_expired(now)) else { return Ok(None) };
+        // A text that is no id is the user of no caller.
+        let Ok(user_id) = UserId::try_from(row.user_id) else { return Ok(None) };
+        Ok(Some(Session {
+            session_id: session_id.clone(),
+            user_id,
             working_image: row.current_working_image,
             working_video: row.current_working_video,
             metadata: row.metadata,
@@ -35,8 +38,8 @@ impl SessionStore for Sessions {
 
     async fn store(&self, session: Session, now: SystemTime) -> Result<bool, StoreError> {
         let row = SessionRow {
-            session_id: session.session_id,
-            user_id: session.user_id,
+            session_id: session.session_id.to_string(),
+            user_id: session.user_id.to_string(),
             current_working_image: session.working_image,
             current_working_video: session.working_video,
             metadata: session.metadata,
@@ -46,13 +49,13 @@ impl SessionStore for Sessions {
         self.rows.put_session(&row).await.map_err(unavailable)
     }
 
-    async fn delete(&self, session_id: &str, user_id: &str) -> Result<bool, StoreError> {
-        self.rows.delete_session(session_id, user_id).await.map_err(unavailable)
+    async fn delete(&self, session_id: &SessionId, user_id: &UserId) -> Result<bool, StoreError> {
+        self.rows.delete_session(session_id.as_str(), user_id.as_str()).await.map_err(unavailable)
     }
 
     /// Deletes nothing, because the sessions are deleted together with the other rows of their
     /// user.
-    async fn forget_user(&self, _: &str) -> Result<u64, StoreError> {
+    async fn forget_user(&self, _: &UserId) -> Result<u64, StoreError> {
         Ok(0)
     }
 

@@ -65,7 +65,7 @@ async fn many_failures_leave_few_lines_without_users_or_keys() {
         assert!(record["level"].is_string() && record["timestamp"].is_string(), "{line}");
         left_out += record["lines"].as_u64().unwrap_or(0);
     }
-    assert!(left_out > 0, "what was left out is told: {log:#?}");
+    assert!(left_out > 0, "suppressed lines are counted: {log:#?}");
     let messages: Vec<Value> =
         log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].clone()).collect();
     assert_eq!(messages.last(), Some(&json!("stopped")), "{messages:?}");

@@ -12,11 +12,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 pub fn terminal() -> (OwnedFd, UnboundedReceiver<String>) {
     let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = openpty(&size, None).unwrap();
-    let (told, lines) = unbounded_channel();
+    let (sender, lines) = unbounded_channel();
     std::thread::spawn(move || {
         // The read ends with an error, as terminals do.
         let written = BufReader::new(File::from(terminal.master)).lines().map_while(Result::ok);
-        written.for_each(|line| drop(told.send(plain(&line))));
+        written.for_each(|line| drop(sender.send(plain(&line))));
     });
     (terminal.slave, lines)
 }

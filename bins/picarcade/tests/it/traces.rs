@@ -154,6 +154,6 @@ async fn a_dead_collector_affects_no_request_and_logs_one_line() {
     }
     service.signal("TERM");
     assert_eq!(service.ended().await.code(), Some(0));
-    let told = service.log().iter().filter(|line| line.contains("traces cannot be exported")).count();
-    assert_eq!(told, 1, "{:#?}", service.log());
+    let recorded = service.log().iter().filter(|line| line.contains("traces cannot be exported")).count();
+    assert_eq!(recorded, 1, "{:#?}", service.log());
 }

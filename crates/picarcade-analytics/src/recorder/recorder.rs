@@ -11,7 +11,7 @@
 //! are lost if the process is killed; spooled and committed rows are not.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -21,7 +21,6 @@ use super::ledger::Counters;
 use super::shared::Shared;
 use super::task;
 use crate::record::new_id;
-use crate::timestamp::micros;
 use crate::{Error, Event, SchemaState, Store};
 
 /// The maximum time that [`Recorder::try_start`] waits for the database.
@@ -105,7 +104,7 @@ impl Recorder {
     /// Records an event by one non-blocking offer, which never fails the caller.
     pub fn record(&self, mut event: Event) {
         self.shared.config.privacy.redact(&mut event);
-        self.shared.offer(new_id(micros(SystemTime::now())), event);
+        self.shared.offer(new_id(), event);
     }
 
     /// Returns the places of all rows. [`Counters::is_balanced`] is always true.

@@ -5,6 +5,7 @@ mod statistics;
 
 mod histogram;
 mod tally;
+mod usd;
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod packed;

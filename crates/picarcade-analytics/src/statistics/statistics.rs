@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::usd;
 use crate::Error;
 use crate::timestamp::minute_of;
 
@@ -101,10 +102,13 @@ pub struct Statistics {
     pub by_source: BTreeMap<String, u64>,
     /// Classifications by chosen model.
     pub by_model: BTreeMap<String, u64>,
-    /// US dollars spent, as far as known: the actual costs in `cost_tracking`.
-    pub cost_spent: f64,
-    /// US dollars saved by cache hits.
-    pub cost_saved: f64,
+    /// Micro-dollars spent, as far as known: the actual costs in `cost_tracking`. JSON shows them
+    /// as `cost_spent`, in US dollars.
+    #[serde(rename = "cost_spent", with = "usd")]
+    pub spent_micros: u64,
+    /// Micro-dollars saved by cache hits. JSON shows them as `cost_saved`, in US dollars.
+    #[serde(rename = "cost_saved", with = "usd")]
+    pub saved_micros: u64,
     /// `1h`, `24h` or `7d`.
     pub period: String,
     /// The time of the query, RFC 3339 in UTC.
@@ -113,7 +117,19 @@ pub struct Statistics {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn money_is_dollars_in_json_and_exact_after_it(micros in 0..1_u64 << 50) {
+            let statistics = Statistics { spent_micros: micros, ..Statistics::default() };
+            let json = serde_json::to_value(&statistics).unwrap();
+            prop_assert_eq!(&json["cost_spent"], &serde_json::json!(micros as f64 / 1e6));
+            prop_assert_eq!(serde_json::from_value::<Statistics>(json).unwrap(), statistics);
+        }
+    }
 
     #[test]
     fn periods_are_read_as_they_are_written() {

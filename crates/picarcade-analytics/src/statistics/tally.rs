@@ -56,7 +56,6 @@ impl Tally {
     pub(crate) fn statistics(self, period: Period, now: i64) -> Statistics {
         let rows = self.rows.max(1) as f64;
         let percent = |part: u64| part as f64 * 100.0 / rows;
-        let dollars = |micros: u64| micros as f64 / 1e6;
         Statistics {
             total_classifications: self.rows,
             avg_confidence: self.confidence / rows,
@@ -70,8 +69,8 @@ impl Tally {
             by_type: self.by_type,
             by_source: self.by_source,
             by_model: self.by_model,
-            cost_spent: dollars(self.spent_micros),
-            cost_saved: dollars(self.saved_micros),
+            spent_micros: self.spent_micros,
+            saved_micros: self.saved_micros,
             period: period.as_str().to_owned(),
             generated_at: rfc3339(now),
         }

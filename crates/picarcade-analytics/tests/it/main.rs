@@ -3,7 +3,7 @@
 #![allow(
     clippy::cast_possible_wrap,
     clippy::similar_names,
-    reason = "small numbers, told apart by their use"
+    reason = "small numbers, distinguished by their use"
 )]
 
 mod conformance;

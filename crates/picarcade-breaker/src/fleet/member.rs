@@ -14,7 +14,7 @@ use super::{
     view::{FleetError, FleetView},
 };
 use crate::{
-    Cause, CircuitBreaker, ConfigError, Event, State,
+    BreakerEvent, Cause, CircuitBreaker, ConfigError, State,
     clock::{Tick, ticks},
     machine::{Change, Machine},
 };
@@ -80,7 +80,7 @@ struct Steering {
     view: Arc<dyn FleetView>,
     config: FleetConfig,
     strategy: Strategy,
-    events: Receiver<Event>,
+    events: Receiver<BreakerEvent>,
 }
 
 impl Steering {
@@ -129,7 +129,7 @@ impl Steering {
     fn read_events(&mut self) {
         loop {
             match self.events.try_recv() {
-                Ok(Event::StateChanged { cause: Cause::ProbesSucceeded, .. }) => {
+                Ok(BreakerEvent::StateChanged { cause: Cause::ProbesSucceeded, .. }) => {
                     self.strategy.recovered(Instant::now());
                 }
                 Ok(_) | Err(TryRecvError::Lagged(_)) => {}

@@ -5,7 +5,7 @@ use super::{
     counts::{Counts, Sample},
     lanes::LaneWindow,
 };
-use crate::{Cause, Config, Window, clock::Tick};
+use crate::{Cause, Config, WindowSize, clock::Tick};
 
 /// A window with the thresholds that judge it.
 #[derive(Debug)]
@@ -30,8 +30,8 @@ impl RateWindow {
             return None;
         }
         let kind = match config.window {
-            Window::Calls(calls) => Kind::Calls(CallWindow::new(calls)),
-            Window::Time(time) => Kind::Time(LaneWindow::new(time)),
+            WindowSize::Calls(calls) => Kind::Calls(CallWindow::new(calls)),
+            WindowSize::Time(time) => Kind::Time(LaneWindow::new(time)),
         };
         let minimum_calls = u64::from(config.minimum_calls);
         Some(Self { minimum_calls, failure_rate: config.failure_rate, slow_call_rate, kind })

@@ -1,7 +1,7 @@
 //! No path of a call allocates: neither a closed call under any policy, nor a rejection, a probe or
 //! a failure.
 
-use picarcade_breaker::{Clock, Config, Recorded, SlowCalls, Window};
+use picarcade_breaker::{Clock, Config, Recorded, SlowCalls, WindowSize};
 
 use crate::support::{breaker, fail, millis, open, secs, succeed};
 
@@ -27,7 +27,7 @@ async fn no_call_allocates() {
         ("a closed call", Config::default()),
         ("a call in a time window", many.clone()),
         ("a call in a time window with the cached clock", many.clone().clock(Clock::Cached)),
-        ("a call in a count window", many.clone().window(Window::Calls(100))),
+        ("a call in a count window", many.clone().window(WindowSize::Calls(100))),
     ] {
         let breaker = breaker(config);
         succeed(&breaker);

@@ -1,6 +1,6 @@
 //! Events: bounded, ordered by generation, never blocking a call.
 
-use picarcade_breaker::{Cause, Config, Event, State};
+use picarcade_breaker::{BreakerEvent, Cause, Config, State};
 use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::support::{advance, breaker, fail, secs, succeed};
@@ -14,7 +14,7 @@ async fn every_change_of_a_full_cycle_is_an_event() {
     succeed(&breaker);
     let reported: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
         .map(|event| match event {
-            Event::StateChanged { generation, from, to, cause, open_for, .. } => {
+            BreakerEvent::StateChanged { generation, from, to, cause, open_for, .. } => {
                 (generation, from, to, cause, open_for)
             }
             other => panic!("{other:?}"),

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use picarcade_breaker::{
-    Backoff, Cause, CircuitBreaker, Config, Event, State,
+    Backoff, BreakerEvent, Cause, CircuitBreaker, Config, State,
     fleet::{Ballot, FleetConfig, FleetError, FleetMember, FleetView, MemoryFleetView, VoteCount},
 };
 
@@ -132,7 +132,7 @@ async fn a_quorum_opens_the_others_early() {
     pass(2).await;
     assert_eq!(states(&fleet), [State::Open; 4]);
     let event = events.try_recv().unwrap();
-    assert!(matches!(event, Event::StateChanged { cause: Cause::FleetQuorum, .. }), "{event:?}");
+    assert!(matches!(event, BreakerEvent::StateChanged { cause: Cause::FleetQuorum, .. }), "{event:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -210,7 +210,7 @@ async fn a_partitioned_instance_works_alone() {
         open(&fleet[0]);
         open(&fleet[1]);
         pass(5).await;
-        assert_eq!(states(&fleet), [State::Open, State::Open, State::Closed], "it was told by nobody");
+        assert_eq!(states(&fleet), [State::Open, State::Open, State::Closed], "no message reached it");
         // The partitioned instance opens by its own evidence, probes at its own time and closes by
         // its own probe.
         open(alone);

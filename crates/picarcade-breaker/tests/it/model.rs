@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use picarcade_breaker::{
-    Backoff, CircuitBreaker, Config, FailureKind, Outcome, Permit, Recorded, SlowCalls, State, Window,
+    Backoff, CircuitBreaker, Config, FailureKind, Outcome, Permit, Recorded, SlowCalls, State, WindowSize,
 };
 use proptest::prelude::*;
 
@@ -224,8 +224,8 @@ impl Model {
     fn window(&self) -> (usize, usize, usize) {
         let mut past: Vec<_> = self.past.iter().filter(|past| past.era == self.era).collect();
         match self.config.window {
-            Window::Calls(calls) => drop(past.drain(..past.len().saturating_sub(calls as usize))),
-            Window::Time(time) => {
+            WindowSize::Calls(calls) => drop(past.drain(..past.len().saturating_sub(calls as usize))),
+            WindowSize::Time(time) => {
                 let step = whole_millis(time) / 16;
                 past.retain(|past| past.at / step + 16 > self.now / step);
             }
@@ -357,8 +357,8 @@ async fn run(config: Config, ops: Vec<Op>) {
 
 fn configs() -> impl Strategy<Value = Config> {
     let windows = prop_oneof![
-        (5_u32..12).prop_map(Window::Calls),
-        prop_oneof![Just(160_u64), Just(1600)].prop_map(|time| Window::Time(millis(time))),
+        (5_u32..12).prop_map(WindowSize::Calls),
+        prop_oneof![Just(160_u64), Just(1600)].prop_map(|time| WindowSize::Time(millis(time))),
     ];
     let rates = (prop::option::of(0.1..=1.0), prop::option::of((1_u64..60, 0.1..=1.0)));
     let counts = (1_u32..6, 1_u32..4, 1_u32..4, 1_u32..6);

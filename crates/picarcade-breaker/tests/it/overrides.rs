@@ -1,6 +1,6 @@
 //! A state that was set by hand stays until it is reset by hand.
 
-use picarcade_breaker::{Cause, Config, Event, Recorded, State, Window};
+use picarcade_breaker::{BreakerEvent, Cause, Config, Recorded, State, WindowSize};
 
 use crate::support::{advance, breaker, fail, open, secs, succeed};
 
@@ -23,7 +23,7 @@ async fn forced_open_has_no_timer() {
 
 #[tokio::test(start_paused = true)]
 async fn forced_closed_counts_and_never_opens() {
-    let breaker = breaker(Config::default().failure_rate(0.1).window(Window::Calls(10)));
+    let breaker = breaker(Config::default().failure_rate(0.1).window(WindowSize::Calls(10)));
     breaker.force_close();
     for _ in 0..100 {
         assert_eq!(fail(&breaker), Recorded::Counted);
@@ -69,7 +69,10 @@ async fn metrics_only_announces_each_run_once_and_rejects_nothing() {
     assert_eq!(breaker.state(), State::MetricsOnly);
     for _ in 0..2 {
         let event = events.try_recv().unwrap();
-        assert!(matches!(event, Event::WouldOpen { cause: Cause::ConsecutiveFailures, .. }), "{event:?}");
+        assert!(
+            matches!(event, BreakerEvent::WouldOpen { cause: Cause::ConsecutiveFailures, .. }),
+            "{event:?}"
+        );
     }
     assert!(events.try_recv().is_err());
     assert_eq!((breaker.statistics().failure, breaker.statistics().opened_count), (20, 0));
@@ -85,7 +88,7 @@ async fn an_override_replaces_another_and_repeating_one_changes_nothing() {
     breaker.reset();
     let states: Vec<_> = std::iter::from_fn(|| events.try_recv().ok())
         .map(|event| match event {
-            Event::StateChanged { from, to, cause: Cause::Manual, .. } => (from, to),
+            BreakerEvent::StateChanged { from, to, cause: Cause::Manual, .. } => (from, to),
             other => panic!("{other:?}"),
         })
         .collect();

@@ -1,6 +1,6 @@
 //! The three policies, alone and together; windows that slide.
 
-use picarcade_breaker::{Config, FailureKind, Outcome, Recorded, SlowCalls, State, Window};
+use picarcade_breaker::{Config, FailureKind, Outcome, Recorded, SlowCalls, State, WindowSize};
 
 use crate::support::{advance, breaker, fail, millis, ready, secs, succeed};
 
@@ -63,7 +63,7 @@ async fn the_failure_rate_is_not_judged_below_the_minimum() {
 
 #[tokio::test(start_paused = true)]
 async fn the_failure_rate_opens_exactly_at_its_threshold() {
-    let breaker = breaker(rates().failure_rate(0.5).window(Window::Calls(100)));
+    let breaker = breaker(rates().failure_rate(0.5).window(WindowSize::Calls(100)));
     for _ in 0..4 {
         succeed(&breaker);
     }
@@ -89,7 +89,7 @@ async fn a_success_never_opens() {
 
 #[tokio::test(start_paused = true)]
 async fn a_count_window_slides_by_every_call() {
-    let breaker = breaker(rates().failure_rate(0.75).window(Window::Calls(4)));
+    let breaker = breaker(rates().failure_rate(0.75).window(WindowSize::Calls(4)));
     for _ in 0..100 {
         succeed(&breaker);
     }
@@ -106,7 +106,7 @@ async fn a_count_window_slides_by_every_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_time_window_slides_step_by_step() {
-    let breaker = breaker(rates().failure_rate(1.0).window(Window::Time(secs(16))));
+    let breaker = breaker(rates().failure_rate(1.0).window(WindowSize::Time(secs(16))));
     for _ in 0..20 {
         succeed(&breaker);
         advance(secs(1)).await;
@@ -121,7 +121,7 @@ async fn a_time_window_slides_step_by_step() {
 
 #[tokio::test(start_paused = true)]
 async fn an_old_failure_does_not_open_with_new_ones() {
-    let breaker = breaker(rates().failure_rate(0.5).window(Window::Time(secs(16))));
+    let breaker = breaker(rates().failure_rate(0.5).window(WindowSize::Time(secs(16))));
     for _ in 0..3 {
         fail(&breaker);
     }
@@ -134,7 +134,7 @@ async fn an_old_failure_does_not_open_with_new_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_longer_than_the_window_counts_when_it_ends() {
-    let breaker = breaker(rates().failure_rate(0.5).window(Window::Time(secs(16))));
+    let breaker = breaker(rates().failure_rate(0.5).window(WindowSize::Time(secs(16))));
     let long: Vec<_> = (0..4).map(|_| breaker.try_acquire().unwrap()).collect();
     advance(secs(100)).await;
     for permit in long {
@@ -147,7 +147,7 @@ async fn a_call_longer_than_the_window_counts_when_it_ends() {
 #[tokio::test(start_paused = true)]
 async fn slow_successes_open() {
     let slow = SlowCalls { longer_than: secs(2), rate: 0.5 };
-    for window in [Window::Calls(10), Window::Time(secs(600))] {
+    for window in [WindowSize::Calls(10), WindowSize::Time(secs(600))] {
         let breaker = breaker(rates().slow_calls(slow).window(window));
         for took in [millis(1999), secs(2), millis(10)] {
             let permit = breaker.try_acquire().unwrap();
@@ -184,7 +184,7 @@ async fn any_policy_opens() {
             .failure_rate(0.5)
             .slow_calls(slow)
             .minimum_calls(10)
-            .window(Window::Calls(10))
+            .window(WindowSize::Calls(10))
     };
     // By the run alone, far below the minimum of calls.
     let run = breaker(config());
@@ -212,7 +212,7 @@ async fn any_policy_opens() {
 
 #[tokio::test(start_paused = true)]
 async fn a_window_is_empty_after_closing() {
-    for window in [Window::Calls(10), Window::Time(secs(3600))] {
+    for window in [WindowSize::Calls(10), WindowSize::Time(secs(3600))] {
         let breaker = breaker(rates().failure_rate(0.5).success_threshold(1).window(window));
         for _ in 0..4 {
             fail(&breaker);

@@ -6,7 +6,7 @@
 use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use crate::{
-    Key, Lookup, Source,
+    CacheSource, Key, Lookup,
     clock::Nanos,
     entry::{Entry, Freshness},
     inner::Inner,
@@ -17,7 +17,7 @@ use crate::{
 /// A value that answers at once.
 pub(crate) struct Hit<V> {
     entry: Entry<V>,
-    pub(crate) source: Source,
+    pub(crate) source: CacheSource,
     /// The time of the lookup.
     now: Nanos,
 }
@@ -43,9 +43,9 @@ impl<V> Inner<V> {
                 self.drop_dead(key, &entry);
                 ControlFlow::Continue(Known::Nothing)
             }
-            Freshness::Held => ControlFlow::Break(Hit { entry, source: Source::Stale, now }),
+            Freshness::Held => ControlFlow::Break(Hit { entry, source: CacheSource::Stale, now }),
             _ if !is_verified => ControlFlow::Continue(Known::Unverified(entry)),
-            Freshness::Fresh => ControlFlow::Break(Hit { entry, source: Source::L1, now }),
+            Freshness::Fresh => ControlFlow::Break(Hit { entry, source: CacheSource::L1, now }),
             Freshness::RefreshAhead => ControlFlow::Continue(Known::Fresh(entry)),
             Freshness::Stale => ControlFlow::Continue(Known::Stale(entry)),
         }
@@ -66,7 +66,13 @@ impl<V> Inner<V> {
     }
 
     /// Counts an answer and returns it.
-    pub(crate) fn serve(&self, key: &Key, entry: &Entry<V>, source: Source, refreshing: bool) -> Lookup<V> {
+    pub(crate) fn serve(
+        &self,
+        key: &Key,
+        entry: &Entry<V>,
+        source: CacheSource,
+        refreshing: bool,
+    ) -> Lookup<V> {
         self.counters.served(key, source);
         let age = self.clock.now().saturating_sub(entry.stamps.stored);
         Lookup { value: Arc::clone(&entry.value), source, age: Duration::from_nanos(age), refreshing }

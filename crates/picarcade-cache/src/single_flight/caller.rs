@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    Key, LoadError, Lookup, Options, Source,
+    CacheSource, Key, LoadError, Lookup, Options,
     entry::Entry,
     inner::Inner,
     known::Known,
@@ -47,7 +47,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
                     // The error of another loader has another type, so it cannot be returned here.
                     Some(Completion::Failed(error)) if !error.is::<E>() => {}
                     completion => {
-                        if matches!(completion, Some(Completion::Found(_, Source::Loaded))) {
+                        if matches!(completion, Some(Completion::Found(_, CacheSource::Loaded))) {
                             self.counters.coalesced.one();
                         }
                         break completion;
@@ -59,7 +59,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         match (completion, fallback) {
             (Some(Completion::Found(entry, source)), _) => Ok(self.serve(key, &entry, source, false)),
             (Some(other), fallback) => self.without_load(key, fallback, other.into_error()),
-            (None, Some(entry)) => Ok(self.serve(key, &entry, Source::Stale, true)),
+            (None, Some(entry)) => Ok(self.serve(key, &entry, CacheSource::Stale, true)),
             (None, None) => {
                 self.counters.timeouts.one();
                 self.without_load(key, None, LoadError::TimedOut)
@@ -92,7 +92,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
     }
 
     /// Reads a key from the second level without a loader, or joins the load under way.
-    pub(crate) async fn read(self: &Arc<Self>, key: &Key, known: Known<V>) -> Option<(Entry<V>, Source)> {
+    pub(crate) async fn read(
+        self: &Arc<Self>,
+        key: &Key,
+        known: Known<V>,
+    ) -> Option<(Entry<V>, CacheSource)> {
         self.second.as_ref()?;
         // The second level bounds a read. The hard timeout bounds a load that is joined.
         let deadline = Instant::now() + self.policy.hard_timeout;
@@ -143,7 +147,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         let deadline = Instant::now() + self.policy.hard_timeout;
         Load::new(self, *key, Arc::clone(&shared), permit, options, Known::Nothing).spawn(loader);
         match timeout_at(deadline, shared.wait()).await {
-            Ok(Completion::Found(entry, _)) => Ok(self.serve(key, &entry, Source::Bypass, false)),
+            Ok(Completion::Found(entry, _)) => Ok(self.serve(key, &entry, CacheSource::Bypass, false)),
             Ok(other) => self.without_load(key, None, other.into_error()),
             Err(_) => {
                 self.counters.timeouts.one();
@@ -167,6 +171,6 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             self.counters.misses.one();
             return Err(error);
         };
-        Ok(self.serve(key, &entry, Source::Stale, false))
+        Ok(self.serve(key, &entry, CacheSource::Stale, false))
     }
 }

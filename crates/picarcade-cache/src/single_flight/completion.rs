@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Key, Options, Source,
+    CacheSource, Key, Options,
     entry::Entry,
     inner::Inner,
     level1::invalidations::Standing,
@@ -50,7 +50,7 @@ impl<V> CompletionGuard<V> {
 
     /// Stores the entry unless it was invalidated meanwhile, and hands it to the waiters. Returns
     /// whether it was stored.
-    pub(crate) fn store_and_complete(&self, entry: &Entry<V>, source: Source) -> bool {
+    pub(crate) fn store_and_complete(&self, entry: &Entry<V>, source: CacheSource) -> bool {
         let inner = &self.inner;
         let mut stored = false;
         let registered = inner.single_flight.finish(&self.key, &self.shared, || {

@@ -24,7 +24,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::{
-    Key, Loaded, Options, Source,
+    CacheSource, Key, Loaded, Options,
     clock::nanos,
     entry::{Entry, Freshness},
     inner::{Inner, Keeping},
@@ -82,7 +82,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
     ///
     /// The future may be dropped and the read repeated, or the load dropped: another caller then
     /// leads.
-    pub(crate) async fn read(&mut self) -> Option<(Entry<V>, Source)> {
+    pub(crate) async fn read(&mut self) -> Option<(Entry<V>, CacheSource)> {
         let inner = Arc::clone(&self.guard.inner);
         let second = inner.second.as_ref().filter(|_| self.seen.is_none())?;
         let (found, is_reachable) = self.fetch(second).await;
@@ -90,8 +90,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
             let entry = entry.clone();
             if !is_reachable && entry.stamps.assess(inner.clock.now()) == Freshness::Fresh {
                 // Memory continues to serve without the second level.
-                self.guard.complete(Completion::Found(entry.clone(), Source::L1));
-                return Some((entry, Source::L1));
+                self.guard.complete(Completion::Found(entry.clone(), CacheSource::L1));
+                return Some((entry, CacheSource::L1));
             }
             // A value that the second level does not confirm must not even answer as stale.
             self.known = if is_reachable { Known::Nothing } else { Known::Stale(entry) };
@@ -167,7 +167,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
                 Ok(None) => {
                     if let Known::Fresh(entry) = &self.known {
                         // Another instance refreshes the value.
-                        self.guard.complete(Completion::Found(entry.clone(), Source::L1));
+                        self.guard.complete(Completion::Found(entry.clone(), CacheSource::L1));
                         return ControlFlow::Break(());
                     }
                     if Instant::now() >= wait_until {
@@ -200,11 +200,11 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
     }
 
     /// Ends the load with a fresh value of the second level, or keeps an older value as a fallback.
-    fn accept(&mut self, found: Known<V>) -> Option<(Entry<V>, Source)> {
+    fn accept(&mut self, found: Known<V>) -> Option<(Entry<V>, CacheSource)> {
         match found {
             Known::Fresh(entry) if self.is_enough(&entry) => {
-                self.guard.store_and_complete(&entry, Source::L2);
-                return Some((entry, Source::L2));
+                self.guard.store_and_complete(&entry, CacheSource::L2);
+                return Some((entry, CacheSource::L2));
             }
             Known::Fresh(entry) | Known::Stale(entry) => self.keep_newer(entry),
             Known::Unverified(_) | Known::Nothing => {}
@@ -268,8 +268,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         let inner = &self.guard.inner;
         let now = inner.clock.now();
         let standby = match &self.known {
-            Known::Fresh(entry) => Some((entry, Source::L1)),
-            Known::Stale(entry) => Some((entry, Source::Stale)),
+            Known::Fresh(entry) => Some((entry, CacheSource::L1)),
+            Known::Stale(entry) => Some((entry, CacheSource::Stale)),
             Known::Unverified(_) | Known::Nothing => None,
         }
         .filter(|(entry, _)| now < entry.stamps.stale_until());
@@ -299,9 +299,9 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
             inner.counters.too_large.one();
         }
         if !wanted || too_large {
-            return self.guard.complete(Completion::Found(entry, Source::Loaded));
+            return self.guard.complete(Completion::Found(entry, CacheSource::Loaded));
         }
-        let stored = self.guard.store_and_complete(&entry, Source::Loaded);
+        let stored = self.guard.store_and_complete(&entry, CacheSource::Loaded);
         if stored && self.begun.elapsed() > inner.policy.write_limit() {
             return inner.counters.late_writes.one();
         }

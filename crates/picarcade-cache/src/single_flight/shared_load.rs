@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::{LoadError, Source, entry::Entry};
+use crate::{CacheSource, LoadError, entry::Entry};
 
 /// The error of a loader, whose type only the caller of the loader knows.
 pub(crate) type Failure = Arc<dyn Any + Send + Sync>;
@@ -19,7 +19,7 @@ pub(crate) type Failure = Arc<dyn Any + Send + Sync>;
 /// How a shared load ended.
 pub(crate) enum Completion<V> {
     /// A value.
-    Found(Entry<V>, Source),
+    Found(Entry<V>, CacheSource),
     /// The loader failed.
     Failed(Failure),
     /// The loader panicked, or a function of the owner of the cache did.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use picarcade_cache::{Cache, Clock, Loaded, Options, Reach, Remote, Source};
+use picarcade_cache::{Cache, CacheSource, Clock, Loaded, Options, Reach, Remote};
 
 use crate::{
     in_memory::InMemoryRemote,
@@ -138,7 +138,7 @@ async fn a_lost_message_is_detected_and_memory_is_verified() {
     // The next `Alive` message of the sender reveals the gap.
     eventually("the gap is noticed", async || other.statistics().suspicions > 0).await;
     assert!(other.peek(key(1)).is_none());
-    assert!(other.get(key(1)).await.is_none_or(|found| found.source == Source::Stale));
+    assert!(other.get(key(1)).await.is_none_or(|found| found.source == CacheSource::Stale));
     assert_eq!(*other.get_or_load(key(1), Runs::default().load(2, SECOND)).await.unwrap().value, 2);
 }
 
@@ -152,12 +152,12 @@ async fn a_reconnect_verifies_memory_and_keeps_valid_values() {
     tokio::time::sleep(SECOND).await;
     remote.set_down(true);
     // Memory continues to serve while no messages arrive.
-    assert_eq!(cache.get_or_load(key(1), runs.load(0, SECOND)).await.unwrap().source, Source::L1);
+    assert_eq!(cache.get_or_load(key(1), runs.load(0, SECOND)).await.unwrap().source, CacheSource::L1);
     remote.remove("test", key(1), SECOND * 100).await.unwrap_err();
     remote.set_down(false);
     eventually("the reconnect is noticed", async || cache.statistics().suspicions > 0).await;
     let good = cache.get_or_load(key(2), runs.load(0, SECOND)).await.unwrap();
-    assert_eq!((*good.value, good.source), (2, Source::L2), "checked, not loaded anew");
+    assert_eq!((*good.value, good.source), (2, CacheSource::L2), "checked, not loaded anew");
     assert_eq!(*cache.get_or_load(key(1), runs.load(3, SECOND)).await.unwrap().value, 3, "removed meanwhile");
     assert_eq!(runs.count(), 3);
 }

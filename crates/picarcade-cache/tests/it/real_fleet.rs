@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use picarcade_cache::{Cache, Loaded, Options, Remote, Source};
+use picarcade_cache::{Cache, CacheSource, Loaded, Options, Remote};
 use picarcade_redis::DriverKind;
 use picarcade_testkit::{FaultProxy, RedisServer};
 
@@ -182,7 +182,10 @@ async fn a_cut_connection_is_detected_and_memory_is_verified(driver: DriverKind)
     // restarted before the cut.
     eventually("checked: one is gone, the other kept", async || {
         other.get(key(1)).await.is_none()
-            && other.get(key(2)).await.is_some_and(|kept| matches!(kept.source, Source::L1 | Source::L2))
+            && other
+                .get(key(2))
+                .await
+                .is_some_and(|kept| matches!(kept.source, CacheSource::L1 | CacheSource::L2))
     })
     .await;
 }

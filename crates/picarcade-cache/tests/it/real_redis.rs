@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use picarcade_cache::{Cache, Clock, Reach, RedisRemote, Remote, Source};
+use picarcade_cache::{Cache, CacheSource, Clock, Reach, RedisRemote, Remote};
 use picarcade_redis::{Config, DriverKind, RedisHandle, Role};
 use picarcade_testkit::RedisServer;
 
@@ -52,7 +52,7 @@ async fn without_scripts_no_load_waits_for_a_lease(driver: DriverKind) {
     for _ in 0..2 {
         let instance = cache(&remote(driver, &server.url()).await);
         let loaded = instance.get_or_load(key(1), Runs::default().load("v".to_string(), Duration::ZERO));
-        assert_eq!(loaded.await.unwrap().source, Source::Loaded);
+        assert_eq!(loaded.await.unwrap().source, CacheSource::Loaded);
         assert!(instance.drain(SECOND * 20).await);
         assert_eq!(server.command(&["KEYS", "*:l:*"]).await.unwrap(), "");
     }
@@ -80,10 +80,10 @@ async fn an_outage_only_costs_loads(driver: DriverKind) {
     server.kill();
     assert_eq!(
         cache.get_or_load(key(1), runs.load("b".to_string(), Duration::ZERO)).await.unwrap().source,
-        Source::L1
+        CacheSource::L1
     );
     let loaded = cache.get_or_load(key(2), runs.load("c".to_string(), Duration::ZERO)).await.unwrap();
-    assert_eq!((loaded.value.as_str(), loaded.source), ("c", Source::Loaded));
+    assert_eq!((loaded.value.as_str(), loaded.source), ("c", CacheSource::Loaded));
     assert_eq!(cache.remove(key(1)).await, Reach::Queued);
     assert!(cache.peek(key(1)).is_none());
     server.restart().await.unwrap();
@@ -127,7 +127,7 @@ async fn a_server_that_does_not_answer_is_given_up(driver: DriverKind) {
     server.pause();
     let loaded =
         cache.get_or_load(key(1), Runs::default().load("v".to_string(), Duration::ZERO)).await.unwrap();
-    assert_eq!(loaded.source, Source::Loaded);
+    assert_eq!(loaded.source, CacheSource::Loaded);
     eventually("it is given up", async || !remote.handle().status().connected).await;
     server.resume();
     eventually("it is used again", async || remote.handle().status().connected).await;
@@ -141,7 +141,7 @@ async fn foreign_bytes_at_a_key_are_overwritten(driver: DriverKind) {
     server.command(&["SET", &at, "not ours"]).await.unwrap();
     let loaded =
         cache.get_or_load(key(1), Runs::default().load("v".to_string(), Duration::ZERO)).await.unwrap();
-    assert_eq!((loaded.source, cache.statistics().undecodable > 0), (Source::Loaded, true));
+    assert_eq!((loaded.source, cache.statistics().undecodable > 0), (CacheSource::Loaded, true));
     let other = self::cache(&remote);
     eventually("overwritten", async || other.get(key(1)).await.is_some()).await;
     // A key of another type cannot be read, which is only a miss.
@@ -193,7 +193,7 @@ async fn damaged_entries_are_misses_counted_and_overwritten(driver: DriverKind) 
         remote.handle().set(at(n).as_bytes(), &bytes, Some(SECOND * 100)).await.unwrap();
         let before = reader.statistics().undecodable;
         let load = Runs::default().load("new".to_string(), Duration::ZERO);
-        assert_eq!(reader.get_or_load(key(n), load).await.unwrap().source, Source::Loaded);
+        assert_eq!(reader.get_or_load(key(n), load).await.unwrap().source, CacheSource::Loaded);
         assert!(reader.statistics().undecodable > before, "entry {n}");
         assert!(reader.drain(SECOND * 120).await);
         let other = build().build().unwrap();
@@ -237,9 +237,9 @@ async fn the_backup_takes_over_and_removed_values_stay_removed(driver: DriverKin
     serves(Role::Backup).await;
     let runs = Runs::default();
     let load = || runs.load("new".to_string(), Duration::ZERO);
-    assert_eq!(cache.get_or_load(key(0), load()).await.unwrap().source, Source::Loaded);
+    assert_eq!(cache.get_or_load(key(0), load()).await.unwrap().source, CacheSource::Loaded);
     assert!(cache.drain(SECOND * 120).await);
-    assert_eq!(cache.get_or_load(key(0), load()).await.unwrap().source, Source::L2, "the backup has it");
+    assert_eq!(cache.get_or_load(key(0), load()).await.unwrap().source, CacheSource::L2, "the backup has it");
     assert_eq!(cache.remove(key(1)).await, Reach::Fleet);
     assert_eq!(cache.remove_by_tag("user:alice").await, Reach::Fleet);
     primary.resume();

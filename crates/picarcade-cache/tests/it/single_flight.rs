@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use picarcade_cache::{Cache, InsertError, LoadError, Loaded, Options, Source, memoize};
+use picarcade_cache::{Cache, CacheSource, InsertError, LoadError, Loaded, Options, memoize};
 
 use crate::support::{Broken, Runs, key};
 
@@ -22,14 +22,14 @@ async fn a_thousand_misses_make_one_load() {
     });
     for answer in join_all(asks).await {
         let answer = answer.unwrap();
-        assert_eq!((*answer.value, answer.source), (7, Source::Loaded));
+        assert_eq!((*answer.value, answer.source), (7, CacheSource::Loaded));
     }
     assert_eq!(runs.count(), 1);
     let statistics = cache.statistics();
     assert_eq!((statistics.loads, statistics.coalesced, statistics.misses), (1, 999, 1000));
     assert!((0.999..1.1).contains(&statistics.load_seconds), "{}", statistics.load_seconds);
     assert_eq!(statistics.in_flight, 0);
-    assert_eq!(cache.get_or_load(key(1), runs.load(8, SECOND)).await.unwrap().source, Source::L1);
+    assert_eq!(cache.get_or_load(key(1), runs.load(8, SECOND)).await.unwrap().source, CacheSource::L1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,13 +149,16 @@ async fn no_read_no_write_and_no_store_bypass_the_cache() {
     };
     cache.get_or_load(key(1), runs.load(1, SECOND)).await.unwrap();
     let fresh = cache.get_or_load_with(key(1), Options::default().no_read(), load(2)).await.unwrap();
-    assert_eq!((*fresh.value, fresh.source), (2, Source::Bypass));
+    assert_eq!((*fresh.value, fresh.source), (2, CacheSource::Bypass));
     assert_eq!(*cache.peek(key(1)).unwrap().value, 2, "no_read still writes");
     let options = Options::default().no_read().no_write();
     assert_eq!(*cache.get_or_load_with(key(1), options, load(3)).await.unwrap().value, 3);
     assert_eq!(*cache.peek(key(1)).unwrap().value, 2, "no_write keeps nothing");
     let options = Options::default().no_write();
-    assert_eq!(cache.get_or_load_with(key(1), options.clone(), load(4)).await.unwrap().source, Source::L1);
+    assert_eq!(
+        cache.get_or_load_with(key(1), options.clone(), load(4)).await.unwrap().source,
+        CacheSource::L1
+    );
     assert_eq!(*cache.get_or_load_with(key(2), options, load(5)).await.unwrap().value, 5);
     assert!(cache.peek(key(2)).is_none());
     let no_store = || async { Ok::<_, Broken>(Loaded::new(6).no_store()) };

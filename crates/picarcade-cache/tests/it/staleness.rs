@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use picarcade_cache::{Cache, Clock, LoadError, Loaded, Options, Source};
+use picarcade_cache::{Cache, CacheSource, Clock, LoadError, Loaded, Options};
 
 use crate::support::{Broken, Runs, key};
 
@@ -25,7 +25,7 @@ async fn a_value_is_fresh_for_its_time_to_live_only() {
     cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();
     tokio::time::advance(SECOND * 99).await;
     let hit = cache.get_or_load(key(1), runs.load(2, Duration::ZERO)).await.unwrap();
-    assert_eq!((*hit.value, hit.source, hit.age.as_secs()), (1, Source::L1, 99));
+    assert_eq!((*hit.value, hit.source, hit.age.as_secs()), (1, CacheSource::L1, 99));
     tokio::time::advance(SECOND).await;
     assert_eq!(*cache.get_or_load(key(1), runs.load(2, Duration::ZERO)).await.unwrap().value, 2);
 }
@@ -54,7 +54,7 @@ async fn a_failed_load_answers_stale_and_holds_off_from_now() {
     tokio::time::advance(SECOND * 150).await;
     for _ in 0..5 {
         let stale = cache.get_or_load(key(1), runs.fail(1, Duration::ZERO)).await.unwrap();
-        assert_eq!((*stale.value, stale.source), (1, Source::Stale));
+        assert_eq!((*stale.value, stale.source), (1, CacheSource::Stale));
         tokio::time::advance(SECOND).await;
     }
     assert_eq!(runs.count(), 2, "one failed load in five seconds");
@@ -88,7 +88,7 @@ async fn a_slow_load_answers_stale_after_the_soft_timeout_and_continues() {
     tokio::time::advance(SECOND * 101).await;
     let began = tokio::time::Instant::now();
     let stale = cache.get_or_load(key(1), runs.load(2, SECOND * 5)).await.unwrap();
-    assert_eq!((*stale.value, stale.source, stale.refreshing), (1, Source::Stale, true));
+    assert_eq!((*stale.value, stale.source, stale.refreshing), (1, CacheSource::Stale, true));
     assert_eq!(began.elapsed().as_secs(), 1);
     tokio::time::sleep(SECOND * 5).await;
     assert_eq!(*cache.peek(key(1)).unwrap().value, 2);
@@ -104,7 +104,7 @@ async fn one_load_refreshes_a_value_ahead() {
     let mut refreshing = 0;
     for _ in 0..100 {
         let hit = cache.get_or_load(key(1), runs.load(2, SECOND * 10)).await.unwrap();
-        assert_eq!((*hit.value, hit.source), (1, Source::L1));
+        assert_eq!((*hit.value, hit.source), (1, CacheSource::L1));
         refreshing += u32::from(hit.refreshing);
     }
     assert!(refreshing > 0);
@@ -120,7 +120,7 @@ async fn a_failed_refresh_is_held_off() {
     tokio::time::advance(SECOND * 95).await;
     for _ in 0..50 {
         let hit = cache.get_or_load(key(1), runs.fail(1, Duration::ZERO)).await.unwrap();
-        assert_eq!((*hit.value, hit.source), (1, Source::L1));
+        assert_eq!((*hit.value, hit.source), (1, CacheSource::L1));
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
     }

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use picarcade_cache::{Builder, Cache, Clock, LoadError, Loaded, Options, Remote, Source};
+use picarcade_cache::{Builder, Cache, CacheSource, Clock, LoadError, Loaded, Options, Remote};
 
 use crate::{
     in_memory::InMemoryRemote,
@@ -34,8 +34,11 @@ async fn another_instance_reads_the_value_with_its_age() {
     one.get_or_load(key(1), runs.load("value".to_string(), SECOND)).await.unwrap();
     tokio::time::sleep(SECOND * 40).await;
     let found = other.get_or_load(key(1), runs.load(String::new(), SECOND)).await.unwrap();
-    assert_eq!((found.value.as_str(), found.source, found.age.as_secs()), ("value", Source::L2, 40));
-    assert_eq!(other.get_or_load(key(1), runs.load(String::new(), SECOND)).await.unwrap().source, Source::L1);
+    assert_eq!((found.value.as_str(), found.source, found.age.as_secs()), ("value", CacheSource::L2, 40));
+    assert_eq!(
+        other.get_or_load(key(1), runs.load(String::new(), SECOND)).await.unwrap().source,
+        CacheSource::L1
+    );
     // The first level does not outlive the second.
     tokio::time::sleep(SECOND * 61).await;
     assert!(other.peek(key(1)).is_none());
@@ -83,7 +86,7 @@ async fn half_of_the_hard_timeout_is_left_for_the_load_after_waiting_for_a_lease
     let cache = builder(&remote, &clock).hard_timeout(SECOND * 4).build().unwrap();
     assert!(remote.acquire("test", key(1), 99, SECOND * 3600).await.unwrap());
     let loaded = cache.get_or_load(key(1), Runs::default().load("v".to_string(), SECOND)).await.unwrap();
-    assert_eq!(loaded.source, Source::Loaded);
+    assert_eq!(loaded.source, CacheSource::Loaded);
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,7 +169,7 @@ async fn a_failed_load_falls_back_to_a_stale_value_of_the_second_level() {
     tokio::time::sleep(SECOND * 120).await;
     for _ in 0..3 {
         let stale = other.get_or_load(key(1), runs.fail(1, SECOND)).await.unwrap();
-        assert_eq!((stale.value.as_str(), stale.source), ("old", Source::Stale));
+        assert_eq!((stale.value.as_str(), stale.source), ("old", CacheSource::Stale));
     }
     assert_eq!(runs.count(), 2, "and holds off");
 }
@@ -194,10 +197,16 @@ async fn the_first_level_serves_without_the_second() {
     let (cache, runs) = (builder(&remote, &clock).build().unwrap(), Runs::default());
     cache.get_or_load(key(1), runs.load("a".to_string(), SECOND)).await.unwrap();
     remote.set_down(true);
-    assert_eq!(cache.get_or_load(key(1), runs.load(String::new(), SECOND)).await.unwrap().source, Source::L1);
+    assert_eq!(
+        cache.get_or_load(key(1), runs.load(String::new(), SECOND)).await.unwrap().source,
+        CacheSource::L1
+    );
     let loaded = cache.get_or_load(key(2), runs.load("b".to_string(), SECOND)).await.unwrap();
-    assert_eq!((loaded.value.as_str(), loaded.source), ("b", Source::Loaded));
-    assert_eq!(cache.get_or_load(key(2), runs.load(String::new(), SECOND)).await.unwrap().source, Source::L1);
+    assert_eq!((loaded.value.as_str(), loaded.source), ("b", CacheSource::Loaded));
+    assert_eq!(
+        cache.get_or_load(key(2), runs.load(String::new(), SECOND)).await.unwrap().source,
+        CacheSource::L1
+    );
     assert!(cache.statistics().remote_errors > 0);
 }
 
@@ -221,7 +230,7 @@ async fn an_undecodable_entry_is_a_miss_counted_and_overwritten() {
     for (n, bytes) in (1..).zip(damaged) {
         remote.put_raw("test", key(n), bytes, SECOND * 100);
         let loaded = reader.get_or_load(key(n), runs.load("new".to_string(), SECOND)).await.unwrap();
-        assert_eq!(loaded.source, Source::Loaded);
+        assert_eq!(loaded.source, CacheSource::Loaded);
         assert!(reader.statistics().undecodable >= n, "entry {n}");
         let other = builder(&remote, &clock).build().unwrap();
         assert_eq!(other.get(key(n)).await.unwrap().value.as_str(), "new", "entry {n} was overwritten");

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use picarcade_cache::{Cache, Loaded, Remote, Statistics};
+use picarcade_cache::{Cache, CacheStatistics, Loaded, Remote};
 use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::{
@@ -44,7 +44,7 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &span::Id) {}
 }
 
-async fn load_twice(cache: &Cache<NotJson>) -> Statistics {
+async fn load_twice(cache: &Cache<NotJson>) -> CacheStatistics {
     for _ in 0..2 {
         let load = || async { Ok::<_, Broken>(not_json()) };
         assert_eq!(*cache.get_or_load(key(1), load).await.unwrap().value, not_json());
@@ -56,7 +56,7 @@ async fn load_twice(cache: &Cache<NotJson>) -> Statistics {
 #[tokio::test]
 async fn a_value_that_is_not_json_counts_the_same_with_and_without_a_second_level() {
     let remote = || Arc::new(InMemoryRemote::new()) as Arc<dyn Remote>;
-    let counts = |s: &Statistics| (s.loads, s.not_serializable, s.too_large, s.entries);
+    let counts = |s: &CacheStatistics| (s.loads, s.not_serializable, s.too_large, s.entries);
     let alone = Cache::<NotJson>::builder("test").build().unwrap();
     let shared = Cache::<NotJson>::builder("test").remote(remote()).build().unwrap();
     assert_eq!(counts(&load_twice(&alone).await), (2, 2, 0, 0));

@@ -8,7 +8,7 @@
 //! A report that reaches two instances at once is sent by one of them only: that instance first
 //! claims the generation in the fleet, unless a reservation has already decided which is the first.
 
-use picarcade_breaker::Statistics;
+use picarcade_breaker::BreakerStatistics;
 
 use crate::fleet::message::{Override, ProviderEvent, ProviderUpdate};
 use crate::outcome::report::OutcomeReport;
@@ -25,7 +25,7 @@ impl FlowService {
 
     /// Overrides the breaker of this name on every instance. Returns its statistics, or `None` if
     /// there is no such breaker.
-    pub fn override_breaker(&self, name: &str, order: Override) -> Option<Statistics> {
+    pub fn override_breaker(&self, name: &str, order: Override) -> Option<BreakerStatistics> {
         let breaker = self.inner.breakers.find(name)?;
         order.apply(&breaker);
         self.announce(name, ProviderEvent::Overridden(order));

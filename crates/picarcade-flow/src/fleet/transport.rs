@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 
 use crate::fleet::message::ProviderUpdate;
+use crate::id::UserId;
 
 /// The transport to the other instances.
 ///
@@ -25,7 +26,7 @@ pub trait Fleet: Send + Sync + std::fmt::Debug {
     ///
     /// The default does nothing. Other instances then keep the generations of the user that they
     /// have in memory.
-    fn announce_deletion(&self, user: &str) {
+    fn announce_deletion(&self, user: &UserId) {
         let _ = user;
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use picarcade_analytics::{Recorder, Store};
-use picarcade_ratelimit::{Limiter, Status as LimitStatus, Subjects, Unit};
+use picarcade_ratelimit::{LimitStatus, Limiter, Subjects, Unit};
 
 use crate::health::watch::RemoteWatch;
 

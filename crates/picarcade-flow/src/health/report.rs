@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use picarcade_breaker::{State, Statistics};
+use picarcade_breaker::{BreakerStatistics, State};
 use picarcade_ratelimit::Mode;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -119,7 +119,7 @@ impl FlowService {
         let open = statistics.iter().filter(|breaker| rejecting(breaker.state)).count();
         let half_open = statistics.iter().filter(|breaker| breaker.state == State::HalfOpen).count();
         // A failure of a breaker that is not closed comes first: it explains the state.
-        let is_closed = |breaker: &&Statistics| breaker.state == State::Closed;
+        let is_closed = |breaker: &&BreakerStatistics| breaker.state == State::Closed;
         let (closed, others): (Vec<_>, Vec<_>) = statistics.iter().partition(is_closed);
         let last_failure = others.iter().chain(&closed).find_map(|breaker| breaker.last_failure);
         ComponentHealth {

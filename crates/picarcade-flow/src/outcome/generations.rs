@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use picarcade_analytics::GenerationRows;
 
 use crate::caller::Caller;
+use crate::id::UserId;
 use crate::session::store::StoreError;
 
 /// How many generations a process remembers. At this bound the oldest is dropped and then looked up
@@ -18,7 +19,7 @@ const REMEMBERED: usize = 50_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// The user that the generation belongs to.
-    pub user_id: Arc<str>,
+    pub user_id: UserId,
     /// The model of the generation.
     pub model: Arc<str>,
     /// The estimated cost, in micro-dollars.
@@ -40,8 +41,11 @@ impl<T: GenerationRows> GenerationLog for T {
     async fn find(&self, generation_id: &str) -> Result<Option<Generation>, StoreError> {
         let row = self.generation(generation_id).await;
         let row = row.map_err(|error| StoreError::Unavailable(Box::new(error)))?;
-        Ok(row.map(|row| Generation {
-            user_id: row.user_id.into(),
+        let Some(row) = row else { return Ok(None) };
+        // A text that is no id is the user of no caller.
+        let Ok(user_id) = UserId::try_from(row.user_id) else { return Ok(None) };
+        Ok(Some(Generation {
+            user_id,
             model: row.selected_model.into(),
             estimated_cost_micros: row.estimated_cost_micros,
             reported: row.reported,
@@ -72,7 +76,7 @@ struct ReportedByUsers {
 
 impl Generations {
     pub(crate) fn begin(&self, id: &Arc<str>, caller: &Caller, model: &Arc<str>, estimated_cost_micros: u64) {
-        let (user_id, model) = (Arc::clone(&caller.user), Arc::clone(model));
+        let (user_id, model) = (caller.user.clone(), Arc::clone(model));
         self.insert(Arc::clone(id), Generation { user_id, model, estimated_cost_micros, reported: false });
     }
 
@@ -103,8 +107,8 @@ impl Generations {
     }
 
     /// Removes the generations of one user.
-    pub(crate) fn forget_user(&self, user_id: &str) {
-        self.recent.lock().by_id.retain(|_, generation| *generation.user_id != *user_id);
+    pub(crate) fn forget_user(&self, user_id: &UserId) {
+        self.recent.lock().by_id.retain(|_, generation| generation.user_id != *user_id);
     }
 
     /// Marks the generation as reported by the operator. Returns false if another report was first.
@@ -138,11 +142,15 @@ impl Generations {
 mod tests {
     use super::*;
 
+    fn generation() -> Generation {
+        let user_id = "u".parse().unwrap();
+        Generation { user_id, model: "m".into(), estimated_cost_micros: 1, reported: false }
+    }
+
     #[test]
     fn the_oldest_generation_is_dropped_at_the_bound() {
         let generations = Generations::default();
-        let generation =
-            Generation { user_id: "u".into(), model: "m".into(), estimated_cost_micros: 1, reported: false };
+        let generation = generation();
         for id in 0..=REMEMBERED {
             generations.insert(id.to_string().into(), generation.clone());
         }
@@ -154,8 +162,7 @@ mod tests {
     #[test]
     fn a_report_of_the_user_does_not_claim_the_generation_for_the_operator() {
         let generations = Generations::default();
-        let generation =
-            Generation { user_id: "u".into(), model: "m".into(), estimated_cost_micros: 1, reported: false };
+        let generation = generation();
         generations.insert("1".into(), generation);
         assert!(generations.claim_for_user("1") && !generations.claim_for_user("1"));
         assert!(!generations.find("1").unwrap().reported);

@@ -62,7 +62,7 @@ impl FlowService {
             Some(generation) => generation,
             None => self.inner.look_ups.find(generation_id, caller.authority).await?,
         };
-        if *generation.user_id != *caller.user {
+        if generation.user_id != caller.user {
             return Err(FlowError::NotFound);
         }
         if caller.authority == Authority::EndUser {
@@ -109,7 +109,7 @@ impl FlowService {
         }
         self.inner.recorder.record(Event::Outcome(OutcomeEvent {
             generation_id: Arc::from(&*id),
-            user_id: generation.user_id,
+            user_id: generation.user_id.shared(),
             success: report.success,
             actual_cost_micros: Some(charge.micros),
             actual_time: report.actual_time,

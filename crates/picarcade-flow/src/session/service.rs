@@ -1,4 +1,4 @@
-//! The sessions of a caller, through their cache level.
+//! The sessions of a caller, through their cache.
 //!
 //! The cached session includes its owner, so every read checks the caller against it. Sessions that
 //! other processes change too are read from the cache only while a remote level publishes those
@@ -11,17 +11,18 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use picarcade_cache::{LoadError, Loaded, Options, Source as CacheSource};
+use picarcade_cache::{CacheSource, LoadError, Loaded, Options};
 use picarcade_intent::{Media, Request};
 
 use crate::caches::{SESSION_TIMEOUT, session_key, user_tag};
 use crate::caller::Caller;
 use crate::error::{FieldProblem, FlowError};
+use crate::id::{IdError, SessionId};
 use crate::request::Valid;
 use crate::service::FlowService;
 use crate::session::store::{Session, SessionUpdate, StoreError};
 use crate::task::run_to_end;
-use crate::validate::{check_id, check_url};
+use crate::validate::check_url;
 
 /// How long `process` waits for a session. It does not wait if the last check found the store down.
 const PROCESS_TIMEOUT: Duration = Duration::from_millis(500);
@@ -37,9 +38,9 @@ impl FlowService {
     /// Returns [`FlowError::NotFound`] if there is none or another user owns it, and
     /// [`FlowError::Unavailable`].
     pub async fn session(&self, session_id: &str, caller: &Caller) -> Result<Session, FlowError> {
-        check(session_id)?;
-        let found = self.find_session(session_id, caller).await.map_err(|error| unavailable(&error))?;
-        found.filter(|session| *session.user_id == *caller.user).ok_or(FlowError::NotFound)
+        let id = parse(session_id)?;
+        let found = self.find_session(&id, caller).await.map_err(|error| unavailable(&error))?;
+        found.filter(|session| session.user_id == caller.user).ok_or(FlowError::NotFound)
     }
 
     /// Creates or changes the session. Every instance sees the change at once.
@@ -54,14 +55,14 @@ impl FlowService {
         caller: &Caller,
         update: SessionUpdate,
     ) -> Result<Session, FlowError> {
-        check_update(session_id, &update)?;
-        let (flow, id, user) = (self.clone(), session_id.to_owned(), Arc::clone(&caller.user));
+        let id = check_update(session_id, &update)?;
+        let (flow, user) = (self.clone(), caller.user.clone());
         run_to_end(async move {
             let (inner, now) = (&flow.inner, SystemTime::now());
             // A change is based on the store and not on the cache, so that it cannot restore an old
             // medium.
             let present = in_time(inner.sessions.load(&id, now)).await?;
-            if present.as_ref().is_some_and(|session| *session.user_id != *user) {
+            if present.as_ref().is_some_and(|session| session.user_id != user) {
                 return Err(FlowError::NotFound);
             }
             let session = update.apply(present, &id, &user, now, inner.policy.session_lifetime);
@@ -79,8 +80,8 @@ impl FlowService {
     ///
     /// Returns the errors of [`FlowService::session`].
     pub async fn delete_session(&self, session_id: &str, caller: &Caller) -> Result<(), FlowError> {
-        check(session_id)?;
-        let (flow, id, user) = (self.clone(), session_id.to_owned(), Arc::clone(&caller.user));
+        let id = parse(session_id)?;
+        let (flow, user) = (self.clone(), caller.user.clone());
         run_to_end(async move {
             let deleted = in_time(flow.inner.sessions.delete(&id, &user)).await;
             flow.inner.caches.sessions.remove(&session_key(&id)).await;
@@ -103,7 +104,7 @@ impl FlowService {
                     None
                 })
             };
-            if let Some(session) = session.filter(|session| *session.user_id == *caller.user) {
+            if let Some(session) = session.filter(|session| session.user_id == caller.user) {
                 facts.active_image = session.working_image.is_some();
                 facts.active_video = session.working_video.is_some();
                 media.working_image = session.working_image;
@@ -114,12 +115,12 @@ impl FlowService {
     }
 
     /// Returns the session from the cache, in whatever state the store is.
-    async fn cached_session(&self, id: &str) -> Option<Session> {
+    async fn cached_session(&self, id: &SessionId) -> Option<Session> {
         let hit = self.inner.caches.sessions.get(&session_key(id)).await?;
         Some(Session::clone(&hit.value)).filter(|session| session.expires_at > SystemTime::now())
     }
 
-    async fn find_session(&self, id: &str, caller: &Caller) -> Result<Option<Session>, StoreError> {
+    async fn find_session(&self, id: &SessionId, caller: &Caller) -> Result<Option<Session>, StoreError> {
         let inner = &self.inner;
         let now = SystemTime::now();
         let key = session_key(id);
@@ -132,7 +133,7 @@ impl FlowService {
         if let Some(hit) = hit.filter(|hit| hit.source != CacheSource::Stale) {
             return Ok(Some(Session::clone(&hit.value)).filter(|session| session.expires_at > now));
         }
-        let (store, owned) = (Arc::clone(&inner.sessions), id.to_owned());
+        let (store, owned) = (Arc::clone(&inner.sessions), id.clone());
         let loader = move || async move {
             match store.load(&owned, now).await {
                 Ok(Some(session)) => {
@@ -176,15 +177,16 @@ fn unavailable(error: &StoreError) -> FlowError {
     FlowError::Unavailable { retry_after: Duration::from_secs(1) }
 }
 
-fn check(id: &str) -> Result<(), FlowError> {
-    let mut problems = Vec::new();
-    check_id("/session_id", Some(id), &mut problems);
-    FlowError::unless_valid(problems)
+fn parse(id: &str) -> Result<SessionId, FlowError> {
+    id.parse().map_err(|error: IdError| FlowError::Invalid(vec![error.at("/session_id")]))
 }
 
-fn check_update(id: &str, update: &SessionUpdate) -> Result<(), FlowError> {
-    let mut problems = Vec::new();
-    check_id("/session_id", Some(id), &mut problems);
+/// Returns the id if it and the update are valid. The error names every wrong field of both.
+fn check_update(id: &str, update: &SessionUpdate) -> Result<SessionId, FlowError> {
+    let (id, mut problems) = match id.parse::<SessionId>() {
+        Ok(id) => (Some(id), Vec::new()),
+        Err(error) => (None, vec![error.at("/session_id")]),
+    };
     if let Some(url) = &update.working_image {
         check_url(|| "/working_image".to_owned(), url, &mut problems);
     }
@@ -203,5 +205,8 @@ fn check_update(id: &str, update: &SessionUpdate) -> Result<(), FlowError> {
             problems.push(FieldProblem::new("/metadata", detail));
         }
     }
-    FlowError::unless_valid(problems)
+    match id {
+        Some(id) if problems.is_empty() => Ok(id),
+        _ => Err(FlowError::Invalid(problems)),
+    }
 }

@@ -9,14 +9,16 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::id::{SessionId, UserId};
+
 /// The working medium that a user has open, between requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the field names of the contract")]
 pub struct Session {
     /// The id, chosen by the caller.
-    pub session_id: String,
+    pub session_id: SessionId,
     /// The owner, the only user that sees the session.
-    pub user_id: String,
+    pub user_id: UserId,
     /// The open image, never together with a video.
     pub working_image: Option<String>,
     /// The open video, never together with an image.
@@ -52,15 +54,15 @@ pub enum StoreError {
 #[async_trait]
 pub trait SessionStore: Send + Sync + std::fmt::Debug {
     /// Returns the session with this id, of any owner, unless it has expired at `now`.
-    async fn load(&self, session_id: &str, now: SystemTime) -> Result<Option<Session>, StoreError>;
+    async fn load(&self, session_id: &SessionId, now: SystemTime) -> Result<Option<Session>, StoreError>;
     /// Creates the session or replaces one of the same owner. Returns false, and changes nothing,
     /// if the id belongs to another user's session that has not expired at `now`.
     async fn store(&self, session: Session, now: SystemTime) -> Result<bool, StoreError>;
     /// Removes the session if `user_id` owns it, and returns whether it did.
-    async fn delete(&self, session_id: &str, user_id: &str) -> Result<bool, StoreError>;
+    async fn delete(&self, session_id: &SessionId, user_id: &UserId) -> Result<bool, StoreError>;
     /// Removes every session of this user and returns their number. Returns 0 if the sessions are
     /// deleted with the rows of the events' database.
-    async fn forget_user(&self, user_id: &str) -> Result<u64, StoreError>;
+    async fn forget_user(&self, user_id: &UserId) -> Result<u64, StoreError>;
     /// Returns whether other processes change the same sessions. The sessions are then cached only
     /// while those processes can publish their changes.
     fn is_shared(&self) -> bool {
@@ -74,14 +76,14 @@ impl SessionUpdate {
     pub(crate) fn apply(
         self,
         present: Option<Session>,
-        session_id: &str,
-        user_id: &str,
+        session_id: &SessionId,
+        user_id: &UserId,
         now: SystemTime,
         ttl: Duration,
     ) -> Session {
         let mut session = present.unwrap_or_else(|| Session {
-            session_id: session_id.to_owned(),
-            user_id: user_id.to_owned(),
+            session_id: session_id.clone(),
+            user_id: user_id.clone(),
             working_image: None,
             working_video: None,
             metadata: serde_json::Value::Object(serde_json::Map::new()),
@@ -116,10 +118,11 @@ mod tests {
 
     #[test]
     fn setting_one_medium_clears_the_other() {
-        let first = image("http://a/i").apply(None, "s", "u", at(0), Duration::from_secs(10));
+        let (id, user) = ("s".parse().unwrap(), "u".parse().unwrap());
+        let first = image("http://a/i").apply(None, &id, &user, at(0), Duration::from_secs(10));
         let video =
             SessionUpdate { working_video: Some("http://a/v".to_owned()), ..SessionUpdate::default() };
-        let second = video.apply(Some(first), "s", "u", at(1), Duration::from_secs(10));
+        let second = video.apply(Some(first), &id, &user, at(1), Duration::from_secs(10));
         assert_eq!((second.working_image, second.working_video.as_deref()), (None, Some("http://a/v")));
         assert_eq!(second.expires_at, at(11));
     }

@@ -25,7 +25,7 @@ use picarcade_breaker::{
     RetryHint,
 };
 use picarcade_intent::{Answer, Provider, ProviderError, ProviderErrorKind, Request, TypeSet};
-use picarcade_ratelimit::{Decision, Denial, Limiter, Reservation};
+use picarcade_ratelimit::{Decision, Demand, Denial, Limiter, Reservation};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -121,7 +121,7 @@ impl AiStep {
     }
 
     /// Returns the provider's answer. Makes several attempts, within the deadline and the budget.
-    pub(crate) async fn classify(
+    pub(crate) async fn classify_with_ai(
         &self,
         request: &Request,
         feasible: TypeSet,
@@ -214,7 +214,7 @@ impl AiStep {
     }
 
     async fn reserve(&self, estimate: u64, caller: &Caller) -> Result<Reservation, AiFailure> {
-        match self.limiter.acquire(&caller.subjects(), 0, estimate).await {
+        match self.limiter.acquire(&caller.subjects(), Demand::cost_micros(estimate)).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
             Ok(Decision::Denied(denial)) => {
                 Err(AiFailure { reason: Degraded::CostLimit, denial: Some(Box::new(denial)) })

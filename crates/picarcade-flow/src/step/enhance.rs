@@ -1,9 +1,9 @@
-//! Step 6, the prompt: enhanced by level 2, by the AI's answer, or by the offline strategy.
+//! Step 6, the enhanced prompt: from its cache, the AI's answer, or the offline strategy.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use picarcade_cache::{Loaded, Source as CacheSource};
+use picarcade_cache::{CacheSource, Loaded};
 use picarcade_intent::Request;
 
 use crate::caches::{Enhanced, enhancement_key, options, user_tag};

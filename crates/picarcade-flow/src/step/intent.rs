@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use picarcade_cache::{LoadError, Loaded, Source as CacheSource};
+use picarcade_cache::{CacheSource, LoadError, Loaded};
 use picarcade_intent::{Request, Verdict};
 
 use crate::caches::{intent_key, options, user_tag};
@@ -23,7 +23,7 @@ use crate::step::resolved::Classification;
 
 impl FlowService {
     /// Returns the type of the request and its source.
-    pub(crate) async fn classify(
+    pub(crate) async fn find_classification(
         &self,
         request: &Arc<Request>,
         caller: &Caller,
@@ -62,8 +62,8 @@ impl FlowService {
         }
     }
 
-    /// Loads a verdict for level 1. Runs as a task of its own and ends even if every caller has
-    /// left.
+    /// Loads a verdict for the intent cache. Runs as a task of its own and ends even if every
+    /// caller has left.
     async fn load_verdict(
         &self,
         request: &Request,
@@ -83,7 +83,7 @@ impl FlowService {
             }
         }
         // Steps 4 and 5: the AI and the correction of its answer.
-        let answer = ai.classify(request, classifier.feasible(request.facts), caller).await?;
+        let answer = ai.classify_with_ai(request, classifier.feasible(request.facts), caller).await?;
         let verdict = classifier.correct(request, answer);
         let is_unsure = verdict.confidence < policy.low_confidence;
         let loaded = Loaded::new(verdict);

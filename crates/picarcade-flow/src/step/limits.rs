@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use picarcade_intent::Route;
-use picarcade_ratelimit::{Decision, Denial, Report, Reservation, Scope, Subjects, Unit};
+use picarcade_ratelimit::{Decision, Demand, Denial, Report, Reservation, Scope, Subjects, Unit};
 
 use crate::caller::{Authority, Caller};
 use crate::error::FlowError;
@@ -21,10 +21,8 @@ impl FlowService {
     ///
     /// # Errors
     ///
-    /// Returns [`FlowError::Invalid`] for an unusable user, [`FlowError::Limited`], and
-    /// [`FlowError::Unavailable`] if the limits do not answer.
+    /// Returns [`FlowError::Limited`], and [`FlowError::Unavailable`] if the limits do not answer.
     pub async fn check_limits(&self, caller: &Caller) -> Result<Report, FlowError> {
-        caller.check()?;
         self.take_request(&caller.subjects()).await
     }
 
@@ -38,7 +36,6 @@ impl FlowService {
     ///
     /// Returns the errors of [`FlowService::check_limits`].
     pub async fn check_report_limits(&self, caller: &Caller) -> Result<Report, FlowError> {
-        caller.check()?;
         match &caller.api_key {
             Some(name) if caller.authority == Authority::Operator => {
                 self.take_request(&Subjects::default().endpoint(&*caller.endpoint).api_key(&**name)).await
@@ -51,10 +48,8 @@ impl FlowService {
     ///
     /// # Errors
     ///
-    /// Returns [`FlowError::Invalid`] for an unusable user, and [`FlowError::Unavailable`] if the
-    /// limits do not answer.
+    /// Returns [`FlowError::Unavailable`] if the limits do not answer.
     pub async fn usage(&self, caller: &Caller) -> Result<Report, FlowError> {
-        caller.check()?;
         self.inner.limiter.usage(&caller.subjects()).await.map_err(|error| {
             tracing::warn!(%error, "usage could not be read");
             NO_ANSWER
@@ -79,7 +74,7 @@ impl FlowService {
         }
         // Only a decision knows when to retry. It denies, so it consumes nothing, unless a request
         // became free since the usage was read: then that request is spent.
-        limiter.acquire(&subjects, 1, 0).await.ok()?.denied()
+        limiter.acquire(&subjects, Demand::requests(1)).await.ok()?.denied()
     }
 
     /// Step 1: takes one request from the caller's limits. A denied request is recorded without its
@@ -97,7 +92,7 @@ impl FlowService {
     }
 
     async fn take_request(&self, subjects: &Subjects<'_>) -> Result<Report, FlowError> {
-        match self.inner.limiter.acquire(subjects, 1, 0).await {
+        match self.inner.limiter.acquire(subjects, Demand::requests(1)).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.report),
             Ok(Decision::Denied(denial)) => Err(FlowError::Limited(Box::new(denial))),
             Err(error) => {
@@ -114,7 +109,7 @@ impl FlowService {
         caller: &Caller,
     ) -> Result<Reservation, FlowError> {
         let (limiter, subjects) = (&self.inner.limiter, caller.subjects());
-        match limiter.acquire(&subjects, 0, route.estimated_cost_micros).await {
+        match limiter.acquire(&subjects, Demand::cost_micros(route.estimated_cost_micros)).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
             Ok(Decision::Denied(denial)) => Err(FlowError::Limited(Box::new(denial))),
             Err(error) => {

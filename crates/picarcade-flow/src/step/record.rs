@@ -1,11 +1,11 @@
 //! Step 7: the events of a request. They are offered to a bounded queue and never awaited.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use picarcade_analytics::new_id;
 use picarcade_intent::Source;
 use picarcade_ratelimit::Reservation;
-use uuid::{Builder, Uuid};
 
 use crate::caller::Caller;
 use crate::events::{self, ClassificationFacts};
@@ -84,13 +84,4 @@ impl FlowService {
         recorder.record(events::selection(caller, &id, model, classification.verdict.prompt_type, route));
         generation_id
     }
-}
-
-/// Returns a new `UUIDv7`. Its random part comes from the thread's own generator, because ids must
-/// be distinct but not secret, and the system's generator costs more than the rest of the id.
-fn new_id() -> Uuid {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let mut random = [0; 10];
-    fastrand::Rng::new().fill(&mut random);
-    Builder::from_unix_timestamp_millis(now.as_millis() as u64, &random).into_uuid()
 }

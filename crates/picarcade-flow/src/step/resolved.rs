@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use picarcade_cache::Source as CacheSource;
-use picarcade_intent::{Request, Route, Row, Verdict};
+use picarcade_cache::CacheSource;
+use picarcade_intent::{MatrixRow, Request, Route, Verdict};
 
 use crate::degraded::Degraded;
 use crate::rules::Rules;
@@ -29,7 +29,7 @@ pub(crate) struct Resolved {
     pub(crate) request: Arc<Request>,
     pub(crate) rules: Arc<Rules>,
     pub(crate) classification: Classification,
-    pub(crate) row: Row,
+    pub(crate) row: MatrixRow,
     pub(crate) route: Route,
     /// The name of the route's model, shared by the events.
     pub(crate) model: Arc<str>,

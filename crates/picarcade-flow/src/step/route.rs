@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use picarcade_cache::{Loaded, Source as CacheSource};
-use picarcade_intent::{Model, Request, Route, RouteNeeds, Row, Verdict};
+use picarcade_cache::{CacheSource, Loaded};
+use picarcade_intent::{MatrixRow, Model, Request, Route, RouteNeeds, Verdict};
 use serde_json::{Map, Value};
 
 use crate::caches::{options, parameters_key};
@@ -22,7 +22,7 @@ impl FlowService {
         request: &Request,
         verdict: &Verdict,
         rules: &'rules Rules,
-    ) -> (&'rules Row, Route) {
+    ) -> (&'rules MatrixRow, Route) {
         let row = rules.matrix.decide(verdict.goal, request.facts);
         let needs = RouteNeeds { reference_count: request.reference_count(), audio: verdict.audio };
         let available = |provider: &str| self.inner.breakers.breaker(provider).is_available();
@@ -30,8 +30,8 @@ impl FlowService {
         (row, route)
     }
 
-    /// Returns the parameters for the chosen model: the base from level 3, then the prompt and the
-    /// references.
+    /// Returns the parameters for the chosen model: the base from the parameters cache, then the
+    /// prompt and the references.
     pub(crate) async fn parameters(
         &self,
         resolved: &Resolved,

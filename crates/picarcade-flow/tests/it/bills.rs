@@ -6,12 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use picarcade_analytics::Period;
 use picarcade_breaker::State;
-use picarcade_flow::{CacheControl, Caller, Degraded, FlowRequest, FlowService};
+use picarcade_flow::{CacheControl, Degraded, FlowRequest, FlowService};
 use picarcade_intent::{Answer, Provider, ProviderError, ProviderErrorKind, Request, TypeSet, Unusable};
 use picarcade_ratelimit::{Limit, Limiter, Scope, Window};
 use picarcade_testkit::eventually;
 
-use crate::fixture::{Fixture, edit, local_with, policy};
+use crate::fixture::{Fixture, caller, edit, local_with, policy};
 
 const ESTIMATE: u64 = 10_000;
 
@@ -75,9 +75,9 @@ fn cloud(index: u32) -> FlowRequest {
 
 /// Returns the dollars that the limits have counted and those in the table of costs.
 async fn charged(fixture: &Fixture) -> (u64, u64) {
-    let counted = fixture.flow.usage(&Caller::user("ann")).await.unwrap().statuses[0].used;
-    let spent = fixture.flow.stats(Period::Hour).await.unwrap().statistics.cost_spent;
-    (counted, (spent * 1e6).round() as u64)
+    let counted = fixture.flow.usage(&caller("ann")).await.unwrap().statuses[0].used;
+    let spent = fixture.flow.stats(Period::Hour).await.unwrap().statistics.spent_micros;
+    (counted, spent)
 }
 
 #[tokio::test]
@@ -145,7 +145,7 @@ async fn a_shutdown_ends_running_calls_and_charges_each() {
         .unwrap();
     let request = tokio::spawn({
         let flow = flow.clone();
-        async move { flow.process(cloud(0), &Caller::user("ann"), CacheControl::Use).await }
+        async move { flow.process(cloud(0), &caller("ann"), CacheControl::Use).await }
     });
     eventually("the call is running", async || flow.classifications().0 == 1).await;
     flow.shutdown(Duration::from_secs(4)).await;
@@ -153,6 +153,6 @@ async fn a_shutdown_ends_running_calls_and_charges_each() {
     request.abort();
     drop(flow);
     let flow = FlowService::embedded(directory.path()).await.unwrap();
-    let spent = flow.stats(Period::Hour).await.unwrap().statistics.cost_spent;
-    assert!((spent - 0.01).abs() < 1e-9, "{spent}");
+    let spent = flow.stats(Period::Hour).await.unwrap().statistics.spent_micros;
+    assert_eq!(spent, 10_000);
 }

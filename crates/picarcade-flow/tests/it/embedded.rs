@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use picarcade_analytics::Period;
-use picarcade_flow::{CacheControl, Caller, Degraded, FlowError, FlowRequest, FlowService};
+use picarcade_flow::{CacheControl, Degraded, FlowError, FlowRequest, FlowService};
 use picarcade_ratelimit::Unit;
 
-use crate::fixture::{edit, local};
+use crate::fixture::{caller, edit, local};
 
 #[tokio::test]
 async fn a_repeated_request_is_answered_from_the_cache() {
@@ -32,7 +32,7 @@ async fn a_repeated_request_is_answered_from_the_cache() {
 #[tokio::test]
 async fn no_store_and_no_cache_skip_the_cache() {
     let fixture = local().await;
-    let caller = Caller::user("ann");
+    let caller = caller("ann");
     let intent_source = async |control| {
         fixture.flow.process(edit("make it rain"), &caller, control).await.unwrap().answer.cache.intent
     };
@@ -45,13 +45,12 @@ async fn no_store_and_no_cache_skip_the_cache() {
 #[tokio::test]
 async fn cached_answers_are_not_shared_between_users() {
     let fixture = local().await;
-    let is_hit = async |user: &str| {
-        fixture.try_process(edit("brighten it"), &Caller::user(user)).await.unwrap().cache_hit
-    };
+    let is_hit =
+        async |user: &str| fixture.try_process(edit("brighten it"), &caller(user)).await.unwrap().cache_hit;
     assert!(!is_hit("ann").await);
     assert!(!is_hit("bob").await);
     assert!(is_hit("ann").await);
-    fixture.flow.caches().remove_user("ann").await;
+    fixture.flow.caches().remove_user(&caller("ann").user).await;
     assert!(!is_hit("ann").await);
     assert!(is_hit("bob").await);
 }
@@ -59,7 +58,7 @@ async fn cached_answers_are_not_shared_between_users() {
 #[tokio::test]
 async fn an_invalid_request_names_its_fields_and_consumes_nothing() {
     let fixture = local().await;
-    let caller = Caller::user("ann");
+    let caller = caller("ann");
     let Err(FlowError::Invalid(problems)) = fixture.try_process(FlowRequest::new(" \u{7} "), &caller).await
     else {
         panic!("must be rejected");
@@ -72,7 +71,7 @@ async fn an_invalid_request_names_its_fields_and_consumes_nothing() {
 #[tokio::test]
 async fn a_batch_keeps_its_order_and_an_invalid_request_fails_alone() {
     let fixture = local().await;
-    let caller = Caller::user("ann");
+    let caller = caller("ann");
     let requests = (0..50)
         .map(|index| {
             let prompt = if index % 7 == 3 { String::new() } else { format!("make number {index} blue") };
@@ -127,7 +126,7 @@ async fn a_model_of_an_unavailable_provider_is_replaced() {
 #[tokio::test]
 async fn classify_only_returns_the_row_and_the_feasible_types() {
     let fixture = local().await;
-    let caller = Caller::user("ann");
+    let caller = caller("ann");
     let answer = fixture
         .flow
         .classify_only(edit("make the sky purple"), &caller, CacheControl::Use)
@@ -141,7 +140,7 @@ async fn classify_only_returns_the_row_and_the_feasible_types() {
 #[tokio::test]
 async fn reserved_dollars_survive_a_restart() {
     let directory = tempfile::TempDir::new().unwrap();
-    let caller = Caller::user("ann");
+    let caller = caller("ann");
     for spent in [30_000, 60_000] {
         let flow = FlowService::embedded(directory.path()).await.unwrap();
         let request = FlowRequest { reserve: true, ..edit("make the sky purple") };

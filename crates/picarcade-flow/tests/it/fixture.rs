@@ -52,12 +52,16 @@ impl Fixture {
     }
 
     pub async fn process(&self, request: FlowRequest) -> Response {
-        self.try_process(request, &Caller::user("ann")).await.unwrap()
+        self.try_process(request, &caller("ann")).await.unwrap()
     }
 
     pub async fn try_process(&self, request: FlowRequest, caller: &Caller) -> Result<Response, FlowError> {
         self.flow.process(request, caller, CacheControl::Use).await.map(|processed| processed.answer)
     }
+}
+
+pub fn caller(user: &str) -> Caller {
+    Caller::user(user.parse().unwrap())
 }
 
 pub fn edit(prompt: &str) -> FlowRequest {

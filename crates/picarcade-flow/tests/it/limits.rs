@@ -6,7 +6,7 @@ use picarcade_flow::{Caller, CostAction, Degraded, FlowError};
 use picarcade_ratelimit::{Limit, Limiter, Scope, Unit, Window};
 use picarcade_testkit::Answer;
 
-use crate::fixture::{edit, policy, with_mock};
+use crate::fixture::{caller, edit, policy, with_mock};
 
 const HOUR: Window = Window::Sliding(Duration::from_secs(3600));
 
@@ -19,7 +19,7 @@ async fn a_denied_request_consumes_nothing_and_makes_no_call() {
     let fixture =
         with_mock(|builder| builder.limiter(limiter([Limit::requests(Scope::User, 2, HOUR)]))).await;
     fixture.mock().answer_with(Answer::of("EDIT_IMAGE"));
-    let ann = Caller::user("ann");
+    let ann = caller("ann");
     for _ in 0..2 {
         fixture.try_process(edit("make the sky purple"), &ann).await.unwrap();
     }
@@ -29,7 +29,7 @@ async fn a_denied_request_consumes_nothing_and_makes_no_call() {
     assert_eq!(denial.violated.len(), 1);
     assert!(denial.retry_after > Duration::from_secs(3000));
     assert_eq!(fixture.mock().count(), 1);
-    fixture.try_process(edit("make the sky purple"), &Caller::user("bob")).await.unwrap();
+    fixture.try_process(edit("make the sky purple"), &caller("bob")).await.unwrap();
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn at_a_dollar_limit_the_local_classifier_answers_or_the_request_is_denied
         builder.limiter(limiter(one_micro)).policy(policy)
     })
     .await;
-    let denied = fixture.try_process(edit("make the sky purple"), &Caller::user("ann")).await;
+    let denied = fixture.try_process(edit("make the sky purple"), &caller("ann")).await;
     assert!(matches!(denied, Err(FlowError::Limited(_))));
 }
 
@@ -57,7 +57,7 @@ async fn a_cache_hit_costs_nothing() {
     let fixture =
         with_mock(|builder| builder.limiter(limiter([Limit::cost(Scope::User, 50_000_000, HOUR)]))).await;
     fixture.mock().answer_with(Answer::of("EDIT_IMAGE"));
-    let ann = Caller::user("ann");
+    let ann = caller("ann");
     fixture.try_process(edit("make the sky purple"), &ann).await.unwrap();
     let spent = fixture.flow.usage(&ann).await.unwrap().statuses[0].used;
     assert!(spent > 0);
@@ -69,20 +69,20 @@ async fn a_cache_hit_costs_nothing() {
 
 #[tokio::test]
 async fn request_limits_of_every_scope_count_cache_hits_and_dollar_limits_do_not() {
-    let by_key = |user: &str| Caller { api_key: Some("partner".into()), ..Caller::user(user) };
+    let by_key = |user: &str| Caller { api_key: Some("partner".into()), ..caller(user) };
     let dollars =
         || [Limit::cost(Scope::User, 50_000_000, HOUR), Limit::cost(Scope::Global, 500_000_000, HOUR)];
     for (scope, second) in [
         (Scope::User, by_key("ann")),
         (Scope::ApiKey, by_key("bob")),
-        (Scope::Endpoint, Caller::user("bob")),
-        (Scope::Global, Caller::user("bob").at("classify-only")),
+        (Scope::Endpoint, caller("bob")),
+        (Scope::Global, caller("bob").at("classify-only")),
     ] {
         let limits = dollars().into_iter().chain([Limit::requests(scope, 2, HOUR)]);
         let fixture = with_mock(|builder| builder.limiter(limiter(limits))).await;
         fixture.mock().answer_with(Answer::of("EDIT_IMAGE"));
         fixture.try_process(edit("make the sky purple"), &by_key("ann")).await.unwrap();
-        let spent = |statuses: &[picarcade_ratelimit::Status]| {
+        let spent = |statuses: &[picarcade_ratelimit::LimitStatus]| {
             statuses
                 .iter()
                 .filter(|status| status.unit == Unit::Cost)

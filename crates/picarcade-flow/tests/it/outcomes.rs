@@ -14,7 +14,7 @@ use picarcade_ratelimit::Scope;
 use picarcade_testkit::eventually;
 use tokio::sync::Semaphore;
 
-use crate::fixture::{Fixture, edit, local, local_with};
+use crate::fixture::{Fixture, caller, edit, local, local_with};
 
 fn good(cost: f64) -> OutcomeReport {
     OutcomeReport {
@@ -38,8 +38,8 @@ fn settled(reported: Reported) -> SettledReport {
 }
 
 async fn spent(fixture: &Fixture, user: &str) -> u64 {
-    let usage = fixture.flow.usage(&Caller::user(user)).await.unwrap();
-    let cost = |status: &&picarcade_ratelimit::Status| {
+    let usage = fixture.flow.usage(&caller(user)).await.unwrap();
+    let cost = |status: &&picarcade_ratelimit::LimitStatus| {
         status.scope == Scope::User && status.unit == picarcade_ratelimit::Unit::Cost
     };
     usage.statuses.iter().find(cost).unwrap().used
@@ -48,7 +48,7 @@ async fn spent(fixture: &Fixture, user: &str) -> u64 {
 #[tokio::test]
 async fn a_second_report_does_not_settle_again() {
     let fixture = local().await;
-    let ann = Caller::user("ann").operator();
+    let ann = caller("ann").operator();
     let request = FlowRequest { reserve: true, ..edit("make the sky purple") };
     let answer = fixture.try_process(request, &ann).await.unwrap();
     assert_eq!(spent(&fixture, "ann").await, 30_000);
@@ -63,9 +63,9 @@ async fn a_second_report_does_not_settle_again() {
 #[tokio::test]
 async fn a_generation_of_another_user_is_not_found() {
     let fixture = local().await;
-    let answer = fixture.try_process(edit("make the sky purple"), &Caller::user("ann")).await.unwrap();
+    let answer = fixture.try_process(edit("make the sky purple"), &caller("ann")).await.unwrap();
     for (id, user) in [(answer.generation_id.as_str(), "bob"), ("0192", "ann"), ("", "ann")] {
-        let result = fixture.flow.report_outcome(id, &Caller::user(user), good(0.01)).await;
+        let result = fixture.flow.report_outcome(id, &caller(user), good(0.01)).await;
         assert!(matches!(result, Err(FlowError::NotFound)), "{result:?}");
     }
 }
@@ -77,7 +77,7 @@ async fn reports_open_and_close_the_breaker_of_the_models_provider() {
     let quick = Config::preset("replicate").open_for(Duration::from_secs(5)).success_threshold(1);
     registry.with_config("replicate", quick).unwrap();
     let fixture = local_with(|builder| builder.breakers(registry)).await;
-    let ann = Caller::user("ann").operator();
+    let ann = caller("ann").operator();
     let breakers = fixture.flow.breakers();
     for _ in 0..20 {
         let id = fixture.try_process(edit("make the sky purple"), &ann).await.unwrap().generation_id;
@@ -133,7 +133,7 @@ async fn a_report_is_applied_without_its_caller_and_a_second_one_is_repeated() {
         first: AtomicBool::new(true),
     });
     let fixture = local_with(|builder| builder.fleet(Arc::clone(&fleet) as _)).await;
-    let ann = Caller::user("ann").operator();
+    let ann = caller("ann").operator();
     let begin = async || fixture.try_process(edit("make the sky purple"), &ann).await.unwrap().generation_id;
     let id = begin().await;
     {
@@ -180,7 +180,7 @@ impl Fleet for Counting {
 async fn a_report_of_an_end_user_changes_no_dollars_no_breaker_and_no_other_instance() {
     let fleet = Arc::new(Counting::default());
     let fixture = local_with(|builder| builder.fleet(Arc::clone(&fleet) as _)).await;
-    let ann = Caller::user("ann");
+    let ann = caller("ann");
     let failed = OutcomeReport { retry_after: Some(604_800.0), ..bad(ErrorKind::ProviderError) };
     let seen = || {
         let statistics = fixture.flow.breakers().breaker("replicate").statistics();
@@ -208,7 +208,7 @@ async fn a_report_of_an_end_user_changes_no_dollars_no_breaker_and_no_other_inst
 #[tokio::test]
 async fn an_implausible_cost_is_charged_at_its_bound_and_flagged() {
     let fixture = local().await;
-    let operator = Caller::user("ann").operator();
+    let operator = caller("ann").operator();
     let mut charged = 0;
     for (cost, success, micros, flag) in [
         (1e6, true, 600_000, Some(CostFlag::TooHigh)),
@@ -251,7 +251,7 @@ async fn reports_on_unknown_generations_are_bounded_in_waits_and_queries() {
         fixture.flow.report_outcome(&id, &caller, good(0.01)).await.unwrap_err()
     };
     // A user's report does not wait: one query each.
-    let user = Caller::user("ann");
+    let user = caller("ann");
     let reports = (0..REPORTS).map(|_| report(user.clone()));
     let errors = futures_util::future::join_all(reports).await;
     assert!(errors.iter().all(|error| matches!(error, FlowError::NotFound)), "{errors:?}");

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use picarcade_analytics::Period;
-use picarcade_flow::{CacheControl, Caller, Mode, Policy};
+use picarcade_flow::{CacheControl, Mode, Policy};
 use picarcade_testkit::{Answer, Reply};
 
-use crate::fixture::{edit, policy, with_mock};
+use crate::fixture::{caller, edit, policy, with_mock};
 
 #[tokio::test]
 async fn an_answer_of_the_ai_is_used_and_cached() {
@@ -25,7 +25,7 @@ async fn an_answer_of_the_ai_is_used_and_cached() {
     fixture.flow.recorder().flush().await.unwrap();
     let stats = fixture.flow.stats(Period::Day).await.unwrap().statistics;
     assert_eq!((stats.total_classifications, stats.by_source.get("llm")), (2, Some(&2)));
-    assert!(stats.cost_spent > 0.0 && stats.cost_saved > 0.0, "{stats:?}");
+    assert!(stats.spent_micros > 0 && stats.saved_micros > 0, "{stats:?}");
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_call_whose_caller_left_is_cached_and_settled() {
     }
     let answer = fixture.process(edit("make the sky purple")).await;
     assert_eq!((answer.source.as_str(), fixture.mock().count()), ("llm", 1));
-    let usage = fixture.flow.usage(&Caller::user("ann")).await.unwrap();
+    let usage = fixture.flow.usage(&caller("ann")).await.unwrap();
     let spent: Vec<_> = usage.statuses.iter().filter(|status| status.reserved > 0).collect();
     assert!(spent.is_empty(), "every reservation is settled: {spent:?}");
 }
@@ -97,7 +97,7 @@ async fn no_store_calls_the_ai_each_time() {
     let fixture = with_mock(|builder| builder).await;
     fixture.mock().answer_with(Answer::of("EDIT_IMAGE"));
     for _ in 0..2 {
-        let caller = Caller::user("ann");
+        let caller = caller("ann");
         fixture.flow.process(edit("make the sky purple"), &caller, CacheControl::NoStore).await.unwrap();
     }
     assert_eq!(fixture.mock().count(), 2);

@@ -7,11 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use picarcade_cache::{Key, KeyVersion, Record, Remote, RemoteError, RemoteEvent, Scope, TagVersion};
-use picarcade_flow::{Caller, FlowBuilder, FlowRequest, RemoteWatch};
+use picarcade_flow::{FlowBuilder, FlowRequest, RemoteWatch};
 use picarcade_testkit::Answer;
 use tokio::sync::mpsc;
 
-use crate::fixture::{Fixture, edit, local_with, with_mock};
+use crate::fixture::{Fixture, caller, edit, local_with, with_mock};
 
 /// An empty second level that keeps nothing and counts acquired leases.
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ async fn only_requests_that_call_the_ai_take_a_lease() {
     let local = local_with(over(&remote)).await;
     local.process(edit("make the sky purple")).await;
     local.process(FlowRequest::new("a red fox")).await;
-    local.flow.session("s1", &Caller::user("ann")).await.unwrap_err();
+    local.flow.session("s1", &caller("ann")).await.unwrap_err();
     local.flow.stats(picarcade_analytics::Period::Day).await.unwrap();
     assert_eq!(remote.leases.load(Ordering::SeqCst), 0, "a load without a paid call takes no lease");
 
@@ -102,7 +102,7 @@ async fn only_requests_that_call_the_ai_take_a_lease() {
 }
 
 async fn enhanced(fixture: &Fixture, user: &str) -> (String, &'static str) {
-    let answer = fixture.try_process(edit("make the sky purple"), &Caller::user(user)).await.unwrap();
+    let answer = fixture.try_process(edit("make the sky purple"), &caller(user)).await.unwrap();
     (answer.enhanced_prompt, answer.cache.enhancement)
 }
 
@@ -122,11 +122,11 @@ async fn a_new_answer_of_the_ai_is_not_replaced_by_an_older_enhanced_prompt() {
     fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the first text"));
     assert_eq!(enhanced(&fixture, "ann").await.0, "the first text");
     fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the second text"));
-    fixture.flow.caches().remove_user("ann").await;
+    fixture.flow.caches().remove_user(&caller("ann").user).await;
     assert_eq!(enhanced(&fixture, "ann").await, ("the second text".to_owned(), "miss"));
-    // The same holds if only the entry of level 1 expires, as it does after an hour.
+    // The same holds if only the entry of the intent cache expires, as it does after an hour.
     fixture.mock().answer_with(Answer::of("EDIT_IMAGE").enhanced("the third text"));
     let fresh = picarcade_flow::CacheControl::NoCache;
-    fixture.flow.process(edit("make the sky purple"), &Caller::user("ann"), fresh).await.unwrap();
+    fixture.flow.process(edit("make the sky purple"), &caller("ann"), fresh).await.unwrap();
     assert_eq!(enhanced(&fixture, "ann").await, ("the third text".to_owned(), "l1"));
 }

@@ -2,7 +2,7 @@
 
 use super::QUESTIONS;
 use super::draft::{Applies, Draft};
-use super::row::Row;
+use super::row::MatrixRow;
 use crate::catalogue::Catalogue;
 use crate::facts::Facts;
 use crate::goal::Goal;
@@ -52,7 +52,7 @@ pub(super) fn decisions(
     drafts: &[Draft],
     end: u64,
     problems: &mut Vec<Problem>,
-) -> Option<Box<[Row; QUESTIONS]>> {
+) -> Option<Box<[MatrixRow; QUESTIONS]>> {
     let mut answers = Vec::with_capacity(QUESTIONS);
     let mut reached = vec![Vec::new(); drafts.len()];
     for goal in Goal::ALL {

@@ -4,7 +4,7 @@
 //! could not be read may have any value. A gap is reported only if no row could fill it after its
 //! errors are fixed. A row is called unreachable only if the rows above it certainly match.
 
-use super::row::{Row, Strategy};
+use super::row::{MatrixRow, Strategy};
 use crate::facts::Facts;
 use crate::goal::Goal;
 use crate::prompt_type::PromptType;
@@ -42,9 +42,9 @@ pub(super) enum Applies {
 
 impl Draft {
     /// The row, if all of it could be read.
-    pub(super) fn row(&self) -> Option<Row> {
+    pub(super) fn row(&self) -> Option<MatrixRow> {
         let [active_image, active_video, references] = self.facts;
-        Some(Row {
+        Some(MatrixRow {
             number: self.number?,
             goals: self.goals.clone()?,
             active_image: active_image?.0,

@@ -13,7 +13,7 @@ mod row;
 
 use std::sync::{Arc, LazyLock};
 
-pub use row::{Row, Strategy};
+pub use row::{MatrixRow, Strategy};
 
 use self::draft::Draft;
 use crate::catalogue::Catalogue;
@@ -42,8 +42,8 @@ const QUESTIONS: usize = Goal::COUNT * Facts::COUNT;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Matrix {
-    rows: Vec<Row>,
-    decisions: Box<[Row; QUESTIONS]>,
+    rows: Vec<MatrixRow>,
+    decisions: Box<[MatrixRow; QUESTIONS]>,
     feasible: [TypeSet; Facts::COUNT],
     version: String,
     warnings: Vec<Problem>,
@@ -120,7 +120,7 @@ impl Matrix {
     }
 
     /// Returns the first row that matches.
-    pub fn decide(&self, goal: Goal, facts: Facts) -> &Row {
+    pub fn decide(&self, goal: Goal, facts: Facts) -> &MatrixRow {
         #[expect(
             clippy::indexing_slicing,
             reason = "a goal and facts number exactly the questions of the table"
@@ -144,7 +144,7 @@ impl Matrix {
     }
 
     /// Returns the rows in order.
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[MatrixRow] {
         &self.rows
     }
 

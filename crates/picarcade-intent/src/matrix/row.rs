@@ -76,7 +76,7 @@ impl_words!(Strategy, "enhancement");
 
 /// One row: its conditions and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
-pub struct Row {
+pub struct MatrixRow {
     /// The number in the file: its `#`, or its position from 1 without such a column.
     pub number: u32,
     /// The goals of the row, in the order of [`Goal::ALL`]; all five match any goal.
@@ -96,7 +96,7 @@ pub struct Row {
 }
 
 /// Formats the rows as a CSV with every column.
-pub(super) fn to_csv(rows: &[Row]) -> String {
+pub(super) fn to_csv(rows: &[MatrixRow]) -> String {
     let mut csv = String::from("#,goal,active_image,active_video,references,prompt_type,model,enhancement\n");
     let fact = |fact: Option<bool>| fact.map_or("-", |yes| if yes { "YES" } else { "NO" });
     for row in rows {

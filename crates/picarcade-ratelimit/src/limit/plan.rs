@@ -7,7 +7,7 @@ use super::limit::{Limit, Rule};
 use super::scope::{PerScope, Scope};
 use crate::counter::Counter;
 use crate::hash::{fnv1a, folded};
-use crate::{ConfigError, Status};
+use crate::{ConfigError, LimitStatus};
 
 /// The most limits that one limiter may have.
 const MAX_LIMITS: usize = 64;
@@ -93,7 +93,7 @@ pub(crate) struct Group {
     /// counts continue.
     pub(crate) layout_hash: u32,
     /// The statuses of a subject without counts. A report starts as a copy of these.
-    pub(crate) blank: Arc<[Status]>,
+    pub(crate) blank: Arc<[LimitStatus]>,
     #[cfg(feature = "redis")]
     derived: Arc<std::sync::OnceLock<Box<dyn std::any::Any + Send + Sync>>>,
 }
@@ -123,8 +123,8 @@ impl Group {
     }
 }
 
-fn blank(rule: &Rule) -> Status {
-    Status::new(rule, Counter::new(rule.shape).reading(rule.shape, rule.limit, 0))
+fn blank(rule: &Rule) -> LimitStatus {
+    LimitStatus::new(rule, Counter::new(rule.shape).reading(rule.shape, rule.limit, 0))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 //! I.371) in its leaky-bucket form.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
@@ -48,6 +48,22 @@ impl Window {
         match self {
             Self::Sliding(length) | Self::Smooth { period: length, .. } => length,
             Self::UtcDay => Duration::from_micros(DAY_MICROS),
+        }
+    }
+
+    /// Returns when the window that contains `now` begins, which is midnight for
+    /// [`Window::UtcDay`].
+    #[must_use]
+    pub fn start(self, now: SystemTime) -> SystemTime {
+        let epoch = SystemTime::UNIX_EPOCH;
+        match self {
+            Self::Sliding(length) | Self::Smooth { period: length, .. } => {
+                now.checked_sub(length).unwrap_or(epoch)
+            }
+            Self::UtcDay => {
+                let micros = length_micros(now.duration_since(epoch).unwrap_or_default());
+                epoch + Duration::from_micros(micros - micros % DAY_MICROS)
+            }
         }
     }
 
@@ -147,6 +163,17 @@ impl Leaky {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_begins_at_midnight_and_a_sliding_window_its_length_ago() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let hour = Window::Sliding(Duration::from_secs(3600));
+        for (window, now, start) in
+            [(Window::UtcDay, 86_400, 86_400), (Window::UtcDay, 172_799, 86_400), (hour, 86_400, 82_800)]
+        {
+            assert_eq!(window.start(at(now)), at(start), "{window} {now}");
+        }
+    }
 
     #[test]
     fn windows_are_displayed_by_their_length() {

@@ -121,7 +121,7 @@ impl<'a> Ask<'a> {
 
 /// The decision of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum StoreDecision {
     /// Every limit was charged.
     Admitted(Report),
     /// No limit was charged.
@@ -131,7 +131,7 @@ pub enum Verdict {
 /// The result of one attempt to decide.
 #[derive(Debug)]
 pub(super) enum Step<Comparison> {
-    Decided(Verdict),
+    Decided(StoreDecision),
     /// Dollar counters must be compared with the cost ledger first.
     Compare(Comparison),
 }
@@ -210,7 +210,7 @@ pub trait Store: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// If no decision was made.
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error>;
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error>;
 
     /// Settles a reservation: replaces its estimate by `actual_micros`. Without an actual cost,
     /// releases it: gives its estimate back.

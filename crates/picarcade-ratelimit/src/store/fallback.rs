@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::{
-    Ask, Error, Limit, MemoryStore, Mode, Plan, Report, ReservationId, Settled, Store, Subjects, Unit,
-    Verdict, Window,
+    Ask, Error, Limit, MemoryStore, Mode, Plan, Report, ReservationId, Settled, Store, StoreDecision,
+    Subjects, Unit, Window,
 };
 
 /// An external store, with the share of this instance in the request limits to fall back to.
@@ -42,7 +42,7 @@ impl Fallback {
         }
     }
 
-    pub(crate) async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    pub(crate) async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         let failure = match self.observe(self.store.acquire(ask).await) {
             Err(error @ (Error::Unavailable { .. } | Error::Interrupted { .. })) => error,
             answer => return answer,
@@ -50,12 +50,12 @@ impl Fallback {
         if ask.cost_micros > 0 {
             return Err(failure);
         }
-        let mut verdict = self.local.decide(Ask { plan: &self.share, ..ask }).await?;
-        match &mut verdict {
-            Verdict::Admitted(report) => report.local = true,
-            Verdict::Denied(denial) => denial.report.local = true,
+        let mut decision = self.local.decide(Ask { plan: &self.share, ..ask }).await?;
+        match &mut decision {
+            StoreDecision::Admitted(report) => report.local = true,
+            StoreDecision::Denied(denial) => denial.report.local = true,
         }
-        Ok(verdict)
+        Ok(decision)
     }
 
     pub(crate) async fn conclude(

@@ -10,7 +10,7 @@ mod fallback;
 mod lease;
 mod sharded;
 
-pub use contract::{Ask, Mode, Outcome, ReservationId, Settled, Store, Verdict};
+pub use contract::{Ask, Mode, Outcome, ReservationId, Settled, Store, StoreDecision};
 pub(crate) use fallback::Fallback;
 pub(crate) use lease::Leased;
 pub use lease::Leases;

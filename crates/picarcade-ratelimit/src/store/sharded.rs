@@ -25,8 +25,8 @@ use async_trait::async_trait;
 use crate::denial::Refusals;
 use crate::hash::{fnv1a, folded};
 use crate::{
-    Ask, Denial, Error, Outcome, Plan, Report, ReservationId, Scope, Settled, Status, Store, Subjects, Unit,
-    Verdict,
+    Ask, Denial, Error, LimitStatus, Outcome, Plan, Report, ReservationId, Scope, Settled, Store,
+    StoreDecision, Subjects, Unit,
 };
 
 /// The most shards: the number of a shard is one byte of a reservation's id.
@@ -112,36 +112,36 @@ impl Split {
     }
 }
 
-fn joined(mut first: Vec<Status>, second: Vec<Status>) -> Vec<Status> {
+fn joined(mut first: Vec<LimitStatus>, second: Vec<LimitStatus>) -> Vec<LimitStatus> {
     first.extend(second);
     first
 }
 
 #[async_trait]
 impl Store for Split {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         let mut shared = Vec::new();
         let paid = ask.cost_micros > 0 && !self.shared.limits().is_empty();
         if paid {
             match self.shards.shared.acquire(Ask { plan: &self.shared, requests: 0, ..ask }).await? {
-                Verdict::Admitted(report) => shared = report.statuses,
-                Verdict::Denied(denial) => {
-                    return Ok(Verdict::Denied(self.with_user_limits(&ask, denial).await));
+                StoreDecision::Admitted(report) => shared = report.statuses,
+                StoreDecision::Denied(denial) => {
+                    return Ok(StoreDecision::Denied(self.with_user_limits(&ask, denial).await));
                 }
             }
         }
         let Some(store) = self.store(self.shard(ask.subjects)) else {
-            return Ok(Verdict::Admitted(Report::new(shared, false)));
+            return Ok(StoreDecision::Admitted(Report::new(shared, false)));
         };
         let answer = store.acquire(Ask { plan: &self.user, ..ask }).await;
-        if paid && !matches!(answer, Ok(Verdict::Admitted(_))) {
+        if paid && !matches!(answer, Ok(StoreDecision::Admitted(_))) {
             self.release_shared(&ask).await;
         }
         Ok(match answer? {
-            Verdict::Admitted(report) => {
-                Verdict::Admitted(Report::new(joined(report.statuses, shared), false))
+            StoreDecision::Admitted(report) => {
+                StoreDecision::Admitted(Report::new(joined(report.statuses, shared), false))
             }
-            Verdict::Denied(denial) => Verdict::Denied(denial),
+            StoreDecision::Denied(denial) => StoreDecision::Denied(denial),
         })
     }
 

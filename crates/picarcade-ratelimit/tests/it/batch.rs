@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use picarcade_ratelimit::{Limit, Limiter, RedisStore, Scope, Subjects, Window};
+use picarcade_ratelimit::{Demand, Limit, Limiter, RedisStore, Scope, Subjects, Window};
 use picarcade_testkit::RedisServer;
 use proptest::prelude::*;
 
@@ -138,18 +138,18 @@ proptest! {
                 for (user, place, amount) in requests.clone() {
                     let limiter = there[which(place)].clone();
                     together.push(tokio::spawn(async move {
-                        formatted(limiter.acquire(&subjects_of(user, place), amount, 0).await.unwrap())
+                        formatted(limiter.acquire(&subjects_of(user, place), Demand::requests(amount)).await.unwrap())
                     }));
                 }
                 for ((user, place, amount), answer) in requests.into_iter().zip(together) {
                     let limiter = &here[which(place)];
-                    let expected = formatted(limiter.acquire(&subjects_of(user, place), amount, 0).await.unwrap());
+                    let expected = formatted(limiter.acquire(&subjects_of(user, place), Demand::requests(amount)).await.unwrap());
                     assert_eq!(answer.await.unwrap(), expected);
                 }
                 if let Some((user, estimate, actual)) = dollars {
                     let mut ends = Vec::new();
                     for limiter in [&here[0], &there[0]] {
-                        let decision = limiter.acquire(&subjects_of(user, 1), 1, estimate).await.unwrap();
+                        let decision = limiter.acquire(&subjects_of(user, 1), Demand { requests: 1, cost_micros: estimate }).await.unwrap();
                         let report = format!("{:?}", decision.report());
                         let settled = match (decision.admitted(), actual) {
                             (Some(admission), Some(actual)) => {

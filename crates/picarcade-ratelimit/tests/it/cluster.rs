@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use picarcade_ratelimit::{Limit, Limiter, Mode, Outcome, RedisStore, Scope, Subjects, Window};
+use picarcade_ratelimit::{Demand, Limit, Limiter, Mode, Outcome, RedisStore, Scope, Subjects, Window};
 use picarcade_redis::{Config, RedisHandle};
 use picarcade_testkit::{RedisCluster, RedisServer, eventually};
 
@@ -63,7 +63,14 @@ async fn decisions_are_exact_and_never_cross_slots() {
         questions += node.calls("evalsha").await.unwrap();
     }
     assert!(questions < 100, "{questions} questions for 400 requests: they did not go together");
-    let id = limiters[0].acquire(&ada(), 0, 700).await.unwrap().admitted().unwrap().reservation.detach();
+    let id = limiters[0]
+        .acquire(&ada(), Demand::cost_micros(700))
+        .await
+        .unwrap()
+        .admitted()
+        .unwrap()
+        .reservation
+        .detach();
     assert!(!spends(&limiters[1], &ada(), 301).await);
     assert_eq!(limiters[1].settle(&id, 200).await.unwrap().outcome, Outcome::Settled);
     assert_eq!(used(&limiters[0], &ada(), "user-cost-3600s").await, (200, 0));
@@ -76,12 +83,19 @@ async fn counts_move_with_their_slot() {
     let cluster = RedisCluster::start(3).await.unwrap();
     let limiter = limiter(&cluster).await;
     assert!(passes(&limiter, &ada(), 10).await);
-    let id = limiter.acquire(&ada(), 0, 300).await.unwrap().admitted().unwrap().reservation.detach();
+    let id = limiter
+        .acquire(&ada(), Demand::cost_micros(300))
+        .await
+        .unwrap()
+        .admitted()
+        .unwrap()
+        .reservation
+        .detach();
     let slot = cluster.slot_of("own:{ratelimit}:deadlines").await.unwrap();
     let owner = cluster.owner_of(slot).await.unwrap();
     cluster.begin_move(slot, (owner + 1) % 3).await.unwrap();
     // While the slot moves, a decision is exact, or local and marked so.
-    let during = limiter.acquire(&ada(), 1, 0).await.unwrap();
+    let during = limiter.acquire(&ada(), Demand::requests(1)).await.unwrap();
     let counted = 10 + u64::from(!during.report().local);
     cluster.finish_move(slot, (owner + 1) % 3).await.unwrap();
     eventually("the counts have arrived", async || {
@@ -111,7 +125,7 @@ async fn requests_are_decided_locally_until_the_replica_of_a_lost_node_takes_ove
     let owner = cluster.node(cluster.owner_of(slot).await.unwrap());
     replicated(owner).await;
     owner.kill();
-    let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+    let decision = limiter.acquire(&ada(), Demand::requests(1)).await.unwrap();
     assert!(decision.is_admitted(), "admitted, exactly or locally");
     let mut report = limiter.usage(&ada()).await.unwrap();
     eventually("a replica takes over", async || {

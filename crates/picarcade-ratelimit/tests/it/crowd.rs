@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use picarcade_ratelimit::{Limit, Limiter, RedisStore, Scope, Subjects};
+use picarcade_ratelimit::{Demand, Limit, Limiter, RedisStore, Scope, Subjects};
 use picarcade_testkit::RedisServer;
 use tokio::task::JoinHandle;
 
@@ -30,7 +30,7 @@ pub const PASSED: Answer = Answer { passed: true, local: false };
 pub fn ask(limiter: &Limiter, subjects: Subjects<'static>) -> JoinHandle<Answer> {
     let limiter = limiter.clone();
     tokio::spawn(async move {
-        let decision = limiter.acquire(&subjects, 1, 0).await.unwrap();
+        let decision = limiter.acquire(&subjects, Demand::requests(1)).await.unwrap();
         Answer { passed: decision.is_admitted(), local: decision.report().local }
     })
 }

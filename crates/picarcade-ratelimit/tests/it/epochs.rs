@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use picarcade_ratelimit::{Error, Ledger, Limit, Limiter, RedisStore, Scope, Subjects, Window};
+use picarcade_ratelimit::{
+    Demand, Error, ExpenseLedger, Limit, Limiter, RedisStore, Scope, Subjects, Window,
+};
 use picarcade_redis::{Config, RedisHandle, Role};
 use picarcade_testkit::{Fault, FaultProxy, RedisCluster, RedisServer, eventually};
 
@@ -16,7 +18,7 @@ fn limits() -> [Limit; 2] {
 }
 
 fn limiter(redis: RedisHandle, book: &Arc<Book>) -> Limiter {
-    let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(book);
+    let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(book);
     let store = RedisStore::new(redis).ledger(ledger);
     Limiter::builder().limits(limits()).store(Arc::new(store)).build().unwrap()
 }
@@ -34,7 +36,7 @@ async fn pays(limiter: &Limiter, book: &Book, micros: u64) -> bool {
 async fn decides(limiter: &Limiter, micros: u64) -> bool {
     let answer = async {
         loop {
-            match limiter.acquire(&ada(), 0, micros).await {
+            match limiter.acquire(&ada(), Demand::cost_micros(micros)).await {
                 Ok(decision) => break decision.is_admitted(),
                 Err(error) => assert!(error.is_transient() || error == Error::Rebuilding, "{error}"),
             }
@@ -127,7 +129,7 @@ async fn a_server_that_loads_older_data_in_place_counts_what_was_spent_since() {
     let redis = connect(&server.url(), "own:").await;
     // With a clock that stands still, no comparison comes from the age of the epoch.
     let setup = Setup::new(|clock| {
-        let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+        let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
         Arc::new(RedisStore::new(redis).with_clock(clock).ledger(ledger))
     });
     let limiter = setup.limiter(limits());
@@ -149,7 +151,7 @@ async fn dollars_are_rejected_after_a_restart_until_the_ledger_answers() {
     server.restart().await.unwrap();
     book.closed.store(true, Ordering::Relaxed);
     eventually("the store decides again", async || {
-        limiter.acquire(&ada(), 0, 1).await.unwrap_err() == Error::Rebuilding
+        limiter.acquire(&ada(), Demand::cost_micros(1)).await.unwrap_err() == Error::Rebuilding
     })
     .await;
     assert!(passes(&limiter, &ada(), 1).await, "requests continue");
@@ -173,7 +175,7 @@ async fn a_promoted_replica_that_lags_counts_what_it_missed() {
     let redis = RedisHandle::connect(config).unwrap();
     redis.ready(secs(30)).await.unwrap();
     let setup = Setup::new(|clock| {
-        let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+        let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
         Arc::new(RedisStore::new(redis).with_clock(clock).ledger(ledger))
     });
     let limiter = setup.limiter(limits());
@@ -203,7 +205,7 @@ async fn a_ledger_that_lags_behind_the_change_is_read_again() {
     let book = Arc::new(Book::default());
     let redis = connect(&server().await.url(), &prefix()).await;
     let setup = Setup::new(|clock| {
-        let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+        let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
         Arc::new(RedisStore::new(redis).with_clock(clock).ledger(ledger))
     });
     let limiter = setup.limiter(limits());
@@ -212,7 +214,7 @@ async fn a_ledger_that_lags_behind_the_change_is_read_again() {
     {
         setup.pass(secs(pause));
         book.spent.store(spent, Ordering::Relaxed);
-        let held = limiter.acquire(&ada(), 0, 1).await.unwrap().admitted().unwrap();
+        let held = limiter.acquire(&ada(), Demand::cost_micros(1)).await.unwrap().admitted().unwrap();
         held.reservation.release().await.unwrap();
         assert_eq!(book.asked.load(Ordering::Relaxed), asked, "{pause} {spent}");
     }
@@ -273,7 +275,14 @@ async fn an_open_reservation_survives_the_comparison() {
     let server = RedisServer::start().await.unwrap();
     let book = Arc::new(Book::default());
     let limiter = limiter(connect(&server.url(), "own:").await, &book);
-    let id = limiter.acquire(&ada(), 0, 300).await.unwrap().admitted().unwrap().reservation.detach();
+    let id = limiter
+        .acquire(&ada(), Demand::cost_micros(300))
+        .await
+        .unwrap()
+        .admitted()
+        .unwrap()
+        .reservation
+        .detach();
     server.command(&["SAVE"]).await.unwrap();
     server.restart().await.unwrap();
     assert!(!decides(&limiter, 701).await);
@@ -285,7 +294,7 @@ async fn an_open_reservation_survives_the_comparison() {
 async fn each_shard_notices_the_change_of_its_own_server() {
     let server = RedisServer::start().await.unwrap();
     let book = Arc::new(Book::default());
-    let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+    let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
     let shards = RedisStore::new(connect(&server.url(), "own:").await).ledger(ledger).sharded(4);
     let limiter = Limiter::builder().limits(limits()).shards(shards).build().unwrap();
     assert!(pays(&limiter, &book, 200).await);
@@ -295,7 +304,7 @@ async fn each_shard_notices_the_change_of_its_own_server() {
     assert!(!decides(&limiter, 201).await);
     let bob = Subjects::default().user("bob");
     eventually("the shared budget is rejected", async || {
-        limiter.acquire(&bob, 0, 201).await.is_ok_and(|decision| !decision.is_admitted())
+        limiter.acquire(&bob, Demand::cost_micros(201)).await.is_ok_and(|decision| !decision.is_admitted())
     })
     .await;
 }

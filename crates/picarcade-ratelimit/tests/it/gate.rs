@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use picarcade_ratelimit::{Leases, Limit, Limiter, Scope, Subjects, Window};
+use picarcade_ratelimit::{Demand, Leases, Limit, Limiter, Scope, Subjects, Window};
 use picarcade_testkit::stay_within_one_day;
 
 use crate::remote::Remote;
@@ -28,7 +28,7 @@ async fn dollars_of_a_caller_that_left_are_released() {
     let limiter = limiter(&gate, [Limit::cost(Scope::User, 100, sliding(60))], None);
     gate.reserved.send_replace(false);
     let call = limiter.clone();
-    let left = tokio::spawn(async move { call.acquire(&ada(), 0, 70).await.map(drop) });
+    let left = tokio::spawn(async move { call.acquire(&ada(), Demand::cost_micros(70)).await.map(drop) });
     settle_down().await;
     assert_eq!(used(&limiter, &ada(), "user-cost-60s").await, (70, 70), "the store has decided");
     left.abort();
@@ -114,7 +114,9 @@ async fn one_refusal_answers_all_waiting_requests() {
         let mut waiting = tokio::task::JoinSet::new();
         for _ in 0..100 {
             let limiter = limiter.clone();
-            waiting.spawn(async move { limiter.acquire(&ada(), 1, 0).await.unwrap().report().local });
+            waiting.spawn(async move {
+                limiter.acquire(&ada(), Demand::requests(1)).await.unwrap().report().local
+            });
         }
         settle_down().await;
         gate.reserved.send_replace(true);

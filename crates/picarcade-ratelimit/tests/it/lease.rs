@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use picarcade_ratelimit::{Leases, Limit, Limiter, Scope, Subjects, Window};
+use picarcade_ratelimit::{Demand, Leases, Limit, Limiter, Scope, Subjects, Window};
 use picarcade_testkit::stay_within_one_day;
 use proptest::prelude::*;
 use tokio::time::Instant;
@@ -74,7 +74,7 @@ async fn a_denial_by_another_limit_puts_leased_requests_back() {
         others += u64::from(passes(&limiter, &Subjects::default().user(user.to_string()), 1).await);
     }
     assert_eq!(others, 97, "denied requests took nothing from the shared limit");
-    let denial = limiter.acquire(&ada(), 1, 0).await.unwrap().denied().unwrap();
+    let denial = limiter.acquire(&ada(), Demand::requests(1)).await.unwrap().denied().unwrap();
     let names: Vec<_> = denial.violated.iter().map(|status| status.name.to_string()).collect();
     assert_eq!(names, ["user-requests-utc-day", "all"], "both are reported");
 }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use picarcade_ratelimit::{ConfigError, Error, Limit, Limiter, Mode, Outcome, Scope, Subjects, Window};
+use picarcade_ratelimit::{
+    ConfigError, Demand, Error, Limit, Limiter, Mode, Outcome, Scope, Subjects, Window,
+};
 use picarcade_testkit::stay_within_one_day;
 
 use crate::conformance::conformance;
@@ -29,7 +31,7 @@ async fn the_clock_follows_paused_time() {
 #[tokio::test(start_paused = true)]
 async fn a_dropped_future_and_a_panic_release_the_reservation() {
     let limiter = embedded([Limit::cost(Scope::User, 100, sliding(60))]);
-    let held = limiter.acquire(&ada(), 0, 100).await.unwrap();
+    let held = limiter.acquire(&ada(), Demand::cost_micros(100)).await.unwrap();
     let call = async move {
         let _held = held;
         std::future::pending::<()>().await;
@@ -39,7 +41,7 @@ async fn a_dropped_future_and_a_panic_release_the_reservation() {
 
     let panicking = limiter.clone();
     let task = tokio::spawn(async move {
-        let _held = panicking.acquire(&ada(), 0, 100).await.unwrap();
+        let _held = panicking.acquire(&ada(), Demand::cost_micros(100)).await.unwrap();
         panic!("a bug of the caller");
     });
     assert!(task.await.is_err());
@@ -112,9 +114,26 @@ async fn dollars_are_rejected_at_the_bound_of_reservations() {
         .max_reservations(2)
         .build()
         .unwrap();
-    let first = limiter.acquire(&ada(), 0, 1).await.unwrap().admitted().unwrap().reservation.detach();
-    let _second = limiter.acquire(&ada(), 0, 1).await.unwrap().admitted().unwrap().reservation.detach();
-    assert_eq!(limiter.acquire(&ada(), 0, 1).await.unwrap_err(), Error::TooManyReservations);
+    let first = limiter
+        .acquire(&ada(), Demand::cost_micros(1))
+        .await
+        .unwrap()
+        .admitted()
+        .unwrap()
+        .reservation
+        .detach();
+    let _second = limiter
+        .acquire(&ada(), Demand::cost_micros(1))
+        .await
+        .unwrap()
+        .admitted()
+        .unwrap()
+        .reservation
+        .detach();
+    assert_eq!(
+        limiter.acquire(&ada(), Demand::cost_micros(1)).await.unwrap_err(),
+        Error::TooManyReservations
+    );
     assert!(passes(&limiter, &ada(), 1).await, "requests continue");
     assert_eq!(used(&limiter, &ada(), "global-cost-utc-day").await, (2, 2));
     limiter.settle(&first, 1).await.unwrap();
@@ -170,7 +189,7 @@ async fn a_new_process_gets_the_spent_dollars_from_the_ledger() {
     let limiter = build();
     book.closed.store(true, Ordering::Relaxed);
     assert!(passes(&limiter, &ada(), 1).await, "requests continue");
-    assert_eq!(limiter.acquire(&ada(), 0, 1).await.unwrap_err(), Error::Rebuilding);
+    assert_eq!(limiter.acquire(&ada(), Demand::cost_micros(1)).await.unwrap_err(), Error::Rebuilding);
     book.closed.store(false, Ordering::Relaxed);
     assert!(!spends(&limiter, &ada(), 301).await);
     assert!(spends(&limiter, &ada(), 300).await);
@@ -178,7 +197,10 @@ async fn a_new_process_gets_the_spent_dollars_from_the_ledger() {
     // The subject is evicted at the bound and returns.
     book.spent.store(1000, Ordering::Relaxed);
     for user in 0..100 {
-        let _ = limiter.acquire(&Subjects::default().user(user.to_string()), 0, 1).await.unwrap();
+        let _ = limiter
+            .acquire(&Subjects::default().user(user.to_string()), Demand::cost_micros(1))
+            .await
+            .unwrap();
     }
     assert!(!spends(&limiter, &ada(), 1).await);
 }

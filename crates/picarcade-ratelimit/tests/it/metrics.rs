@@ -1,6 +1,6 @@
 //! The metrics of a limiter.
 
-use picarcade_ratelimit::{Decision, Limit, Scope, Subjects, Window, describe_metrics};
+use picarcade_ratelimit::{Decision, Demand, Limit, Scope, Subjects, Window, describe_metrics};
 use picarcade_testkit::RecordedMetrics;
 
 use crate::setup::{Setup, secs};
@@ -9,7 +9,7 @@ use crate::setup::{Setup, secs};
 async fn every_series_is_described_and_in_the_readme() {
     let limiter = Setup::memory().limiter([Limit::requests(Scope::User, 1, Window::Sliding(secs(60)))]);
     for is_admitted in [true, false] {
-        let decision = limiter.acquire(&Subjects::default().user("ada"), 1, 0).await.unwrap();
+        let decision = limiter.acquire(&Subjects::default().user("ada"), Demand::requests(1)).await.unwrap();
         assert_eq!(matches!(decision, Decision::Admitted(_)), is_admitted);
     }
     let metrics = RecordedMetrics::of(|| {

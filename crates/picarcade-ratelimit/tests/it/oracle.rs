@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use picarcade_ratelimit::{Limit, Limiter, Outcome, Scope, Status, Subjects, Unit, Window};
+use picarcade_ratelimit::{Demand, Limit, LimitStatus, Limiter, Outcome, Scope, Subjects, Unit, Window};
 use proptest::prelude::*;
 
 use crate::setup::{START, Setup, TTL, secs, sliding};
@@ -100,7 +100,7 @@ impl Log {
         self.promises.iter().filter(open).filter(concerns).map(|promise| promise.estimate).sum()
     }
 
-    fn check(&self, statuses: &[Status], limits: &[Limit], user: u8, endpoint: bool, now: u64) {
+    fn check(&self, statuses: &[LimitStatus], limits: &[Limit], user: u8, endpoint: bool, now: u64) {
         let applying: Vec<_> =
             limits.iter().filter(|limit| endpoint || limit.scope() != Scope::Endpoint).collect();
         assert_eq!(statuses.len(), applying.len());
@@ -155,7 +155,7 @@ async fn acquire(limiter: &Limiter, log: &mut Log, limits: &[Limit], what: (u8, 
         .filter(|limit| ask(limit) > 0 && log.used(limit, user, now) + ask(limit) > limit.limit())
         .map(|limit| limit.name().to_owned())
         .collect();
-    let decision = limiter.acquire(&subjects, requests, micros).await.unwrap();
+    let decision = limiter.acquire(&subjects, Demand { requests, cost_micros: micros }).await.unwrap();
     assert_eq!(decision.is_admitted(), violated.is_empty(), "{what:?} at {now}: {violated:?}");
     if decision.is_admitted() {
         log.entries.push(Entry { at: now, user, endpoint, requests, micros });

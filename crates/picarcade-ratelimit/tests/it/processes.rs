@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use picarcade_ratelimit::{Leases, Limit, Limiter, Outcome, RedisStore, Scope, Window};
+use picarcade_ratelimit::{Demand, Leases, Limit, Limiter, Outcome, RedisStore, Scope, Window};
 use picarcade_testkit::{RedisServer, stay_within_one_day};
 
 use crate::redis::{connect, prefix, server};
@@ -68,7 +68,8 @@ async fn four_processes_admit_exactly_the_limit() {
     if let Some((url, prefix)) = parent() {
         let limiter = limiter_at(&url, &prefix, limits.clone()).await;
         let sum = all_at_once(&limiter, |limiter, _| async move {
-            let admission = limiter.acquire(&ada(), 1, 7).await.unwrap().admitted();
+            let admission =
+                limiter.acquire(&ada(), Demand { requests: 1, cost_micros: 7 }).await.unwrap().admitted();
             admission.map(|admission| admission.reservation.detach()).map_or(0, |_| 1)
         })
         .await;
@@ -93,7 +94,7 @@ async fn four_processes_with_batches_admit_exactly_the_limit() {
     if let Some((url, prefix)) = parent() {
         let limiter = limiter_at(&url, &prefix, limits.clone()).await;
         let sum = all_at_once(&limiter, |limiter, _| async move {
-            let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+            let decision = limiter.acquire(&ada(), Demand::requests(1)).await.unwrap();
             assert!(!decision.report().local);
             u64::from(decision.is_admitted())
         })
@@ -124,7 +125,7 @@ async fn four_processes_spend_no_more_than_the_limit() {
         let limiter = limiter_at(&url, &prefix, limits.clone()).await;
         let sum = all_at_once(&limiter, |limiter, index| async move {
             let price = 1 + index * 37 % 113;
-            let admission = limiter.acquire(&ada(), 0, price).await.unwrap().admitted();
+            let admission = limiter.acquire(&ada(), Demand::cost_micros(price)).await.unwrap().admitted();
             admission.map(|admission| admission.reservation.detach()).map_or(0, |_| price)
         })
         .await;
@@ -182,7 +183,7 @@ async fn leases_of_real_instances_never_exceed_the_limit_even_if_a_holder_is_kil
         for _ in 0..200 {
             let limiter = limiter.clone();
             tasks.spawn(async move {
-                let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+                let decision = limiter.acquire(&ada(), Demand::requests(1)).await.unwrap();
                 assert!(!decision.report().local);
                 decision.is_admitted()
             });
@@ -199,7 +200,7 @@ async fn a_reservation_of_a_killed_process_is_charged_and_can_be_settled() {
     let limits = [Limit::cost(Scope::User, 1000, sliding(3600))];
     if let Some((url, prefix)) = parent() {
         let limiter = limiter_at(&url, &prefix, limits.clone()).await;
-        let admission = limiter.acquire(&ada(), 0, 300).await.unwrap().admitted().unwrap();
+        let admission = limiter.acquire(&ada(), Demand::cost_micros(300)).await.unwrap().admitted().unwrap();
         println!("\nreserved {}", admission.reservation.id());
         std::future::pending::<()>().await;
     }

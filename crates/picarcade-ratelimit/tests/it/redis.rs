@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use picarcade_ratelimit::{
-    Ask, Error, Ledger, Limit, Limiter, Mode, Outcome, Plan, RedisStore, ReservationId, Scope, Store,
-    Subjects, Verdict, Window,
+    Ask, Demand, Error, ExpenseLedger, Limit, Limiter, Mode, Outcome, Plan, RedisStore, ReservationId, Scope,
+    Store, StoreDecision, Subjects, Window,
 };
 use picarcade_redis::{Config, RedisHandle};
 use picarcade_testkit::{Fault, FaultProxy, RedisServer, eventually, stay_within_one_day};
@@ -78,7 +78,7 @@ async fn alone_within(limits: impl IntoIterator<Item = Limit>, timeout: Duration
 /// Waits until `limiter` decides in `mode`, by requests of a user outside of the test.
 pub async fn until(limiter: &Limiter, mode: Mode) {
     eventually("the mode changes", async || {
-        let probe = limiter.acquire(&Subjects::default().user("probe"), 1, 0).await;
+        let probe = limiter.acquire(&Subjects::default().user("probe"), Demand::requests(1)).await;
         probe.is_ok() && limiter.mode() == mode
     })
     .await;
@@ -118,7 +118,7 @@ async fn a_request_writes_one_number_for_each_scope_while_no_bucket_ends() {
     // A request for nothing reports the same state as `usage`.
     setup.pass(secs(1));
     assert!(spends(&limiter, &subjects, 10).await, "this moves all limits to the present");
-    let nothing = limiter.acquire(&subjects, 0, 0).await.unwrap();
+    let nothing = limiter.acquire(&subjects, Demand::requests(0)).await.unwrap();
     let usage = limiter.usage(&subjects).await.unwrap();
     assert_eq!(nothing.report(), &usage);
     assert!(usage.statuses[0].reset_after <= secs(60), "{:?}", usage.statuses[0].reset_after);
@@ -154,7 +154,13 @@ async fn decisions_use_the_time_of_the_server() {
 #[tokio::test]
 async fn every_key_expires() {
     let (server, limiter) = alone(contract()).await;
-    let reservation = limiter.acquire(&ada(), 1, 100).await.unwrap().admitted().unwrap().reservation;
+    let reservation = limiter
+        .acquire(&ada(), Demand { requests: 1, cost_micros: 100 })
+        .await
+        .unwrap()
+        .admitted()
+        .unwrap()
+        .reservation;
     let _id = reservation.detach();
     let keys = server.command(&["KEYS", "own:{ratelimit}*"]).await.unwrap();
     let mut seen = 0;
@@ -176,17 +182,24 @@ async fn requests_are_decided_locally_and_dollars_rejected_while_the_server_is_d
     .await;
     assert!(passes(&limiter, &ada(), 1).await);
     assert_eq!(limiter.mode(), Mode::Exact);
-    let held = limiter.acquire(&ada(), 0, 100).await.unwrap().admitted().unwrap().reservation.detach();
+    let held = limiter
+        .acquire(&ada(), Demand::cost_micros(100))
+        .await
+        .unwrap()
+        .admitted()
+        .unwrap()
+        .reservation
+        .detach();
     server.kill();
     let mut admitted = 0;
     for _ in 0..20 {
-        let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+        let decision = limiter.acquire(&ada(), Demand::requests(1)).await.unwrap();
         assert!(decision.report().local);
         admitted += u64::from(decision.is_admitted());
     }
     assert_eq!(admitted, 5, "20 among 4 instances");
     assert_eq!(limiter.mode(), Mode::Local);
-    let refused = limiter.acquire(&ada(), 0, 1).await.unwrap_err();
+    let refused = limiter.acquire(&ada(), Demand::cost_micros(1)).await.unwrap_err();
     assert!(refused.is_transient(), "{refused}");
     assert!(limiter.settle(&held, 1).await.unwrap_err().is_transient());
     assert!(limiter.usage(&ada()).await.unwrap().local);
@@ -228,11 +241,11 @@ async fn a_read_only_server_decides_nothing() {
         let words =
             |words: [&'static str; 4]| words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>();
         server.command(&words(begin)).await.unwrap();
-        let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+        let decision = limiter.acquire(&ada(), Demand::requests(1)).await.unwrap();
         assert!(decision.report().local, "{begin:?}");
         let _ = limiter.usage(&ada()).await.unwrap();
         assert_eq!(limiter.mode(), Mode::Local, "reads do not make the mode exact");
-        assert!(limiter.acquire(&ada(), 0, 1).await.is_err());
+        assert!(limiter.acquire(&ada(), Demand::cost_micros(1)).await.is_err());
         server.command(&words(end)).await.unwrap();
         until(&limiter, Mode::Exact).await;
     }
@@ -260,7 +273,7 @@ async fn a_reservation_with_a_lost_reply_is_repeated_and_charged_once() {
     let mut report = None;
     for _ in 0..3 {
         eventually("the request is answered", async || match store.acquire(ask).await {
-            Ok(Verdict::Admitted(admitted)) => {
+            Ok(StoreDecision::Admitted(admitted)) => {
                 report = Some(admitted);
                 true
             }
@@ -290,7 +303,7 @@ async fn many_connections_admit_exactly_the_limit() {
         for _ in 0..250 {
             let limiter = limiter.clone();
             tasks.spawn(async move {
-                let decision = limiter.acquire(&ada(), 1, 0).await.unwrap();
+                let decision = limiter.acquire(&ada(), Demand::requests(1)).await.unwrap();
                 assert!(!decision.report().local);
                 decision.is_admitted()
             });
@@ -331,9 +344,21 @@ async fn dollars_are_rejected_at_the_bound_of_reservations() {
         .unwrap();
     let mut held = Vec::new();
     for _ in 0..2 {
-        held.push(limiter.acquire(&ada(), 0, 1).await.unwrap().admitted().unwrap().reservation.detach());
+        held.push(
+            limiter
+                .acquire(&ada(), Demand::cost_micros(1))
+                .await
+                .unwrap()
+                .admitted()
+                .unwrap()
+                .reservation
+                .detach(),
+        );
     }
-    assert_eq!(limiter.acquire(&ada(), 0, 1).await.unwrap_err(), Error::TooManyReservations);
+    assert_eq!(
+        limiter.acquire(&ada(), Demand::cost_micros(1)).await.unwrap_err(),
+        Error::TooManyReservations
+    );
     assert_eq!(limiter.mode(), Mode::Exact, "a full store is not unavailable");
     limiter.release(&held[0]).await.unwrap();
     assert!(spends(&limiter, &ada(), 1).await);
@@ -344,7 +369,7 @@ async fn a_flushed_server_gets_the_spent_dollars_from_the_ledger() {
     stay_within_one_day();
     let server = RedisServer::start().await.unwrap();
     let book = Arc::new(Book::default());
-    let ledger: Arc<dyn Ledger> = Arc::<Book>::clone(&book);
+    let ledger: Arc<dyn ExpenseLedger> = Arc::<Book>::clone(&book);
     let store = RedisStore::new(connect(&server.url(), "own:").await).ledger(ledger);
     let limits =
         [Limit::cost(Scope::User, 1000, sliding(3600)), Limit::cost(Scope::Global, 5000, Window::UtcDay)];
@@ -357,7 +382,7 @@ async fn a_flushed_server_gets_the_spent_dollars_from_the_ledger() {
     server.command(&["FLUSHALL"]).await.unwrap();
     book.closed.store(true, Ordering::Relaxed);
     assert!(passes(&limiter, &ada(), 1).await, "requests continue");
-    assert_eq!(limiter.acquire(&ada(), 0, 1).await.unwrap_err(), Error::Rebuilding);
+    assert_eq!(limiter.acquire(&ada(), Demand::cost_micros(1)).await.unwrap_err(), Error::Rebuilding);
     book.closed.store(false, Ordering::Relaxed);
     assert!(!spends(&limiter, &ada(), 100).await, "901 of 1000 are spent");
     assert!(spends(&limiter, &ada(), 99).await);

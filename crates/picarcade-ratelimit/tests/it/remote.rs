@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use picarcade_ratelimit::{
-    Ask, Error, MemoryStore, Plan, Report, ReservationId, Settled, Store, Subjects, Verdict,
+    Ask, Error, MemoryStore, Plan, Report, ReservationId, Settled, Store, StoreDecision, Subjects,
 };
 use tokio::sync::watch;
 
@@ -50,7 +50,7 @@ impl Remote {
 
 #[async_trait::async_trait]
 impl Store for Remote {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         // As with a network, other tasks run between the request and the answer.
         tokio::task::yield_now().await;
@@ -62,7 +62,7 @@ impl Store for Remote {
         tokio::task::yield_now().await;
         let gate = if ask.reservation.is_some() { &self.reserved } else { &self.rest };
         gate.subscribe().wait_for(|open| *open).await.unwrap();
-        if ask.reservation.is_some() && matches!(answer, Ok(Verdict::Admitted(_))) {
+        if ask.reservation.is_some() && matches!(answer, Ok(StoreDecision::Admitted(_))) {
             self.debited.fetch_add(ask.requests, Ordering::Relaxed);
         }
         answer

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use picarcade_ratelimit::{
-    Clock, Denial, Ledger, Limit, Limiter, MemoryStore, Scope, Store, Subjects, Window,
+    Clock, Demand, Denial, ExpenseLedger, Limit, Limiter, MemoryStore, Scope, Store, Subjects, Window,
 };
 
 /// 2023-11-14 22:13:20 UTC, which is not at the edge of a minute, an hour or a day.
@@ -79,12 +79,12 @@ pub fn contract() -> [Limit; 5] {
 
 /// Returns whether requests are admitted.
 pub async fn passes(limiter: &Limiter, subjects: &Subjects<'_>, requests: u64) -> bool {
-    limiter.acquire(subjects, requests, 0).await.unwrap().is_admitted()
+    limiter.acquire(subjects, Demand::requests(requests)).await.unwrap().is_admitted()
 }
 
 /// Reserves and settles `micros`. Returns false if they are denied.
 pub async fn spends(limiter: &Limiter, subjects: &Subjects<'_>, micros: u64) -> bool {
-    match limiter.acquire(subjects, 0, micros).await.unwrap().admitted() {
+    match limiter.acquire(subjects, Demand::cost_micros(micros)).await.unwrap().admitted() {
         Some(admission) => {
             admission.reservation.settle(micros).await.unwrap();
             true
@@ -94,7 +94,12 @@ pub async fn spends(limiter: &Limiter, subjects: &Subjects<'_>, micros: u64) -> 
 }
 
 pub async fn denied(limiter: &Limiter, subjects: &Subjects<'_>, requests: u64, micros: u64) -> Denial {
-    limiter.acquire(subjects, requests, micros).await.unwrap().denied().expect("it was admitted")
+    limiter
+        .acquire(subjects, Demand { requests, cost_micros: micros })
+        .await
+        .unwrap()
+        .denied()
+        .expect("it was admitted")
 }
 
 /// Returns the used and the reserved amount of a limit.
@@ -113,7 +118,7 @@ pub struct Book {
 }
 
 #[async_trait::async_trait]
-impl Ledger for Book {
+impl ExpenseLedger for Book {
     async fn spent_micros(&self, _: Scope, _: &str, _: Window) -> Result<u64, String> {
         self.asked.fetch_add(1, Ordering::Relaxed);
         if self.closed.load(Ordering::Relaxed) {

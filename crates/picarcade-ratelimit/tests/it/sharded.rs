@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use picarcade_ratelimit::{
-    Leases, Limit, Limiter, MemoryStore, Outcome, Scope, Shards, Store, Subjects, Window,
+    Demand, Leases, Limit, Limiter, MemoryStore, Outcome, Scope, Shards, Store, Subjects, Window,
 };
 
 use proptest::prelude::*;
@@ -45,7 +45,8 @@ pub async fn fulfills_the_contract(shards: Shards) {
     let names: Vec<_> = both.violated.iter().map(|status| status.name.to_string()).collect();
     assert_eq!(names, ["user-cost-utc-day", "global-cost-utc-day"]);
     assert_eq!(denied(&there, &bob, 0, 601).await.violated[0].name, "global-cost-utc-day");
-    let id = there.acquire(&bob, 0, 600).await.unwrap().admitted().unwrap().reservation.detach();
+    let id =
+        there.acquire(&bob, Demand::cost_micros(600)).await.unwrap().admitted().unwrap().reservation.detach();
     assert_eq!(used(&here, &bob, "global-cost-utc-day").await, (1500, 600));
     assert!(!spends(&here, &Subjects::default(), 1).await, "also without a user");
     let settled = here.settle(&id, 100).await.unwrap();
@@ -161,7 +162,7 @@ proptest! {
                 let now = Instant::now();
                 let name = user.to_string();
                 let subjects = Subjects::default().user(&name);
-                let decision = limiters[instance].acquire(&subjects, requests, micros).await.unwrap();
+                let decision = limiters[instance].acquire(&subjects, Demand { requests, cost_micros: micros }).await.unwrap();
                 // No call waits, so the answer is of the same time.
                 assert_eq!(Instant::now(), now);
                 if let Some(admission) = decision.admitted() {

@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc, time::Duration};
 
-use picarcade_redis::{Condition, Config, Driver, DriverKind, Error, Event, RedisHandle, Script};
+use picarcade_redis::{Condition, Config, Driver, DriverKind, Error, RedisHandle, Script, SubscriptionEvent};
 use picarcade_testkit::{RedisCluster, RedisSentinel, RedisServer};
 
 use crate::support::{SECOND, config, eventually, ready, within};
@@ -249,16 +249,20 @@ async fn server_errors_are_classified_by_their_code(redis: RedisHandle) {
 
 async fn messages_reach_only_the_subscribers_of_their_channel(redis: RedisHandle) {
     let (mut one, mut other) = (redis.subscribe("one").unwrap(), redis.subscribe("other").unwrap());
-    assert_eq!(within(one.next()).await, Some(Event::Connected { epoch: 1 }));
-    assert_eq!(within(other.next()).await, Some(Event::Connected { epoch: 1 }));
+    assert_eq!(within(one.next()).await, Some(SubscriptionEvent::Connected { epoch: 1 }));
+    assert_eq!(within(other.next()).await, Some(SubscriptionEvent::Connected { epoch: 1 }));
     for n in 0..100_u8 {
         redis.publish("one", &[n, 0xff]).await.unwrap();
     }
     redis.publish("other", b"o").await.unwrap();
     for n in 0..100_u8 {
-        assert_eq!(within(one.next()).await, Some(Event::Message(vec![n, 0xff].into())), "in order");
+        assert_eq!(
+            within(one.next()).await,
+            Some(SubscriptionEvent::Message(vec![n, 0xff].into())),
+            "in order"
+        );
     }
-    assert_eq!(within(other.next()).await, Some(Event::Message("o".into())));
+    assert_eq!(within(other.next()).await, Some(SubscriptionEvent::Message("o".into())));
 }
 
 async fn the_status_describes_the_active_endpoint(redis: RedisHandle) {

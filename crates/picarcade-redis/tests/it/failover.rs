@@ -117,7 +117,7 @@ async fn a_deleted_value_stays_deleted_after_a_failback(driver: DriverKind) {
     assert_eq!(pair.redis.get(b"stale").await.unwrap(), None, "deleted while the backup stood by");
     pair.redis.delete(b"deleted").await.unwrap();
     pair.redis.delete_with_tombstone(b"buried_", b"gone", SECOND * 100).await.unwrap();
-    assert_eq!(pair.primary.command(&["GET", "picarcade:deleted"]).await.unwrap(), "old", "not told yet");
+    assert_eq!(pair.primary.command(&["GET", "picarcade:deleted"]).await.unwrap(), "old", "not deleted yet");
     assert_eq!(pair.redis.status().pending_invalidations, 2);
     pair.proxy.set(Fault::Pass).await;
     // The values must be gone as soon as the primary is active, so there is no `eventually` after

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use picarcade_redis::{Config, ConfigError, DriverKind, Error, Event, RedisHandle, Script};
+use picarcade_redis::{Config, ConfigError, DriverKind, Error, RedisHandle, Script, SubscriptionEvent};
 use picarcade_testkit::{Fault, FaultProxy, RedisSentinel, RedisServer};
 
 use crate::support::{SECOND, config, eventually, ready, with_every_driver, within};
@@ -242,9 +242,9 @@ async fn a_subscription_reports_when_messages_may_be_missed(driver: DriverKind) 
     let proxy = FaultProxy::start(server.addr()).await.unwrap();
     let redis = ready(config(driver, proxy.url_for("redis"))).await;
     let mut events = redis.subscribe("c").unwrap();
-    assert_eq!(events.next().await, Some(Event::Connected { epoch: 1 }));
+    assert_eq!(events.next().await, Some(SubscriptionEvent::Connected { epoch: 1 }));
     proxy.cut_all().await;
-    assert_eq!(events.next().await, Some(Event::Lost));
+    assert_eq!(events.next().await, Some(SubscriptionEvent::Lost));
     // The connection for commands was cut too. When it is replaced, the subscription moves once
     // more.
     let (mut last, mut heard) = (0, None);
@@ -252,9 +252,9 @@ async fn a_subscription_reports_when_messages_may_be_missed(driver: DriverKind) 
         let _ = redis.publish("c", b"still there").await;
         while let Ok(Some(event)) = tokio::time::timeout(SECOND / 10, events.next()).await {
             match event {
-                Event::Connected { epoch } => last = epoch,
-                Event::Message(message) => heard = Some(message),
-                Event::Lost => {}
+                SubscriptionEvent::Connected { epoch } => last = epoch,
+                SubscriptionEvent::Message(message) => heard = Some(message),
+                SubscriptionEvent::Lost => {}
             }
         }
         heard.is_some()

@@ -13,7 +13,7 @@ use fred::{
     types::Builder,
 };
 use picarcade_redis::{
-    Config, Connector, Driver, DriverKind, Error, Event, Fred, RedisHandle, RedisRs, Role,
+    Config, Connector, Driver, DriverKind, Error, Fred, RedisHandle, RedisRs, Role, SubscriptionEvent,
 };
 use picarcade_testkit::RedisServer;
 
@@ -27,16 +27,16 @@ fn settings() -> Config {
 async fn survives_a_restart(server: &RedisServer, redis: &RedisHandle) {
     redis.ready(SECOND * 120).await.unwrap();
     let mut events = redis.subscribe("c").unwrap();
-    assert_eq!(within(events.next()).await, Some(Event::Connected { epoch: 1 }));
+    assert_eq!(within(events.next()).await, Some(SubscriptionEvent::Connected { epoch: 1 }));
     redis.set(b"k", b"v", None).await.unwrap();
     server.kill();
-    assert_eq!(within(events.next()).await, Some(Event::Lost));
+    assert_eq!(within(events.next()).await, Some(SubscriptionEvent::Lost));
     eventually("noticed", async || !redis.status().connected).await;
     server.restart().await.unwrap();
     eventually("used again", async || redis.set(b"k", b"v", None).await.is_ok()).await;
-    assert_eq!(within(events.next()).await, Some(Event::Connected { epoch: 2 }));
+    assert_eq!(within(events.next()).await, Some(SubscriptionEvent::Connected { epoch: 2 }));
     eventually("heard again", async || redis.publish("c", b"m").await == Ok(1)).await;
-    assert_eq!(within(events.next()).await, Some(Event::Message("m".into())));
+    assert_eq!(within(events.next()).await, Some(SubscriptionEvent::Message("m".into())));
 }
 
 #[tokio::test]

@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use picarcade_flow::{CacheControl, Caller, FlowService};
+use picarcade_flow::{CacheControl, FlowService};
 use serde_json::{Map, Value, json};
 
 use super::input::{self, Input};
 use super::output::ResultWriter;
 use crate::cli::ClassifyArguments;
 use crate::command::Failure;
+use crate::command::local_caller::local_caller;
 use crate::config::Config;
 use crate::http::Problem;
 use crate::wiring;
@@ -43,8 +44,7 @@ pub(crate) async fn run(
         .map_err(|error| Failure::wiring(config, &error))?;
     let inputs = if is_csv { input::csv_rows(reader)? } else { input::json_rows(reader) };
     let progress = progress();
-    let user = arguments.user.as_deref().unwrap_or("anonymous");
-    let mut results = std::pin::pin!(answers(&wired.flow, inputs, user));
+    let mut results = std::pin::pin!(answers(&wired.flow, inputs, arguments.user.as_deref()));
     let mut failed = 0_u64;
     while let Some(result) = results.next().await {
         failed += u64::from(result.get("success") != Some(&Value::Bool(true)));
@@ -64,12 +64,12 @@ pub(crate) async fn run(
 fn answers<'a>(
     flow: &'a FlowService,
     inputs: impl Iterator<Item = Input> + 'a,
-    user: &'a str,
+    user: Option<&'a str>,
 ) -> impl Stream<Item = Map<String, Value>> + 'a {
     stream::iter(inputs).map(move |input| answer(flow, input, user)).buffered(CONCURRENCY)
 }
 
-async fn answer(flow: &FlowService, input: Input, user: &str) -> Map<String, Value> {
+async fn answer(flow: &FlowService, input: Input, user: Option<&str>) -> Map<String, Value> {
     let mut row = Map::new();
     match input.id {
         Some(id) => row.insert("id".to_owned(), id),
@@ -77,8 +77,9 @@ async fn answer(flow: &FlowService, input: Input, user: &str) -> Map<String, Val
         None => None,
     };
     let result = match input.request {
-        Ok(request) => {
-            let caller = Caller::user(request.user_id.as_deref().unwrap_or(user)).at("classify");
+        Ok(mut request) => {
+            request.user_id = request.user_id.or_else(|| user.map(str::to_owned));
+            let caller = local_caller(&request);
             flow.process(request, &caller, CacheControl::Use).await.map_err(Problem::from)
         }
         Err(problem) => Err(problem),

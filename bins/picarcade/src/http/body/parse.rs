@@ -1,10 +1,10 @@
 //! Bodies of any type. The problem names the first wrong field.
 
 use hyper::StatusCode;
-use picarcade_flow::FieldProblem;
+use picarcade_flow::{FieldProblem, UserId};
 use serde::de::DeserializeOwned;
 
-use crate::http::identity::check_user_id;
+use crate::http::identity::parse_user_id;
 use crate::http::json;
 use crate::http::problem::Problem;
 
@@ -82,14 +82,13 @@ pub(super) fn not_an_object() -> Problem {
 }
 
 /// Parses a body of any type, and the `user_id` in it that names the end user.
-pub(crate) fn parse_with_user<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Option<String>), Problem> {
+pub(crate) fn parse_with_user<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, Option<UserId>), Problem> {
     #[derive(serde::Deserialize)]
     struct Named {
         user_id: Option<String>,
     }
     let (parsed, user) = (parse_as(bytes)?, parse_as::<Named>(bytes)?.user_id);
-    check_user_id(user.as_deref())?;
-    Ok((parsed, user))
+    Ok((parsed, parse_user_id(user)?))
 }
 
 /// Returns a path of serde as a JSON pointer (RFC 6901).

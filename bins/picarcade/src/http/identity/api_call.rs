@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use hyper::StatusCode;
 use hyper::http::request::Parts;
 use parking_lot::Mutex;
-use picarcade_flow::{Caller, FlowError, FlowService};
+use picarcade_flow::{Caller, FlowError, FlowService, UserId};
 use picarcade_ratelimit::Report;
 
 use super::caller_limits::{READ_TIMEOUT, current_limits};
@@ -46,7 +46,7 @@ impl ApiCall {
     }
 
     /// Returns the caller. `named` is the user that a body or a query names.
-    pub(crate) fn caller(&self, named: Option<&str>) -> Result<Caller, Problem> {
+    pub(crate) fn caller(&self, named: Option<&UserId>) -> Result<Caller, Problem> {
         let caller = self.presented.caller(named, self.endpoint)?;
         *self.limits.lock() = Limits::Of(caller.clone());
         Ok(caller)

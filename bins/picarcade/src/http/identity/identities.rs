@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName};
-use picarcade_flow::Authority;
+use picarcade_flow::{Authority, IdError};
 use secrecy::ExposeSecret;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use thiserror::Error;
 
-use super::presented::{Credential, Presented};
+use super::presented::{Credential, KeyHolder, Presented};
 use super::tokens::Tokens;
+use super::user_id::KEY_PREFIX;
 use crate::config::Identity;
 use crate::http::problem::Problem;
 
@@ -21,11 +23,20 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// The configured identities. Keys are kept as hashes.
 #[derive(Debug)]
 pub(crate) struct Identities {
-    keys: Vec<(Arc<str>, [u8; 32])>,
+    keys: Vec<(KeyHolder, [u8; 32])>,
     admin: Option<[u8; 32]>,
     tokens: Option<Tokens>,
     /// The authority of every caller if no identity is configured.
     open: Authority,
+}
+
+/// Why configured identities cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum IdentityError {
+    #[error(transparent)]
+    Client(#[from] reqwest::Error),
+    #[error("the name of an API key {0}")]
+    KeyName(#[from] IdError),
 }
 
 impl Identities {
@@ -33,14 +44,18 @@ impl Identities {
     ///
     /// Without a configured identity, a caller on loopback is the operator. A caller from the
     /// network is not, because any client can be one.
-    pub(crate) fn new(identity: &Identity, is_loopback: bool) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(identity: &Identity, is_loopback: bool) -> Result<Self, IdentityError> {
         let hash = |secret: &str| *blake3::hash(secret.as_bytes()).as_bytes();
+        let holder = |name: &str| {
+            let user = format!("{KEY_PREFIX}{name}").parse()?;
+            Ok(KeyHolder { name: Arc::from(name), user })
+        };
         Ok(Self {
             keys: identity
                 .api_keys
                 .iter()
-                .map(|key| (Arc::from(key.name.as_str()), hash(key.key.expose_secret())))
-                .collect(),
+                .map(|key| Ok((holder(&key.name)?, hash(key.key.expose_secret()))))
+                .collect::<Result<_, IdError>>()?,
             admin: identity.admin_token.as_ref().map(|token| hash(token.expose_secret())),
             tokens: identity.jwt.as_ref().map(Tokens::new).transpose()?,
             open: if is_loopback { Authority::Operator } else { Authority::EndUser },
@@ -75,7 +90,7 @@ impl Identities {
             found |= equal;
         }
         match self.keys.get(index as usize) {
-            Some((name, _)) if bool::from(found) => Ok(Credential::Key(Arc::clone(name))),
+            Some((holder, _)) if bool::from(found) => Ok(Credential::Key(holder.clone())),
             _ => Err(Problem::unauthorized("the API key is not known")),
         }
     }
@@ -104,6 +119,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 mod tests {
     use super::*;
     use crate::config::ApiKey;
+    use picarcade_flow::FlowRequest;
     use secrecy::SecretString;
 
     fn identities() -> Identities {
@@ -130,12 +146,17 @@ mod tests {
             assert_eq!(caller.authority, authority);
         }
         for (credential, authority) in [
-            (Credential::Token("ann".into()), Authority::EndUser),
-            (Credential::Key("web".into()), Authority::Operator),
+            (Credential::Token("ann".parse().unwrap()), Authority::EndUser),
+            (key("web"), Authority::Operator),
         ] {
             let presented = Presented::new(credential, &HeaderMap::new());
             assert_eq!(presented.caller(None, "outcome").unwrap().authority, authority);
         }
+    }
+
+    fn key(name: &str) -> Credential {
+        let user = format!("api-key:{name}").parse().unwrap();
+        Credential::Key(KeyHolder { name: name.into(), user })
     }
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
@@ -146,32 +167,48 @@ mod tests {
     async fn a_key_names_its_holder_and_may_name_a_user() {
         let identities = identities();
         let sent = headers(&[("x-api-key", "k2"), ("x-user-id", "ann")]);
-        let caller = identities.check(&sent).await.unwrap().caller(Some("bob"), "process").unwrap();
-        assert_eq!((&*caller.user, caller.api_key.as_deref()), ("ann", Some("batch")));
+        let caller =
+            identities.check(&sent).await.unwrap().caller(Some(&"bob".parse().unwrap()), "process").unwrap();
+        assert_eq!((caller.user.as_str(), caller.api_key.as_deref()), ("ann", Some("batch")));
         let sent = headers(&[("authorization", "bearer k1")]);
         let caller = identities.check(&sent).await.unwrap().caller(None, "process").unwrap();
-        assert_eq!((&*caller.user, caller.api_key.as_deref()), ("api-key:web", Some("web")));
+        assert_eq!((caller.user.as_str(), caller.api_key.as_deref()), ("api-key:web", Some("web")));
     }
 
     #[test]
     fn only_the_key_itself_may_name_its_user() {
         let named = |credential: &Credential, header: Option<&str>, body: Option<&str>| {
             let sent = header.map_or_else(HeaderMap::new, |user| headers(&[("x-user-id", user)]));
-            Presented::new(credential.clone(), &sent).caller(body, "process").map(|caller| caller.user)
+            let body = body.map(|user| user.parse().unwrap());
+            let caller = Presented::new(credential.clone(), &sent).caller(body.as_ref(), "process");
+            caller.map(|caller| caller.user.to_string())
         };
-        let key = Credential::Key(Arc::from("web"));
-        assert_eq!(&*named(&key, Some("api-key:web"), None).unwrap(), "api-key:web");
-        for credential in [
-            Credential::Open(Authority::Operator),
-            Credential::Key(Arc::from("batch")),
-            Credential::Token(Arc::from("ann")),
-        ] {
+        let web = key("web");
+        assert_eq!(&*named(&web, Some("api-key:web"), None).unwrap(), "api-key:web");
+        for credential in
+            [Credential::Open(Authority::Operator), key("batch"), Credential::Token("ann".parse().unwrap())]
+        {
             for user in ["api-key:web", "api-key:"] {
                 assert!(named(&credential, Some(user), None).is_err(), "{credential:?} {user}");
                 assert!(named(&credential, None, Some(user)).is_err(), "{credential:?} {user}");
             }
         }
-        assert_eq!(&*named(&key, Some("web"), None).unwrap(), "web");
+        assert_eq!(&*named(&web, Some("web"), None).unwrap(), "web");
+    }
+
+    #[test]
+    fn an_unusable_id_in_a_request_names_nobody_and_is_left_to_the_flow() {
+        let user = |credential: Credential, user: &str| {
+            let request = FlowRequest { user_id: Some(user.to_owned()), ..FlowRequest::new("a red fox") };
+            let presented = Presented::new(credential, &HeaderMap::new());
+            presented.caller_of_request(&request, "process").map(|caller| caller.user.to_string())
+        };
+        let open = Credential::Open(Authority::Operator);
+        assert_eq!(user(open.clone(), "a\u{7}").unwrap(), "anonymous");
+        assert_eq!(user(key("web"), " ").unwrap(), "api-key:web");
+        // What may not be named is refused, usable or not.
+        assert!(user(open, "api-key:web\u{7}").is_err());
+        assert!(user(Credential::Token("ann".parse().unwrap()), " ").is_err());
     }
 
     #[tokio::test]

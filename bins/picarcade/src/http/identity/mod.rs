@@ -14,4 +14,4 @@ pub(crate) use api_call::{Admitted, ApiCall};
 pub(crate) use caller_limits::current_limits;
 pub(crate) use identities::Identities;
 pub(crate) use presented::Presented;
-pub(crate) use user_id::check_user_id;
+pub(crate) use user_id::parse_user_id;

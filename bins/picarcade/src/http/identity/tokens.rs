@@ -7,15 +7,14 @@
 //! required; `iss` and `aud` are required if they are configured. The roles `anon` and
 //! `service_role` are not end users.
 
-use std::sync::Arc;
-
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use picarcade_flow::UserId;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::jwks::{Jwks, Lookup};
-use super::user_id::{is_reserved, is_usable};
+use super::user_id::is_reserved;
 use crate::config::JwtSettings;
 use crate::http::problem::Problem;
 
@@ -39,7 +38,7 @@ pub(crate) struct Tokens {
 
 #[derive(Debug, Deserialize)]
 struct Claims {
-    sub: String,
+    sub: UserId,
     /// Supabase writes a string; other issuers write lists and objects.
     #[serde(default)]
     role: Value,
@@ -59,7 +58,7 @@ impl Tokens {
     }
 
     /// Returns the user of the token.
-    pub(crate) async fn user(&self, token: &[u8]) -> Result<Arc<str>, Problem> {
+    pub(crate) async fn user(&self, token: &[u8]) -> Result<UserId, Problem> {
         let invalid = || Problem::unauthorized("the token is not valid");
         if token.len() > MAX_TOKEN {
             return Err(invalid());
@@ -81,13 +80,13 @@ impl Tokens {
             },
         };
         let claims = claims.ok_or_else(invalid)?;
-        if !is_usable(&claims.sub) || is_reserved(&claims.sub) {
+        if is_reserved(claims.sub.as_str()) {
             return Err(invalid());
         }
         if is_no_user(&claims.role) {
             return Err(Problem::unauthorized("the token is not an end user's"));
         }
-        Ok(Arc::from(claims.sub))
+        Ok(claims.sub)
     }
 
     fn claims(&self, token: &[u8], key: &DecodingKey, algorithm: Algorithm) -> Option<Claims> {

@@ -1,10 +1,9 @@
 //! `x-request-id` on every response: echoed if the client sent a usable one, generated otherwise.
 
-use std::time::SystemTime;
-
 use axum::extract::Request;
 use hyper::header::{HeaderName, HeaderValue};
-use uuid::{Builder, Uuid};
+use picarcade_analytics::new_id;
+use uuid::Uuid;
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -38,13 +37,8 @@ fn is_usable(id: &HeaderValue) -> bool {
 }
 
 fn generate() -> HeaderValue {
-    // An id must be distinct, not secret, so the system's random numbers are not needed.
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let mut random = [0; 10];
-    fastrand::Rng::new().fill(&mut random);
-    let id = Builder::from_unix_timestamp_millis(now.as_millis() as u64, &random).into_uuid();
     let mut buffer = Uuid::encode_buffer();
-    let text: &str = id.hyphenated().encode_lower(&mut buffer);
+    let text: &str = new_id().hyphenated().encode_lower(&mut buffer);
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("-"))
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use hyper::HeaderMap;
-use picarcade_flow::Override;
+use picarcade_flow::{FieldProblem, Override, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -48,12 +48,15 @@ pub(crate) async fn invalidate(
             caches.remove_by_tag(&tag).await;
         }
         Invalidation { tag: None, user_id: Some(user), all: false } => {
-            caches.remove_user(&user).await;
+            // A text that is no user id owns no entry.
+            if let Ok(user) = UserId::try_from(user) {
+                caches.remove_user(&user).await;
+            }
         }
         Invalidation { tag: None, user_id: None, all: true } => caches.clear().await,
         _ => {
             let detail = "needs exactly one of tag, user_id and all";
-            return Err(Problem::fields(vec![picarcade_flow::FieldProblem::new("", detail)]));
+            return Err(Problem::fields(vec![FieldProblem::new("", detail)]));
         }
     }
     Ok(Json(json!({ "invalidated": true })))
@@ -64,6 +67,7 @@ pub(crate) async fn forget_user(
     State(app): State<App>,
     Path(user): Path<String>,
 ) -> Result<Json<Value>, Problem> {
+    let user = user.parse::<UserId>().map_err(|error| Problem::fields(vec![error.at("/user_id")]))?;
     let deleted = app.flow.forget_user(&user).await?;
     tracing::info!(deleted, "a user was deleted");
     Ok(Json(json!({ "deleted": deleted })))

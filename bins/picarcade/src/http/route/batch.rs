@@ -195,7 +195,7 @@ fn parse(item: &str, presented: &Presented, span: &Span) -> Parsed {
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     let request = body::parse_request_text(item)?;
-    let caller = presented.caller(request.user_id.as_deref(), "batch")?;
+    let caller = presented.caller_of_request(&request, "batch")?;
     Ok((request, caller.traced(span.trace())))
 }
 

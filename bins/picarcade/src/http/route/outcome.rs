@@ -20,7 +20,7 @@ pub(crate) async fn report(
 ) -> Result<Json<Reported>, Problem> {
     let read = body::read(&headers, body, MAX_BODY).await;
     let parsed = read.and_then(|bytes| body::parse_with_user::<OutcomeReport>(&bytes));
-    let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_deref());
+    let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_ref());
     let caller = call.caller(user)?;
     // A body that cannot be read counts as a request too.
     app.flow.check_report_limits(&caller).await?;

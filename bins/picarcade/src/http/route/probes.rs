@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
-use picarcade_cache::Statistics;
+use picarcade_cache::CacheStatistics;
 use serde_json::{Value, json};
 
 use crate::http::app::App;
@@ -50,7 +50,7 @@ pub(crate) async fn cache(State(app): State<App>) -> Json<Value> {
 }
 
 /// Returns a level's counters, and the hits of both tiers together.
-fn level(statistics: &Statistics) -> Value {
+fn level(statistics: &CacheStatistics) -> Value {
     let mut level = json!(statistics);
     if let Value::Object(fields) = &mut level {
         fields.insert("hits".to_owned(), json!(statistics.hits_l1 + statistics.hits_l2));

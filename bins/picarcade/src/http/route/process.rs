@@ -101,7 +101,7 @@ async fn parse(
 ) -> Result<(FlowRequest, Caller), Problem> {
     let bytes = body::read(headers, body, MAX_BODY).await?;
     let request = body::parse_request(&bytes)?;
-    let caller = presented.caller(request.user_id.as_deref(), endpoint)?;
+    let caller = presented.caller_of_request(&request, endpoint)?;
     Ok((request, caller))
 }
 

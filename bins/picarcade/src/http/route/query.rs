@@ -1,10 +1,10 @@
 //! Query parameters.
 
 use axum::extract::Query;
-use picarcade_flow::FieldProblem;
+use picarcade_flow::{FieldProblem, UserId};
 use serde::Deserialize;
 
-use crate::http::identity::check_user_id;
+use crate::http::identity::parse_user_id;
 use crate::http::problem::Problem;
 
 /// Parses a query. Without a query every parameter has its default.
@@ -16,12 +16,10 @@ pub(super) fn parse<T: Default + for<'de> Deserialize<'de>>(query: Option<&str>)
 }
 
 /// Returns the end user that the query names.
-pub(super) fn named_user(query: Option<&str>) -> Result<Option<String>, Problem> {
+pub(super) fn named_user(query: Option<&str>) -> Result<Option<UserId>, Problem> {
     #[derive(Default, Deserialize)]
     struct UserQuery {
         user_id: Option<String>,
     }
-    let named = parse::<UserQuery>(query)?.user_id.filter(|name| !name.is_empty());
-    check_user_id(named.as_deref())?;
-    Ok(named)
+    parse_user_id(parse::<UserQuery>(query)?.user_id.filter(|name| !name.is_empty()))
 }

@@ -37,7 +37,7 @@ pub(crate) async fn put(
     let parsed = read.and_then(|bytes| body::parse_with_user::<SessionUpdate>(&bytes));
     // The query is checked even if the body names a user.
     let queried = named_user(query.as_deref())?;
-    let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_deref()).or(queried.as_deref());
+    let user = parsed.as_ref().ok().and_then(|(_, user)| user.as_ref()).or(queried.as_ref());
     let caller = call.caller(user)?;
     // A body that cannot be read counts as a request too.
     call.admit(&app.flow, &caller).await?;
@@ -57,7 +57,7 @@ pub(crate) async fn delete(
 
 /// Returns the caller, whom the query may name, and takes one request from its limits.
 async fn admitted(app: &App, call: &ApiCall, query: Option<&str>) -> Result<Caller, Problem> {
-    let caller = call.caller(named_user(query)?.as_deref())?;
+    let caller = call.caller(named_user(query)?.as_ref())?;
     call.admit(&app.flow, &caller).await?;
     Ok(caller)
 }

@@ -18,10 +18,10 @@ pub(crate) async fn usage(
     call: ApiCall,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Value>, Problem> {
-    let caller = call.caller(named_user(query.as_deref())?.as_deref())?;
+    let caller = call.caller(named_user(query.as_deref())?.as_ref())?;
     let report = app.flow.usage(&caller).await?;
     let body = json!({
-        "user_id": &*caller.user,
+        "user_id": caller.user,
         "limits": report.statuses.iter().map(rate_limit::status_json).collect::<Vec<_>>(),
         "local": report.local,
     });

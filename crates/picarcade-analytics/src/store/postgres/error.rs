@@ -29,7 +29,7 @@ impl PostgresError {
 
 impl From<sqlx::Error> for PostgresError {
     fn from(failed: sqlx::Error) -> Self {
-        Self(sql::classify(failed, |answer| {
+        Self(sql::convert_error(failed, |answer| {
             let code = answer.code().unwrap_or_default();
             match code.get(..2).unwrap_or_default() {
                 // data exception, integrity constraint, program limit exceeded

@@ -2,16 +2,16 @@
 
 use crate::Error;
 
-/// Converts an error of the driver. If it is an answer of the database, `classify` selects the
-/// class by its code.
-pub(crate) fn classify(
+/// Converts an error of the driver. If it is an answer of the database, `class` selects the class
+/// by its code.
+pub(crate) fn convert_error(
     error: sqlx::Error,
-    classify: impl FnOnce(&dyn sqlx::error::DatabaseError) -> fn(String, sqlx::Error) -> Error,
+    class: impl FnOnce(&dyn sqlx::error::DatabaseError) -> fn(String, sqlx::Error) -> Error,
 ) -> Error {
     match &error {
         sqlx::Error::Database(answer) => {
             let code = answer.code().unwrap_or_default().into_owned();
-            let make = classify(answer.as_ref());
+            let make = class(answer.as_ref());
             make(code, error)
         }
         sqlx::Error::Io(_)

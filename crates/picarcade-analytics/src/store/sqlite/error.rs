@@ -15,7 +15,7 @@ pub(super) struct SqliteError(Error);
 impl From<sqlx::Error> for SqliteError {
     fn from(failed: sqlx::Error) -> Self {
         let code = primary_code(&failed);
-        Self(sql::classify(failed, |_| match code {
+        Self(sql::convert_error(failed, |_| match code {
             // ABORT, BUSY, LOCKED, NOMEM, READONLY, INTERRUPT, IOERR, FULL, CANTOPEN, PROTOCOL,
             // SCHEMA
             4..=10 | 13..=15 | 17 => sql::unavailable,

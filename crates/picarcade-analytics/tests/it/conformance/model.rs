@@ -97,8 +97,8 @@ pub fn naive(rows: &[Record], user: Option<&str>, period: Period, now: i64) -> S
         fallback_rate: percent(|event| event.used_fallback),
         cache_hit_rate: percent(|event| event.cache_hit),
         rate_limited_rate: percent(|event| event.rate_limited),
-        cost_spent: spent as f64 / 1e6,
-        cost_saved: seen.iter().map(|event| event.saved_micros).sum::<u64>() as f64 / 1e6,
+        spent_micros: spent,
+        saved_micros: seen.iter().map(|event| event.saved_micros).sum(),
         period: period.to_string(),
         ..Statistics::default()
     };

@@ -95,11 +95,10 @@ async fn follow(subject: &impl Subject, store: &dyn Both, steps: Vec<Step>) {
             (found.fallback_rate, rate(raw.fallbacks)),
             (found.cache_hit_rate, rate(raw.hits)),
             (found.rate_limited_rate, rate(raw.limited)),
-            (found.cost_saved, raw.saved as f64 / 1e6),
-            (found.cost_spent, raw.spent as f64 / 1e6),
         ] {
             assert!((found - raw).abs() < 1e-6, "{found} is not {raw}");
         }
+        assert_eq!((found.saved_micros, found.spent_micros), (raw.saved, raw.spent), "{raw:?}");
     }
 }
 

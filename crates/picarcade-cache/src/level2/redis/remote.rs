@@ -21,7 +21,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use picarcade_redis::{Error, Event, RedisHandle};
+use picarcade_redis::{Error, RedisHandle, SubscriptionEvent};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
@@ -234,9 +234,9 @@ impl Remote for RedisRemote {
             loop {
                 let event = tokio::select! {
                     event = subscription.next() => match event {
-                        Some(Event::Connected { .. }) => RemoteEvent::Connected,
-                        Some(Event::Message(bytes)) => RemoteEvent::Message(bytes),
-                        Some(Event::Lost) => RemoteEvent::Lost,
+                        Some(SubscriptionEvent::Connected { .. }) => RemoteEvent::Connected,
+                        Some(SubscriptionEvent::Message(bytes)) => RemoteEvent::Message(bytes),
+                        Some(SubscriptionEvent::Lost) => RemoteEvent::Lost,
                         None => return,
                     },
                     () = sender.closed() => return,

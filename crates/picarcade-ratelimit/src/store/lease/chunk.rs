@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use crate::{ReservationId, Status};
+use crate::{LimitStatus, ReservationId};
 
 /// Requests that were debited in advance.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) struct Chunk {
     pub(super) debited: Instant,
     pub(super) until: Instant,
     /// The state of the limit when the chunk was debited.
-    pub(super) status: Status,
+    pub(super) status: LimitStatus,
 }
 
 impl Chunk {
@@ -35,7 +35,7 @@ impl Chunk {
 
     /// Returns the state of the limit as far as this instance knows. The unspent part of the chunk
     /// counts as remaining.
-    pub(super) fn status(&self, now: Instant) -> Status {
+    pub(super) fn status(&self, now: Instant) -> LimitStatus {
         let unspent = self.granted - self.used;
         let mut status = self.status;
         status.used = status.used.saturating_sub(unspent);

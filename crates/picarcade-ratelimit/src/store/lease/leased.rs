@@ -13,7 +13,9 @@ use super::leases::Leases;
 use super::lender::{LeasedLimit, Lender};
 use super::place::{Loan, Place};
 use crate::denial::Refusals;
-use crate::{Ask, Denial, Error, Plan, Report, ReservationId, Settled, Status, Store, Subjects, Verdict};
+use crate::{
+    Ask, Denial, Error, LimitStatus, Plan, Report, ReservationId, Settled, Store, StoreDecision, Subjects,
+};
 
 /// A store that decides leased limits in this process.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ impl Leased {
     async fn deny(
         &self,
         ask: &Ask<'_>,
-        mut granted: Vec<Status>,
+        mut granted: Vec<LimitStatus>,
         denials: Vec<Denial>,
     ) -> Result<Denial, Error> {
         let rest = match self.rest.limits() {
@@ -82,7 +84,7 @@ fn put_back(taken: &Taken, amount: u64) {
 }
 
 /// Merges two lists that are in the order of the plan.
-fn merged(plan: &Plan, first: Vec<Status>, second: Vec<Status>) -> Vec<Status> {
+fn merged(plan: &Plan, first: Vec<LimitStatus>, second: Vec<LimitStatus>) -> Vec<LimitStatus> {
     if first.is_empty() {
         return second;
     }
@@ -100,9 +102,9 @@ fn merged(plan: &Plan, first: Vec<Status>, second: Vec<Status>) -> Vec<Status> {
 
 #[async_trait]
 impl Store for Leased {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         let mut taken: Taken = Vec::with_capacity(self.limits.len());
-        let mut leased: Vec<Status> = Vec::with_capacity(self.limits.len());
+        let mut leased: Vec<LimitStatus> = Vec::with_capacity(self.limits.len());
         let mut denials: Vec<Denial> = Vec::new();
         let now = Instant::now();
         for limit in &self.limits {
@@ -129,24 +131,24 @@ impl Store for Leased {
         }
         if !denials.is_empty() {
             put_back(&taken, ask.requests);
-            return self.deny(&ask, leased, denials).await.map(Verdict::Denied);
+            return self.deny(&ask, leased, denials).await.map(StoreDecision::Denied);
         }
         let concerns_the_store = ask.reservation.is_some()
             || self.rest.limits().iter().any(|limit| ask.subjects.of(limit.scope()).is_some());
         if !concerns_the_store {
-            return Ok(Verdict::Admitted(Report::new(leased, false)));
+            return Ok(StoreDecision::Admitted(Report::new(leased, false)));
         }
         let answer = self.store.acquire(Ask { plan: &self.rest, ..ask }).await;
-        if !matches!(answer, Ok(Verdict::Admitted(_))) {
+        if !matches!(answer, Ok(StoreDecision::Admitted(_))) {
             put_back(&taken, ask.requests);
         }
-        let mut verdict = answer?;
-        let report = match &mut verdict {
-            Verdict::Admitted(report) => report,
-            Verdict::Denied(denial) => &mut denial.report,
+        let mut decision = answer?;
+        let report = match &mut decision {
+            StoreDecision::Admitted(report) => report,
+            StoreDecision::Denied(denial) => &mut denial.report,
         };
         report.statuses = merged(ask.plan, std::mem::take(&mut report.statuses), leased);
-        Ok(verdict)
+        Ok(decision)
     }
 
     async fn conclude(&self, id: ReservationId, actual_micros: Option<u64>) -> Result<Settled, Error> {

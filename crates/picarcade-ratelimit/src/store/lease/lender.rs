@@ -13,7 +13,7 @@ use super::chunk::{Chunk, next_size};
 use super::leases::Leases;
 use super::place::{Loan, Place, Refused};
 use crate::limit::Shape;
-use crate::{Ask, Denial, Error, Limit, Plan, ReservationId, Scope, Store, Subjects, Verdict};
+use crate::{Ask, Denial, Error, Limit, Plan, ReservationId, Scope, Store, StoreDecision, Subjects};
 
 /// The least time between two searches for places to drop, each of which visits all places.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -191,8 +191,8 @@ impl Debit {
             .requests(size)
             .lease(id, self.lender.hold * 2 + Duration::from_secs(5));
         let report = match self.lender.store.acquire(lease).await {
-            Ok(Verdict::Denied(denial)) => return Ok(Err(denial)),
-            Ok(Verdict::Admitted(report)) => report,
+            Ok(StoreDecision::Denied(denial)) => return Ok(Err(denial)),
+            Ok(StoreDecision::Admitted(report)) => report,
             Err(error) => {
                 if matches!(error, Error::Interrupted { .. }) {
                     // The chunk may have been debited, and no request can use it.

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::chunk::Chunk;
-use crate::{Denial, Error, ReservationId, Status};
+use crate::{Denial, Error, LimitStatus, ReservationId};
 
 /// The chunk of one subject.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub(super) struct Held {
 #[derive(Debug, Clone)]
 pub(super) enum Loan {
     /// The requests were taken from a chunk.
-    Granted { chunk: ReservationId, status: Status },
+    Granted { chunk: ReservationId, status: LimitStatus },
     /// The limit has no room.
     Denied(Denial),
     /// The store made no decision.

@@ -5,8 +5,8 @@
 //! limit and unlocks the cells with the most contention first. The reservations have their own
 //! lock, which is taken before any cell and never after one.
 //!
-//! The counts end with the process. Dollars can be restored from a [`Ledger`]. At the bound of
-//! subjects the least important ones are forgotten: see `shard.rs`. At the bound of open
+//! The counts end with the process. Dollars can be restored from an [`ExpenseLedger`]. At the bound
+//! of subjects the least important ones are forgotten: see `shard.rs`. At the bound of open
 //! reservations dollars are rejected.
 
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use crate::clock::Clock;
 use crate::ledger::{LOOKUP_TIMEOUT, spent};
 use crate::limit::PerScope;
 use crate::{
-    Ask, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Store, Subjects, Unit, Verdict,
+    Ask, Error, ExpenseLedger, Plan, Report, ReservationId, Scope, Settled, Store, StoreDecision, Subjects,
+    Unit,
 };
 
 /// Cells of the global scope: it has one subject, and one cell for each layout of limits.
@@ -37,7 +38,7 @@ pub struct MemoryStore {
     /// When a reservation next expires, so a decision without dollars need not lock them.
     due: AtomicU64,
     clock: Clock,
-    ledger: Option<Arc<dyn Ledger>>,
+    ledger: Option<Arc<dyn ExpenseLedger>>,
 }
 
 impl MemoryStore {
@@ -69,25 +70,25 @@ impl MemoryStore {
     /// before the subject was forgotten at the bound. It is read once for each scope of a subject,
     /// before its first dollar.
     #[must_use]
-    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+    pub fn ledger(mut self, ledger: Arc<dyn ExpenseLedger>) -> Self {
         self.ledger = Some(ledger);
         self
     }
 
-    pub(crate) async fn decide(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    pub(crate) async fn decide(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         match self.step(ask, self.clock.now())? {
-            Step::Decided(verdict) => Ok(verdict),
+            Step::Decided(decision) => Ok(decision),
             // Boxed, because it is rare and would enlarge every future of a decision.
             Step::Compare(scopes) => Box::pin(self.seed_and_decide(ask, scopes)).await,
         }
     }
 
-    async fn seed_and_decide(&self, ask: Ask<'_>, scopes: Vec<Scope>) -> Result<Verdict, Error> {
+    async fn seed_and_decide(&self, ask: Ask<'_>, scopes: Vec<Scope>) -> Result<StoreDecision, Error> {
         for scope in scopes {
             self.seed(ask, scope).await?;
         }
         match self.step(ask, self.clock.now())? {
-            Step::Decided(verdict) => Ok(verdict),
+            Step::Decided(decision) => Ok(decision),
             // A flood of new subjects evicted the cell again.
             Step::Compare(_) => Err(Error::Rebuilding),
         }
@@ -123,7 +124,7 @@ impl MemoryStore {
         if let Some((id, known)) = &mut reservations {
             if known.contains(*id) {
                 drop(reservations);
-                return Ok(Step::Decided(Verdict::Admitted(self.report(ask.plan, ask.subjects, now))));
+                return Ok(Step::Decided(StoreDecision::Admitted(self.report(ask.plan, ask.subjects, now))));
             }
             if !known.has_room() {
                 return Err(Error::TooManyReservations);
@@ -142,7 +143,7 @@ impl MemoryStore {
             }
         }
         if trial.is_refused() {
-            return Ok(Step::Decided(Verdict::Denied(trial.deny(now))));
+            return Ok(Step::Decided(StoreDecision::Denied(trial.deny(now))));
         }
         let (report, charges) = trial.charge(now);
         if let Some((id, mut known)) = reservations {
@@ -150,7 +151,7 @@ impl MemoryStore {
             known.add(id, ask.held(), charges.into_boxed_slice(), now, ttl);
             self.due.store(known.due(), Ordering::Relaxed);
         }
-        Ok(Step::Decided(Verdict::Admitted(report)))
+        Ok(Step::Decided(StoreDecision::Admitted(report)))
     }
 
     pub(crate) fn conclude_now(&self, id: ReservationId, actual: Option<u64>) -> Settled {
@@ -238,7 +239,7 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         self.decide(ask).await
     }
 

@@ -9,7 +9,7 @@ use super::table::Held;
 use crate::counter::Refusal;
 use crate::denial::Refusals;
 use crate::limit::Group;
-use crate::{Ask, Denial, Report, Scope, Status, Unit};
+use crate::{Ask, Denial, LimitStatus, Report, Scope, Unit};
 
 /// A locked cell, its rules, and the index of its first status.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Trial<'a> {
     ask: &'a Ask<'a>,
     /// By scope, which is the order in which the cells were locked.
     parts: [Option<Part<'a>>; Scope::COUNT],
-    statuses: Vec<Status>,
+    statuses: Vec<LimitStatus>,
     /// The limits without room, by their index in `statuses`.
     refusals: Vec<(usize, Refusal)>,
 }

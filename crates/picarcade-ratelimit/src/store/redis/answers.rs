@@ -13,7 +13,7 @@ use super::bytes::{double, malformed_reply};
 use super::layout::{ADMITTED, ANSWER_HEAD, DOUBLE, READING, ROW_PASSED, ROW_WHOLE};
 use super::reply::{self, Comparison};
 use super::state;
-use crate::{Error, Plan, Scope, Verdict};
+use crate::{Error, Plan, Scope, StoreDecision};
 
 impl Batch {
     /// Divides the answer of the script among the requests.
@@ -107,7 +107,7 @@ impl Answers {
             Some(RowAnswer::Passed(states)) => {
                 let states = states.iter().map(|state| (part(state.from, state.length), state.sum));
                 let report = state::report(plan, present, self.now, states)?;
-                Ok(Step::Decided(Verdict::Admitted(report)))
+                Ok(Step::Decided(StoreDecision::Admitted(report)))
             }
             Some(RowAnswer::Whole { from, length }) => reply::read(part(*from, *length), plan, present, 0),
             None => Err(malformed_reply()),
@@ -161,7 +161,7 @@ mod tests {
         let answers = batch.answers(whole.clone().into()).unwrap();
         let present = plan.present(&Subjects::default().user("x"));
         let used = |index| match answers.read(index, &plan, &present) {
-            Ok(Step::Decided(Verdict::Admitted(report))) => {
+            Ok(Step::Decided(StoreDecision::Admitted(report))) => {
                 report.statuses.iter().map(|status| status.used).collect::<Vec<_>>()
             }
             other => panic!("{other:?}"),

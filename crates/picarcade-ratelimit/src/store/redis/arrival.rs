@@ -18,7 +18,7 @@ use super::encoding::Encoded;
 use super::reply::Comparison;
 use super::scripts::SCRIPTS;
 use crate::ledger::{LOOKUP_TIMEOUT, spent};
-use crate::{Ask, Error, Scope, Verdict};
+use crate::{Ask, Error, Scope, StoreDecision};
 
 /// How many requests of one store read the ledger at the same time. The others wait, and usually
 /// find the comparison done.
@@ -53,14 +53,14 @@ impl Arrival {
         client: &Client,
         ask: Ask<'_>,
         present: &[Scope],
-    ) -> Result<Verdict, Error> {
+    ) -> Result<StoreDecision, Error> {
         let connection = self.report(client).await?;
         let until = Instant::now() + LOOKUP_TIMEOUT;
         let mut permit: Option<SemaphorePermit<'_>> = None;
         let mut rounds = 0;
-        let verdict = loop {
+        let decision = loop {
             let Comparison { scopes, stamp } = match client.decide_twice(ask, present).await? {
-                Step::Decided(verdict) => break verdict,
+                Step::Decided(decision) => break decision,
                 Step::Compare(comparison) => comparison,
             };
             if permit.is_none() {
@@ -86,7 +86,7 @@ impl Arrival {
         if client.redis.generation() != connection {
             return Err(Error::Interrupted { reason: "traffic moved to another connection".to_owned() });
         }
-        Ok(verdict)
+        Ok(decision)
     }
 
     /// Reports a new connection to its server, once, and returns the number of the connection.

@@ -13,7 +13,7 @@ use super::keys::Keys;
 use super::layout::NUMBER;
 use super::reply::{self, Comparison};
 use super::scripts::SCRIPTS;
-use crate::{Ask, Clock, Error, Ledger, Scope};
+use crate::{Ask, Clock, Error, ExpenseLedger, Scope};
 
 /// The connection, the keys and the settings of a store.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(super) struct Client {
     pub(super) redis: RedisHandle,
     pub(super) keys: Keys,
     pub(super) clock: Option<Clock>,
-    pub(super) ledger: Option<Arc<dyn Ledger>>,
+    pub(super) ledger: Option<Arc<dyn ExpenseLedger>>,
     pub(super) max_reservations: usize,
 }
 

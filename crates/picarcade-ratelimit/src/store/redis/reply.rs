@@ -10,7 +10,7 @@ use super::state;
 use crate::counter::{Reading, Refusal};
 use crate::denial::Refusals;
 use crate::limit::{Rule, Shape};
-use crate::{Error, Outcome, Plan, Report, Scope, Settled, Status, Verdict};
+use crate::{Error, LimitStatus, Outcome, Plan, Report, Scope, Settled, StoreDecision};
 
 /// The scopes whose counters must be compared with the ledger.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) fn read(
         Some(TOO_MANY) => Err(Error::TooManyReservations),
         Some(ADMITTED | DENIED) => {
             let readings = numbers.get(ANSWER_HEAD..).unwrap_or_default();
-            verdict(readings, plan, present).map(Step::Decided)
+            decision(readings, plan, present).map(Step::Decided)
         }
         _ => Err(malformed_reply()),
     }
@@ -65,11 +65,15 @@ fn passed(
         Some((state, state::passed(state)? + requests))
     };
     let report = state::report(plan, present, now, present.iter().map_while(&mut next))?;
-    if states.is_empty() { Ok(Step::Decided(Verdict::Admitted(report))) } else { Err(malformed_reply()) }
+    if states.is_empty() {
+        Ok(Step::Decided(StoreDecision::Admitted(report)))
+    } else {
+        Err(malformed_reply())
+    }
 }
 
 /// Reads the readings of all rules, four numbers each.
-fn verdict(readings: &[f64], plan: &Plan, present: &[Scope]) -> Result<Verdict, Error> {
+fn decision(readings: &[f64], plan: &Plan, present: &[Scope]) -> Result<StoreDecision, Error> {
     let rules: Vec<&Rule> = present.iter().flat_map(|scope| plan.rules(*scope)).collect();
     if readings.len() != rules.len() * READING {
         return Err(malformed_reply());
@@ -83,7 +87,7 @@ fn verdict(readings: &[f64], plan: &Plan, present: &[Scope]) -> Result<Verdict, 
         };
         let reading =
             Reading { used: used as u64, reserved: reserved as u64, remaining, reset: reset as u64 };
-        let status = Status::new(rule, reading);
+        let status = LimitStatus::new(rule, reading);
         statuses.push(status);
         if refusal != 0.0 {
             let refusal = if refusal > 0.0 { Refusal::For(refusal as u64) } else { Refusal::Never };
@@ -92,9 +96,9 @@ fn verdict(readings: &[f64], plan: &Plan, present: &[Scope]) -> Result<Verdict, 
     }
     let report = Report::new(statuses, false);
     Ok(if refusals.is_empty() {
-        Verdict::Admitted(report)
+        StoreDecision::Admitted(report)
     } else {
-        Verdict::Denied(refusals.into_denial(report))
+        StoreDecision::Denied(refusals.into_denial(report))
     })
 }
 

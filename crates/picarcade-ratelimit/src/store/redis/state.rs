@@ -7,7 +7,7 @@ use super::bytes::{malformed_reply, number};
 use super::layout::{RULE_AGE, RULE_RESERVED, RULE_TOTAL, STATE_AT, STATE_HEAD, STATE_PASSED, STATE_RULE};
 use crate::counter::Reading;
 use crate::limit::{Rule, Shape};
-use crate::{Error, Plan, Report, Scope, Status, Unit};
+use crate::{Error, LimitStatus, Plan, Report, Scope, Unit};
 
 /// Returns the length of a state with this number of rules.
 pub(super) fn length(rules: usize) -> usize {
@@ -45,7 +45,7 @@ pub(super) fn report<'a>(
     Ok(Report::new(statuses, false))
 }
 
-fn fill(status: &mut Status, rule: &Rule, counter: &[u8], at: u64, sum: u64, now: u64) -> Option<()> {
+fn fill(status: &mut LimitStatus, rule: &Rule, counter: &[u8], at: u64, sum: u64, now: u64) -> Option<()> {
     let buckets = match rule.shape {
         Shape::Buckets(buckets) => buckets,
         // A level changes all the time, so no request passes by its state.

@@ -9,9 +9,9 @@
 //! the same id, which charges nothing twice. The limiter decides what happens to the request then.
 //!
 //! A Redis that was flushed, replaced, restarted or promoted does not know everything that was
-//! spent, and neither does one that traffic returns to. With a [`Ledger`], the dollar counters of a
-//! scope are raised to what the ledger knows before the first dollar is reserved in it, and again
-//! after each such change. See `lua/epoch.lua` for how a change is detected.
+//! spent, and neither does one that traffic returns to. With an [`ExpenseLedger`], the dollar
+//! counters of a scope are raised to what the ledger knows before the first dollar is reserved in
+//! it, and again after each such change. See `lua/epoch.lua` for how a change is detected.
 
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ use super::keys::Keys;
 use super::reply::{self, Comparison};
 use super::scripts::SCRIPTS;
 use crate::{
-    Ask, Clock, Error, Ledger, Plan, Report, ReservationId, Scope, Settled, Shards, Store, Subjects, Verdict,
+    Ask, Clock, Error, ExpenseLedger, Plan, Report, ReservationId, Scope, Settled, Shards, Store,
+    StoreDecision, Subjects,
 };
 
 const DEFAULT_TAG: &str = "ratelimit";
@@ -68,7 +69,7 @@ impl RedisStore {
 
     /// Sets the ledger of what was spent, which is read if Redis may have missed some of it.
     #[must_use]
-    pub fn ledger(mut self, ledger: Arc<dyn Ledger>) -> Self {
+    pub fn ledger(mut self, ledger: Arc<dyn ExpenseLedger>) -> Self {
         self.client.ledger = Some(ledger);
         self
     }
@@ -132,7 +133,7 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn acquire(&self, ask: Ask<'_>) -> Result<Verdict, Error> {
+    async fn acquire(&self, ask: Ask<'_>) -> Result<StoreDecision, Error> {
         let present = ask.plan.present(ask.subjects);
         if self.client.asks_the_ledger(&ask) {
             return self.arrival.decide(&self.client, ask, &present).await;
@@ -143,7 +144,7 @@ impl Store for RedisStore {
             self.client.decide_twice(ask, &present).await
         };
         match answer? {
-            Step::Decided(verdict) => Ok(verdict),
+            Step::Decided(decision) => Ok(decision),
             Step::Compare(_) => Err(malformed_reply()),
         }
     }
@@ -159,7 +160,7 @@ impl Store for RedisStore {
     async fn usage(&self, plan: &Plan, subjects: &Subjects<'_>) -> Result<Report, Error> {
         let ask = Ask::new(plan, subjects);
         match self.client.decide(ask, &plan.present(subjects), Run::Dry).await? {
-            Step::Decided(Verdict::Admitted(report)) => Ok(report),
+            Step::Decided(StoreDecision::Admitted(report)) => Ok(report),
             _ => Err(malformed_reply()),
         }
     }

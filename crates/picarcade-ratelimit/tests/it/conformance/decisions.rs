@@ -1,6 +1,6 @@
 //! Decisions: admissions, denials, windows and subjects.
 
-use picarcade_ratelimit::{Error, Limit, MAX_AMOUNT, Scope, Subjects, Window};
+use picarcade_ratelimit::{Demand, Error, Limit, MAX_AMOUNT, Scope, Subjects, Window};
 
 use super::{dollars_an_hour, per_minute};
 use crate::setup::{Setup, ada, contract, denied, passes, secs, sliding, spends, used};
@@ -101,18 +101,25 @@ pub async fn the_limits_of_the_contract_apply_together(setup: &Setup) {
     let limiter = setup.limiter(contract());
     let mut admitted = 0;
     for _ in 0..120 {
-        admitted += u64::from(limiter.acquire(&ada(), 1, 400_000).await.unwrap().admitted().is_some_and(
-            |mut admission| {
-                admission.reservation.dispatched();
-                true
-            },
-        ));
+        admitted += u64::from(
+            limiter
+                .acquire(&ada(), Demand { requests: 1, cost_micros: 400_000 })
+                .await
+                .unwrap()
+                .admitted()
+                .is_some_and(|mut admission| {
+                    admission.reservation.dispatched();
+                    true
+                }),
+        );
     }
     assert_eq!(admitted, 100, "limited by requests, before the dollars are spent");
     setup.pass(secs(61));
     let mut more = 0;
     for _ in 0..100 {
-        if let Some(mut admission) = limiter.acquire(&ada(), 1, 400_000).await.unwrap().admitted() {
+        if let Some(mut admission) =
+            limiter.acquire(&ada(), Demand { requests: 1, cost_micros: 400_000 }).await.unwrap().admitted()
+        {
             admission.reservation.dispatched();
             more += 1;
         }
@@ -172,7 +179,7 @@ pub async fn a_subject_whose_text_extends_another_is_counted_separately(setup: &
     for _ in 0..2 {
         for name in names {
             let subjects = Subjects::default().user(name).api_key(name);
-            assert!(limiter.acquire(&subjects, 2, 0).await.unwrap().is_admitted(), "{name}");
+            assert!(limiter.acquire(&subjects, Demand::requests(2)).await.unwrap().is_admitted(), "{name}");
             assert!(spends(&limiter, &subjects, 450).await, "{name}");
         }
         setup.pass(secs(61));
@@ -230,7 +237,7 @@ pub async fn invalid_arguments_are_rejected_by_name(setup: &Setup) {
         (ada(), too_much, 0, "requests"),
         (ada(), 0, too_much, "cost_micros"),
     ] {
-        match limiter.acquire(&subjects, requests, micros).await {
+        match limiter.acquire(&subjects, Demand { requests, cost_micros: micros }).await {
             Err(Error::Invalid { field: named, .. }) => assert_eq!(named, field),
             other => panic!("{other:?}"),
         }
@@ -239,7 +246,14 @@ pub async fn invalid_arguments_are_rejected_by_name(setup: &Setup) {
         limiter.usage(&Subjects::default().user("")).await,
         Err(Error::Invalid { field: "user", .. })
     ));
-    let id = limiter.acquire(&ada(), 0, 10).await.unwrap().admitted().unwrap().reservation.detach();
+    let id = limiter
+        .acquire(&ada(), Demand::cost_micros(10))
+        .await
+        .unwrap()
+        .admitted()
+        .unwrap()
+        .reservation
+        .detach();
     assert!(limiter.settle(&id, too_much).await.is_err());
     assert_eq!(used(&limiter, &ada(), "user-cost-3600s").await, (10, 10));
 }

@@ -20,7 +20,7 @@ use tokio::sync::{broadcast::error::RecvError, mpsc};
 
 use super::{
     connected::{Connected, alone},
-    reply::{bytes_of, classify, code, convert, count_of},
+    reply::{bytes_of, code, convert, count_of, error_kind},
 };
 use crate::{
     Condition, Driver, Error, Script, Value,
@@ -142,7 +142,7 @@ impl Driver for Fred {
             answer => answer,
         }
         .map(convert)
-        .map_err(|error| classify(&error))
+        .map_err(|error| error_kind(&error))
     }
 
     async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {
@@ -229,7 +229,7 @@ fn name(key: &[u8]) -> Key {
 }
 
 fn map_error<T>(answer: Result<T, FredError>) -> Result<T, Error> {
-    answer.map_err(|error| classify(&error))
+    answer.map_err(|error| error_kind(&error))
 }
 
 fn word(bytes: &[u8]) -> FredValue {

@@ -3,7 +3,7 @@
 use fred::{clients::Client, interfaces::ClientLike, types::ConnectHandle};
 use futures_util::future::poll_immediate;
 
-use super::reply::classify;
+use super::reply::error_kind;
 use crate::Error;
 
 /// The task that connects a client and keeps it connected while this value lives.
@@ -20,7 +20,7 @@ impl Connected {
             Some(outcome) => outcome,
             None => connected.await,
         };
-        outcome.map(|()| task).map_err(|error| classify(&error))
+        outcome.map(|()| task).map_err(|error| error_kind(&error))
     }
 
     /// Waits until the connection has ended.

@@ -41,7 +41,7 @@ pub(super) fn code(error: &FredError) -> Option<&str> {
 }
 
 /// Returns the kind of a fred error, without its text.
-pub(super) fn classify(error: &FredError) -> Error {
+pub(super) fn error_kind(error: &FredError) -> Error {
     match error.kind() {
         ErrorKind::Timeout => Error::Timeout,
         ErrorKind::Tls => Error::Tls,

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use super::{
     any_connection::{AnyConnection, Boxed},
-    reply::{bytes_of, classify, convert, count_of, masters},
+    reply::{bytes_of, convert, count_of, error_kind, masters},
 };
 use crate::{
     Condition, Driver, Error, Script, Value,
@@ -82,7 +82,7 @@ impl RedisRs {
     }
 
     async fn query(&self, command: &Cmd) -> Result<redis::Value, Error> {
-        self.link.send(command).await.map_err(|error| classify(&error))
+        self.link.send(command).await.map_err(|error| error_kind(&error))
     }
 
     async fn query_any_node(&self, command: Cmd) -> Result<redis::Value, Error> {
@@ -91,7 +91,7 @@ impl RedisRs {
             Link::Cluster(mut connection) => connection
                 .route_command(command, RoutingInfo::SingleNode(SingleNodeRoutingInfo::RandomPrimary))
                 .await
-                .map_err(|error| classify(&error)),
+                .map_err(|error| error_kind(&error)),
         }
     }
 
@@ -203,7 +203,7 @@ impl Driver for RedisRs {
             answer => answer,
         }
         .map(convert)
-        .map_err(|error| classify(&error))
+        .map_err(|error| error_kind(&error))
     }
 
     async fn publish(&self, channel: &[u8], message: &[u8]) -> Result<u64, Error> {
@@ -216,7 +216,7 @@ impl Driver for RedisRs {
 
     async fn subscribe(&self, channel: &[u8]) -> Result<mpsc::Receiver<Bytes>, Error> {
         let mut pubsub = first_reachable(&self.nodes).await?;
-        pubsub.subscribe(channel).await.map_err(|error| classify(&error))?;
+        pubsub.subscribe(channel).await.map_err(|error| error_kind(&error))?;
         let (sender, receiver) = mpsc::channel(SUBSCRIPTION_BUFFER);
         tokio::spawn(async move {
             let mut messages = pubsub.into_on_message();
@@ -245,7 +245,7 @@ impl Driver for RedisRs {
         command.arg(section);
         let reply: Result<String, RedisError> =
             redis::from_redis_value(self.query_any_node(command).await?).map_err(RedisError::from);
-        reply.map_err(|error| classify(&error))
+        reply.map_err(|error| error_kind(&error))
     }
 
     async fn purge(&self, prefix: &[u8]) -> Result<u64, Error> {
@@ -259,18 +259,18 @@ impl Driver for RedisRs {
                 let table = connection
                     .route_command(slots, RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random))
                     .await
-                    .map_err(|error| classify(&error))?;
+                    .map_err(|error| error_kind(&error))?;
                 let mut nodes = Vec::new();
                 for client in masters(table, self.nodes.first()) {
                     let connection = client.get_multiplexed_async_connection().await;
-                    nodes.push(Boxed(Box::new(connection.map_err(|error| classify(&error))?)));
+                    nodes.push(Boxed(Box::new(connection.map_err(|error| error_kind(&error))?)));
                 }
                 nodes
             }
         };
         let mut deleted = 0;
         for connection in &mut nodes {
-            deleted += Self::purge_one(connection, &pattern).await.map_err(|error| classify(&error))?;
+            deleted += Self::purge_one(connection, &pattern).await.map_err(|error| error_kind(&error))?;
         }
         Ok(deleted)
     }
@@ -281,7 +281,7 @@ async fn first_reachable(clients: &[Client]) -> Result<redis::aio::PubSub, Error
     for client in clients {
         match client.get_async_pubsub().await {
             Ok(pubsub) => return Ok(pubsub),
-            Err(error) => last = classify(&error),
+            Err(error) => last = error_kind(&error),
         }
     }
     Err(last)

@@ -18,7 +18,7 @@ use redis::{
 
 use super::{
     client::{Link, RedisRs},
-    reply::classify,
+    reply::error_kind,
 };
 use crate::{
     Config, ConfigError, Connector, Driver, Error,
@@ -98,16 +98,17 @@ impl Connector for RedisRsConnector {
         let driver = match &self.target {
             Target::One(nodes) => {
                 let client = nodes.first().ok_or(Error::Refused)?;
-                let connection = self.connect_one(client).await.map_err(|error| classify(&error))?;
+                let connection = self.connect_one(client).await.map_err(|error| error_kind(&error))?;
                 RedisRs { link: Link::One(connection), nodes: Arc::clone(nodes) }
             }
             Target::Cluster { client, nodes } => {
-                let connection = client.get_async_connection().await.map_err(|error| classify(&error))?;
+                let connection = client.get_async_connection().await.map_err(|error| error_kind(&error))?;
                 RedisRs { link: Link::Cluster(connection), nodes: Arc::clone(nodes) }
             }
             Target::Sentinel { address, certificates } => {
-                let client = resolve_master(address, certificates).await.map_err(|error| classify(&error))?;
-                let connection = self.connect_one(&client).await.map_err(|error| classify(&error))?;
+                let client =
+                    resolve_master(address, certificates).await.map_err(|error| error_kind(&error))?;
+                let connection = self.connect_one(&client).await.map_err(|error| error_kind(&error))?;
                 RedisRs { link: Link::One(connection), nodes: [client].into() }
             }
         };
@@ -144,7 +145,7 @@ impl Connector for ClientConnector {
     async fn connect(&self) -> Result<Arc<dyn Driver>, Error> {
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let connection = self.0.get_multiplexed_async_connection_with_config(&config).await;
-        let connection = connection.map_err(|error| classify(&error))?;
+        let connection = connection.map_err(|error| error_kind(&error))?;
         Ok(Arc::new(RedisRs { link: Link::One(connection), nodes: [self.0.clone()].into() }))
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn convert(value: redis::Value) -> Value {
 }
 
 /// Returns the kind of a redis-rs error, without its text.
-pub(super) fn classify(error: &RedisError) -> Error {
+pub(super) fn error_kind(error: &RedisError) -> Error {
     match error.kind() {
         ErrorKind::AuthenticationFailed => Error::Auth,
         ErrorKind::MasterNameNotFoundBySentinel

@@ -56,7 +56,8 @@ fn senses_are_sharpened_and_weighed_by_their_priors() {
 fn each_fact_changes_the_scores() {
     let nothing = ENCODER.scores("a video", Facts::default());
     for facts in Facts::all().skip(1) {
-        assert_ne!(ENCODER.scores("a video", facts), nothing, "{facts:?}");
+        let scores = ENCODER.scores("a video", facts);
+        assert!(scores.iter().zip(nothing).any(|(score, other)| (score - other).abs() > 1e-3), "{facts:?}");
     }
 }
 
@@ -189,7 +190,7 @@ proptest! {
         let senses = ENCODER.senses(&text, facts);
         prop_assert!(senses.iter().all(|sense| (0.0..=1.0).contains(sense)));
         prop_assert!((senses.iter().sum::<f32>() - 1.0).abs() < 1e-4);
-        prop_assert_eq!(senses, ENCODER.senses(&text, facts));
+        prop_assert_eq!(senses.map(f32::to_bits), ENCODER.senses(&text, facts).map(f32::to_bits));
         let goals = ENCODER.goals_with(LocalClassifier::embedded(), &text, facts);
         let sum: f32 = Goal::ALL.into_iter().map(|goal| goals.get(goal)).sum();
         prop_assert!((sum - 1.0).abs() < 1e-4);

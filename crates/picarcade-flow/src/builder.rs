@@ -1,7 +1,7 @@
 //! The builder of the flow service.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use arc_swap::ArcSwap;
 use picarcade_analytics::{Recorder, Store};
@@ -26,6 +26,7 @@ use crate::session::memory::MemorySessions;
 use crate::session::store::SessionStore;
 use crate::step::ai::AiStep;
 use crate::step::denials::Denials;
+use crate::worker_pool::WorkerPool;
 
 /// A builder of a [`FlowService`]. Only the recorder and the store are required; every other part
 /// has an in-process default.
@@ -43,6 +44,7 @@ pub struct FlowBuilder {
     sessions: Arc<dyn SessionStore>,
     generation_log: Option<Arc<dyn GenerationLog>>,
     fleet: Option<Arc<dyn Fleet>>,
+    worker_pool: Option<WorkerPool>,
 }
 
 impl FlowBuilder {
@@ -60,6 +62,7 @@ impl FlowBuilder {
             sessions: Arc::new(MemorySessions::default()),
             generation_log: None,
             fleet: None,
+            worker_pool: None,
         }
     }
 
@@ -129,6 +132,14 @@ impl FlowBuilder {
         self
     }
 
+    /// Sets the threads on which the slow stage of the local classifier runs. Default: none, so the
+    /// fast stage decides alone.
+    #[must_use]
+    pub fn worker_pool(mut self, pool: WorkerPool) -> Self {
+        self.worker_pool = Some(pool);
+        self
+    }
+
     /// Builds the service. Call it inside a tokio runtime: it starts the background health check,
     /// which ends when the last clone of the service is dropped.
     ///
@@ -179,6 +190,8 @@ impl FlowBuilder {
             store: self.store,
             sessions: self.sessions,
             fleet: self.fleet,
+            worker_pool: self.worker_pool,
+            confirmations: AtomicU64::new(0),
             generations: Generations::default(),
             look_ups: LookUps::new(self.generation_log),
             denials: Denials::default(),

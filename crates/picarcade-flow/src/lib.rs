@@ -22,6 +22,7 @@ mod caches;
 mod events;
 mod ledger;
 mod task;
+mod worker_pool;
 
 // The other operations of the service.
 mod fleet;
@@ -67,3 +68,4 @@ pub use session::memory::MemorySessions;
 pub use session::store::{Session, SessionStore, SessionUpdate, StoreError};
 pub use trace::{AiCall, Trace};
 pub use validate::MAX_MEDIA;
+pub use worker_pool::WorkerPool;

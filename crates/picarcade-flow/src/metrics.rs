@@ -1,12 +1,15 @@
 //! The metrics of the flow and of its parts through the `metrics` facade. Labels are components and
 //! windows, which are bounded sets.
 
-use metrics::{describe_gauge, gauge};
+use std::sync::atomic::Ordering;
+
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 
 use crate::health::report::HealthStatus;
 use crate::service::FlowService;
 
 const COMPONENT_STATUS: &str = "picarcade_component_status";
+const CONFIRM: &str = "picarcade_confirm_total";
 const IN_FLIGHT: &str = "picarcade_classifications_in_flight";
 const QUEUED: &str = "picarcade_classifications_queued";
 const BUDGET_LIMIT: &str = "picarcade_budget_limit_dollars";
@@ -17,6 +20,7 @@ const BUDGET_RESERVED: &str = "picarcade_budget_reserved_dollars";
 /// installed recorder of metrics. Does nothing without one.
 pub fn describe_metrics() {
     describe_gauge!(COMPONENT_STATUS, "The health of a part: 0 healthy, 1 degraded, 2 unhealthy");
+    describe_counter!(CONFIRM, "Answers with a question about the price");
     describe_gauge!(IN_FLIGHT, "Concurrent AI calls");
     describe_gauge!(QUEUED, "Requests that wait for an AI call");
     describe_gauge!(BUDGET_LIMIT, "A limit in US dollars that all users share, by window");
@@ -36,6 +40,7 @@ impl FlowService {
         for (component, health) in &self.health().components {
             gauge!(COMPONENT_STATUS, "component" => *component).set(number(health.status));
         }
+        counter!(CONFIRM).absolute(self.inner.confirmations.load(Ordering::Relaxed));
         let (in_flight, queued) = self.classifications();
         gauge!(IN_FLIGHT).set(in_flight as f64);
         gauge!(QUEUED).set(queued as f64);

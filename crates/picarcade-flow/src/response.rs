@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use picarcade_analytics::Statistics;
 use picarcade_cache::CacheSource;
-use picarcade_intent::{Facts, MatrixRow, PromptType, Source, TypeSet};
+use picarcade_intent::{Alternative, Facts, MatrixRow, PromptType, Source, TypeSet};
 use picarcade_ratelimit::Report;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -57,6 +57,16 @@ pub struct Response {
     pub source: Source,
     /// The infeasible type that the AI answered, if its answer was corrected.
     pub corrected_from: Option<PromptType>,
+    /// The other possible types with a probability of at least 0.01, the most likely first.
+    pub alternatives: Vec<Alternative>,
+    /// Whether the user should confirm the price first: the type is unsure and costs at least
+    /// $0.20 more than another likely type.
+    pub confirm: bool,
+    /// The question for the user if `confirm` is true, such as `Video with sound, about $2.40?`.
+    pub confirm_question: Option<String>,
+    /// Whether the words ask for no picture, video or edit at all. The reasoning says so, and the
+    /// type is the cheapest possible one.
+    pub unclear: bool,
     /// The estimated cost of the generation, in US dollars.
     pub estimated_cost: f64,
     /// The estimated time of the generation, in seconds.
@@ -91,9 +101,11 @@ impl Response {
         circuit_breaker_state: &'static str,
         elapsed: Duration,
     ) -> Self {
-        let Resolved { request, classification, route, enhanced: (enhanced_prompt, enhancement), .. } =
-            resolved;
+        let Resolved {
+            request, rules, classification, route, enhanced: (enhanced_prompt, enhancement), ..
+        } = resolved;
         let verdict = &classification.verdict;
+        let question = rules.classifier.confirmation(verdict);
         Self {
             success: true,
             prompt_type: verdict.prompt_type,
@@ -105,6 +117,10 @@ impl Response {
             confidence: verdict.confidence,
             source: verdict.source,
             corrected_from: verdict.corrected_from,
+            alternatives: verdict.alternatives.clone(),
+            confirm: question.is_some(),
+            confirm_question: question,
+            unclear: verdict.unclear,
             estimated_cost: usd(route.estimated_cost_micros),
             estimated_time: route.estimated_time_seconds,
             model_parameters,
@@ -149,6 +165,16 @@ pub struct Classified {
     pub source: Source,
     /// The infeasible type that the AI answered, if its answer was corrected.
     pub corrected_from: Option<PromptType>,
+    /// The other possible types with a probability of at least 0.01, the most likely first.
+    pub alternatives: Vec<Alternative>,
+    /// Whether the user should confirm the price first: the type is unsure and costs at least
+    /// $0.20 more than another likely type.
+    pub confirm: bool,
+    /// The question for the user if `confirm` is true, such as `Video with sound, about $2.40?`.
+    pub confirm_question: Option<String>,
+    /// Whether the words ask for no picture, video or edit at all. The reasoning says so, and the
+    /// type is the cheapest possible one.
+    pub unclear: bool,
     /// The enhanced prompt.
     pub enhanced_prompt: String,
     /// The prompt as given.
@@ -175,6 +201,7 @@ impl Classified {
     pub(crate) fn new(resolved: Resolved, elapsed: Duration) -> Self {
         let Resolved { request, rules, classification, row, route, enhanced, degraded, .. } = resolved;
         let verdict = &classification.verdict;
+        let question = rules.classifier.confirmation(verdict);
         Self {
             success: true,
             prompt_type: verdict.prompt_type,
@@ -182,6 +209,10 @@ impl Classified {
             confidence: verdict.confidence,
             source: verdict.source,
             corrected_from: verdict.corrected_from,
+            alternatives: verdict.alternatives.clone(),
+            confirm: question.is_some(),
+            confirm_question: question,
+            unclear: verdict.unclear,
             enhanced_prompt: enhanced.0,
             original_prompt: request.prompt.as_str().to_owned(),
             model_to_use: route.model,

@@ -24,6 +24,15 @@ impl Rules {
         Self { matrix, catalogue, classifier: Arc::new(classifier) }
     }
 
+    /// Adds the encoder as the second stage of the local classifier. The service asks it on the
+    /// threads of [`FlowBuilder::worker_pool`](crate::FlowBuilder::worker_pool).
+    #[cfg(feature = "encoder")]
+    #[must_use]
+    pub fn with_encoder(self, encoder: Arc<picarcade_intent::local::Encoder>) -> Self {
+        let classifier = Classifier::clone(&self.classifier).with_encoder(encoder);
+        Self { classifier: Arc::new(classifier), ..self }
+    }
+
     /// Returns the classifier over this matrix, with the prices of this catalogue.
     pub fn classifier(&self) -> &Classifier {
         &self.classifier

@@ -1,7 +1,7 @@
 //! The flow service, and the path of a request through its seven steps.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -31,6 +31,7 @@ use crate::session::store::SessionStore;
 use crate::step::ai::AiStep;
 use crate::step::denials::Denials;
 use crate::step::resolved::{Classification, Resolved};
+use crate::worker_pool::WorkerPool;
 
 /// How many deletions of users may wait for their repetition in one process.
 pub(crate) const MAX_WAITING_DELETIONS: usize = 1024;
@@ -55,6 +56,10 @@ pub(crate) struct Inner {
     pub(crate) generations: Generations,
     pub(crate) look_ups: LookUps,
     pub(crate) fleet: Option<Arc<dyn Fleet>>,
+    /// Threads for the slow stage of the local classifier.
+    pub(crate) worker_pool: Option<WorkerPool>,
+    /// The number of answers with a question about the price.
+    pub(crate) confirmations: AtomicU64,
     pub(crate) check: Arc<BackgroundCheck>,
     /// Permits for deletions of users that wait for their repetition.
     pub(crate) deletions: Arc<Semaphore>,
@@ -102,6 +107,9 @@ impl FlowService {
         let elapsed = started.elapsed();
         self.record_classification(&resolved, caller, elapsed);
         let answer = Response::new(resolved, parameters, generation_id, self.provider_state(), elapsed);
+        if answer.confirm {
+            self.inner.confirmations.fetch_add(1, Ordering::Relaxed);
+        }
         Ok(Processed { answer, limits })
     }
 

@@ -23,6 +23,8 @@ pub(crate) enum WiringError {
     Limits(#[source] picarcade_ratelimit::ConfigError),
     #[error("a circuit breaker is wrong")]
     Breaker(#[source] picarcade_breaker::ConfigError),
+    #[error("a thread cannot be started")]
+    Threads(#[source] std::io::Error),
     #[error(transparent)]
     Flow(#[from] picarcade_flow::BuildError),
 }
@@ -37,7 +39,7 @@ impl WiringError {
             Self::Database(_) if config.layers.value("database_url").is_some() => Some("database_url"),
             Self::Database(_) | Self::Spool(_) => Some("data_dir"),
             Self::Redis(_) => Some("redis_url"),
-            Self::Provider(_) | Self::Limits(_) | Self::Breaker(_) | Self::Flow(_) => None,
+            Self::Provider(_) | Self::Limits(_) | Self::Breaker(_) | Self::Threads(_) | Self::Flow(_) => None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod assemble;
 mod error;
 
 mod database;
+mod encoder;
 mod fleet;
 mod redis;
 mod rules;

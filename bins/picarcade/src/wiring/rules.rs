@@ -6,6 +6,7 @@ use std::sync::Arc;
 use picarcade_flow::Rules;
 use picarcade_intent::{Catalogue, Matrix, Problem, Severity};
 
+use super::encoder::encoder;
 use super::error::WiringError;
 use crate::config::Config;
 
@@ -18,7 +19,11 @@ pub(crate) fn rules(config: &Config) -> Result<Rules, WiringError> {
             Matrix::parse(&read(file)?, &catalogue).map_err(|problems| first_problem(file, &problems))?,
         ),
     };
-    Ok(Rules::new(matrix, catalogue))
+    let rules = Rules::new(matrix, catalogue);
+    Ok(match encoder() {
+        Some(encoder) => rules.with_encoder(encoder),
+        None => rules,
+    })
 }
 
 /// Returns the configured catalogue, or the embedded one.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use picarcade_cache::{CacheSource, LoadError, Loaded};
+use picarcade_intent::local::Goals;
 use picarcade_intent::{Request, Verdict};
 
 use crate::caches::{intent_key, options, user_tag};
@@ -56,7 +57,8 @@ impl FlowService {
                 if let (CostAction::Reject, Some(denial)) = (inner.policy.cost_action, failure.denial) {
                     return Err(FlowError::Limited(denial));
                 }
-                let verdict = Arc::new(rules.classifier.classify_locally(request));
+                let goals = self.read_words(request, rules).await;
+                let verdict = Arc::new(rules.classifier.classify_goals(request.facts, goals));
                 Ok(Classification { verdict, cache: CacheSource::Bypass, failed: Some(failure.reason) })
             }
         }
@@ -66,28 +68,40 @@ impl FlowService {
     /// caller has left.
     async fn load_verdict(
         &self,
-        request: &Request,
+        request: &Arc<Request>,
         caller: &Caller,
-        rules: &Rules,
+        rules: &Arc<Rules>,
     ) -> Result<Loaded<Verdict>, AiFailure> {
         let (policy, classifier) = (&self.inner.policy, &rules.classifier);
         // Step 3: the rules.
         if let Some(verdict) = classifier.classify_by_facts(request) {
             return Ok(Loaded::new(verdict));
         }
-        let Some(ai) = &self.inner.ai else { return Ok(Loaded::new(classifier.classify_locally(request))) };
-        if policy.mode == Mode::Cascade {
-            let verdict = classifier.classify_locally(request);
-            if verdict.confidence >= policy.cascade_threshold {
-                return Ok(Loaded::new(verdict));
-            }
+        let goals = self.read_words(request, rules).await;
+        let verdict = classifier.classify_goals(request.facts, goals);
+        let Some(ai) = &self.inner.ai else { return Ok(Loaded::new(verdict)) };
+        if policy.mode == Mode::Cascade && (verdict.unclear || verdict.confidence >= policy.cascade_threshold)
+        {
+            return Ok(Loaded::new(verdict));
         }
         // Steps 4 and 5: the AI and the correction of its answer.
         let answer = ai.classify_with_ai(request, classifier.feasible(request.facts), caller).await?;
-        let verdict = classifier.correct(request, answer);
+        let verdict = classifier.correct_with(request, answer, goals);
         let is_unsure = verdict.confidence < policy.low_confidence;
         let loaded = Loaded::new(verdict);
         Ok(if is_unsure { loaded.ttl(policy.low_confidence_ttl) } else { loaded })
+    }
+
+    /// Returns what the words ask for, as all stages of the local classifier read them on a thread
+    /// of the pool. If the pool is full or missing, the fast stage answers.
+    async fn read_words(&self, request: &Arc<Request>, rules: &Arc<Rules>) -> Goals {
+        if let Some(pool) = &self.inner.worker_pool {
+            let (own_rules, own_request) = (Arc::clone(rules), Arc::clone(request));
+            if let Some(goals) = pool.run(move || own_rules.classifier.read(&own_request)).await {
+                return goals;
+            }
+        }
+        rules.classifier.read_fast(request)
     }
 }
 

@@ -103,9 +103,11 @@ impl Catalogue {
 
     /// Returns the price of a type in micro-dollars: of the model that the matrix names for it.
     pub fn estimate(&self, matrix: &Matrix, prompt_type: PromptType) -> u64 {
-        let row = matrix.rows().iter().find(|row| row.prompt_type == prompt_type);
-        let model = row.map_or("", |row| &*row.model);
-        self.route(prompt_type, model, RouteNeeds::default(), &|_| true).estimated_cost_micros
+        let named = matrix.rows().iter().find(|row| row.prompt_type == prompt_type);
+        let model = named.and_then(|row| self.model(&row.model));
+        let offer = model.and_then(|model| model.offer(prompt_type));
+        let any = || self.models.iter().find_map(|model| model.offer(prompt_type));
+        offer.or_else(any).map_or(0, |offer| offer.cost_micros)
     }
 
     /// Returns the preferences that override the decision matrix, in order.

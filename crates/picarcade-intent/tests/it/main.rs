@@ -5,6 +5,8 @@
 #[cfg(feature = "providers")]
 mod anthropic;
 mod correction;
+#[cfg(feature = "encoder")]
+mod encoder;
 mod enhancement;
 #[cfg(feature = "providers")]
 mod faults;

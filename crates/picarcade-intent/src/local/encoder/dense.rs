@@ -318,7 +318,8 @@ mod tests {
             .map(|place| std::array::from_fn(|lane| ((place * 16 + lane) * 31 % 89) as f32 / 3.0))
             .collect();
         let found = machine.multiply_floats(rows, &columns);
-        assert_eq!(found, Portable.multiply_floats(rows, &columns));
+        let bits = |lanes: [Lanes; 4]| lanes.map(|lanes| lanes.map(f32::to_bits));
+        assert_eq!(bits(found), bits(Portable.multiply_floats(rows, &columns)));
         let exact: f32 = rows[2].iter().zip(&columns).map(|(factor, lanes)| factor * lanes[5]).sum();
         assert!((found[2][5] - exact).abs() < 0.01);
     }
@@ -329,9 +330,9 @@ mod tests {
         for input in [0.0, 1e30, -1e30, f32::MIN_POSITIVE] {
             assert!(outputs(&layer, Portable, &[input; INPUTS]).iter().all(|output| output.is_finite()));
         }
-        let wide = Dense::new(&[0x80; 16 * 8_192], vec![1.0; 16], vec![0.0; 16], 8_192).unwrap();
+        let wide = Dense::new(&vec![0x80; 16 * 8_192], vec![1.0; 16], vec![0.0; 16], 8_192).unwrap();
         let mut outputs = [0.0; 16];
-        wide.apply(Portable, &[3.0; 8_192], &mut outputs, &mut Levels::default());
+        wide.apply(Portable, &vec![3.0; 8_192], &mut outputs, &mut Levels::default());
         assert!((outputs[0] + 3.0 * 128.0 * 8_192.0).abs() < 100.0);
     }
 }

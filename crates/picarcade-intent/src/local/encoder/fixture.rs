@@ -107,7 +107,7 @@ impl Numbers {
             scales: self.floats(outputs, 0.002, 0.001),
             bias: self.floats(outputs, 0.0, 0.3),
             rows: (0..outputs)
-                .map(|_| (0..inputs).map(|_| (self.next() % 255) as u8 as i8).collect())
+                .map(|_| (0..inputs).map(|_| ((self.next() % 255) as u8).cast_signed()).collect())
                 .collect(),
         }
     }

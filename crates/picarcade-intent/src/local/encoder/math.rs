@@ -31,7 +31,7 @@ fn exp(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn gelu(values: &mut [f32]) {
     // x/2 * (1 + tanh(y)) = x / (1 + exp(-2y)) with y = sqrt(2/pi) * (x + 0.044715 x^3).
-    const FACTOR: f32 = -1.595_769_1;
+    const FACTOR: f32 = -1.595_769;
     for value in values {
         let x = *value;
         *value = x / (1.0 + exp(FACTOR * (x + 0.044_715 * x * x * x)));
@@ -153,6 +153,6 @@ mod tests {
         assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-4);
         let mut constant = [3.0; 32];
         normalize(&mut constant, &[2.0; 32], &[0.5; 32]);
-        assert_eq!(constant, [0.5; 32]);
+        assert!(constant.iter().all(|value| (value - 0.5).abs() < 1e-6));
     }
 }

@@ -110,7 +110,7 @@ impl Encoder {
     pub(crate) fn goals_with(&self, linear: &LocalClassifier, prompt: &str, facts: Facts) -> Goals {
         let regime = Regime::of(facts);
         let (senses, none) = self.senses(prompt, facts);
-        let senses = if std::env::var("SHARE").is_ok_and(|s| s == "1") { senses } else { combine(senses, linear.senses(prompt, regime)) };
+        let senses = combine(senses, linear.senses(prompt, regime));
         Goals::from_senses(senses, regime).with_none(none)
     }
 
@@ -143,10 +143,9 @@ fn combine(encoder: [f32; Sense::COUNT], linear: [f32; Sense::COUNT]) -> [f32; S
     /// Keeps a sense possible that one stage excludes.
     const LEAST: f32 = 1e-6;
     let mut senses = encoder;
-    let share: f32 = std::env::var("SHARE").ok().and_then(|s| s.parse().ok()).unwrap_or(ENCODER_SHARE);
     for (sense, linear) in senses.iter_mut().zip(linear) {
         *sense =
-            (share * (*sense + LEAST).ln() + (1.0 - share) * (linear + LEAST).ln()).exp();
+            (ENCODER_SHARE * (*sense + LEAST).ln() + (1.0 - ENCODER_SHARE) * (linear + LEAST).ln()).exp();
     }
     let sum: f32 = senses.iter().sum();
     senses.map(|sense| sense / sum)

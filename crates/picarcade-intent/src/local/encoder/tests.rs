@@ -56,7 +56,8 @@ fn senses_are_sharpened_and_weighed_by_their_priors() {
 fn each_fact_changes_the_scores() {
     let nothing = ENCODER.scores("a video", Facts::default());
     for facts in Facts::all().skip(1) {
-        assert_ne!(ENCODER.scores("a video", facts), nothing, "{facts:?}");
+        let scores = ENCODER.scores("a video", facts);
+        assert!(scores.iter().zip(nothing).any(|(score, other)| (score - other).abs() > 1e-3), "{facts:?}");
     }
 }
 

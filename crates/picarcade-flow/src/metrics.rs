@@ -52,8 +52,8 @@ impl FlowService {
                 gauge!(name, "window" => window.clone()).set(micros as f64 / 1e6);
             }
         }
-        for level in self.caches().statistics() {
-            level.publish_metrics();
+        for cache in self.caches().statistics() {
+            cache.publish_metrics();
         }
         self.limiter().statistics().publish_metrics();
         self.breakers().publish_metrics();

@@ -14,7 +14,7 @@ use crate::wiring;
 /// Prints the report about a file of labeled prompts, under the configured rules and prices.
 pub(crate) fn run(arguments: &EvaluateArguments) -> Result<ExitCode, Failure> {
     let file: &Path = &arguments.file;
-    let config = Config::parse(&Config::layers(arguments.config.config.as_deref())?)?;
+    let config = Config::load(arguments.config.config.as_deref())?;
     let rules = wiring::rules(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let labeled = read_labeled(file).map_err(|error| Failure::usage(error.to_string()))?;
     let evaluation = evaluate(rules.classifier(), &labeled);

@@ -20,6 +20,7 @@ mod caches;
 mod events;
 mod ledger;
 mod task;
+mod worker_pool;
 
 // The other operations of the service.
 mod fleet;
@@ -59,3 +60,4 @@ pub use session::memory::MemorySessions;
 pub use session::store::{Session, SessionStore, SessionUpdate, StoreError};
 pub use trace::{AiCall, Trace};
 pub use validate::{MAX_ID_BYTES, MAX_MEDIA};
+pub use worker_pool::WorkerPool;

@@ -26,7 +26,7 @@ cargo xtask <command>
   load [ARGS]      the service under load, closed and open loop: a table; ARGS: --seconds --users --rate --ai-ms N, --fleet
   train [FILE]     the linear model of the local classifier, from its corpus
   train encoder F… the encoder of the local classifier, from labeled prompts as JSON lines
-  eval             the local classifier judged; prints the page, and writes it to docs/evaluation.md
+  eval [FILE…]     the shipped classifier on files of labeled prompts, or on the project's own sets
   help             this";
 
 fn main() -> ExitCode {
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         "bench" => programs::bench(rest),
         "load" => programs::load(rest),
         "train" => programs::train(rest),
-        "eval" => programs::eval(),
+        "eval" => programs::eval(rest),
         "help" | "-h" | "--help" => {
             println!("{HELP}");
             return ExitCode::SUCCESS;

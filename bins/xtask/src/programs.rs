@@ -1,14 +1,14 @@
 //! The commands that build a program with optimization and run it: benches, the load generator, and
 //! the trainer of the local classifier.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail};
 
 use crate::encoder;
 use crate::metadata::Metadata;
 use crate::setup;
-use crate::step::{cargo, execute, root, step};
+use crate::step::{cargo, execute, step};
 
 /// `cargo xtask bench`: runs the criterion benches, with the servers that some of them need.
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
@@ -41,15 +41,10 @@ pub(crate) fn train(arguments: &[String]) -> Result<()> {
     }
 }
 
-/// `cargo xtask eval`: evaluates the embedded model, prints the report and writes it to the
-/// document. The build embeds a newly trained model.
-pub(crate) fn eval() -> Result<()> {
-    let output = local_model("eval").stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "the evaluation failed");
-    let page = String::from_utf8(output.stdout).context("the evaluation is not text")?;
-    print!("{page}");
-    let kept = root().join("docs/evaluation.md");
-    std::fs::write(&kept, page).with_context(|| format!("cannot write {}", kept.display()))
+/// `cargo xtask eval`: evaluates the shipped models on files of labeled prompts, by default on the
+/// sets of the project, and prints the report.
+pub(crate) fn eval(files: &[String]) -> Result<()> {
+    step("eval", || execute(local_model("eval").args(files)))
 }
 
 /// Returns the program `local-model` of this package; a debug build trains too slowly.

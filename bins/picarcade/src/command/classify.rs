@@ -90,6 +90,18 @@ fn to_text(response: &Response) -> String {
     lines.push(format!("prompt      {}", response.enhanced_prompt.replace('\n', "\n            ")));
     lines.push(format!("reasoning   {}", response.reasoning));
     lines.push(format!("estimate    ${:.2}, {} s", response.estimated_cost, response.estimated_time));
+    if !response.alternatives.is_empty() {
+        let percent = |probability: f64| (probability * 100.0).round();
+        let others = response.alternatives.iter();
+        let others = others.map(|other| format!("{} ({} %)", other.prompt_type, percent(other.probability)));
+        lines.push(format!("or          {}", others.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(question) = &response.confirm_question {
+        lines.push(format!("confirm     {question}"));
+    }
+    if response.unclear {
+        lines.push("unclear     the words ask for no picture, video or edit".to_owned());
+    }
     if let Some(from) = response.corrected_from {
         lines.push(format!("corrected   from {from}"));
     }

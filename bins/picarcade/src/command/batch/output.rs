@@ -11,7 +11,7 @@ use crate::cli::{ClassifyArguments, Format};
 use crate::command::Failure;
 
 /// The columns of CSV results.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 19] = [
     "id",
     "success",
     "prompt_type",
@@ -22,6 +22,8 @@ const COLUMNS: [&str; 17] = [
     "confidence",
     "source",
     "corrected_from",
+    "confirm",
+    "unclear",
     "estimated_cost",
     "estimated_time",
     "cache_hit",

@@ -72,7 +72,7 @@ impl Presented {
     }
 
     /// Returns the caller of a request that the flow has not validated yet. A text in it that is no
-    /// user id names nobody: the flow refuses the request and names all of its wrong fields.
+    /// user id names no user: the flow refuses the request and names all of its wrong fields.
     pub(crate) fn caller_of_request(
         &self,
         request: &FlowRequest,

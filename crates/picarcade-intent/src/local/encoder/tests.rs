@@ -1,3 +1,5 @@
+//! Tests of the encoder.
+
 use std::sync::LazyLock;
 
 use proptest::prelude::*;

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::programs::local_model;
 use crate::step::{execute, root, step};
@@ -15,7 +15,8 @@ use crate::step::{execute, root, step};
 /// Trains on generated examples, on a part of the labeled prompts, and on all prompts of the other
 /// files. The labeled prompts are split by source; `report.jsonl` in `target/encoder/` is the part
 /// that nothing saw.
-pub(crate) fn train(labeled: &str, more: &[String]) -> Result<()> {
+pub(crate) fn train(files: &[String]) -> Result<()> {
+    let [labeled, more @ ..] = files else { bail!("expected train encoder LABELED.jsonl [MORE.jsonl…]") };
     let scripts = root().join("crates/picarcade-intent/encoder");
     let work = root().join("target/encoder");
     std::fs::create_dir_all(&work)?;

@@ -41,7 +41,10 @@ fn main() -> ExitCode {
         "ci" => ci::run(rest),
         "bench" => programs::bench(rest),
         "load" => programs::load(rest),
-        "train" => programs::train(rest),
+        "train" => match rest {
+            [first, files @ ..] if first == "encoder" => encoder::train(files),
+            _ => programs::train(rest),
+        },
         "eval" => programs::eval(rest),
         "help" | "-h" | "--help" => {
             println!("{HELP}");

@@ -3,9 +3,8 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::encoder;
 use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
@@ -31,14 +30,9 @@ pub(crate) fn load(arguments: &[String]) -> Result<()> {
     step("load", || execute(Command::new(program).args(arguments)))
 }
 
-/// `cargo xtask train`: trains the linear model of the local classifier, or with `encoder` the
-/// encoder, and writes its file.
+/// `cargo xtask train`: trains the linear model of the local classifier and writes its file.
 pub(crate) fn train(arguments: &[String]) -> Result<()> {
-    match arguments {
-        [first, labeled, more @ ..] if first == "encoder" => encoder::train(labeled, more),
-        [first] if first == "encoder" => bail!("expected train encoder LABELED.jsonl [MORE.jsonl…]"),
-        _ => step("train", || execute(local_model("train").args(arguments))),
-    }
+    step("train", || execute(local_model("train").args(arguments)))
 }
 
 /// `cargo xtask eval`: evaluates the shipped models on files of labeled prompts, by default on the

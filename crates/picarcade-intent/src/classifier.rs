@@ -101,9 +101,11 @@ impl Classifier {
         self.matrix.feasible(facts)
     }
 
-    /// Returns the price of one generation of a type in micro-dollars.
+    /// Returns the price of one generation of a type in micro-dollars, by the model that the matrix
+    /// names for it.
     pub fn price(&self, prompt_type: PromptType) -> u64 {
-        self.catalogue.estimate(&self.matrix, prompt_type)
+        let row = self.matrix.rows().iter().find(|row| row.prompt_type == prompt_type);
+        self.catalogue.price(row.map_or("", |row| &*row.model), prompt_type)
     }
 
     /// Returns a question for the user, such as `Video with sound, about $2.40?`, if the verdict is

@@ -15,7 +15,6 @@ use std::sync::{Arc, LazyLock};
 pub use model::{Inputs, Model, Offer, Preference};
 pub use route::{Route, RouteNeeds};
 
-use crate::matrix::Matrix;
 use crate::problem::Problem;
 use crate::prompt_type::PromptType;
 use crate::version::version_of;
@@ -101,13 +100,12 @@ impl Catalogue {
         route::choose(&self.models, prompt_type, [preferred, Some(preferred_model)], available)
     }
 
-    /// Returns the price of a type in micro-dollars: of the model that the matrix names for it.
-    pub fn estimate(&self, matrix: &Matrix, prompt_type: PromptType) -> u64 {
-        let named = matrix.rows().iter().find(|row| row.prompt_type == prompt_type);
-        let model = named.and_then(|row| self.model(&row.model));
-        let offer = model.and_then(|model| model.offer(prompt_type));
-        let any = || self.models.iter().find_map(|model| model.offer(prompt_type));
-        offer.or_else(any).map_or(0, |offer| offer.cost_micros)
+    /// Returns the price of a type in micro-dollars: by this model, or else by the first model that
+    /// makes it.
+    pub fn price(&self, model: &str, prompt_type: PromptType) -> u64 {
+        let offer = self.model(model).and_then(|model| model.offer(prompt_type));
+        let first = || self.models.iter().find_map(|model| model.offer(prompt_type));
+        offer.or_else(first).map_or(0, |offer| offer.cost_micros)
     }
 
     /// Returns the preferences that override the decision matrix, in order.

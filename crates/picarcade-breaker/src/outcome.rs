@@ -37,6 +37,8 @@ impl Outcome {
 
 /// Why a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum FailureKind {
     /// No answer in time (also HTTP 408 and 504).

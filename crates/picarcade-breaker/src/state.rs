@@ -9,6 +9,8 @@ use serde::{Serialize, Serializer};
 /// The first three states follow from observations. The other four are set by hand and stay until
 /// [`reset`](crate::CircuitBreaker::reset) or another override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = BreakerState, rename_all = "snake_case", description = "What a breaker does with the next call."))]
 #[non_exhaustive]
 pub enum State {
     /// Calls pass, and their outcomes are judged.

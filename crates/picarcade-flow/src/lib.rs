@@ -32,6 +32,8 @@ mod statistics;
 mod builder;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 
 pub use builder::FlowBuilder;
 pub use caches::CacheLevels;

@@ -38,6 +38,15 @@ impl Period {
         }
     }
 
+    /// Returns the schema of the words.
+    #[cfg(feature = "openapi")]
+    fn words() -> utoipa::openapi::Object {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::Type::String)
+            .enum_values(Some(Self::ALL.map(Self::as_str)))
+            .build()
+    }
+
     /// Returns the duration.
     pub const fn duration(self) -> Duration {
         const HOUR: u64 = 3_600;
@@ -76,6 +85,7 @@ impl FromStr for Period {
 ///
 /// Percentiles come from a histogram and are within 1.6 % of the exact value.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Statistics {
     /// The number of classifications.
     pub total_classifications: u64,
@@ -106,8 +116,10 @@ pub struct Statistics {
     /// US dollars saved by cache hits.
     pub cost_saved: f64,
     /// `1h`, `24h` or `7d`.
+    #[cfg_attr(feature = "openapi", schema(schema_with = Period::words))]
     pub period: String,
     /// The time of the query, RFC 3339 in UTC.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub generated_at: String,
 }
 

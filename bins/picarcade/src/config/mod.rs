@@ -27,6 +27,7 @@ pub(crate) use identity::ApiKey;
 pub(crate) use identity::{Identity, JwtSettings};
 pub(crate) use llm::Llm;
 pub(crate) use redact::redact_url;
+pub(crate) use settings::BREAKER_NAMES;
 pub(crate) use stores::{Database, RedisSettings};
 #[cfg(feature = "otel")]
 pub(crate) use values::http_url;

@@ -13,6 +13,12 @@ use crate::http::app::App;
 /// The media type of Prometheus text.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
+/// Returns the metrics as Prometheus text.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, body = String, content_type = "text/plain")),
+)]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     publish(&app);
     let mut response = app.metrics.render().into_response();

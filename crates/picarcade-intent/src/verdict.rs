@@ -9,6 +9,8 @@ use crate::prompt_type::PromptType;
 
 /// The source of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = DecisionSource))]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// An AI, whose answer may have been corrected.

@@ -110,7 +110,11 @@ impl Encoder {
     pub(crate) fn goals_with(&self, linear: &LocalClassifier, prompt: &str, facts: Facts) -> Goals {
         let regime = Regime::of(facts);
         let (senses, none) = self.senses(prompt, facts);
-        let senses = if std::env::var("SHARE").is_ok_and(|s| s == "1") { senses } else { combine(senses, linear.senses(prompt, regime)) };
+        let senses = if std::env::var("SHARE").is_ok_and(|s| s == "1") {
+            senses
+        } else {
+            combine(senses, linear.senses(prompt, regime))
+        };
         Goals::from_senses(senses, regime).with_none(none)
     }
 
@@ -145,8 +149,7 @@ fn combine(encoder: [f32; Sense::COUNT], linear: [f32; Sense::COUNT]) -> [f32; S
     let mut senses = encoder;
     let share: f32 = std::env::var("SHARE").ok().and_then(|s| s.parse().ok()).unwrap_or(ENCODER_SHARE);
     for (sense, linear) in senses.iter_mut().zip(linear) {
-        *sense =
-            (share * (*sense + LEAST).ln() + (1.0 - share) * (linear + LEAST).ln()).exp();
+        *sense = (share * (*sense + LEAST).ln() + (1.0 - share) * (linear + LEAST).ln()).exp();
     }
     let sum: f32 = senses.iter().sum();
     senses.map(|sense| sense / sum)

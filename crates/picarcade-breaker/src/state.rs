@@ -7,6 +7,11 @@ use std::fmt;
 /// The first three states follow from observations. The other four are set by hand and stay until
 /// [`reset`](crate::CircuitBreaker::reset) or another override.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(as = BreakerState, description = "What a breaker does with the next call.")
+)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum State {

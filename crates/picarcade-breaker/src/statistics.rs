@@ -11,11 +11,14 @@ use crate::{CircuitBreaker, FailureKind, Name, State, clock::Tick, lane::Total, 
 /// Calls continue while the statistics are read, so two figures may differ by the calls of that
 /// moment. Each figure is correct by itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Breaker))]
 #[non_exhaustive]
 pub struct BreakerStatistics {
-    /// The breaker.
+    /// The name of the breaker.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub name: Name,
-    /// What the breaker does with the next call (see [`CircuitBreaker::state`]).
+    /// What the breaker does with the next call.
     pub state: State,
     /// Successful calls.
     pub success: u64,
@@ -32,14 +35,17 @@ pub struct BreakerStatistics {
     /// Failures in a row: now, or when the breaker opened.
     pub consecutive_failures: u64,
     /// The window, if a policy uses one.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub window: Option<WindowStatistics>,
     /// How often the breaker opened.
     pub opened_count: u64,
-    /// The time since the last change of state.
+    /// The time since the last change of state, in seconds.
     pub time_in_state_seconds: f64,
     /// The kind of the last failure.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub last_failure: Option<FailureKind>,
-    /// When the next call may pass, if none may now.
+    /// The seconds until the next call may pass, if none may now.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub retry_after_seconds: Option<f64>,
 }
 

@@ -12,6 +12,7 @@ use crate::{CacheSource, key::Key};
 
 /// A snapshot of the counters of one cache. All counts are since the cache was created.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[non_exhaustive]
 pub struct CacheStatistics {
     /// The name of the cache.

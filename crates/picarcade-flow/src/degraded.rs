@@ -6,6 +6,8 @@ use serde::{Serialize, Serializer};
 
 /// One reason in the `degraded` list of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = DegradedReason, rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Degraded {
     /// A dollar limit was reached, so no paid call was made.

@@ -15,6 +15,7 @@ pub const MAX_PROBLEMS: usize = 32;
 
 /// One wrong field of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FieldProblem {
     /// The field, as a JSON pointer (RFC 6901): `/prompt`, `/context/uploaded_images/0`.
     pub pointer: String,

@@ -37,6 +37,8 @@ mod statistics;
 mod builder;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::describe_metrics;

@@ -15,9 +15,12 @@ use crate::validate::{MAX_MEDIA, check_media};
 /// One request, as in the HTTP body. Unknown fields are ignored. Of a list of media longer than
 /// [`MAX_MEDIA`], one element more is kept, so that validation can reject the list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ProcessRequest, description = "One request. Unknown fields are ignored."))]
 #[serde(default)]
 pub struct FlowRequest {
     /// The user's prompt: 1 to 8,000 characters.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::prompt, required))]
     pub prompt: String,
     /// A working image is open.
     pub active_image: bool,
@@ -29,11 +32,14 @@ pub struct FlowRequest {
     pub referenced_image: bool,
     /// The end user, if the body names one. The program decides about identity: the flow itself
     /// uses [`Caller`].
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::nullable_id))]
     pub user_id: Option<String>,
     /// The session whose working medium is used if the request states no facts and no media.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::nullable_id))]
     pub session_id: Option<String>,
     /// The media. Their URLs are passed on and never fetched.
     #[serde(deserialize_with = "bounded_media")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Context>, default = json!(null)))]
     pub context: Media,
     /// Whether to reserve the estimated cost of the generation against the dollar limits.
     pub reserve: bool,
@@ -117,21 +123,28 @@ pub enum CacheControl {
 
 /// Deserializes the media, or none for `null`, with at most one element too many of each list.
 fn bounded_media<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Media, D::Error> {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Bounded {
-        uploaded_images: List<String>,
-        reference_images: List<ReferenceImage>,
-        working_image: Option<String>,
-        working_video: Option<String>,
-    }
-    let bounded = Option::<Bounded>::deserialize(deserializer)?.unwrap_or_default();
+    let context = Option::<Context>::deserialize(deserializer)?.unwrap_or_default();
     Ok(Media {
-        uploaded_images: bounded.uploaded_images.0,
-        reference_images: bounded.reference_images.0,
-        working_image: bounded.working_image,
-        working_video: bounded.working_video,
+        uploaded_images: context.uploaded_images.0,
+        reference_images: context.reference_images.0,
+        working_image: context.working_image,
+        working_video: context.working_video,
     })
+}
+
+/// The media of a request.
+#[derive(Default, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+struct Context {
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::uploads))]
+    uploaded_images: List<String>,
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::references))]
+    reference_images: List<ReferenceImage>,
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::nullable_url))]
+    working_image: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::nullable_url))]
+    working_video: Option<String>,
 }
 
 /// A list whose elements beyond the first [`MAX_MEDIA`] + 1 are skipped. A body of small elements

@@ -25,17 +25,23 @@ pub struct Processed<T> {
 
 /// The sources of the three cached parts of an answer: `l1`, `l2`, `stale`, `miss` or `bypass`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CacheSources {
     /// The classification.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::cache_source))]
     pub intent: &'static str,
     /// The enhanced prompt.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::cache_source))]
     pub enhancement: &'static str,
     /// The base parameters of the model.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::cache_source))]
     pub parameters: &'static str,
 }
 
 /// The answer to `process`.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ProcessResponse))]
 pub struct Response {
     /// Always true: a failure is an error and not a response.
     pub success: bool,
@@ -52,10 +58,12 @@ pub struct Response {
     /// The reason for the type.
     pub reasoning: String,
     /// The confidence in the type, from 0 to 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub confidence: f64,
     /// The part that decided.
     pub source: Source,
     /// The infeasible type that the AI answered, if its answer was corrected.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub corrected_from: Option<PromptType>,
     /// The other possible types with a probability of at least 0.01, the most likely first.
     pub alternatives: Vec<Alternative>,
@@ -63,6 +71,7 @@ pub struct Response {
     /// $0.20 more than another likely type.
     pub confirm: bool,
     /// The question for the user if `confirm` is true, such as `Video with sound, about $2.40?`.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub confirm_question: Option<String>,
     /// Whether the words ask for no picture, video or edit at all. The reasoning says so, and the
     /// type is the cheapest possible one.
@@ -72,6 +81,7 @@ pub struct Response {
     /// The estimated time of the generation, in seconds.
     pub estimated_time: u32,
     /// The input of the model, with the prompt and the references.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub model_parameters: Map<String, Value>,
     /// The facts that decided, with the session's medium.
     pub classification_flags: Facts,
@@ -82,6 +92,7 @@ pub struct Response {
     /// Whether the local classifier answered in place of the AI.
     pub used_fallback: bool,
     /// The state of the AI provider's breaker; `none` without a provider.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::provider_state))]
     pub circuit_breaker_state: &'static str,
     /// Always false: a limited request is an error.
     pub rate_limited: bool,
@@ -143,15 +154,19 @@ impl Response {
 
 /// The row of the matrix that decided, and the types that were possible.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CsvDecision {
     /// The row that matched.
     pub row: MatrixRow,
     /// Every type that a goal can reach under these facts.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<PromptType>))]
     pub feasible: TypeSet,
 }
 
 /// The answer to `classify-only`.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = ClassifyResponse))]
 pub struct Classified {
     /// Always true.
     pub success: bool,
@@ -160,10 +175,12 @@ pub struct Classified {
     /// The reason for the type.
     pub reasoning: String,
     /// The confidence in the type, from 0 to 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub confidence: f64,
     /// The part that decided.
     pub source: Source,
     /// The infeasible type that the AI answered, if its answer was corrected.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub corrected_from: Option<PromptType>,
     /// The other possible types with a probability of at least 0.01, the most likely first.
     pub alternatives: Vec<Alternative>,
@@ -171,6 +188,7 @@ pub struct Classified {
     /// $0.20 more than another likely type.
     pub confirm: bool,
     /// The question for the user if `confirm` is true, such as `Video with sound, about $2.40?`.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub confirm_question: Option<String>,
     /// Whether the words ask for no picture, video or edit at all. The reasoning says so, and the
     /// type is the cheapest possible one.
@@ -229,6 +247,8 @@ impl Classified {
 
 /// One model of the catalogue and its availability.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Model))]
 pub struct ModelAvailability {
     /// The name of the model.
     pub name: String,
@@ -237,6 +257,7 @@ pub struct ModelAvailability {
     /// False while the provider's breaker rejects calls.
     pub available: bool,
     /// The state of the provider's breaker.
+    #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::provider_state))]
     pub circuit_breaker_state: &'static str,
     /// The types that the model serves, as first choice or as a fallback.
     pub prompt_types: Vec<PromptType>,
@@ -245,14 +266,18 @@ pub struct ModelAvailability {
     /// The time of its first use in the catalogue, in seconds.
     pub estimated_time: u32,
     /// The parameters of the model before the prompt and the references are added.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub parameters: Map<String, Value>,
 }
 
 /// The answer to `stats`.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Statistics))]
 pub struct StatsAnswer {
     /// The figures.
     #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(inline))]
     pub statistics: Statistics,
     /// The budget of the day and its use.
     pub budget: BudgetBurn,
@@ -262,12 +287,16 @@ pub struct StatsAnswer {
 
 /// The use of the day's budget, from the expenses in `cost_tracking` since midnight (UTC).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Budget))]
 pub struct BudgetBurn {
-    /// The limit of all users together, in US dollars a day; `None` without such a limit.
+    /// The limit of all users together, in US dollars a day; null without such a limit.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub per_day: Option<f64>,
     /// The expenses since midnight, in US dollars.
     pub spent_today: f64,
     /// `spent_today` in percent of `per_day`; above 100 if the budget is overspent.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub burned_percent: Option<f64>,
 }
 

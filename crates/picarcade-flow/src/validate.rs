@@ -19,7 +19,7 @@ use crate::id::check_id;
 pub const MAX_MEDIA: usize = 64;
 
 /// The longest URL of a medium, in bytes.
-const MAX_URL_BYTES: usize = 4096;
+pub(crate) const MAX_URL_BYTES: usize = 4096;
 
 /// The longest host of a URL, in bytes. A name of the DNS is no longer, and the encoding of
 /// international names takes time that grows with the square of their length.

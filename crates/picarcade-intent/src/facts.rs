@@ -21,16 +21,25 @@ use serde::{Deserialize, Serialize};
 /// assert_eq!(Facts::all().count(), 16);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    schema(description = "Four yes-or-no statements about the media of a request.")
+)]
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "four independent facts, named as on the wire")]
 pub struct Facts {
     /// A working image is open.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub active_image: bool,
     /// A working video is open.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub active_video: bool,
     /// The user uploaded one or more images with this request.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub uploaded_image: bool,
     /// The prompt names stored references (`@blonde_hair`) or found images.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub referenced_image: bool,
 }
 

@@ -11,6 +11,7 @@ use crate::error::impl_words;
 
 /// One of five things that a prompt can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Goal {
     /// A new still picture; also the default if nothing else is asked for, as in a bare

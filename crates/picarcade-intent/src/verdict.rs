@@ -9,6 +9,8 @@ use crate::prompt_type::PromptType;
 
 /// The source of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = DecisionSource))]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// An AI, whose answer may have been corrected.
@@ -38,10 +40,12 @@ impl fmt::Display for Source {
 
 /// A type that a request may mean instead.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Alternative {
     /// The type.
     pub prompt_type: PromptType,
-    /// Its probability, in `0.0..=1.0`.
+    /// Its probability, from 0 to 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 1))]
     pub probability: f64,
 }
 

@@ -49,6 +49,6 @@ fn breaker(layers: &Layers, name: &str) -> Result<Config, ConfigError> {
 }
 
 /// Returns the names of the services that have a breaker.
-fn names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ProviderKind::ALL.into_iter().map(ProviderKind::as_str).chain([GENERATOR])
 }

@@ -20,6 +20,7 @@ mod effective;
 
 mod redact;
 
+pub(crate) use breakers::names as breaker_names;
 pub(crate) use effective::Config;
 pub(crate) use error::{ConfigError, Origin};
 #[cfg(test)]

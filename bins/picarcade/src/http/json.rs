@@ -7,8 +7,9 @@
 
 use std::fmt;
 
-use serde::Deserializer;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::ser::Error;
+use serde::{Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 /// Checks the grammar of a text.
@@ -35,6 +36,11 @@ pub(crate) fn elements(text: &str, most: usize) -> Option<(Vec<&RawValue>, bool)
     let found = deserializer.deserialize_seq(Elements(most)).ok()?;
     deserializer.end().ok()?;
     Some(found)
+}
+
+/// Serializes a value with the members of every object sorted by name.
+pub(crate) fn sorted<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serde_json::to_value(value).map_err(S::Error::custom)?.serialize(serializer)
 }
 
 struct Members<'n, const N: usize>([&'n str; N]);

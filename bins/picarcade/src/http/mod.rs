@@ -10,6 +10,7 @@ mod route;
 mod identity;
 
 mod body;
+mod description;
 mod json;
 mod problem;
 mod rate_limit;
@@ -22,4 +23,4 @@ pub(crate) use json::{check as check_json, members as json_members};
 pub(crate) use problem::Problem;
 pub(crate) use router::router;
 pub(crate) use server::{ConnectionLimits, Server};
-pub(crate) use shared_store::SharedStore;
+pub(crate) use shared_store::{SharedStore, StoreStatus};

@@ -12,8 +12,9 @@ use hyper::{HeaderMap, StatusCode};
 use picarcade_analytics::new_id;
 use picarcade_flow::{FieldProblem, FlowError, MAX_PROBLEMS};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::http::rate_limit;
+use crate::http::rate_limit::{self, LimitBody};
 
 /// The media type of every error.
 pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -27,21 +28,25 @@ struct Parts {
     status: StatusCode,
     detail: String,
     errors: Vec<FieldProblem>,
-    violated: Vec<serde_json::Value>,
+    violated: Vec<LimitBody>,
     headers: HeaderMap,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// A problem (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
     status: u16,
     detail: &'a str,
+    /// The wrong fields.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldProblem],
+    /// The reached limits.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    violated: &'a [serde_json::Value],
+    violated: &'a [LimitBody],
 }
 
 impl Problem {
@@ -133,7 +138,7 @@ impl From<FlowError> for Problem {
                     "a limit is reached"
                 };
                 let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, detail);
-                problem.0.violated = denial.violated.iter().map(rate_limit::status_json).collect();
+                problem.0.violated = denial.violated.iter().map(LimitBody::new).collect();
                 rate_limit::write_denial(&mut problem.0.headers, &denial);
                 problem
             }

@@ -1,12 +1,15 @@
 //! Limits in responses: the header fields `RateLimit-Policy`, `RateLimit` and `Retry-After`, and
-//! their JSON.
+//! one limit in a body.
 
 use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
-use picarcade_ratelimit::{Denial, LimitStatus, Report, Unit, headers};
-use serde_json::{Value, json};
+use picarcade_flow::openapi::words;
+use picarcade_ratelimit::{Denial, LimitStatus, Report, Scope, Unit, headers};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::Object;
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -38,19 +41,67 @@ pub(crate) fn write_denial(headers: &mut HeaderMap, denial: &Denial) {
     headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(denial.retry_after).max(1)));
 }
 
-/// Returns one limit as JSON, for `/usage` and for denials: money in dollars, requests as counts,
-/// and the seconds until the whole limit is available again.
-pub(crate) fn status_json(status: &LimitStatus) -> Value {
-    let dollars = matches!(status.unit, Unit::Cost);
-    let amount = |value: u64| if dollars { json!(value as f64 / 1e6) } else { json!(value) };
-    json!({
-        "name": status.name,
-        "scope": status.scope.as_str(),
-        "unit": if dollars { "usd" } else { "requests" },
-        "window": status.window.to_string(),
-        "limit": amount(status.limit),
-        "used": amount(status.used),
-        "remaining": amount(status.remaining),
-        "reset": whole_seconds(status.reset_after),
-    })
+/// One limit in a body.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LimitStatus)]
+pub(crate) struct LimitBody {
+    #[schema(value_type = f64)]
+    limit: Amount,
+    name: String,
+    #[schema(value_type = f64)]
+    remaining: Amount,
+    /// The seconds until the whole limit is available again.
+    reset: u64,
+    /// Whose requests or dollars are counted.
+    #[schema(schema_with = scopes)]
+    scope: &'static str,
+    /// What is counted: requests, or US dollars.
+    #[schema(schema_with = units)]
+    unit: &'static str,
+    #[schema(value_type = f64)]
+    used: Amount,
+    /// The time over which is counted.
+    window: String,
+}
+
+/// Requests as a count, money in dollars.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Amount {
+    Requests(u64),
+    Dollars(f64),
+}
+
+impl LimitBody {
+    pub(crate) fn new(status: &LimitStatus) -> Self {
+        let amount = |value: u64| match status.unit {
+            Unit::Requests => Amount::Requests(value),
+            Unit::Cost => Amount::Dollars(value as f64 / 1e6),
+        };
+        Self {
+            limit: amount(status.limit),
+            name: status.name.to_string(),
+            remaining: amount(status.remaining),
+            reset: whole_seconds(status.reset_after),
+            scope: status.scope.as_str(),
+            unit: unit(status.unit),
+            used: amount(status.used),
+            window: status.window.to_string(),
+        }
+    }
+}
+
+const fn unit(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Requests => "requests",
+        Unit::Cost => "usd",
+    }
+}
+
+fn units() -> Object {
+    words([Unit::Requests, Unit::Cost].map(unit))
+}
+
+fn scopes() -> Object {
+    words(Scope::ALL.map(Scope::as_str))
 }

@@ -1,4 +1,5 @@
-//! The routes: which path is answered by which handler, and behind which access layer.
+//! The routes: which handlers answer, and behind which access layer. The path and the description
+//! of a route are at its handler.
 
 use std::time::Duration;
 
@@ -6,12 +7,14 @@ use axum::Router;
 use axum::extract::State;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
 use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Method, StatusCode, Uri};
 use tower_http::cors::CorsLayer;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 
 use crate::http::app::App;
+use crate::http::description::{self, Callers, describe};
 use crate::http::layer::access;
 use crate::http::layer::stack::stack;
 use crate::http::problem::Problem;
@@ -26,79 +29,78 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 pub(crate) fn router(app: App, origins: &[HeaderValue]) -> Router {
     let admin_only = from_fn_with_state(app.clone(), access::admin_only);
     let operators_only = from_fn_with_state(app.clone(), access::operators_only);
-    let router = Router::new()
-        .merge(hot())
-        .merge(cold(&app))
-        .nest("/admin", admin().route_layer(admin_only))
-        .merge(operations().route_layer(operators_only))
-        .merge(public())
-        .fallback(no_route)
-        .method_not_allowed_fallback(no_method);
+    let document = openapi::Document::default();
+    let (router, collected) = OpenApiRouter::with_openapi(description::empty())
+        .merge(describe(hot(), Callers::Api))
+        .merge(describe(cold(&app), Callers::Api))
+        .nest("/admin", describe(admin(), Callers::Admin).route_layer(admin_only))
+        .merge(describe(operations(), Callers::Operators).route_layer(operators_only))
+        .merge(describe(public(&document), Callers::All))
+        .split_for_parts();
+    document.set(description::render(collected));
+    let router = router.fallback(no_route).method_not_allowed_fallback(no_method);
     let router = if origins.is_empty() { router } else { router.layer(cors(origins)) };
     router.layer(from_fn(stack)).with_state(app)
 }
 
 /// The hot routes of the API, which check their callers themselves (see `route/process.rs`).
-fn hot() -> Router<App> {
-    Router::new()
-        .route("/api/v2/process", post(process::process))
-        .route("/api/v2/classify-only", post(process::classify_only))
+fn hot() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(process::process)).routes(routes!(process::classify_only))
 }
 
 /// The cold routes of the API, each with the endpoint that its requests are counted under.
-fn cold(app: &App) -> Router<App> {
-    let session = get(sessions::show).put(sessions::put).delete(sessions::delete);
-    ColdRoutes { app, router: Router::new() }
-        .route("/api/v2/batch", "batch", post(batch::batch))
-        .route("/api/v2/generations/{generation_id}/outcome", "outcome", post(outcome::report))
-        .route("/api/v2/sessions/{id}", "sessions", session)
-        .route("/api/v2/models/available", "models", get(catalog::models))
-        .route("/api/v2/decision-matrix", "decision-matrix", get(catalog::matrix))
-        .route("/api/v2/stats", "stats", get(stats::stats))
-        .route("/api/v2/usage", "process", get(usage::usage))
+fn cold(app: &App) -> OpenApiRouter<App> {
+    ColdRoutes { app, router: OpenApiRouter::default() }
+        .add("batch", routes!(batch::batch))
+        .add("outcome", routes!(outcome::report))
+        .add("sessions", routes!(sessions::show, sessions::put, sessions::delete))
+        .add("models", routes!(catalog::models))
+        .add("decision-matrix", routes!(catalog::matrix))
+        .add("stats", routes!(stats::stats))
+        .add("process", routes!(usage::usage))
         .router
 }
 
 /// Cold routes. A route can only be added together with the access layer of the API.
 struct ColdRoutes<'a> {
     app: &'a App,
-    router: Router<App>,
+    router: OpenApiRouter<App>,
 }
 
 impl ColdRoutes<'_> {
-    fn route(mut self, path: &str, endpoint: &'static str, handlers: MethodRouter<App>) -> Self {
+    fn add(mut self, endpoint: &'static str, routes: UtoipaMethodRouter<App>) -> Self {
         let access = from_fn_with_state((self.app.clone(), endpoint), access::api);
-        self.router = self.router.route(path, handlers.route_layer(access));
+        self.router = self.router.routes(routes.map(|handlers| handlers.route_layer(access)));
         self
     }
 }
 
 /// The routes below `/admin`.
-fn admin() -> Router<App> {
-    Router::new()
-        .route("/breakers", get(admin::breakers))
-        .route("/breakers/{name}/{action}", post(admin::override_breaker))
-        .route("/cache/invalidate", post(admin::invalidate))
-        .route("/users/{user_id}", delete(admin::forget_user))
-        .route("/config", get(admin::config))
+fn admin() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(admin::breakers))
+        .routes(routes!(admin::override_breaker))
+        .routes(routes!(admin::invalidate))
+        .routes(routes!(admin::forget_user))
+        .routes(routes!(admin::config))
 }
 
 /// The routes for operators.
-fn operations() -> Router<App> {
-    Router::new()
-        .route("/health/detailed", get(probes::detailed))
-        .route("/health/cache", get(probes::cache))
-        .route("/metrics", get(metrics::metrics))
+fn operations() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(probes::detailed))
+        .routes(routes!(probes::cache))
+        .routes(routes!(metrics::metrics))
 }
 
 /// The routes for every client.
-fn public() -> Router<App> {
-    Router::new()
-        .route("/health", get(probes::health))
-        .route("/health/", get(probes::health))
-        .route("/health/live", get(probes::live))
-        .route("/health/ready", get(probes::ready))
-        .route("/openapi.json", get(openapi::openapi))
+fn public(document: &openapi::Document) -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(probes::health))
+        .routes(routes!(probes::health_slash))
+        .routes(routes!(probes::live))
+        .routes(routes!(probes::ready))
+        .routes(routes!(openapi::openapi).with_state(document.clone()))
 }
 
 fn cors(origins: &[HeaderValue]) -> CorsLayer {

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use picarcade_flow::RemoteWatch;
 use picarcade_redis::{RedisHandle, Role};
-use serde_json::{Value, json};
 
-use crate::http::SharedStore;
+use crate::http::{SharedStore, StoreStatus};
 
 /// How long Redis may be silent at start before the log reports it.
 const START_TIMEOUT: Duration = Duration::from_secs(3);
@@ -44,8 +43,17 @@ impl RemoteWatch for Watch {
 }
 
 impl SharedStore for Watch {
-    fn status(&self) -> Value {
-        json!(self.0.status())
+    fn status(&self) -> StoreStatus {
+        let status = self.0.status();
+        StoreStatus {
+            active: status.active.as_str(),
+            connected: status.connected,
+            generation: status.generation,
+            last_error: status.last_error,
+            latency_ms: status.latency_ms,
+            pending_invalidations: status.pending_invalidations,
+            used_memory_bytes: status.used_memory_bytes,
+        }
     }
 
     fn publish_metrics(&self) {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::schema::Schemas;
 use crate::service::Service;
 
 /// Asserts that `schema` describes every property of `value`, and that every required one is
@@ -14,6 +15,13 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
         let target =
             document.pointer(reference.trim_start_matches('#')).unwrap_or_else(|| panic!("{reference}"));
         return check(document, target, value, at);
+    }
+    for word in ["anyOf", "oneOf"] {
+        if let Some(choices) = schema[word].as_array() {
+            let fits = |choice: &&Value| Schemas(document).check(choice, value).is_ok();
+            let choice = choices.iter().find(fits).unwrap_or_else(|| panic!("{at} fits none of {word}"));
+            return check(document, choice, value, at);
+        }
     }
     if let Some(items) = value.as_array() {
         for (index, item) in items.iter().enumerate() {
@@ -28,9 +36,30 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
         assert!(described.contains(name), "{at}/{name} is not described");
         check(document, &properties[name], field, &format!("{at}/{name}"));
     }
-    for name in schema["required"].as_array().unwrap() {
+    for name in schema["required"].as_array().into_iter().flatten() {
         assert!(fields.contains_key(name.as_str().unwrap()), "{at} lacks {name}");
     }
+}
+
+/// The snapshot of the document, for clients and for reviews.
+const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+
+#[tokio::test]
+async fn the_served_document_is_the_snapshot_in_the_repository() {
+    let service = Service::start(&[]).await;
+    let response = service.request(Method::GET, "/openapi.json").send().await.unwrap();
+    let served = response.text().await.unwrap();
+    if std::env::var_os("UPDATE_OPENAPI").is_some() {
+        std::fs::write(SNAPSHOT, &served).unwrap();
+    }
+    let snapshot = std::fs::read_to_string(SNAPSHOT).unwrap_or_default();
+    let difference = served.lines().zip(snapshot.lines()).position(|(served, kept)| served != kept);
+    assert!(
+        served == snapshot,
+        "docs/openapi.json differs from the code, first in line {}. If the change is intended, update it with\n\
+         UPDATE_OPENAPI=1 cargo test -p picarcade --test it document::the_served_document",
+        difference.map_or_else(|| served.lines().count().min(snapshot.lines().count()), |line| line) + 1,
+    );
 }
 
 /// Header fields that every HTTP server may send.

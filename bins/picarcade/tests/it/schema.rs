@@ -110,7 +110,11 @@ impl<'a> Schemas<'a> {
             return random.choice(words).unwrap().clone();
         }
         let bound = |word: &str, default: u64| schema[word].as_u64().unwrap_or(default);
-        match schema["type"].as_str().unwrap_or("any") {
+        let kind = match &schema["type"] {
+            Value::Array(kinds) => random.choice(kinds).unwrap(),
+            kind => kind,
+        };
+        match kind.as_str().unwrap_or("any") {
             "null" => Value::Null,
             "boolean" => json!(random.bool()),
             "integer" => json!(random.u64(bound("minimum", 0)..=bound("maximum", 1000))),

@@ -39,6 +39,15 @@ impl Period {
         }
     }
 
+    /// Returns the schema of the words.
+    #[cfg(feature = "openapi")]
+    fn words() -> utoipa::openapi::Object {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::Type::String)
+            .enum_values(Some(Self::ALL.map(Self::as_str)))
+            .build()
+    }
+
     /// Returns the duration.
     pub const fn duration(self) -> Duration {
         const HOUR: u64 = 3_600;
@@ -77,6 +86,7 @@ impl FromStr for Period {
 ///
 /// Percentiles come from a histogram and are within 1.6 % of the exact value.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Statistics {
     /// The number of classifications.
     pub total_classifications: u64,
@@ -104,14 +114,18 @@ pub struct Statistics {
     pub by_model: BTreeMap<String, u64>,
     /// Micro-dollars spent, as far as known: the actual costs in `cost_tracking`. JSON shows them
     /// as `cost_spent`, in US dollars.
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
     #[serde(rename = "cost_spent", with = "usd")]
     pub spent_micros: u64,
     /// Micro-dollars saved by cache hits. JSON shows them as `cost_saved`, in US dollars.
+    #[cfg_attr(feature = "openapi", schema(value_type = f64))]
     #[serde(rename = "cost_saved", with = "usd")]
     pub saved_micros: u64,
     /// `1h`, `24h` or `7d`.
+    #[cfg_attr(feature = "openapi", schema(schema_with = Period::words))]
     pub period: String,
     /// The time of the query, RFC 3339 in UTC.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub generated_at: String,
 }
 

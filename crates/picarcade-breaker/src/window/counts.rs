@@ -19,6 +19,8 @@ pub(crate) struct Counts {
 
 /// The window of a breaker at the moment of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = BreakerWindow))]
 #[non_exhaustive]
 pub struct WindowStatistics {
     /// Calls with an outcome other than neutral.

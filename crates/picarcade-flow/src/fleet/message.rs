@@ -11,6 +11,7 @@ use crate::outcome::report::{OutcomeReport, outcome};
 
 /// A manual override of a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Override {
     /// Reject every call until reset.

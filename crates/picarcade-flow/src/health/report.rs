@@ -19,6 +19,7 @@ use crate::service::FlowService;
 
 /// The state of a component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HealthStatus {
     /// It works without restriction.
@@ -31,19 +32,24 @@ pub enum HealthStatus {
 
 /// The report on one component.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComponentHealth {
     /// The state of the component.
     pub status: HealthStatus,
     /// How long its last check took, in milliseconds, if the check uses a network or a disk.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub latency_ms: Option<f64>,
     /// The kind of its last error, never its text.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub last_error: Option<String>,
     /// Further figures of the component.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub details: Value,
 }
 
 /// The number of components in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HealthSummary {
     /// The number of healthy components.
     pub healthy: usize,

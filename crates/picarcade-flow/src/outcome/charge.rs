@@ -40,6 +40,7 @@ pub(crate) enum Bill {
 
 /// Why a bill was not charged as stated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CostFlag {
     /// The bill was more than twenty times the estimate and is charged at that bound.

@@ -20,6 +20,7 @@ const MAX_SECONDS: f64 = 604_800.0;
 
 /// Why a generation failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
     /// The provider did not answer in time.
@@ -48,25 +49,31 @@ impl ErrorKind {
 
 /// A report, as in the HTTP body.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(description = "A report on a generation."))]
 pub struct OutcomeReport {
     /// Whether the generation succeeded.
     pub success: bool,
     /// The cost, in US dollars.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = dollars))]
     pub actual_cost: Option<f64>,
     /// The duration, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = duration))]
     pub actual_time: Option<f64>,
     /// Why the generation failed.
     #[serde(default)]
     pub error_kind: Option<ErrorKind>,
     /// The provider's `Retry-After`, in seconds.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = retry_after))]
     pub retry_after: Option<f64>,
 }
 
 /// The effect of a report, which depends on the authority of its caller.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 #[non_exhaustive]
 pub enum Reported {
@@ -75,6 +82,7 @@ pub enum Reported {
     /// An end user's report is recorded, and nothing else changes.
     Recorded {
         /// Always `recorded`.
+        #[cfg_attr(feature = "openapi", schema(schema_with = recorded))]
         status: &'static str,
     },
 }
@@ -85,6 +93,7 @@ impl Reported {
 
 /// The effect of the operator's report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SettledReport {
     /// The id of the generation.
     pub generation_id: String,
@@ -96,6 +105,26 @@ pub struct SettledReport {
     /// Why the cost is not charged as reported; absent if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost_flag: Option<CostFlag>,
+}
+
+#[cfg(feature = "openapi")]
+fn dollars() -> utoipa::openapi::Object {
+    crate::openapi::nullable_number(MAX_DOLLARS, "The cost, in US dollars")
+}
+
+#[cfg(feature = "openapi")]
+fn duration() -> utoipa::openapi::Object {
+    crate::openapi::nullable_number(MAX_SECONDS, "The duration, in seconds")
+}
+
+#[cfg(feature = "openapi")]
+fn retry_after() -> utoipa::openapi::Object {
+    crate::openapi::nullable_number(MAX_SECONDS, "The provider's `Retry-After`, in seconds")
+}
+
+#[cfg(feature = "openapi")]
+fn recorded() -> utoipa::openapi::Object {
+    crate::openapi::words(["recorded"])
 }
 
 /// Returns the outcome for the breaker of the model's provider.

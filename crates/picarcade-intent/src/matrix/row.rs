@@ -8,6 +8,8 @@ use crate::prompt_type::PromptType;
 
 /// How a prompt is enhanced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = EnhancementStrategy))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Strategy {
@@ -76,16 +78,20 @@ impl_words!(Strategy, "enhancement");
 
 /// One row: its conditions and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MatrixRow {
     /// The number in the file: its `#`, or its position from 1 without such a column.
     pub number: u32,
-    /// The goals of the row, in the order of [`Goal::ALL`]; all five match any goal.
+    /// The goals of the row, in the order of their declaration; all five match any goal.
     pub goals: Vec<Goal>,
-    /// Whether a working image must be open; `None` for either.
+    /// Whether a working image must be open; null for either.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub active_image: Option<bool>,
-    /// Whether a working video must be open; `None` for either.
+    /// Whether a working video must be open; null for either.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub active_video: Option<bool>,
-    /// Whether references must be present; `None` for either.
+    /// Whether references must be present; null for either.
+    #[cfg_attr(feature = "openapi", schema(required))]
     pub references: Option<bool>,
     /// The type of the request.
     pub prompt_type: PromptType,

@@ -12,6 +12,6 @@ mod parse;
 mod read;
 mod request;
 
-pub(crate) use parse::{malformed, parse_as, parse_with_user};
+pub(crate) use parse::{WithUser, malformed, parse_as, parse_with_user};
 pub(crate) use read::{MAX_BODY, Share, read, read_with_share};
 pub(crate) use request::{parse_request, parse_request_text};

@@ -1,8 +1,15 @@
 //! Bodies of any type. The problem names the first wrong field.
 
+use std::borrow::Cow;
+use std::marker::PhantomData;
+
 use hyper::StatusCode;
+use picarcade_flow::openapi::nullable_id;
 use picarcade_flow::{FieldProblem, UserId};
 use serde::de::DeserializeOwned;
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::identity::parse_user_id;
 use crate::http::json;
@@ -89,6 +96,26 @@ pub(crate) fn parse_with_user<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, O
     }
     let (parsed, user) = (parse_as(bytes)?, parse_as::<Named>(bytes)?.user_id);
     Ok((parsed, parse_user_id(user)?))
+}
+
+/// The description of a body that [`parse_with_user`] reads.
+pub(crate) struct WithUser<T>(PhantomData<T>);
+
+impl<T: ToSchema> PartialSchema for WithUser<T> {
+    fn schema() -> RefOr<Schema> {
+        let user = ObjectBuilder::new().property("user_id", nullable_id());
+        AllOfBuilder::new().item(T::schema()).item(user).into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for WithUser<T> {
+    fn name() -> Cow<'static, str> {
+        T::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::schemas(schemas);
+    }
 }
 
 /// Returns a path of serde as a JSON pointer (RFC 6901).

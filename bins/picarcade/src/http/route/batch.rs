@@ -12,9 +12,13 @@ use axum::{Extension, Json};
 use bytes::Bytes;
 use hyper::{HeaderMap, StatusCode};
 use picarcade_flow::{Caller, FieldProblem, FlowRequest};
+use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, Ref, SchemaType};
+use utoipa::openapi::{RefOr, Schema};
 
 use crate::answer::WithRequestId;
 use crate::http::app::App;
@@ -42,6 +46,49 @@ static LARGE_BODIES: Semaphore = Semaphore::const_new(1);
 /// The most places of a batch that are not UTF-8 and still affect only their own requests.
 const MAX_INVALID: usize = 64 * 1024;
 
+/// The description of a batch: a list, or an object with a list.
+struct BatchRequest;
+
+impl utoipa::PartialSchema for BatchRequest {
+    fn schema() -> RefOr<Schema> {
+        let request = ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(
+            "A ProcessRequest of at most 64 KiB; an invalid request has its problem in its place of the \
+             results",
+        ));
+        let requests =
+            ArrayBuilder::new().items(request).min_items(Some(1)).max_items(Some(MAX_REQUESTS)).build();
+        let object = ObjectBuilder::new().property("requests", requests.clone()).required("requests");
+        AnyOfBuilder::new().item(requests).item(object).into()
+    }
+}
+
+impl ToSchema for BatchRequest {}
+
+/// The answer to a batch.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BatchResponse {
+    failed: usize,
+    request_id: String,
+    /// The answers and problems, in the order of the requests.
+    #[schema(schema_with = results)]
+    results: Vec<Value>,
+    succeeded: usize,
+    total: usize,
+}
+
+fn results() -> ArrayBuilder {
+    let result = ["ProcessResponse", "Problem"].map(Ref::from_schema_name);
+    ArrayBuilder::new().items(result.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item))
+}
+
+/// Answers up to 256 requests at once.
+#[utoipa::path(
+    post,
+    path = "/api/v2/batch",
+    params(("cache-control" = String, Header)),
+    request_body = BatchRequest,
+    responses((status = 200, body = BatchResponse), (status = 403)),
+)]
 pub(crate) async fn batch(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
@@ -49,7 +96,7 @@ pub(crate) async fn batch(
     call: ApiCall,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<BatchResponse>, Problem> {
     let caller = call.caller(None)?;
     // A body may be large, so a caller whose limit is used up is refused before it is read.
     call.refuse_used_up(&app.flow, &caller).await?;
@@ -62,7 +109,7 @@ pub(crate) async fn batch(
 /// One request of a batch with its caller, or the problem with it.
 type Parsed = Result<(FlowRequest, Caller), Problem>;
 
-async fn run(app: &App, id: &RequestId, headers: &HeaderMap, parsed: Vec<Parsed>) -> Value {
+async fn run(app: &App, id: &RequestId, headers: &HeaderMap, parsed: Vec<Parsed>) -> BatchResponse {
     let mut requests = Vec::new();
     let mut slots = Vec::new();
     for item in parsed {
@@ -83,13 +130,13 @@ async fn run(app: &App, id: &RequestId, headers: &HeaderMap, parsed: Vec<Parsed>
         })
         .collect();
     let succeeded = results.iter().filter(|result| result.get("success") == Some(&Value::Bool(true))).count();
-    json!({
-        "total": results.len(),
-        "succeeded": succeeded,
-        "failed": results.len() - succeeded,
-        "results": results,
-        "request_id": id.as_str(),
-    })
+    BatchResponse {
+        failed: results.len() - succeeded,
+        request_id: id.as_str().to_owned(),
+        succeeded,
+        total: results.len(),
+        results,
+    }
 }
 
 /// Parses the requests of a batch without keeping a worker from other requests.

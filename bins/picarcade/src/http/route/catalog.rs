@@ -2,22 +2,55 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde_json::{Value, json};
+use picarcade_flow::ModelAvailability;
+use picarcade_intent::MatrixRow;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::app::App;
 use crate::http::identity::Admitted;
+use crate::http::json::sorted;
 
-pub(crate) async fn models(State(app): State<App>, _: Admitted) -> Json<Value> {
-    let models = app.flow.models();
-    let available = models.iter().filter(|model| model.available).count();
-    Json(json!({ "models": models, "total": models.len(), "available": available }))
+/// The models of the catalogue.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the field names of the contract")]
+pub(crate) struct Models {
+    /// The number of models whose provider is available.
+    available: usize,
+    #[serde(serialize_with = "sorted")]
+    models: Vec<ModelAvailability>,
+    total: usize,
 }
 
-pub(crate) async fn matrix(State(app): State<App>, _: Admitted) -> Json<Value> {
+/// Returns the catalogue with the availability of each model.
+#[utoipa::path(get, path = "/api/v2/models/available", responses((status = 200, body = Models)))]
+pub(crate) async fn models(State(app): State<App>, _: Admitted) -> Json<Models> {
+    let models = app.flow.models();
+    let available = models.iter().filter(|model| model.available).count();
+    Json(Models { available, total: models.len(), models })
+}
+
+/// The decision matrix in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Matrix {
+    catalogue_version: String,
+    #[serde(serialize_with = "sorted")]
+    rows: Vec<MatrixRow>,
+    version: String,
+}
+
+/// Returns the decision matrix in force.
+#[utoipa::path(
+    get,
+    path = "/api/v2/decision-matrix",
+    operation_id = "decisionMatrix",
+    responses((status = 200, body = Matrix)),
+)]
+pub(crate) async fn matrix(State(app): State<App>, _: Admitted) -> Json<Matrix> {
     let rules = app.flow.rules();
-    Json(json!({
-        "version": rules.matrix.version(),
-        "rows": rules.matrix.rows(),
-        "catalogue_version": rules.catalogue.version(),
-    }))
+    Json(Matrix {
+        catalogue_version: rules.catalogue.version().to_owned(),
+        rows: rules.matrix.rows().to_vec(),
+        version: rules.matrix.version().to_owned(),
+    })
 }

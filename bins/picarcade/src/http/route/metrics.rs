@@ -11,6 +11,12 @@ use crate::telemetry::metrics::publish;
 /// The media type of Prometheus text.
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
+/// Returns the metrics as Prometheus text.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, body = String, content_type = "text/plain")),
+)]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {
     publish(app.is_draining());
     app.flow.publish_metrics();

@@ -7,10 +7,21 @@ use hyper::HeaderMap;
 use picarcade_flow::{OutcomeReport, Reported};
 
 use crate::http::app::App;
-use crate::http::body::{self, MAX_BODY};
+use crate::http::body::{self, MAX_BODY, WithUser};
 use crate::http::identity::ApiCall;
 use crate::http::problem::Problem;
 
+type Report = WithUser<OutcomeReport>;
+
+/// Reports the outcome of a generation.
+#[utoipa::path(
+    post,
+    path = "/api/v2/generations/{generation_id}/outcome",
+    operation_id = "reportOutcome",
+    params(("generation_id" = String, Path, description = "From the answer to process")),
+    request_body = Report,
+    responses((status = 200, body = Reported), (status = 403), (status = 404)),
+)]
 pub(crate) async fn report(
     State(app): State<App>,
     Path(id): Path<String>,

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
-use picarcade_flow::{CacheControl, Caller, FlowError, FlowRequest, Processed};
+use picarcade_flow::{CacheControl, Caller, Classified, FlowError, FlowRequest, Processed};
 use picarcade_ratelimit::Report;
 use serde::Serialize;
 
@@ -28,6 +28,17 @@ const USUAL_SIZE: usize = 2048;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+type ProcessResponse = WithRequestId<'static, picarcade_flow::Response>;
+type ClassifyResponse = WithRequestId<'static, Classified>;
+
+/// Understands, routes and enhances one request.
+#[utoipa::path(
+    post,
+    path = "/api/v2/process",
+    params(("cache-control" = String, Header)),
+    request_body = FlowRequest,
+    responses((status = 200, body = ProcessResponse), (status = 403)),
+)]
 pub(crate) async fn process(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,
@@ -50,6 +61,15 @@ pub(crate) async fn process(
     .await)
 }
 
+/// Classifies one request and shows the derivation.
+#[utoipa::path(
+    post,
+    path = "/api/v2/classify-only",
+    operation_id = "classifyOnly",
+    params(("cache-control" = String, Header)),
+    request_body = FlowRequest,
+    responses((status = 200, body = ClassifyResponse), (status = 403)),
+)]
 pub(crate) async fn classify_only(
     State(app): State<App>,
     Extension(id): Extension<RequestId>,

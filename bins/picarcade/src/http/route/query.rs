@@ -1,8 +1,10 @@
 //! Query parameters.
 
 use axum::extract::Query;
+use picarcade_flow::openapi::IdOrEmpty;
 use picarcade_flow::{FieldProblem, UserId};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::http::identity::parse_user_id;
 use crate::http::problem::Problem;
@@ -15,11 +17,16 @@ pub(super) fn parse<T: Default + for<'de> Deserialize<'de>>(query: Option<&str>)
     Query::try_from_uri(&uri).map(|Query(parsed)| parsed).map_err(|_| invalid())
 }
 
+/// The end user that a query names.
+#[derive(Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UserQuery {
+    /// The end user, if the caller may name one.
+    #[param(value_type = IdOrEmpty, inline, required = false)]
+    user_id: Option<String>,
+}
+
 /// Returns the end user that the query names.
 pub(super) fn named_user(query: Option<&str>) -> Result<Option<UserId>, Problem> {
-    #[derive(Default, Deserialize)]
-    struct UserQuery {
-        user_id: Option<String>,
-    }
     parse_user_id(parse::<UserQuery>(query)?.user_id.filter(|name| !name.is_empty()))
 }

@@ -6,25 +6,80 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use hyper::{HeaderMap, StatusCode};
 use jiff::Timestamp;
+use picarcade_flow::openapi::Id;
 use picarcade_flow::{Caller, Session, SessionUpdate};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::query::named_user;
+use super::query::{UserQuery, named_user};
 use crate::http::app::App;
-use crate::http::body::{self, MAX_BODY};
+use crate::http::body::{self, MAX_BODY, WithUser};
 use crate::http::identity::ApiCall;
 use crate::http::problem::Problem;
 
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
+pub(crate) struct Shown {
+    #[schema(value_type = String, format = DateTime, required)]
+    expires_at: Option<String>,
+    /// Data of the caller.
+    #[schema(value_type = Object)]
+    metadata: Value,
+    session_id: String,
+    /// The owner, the only user that sees the session.
+    user_id: String,
+    /// The open image, never together with a video.
+    #[schema(required)]
+    working_image: Option<String>,
+    /// The open video, never together with an image.
+    #[schema(required)]
+    working_video: Option<String>,
+}
+
+impl From<Session> for Shown {
+    fn from(session: Session) -> Self {
+        Self {
+            expires_at: Timestamp::try_from(session.expires_at).map(|at| at.to_string()).ok(),
+            metadata: session.metadata,
+            session_id: session.session_id.to_string(),
+            user_id: session.user_id.to_string(),
+            working_image: session.working_image,
+            working_video: session.working_video,
+        }
+    }
+}
+
+type Update = WithUser<SessionUpdate>;
+
+/// Returns a session of the caller.
+#[utoipa::path(
+    get,
+    path = "/api/v2/sessions/{id}",
+    operation_id = "session",
+    params(("id" = inline(Id), Path, description = "The session"), UserQuery),
+    responses((status = 200, body = Shown), (status = 403), (status = 404)),
+)]
 pub(crate) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
     call: ApiCall,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Shown>, Problem> {
     let caller = admitted(&app, &call, query.as_deref()).await?;
-    Ok(Json(json(&app.flow.session(&id, &caller).await?)))
+    Ok(Json(app.flow.session(&id, &caller).await?.into()))
 }
 
+/// Creates or changes a session.
+#[utoipa::path(
+    put,
+    path = "/api/v2/sessions/{id}",
+    operation_id = "putSession",
+    params(("id" = inline(Id), Path, description = "The session"), UserQuery),
+    request_body = Update,
+    responses((status = 200, body = Shown), (status = 403), (status = 404)),
+)]
 pub(crate) async fn put(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -32,7 +87,7 @@ pub(crate) async fn put(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Shown>, Problem> {
     let read = body::read(&headers, body, MAX_BODY).await;
     let parsed = read.and_then(|bytes| body::parse_with_user::<SessionUpdate>(&bytes));
     // The query is checked even if the body names a user.
@@ -41,9 +96,17 @@ pub(crate) async fn put(
     let caller = call.caller(user)?;
     // A body that cannot be read counts as a request too.
     call.admit(&app.flow, &caller).await?;
-    Ok(Json(json(&app.flow.update_session(&id, &caller, parsed?.0).await?)))
+    Ok(Json(app.flow.update_session(&id, &caller, parsed?.0).await?.into()))
 }
 
+/// Removes a session.
+#[utoipa::path(
+    delete,
+    path = "/api/v2/sessions/{id}",
+    operation_id = "deleteSession",
+    params(("id" = inline(Id), Path, description = "The session"), UserQuery),
+    responses((status = 204, description = "The session is removed"), (status = 403), (status = 404)),
+)]
 pub(crate) async fn delete(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -60,16 +123,4 @@ async fn admitted(app: &App, call: &ApiCall, query: Option<&str>) -> Result<Call
     let caller = call.caller(named_user(query)?.as_ref())?;
     call.admit(&app.flow, &caller).await?;
     Ok(caller)
-}
-
-fn json(session: &Session) -> Value {
-    let expires_at = Timestamp::try_from(session.expires_at).map(|at| at.to_string()).ok();
-    json!({
-        "session_id": session.session_id,
-        "user_id": session.user_id,
-        "working_image": session.working_image,
-        "working_video": session.working_video,
-        "metadata": session.metadata,
-        "expires_at": expires_at,
-    })
 }

@@ -5,26 +5,43 @@
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::query::named_user;
+use super::query::{UserQuery, named_user};
 use crate::http::app::App;
 use crate::http::identity::ApiCall;
 use crate::http::problem::Problem;
-use crate::http::rate_limit;
+use crate::http::rate_limit::LimitBody;
 
+/// The limits of a caller.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Usage {
+    limits: Vec<LimitBody>,
+    /// Whether this instance decided by its own share, because the store was unavailable.
+    local: bool,
+    user_id: String,
+}
+
+/// Returns the caller's limits.
+#[utoipa::path(
+    get,
+    path = "/api/v2/usage",
+    params(UserQuery),
+    responses((status = 200, body = Usage), (status = 403)),
+)]
 pub(crate) async fn usage(
     State(app): State<App>,
     call: ApiCall,
     RawQuery(query): RawQuery,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Usage>, Problem> {
     let caller = call.caller(named_user(query.as_deref())?.as_ref())?;
     let report = app.flow.usage(&caller).await?;
-    let body = json!({
-        "user_id": caller.user,
-        "limits": report.statuses.iter().map(rate_limit::status_json).collect::<Vec<_>>(),
-        "local": report.local,
-    });
+    let usage = Usage {
+        limits: report.statuses.iter().map(LimitBody::new).collect(),
+        local: report.local,
+        user_id: caller.user.to_string(),
+    };
     call.set_limits(report);
-    Ok(Json(body))
+    Ok(Json(usage))
 }

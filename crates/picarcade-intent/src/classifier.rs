@@ -24,7 +24,7 @@ use crate::type_set::TypeSet;
 use crate::verdict::{Alternative, Source, Verdict};
 
 /// The probability from which the words are taken for no request.
-const UNCLEAR: f64 = 0.9;
+const UNCLEAR: f64 = 0.25;
 /// The smallest probability of an alternative.
 const NEGLIGIBLE: f64 = 0.01;
 

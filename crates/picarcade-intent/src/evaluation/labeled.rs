@@ -95,8 +95,8 @@ struct Record {
 /// Reads a file of labeled prompts: CSV with a header if its name ends in `.csv`, and otherwise one
 /// JSON object per line.
 ///
-/// Each row has a `prompt` and its label: `right_type` (also `expected` or `prompt_type`), or a
-/// `goal`, which may be `none` for a prompt that asks for no picture. Optional are the four facts
+/// Each row has a `prompt` and its label: a `goal`, which may be `none` for a prompt that asks for
+/// no picture, or else `right_type` (also `expected` or `prompt_type`). Optional are the four facts
 /// `active_image`, `active_video`, `uploaded_image` and `referenced_image`, or `facts` as letters
 /// (`i`, `v`, `u`, `r`, `-`), and `language` (also `lang`) and `tag`. Other fields are ignored.
 ///
@@ -170,8 +170,8 @@ impl Record {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let label = match (given(self.right_type), given(self.goal)) {
             (_, Some(goal)) if goal == "none" => Label::Unclear,
-            (Some(name), _) => Label::Type(name.parse().map_err(|_| format!("unknown type {name:?}"))?),
-            (None, Some(name)) => Label::Goal(name.parse().map_err(|_| format!("unknown goal {name:?}"))?),
+            (_, Some(name)) => Label::Goal(name.parse().map_err(|_| format!("unknown goal {name:?}"))?),
+            (Some(name), None) => Label::Type(name.parse().map_err(|_| format!("unknown type {name:?}"))?),
             (None, None) => return Err("neither right_type nor goal".to_owned()),
         };
         Ok(Labeled {

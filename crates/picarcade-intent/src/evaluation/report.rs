@@ -37,6 +37,9 @@ fn write_report(evaluation: &Evaluation, page: &mut String) -> fmt::Result {
     row(page, "sound asked for", evaluation.accuracy(is_sound))?;
     row(page, "ask for no picture, recognized", evaluation.accuracy(|judgment| !is_request(judgment)))?;
     let requests = evaluation.accuracy(is_request).all;
+    if requests == 0 {
+        return Ok(());
+    }
     let of = |condition: fn(&Judgment) -> bool| {
         evaluation.judgments.iter().filter(|judgment| is_request(judgment) && condition(judgment)).count()
     };

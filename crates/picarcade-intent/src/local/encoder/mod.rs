@@ -56,7 +56,7 @@ const MAX_TOKENS: usize = 256;
 
 /// The share of the encoder in the combined log probabilities, from 0 to 1. The rest is that of the
 /// linear model.
-const ENCODER_SHARE: f32 = 0.7;
+const ENCODER_SHARE: f32 = 0.85;
 
 /// The greatest amount of a score, far above what a trained head gives.
 const MAX_SCORE: f32 = 1e4;

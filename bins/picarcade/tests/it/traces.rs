@@ -55,7 +55,7 @@ fn attributes<'a>(span: &'a Span, names: &[&str]) -> Vec<&'a str> {
 async fn a_request_becomes_a_child_span_of_the_client_without_data_of_the_user() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let service = exporting(&listener, &[("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")]).await;
-    process(&service, "a secret fox").await;
+    process(&service, "make the secret fox red").await;
     let denied = service.request(Method::POST, "/api/v2/classify-only").header("x-user-id", "secret-ann");
     let denied = denied.json(&json!({"prompt": "a secret fox"})).send().await.unwrap();
     assert_eq!(denied.status(), 429);

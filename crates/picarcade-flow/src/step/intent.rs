@@ -77,15 +77,26 @@ impl FlowService {
         if let Some(verdict) = classifier.classify_by_facts(request) {
             return Ok(Loaded::new(verdict));
         }
-        let goals = self.read_words(request, rules).await;
-        let verdict = classifier.classify_goals(request.facts, goals);
-        let Some(ai) = &self.inner.ai else { return Ok(Loaded::new(verdict)) };
-        if policy.mode == Mode::Cascade && (verdict.unclear || verdict.confidence >= policy.cascade_threshold)
-        {
-            return Ok(Loaded::new(verdict));
+        let Some(ai) = &self.inner.ai else {
+            let goals = self.read_words(request, rules).await;
+            return Ok(Loaded::new(classifier.classify_goals(request.facts, goals)));
+        };
+        // In cascade the words decide whether the AI is asked.
+        let mut goals = None;
+        if policy.mode == Mode::Cascade {
+            let read = self.read_words(request, rules).await;
+            let verdict = classifier.classify_goals(request.facts, read);
+            if verdict.unclear || verdict.confidence >= policy.cascade_threshold {
+                return Ok(Loaded::new(verdict));
+            }
+            goals = Some(read);
         }
         // Steps 4 and 5: the AI and the correction of its answer.
         let answer = ai.classify_with_ai(request, classifier.feasible(request.facts), caller).await?;
+        let goals = match goals {
+            Some(goals) => goals,
+            None => self.read_words(request, rules).await,
+        };
         let verdict = classifier.correct_with(request, answer, goals);
         let is_unsure = verdict.confidence < policy.low_confidence;
         let loaded = Loaded::new(verdict);

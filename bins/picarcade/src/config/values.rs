@@ -25,6 +25,7 @@ pub(super) fn word<T: FromStr<Err: Display>>(word: &str) -> Result<T, String> {
     word.parse().map_err(|error: T::Err| error.to_string())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "every parser of a setting has this type")]
 pub(super) fn secret(value: &str) -> Result<SecretString, String> {
     Ok(value.into())
 }

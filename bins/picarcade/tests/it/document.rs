@@ -58,7 +58,7 @@ async fn the_served_document_is_the_snapshot_in_the_repository() {
         served == snapshot,
         "docs/openapi.json differs from the code, first in line {}. If the change is intended, update it with\n\
          UPDATE_OPENAPI=1 cargo test -p picarcade --test it document::the_served_document",
-        difference.map_or_else(|| served.lines().count().min(snapshot.lines().count()), |line| line) + 1,
+        difference.unwrap_or_else(|| served.lines().count().min(snapshot.lines().count())) + 1,
     );
 }
 

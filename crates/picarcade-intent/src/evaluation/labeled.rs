@@ -110,7 +110,7 @@ pub fn read_labeled(path: &Path) -> Result<Vec<Labeled>, LabeledError> {
     let wrong = |line: usize, problem: String| LabeledError::Line { path: path.to_owned(), line, problem };
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-        wrong(1 + before.iter().filter(|byte| **byte == b'\n').count(), "not UTF-8".to_owned())
+        wrong(before.split(|byte| *byte == b'\n').count(), "not UTF-8".to_owned())
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));

@@ -32,11 +32,11 @@ pub(super) mod sync {
 }
 
 #[path = "../gate.rs"]
-#[allow(dead_code, clippy::duplicate_mod, reason = "the same file, on purpose")]
+#[allow(dead_code, clippy::duplicate_mod, reason = "compiled again with the types of loom")]
 mod gate;
 
 #[path = "../window/cell.rs"]
-#[allow(dead_code, clippy::duplicate_mod, reason = "the same file, on purpose")]
+#[allow(dead_code, clippy::duplicate_mod, reason = "compiled again with the types of loom")]
 mod cell;
 
 const SECOND: u64 = 1_000_000_000;

@@ -6,7 +6,7 @@
 //! - the [deadline](crate::Deadline) of the whole call: a pause that would exceed it is not
 //!   started;
 //! - a [budget](RetryBudget) that all calls share. If all calls fail, the first two limits still
-//!   multiply the load by the number of attempts, when the service can bear it least.
+//!   multiply the load by the number of attempts, when the service can tolerate it least.
 
 mod backoff;
 mod budget;

@@ -217,7 +217,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Load<V> {
         match &self.known {
             _ if self.options.no_read => false,
             // The value to be refreshed does not count, only a later one. Stamps are rounded to
-            // milliseconds and read from clocks that tick, hence the margin.
+            // milliseconds and read from clocks that tick, so a margin is added.
             Known::Fresh(current) => entry.stamps.stored > current.stamps.stored.saturating_add(30_000_000),
             Known::Stale(_) | Known::Unverified(_) | Known::Nothing => true,
         }

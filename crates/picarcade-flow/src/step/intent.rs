@@ -2,8 +2,8 @@
 //!
 //! The cache's loader does all of it, so a thousand callers of one missing answer make one paid
 //! call. If the AI was needed and did not answer, the loader fails. A stale answer then serves if
-//! there is one, and the local classifier otherwise. Its answer is not cached, so that the next
-//! request can get the AI's.
+//! there is one, and the local classifier otherwise. The answer of the local classifier is not
+//! cached then, so that the next request can get that of the AI.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ pub(crate) fn connector(config: &Config, address: Address) -> Result<Arc<dyn Con
         crate::DriverKind::Fred => {
             Ok(Arc::new(crate::driver::fred::connect::FredConnector::new(config, address)?))
         }
-        #[allow(unreachable_patterns)]
+        #[allow(unreachable_patterns, reason = "every driver may be compiled in")]
         other => {
             drop(address);
             Err(ConfigError::DriverMissing { driver: other.as_str() })

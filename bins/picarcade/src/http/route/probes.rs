@@ -140,13 +140,13 @@ pub(crate) struct CacheHealth {
     redis: RedisHealth,
 }
 
-/// One cache: its counters, and the hits of both tiers together.
+/// One cache: its counters, and the hits of both levels together.
 #[derive(Debug, Serialize, ToSchema)]
 struct CacheLevel {
     #[serde(flatten)]
     #[schema(inline)]
     statistics: CacheStatistics,
-    /// The hits of both tiers.
+    /// The hits of both levels.
     hits: u64,
 }
 

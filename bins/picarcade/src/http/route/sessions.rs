@@ -118,7 +118,7 @@ pub(crate) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Returns the caller, whom the query may name, and takes one request from its limits.
+/// Returns the caller, which the query can name, and takes one request from its limits.
 async fn admitted(app: &App, call: &ApiCall, query: Option<&str>) -> Result<Caller, Problem> {
     let caller = call.caller(named_user(query)?.as_ref())?;
     call.admit(&app.flow, &caller).await?;

@@ -15,7 +15,7 @@ use crate::local::encoder::math::largest;
 /// The outputs in a panel.
 pub(super) const PANEL: usize = 16;
 
-/// The weights of eight outputs for two inputs, twice.
+/// The weights of sixteen outputs for two inputs: two halves of eight pairs.
 type Step = [[i8; PANEL]; 2];
 
 /// The greatest amount of a rounded input.

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::answer::Answer;
+use crate::brief::without_refusals;
 use crate::catalogue::Catalogue;
 use crate::confirm::confirmation;
 use crate::enhance::{accept_enhancement_with, enhance_with};
@@ -18,6 +19,7 @@ use crate::injection;
 use crate::local::Encoder;
 use crate::local::{Goals, LocalClassifier};
 use crate::matrix::Matrix;
+use crate::prompt::Prompt;
 use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::type_set::TypeSet;
@@ -120,9 +122,7 @@ impl Classifier {
     pub fn read(&self, request: &Request) -> Goals {
         #[cfg(feature = "encoder")]
         if let Some(encoder) = &self.encoder {
-            let prompt = request.prompt.normalized();
-            let text = injection::without_injections(&prompt);
-            return encoder.goals_with(self.local, &text, request.facts);
+            return encoder.goals_with(self.local, &words(&request.prompt), request.facts);
         }
         self.read_fast(request)
     }
@@ -130,7 +130,7 @@ impl Classifier {
     /// Returns what the words of a request ask for, as the linear model alone reads them, in
     /// microseconds.
     pub fn read_fast(&self, request: &Request) -> Goals {
-        self.local.goals(&injection::without_injections(&request.prompt.normalized()), request.facts)
+        self.local.goals(&words(&request.prompt), request.facts)
     }
 
     /// Decides by the facts alone. Returns a verdict with confidence 1 if only one type is
@@ -317,4 +317,10 @@ impl Likely<'_> {
 /// Returns a probability with four digits.
 fn rounded(probability: f64) -> f64 {
     (probability.clamp(0.0, 1.0) * 1e4).round() / 1e4
+}
+
+/// Returns what the local classifier reads of a prompt: the normalized text without instructions to
+/// this service and without what a brief refuses.
+pub(crate) fn words(prompt: &Prompt) -> String {
+    without_refusals(&injection::without_injections(&prompt.normalized())).into_owned()
 }

@@ -9,6 +9,7 @@
 //! randomness.
 
 mod answer;
+mod brief;
 mod catalogue;
 mod classifier;
 mod confirm;

@@ -56,6 +56,20 @@ fn one_clear_request_outweighs_a_long_description() {
 }
 
 #[test]
+fn a_brief_without_sound_is_a_silent_video() {
+    let classifier = both_stages();
+    let brief = |audio: &str| {
+        let words = format!(
+            r#"{{"scene": "a kitchen at dawn", "camera_movement": "slow push-in", "duration": "5s", "audio": {audio}}}"#
+        );
+        classifier.classify_locally(&request(&words, NOTHING)).prompt_type
+    };
+    assert_eq!(brief("false"), PromptType::NewVideo);
+    assert_eq!(brief("\"none\""), PromptType::NewVideo);
+    assert_eq!(brief("\"a kettle whistles, soft radio music\""), PromptType::NewVideoWithAudio);
+}
+
+#[test]
 fn words_that_ask_for_no_picture_are_unclear_and_cost_the_least() {
     let classifier = both_stages();
     let verdict = classifier.classify_locally(&request("What is the capital of France?", IMAGE));

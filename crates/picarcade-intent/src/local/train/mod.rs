@@ -16,8 +16,8 @@ pub use corpus::{Corpus, CorpusError};
 pub use fit::{Trained, train};
 pub use generate::{TextExample, examples};
 
-/// Returns the text of a prompt that the local classifier reads: normalized, and without
-/// instructions to the service.
+/// Returns the text of a prompt that the local classifier reads: normalized, without instructions
+/// to the service, and without what a brief refuses.
 pub fn classifier_text(prompt: &crate::Prompt) -> String {
-    crate::injection::without_injections(&prompt.normalized()).into_owned()
+    crate::classifier::words(prompt)
 }

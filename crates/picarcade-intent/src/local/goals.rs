@@ -46,6 +46,7 @@ impl Goals {
     }
 
     /// Returns these goals with a probability that the words ask for no picture at all.
+    #[cfg(feature = "encoder")]
     #[must_use]
     pub(crate) const fn with_none(self, none: f32) -> Self {
         Self { none, ..self }

@@ -62,7 +62,7 @@ pub(crate) fn spawn(watched: Watched, config: Arc<Config>, flow: FlowService) {
 }
 
 fn reload(config: &Config, flow: &FlowService) {
-    match wiring::rules(config) {
+    match wiring::rules_with_encoder(config) {
         Ok(rules) => {
             tracing::info!(
                 matrix = rules.matrix.version(),

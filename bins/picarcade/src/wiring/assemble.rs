@@ -14,7 +14,7 @@ use crate::http::SharedStore;
 
 use super::error::WiringError;
 use super::redis::Watch;
-use super::rules::rules;
+use super::rules::rules_with_encoder;
 use super::sessions::Sessions;
 use super::{database, fleet, redis};
 
@@ -42,7 +42,7 @@ pub(crate) struct Wired {
 
 /// Assembles the parts.
 pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, WiringError> {
-    let rules = rules(config)?;
+    let rules = rules_with_encoder(config)?;
     let databases = databases(config).await?;
     let redis = config.redis.clone().map(RedisHandle::connect).transpose().map_err(WiringError::Redis)?;
     let recorder = recorder(config, purpose, &databases.events).await?;

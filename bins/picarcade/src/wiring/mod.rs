@@ -17,4 +17,4 @@ mod sessions;
 pub(crate) use assemble::{Purpose, describe_metrics, wire};
 pub(crate) use database::migrate;
 pub(crate) use error::WiringError;
-pub(crate) use rules::{catalogue, rules};
+pub(crate) use rules::{catalogue, rules, rules_with_encoder};

@@ -19,7 +19,13 @@ pub(crate) fn rules(config: &Config) -> Result<Rules, WiringError> {
             Matrix::parse(&read(file)?, &catalogue).map_err(|problems| first_problem(file, &problems))?,
         ),
     };
-    let rules = Rules::new(matrix, catalogue);
+    Ok(Rules::new(matrix, catalogue))
+}
+
+/// Returns the configured rules with the encoder, for callers that classify. The first call takes
+/// some 30 ms to read the weights.
+pub(crate) fn rules_with_encoder(config: &Config) -> Result<Rules, WiringError> {
+    let rules = rules(config)?;
     Ok(match encoder() {
         Some(encoder) => rules.with_encoder(encoder),
         None => rules,

@@ -46,12 +46,9 @@ impl MemoryStore {
     /// concluded reservation is remembered for another period of its time to live.
     #[must_use]
     pub fn new(max_subjects: usize, max_reservations: usize) -> Self {
-        let table = |scope| match scope {
-            Scope::User | Scope::ApiKey | Scope::Endpoint => Table::new(max_subjects),
-            Scope::Global => Table::new(GLOBAL_CELLS),
-        };
+        let cells = |scope| if scope == Scope::Global { GLOBAL_CELLS } else { max_subjects };
         Self {
-            tables: PerScope::new(table),
+            tables: PerScope::new(|scope| Table::new(cells(scope))),
             reservations: Mutex::new(Reservations::new(max_reservations)),
             due: AtomicU64::new(u64::MAX),
             clock: Clock::system(),

@@ -1,7 +1,8 @@
 //! The scripts: one round trip each, for any number of scopes and windows.
 //!
-//! A script names the numbers of [`layout`](super::layout) with a dollar sign, such as `$TOTAL`.
-//! They are replaced by their values before the script is sent, so names cost nothing in Redis.
+//! A script names the numbers of [`layout`](super::layout) with a dollar sign, such as `$TOTAL`, and
+//! `$EACH` writes out a piece of it for each scope. Both are replaced before the script is sent, so
+//! they cost nothing in Redis.
 
 use std::sync::LazyLock;
 
@@ -12,9 +13,6 @@ use crate::Scope;
 
 /// The scripts of all stores.
 pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(Scripts::new);
-
-/// The fast path is written out for four scopes.
-const _: () = assert!(Scope::COUNT == 4);
 
 /// The variables that `lua/counters.lua` sets. In the acquire script `lua/fast.lua` declares them.
 const DECLARATIONS: &str = "local now, keep\n";
@@ -50,7 +48,23 @@ impl Scripts {
 }
 
 fn script(name: &'static str, parts: &[&str]) -> Script {
-    Script::new(name, substituted(&parts.concat()).leak())
+    Script::new(name, substituted(&for_each_scope(&parts.concat())).leak())
+}
+
+/// Replaces every `$EACH{SEPARATOR|TEXT}` by TEXT once for each scope, with the number of the scope,
+/// from 1, in place of `@`.
+fn for_each_scope(source: &str) -> String {
+    let mut pieces = source.split("$EACH{");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (each, rest) = piece.split_once('}').unwrap_or((piece, ""));
+        let (separator, each) = each.split_once('|').unwrap_or(("", each));
+        let scopes: Vec<String> =
+            (1..=Scope::COUNT).map(|number| each.replace('@', &number.to_string())).collect();
+        text.push_str(&scopes.join(separator));
+        text.push_str(rest);
+    }
+    text
 }
 
 /// Replaces every `$NAME` by its value. An unknown name stays, which a test rules out.
@@ -80,6 +94,15 @@ mod tests {
             let unknown = script.source().lines().find(|line| line.contains('$'));
             assert_eq!(unknown, None, "{}", script.name());
         }
+    }
+
+    #[test]
+    fn a_piece_is_repeated_for_each_scope() {
+        let text = for_each_scope("local $EACH{, |s@}; return $EACH{ .. |(k@ or s@)}");
+        assert_eq!(
+            text,
+            "local s1, s2, s3, s4; return (k1 or s1) .. (k2 or s2) .. (k3 or s3) .. (k4 or s4)"
+        );
     }
 
     #[test]

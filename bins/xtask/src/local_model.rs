@@ -2,7 +2,7 @@
 //! xtask eval`.
 //!
 //! It is a separate program behind a feature, because it needs `picarcade-intent` and an optimized
-//! build, and the other commands need neither. `train` reads the corpus and writes the model file.
+//! build, and the other commands need neither. `train FILE [LABELED…]` writes the linear model.
 //! `eval` judges the shipped models and prints the tables that `docs/evaluation.md` shows. `try
 //! FILE SET…` judges a file of the linear model or of the encoder on sets of prompts and lists the
 //! errors; use it for work on the corpus, with sets that no figure is quoted from.
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use picarcade_intent::evaluation::{evaluate, read_labeled, report};
 use picarcade_intent::local::Encoder;
-use picarcade_intent::local::train::{Corpus, classifier_text, examples, train};
+use picarcade_intent::local::train::{Corpus, LabeledPrompts, classifier_text, examples, train};
 use picarcade_intent::{Classifier, Facts, LocalClassifier, Matrix, Prompt};
 use serde_json::Value;
 
@@ -48,8 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["train"] => write_model(&home, &home.join("data/local-1.bin")),
-        ["train", file] => write_model(&home, &PathBuf::from(file)),
+        ["train", file, labeled @ ..] => write_model(&home, Path::new(file), labeled),
         ["eval"] => {
             let sets = ["judge-test.csv", "judge-dev.csv"].map(|name| home.join("corpus").join(name));
             print_evaluation(&sets)
@@ -58,22 +57,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         ["try", file, sets @ ..] => list_errors(Path::new(file), sets),
         ["examples", file] => write_examples(&home, Path::new(file)),
         ["normalize", from, to] => write_normalized(Path::new(from), Path::new(to)),
-        _ => Err("expected train [FILE], eval, try FILE SET…, examples FILE, or normalize FROM TO".into()),
+        _ => {
+            Err("expected train FILE [LABELED…], eval, try FILE SET…, examples FILE, or normalize FROM TO"
+                .into())
+        }
     }
 }
 
-fn write_model(home: &Path, file: &Path) -> Result<(), Box<dyn Error>> {
+/// Trains the linear model. The last of the labeled files calibrates, the others are learned.
+fn write_model(home: &Path, file: &Path, labeled: &[&str]) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let corpus = Corpus::read(&home.join("corpus"))?;
-    eprintln!("{} templates and prompts", corpus.templates());
-    let trained = train(&corpus);
+    let mut sets = labeled.iter().map(|set| read_labeled(Path::new(set))).collect::<Result<Vec<_>, _>>()?;
+    let calibrate = sets.pop().unwrap_or_default();
+    let learn = sets.concat();
+    eprintln!("{} templates and {} labeled prompts", corpus.templates(), learn.len());
+    let trained = train(&corpus, LabeledPrompts { learn: &learn, calibrate: &calibrate });
     std::fs::write(file, &trained.file)?;
     eprintln!(
-        "{} examples; {} features, {} of them kept; {:.1} % of the senses right on held-out templates; {} bytes in {:?}",
+        "{} examples; {} features, {} of them kept; {} bytes in {:?}",
         trained.examples,
         trained.features.0,
         trained.features.1,
-        trained.held_out_accuracy * 100.0,
         trained.file.len(),
         start.elapsed(),
     );
@@ -130,7 +135,6 @@ fn write_examples(home: &Path, file: &Path) -> Result<(), Box<dyn Error>> {
             "language": example.language,
             "sense": example.sense as usize,
             "regime": example.regime,
-            "held_out": example.held_out,
         });
         writeln!(lines, "{line}")?;
     }

@@ -6,12 +6,12 @@
 
 mod check;
 mod ci;
-mod encoder;
 mod metadata;
 mod programs;
 mod setup;
 mod step;
 mod test;
+mod train;
 
 use std::process::ExitCode;
 
@@ -24,8 +24,7 @@ cargo xtask <command>
                    format, clippy, features, docs
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
   load [ARGS]      the service under load, closed and open loop: a table; ARGS: --seconds --users --rate --ai-ms N, --fleet
-  train [FILE]     the linear model of the local classifier, from its corpus
-  train encoder F… the encoder of the local classifier, from labeled prompts as JSON lines
+  train FILE…      both stages of the local classifier, from the corpus and from labeled prompts as JSON lines
   eval [FILE…]     the shipped classifier on files of labeled prompts, or on the project's own sets
   help             this";
 
@@ -41,10 +40,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(rest),
         "bench" => programs::bench(rest),
         "load" => programs::load(rest),
-        "train" => match rest {
-            [first, files @ ..] if first == "encoder" => encoder::train(files),
-            _ => programs::train(rest),
-        },
+        "train" => train::train(rest),
         "eval" => programs::eval(rest),
         "help" | "-h" | "--help" => {
             println!("{HELP}");

@@ -30,11 +30,6 @@ pub(crate) fn load(arguments: &[String]) -> Result<()> {
     step("load", || execute(Command::new(program).args(arguments)))
 }
 
-/// `cargo xtask train`: trains the linear model of the local classifier and writes its file.
-pub(crate) fn train(arguments: &[String]) -> Result<()> {
-    step("train", || execute(local_model("train").args(arguments)))
-}
-
 /// `cargo xtask eval`: evaluates the shipped models on files of labeled prompts, by default on the
 /// sets of the project, and prints the report.
 pub(crate) fn eval(files: &[String]) -> Result<()> {

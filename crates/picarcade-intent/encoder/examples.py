@@ -31,6 +31,15 @@ def goal_shares(bits):
     return table
 
 
+def prior(regime):
+    """Returns `Sense::prior` of each class in `src/local/sense.rs`, and 1 for the class without a goal."""
+    factors = [1.0] * CLASSES
+    factors[PICTURE] = (2.0, 1.4, 1.4, 1.0)[regime]
+    factors[EDIT] = 1.0 if regime == 0 else 1.7
+    factors[VIDEO_SOUND] = factors[SOUND] = 0.85
+    return factors
+
+
 def target_of_goal(goal, bits):
     """Returns the target of a labeled prompt. The goal `none` is the class without a goal."""
     if goal == "none":
@@ -73,13 +82,11 @@ def vary(text, rng):
 
 
 def generated(path, seed=5):
-    """Returns the generated examples of a file, without those of held-out templates."""
+    """Returns the generated examples of a file."""
     rng = random.Random(seed)
     rows = [json.loads(line) for line in open(path, encoding="utf-8")]
     examples = []
     for row in rows:
-        if row["held_out"]:
-            continue
         target = one_class(row["sense"])
         examples.append((vary(row["prompt"], rng), facts_of_regime(row["regime"], rng), target))
     return examples
@@ -213,8 +220,6 @@ def composed(path, count, seed=6):
     by_language = {}
     for row in (json.loads(line) for line in open(path, encoding="utf-8")):
         descriptions, requests, changes = by_language.setdefault(row["language"], ([], [], []))
-        if row["held_out"]:
-            continue
         example = row["prompt"], row["sense"]
         if row["sense"] == PICTURE:
             descriptions.append(row["prompt"])

@@ -18,7 +18,7 @@ import optax
 import export
 import model
 from base import Base
-from examples import composed, generated, labeled
+from examples import composed, generated, labeled, prior
 from tokenizer import Tokenizer, vocabulary
 
 LAYERS = 6
@@ -158,10 +158,11 @@ def regime(bits):
 def calibrate(scores, bits, targets):
     """Returns the factor per regime that makes the labels of unseen prompts the most likely (Guo et al. 2017)."""
     regimes = np.array([regime(int(own)) for own in bits])
+    priors = np.array([prior(number) for number in range(4)])[regimes]
 
     def best(rows):
         def loss(factor):
-            raised = np.exp((scores[rows] - scores[rows].max(1, keepdims=True)) * factor)
+            raised = np.exp((scores[rows] - scores[rows].max(1, keepdims=True)) * factor) * priors[rows]
             right = (raised * targets[rows]).sum(1) / raised.sum(1)
             return -np.log(right + 1e-9).mean()
 

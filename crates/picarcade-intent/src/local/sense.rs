@@ -82,14 +82,15 @@ impl Sense {
     ///
     /// The corpus contains about as much of each sense, and four of the eight lead to a video, so
     /// words without meaning would become a video. Most people ask for a picture or a change to
-    /// what is open. These are also the cheapest errors.
+    /// what is open. These are also the cheapest errors. Prompts of sources that a training never
+    /// saw chose the values.
     pub(crate) const fn prior(self, regime: Regime) -> f32 {
         match (self, regime) {
-            (Self::Edit, Regime::Image | Regime::Video | Regime::References) => 3.0,
-            (Self::Picture, Regime::Nothing) => 4.0,
-            (Self::Picture, Regime::References | Regime::Image) => 2.0,
+            (Self::Edit, Regime::Image | Regime::Video | Regime::References) => 1.7,
+            (Self::Picture, Regime::Nothing) => 2.0,
+            (Self::Picture, Regime::References | Regime::Image) => 1.4,
             // Sound is the most expensive, and people who want it say so.
-            (Self::VideoSound | Self::Sound, _) => 0.7,
+            (Self::VideoSound | Self::Sound, _) => 0.85,
             _ => 1.0,
         }
     }

@@ -13,8 +13,7 @@
 //! `(a|b|)` takes one of the alternatives. Both can be nested. `[sense]` opens a section, and every
 //! line in it is one template of that sense. `bare` marks descriptions, which get no polite frame.
 //! Three slots have a special meaning: `pre` and `post` frame requests ("could you …", "… please"),
-//! and `then` joins two requests. Templates whose hash falls into the held-out tenth are used for
-//! calibration only. An unreadable line is an error with its file and number.
+//! and `then` joins two requests. An unreadable line is an error with its file and number.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -67,7 +66,6 @@ pub(crate) struct Language {
 pub(crate) struct Template {
     pub(crate) sense: Sense,
     pub(crate) bare: bool,
-    pub(crate) held_out: bool,
     pub(crate) pattern: Pattern,
 }
 
@@ -149,10 +147,7 @@ impl Language {
                 let (sense, bare) =
                     section.ok_or_else(|| fail("a template before the first section".to_owned()))?;
                 let pattern = Pattern::parse(line, &mut used).map_err(fail)?;
-                // The hash decides instead of the position, so that a new line moves no other line
-                // between the parts.
-                let held_out = blake3::hash(line.as_bytes()).as_bytes()[0].is_multiple_of(10);
-                language.templates.push(Template { sense, bare, held_out, pattern });
+                language.templates.push(Template { sense, bare, pattern });
             }
             if let Some(unknown) = used.iter().find(|slot| !language.slots.contains_key(*slot)) {
                 return Err(fail(format!("unknown slot {unknown:?}")));

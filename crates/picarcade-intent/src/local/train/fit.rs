@@ -3,12 +3,16 @@
 //! Multinomial logistic regression on the hashed features by AdaGrad (Duchi, Hazan, Singer 2011),
 //! with a few percent of label smoothing and random feature dropout. Both prevent overfitting to
 //! the templates. Features that are rare in the examples are removed. The weights are rounded to
-//! four bits. One temperature per regime is fitted on templates that the weights never saw (Guo et
-//! al. 2017), with the code that classifies. Then the weights are fitted once more to all templates
-//! and keep that temperature.
+//! four bits. One temperature per regime is fitted on labeled prompts from other sources (Guo et al.
+//! 2017), with the code that classifies.
+//!
+//! A label of a person names a goal, which several senses may lead to. Its loss is the negative
+//! logarithm of their probabilities together.
 
 use std::collections::HashMap;
 
+use crate::Goal;
+use crate::evaluation::{Label, Labeled};
 use crate::local::classifier::{LocalClassifier, softmax};
 use crate::local::feature::{Group, extract, length, scale};
 use crate::local::model::{self, ROWS, check_of, pair_of};
@@ -29,10 +33,8 @@ const DECAY: f32 = 1e-6;
 const SEEN: u32 = 5;
 /// The smallest weight that is stored.
 const STEP: f32 = 0.04;
-/// How much sharper the final model is than the temperature says. Held-out templates are harder
-/// than what people write, and the final model has learned from them too. Chosen by hand after a
-/// look at both judged sets.
-const SHARPER: f32 = 1.2;
+/// How often a labeled prompt counts, against once for each generated example.
+const REPEATS: usize = 10;
 const SEED: u64 = 7;
 
 /// A trained model.
@@ -44,30 +46,38 @@ pub struct Trained {
     pub examples: usize,
     /// How many features deserved a row, and how many of them got one.
     pub features: (usize, usize),
-    /// The share of held-out examples whose sense is found by the model that never saw them.
-    pub held_out_accuracy: f64,
 }
 
-/// Trains a model on a corpus. Deterministic; takes about 90 seconds of one processor.
-pub fn train(corpus: &Corpus) -> Trained {
-    train_on(&generate(corpus, EACH, SEED))
+/// Labeled prompts for a training, in addition to the corpus.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LabeledPrompts<'a> {
+    /// Prompts to learn from. Each counts [`REPEATS`] times.
+    pub learn: &'a [Labeled],
+    /// Prompts to calibrate on, from other sources.
+    pub calibrate: &'a [Labeled],
 }
 
-fn train_on(examples: &[Example]) -> Trained {
-    let (held_out, seen): (Vec<&Example>, Vec<&Example>) =
-        examples.iter().partition(|example| example.held_out);
-    let draft: &'static [u8] = Fitted::to(&seen).file([1.0; Regime::COUNT]).leak();
-    let (sharpness, held_out_accuracy) = match LocalClassifier::parse(draft) {
-        Ok(classifier) => calibrate(&classifier, &held_out),
-        Err(_) => ([1.0; Regime::COUNT], 0.0),
-    };
-    let all: Vec<&Example> = examples.iter().collect();
-    let fitted = Fitted::to(&all);
+/// Trains a model on a corpus and on labeled prompts. Deterministic; takes two minutes of one
+/// processor.
+pub fn train(corpus: &Corpus, labeled: LabeledPrompts<'_>) -> Trained {
+    train_on(&generate(corpus, EACH, SEED), labeled)
+}
+
+fn train_on(generated: &[Example], labeled: LabeledPrompts<'_>) -> Trained {
+    let learn: Vec<Target> = labeled.learn.iter().filter_map(Target::labeled).collect();
+    let mut targets: Vec<Target> = generated.iter().map(Target::generated).collect();
+    for _ in 0..REPEATS {
+        targets.extend_from_slice(&learn);
+    }
+    let fitted = Fitted::to(&targets);
+    let plain: &'static [u8] = fitted.file([1.0; Regime::COUNT]).leak();
+    let unseen: Vec<Target> = labeled.calibrate.iter().filter_map(Target::labeled).collect();
+    let sharpness = LocalClassifier::parse(plain)
+        .map_or([1.0; Regime::COUNT], |classifier| calibrate(&classifier, &unseen));
     Trained {
-        file: fitted.file(sharpness.map(|sharpness| sharpness * SHARPER)),
-        examples: all.len(),
+        file: fitted.file(sharpness),
+        examples: generated.len() + learn.len(),
         features: (fitted.weights.len(), fitted.placed()),
-        held_out_accuracy,
     }
 }
 
@@ -76,10 +86,47 @@ const VALUE: f32 = 0.1;
 
 type Row = [f32; Sense::COUNT];
 
+/// A prompt, and how much of each sense is right for it.
+#[derive(Debug, Clone)]
+struct Target {
+    prompt: String,
+    regime: Regime,
+    shares: Row,
+}
+
+impl Target {
+    fn generated(example: &Example) -> Self {
+        let mut shares = [0.0; Sense::COUNT];
+        if let Some(share) = shares.get_mut(example.sense as usize) {
+            *share = 1.0;
+        }
+        Self { prompt: example.prompt.clone(), regime: example.regime, shares }
+    }
+
+    /// Returns the target of a label that names a goal.
+    fn labeled(labeled: &Labeled) -> Option<Self> {
+        let Label::Goal(goal) = labeled.label else { return None };
+        let regime = Regime::of(labeled.facts);
+        let prompt = crate::classifier::words(&labeled.prompt);
+        Some(Self { prompt, regime, shares: Sense::ALL.map(|sense| share(sense, goal, regime)) })
+    }
+
+    /// Returns the negative logarithm of the probability that the target has.
+    fn loss(&self, senses: Row) -> f64 {
+        let right: f32 = senses.iter().zip(self.shares).map(|(sense, share)| sense * share).sum();
+        -f64::from(right.max(1e-9)).ln()
+    }
+}
+
+/// Returns how much of a sense is a goal under a regime.
+fn share(sense: Sense, goal: Goal, regime: Regime) -> f32 {
+    sense.goals(regime).iter().filter(|(own, _)| *own == goal).map(|(_, share)| share).sum()
+}
+
 struct Prepared {
     /// The indices of known features, and their values.
     features: Vec<(u32, f32)>,
-    sense: Sense,
+    shares: Row,
 }
 
 /// Weights by feature.
@@ -90,7 +137,7 @@ struct Fitted {
 }
 
 impl Fitted {
-    fn to(examples: &[&Example]) -> Self {
+    fn to(examples: &[Target]) -> Self {
         let mut counts: HashMap<u32, u32> = HashMap::new();
         let raw: Vec<Vec<(u32, f32)>> = examples
             .iter()
@@ -112,7 +159,7 @@ impl Fitted {
         let prepared: Vec<Prepared> = raw
             .into_iter()
             .zip(examples)
-            .map(|(features, example)| Prepared { features: known(features), sense: example.sense })
+            .map(|(features, example)| Prepared { features: known(features), shares: example.shares })
             .collect();
         let counts = hashes.iter().map(|hash| counts.get(hash).copied().unwrap_or_default()).collect();
         let weights = fit(&prepared, hashes.len());
@@ -152,7 +199,7 @@ impl Fitted {
     }
 }
 
-fn features(example: &Example) -> Vec<(u32, f32)> {
+fn features(example: &Target) -> Vec<(u32, f32)> {
     let text = Text::read(&example.prompt);
     let shrink = scale(length(&text));
     let mut features = Vec::new();
@@ -182,9 +229,10 @@ fn fit(examples: &[Prepared], features: usize) -> Vec<Row> {
                 }
             }
             let mut gradient = softmax(scores, 1.0);
-            for (at, slope) in gradient.iter_mut().enumerate() {
-                let wanted = if at == example.sense as usize { 1.0 - SMOOTHING } else { 0.0 };
-                *slope -= wanted + SMOOTHING / Sense::COUNT as f32;
+            let right: f32 = gradient.iter().zip(example.shares).map(|(sense, share)| sense * share).sum();
+            for (slope, share) in gradient.iter_mut().zip(example.shares) {
+                let wanted = *slope * share / right.max(f32::MIN_POSITIVE);
+                *slope -= (1.0 - SMOOTHING) * wanted + SMOOTHING / Sense::COUNT as f32;
             }
             for &(feature, value) in &kept {
                 let at = feature as usize;
@@ -200,31 +248,26 @@ fn fit(examples: &[Prepared], features: usize) -> Vec<Row> {
     weights
 }
 
-/// Returns the sharpness of each regime with the lowest loss, and the accuracy over all.
-fn calibrate(classifier: &LocalClassifier, held_out: &[&Example]) -> ([f32; Regime::COUNT], f64) {
-    let scored: Vec<(Row, &Example)> = held_out
-        .iter()
-        .map(|example| (classifier.scores(&example.prompt, example.regime), *example))
-        .collect();
+/// Returns the sharpness of each regime with the lowest loss; 1 for a regime without prompts.
+fn calibrate(classifier: &LocalClassifier, unseen: &[Target]) -> [f32; Regime::COUNT] {
     let mut sharpness = [1.0; Regime::COUNT];
-    for (regime, best) in sharpness.iter_mut().enumerate() {
-        let of: Vec<_> = scored.iter().filter(|(_, example)| example.regime as usize == regime).collect();
+    for (number, best) in sharpness.iter_mut().enumerate() {
+        let of: Vec<(Row, &Target)> = unseen
+            .iter()
+            .filter(|target| target.regime as usize == number)
+            .map(|target| (classifier.scores(&target.prompt, target.regime), target))
+            .collect();
+        if of.is_empty() {
+            continue;
+        }
         let loss = |sharpness: f32| -> f64 {
-            let each = of.iter().map(|(scores, example)| {
-                let probability =
-                    softmax(*scores, sharpness).get(example.sense as usize).copied().unwrap_or(0.0);
-                -f64::from(probability.max(1e-9)).ln()
-            });
-            each.sum()
+            let senses = |scores, regime| Sense::weigh(softmax(scores, sharpness), regime);
+            of.iter().map(|(scores, target)| target.loss(senses(*scores, target.regime))).sum()
         };
         let candidates = (4..60).map(|steps| steps as f32 * 0.05);
         *best = candidates.min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(1.0);
     }
-    let right = scored.iter().filter(|(scores, example)| {
-        let best = (0..Sense::COUNT).max_by(|a, b| scores[*a].total_cmp(&scores[*b]));
-        best == Some(example.sense as usize)
-    });
-    (sharpness, right.count() as f64 / scored.len().max(1) as f64)
+    sharpness
 }
 
 #[cfg(test)]
@@ -237,12 +280,13 @@ mod tests {
 
     #[test]
     fn training_learns_its_corpus_and_gives_the_same_bytes_again() {
-        let train = || train_on(&generate(&Corpus::parse(&[CORPUS]).unwrap(), 500, SEED));
+        let train =
+            || train_on(&generate(&Corpus::parse(&[CORPUS]).unwrap(), 500, SEED), LabeledPrompts::default());
         let trained = train();
         assert_eq!(trained.file, train().file);
         let classifier = LocalClassifier::parse(trained.file.leak()).unwrap();
         let image = Facts { active_image: true, ..Facts::default() };
-        assert_eq!(classifier.goals("remove the hat", image).best().0, crate::Goal::Edit);
-        assert_eq!(classifier.goals("draw a cat", image).best().0, crate::Goal::CreateImage);
+        assert_eq!(classifier.goals("remove the hat", image).best().0, Goal::Edit);
+        assert_eq!(classifier.goals("draw a cat", image).best().0, Goal::CreateImage);
     }
 }

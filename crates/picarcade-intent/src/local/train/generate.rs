@@ -17,8 +17,6 @@ pub(crate) struct Example {
     pub(crate) prompt: String,
     pub(crate) sense: Sense,
     pub(crate) regime: Regime,
-    /// Whether it comes from a held-out template.
-    pub(crate) held_out: bool,
 }
 
 /// An example for the training of the encoder.
@@ -32,8 +30,6 @@ pub struct TextExample {
     pub sense: Sense,
     /// The open media: 0 nothing, 1 references only, 2 an image, 3 a video.
     pub regime: usize,
-    /// Whether the example comes from a held-out template.
-    pub held_out: bool,
 }
 
 /// Generates `each` examples per language and sense for the training of the encoder.
@@ -41,8 +37,8 @@ pub fn examples(corpus: &Corpus, each: usize, seed: u64) -> Vec<TextExample> {
     let mut all = Vec::new();
     for (number, language) in corpus.languages.iter().enumerate() {
         all.extend(generate_in(language, each, &mut Random::new(seed)).into_iter().map(|example| {
-            let Example { prompt, sense, regime, held_out } = example;
-            TextExample { prompt, language: number, sense, regime: regime as usize, held_out }
+            let Example { prompt, sense, regime } = example;
+            TextExample { prompt, language: number, sense, regime: regime as usize }
         }));
     }
     all
@@ -71,14 +67,11 @@ pub(crate) fn generate(corpus: &Corpus, each: usize, seed: u64) -> Vec<Example> 
 fn generate_in(language: &Language, each: usize, random: &mut Random) -> Vec<Example> {
     let mut examples = Vec::new();
     for sense in Sense::ALL {
-        for held_out in [false, true] {
-            let of = |template: &&Template| template.sense == sense && template.held_out == held_out;
-            let templates: Vec<&Template> = language.templates.iter().filter(of).collect();
-            let count = if held_out { each / 10 } else { each };
-            for turn in 0..count {
-                let Some(template) = templates.get(turn % templates.len().max(1)) else { break };
-                examples.push(example(language, template, random));
-            }
+        let of = |template: &&Template| template.sense == sense;
+        let templates: Vec<&Template> = language.templates.iter().filter(of).collect();
+        for turn in 0..each {
+            let Some(template) = templates.get(turn % templates.len().max(1)) else { break };
+            examples.push(example(language, template, random));
         }
     }
     examples
@@ -102,9 +95,7 @@ fn example(language: &Language, template: &Template, random: &mut Random) -> Exa
         for _ in 0..=random.below(3) / 2 {
             let same = random.chance(0.45);
             let later = |other: &&Template| {
-                !other.bare
-                    && other.held_out == template.held_out
-                    && joined(sense, other.sense).is_some_and(|joint| (joint == sense) == same)
+                !other.bare && joined(sense, other.sense).is_some_and(|joint| (joint == sense) == same)
             };
             let others: Vec<&Template> = language.templates.iter().filter(later).collect();
             let Some(other) = random.choose(&others) else { break };
@@ -128,7 +119,7 @@ fn example(language: &Language, template: &Template, random: &mut Random) -> Exa
         Regime::Image | Regime::Video if fragment => Regime::Nothing,
         regime => regime,
     };
-    Example { prompt: disturb(&prompt, random), sense, regime, held_out: template.held_out }
+    Example { prompt: disturb(&prompt, random), sense, regime }
 }
 
 /// Returns whether a prompt has at most about three words.

@@ -13,7 +13,7 @@ mod noise;
 mod random;
 
 pub use corpus::{Corpus, CorpusError};
-pub use fit::{Trained, train};
+pub use fit::{LabeledPrompts, Trained, train};
 pub use generate::{TextExample, examples};
 
 /// Returns the text of a prompt that the local classifier reads: normalized, without instructions

@@ -99,10 +99,7 @@ mod tests {
     #[test]
     fn a_piece_is_repeated_for_each_scope() {
         let text = for_each_scope("local $EACH{, |s@}; return $EACH{ .. |(k@ or s@)}");
-        assert_eq!(
-            text,
-            "local s1, s2, s3, s4; return (k1 or s1) .. (k2 or s2) .. (k3 or s3) .. (k4 or s4)"
-        );
+        assert_eq!(text, "local s1, s2, s3, s4; return (k1 or s1) .. (k2 or s2) .. (k3 or s3) .. (k4 or s4)");
     }
 
     #[test]

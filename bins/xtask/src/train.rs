@@ -1,7 +1,8 @@
-//! `cargo xtask train encoder`: trains the encoder of the local classifier.
+//! `cargo xtask train`: trains both stages of the local classifier.
 //!
-//! The training is in Python, because no Rust crate differentiates a transformer as well. This
-//! command makes the Python environment and runs the scripts in their order.
+//! The linear model is trained by the program `local-model`. The encoder is trained in Python,
+//! because no Rust crate differentiates a transformer as well. This command makes the Python
+//! environment and runs the scripts in their order.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,10 @@ use crate::programs::local_model;
 use crate::step::{execute, root, step};
 
 /// Trains on generated examples, on a part of the labeled prompts, and on all prompts of the other
-/// files. The labeled prompts are split by source; `report.jsonl` in `target/encoder/` is the part
+/// files, whose sources must not be in the first. The labeled prompts are split by source; `report.jsonl` in `target/encoder/` is the part
 /// that nothing saw.
 pub(crate) fn train(files: &[String]) -> Result<()> {
-    let [labeled, more @ ..] = files else { bail!("expected train encoder LABELED.jsonl [MORE.jsonl…]") };
+    let [labeled, more @ ..] = files else { bail!("expected train LABELED.jsonl [MORE.jsonl…]") };
     let scripts = root().join("crates/picarcade-intent/encoder");
     let work = root().join("target/encoder");
     std::fs::create_dir_all(&work)?;
@@ -29,17 +30,22 @@ pub(crate) fn train(files: &[String]) -> Result<()> {
     step("split the labeled prompts by source", || {
         execute(Command::new(&python).arg(scripts.join("split.py")).arg(labeled).arg(&work))
     })?;
+    let [learn, calibrate] = ["train", "tune"].map(|part| work.join(part).with_extension("jsonl"));
+    let linear = root().join("crates/picarcade-intent/data/local-1.bin");
+    let more: Vec<&Path> = more.iter().map(Path::new).collect();
+    let sets =
+        [linear.as_path(), &learn].into_iter().chain(more.iter().copied()).chain([calibrate.as_path()]);
+    run("train", &sets.map(Path::as_os_str).collect::<Vec<_>>())?;
     let generated = work.join("generated.jsonl");
     run("examples", &[generated.as_os_str()])?;
-    // Real prompts count twice and those of the project three times, against 30,000 generated ones.
-    let mut files = vec![
-        repeated(&normalize(&work.join("train.jsonl"), &work)?, 2),
-        repeated(&scripts.join("../corpus/judge-dev.csv"), 3),
-    ];
+    // Prompts of people count twice and those of the project three times, against 30,000 generated
+    // ones.
+    let mut files =
+        vec![repeated(&normalize(&learn, &work)?, 2), repeated(&scripts.join("../corpus/judge-dev.csv"), 3)];
     for file in more {
-        files.push(repeated(&normalize(Path::new(file), &work)?, 1));
+        files.push(repeated(&normalize(file, &work)?, 2));
     }
-    let calibrate = normalize(&work.join("tune.jsonl"), &work)?;
+    let calibrate = normalize(&calibrate, &work)?;
     let mut training = Command::new(&python);
     training.arg(scripts.join("train.py")).arg("--generated").arg(&generated);
     training.arg("--labeled").args(&files).arg("--calibrate").arg(&calibrate);

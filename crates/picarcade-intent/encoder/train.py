@@ -18,12 +18,12 @@ import optax
 import export
 import model
 from base import Base
-from examples import composed, generated, labeled, prior
+from examples import NONE, composed, generated, labeled, prior
 from tokenizer import Tokenizer, vocabulary
 
 LAYERS = 6
 VOCABULARY = 50_000
-COMPOSED = 3_000
+COMPOSED = 2_000
 RATE = 1e-4
 SMOOTHING = 0.05
 SEED = 3
@@ -89,7 +89,9 @@ def main():
     examples = generated(arguments.generated) + composed(arguments.generated, COMPOSED)
     for name in arguments.labeled:
         path, _, repeat = name.partition(":")
-        examples += labeled(path) * int(repeat or 1)
+        # Prompts that ask for nothing are many already.
+        for example in labeled(path):
+            examples += [example] * (1 if example[2][NONE] else int(repeat or 1))
     held_back = labeled(arguments.calibrate)
     tokenizer = Tokenizer(base.pieces, base.scores)
     cache = {text: None for text, _, _ in examples + held_back}

@@ -23,6 +23,9 @@ use thiserror::Error;
 use crate::local::sense::Sense;
 use crate::local::train::random::Random;
 
+/// From how many bytes a line is a long template. A character of Chinese or Hindi has three.
+const LONG: usize = 150;
+
 /// Why a corpus cannot be read.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -66,6 +69,8 @@ pub(crate) struct Language {
 pub(crate) struct Template {
     pub(crate) sense: Sense,
     pub(crate) bare: bool,
+    /// Whether its line has at least [`LONG`] bytes.
+    pub(crate) long: bool,
     pub(crate) pattern: Pattern,
 }
 
@@ -147,7 +152,7 @@ impl Language {
                 let (sense, bare) =
                     section.ok_or_else(|| fail("a template before the first section".to_owned()))?;
                 let pattern = Pattern::parse(line, &mut used).map_err(fail)?;
-                language.templates.push(Template { sense, bare, pattern });
+                language.templates.push(Template { sense, bare, long: line.len() >= LONG, pattern });
             }
             if let Some(unknown) = used.iter().find(|slot| !language.slots.contains_key(*slot)) {
                 return Err(fail(format!("unknown slot {unknown:?}")));

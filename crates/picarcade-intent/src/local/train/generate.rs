@@ -32,13 +32,19 @@ pub struct TextExample {
     pub regime: usize,
 }
 
-/// Generates `each` examples per language and sense for the training of the encoder.
+/// Generates `each` examples per language and sense for the training of the encoder, and a fifth as
+/// many of long templates.
 pub fn examples(corpus: &Corpus, each: usize, seed: u64) -> Vec<TextExample> {
     let mut all = Vec::new();
     for (number, language) in corpus.languages.iter().enumerate() {
-        all.extend(generate_in(language, each, &mut Random::new(seed)).into_iter().map(|example| {
-            let Example { prompt, sense, regime } = example;
-            TextExample { prompt, language: number, sense, regime: regime as usize }
+        let mut random = Random::new(seed);
+        let mut examples = generate_in(language, each, |_| true, &mut random);
+        examples.extend(generate_in(language, each / 5, |template| template.long, &mut random));
+        all.extend(examples.into_iter().map(|Example { prompt, sense, regime }| TextExample {
+            prompt,
+            language: number,
+            sense,
+            regime: regime as usize,
         }));
     }
     all
@@ -60,14 +66,20 @@ const fn regimes(sense: Sense) -> [u8; Regime::COUNT] {
 /// Generates `each` examples per language and sense.
 pub(crate) fn generate(corpus: &Corpus, each: usize, seed: u64) -> Vec<Example> {
     let mut random = Random::new(seed);
-    corpus.languages.iter().flat_map(|language| generate_in(language, each, &mut random)).collect()
+    let all = |language| generate_in(language, each, |_| true, &mut random);
+    corpus.languages.iter().flat_map(all).collect()
 }
 
-/// Generates `each` examples per sense of one language.
-fn generate_in(language: &Language, each: usize, random: &mut Random) -> Vec<Example> {
+/// Generates `each` examples per sense of one language, from the templates that are `chosen`.
+fn generate_in(
+    language: &Language,
+    each: usize,
+    chosen: impl Fn(&Template) -> bool,
+    random: &mut Random,
+) -> Vec<Example> {
     let mut examples = Vec::new();
     for sense in Sense::ALL {
-        let of = |template: &&Template| template.sense == sense;
+        let of = |template: &&Template| template.sense == sense && chosen(template);
         let templates: Vec<&Template> = language.templates.iter().filter(of).collect();
         for turn in 0..each {
             let Some(template) = templates.get(turn % templates.len().max(1)) else { break };

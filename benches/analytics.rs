@@ -35,6 +35,8 @@ fn event(n: usize) -> ClassificationEvent {
     ClassificationEvent {
         user_id: format!("user-{}", n % 1_000).into(),
         prompt: format!("make the sky purple and put a small boat on the lake, version {n}").into(),
+        prompt_is_whole: true,
+        media_facts: Some(1),
         classified_workflow: ["EDIT_IMAGE", "NEW_IMAGE", "NEW_VIDEO"]
             .get(n % 3)
             .copied()

@@ -18,6 +18,8 @@ async fn main() -> anyhow::Result<()> {
         recorder.record(Event::Classification(ClassificationEvent {
             user_id: "ann".into(),
             prompt: format!("make the sky purple, take {n}").into(),
+            prompt_is_whole: true,
+            media_facts: Some(1),
             classified_workflow: "EDIT_IMAGE".into(),
             confidence: 0.93,
             processing_time_ms: f64::from(n) / 10.0,

@@ -1,4 +1,4 @@
-//! The rows of the four tables, as plain structs with the names of the columns.
+//! The rows of the tables, as plain structs with the names of the columns.
 //!
 //! The fields are public and there is no constructor: the caller knows an event completely. The
 //! recorder adds the event id and, from it, `created_at`; see [`Record`](crate::Record). Bounded
@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::Table;
 
@@ -30,6 +31,8 @@ pub enum Event {
     /// The outcome of a generation, which completes its rows in `model_selection_logs` and
     /// `cost_tracking`.
     Outcome(OutcomeEvent),
+    /// A row of `generation_feedback`.
+    Feedback(FeedbackEvent),
 }
 
 /// One classified request.
@@ -39,6 +42,14 @@ pub struct ClassificationEvent {
     pub user_id: Arc<str>,
     /// The words of the user. [`Privacy`](crate::Privacy) decides what is stored of them.
     pub prompt: Arc<str>,
+    /// Whether `prompt` is everything that the user wrote. [`Privacy`](crate::Privacy) clears it
+    /// when it replaces the prompt.
+    #[serde(default)]
+    pub prompt_is_whole: bool,
+    /// The facts about media as the sum of 1 (a working image), 2 (a working video), 4 (an upload)
+    /// and 8 (a stored reference); `None` if unknown.
+    #[serde(default)]
+    pub media_facts: Option<u8>,
     /// The final type, such as `EDIT_IMAGE`. Type, source and model are empty for a request that
     /// was limited before it was classified.
     pub classified_workflow: Word,
@@ -156,6 +167,25 @@ pub struct OutcomeEvent {
     pub error_message: Option<String>,
 }
 
+/// What the type of a generation should have been, according to its user.
+///
+/// A generation has one row: later feedback replaces earlier feedback, in any order of arrival.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FeedbackEvent {
+    /// The generation, which is also the id of its row in `intent_classification_logs`.
+    pub generation_id: Uuid,
+    /// The owner.
+    pub user_id: Arc<str>,
+    /// The type that was decided.
+    pub decided_type: Word,
+    /// The source of the decision: `llm`, `rules` or `local`; empty if unknown.
+    pub source: Word,
+    /// The type that would have been right.
+    pub right_type: Word,
+    /// The words of the user about it. [`Privacy`](crate::Privacy) treats them like a prompt.
+    pub comment: Option<Arc<str>>,
+}
+
 impl Event {
     /// Returns the table that stores the event.
     pub const fn table(&self) -> Table {
@@ -165,6 +195,7 @@ impl Event {
             Self::ModelSelection(_) => Table::ModelSelection,
             Self::SystemPerformance(_) => Table::SystemPerformance,
             Self::Outcome(_) => Table::Outcome,
+            Self::Feedback(_) => Table::Feedback,
         }
     }
 
@@ -200,6 +231,11 @@ impl Event {
                 [&e.component, &e.metric, &e.status].map(word).iter().sum::<usize>() + json(&e.metrics)
             }
             Self::Outcome(e) => e.user_id.len() + e.generation_id.len() + text(e.error_message.as_ref()),
+            Self::Feedback(e) => {
+                e.user_id.len()
+                    + e.comment.as_ref().map_or(0, |comment| comment.len())
+                    + [&e.decided_type, &e.source, &e.right_type].map(word).iter().sum::<usize>()
+            }
         }
     }
 }

@@ -20,7 +20,8 @@ mod error;
 
 pub use error::Error;
 pub use event::{
-    ClassificationEvent, CostEvent, Event, ModelSelectionEvent, OutcomeEvent, SystemPerformanceEvent, Word,
+    ClassificationEvent, CostEvent, Event, FeedbackEvent, ModelSelectionEvent, OutcomeEvent,
+    SystemPerformanceEvent, Word,
 };
 pub use privacy::{HashKey, Privacy, PrivacyError};
 pub use record::{Record, new_id};
@@ -33,7 +34,8 @@ pub use store::Retention;
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
 pub use store::{
-    GenerationRow, GenerationRows, Maintained, MemoryStore, SchemaState, SessionRow, SessionRows, Store,
+    FeedbackRow, FeedbackRows, GenerationRow, GenerationRows, Maintained, MemoryStore, SchemaState,
+    SessionRow, SessionRows, Store,
 };
 #[cfg(feature = "postgres")]
 pub use store::{PostgresOptions, PostgresStore};

@@ -26,6 +26,7 @@ pub(crate) fn fits(event: &Event) -> bool {
         Event::ModelSelection(e) => is_money(Some(e.estimated_cost_micros)) && is_money(e.actual_cost_micros),
         Event::SystemPerformance(e) => (-MAX_VALUE..=MAX_VALUE).contains(&e.value),
         Event::Outcome(e) => is_money(e.actual_cost_micros),
+        Event::Feedback(_) => true,
     }
 }
 

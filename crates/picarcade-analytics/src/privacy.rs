@@ -1,15 +1,16 @@
 //! How much of a prompt is stored.
 //!
 //! The mode is applied when an event is recorded, before the queue. What it removes is then in no
-//! queue, spool file, dead letter or table. Only the prompt is affected;
-//! [`Store::forget_user`](crate::Store::forget_user) removes the rows of a user.
+//! queue, spool file, dead letter or table. Only the words of the user are affected: the prompt and
+//! the comment of feedback. [`Store::forget_user`](crate::Store::forget_user) removes the rows of a
+//! user.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::Event;
 
-/// What is stored of a prompt.
+/// What is stored of a prompt, and of a comment about its type.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Privacy {
     /// The whole prompt.
@@ -20,7 +21,7 @@ pub enum Privacy {
     /// A keyed hash (BLAKE3, 64 hexadecimal digits): equal prompts can be counted, and guessing
     /// them needs the key.
     Hashed(HashKey),
-    /// Nothing: the column is empty.
+    /// Nothing: the column is empty, or null for a comment.
     None,
 }
 
@@ -79,16 +80,28 @@ impl Privacy {
         }
     }
 
-    /// Replaces the prompt of an event with what may be stored.
+    /// Replaces the words of the user in an event with what may be stored.
     pub(crate) fn redact(&self, event: &mut Event) {
-        if let Event::Classification(classification) = event
-            && let Some(kept) = self.kept(&classification.prompt)
-        {
-            classification.prompt = kept;
+        match event {
+            Event::Classification(classification) => {
+                if let Some(kept) = self.kept(&classification.prompt) {
+                    classification.prompt = kept;
+                    classification.prompt_is_whole = false;
+                }
+            }
+            Event::Feedback(feedback) => {
+                let Some(comment) = &feedback.comment else { return };
+                if *self == Self::None {
+                    feedback.comment = None;
+                } else if let Some(kept) = self.kept(comment) {
+                    feedback.comment = Some(kept);
+                }
+            }
+            _ => {}
         }
     }
 
-    /// Returns the replacement of the prompt; `None` if it may stay.
+    /// Returns the replacement of the words; `None` if they may stay.
     fn kept(&self, prompt: &str) -> Option<Arc<str>> {
         match self {
             Self::Full => None,

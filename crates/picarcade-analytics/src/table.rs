@@ -17,6 +17,8 @@ pub enum Table {
     /// `generation_outcomes`, which completes the rows of `cost_tracking` and
     /// `model_selection_logs`.
     Outcome,
+    /// `generation_feedback`.
+    Feedback,
 }
 
 /// The table of sessions, the only one without events.
@@ -32,6 +34,7 @@ impl Table {
             Self::ModelSelection => "model_selection_logs",
             Self::SystemPerformance => "system_performance_logs",
             Self::Outcome => "generation_outcomes",
+            Self::Feedback => "generation_feedback",
         }
     }
 }
@@ -40,8 +43,14 @@ impl Table {
 impl Table {
     /// All tables of events, in the order in which a batch is written: an outcome must find the
     /// rows of its own batch.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Classification, Self::SystemPerformance, Self::Cost, Self::ModelSelection, Self::Outcome];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Classification,
+        Self::SystemPerformance,
+        Self::Cost,
+        Self::ModelSelection,
+        Self::Outcome,
+        Self::Feedback,
+    ];
 
     /// Returns whether rows belong to a user.
     pub(crate) const fn has_user(self) -> bool {
@@ -49,9 +58,9 @@ impl Table {
     }
 
     /// Returns whether the rows have an id, by which SQLite orders them, and PostgreSQL divides the
-    /// table by week. The key of an outcome is its generation.
+    /// table by week. The key of an outcome and of feedback is the generation.
     pub(crate) const fn is_partitioned(self) -> bool {
-        !matches!(self, Self::Outcome)
+        !matches!(self, Self::Outcome | Self::Feedback)
     }
 
     pub(crate) fn all_with_user() -> impl Iterator<Item = Self> {
@@ -60,5 +69,9 @@ impl Table {
 
     pub(crate) fn all_partitioned() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|table| table.is_partitioned())
+    }
+
+    pub(crate) fn all_unpartitioned() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|table| !table.is_partitioned())
     }
 }

@@ -21,7 +21,7 @@ impl Worth {
     pub(crate) const fn of(event: &Event) -> Self {
         match event {
             Event::Classification(ClassificationEvent { cache_hit: true, .. }) => Self::CacheHit,
-            Event::Classification(_) | Event::SystemPerformance(_) => Self::Observation,
+            Event::Classification(_) | Event::SystemPerformance(_) | Event::Feedback(_) => Self::Observation,
             Event::Cost(_) | Event::ModelSelection(_) | Event::Outcome(_) => Self::Money,
         }
     }

@@ -1,13 +1,14 @@
-//! The events of the flow, in the columns of the four tables of analytics.
+//! The events of the flow, in the columns of the tables of analytics.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::{
-    ClassificationEvent, CostEvent, Event, ModelSelectionEvent, SystemPerformanceEvent,
+    ClassificationEvent, CostEvent, Event, FeedbackEvent, ModelSelectionEvent, SystemPerformanceEvent,
 };
-use picarcade_intent::{PromptType, Route, Source};
+use picarcade_intent::{Facts, PromptType, Route, Source};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::outcome::charge::{Charge, CostFlag, bounded};
@@ -23,7 +24,10 @@ const GENERATION: &str = "generation";
 /// The facts of one classification, answered or limited.
 #[derive(Debug)]
 pub(crate) struct ClassificationFacts<'a> {
-    pub(crate) prompt: &'a str,
+    /// The whole prompt; `None` if it is not stored.
+    pub(crate) prompt: Option<&'a str>,
+    /// What is known about the media of the request.
+    pub(crate) media: Option<Facts>,
     /// `None` if the request was limited before it was classified.
     pub(crate) prompt_type: Option<PromptType>,
     pub(crate) source: Option<Source>,
@@ -39,7 +43,9 @@ pub(crate) struct ClassificationFacts<'a> {
 pub(crate) fn classification(caller: &Caller, facts: &ClassificationFacts<'_>) -> Event {
     Event::Classification(ClassificationEvent {
         user_id: caller.user.shared(),
-        prompt: Arc::from(facts.prompt),
+        prompt: Arc::from(facts.prompt.unwrap_or_default()),
+        prompt_is_whole: facts.prompt.is_some(),
+        media_facts: facts.media.map(Facts::bits),
         classified_workflow: facts.prompt_type.map_or("", PromptType::as_str).into(),
         confidence: facts.confidence,
         processing_time_ms: facts.elapsed.as_secs_f64() * 1e3,
@@ -90,6 +96,23 @@ pub(crate) fn user_report(generation_id: &str, generation: &Generation, report: 
         value: if report.success { 1.0 } else { 0.0 },
         status: if report.success { "success" } else { "failure" }.into(),
         metrics: json!({ "generation_id": generation_id, "model": &*generation.model, "error_kind": error }),
+    })
+}
+
+/// Returns the event of feedback on a generation.
+pub(crate) fn feedback(
+    generation_id: Uuid,
+    generation: &Generation,
+    right_type: PromptType,
+    comment: Option<&str>,
+) -> Event {
+    Event::Feedback(FeedbackEvent {
+        generation_id,
+        user_id: generation.user_id.shared(),
+        decided_type: generation.prompt_type.as_str().into(),
+        source: generation.source.map_or("", Source::as_str).into(),
+        right_type: right_type.as_str().into(),
+        comment: comment.map(Arc::from),
     })
 }
 

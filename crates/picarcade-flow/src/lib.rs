@@ -57,6 +57,7 @@ pub use health::watch::RemoteWatch;
 pub use id::{IdError, MAX_ID_BYTES, SessionId, UserId};
 pub use ledger::CostLedger;
 pub use outcome::charge::CostFlag;
+pub use outcome::feedback::{Feedback, FeedbackRecorded};
 pub use outcome::generations::{Generation, GenerationLog};
 pub use outcome::report::{ErrorKind, OutcomeReport, Reported, SettledReport};
 pub use policy::{CacheTtls, CostAction, Mode, Policy, default_limits};

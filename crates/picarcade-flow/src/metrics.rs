@@ -1,15 +1,17 @@
-//! The metrics of the flow and of its parts through the `metrics` facade. Labels are components and
-//! windows, which are bounded sets.
+//! The metrics of the flow and of its parts through the `metrics` facade. Labels are components,
+//! windows, types and sources, which are bounded sets.
 
 use std::sync::atomic::Ordering;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
+use picarcade_intent::{PromptType, Source};
 
 use crate::health::report::HealthStatus;
 use crate::service::FlowService;
 
 const COMPONENT_STATUS: &str = "picarcade_component_status";
 const CONFIRM: &str = "picarcade_confirm_total";
+const FEEDBACK: &str = "picarcade_feedback_total";
 const IN_FLIGHT: &str = "picarcade_classifications_in_flight";
 const QUEUED: &str = "picarcade_classifications_queued";
 const BUDGET_LIMIT: &str = "picarcade_budget_limit_dollars";
@@ -21,6 +23,7 @@ const BUDGET_RESERVED: &str = "picarcade_budget_reserved_dollars";
 pub fn describe_metrics() {
     describe_gauge!(COMPONENT_STATUS, "The health of a part: 0 healthy, 1 degraded, 2 unhealthy");
     describe_counter!(CONFIRM, "Answers with a question about the price");
+    describe_counter!(FEEDBACK, "Generations with feedback, by the source and the type of the decision");
     describe_gauge!(IN_FLIGHT, "Concurrent AI calls");
     describe_gauge!(QUEUED, "Requests that wait for an AI call");
     describe_gauge!(BUDGET_LIMIT, "A limit in US dollars that all users share, by window");
@@ -59,6 +62,12 @@ impl FlowService {
         self.breakers().publish_metrics();
         self.recorder().publish_metrics();
     }
+}
+
+/// Counts a generation with feedback.
+pub(crate) fn count_feedback(source: Option<Source>, decided: PromptType, agrees: bool) {
+    let (source, agrees) = (source.map_or("unknown", Source::as_str), if agrees { "true" } else { "false" });
+    counter!(FEEDBACK, "source" => source, "type" => decided.as_str(), "agrees" => agrees).increment(1);
 }
 
 /// Returns a state as the value of its gauge, which grows with the trouble.

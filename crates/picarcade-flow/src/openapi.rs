@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::id::MAX_ID_BYTES;
 use crate::session::store::SessionUpdate;
-use crate::validate::{MAX_MEDIA, MAX_URL_BYTES};
+use crate::validate::{MAX_COMMENT_CHARS, MAX_MEDIA, MAX_URL_BYTES};
 
 /// The ids that are not blank and contain no control characters.
 const ID: &str =
@@ -112,6 +112,17 @@ pub(crate) fn url() -> Object {
 /// Returns the schema of a URL that may be null.
 pub(crate) fn nullable_url() -> Object {
     nullable(url())
+}
+
+/// Returns the schema of a comment of a user.
+pub(crate) fn comment() -> Object {
+    let comment = string()
+        .min_length(Some(1))
+        .max_length(Some(MAX_COMMENT_CHARS))
+        .pattern(Some(r"\S"))
+        .description(Some("The words of the user about it, stored like a prompt: not blank"))
+        .examples(["it should move"]);
+    nullable(comment.build())
 }
 
 /// Returns the schema of a list of uploads.

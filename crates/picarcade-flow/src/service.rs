@@ -105,7 +105,7 @@ impl FlowService {
         // No wait follows, so a caller that is still here receives the id of its reservation.
         let generation_id = self.begin_generation(&resolved, caller, reservation);
         let elapsed = started.elapsed();
-        self.record_classification(&resolved, caller, elapsed);
+        self.record_classification(&resolved, caller, Some(&generation_id), elapsed);
         let answer = Response::new(resolved, parameters, generation_id, self.provider_state(), elapsed);
         if answer.confirm {
             self.inner.confirmations.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl FlowService {
         let limits = self.check_classification_limits(caller, started).await?;
         let resolved = self.resolve(valid, caller, control, &limits).await?;
         let elapsed = started.elapsed();
-        self.record_classification(&resolved, caller, elapsed);
+        self.record_classification(&resolved, caller, None, elapsed);
         Ok(Processed { answer: Classified::new(resolved, elapsed), limits })
     }
 

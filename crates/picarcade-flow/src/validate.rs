@@ -15,6 +15,9 @@ use url::Url;
 use crate::error::FieldProblem;
 use crate::id::check_id;
 
+/// The longest comment in feedback, in characters (Unicode scalar values).
+pub(crate) const MAX_COMMENT_CHARS: usize = 1000;
+
 /// The most uploads, and the most references, of one request.
 pub const MAX_MEDIA: usize = 64;
 

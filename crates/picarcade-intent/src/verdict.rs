@@ -1,9 +1,8 @@
 //! The decision about a request, and its source.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
+use crate::error::impl_words;
 use crate::goal::Goal;
 use crate::prompt_type::PromptType;
 
@@ -22,6 +21,9 @@ pub enum Source {
 }
 
 impl Source {
+    /// Every source, in declaration order.
+    pub const ALL: [Self; 3] = [Self::Llm, Self::Rules, Self::Local];
+
     /// Returns the name: `llm`, `rules` or `local`.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -32,11 +34,7 @@ impl Source {
     }
 }
 
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
+impl_words!(Source, "source");
 
 /// A type that a request may mean instead.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

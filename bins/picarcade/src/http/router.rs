@@ -19,7 +19,7 @@ use crate::http::layer::access;
 use crate::http::layer::stack::stack;
 use crate::http::problem::Problem;
 use crate::http::route::{
-    admin, batch, catalog, metrics, openapi, outcome, probes, process, sessions, stats, usage,
+    admin, batch, catalog, feedback, metrics, openapi, outcome, probes, process, sessions, stats, usage,
 };
 
 /// How long a browser may cache the answer to a preflight request.
@@ -53,6 +53,7 @@ fn cold(app: &App) -> OpenApiRouter<App> {
     ColdRoutes { app, router: OpenApiRouter::default() }
         .add("batch", routes!(batch::batch))
         .add("outcome", routes!(outcome::report))
+        .add("feedback", routes!(feedback::give))
         .add("sessions", routes!(sessions::show, sessions::put, sessions::delete))
         .add("models", routes!(catalog::models))
         .add("decision-matrix", routes!(catalog::matrix))

@@ -83,6 +83,12 @@ async fn answers_have_the_described_headers_and_statuses() {
             "/api/v2/generations/0192/outcome",
             Some("k"),
         ),
+        (
+            "post",
+            "/api/v2/generations/{generation_id}/feedback",
+            "/api/v2/generations/0192/feedback",
+            Some("k"),
+        ),
         ("get", "/api/v2/models/available", "/api/v2/models/available", Some("k")),
         ("get", "/api/v2/stats", "/api/v2/stats?period=x", Some("k")),
         ("get", "/api/v2/sessions/{id}", "/api/v2/sessions/x", Some("k")),
@@ -182,6 +188,10 @@ async fn answers_have_the_described_fields_and_no_others() {
     let (_, reported) = service.post(&outcome, &json!({"success": true})).await;
     let described = schema("/api/v2/generations/{generation_id}/outcome", "post", "200", json);
     check(&document, &described, &reported, "outcome");
+    let feedback = outcome.replace("outcome", "feedback");
+    let (_, recorded) = service.post(&feedback, &json!({"right_type": "EDIT_IMAGE"})).await;
+    let described = schema("/api/v2/generations/{generation_id}/feedback", "post", "200", json);
+    check(&document, &described, &recorded, "feedback");
     for path in [
         "/api/v2/models/available",
         "/api/v2/decision-matrix",

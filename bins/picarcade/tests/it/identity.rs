@@ -34,6 +34,7 @@ async fn an_unusable_user_id_is_rejected_in_header_query_and_body() {
         (Method::POST, "/api/v2/classify-only".to_owned(), json!({"prompt": "a red fox"})),
         (Method::PUT, "/api/v2/sessions/s1".to_owned(), json!({})),
         (Method::POST, format!("/api/v2/generations/{id}/outcome"), json!({"success": true})),
+        (Method::POST, format!("/api/v2/generations/{id}/feedback"), json!({"right_type": "EDIT_IMAGE"})),
     ] {
         for (user, named) in [("ann", "\u{7}"), ("ann", " "), ("ann", &*long), (&*long, "ann")] {
             let mut body = body.clone();

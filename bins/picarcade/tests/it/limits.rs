@@ -27,6 +27,8 @@ async fn every_response_to_an_identified_caller_has_the_limits() {
         (Method::POST, "/api/v2/batch", Some(json!([])), 422),
         (Method::POST, "/api/v2/generations/0192/outcome", Some(json!({"success": true})), 404),
         (Method::POST, "/api/v2/generations/0192/outcome", Some(json!({})), 422),
+        (Method::POST, "/api/v2/generations/0192/feedback", Some(json!({"right_type": "NEW_IMAGE"})), 404),
+        (Method::POST, "/api/v2/generations/0192/feedback", Some(json!({})), 422),
         (Method::GET, "/api/v2/models/available", None, 200),
         (Method::GET, "/api/v2/decision-matrix", None, 200),
         (Method::GET, "/api/v2/stats", None, 200),
@@ -146,6 +148,7 @@ async fn dollars_are_not_reserved_while_their_limits_cannot_be_decided() {
 async fn statuses(service: &Service, user: &str) -> Vec<(String, u16)> {
     let image = json!({"working_image": "https://cdn.example/i.png"});
     let outcome = "/api/v2/generations/0192a3b4-0000-7000-8000-000000000000/outcome";
+    let feedback = "/api/v2/generations/0192a3b4-0000-7000-8000-000000000000/feedback";
     let mut statuses = Vec::new();
     for (method, path, body) in [
         (Method::PUT, "/api/v2/sessions/s", Some(image)),
@@ -154,6 +157,7 @@ async fn statuses(service: &Service, user: &str) -> Vec<(String, u16)> {
         (Method::DELETE, "/api/v2/sessions/s", None),
         (Method::POST, outcome, Some(json!({"success": true}))),
         (Method::POST, outcome, Some(json!({}))),
+        (Method::POST, feedback, Some(json!({}))),
         (Method::GET, "/api/v2/models/available", None),
         (Method::GET, "/api/v2/decision-matrix", None),
         (Method::GET, "/api/v2/stats", None),
@@ -176,7 +180,7 @@ async fn statuses(service: &Service, user: &str) -> Vec<(String, u16)> {
 
 #[tokio::test]
 async fn every_route_that_does_work_takes_a_request_from_the_limits() {
-    let service = Service::start(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "10")]).await;
+    let service = Service::start(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "11")]).await;
     for (route, status) in statuses(&service, "ann").await {
         assert_ne!(status, 429, "{route}");
     }

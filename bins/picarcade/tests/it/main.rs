@@ -16,6 +16,7 @@ mod failing_ai;
 mod failing_database;
 mod failing_limits;
 mod failing_redis;
+mod feedback;
 mod file_modes;
 mod fleet;
 mod floods;

@@ -300,6 +300,8 @@ mod tests {
             Event::Classification(crate::ClassificationEvent {
                 user_id: "u".into(),
                 prompt: "p".into(),
+                prompt_is_whole: true,
+                media_facts: None,
                 classified_workflow: "NEW_IMAGE".into(),
                 confidence: 1.0,
                 processing_time_ms: 0.2,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::config::Config;
 use super::disk::Disk;
@@ -102,9 +103,16 @@ impl Recorder {
     }
 
     /// Records an event by one non-blocking offer, which never fails the caller.
-    pub fn record(&self, mut event: Event) {
+    pub fn record(&self, event: Event) {
+        self.record_as(new_id(), event);
+    }
+
+    /// Records an event like [`record`](Self::record), under an id of the caller: a `UUIDv7` of the
+    /// current time that no other event has. The classification of a generation has the id of the
+    /// generation, so its row is found without an index of its own.
+    pub fn record_as(&self, id: Uuid, mut event: Event) {
         self.shared.config.privacy.redact(&mut event);
-        self.shared.offer(new_id(), event);
+        self.shared.offer(id, event);
     }
 
     /// Returns the places of all rows. [`Counters::is_balanced`] is always true.

@@ -1,4 +1,4 @@
-//! Rows that are looked up by their id: sessions and earlier generations.
+//! Rows that are looked up by their id: sessions, earlier generations and feedback on them.
 //!
 //! A session is what a user is working on between requests. It has at most one working medium, an
 //! image or a video, which a constraint of the databases enforces. It belongs to the user who
@@ -6,11 +6,13 @@
 //!
 //! Generations are looked up for reports about their outcome. Their rows are those of
 //! `model_selection_logs`, so every instance finds the generations of all others after they are
-//! written.
+//! written. What is known about the decision is in the row of `intent_classification_logs` whose id
+//! is that of the generation; this row may be missing, because it may have been dropped.
 
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::Error;
 
@@ -65,6 +67,13 @@ pub struct GenerationRow {
     pub user_id: String,
     /// The chosen model.
     pub selected_model: String,
+    /// The type of work.
+    pub workflow_type: String,
+    /// The source of the decision, if its classification was stored.
+    pub source: Option<String>,
+    /// The facts about media, as in [`ClassificationEvent`](crate::ClassificationEvent), if its
+    /// classification was stored.
+    pub media_facts: Option<u8>,
     /// The expected cost.
     pub estimated_cost_micros: u64,
     /// Whether an outcome has been written, applied to the row or not yet.
@@ -76,4 +85,39 @@ pub struct GenerationRow {
 pub trait GenerationRows: Send + Sync + std::fmt::Debug {
     /// Returns the generation with this id, if it was written. The caller checks the owner.
     async fn generation(&self, generation_id: &str) -> Result<Option<GenerationRow>, Error>;
+}
+
+/// Feedback on a generation, with its classification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedbackRow {
+    /// The generation.
+    pub generation_id: Uuid,
+    /// The type that was decided.
+    pub decided_type: String,
+    /// The source of the decision; empty if unknown.
+    pub source: String,
+    /// The type that would have been right.
+    pub right_type: String,
+    /// The words of the user about it.
+    pub comment: Option<String>,
+    /// The prompt, if the whole prompt was stored.
+    pub prompt: Option<String>,
+    /// The facts about media, as in [`ClassificationEvent`](crate::ClassificationEvent), if they
+    /// were stored.
+    pub media_facts: Option<u8>,
+}
+
+/// A database of feedback.
+#[async_trait]
+pub trait FeedbackRows: Send + Sync + std::fmt::Debug {
+    /// Returns feedback that was given at `since` or later, in the order of the generations' ids:
+    /// at most `limit` rows whose id is greater than `after`. A caller reads everything in bounded
+    /// memory if it passes the last id of a page for the next one, at first the nil id.
+    async fn feedback(&self, since: SystemTime, after: Uuid, limit: u32) -> Result<Vec<FeedbackRow>, Error>;
+}
+
+/// Returns the facts from a column. A value out of range is unknown.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) fn media_facts(column: Option<i16>) -> Option<u8> {
+    column.and_then(|bits| u8::try_from(bits).ok())
 }

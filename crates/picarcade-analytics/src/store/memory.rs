@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::lookup::{GenerationRow, GenerationRows, SessionRow, SessionRows};
+use super::lookup::{FeedbackRow, FeedbackRows, GenerationRow, GenerationRows, SessionRow, SessionRows};
 use super::schema::SchemaState;
 use super::store::{Maintained, Store};
-use crate::event::{CostEvent, OutcomeEvent};
+use crate::event::{ClassificationEvent, CostEvent, FeedbackEvent, OutcomeEvent};
 use crate::record::{Record, created_at, paired_id};
 use crate::statistics::Tally;
 use crate::timestamp::micros;
@@ -68,7 +68,12 @@ impl Store for MemoryStore {
         }
         let mut inner = self.inner.lock();
         for record in batch {
-            inner.rows.entry(record.id).or_insert_with(|| record.event.clone());
+            match &record.event {
+                Event::Feedback(feedback) => inner.replace_feedback(record.id, feedback),
+                event => {
+                    inner.rows.entry(record.id).or_insert_with(|| event.clone());
+                }
+            }
         }
         for record in batch {
             if let Event::Outcome(outcome) = &record.event {
@@ -139,6 +144,24 @@ impl Store for MemoryStore {
 }
 
 impl Inner {
+    /// Stores the feedback unless newer feedback on its generation exists.
+    fn replace_feedback(&mut self, id: Uuid, feedback: &FeedbackEvent) {
+        let same = |event: &Event| matches!(event, Event::Feedback(other) if other.generation_id == feedback.generation_id);
+        let old = self.rows.iter().find_map(|(&old, event)| same(event).then_some(old));
+        if old.is_none_or(|old| old < id) {
+            old.map(|old| self.rows.remove(&old));
+            self.rows.insert(id, Event::Feedback(feedback.clone()));
+        }
+    }
+
+    /// Returns the classification of a generation of this user.
+    fn classification(&self, generation_id: Uuid, user: &str) -> Option<&ClassificationEvent> {
+        match self.rows.get(&generation_id) {
+            Some(Event::Classification(event)) if *event.user_id == *user => Some(event),
+            _ => None,
+        }
+    }
+
     /// Completes the rows of a generation. Returns whether its selection was present and still
     /// open.
     fn apply(&mut self, id: Uuid, outcome: &OutcomeEvent) -> bool {
@@ -237,12 +260,47 @@ impl GenerationRows for MemoryStore {
                     if *outcome.generation_id == *generation_id && *outcome.user_id == *user)
             })
         };
-        Ok(selection.map(|selection| GenerationRow {
-            user_id: selection.user_id.to_string(),
-            selected_model: selection.selected_model.to_string(),
-            estimated_cost_micros: selection.estimated_cost_micros,
-            reported: selection.success.is_some() || has_outcome(&selection.user_id),
+        Ok(selection.map(|selection| {
+            let id = Uuid::parse_str(generation_id).ok();
+            let decision = id.and_then(|id| inner.classification(id, &selection.user_id));
+            GenerationRow {
+                user_id: selection.user_id.to_string(),
+                selected_model: selection.selected_model.to_string(),
+                workflow_type: selection.workflow_type.to_string(),
+                source: decision.map(|decision| decision.source.to_string()),
+                media_facts: decision.and_then(|decision| decision.media_facts),
+                estimated_cost_micros: selection.estimated_cost_micros,
+                reported: selection.success.is_some() || has_outcome(&selection.user_id),
+            }
         }))
+    }
+}
+
+#[async_trait]
+impl FeedbackRows for MemoryStore {
+    async fn feedback(&self, since: SystemTime, after: Uuid, limit: u32) -> Result<Vec<FeedbackRow>, Error> {
+        let inner = self.inner.lock();
+        let mut rows = BTreeMap::new();
+        for (&id, event) in &inner.rows {
+            if let Event::Feedback(feedback) = event
+                && created_at(id) >= micros(since)
+                && feedback.generation_id > after
+            {
+                let decision = inner.classification(feedback.generation_id, &feedback.user_id);
+                let whole = decision.filter(|decision| decision.prompt_is_whole);
+                let row = FeedbackRow {
+                    generation_id: feedback.generation_id,
+                    decided_type: feedback.decided_type.to_string(),
+                    source: feedback.source.to_string(),
+                    right_type: feedback.right_type.to_string(),
+                    comment: feedback.comment.as_deref().map(str::to_owned),
+                    prompt: whole.map(|decision| decision.prompt.to_string()),
+                    media_facts: decision.and_then(|decision| decision.media_facts),
+                };
+                rows.insert(feedback.generation_id, row);
+            }
+        }
+        Ok(rows.into_values().take(limit as usize).collect())
     }
 }
 
@@ -252,6 +310,7 @@ fn owner(event: &Event) -> Option<&str> {
         Event::Cost(e) => Some(&e.user_id),
         Event::ModelSelection(e) => Some(&e.user_id),
         Event::Outcome(e) => Some(&e.user_id),
+        Event::Feedback(e) => Some(&e.user_id),
         Event::SystemPerformance(_) => None,
     }
 }

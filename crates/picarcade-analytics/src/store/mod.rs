@@ -13,7 +13,7 @@ mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-pub use self::lookup::{GenerationRow, GenerationRows, SessionRow, SessionRows};
+pub use self::lookup::{FeedbackRow, FeedbackRows, GenerationRow, GenerationRows, SessionRow, SessionRows};
 pub use self::memory::MemoryStore;
 #[cfg(feature = "postgres")]
 pub use self::postgres::{PostgresOptions, PostgresStore};

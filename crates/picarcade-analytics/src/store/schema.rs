@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The names of the migrations, oldest first. The version of a schema is the number of its
 /// migrations.
-pub(crate) const SCHEMA_VERSIONS: [&str; 1] = ["tables"];
+pub(crate) const SCHEMA_VERSIONS: [&str; 2] = ["tables", "feedback"];
 
 /// The schema of a database compared with this build. A version counts migrations; 0 is an empty
 /// database.

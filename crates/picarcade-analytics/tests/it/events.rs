@@ -3,8 +3,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use picarcade_analytics::{
-    ClassificationEvent, CostEvent, Event, ModelSelectionEvent, OutcomeEvent, Record, SystemPerformanceEvent,
+    ClassificationEvent, CostEvent, Event, FeedbackEvent, ModelSelectionEvent, OutcomeEvent, Record,
+    SystemPerformanceEvent,
 };
+use uuid::Uuid;
 
 /// 2026-01-02T03:04:30Z: in the middle of a minute, an hour and a day.
 pub const NOW: i64 = 1_767_323_070_000_000;
@@ -17,6 +19,8 @@ pub fn classification(user: &str) -> ClassificationEvent {
     ClassificationEvent {
         user_id: user.into(),
         prompt: "make the sky purple".into(),
+        prompt_is_whole: true,
+        media_facts: Some(1),
         classified_workflow: "EDIT_IMAGE".into(),
         confidence: 0.75,
         processing_time_ms: 12.5,
@@ -68,6 +72,17 @@ pub fn outcome(user: &str, generation: &str, actual: u64) -> OutcomeEvent {
         actual_cost_micros: Some(actual),
         actual_time: Some(21.5),
         error_message: None,
+    }
+}
+
+pub fn feedback(user: &str, generation: Uuid) -> FeedbackEvent {
+    FeedbackEvent {
+        generation_id: generation,
+        user_id: user.into(),
+        decided_type: "EDIT_IMAGE".into(),
+        source: "llm".into(),
+        right_type: "IMAGE_TO_VIDEO".into(),
+        comment: Some("it should move".into()),
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::{
-    Config, Error, Event, GenerationRows, Period, PostgresOptions, PostgresStore, Recorder, SchemaState,
-    SessionRow, SessionRows, Store,
+    Config, Error, Event, FeedbackRows, GenerationRows, Period, PostgresOptions, PostgresStore, Recorder,
+    SchemaState, SessionRow, SessionRows, Store,
 };
 use picarcade_testkit::PostgresServer;
+use uuid::Uuid;
 
 use crate::events::{NOW, at, cost, mixed, time};
 
@@ -37,9 +38,10 @@ async fn count(server: &PostgresServer) -> String {
 }
 
 fn is_empty_database(error: &Error) -> bool {
-    let names_what_to_do =
-        |text: &str| text.contains("`picarcade migrate`") && text.ends_with("missing are 1 (tables)");
-    matches!(error, Error::Schema(SchemaState::Behind { applied: 0, known: 1 }))
+    let names_what_to_do = |text: &str| {
+        text.contains("`picarcade migrate`") && text.ends_with("missing are 1 (tables), 2 (feedback)")
+    };
+    matches!(error, Error::Schema(SchemaState::Behind { applied: 0, known: 2 }))
         && names_what_to_do(&error.to_string())
 }
 
@@ -94,7 +96,7 @@ async fn try_start_without_migrations_fails_and_names_them() {
     server.psql("ALTER TABLE cost_tracking RENAME COLUMN user_id TO account").await.unwrap();
     recorder.record(Event::Cost(cost("u", None)));
     let error = tokio::time::timeout(BOUND, recorder.flush()).await.expect("flush is bounded").unwrap_err();
-    assert!(matches!(error, Error::Schema(SchemaState::Ahead { applied: 99, known: 1 })), "{error:?}");
+    assert!(matches!(error, Error::Schema(SchemaState::Ahead { applied: 99, known: 2 })), "{error:?}");
 }
 
 #[tokio::test]
@@ -121,6 +123,7 @@ async fn every_call_names_the_missing_migrations() {
         store.put_session(&session).await.unwrap_err(),
         store.delete_session("s", "u").await.unwrap_err(),
         store.generation("g").await.unwrap_err(),
+        store.feedback(time(NOW), Uuid::nil(), 1).await.unwrap_err(),
     ];
     for error in errors {
         assert!(is_empty_database(&error), "{error:?}");

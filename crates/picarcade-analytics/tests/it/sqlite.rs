@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::{
-    ClassificationEvent, Config, Error, Event, Period, Record, Recorder, Retention, SchemaState, SessionRow,
-    SessionRows, SqliteStore, Store,
+    ClassificationEvent, Config, Error, Event, FeedbackRows, Period, Record, Recorder, Retention,
+    SchemaState, SessionRow, SessionRows, SqliteStore, Store, new_id,
 };
+use uuid::Uuid;
 
 use crate::conformance::{self, Both, RawSums, Subject};
-use crate::events::{NOW, at, classification, mixed, time};
+use crate::events::{NOW, at, classification, feedback, mixed, time};
 
 struct Sqlite(tempfile::TempDir);
 
@@ -274,6 +275,38 @@ async fn space_freed_by_retention_returns_to_the_file_system() {
     assert_eq!(store.maintain(time(NOW)).await.unwrap().deleted, 10_000);
     let empty = pages().await;
     assert!(empty < full / 4, "{full} pages became {empty}");
+}
+
+#[tokio::test]
+async fn old_feedback_is_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    let given = |micros| at(micros, Event::Feedback(feedback("u", new_id())));
+    store.write(&[given(NOW - 100 * 86_400_000_000), given(NOW)]).await.unwrap();
+    assert_eq!(store.maintain(time(NOW)).await.unwrap().deleted, 1);
+    assert_eq!(store.feedback(time(0), Uuid::nil(), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_database_without_feedback_is_migrated_with_its_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    store.write(&(0..50).map(|n| at(NOW - 1, mixed(n))).collect::<Vec<_>>()).await.unwrap();
+    store.close().await;
+    let pool = open(&directory.path().join("picarcade.db")).await;
+    for statement in [
+        "DROP TABLE generation_feedback",
+        "ALTER TABLE intent_classification_logs DROP COLUMN prompt_is_whole",
+        "ALTER TABLE intent_classification_logs DROP COLUMN media_facts",
+        "DELETE FROM picarcade_migrations WHERE version > 1",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    store.write(&[at(NOW - 1, mixed(3)), at(NOW, Event::Feedback(feedback("u", new_id())))]).await.unwrap();
+    assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 36);
+    assert_eq!(store.feedback(time(0), Uuid::nil(), 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use picarcade_analytics::GenerationRows;
+use picarcade_intent::{Facts, PromptType, Source};
 
-use crate::caller::Caller;
 use crate::id::UserId;
 use crate::session::store::StoreError;
 
@@ -22,6 +22,12 @@ pub struct Generation {
     pub user_id: UserId,
     /// The model of the generation.
     pub model: Arc<str>,
+    /// The type that was decided.
+    pub prompt_type: PromptType,
+    /// The source of the decision; `None` if the log does not have it.
+    pub source: Option<Source>,
+    /// The facts of the request; `None` if the log does not have them.
+    pub facts: Option<Facts>,
     /// The estimated cost, in micro-dollars.
     pub estimated_cost_micros: u64,
     /// Whether the operator has reported the outcome.
@@ -44,9 +50,13 @@ impl<T: GenerationRows> GenerationLog for T {
         let Some(row) = row else { return Ok(None) };
         // A text that is no id is the user of no caller.
         let Ok(user_id) = UserId::try_from(row.user_id) else { return Ok(None) };
+        let Ok(prompt_type) = row.workflow_type.parse() else { return Ok(None) };
         Ok(Some(Generation {
             user_id,
             model: row.selected_model.into(),
+            prompt_type,
+            source: row.source.and_then(|source| source.parse().ok()),
+            facts: row.media_facts.map(Facts::from_bits),
             estimated_cost_micros: row.estimated_cost_micros,
             reported: row.reported,
         }))
@@ -57,7 +67,8 @@ impl<T: GenerationRows> GenerationLog for T {
 #[derive(Debug, Default)]
 pub(crate) struct Generations {
     recent: Mutex<Recent>,
-    reported_by_users: Mutex<ReportedByUsers>,
+    reported_by_users: Mutex<RecentIds>,
+    with_feedback: Mutex<RecentIds>,
 }
 
 #[derive(Debug, Default)]
@@ -66,21 +77,34 @@ struct Recent {
     order: VecDeque<Arc<str>>,
 }
 
-/// The generations on which their users have reported lately. They are separate from [`Recent`],
-/// because a user may report before or after the operator.
+/// Generations on which users have reported or given feedback lately. They are separate from
+/// [`Recent`], because a user may report before or after the operator.
 #[derive(Debug, Default)]
-struct ReportedByUsers {
+struct RecentIds {
     ids: HashSet<Arc<str>>,
     order: VecDeque<Arc<str>>,
 }
 
-impl Generations {
-    pub(crate) fn begin(&self, id: &Arc<str>, caller: &Caller, model: &Arc<str>, estimated_cost_micros: u64) {
-        let (user_id, model) = (caller.user.clone(), Arc::clone(model));
-        self.insert(Arc::clone(id), Generation { user_id, model, estimated_cost_micros, reported: false });
+impl RecentIds {
+    /// Adds an id. Returns false if it is here already.
+    fn insert(&mut self, id: &str) -> bool {
+        if self.ids.contains(id) {
+            return false;
+        }
+        let id: Arc<str> = id.into();
+        self.order.push_back(Arc::clone(&id));
+        self.ids.insert(id);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+        true
     }
+}
 
-    fn insert(&self, id: Arc<str>, generation: Generation) {
+impl Generations {
+    pub(crate) fn insert(&self, id: Arc<str>, generation: Generation) {
         let mut recent = self.recent.lock();
         if recent.by_id.insert(Arc::clone(&id), generation).is_none() {
             recent.order.push_back(id);
@@ -122,19 +146,13 @@ impl Generations {
     /// Marks the generation as reported by its user. Returns false if this process remembers an
     /// earlier report of the user. The operator may still report.
     pub(crate) fn claim_for_user(&self, id: &str) -> bool {
-        let mut reported = self.reported_by_users.lock();
-        if reported.ids.contains(id) {
-            return false;
-        }
-        let id: Arc<str> = id.into();
-        reported.order.push_back(Arc::clone(&id));
-        reported.ids.insert(id);
-        if reported.order.len() > REMEMBERED
-            && let Some(oldest) = reported.order.pop_front()
-        {
-            reported.ids.remove(&oldest);
-        }
-        true
+        self.reported_by_users.lock().insert(id)
+    }
+
+    /// Marks the generation as one with feedback. Returns false if this process remembers earlier
+    /// feedback.
+    pub(crate) fn claim_feedback(&self, id: &str) -> bool {
+        self.with_feedback.lock().insert(id)
     }
 }
 
@@ -143,8 +161,15 @@ mod tests {
     use super::*;
 
     fn generation() -> Generation {
-        let user_id = "u".parse().unwrap();
-        Generation { user_id, model: "m".into(), estimated_cost_micros: 1, reported: false }
+        Generation {
+            user_id: "u".parse().unwrap(),
+            model: "m".into(),
+            prompt_type: PromptType::NewImage,
+            source: Some(Source::Local),
+            facts: Some(Facts::default()),
+            estimated_cost_micros: 1,
+            reported: false,
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! Reports on generations, and what work is charged.
+//! Reports and feedback on generations, and what work is charged.
 
+pub(crate) mod feedback;
 pub(crate) mod report;
 pub(crate) mod settle;
 

@@ -6,25 +6,36 @@ use std::time::{Duration, Instant};
 use picarcade_analytics::new_id;
 use picarcade_intent::Source;
 use picarcade_ratelimit::Reservation;
+use uuid::Uuid;
 
 use crate::caller::Caller;
 use crate::events::{self, ClassificationFacts};
+use crate::outcome::generations::Generation;
 use crate::service::FlowService;
 use crate::step::resolved::Resolved;
 
 impl FlowService {
-    /// Records a classification that was answered.
-    pub(crate) fn record_classification(&self, resolved: &Resolved, caller: &Caller, elapsed: Duration) {
+    /// Records a classification that was answered. The row has the id of the generation if one
+    /// begins, so that feedback on the generation finds it.
+    pub(crate) fn record_classification(
+        &self,
+        resolved: &Resolved,
+        caller: &Caller,
+        generation_id: Option<&str>,
+        elapsed: Duration,
+    ) {
         let Resolved { request, classification, .. } = resolved;
         let (verdict, cache_hit) = (&classification.verdict, classification.cache_hit());
         let saved_micros = match &self.inner.ai {
             Some(ai) if cache_hit && verdict.source == Source::Llm => ai.provider.estimate_micros(request),
             _ => 0,
         };
-        self.inner.recorder.record(events::classification(
+        let id = generation_id.and_then(|id| Uuid::parse_str(id).ok()).unwrap_or_else(new_id);
+        let event = events::classification(
             caller,
             &ClassificationFacts {
-                prompt: request.prompt.as_str(),
+                prompt: Some(request.prompt.as_str()),
+                media: Some(request.facts),
                 prompt_type: Some(verdict.prompt_type),
                 source: Some(verdict.source),
                 model: Arc::clone(&resolved.model),
@@ -35,7 +46,8 @@ impl FlowService {
                 breaker_state: self.provider_state(),
                 saved_micros,
             },
-        ));
+        );
+        self.inner.recorder.record_as(id, event);
     }
 
     /// Records a request that its limits denied, at a bounded rate and without its prompt: a flood
@@ -47,7 +59,8 @@ impl FlowService {
         self.inner.recorder.record(events::classification(
             caller,
             &ClassificationFacts {
-                prompt: "",
+                prompt: None,
+                media: None,
                 prompt_type: None,
                 source: None,
                 model: "".into(),
@@ -69,7 +82,8 @@ impl FlowService {
         caller: &Caller,
         reservation: Option<Reservation>,
     ) -> String {
-        let Resolved { classification, route, model, .. } = resolved;
+        let Resolved { request, classification, route, model, .. } = resolved;
+        let verdict = &classification.verdict;
         let reservation = reservation.filter(|reservation| !reservation.is_empty());
         let reserved = reservation.as_ref().map(Reservation::estimate_micros);
         let generation_id = reservation.map_or_else(|| new_id().to_string(), Reservation::detach);
@@ -80,8 +94,17 @@ impl FlowService {
             // finds this row.
             recorder.record(events::reserved(caller, &id, model, micros));
         }
-        self.inner.generations.begin(&id, caller, model, route.estimated_cost_micros);
-        recorder.record(events::selection(caller, &id, model, classification.verdict.prompt_type, route));
+        let generation = Generation {
+            user_id: caller.user.clone(),
+            model: Arc::clone(model),
+            prompt_type: verdict.prompt_type,
+            source: Some(verdict.source),
+            facts: Some(request.facts),
+            estimated_cost_micros: route.estimated_cost_micros,
+            reported: false,
+        };
+        self.inner.generations.insert(Arc::clone(&id), generation);
+        recorder.record(events::selection(caller, &id, model, verdict.prompt_type, route));
         generation_id
     }
 }

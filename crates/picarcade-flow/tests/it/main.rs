@@ -5,6 +5,7 @@
 mod bills;
 mod embedded;
 mod failures;
+mod feedback;
 mod fixture;
 mod limits;
 #[cfg(feature = "metrics")]

@@ -3,6 +3,7 @@
 pub(crate) mod process;
 
 pub(crate) mod batch;
+pub(crate) mod feedback;
 pub(crate) mod outcome;
 pub(crate) mod sessions;
 

@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use super::error::Result;
 use super::statement::query;
-use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent};
-use crate::record::{Record, paired_id};
+use crate::event::{CostEvent, FeedbackEvent, OutcomeEvent, SystemPerformanceEvent};
+use crate::record::{Record, created_at, paired_id};
 use crate::statistics::bucket_of_ms;
 use crate::store::sql::minutes::Parts;
 use crate::store::sql::value::{clean, clean_json, money};
@@ -48,6 +48,7 @@ pub(super) struct BatchColumns<'a> {
     selections: Selections<'a>,
     performance: Performance<'a>,
     outcomes: Outcomes<'a>,
+    feedback: Feedback<'a>,
 }
 
 /// Declares a table: the arrays of its columns with the value of an event in each, further arrays,
@@ -100,19 +101,21 @@ columns!(Classifications(id, at, event: ClassificationEvent) {
     saved_micros: i64 = money(event.saved_micros)?,
     duration_bucket: i16 = bucket_of_ms(event.processing_time_ms).cast_signed(),
     created_at: i64 = at,
+    prompt_is_whole: bool = event.prompt_is_whole,
+    media_facts: Option<i16> = event.media_facts.map(i16::from),
 } and {
     minute: i64, part_minute: i64, part_last: i64, part: Vec<u8>,
-} "WITH late AS (INSERT INTO rollup_late (minute) SELECT DISTINCT m FROM unnest($17::int8[]) AS m
-       WHERE m < (SELECT frontier FROM rollup_state) OR cardinality($18::int8[]) = 0),
+} "WITH late AS (INSERT INTO rollup_late (minute) SELECT DISTINCT m FROM unnest($19::int8[]) AS m
+       WHERE m < (SELECT frontier FROM rollup_state) OR cardinality($20::int8[]) = 0),
    parts AS (INSERT INTO rollup_parts (minute, last, tally)
-       SELECT r.m, r.l, r.t FROM unnest($18::int8[], $19::int8[], $20::bytea[]) AS r (m, l, t))
+       SELECT r.m, r.l, r.t FROM unnest($20::int8[], $21::int8[], $22::bytea[]) AS r (m, l, t))
    INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence, processing_time_ms,
        used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros, saved_micros,
-       duration_bucket, created_at)
+       duration_bucket, created_at, prompt_is_whole, media_facts)
    SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::float8[]),
        unnest($6::float8[]), unnest($7::bool[]), unnest($8::bool[]), unnest($9::text[]), unnest($10::bool[]),
        unnest($11::text[]), unnest($12::text[]), unnest($13::int8[]), unnest($14::int8[]), unnest($15::int2[]),
-       timestamptz 'epoch' + unnest($16::int8[]) * interval '1 microsecond'");
+       timestamptz 'epoch' + unnest($16::int8[]) * interval '1 microsecond', unnest($17::bool[]), unnest($18::int2[])");
 
 columns!(Costs(id, at, event: CostEvent) {
     id: Uuid = id,
@@ -183,6 +186,30 @@ columns!(Outcomes(id, at, event: OutcomeEvent) {
        unnest($6::text[]), unnest($7::uuid[]),
        timestamptz 'epoch' + unnest($8::int8[]) * interval '1 microsecond'");
 
+// A statement can update a row only once, so older feedback of the same batch is left out. A spool
+// delivers feedback later than it was given, so the time decides which one is the last. The order
+// keeps two statements from waiting for each other.
+columns!(Feedback(_id, at, event: FeedbackEvent) {
+    generation_id: String = event.generation_id.to_string(),
+    user_id: Text<'a> = clean(&event.user_id),
+    decided_type: Text<'a> = clean(&event.decided_type),
+    source: Text<'a> = clean(&event.source),
+    right_type: Text<'a> = clean(&event.right_type),
+    comment: Option<Text<'a>> = event.comment.as_deref().map(clean),
+    decided_at: i64 = created_at(event.generation_id),
+    created_at: i64 = at,
+} and {} "INSERT INTO generation_feedback (generation_id, user_id, decided_type, source, right_type, comment, decided_at,
+       created_at)
+   SELECT DISTINCT ON (f.generation_id) f.* FROM (
+       SELECT unnest($1::text[]) AS generation_id, unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
+           unnest($5::text[]), unnest($6::text[]),
+           timestamptz 'epoch' + unnest($7::int8[]) * interval '1 microsecond',
+           timestamptz 'epoch' + unnest($8::int8[]) * interval '1 microsecond' AS created_at) AS f
+   ORDER BY f.generation_id, f.created_at DESC
+   ON CONFLICT (generation_id) DO UPDATE SET decided_type = excluded.decided_type, source = excluded.source,
+       right_type = excluded.right_type, comment = excluded.comment, created_at = excluded.created_at
+   WHERE excluded.created_at > generation_feedback.created_at");
+
 impl<'a> BatchColumns<'a> {
     pub(super) fn new(batch: &'a [Record]) -> Result<Self> {
         let mut rows = Self::default();
@@ -202,6 +229,7 @@ impl<'a> BatchColumns<'a> {
                 Event::ModelSelection(event) => rows.selections.push(id, at, event)?,
                 Event::SystemPerformance(event) => rows.performance.push(id, at, event)?,
                 Event::Outcome(event) => rows.outcomes.push(id, at, event)?,
+                Event::Feedback(event) => rows.feedback.push(id, at, event)?,
             }
         }
         for (minute, last, part) in parts.encoded() {
@@ -221,12 +249,14 @@ impl<'a> BatchColumns<'a> {
 
     /// Inserts the batch, in a transaction that holds the writers' lock since an earlier statement:
     /// the frontier that a statement sees must not be older than the lock. Returns whether there
-    /// were outcomes. A second outcome of a generation is normal and is always skipped.
+    /// were outcomes. A second outcome of a generation is normal and is always skipped. Second
+    /// feedback is normal too, and its statement says what happens.
     pub(super) async fn insert(&self, connection: &mut PgConnection, repeated: Repeated) -> Result<bool> {
         self.classifications.insert(connection, repeated).await?;
         self.performance.insert(connection, repeated).await?;
         self.costs.insert(connection, repeated).await?;
         self.selections.insert(connection, repeated).await?;
+        self.feedback.insert(connection, Repeated::Fails).await?;
         self.outcomes.insert(connection, Repeated::Stays).await
     }
 }

@@ -1,16 +1,21 @@
-//! Sessions and generations in PostgreSQL. Each statement is a transaction of its own, with a
-//! bounded wait.
+//! Sessions, generations and feedback in PostgreSQL. Each statement is a transaction of its own,
+//! with a bounded wait.
 
 use std::time::SystemTime;
 
 use async_trait::async_trait;
+use sqlx::postgres::PgRow;
+use uuid::Uuid;
 
 use super::connect;
 use super::error::Result;
 use super::statement::{column, query};
 use super::store::PostgresStore;
 use crate::Error;
-use crate::store::lookup::{GenerationRow, GenerationRows, SessionRow, SessionRows};
+use crate::record::created_at;
+use crate::store::lookup::{
+    FeedbackRow, FeedbackRows, GenerationRow, GenerationRows, SessionRow, SessionRows, media_facts,
+};
 use crate::store::sql::value::{clean, clean_json};
 use crate::timestamp::{from_micros, micros};
 
@@ -97,14 +102,22 @@ impl GenerationRows for PostgresStore {
     async fn generation(&self, generation_id: &str) -> Result<Option<GenerationRow>, Error> {
         let answer = connect::bounded(&self.options, async {
             let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
-            // The query reads the index of each partition.
+            let id = Uuid::parse_str(generation_id).ok();
+            // The query reads the index of each partition of `model_selection_logs`.
             let row = query(
                 "SELECT s.user_id, s.selected_model, s.estimated_cost_micros, s.success IS NOT NULL OR EXISTS (
                      SELECT 1 FROM generation_outcomes AS o
-                     WHERE o.generation_id = s.generation_id AND o.user_id = s.user_id)
-                 FROM model_selection_logs AS s WHERE s.generation_id = $1 ORDER BY s.created_at LIMIT 1",
+                     WHERE o.generation_id = s.generation_id AND o.user_id = s.user_id),
+                     s.workflow_type, c.source, c.media_facts
+                 FROM model_selection_logs AS s
+                 LEFT JOIN intent_classification_logs AS c
+                     ON c.created_at = timestamptz 'epoch' + $2 * interval '1 microsecond' AND c.id = $3
+                     AND c.user_id = s.user_id
+                 WHERE s.generation_id = $1 ORDER BY s.created_at LIMIT 1",
             )
             .bind(clean(generation_id).into_owned())
+            .bind(id.map(created_at))
+            .bind(id)
             .fetch_optional(&mut *transaction)
             .await?;
             transaction.commit().await?;
@@ -114,7 +127,49 @@ impl GenerationRows for PostgresStore {
                 selected_model: column(&row, 1)?,
                 estimated_cost_micros: column::<i64>(&row, 2)?.unsigned_abs(),
                 reported: column(&row, 3)?,
+                workflow_type: column(&row, 4)?,
+                source: column(&row, 5)?,
+                media_facts: media_facts(column(&row, 6)?),
             }))
+        });
+        self.explain(answer.await).await
+    }
+}
+
+#[async_trait]
+impl FeedbackRows for PostgresStore {
+    async fn feedback(&self, since: SystemTime, after: Uuid, limit: u32) -> Result<Vec<FeedbackRow>, Error> {
+        let answer = connect::bounded(&self.options, async {
+            let mut transaction = connect::begin_reading(&self.pool, &self.options).await?;
+            // The order of the ids must not depend on the locale of the database.
+            let rows = query(
+                "SELECT f.generation_id::uuid, f.decided_type, f.source, f.right_type, f.comment,
+                     CASE WHEN c.prompt_is_whole THEN c.prompt END, c.media_facts
+                 FROM (SELECT * FROM generation_feedback
+                       WHERE generation_id > $1 AND created_at >= timestamptz 'epoch' + $2 * interval '1 microsecond'
+                       ORDER BY generation_id LIMIT $3) AS f
+                 LEFT JOIN intent_classification_logs AS c
+                     ON c.created_at = f.decided_at AND c.id = f.generation_id::uuid AND c.user_id = f.user_id
+                 ORDER BY f.generation_id",
+            )
+            .bind(after.to_string())
+            .bind(micros(since))
+            .bind(i64::from(limit))
+            .fetch_all(&mut *transaction)
+            .await?;
+            transaction.commit().await?;
+            let row = |row: &PgRow| {
+                Ok(FeedbackRow {
+                    generation_id: column(row, 0)?,
+                    decided_type: column(row, 1)?,
+                    source: column(row, 2)?,
+                    right_type: column(row, 3)?,
+                    comment: column(row, 4)?,
+                    prompt: column(row, 5)?,
+                    media_facts: media_facts(column(row, 6)?),
+                })
+            };
+            rows.iter().map(row).collect()
         });
         self.explain(answer.await).await
     }

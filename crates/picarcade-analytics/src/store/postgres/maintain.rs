@@ -121,6 +121,10 @@ async fn delete_old(pool: &PgPool, options: &PostgresOptions, now: i64, done: &m
             "DELETE FROM generation_outcomes WHERE created_at < timestamptz 'epoch' + $1 * interval '1 microsecond'",
             events,
         ),
+        (
+            "DELETE FROM generation_feedback WHERE created_at < timestamptz 'epoch' + $1 * interval '1 microsecond'",
+            events,
+        ),
         ("DELETE FROM rollup_minutes WHERE minute < $1", rollups),
         ("DELETE FROM rollup_hours WHERE hour < $1", rollups),
     ] {

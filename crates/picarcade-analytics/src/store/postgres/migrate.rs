@@ -21,7 +21,10 @@ use crate::store::sql::migrations::{MIGRATION_TABLE, migration_failed, migrator}
 use crate::{Error, SchemaState};
 
 /// The migrations, oldest first.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/postgres/0001_tables.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/postgres/0001_tables.sql"),
+    include_str!("../../../migrations/postgres/0002_feedback.sql"),
+];
 
 /// The interval at which the holders of a lock are looked up.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);

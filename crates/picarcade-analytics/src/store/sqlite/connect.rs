@@ -14,7 +14,10 @@ use crate::store::sql::migrations::{MIGRATION_TABLE, migration_failed, migrator}
 use crate::{Error, SchemaState, private_file};
 
 /// The migrations, oldest first.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_tables.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/sqlite/0001_tables.sql"),
+    include_str!("../../../migrations/sqlite/0002_feedback.sql"),
+];
 
 /// How long a statement waits for a lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -9,8 +9,8 @@ use sqlx::{Arguments, AssertSqlSafe};
 use uuid::Uuid;
 
 use super::error::Result;
-use crate::event::{CostEvent, OutcomeEvent, SystemPerformanceEvent};
-use crate::record::{Record, paired_id};
+use crate::event::{CostEvent, FeedbackEvent, OutcomeEvent, SystemPerformanceEvent};
+use crate::record::{Record, created_at, paired_id};
 use crate::statistics::bucket_of_ms;
 use crate::store::sql::value::{clean, clean_json, money, unfit};
 use crate::{ClassificationEvent, Event, ModelSelectionEvent, Table};
@@ -25,7 +25,7 @@ pub(super) struct Inserted {
     pub(super) all_new: bool,
 }
 
-/// Inserts the batch and skips existing rows.
+/// Inserts the batch and skips existing rows, except that newer feedback replaces older feedback.
 pub(super) async fn batch(connection: &mut SqliteConnection, batch: &[Record]) -> Result<Inserted> {
     let mut inserted = Inserted { outcomes: false, all_new: true };
     for table in Table::ALL {
@@ -56,6 +56,7 @@ async fn insert(connection: &mut SqliteConnection, table: Table, rows: &[&Record
             Event::ModelSelection(event) => selection(&mut row, record.id, at, event)?,
             Event::SystemPerformance(event) => performance(&mut row, record.id, at, event)?,
             Event::Outcome(event) => outcome(&mut row, record.id, at, event)?,
+            Event::Feedback(event) => feedback(&mut row, at, event)?,
         }
     }
     let statement = statement(table, rows.len());
@@ -68,7 +69,8 @@ fn statement(table: Table, rows: usize) -> String {
     let columns = match table {
         Table::Classification => {
             "id, user_id, prompt, classified_workflow, confidence, processing_time_ms, used_fallback, cache_hit, \
-             circuit_breaker_state, rate_limited, source, model, cost_micros, saved_micros, duration_bucket, created_at"
+             circuit_breaker_state, rate_limited, source, model, cost_micros, saved_micros, duration_bucket, \
+             prompt_is_whole, media_facts, created_at"
         }
         Table::Cost => {
             "id, user_id, operation_type, generation_id, estimated_cost_micros, actual_cost_micros, model_used, \
@@ -82,11 +84,20 @@ fn statement(table: Table, rows: usize) -> String {
         Table::Outcome => {
             "generation_id, user_id, success, actual_cost_micros, actual_time, error_message, cost_id, created_at"
         }
+        Table::Feedback => {
+            "generation_id, user_id, decided_type, source, right_type, comment, decided_at, created_at"
+        }
     };
+    let conflict = if table == Table::Feedback { REPLACE_FEEDBACK } else { "ON CONFLICT DO NOTHING" };
     let places = columns.split(',').map(|_| "?").collect::<Vec<_>>().join(",");
     let values = vec![format!("({places})"); rows].join(",");
-    format!("INSERT INTO {} ({columns}) VALUES {values} ON CONFLICT DO NOTHING", table.as_str())
+    format!("INSERT INTO {} ({columns}) VALUES {values} {conflict}", table.as_str())
 }
+
+/// A spool delivers feedback later than it was given, so the time decides which one is the last.
+const REPLACE_FEEDBACK: &str = "ON CONFLICT (generation_id) DO UPDATE SET decided_type = excluded.decided_type, \
+    source = excluded.source, right_type = excluded.right_type, comment = excluded.comment, \
+    created_at = excluded.created_at WHERE excluded.created_at > generation_feedback.created_at";
 
 /// Binds the values of a row in the order of the columns.
 struct Bindings<'a>(&'a mut SqliteArguments);
@@ -136,6 +147,8 @@ fn classification(row: &mut Bindings<'_>, id: Uuid, at: i64, event: &Classificat
     row.money(event.cost_micros)?;
     row.money(event.saved_micros)?;
     row.add(i64::from(bucket_of_ms(event.processing_time_ms)))?;
+    row.add(event.prompt_is_whole)?;
+    row.add(event.media_facts.map(i64::from))?;
     row.add(at)
 }
 
@@ -186,5 +199,16 @@ fn outcome(row: &mut Bindings<'_>, id: Uuid, at: i64, event: &OutcomeEvent) -> R
     row.add(event.actual_time)?;
     row.maybe_text(event.error_message.as_deref())?;
     row.id(paired_id(id))?;
+    row.add(at)
+}
+
+fn feedback(row: &mut Bindings<'_>, at: i64, event: &FeedbackEvent) -> Result<()> {
+    row.text(&event.generation_id.to_string())?;
+    row.text(&event.user_id)?;
+    row.text(&event.decided_type)?;
+    row.text(&event.source)?;
+    row.text(&event.right_type)?;
+    row.maybe_text(event.comment.as_deref())?;
+    row.add(created_at(event.generation_id))?;
     row.add(at)
 }

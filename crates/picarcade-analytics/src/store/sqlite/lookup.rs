@@ -1,15 +1,18 @@
-//! Sessions and generations in SQLite.
+//! Sessions, generations and feedback in SQLite.
 
 use std::time::SystemTime;
 
 use async_trait::async_trait;
 use sqlx::Row;
-use sqlx::sqlite::SqlitePool;
+use sqlx::sqlite::{SqlitePool, SqliteRow};
+use uuid::Uuid;
 
 use super::error::Result;
 use super::store::SqliteStore;
 use crate::Error;
-use crate::store::lookup::{GenerationRow, GenerationRows, SessionRow, SessionRows};
+use crate::store::lookup::{
+    FeedbackRow, FeedbackRows, GenerationRow, GenerationRows, SessionRow, SessionRows, media_facts,
+};
 use crate::timestamp::{from_micros, micros};
 
 #[async_trait]
@@ -91,10 +94,14 @@ async fn generation(readers: &SqlitePool, generation_id: &str) -> Result<Option<
     let row = sqlx::query(
         "SELECT s.user_id, s.selected_model, s.estimated_cost_micros, s.success IS NOT NULL OR EXISTS (
              SELECT 1 FROM generation_outcomes AS o
-             WHERE o.generation_id = s.generation_id AND o.user_id = s.user_id)
-         FROM model_selection_logs AS s WHERE s.generation_id = ? ORDER BY s.id LIMIT 1",
+             WHERE o.generation_id = s.generation_id AND o.user_id = s.user_id),
+             s.workflow_type, c.source, c.media_facts
+         FROM model_selection_logs AS s
+         LEFT JOIN intent_classification_logs AS c ON c.id = ?2 AND c.user_id = s.user_id
+         WHERE s.generation_id = ?1 ORDER BY s.id LIMIT 1",
     )
     .bind(generation_id)
+    .bind(Uuid::parse_str(generation_id).ok().map(|id| id.into_bytes().to_vec()))
     .fetch_optional(readers)
     .await?;
     let Some(row) = row else { return Ok(None) };
@@ -103,5 +110,49 @@ async fn generation(readers: &SqlitePool, generation_id: &str) -> Result<Option<
         selected_model: row.try_get(1)?,
         estimated_cost_micros: row.try_get::<i64, _>(2)?.unsigned_abs(),
         reported: row.try_get(3)?,
+        workflow_type: row.try_get(4)?,
+        source: row.try_get(5)?,
+        media_facts: media_facts(row.try_get(6)?),
     }))
+}
+
+#[async_trait]
+impl FeedbackRows for SqliteStore {
+    async fn feedback(&self, since: SystemTime, after: Uuid, limit: u32) -> Result<Vec<FeedbackRow>, Error> {
+        Ok(feedback(&self.readers, since, after, limit).await?)
+    }
+}
+
+async fn feedback(
+    readers: &SqlitePool,
+    since: SystemTime,
+    after: Uuid,
+    limit: u32,
+) -> Result<Vec<FeedbackRow>> {
+    let rows = sqlx::query(
+        "SELECT f.generation_id, f.decided_type, f.source, f.right_type, f.comment,
+             CASE WHEN c.prompt_is_whole THEN c.prompt END, c.media_facts
+         FROM generation_feedback AS f
+         LEFT JOIN intent_classification_logs AS c
+             ON c.id = unhex(f.generation_id, '-') AND c.user_id = f.user_id
+         WHERE f.generation_id > ? AND f.created_at >= ? ORDER BY f.generation_id LIMIT ?",
+    )
+    .bind(after.to_string())
+    .bind(micros(since))
+    .bind(limit)
+    .fetch_all(readers)
+    .await?;
+    let row = |row: &SqliteRow| {
+        let id: String = row.try_get(0)?;
+        Ok(FeedbackRow {
+            generation_id: Uuid::parse_str(&id).map_err(|_| Error::Corrupt { what: "feedback" })?,
+            decided_type: row.try_get(1)?,
+            source: row.try_get(2)?,
+            right_type: row.try_get(3)?,
+            comment: row.try_get(4)?,
+            prompt: row.try_get(5)?,
+            media_facts: media_facts(row.try_get(6)?),
+        })
+    };
+    rows.iter().map(row).collect()
 }

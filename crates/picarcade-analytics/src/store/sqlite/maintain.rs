@@ -114,9 +114,11 @@ async fn delete_old(writer: &SqlitePool, retention: &Retention, now: i64) -> Res
                 }
             }
         }
-        let deleted =
-            sqlx::query("DELETE FROM generation_outcomes WHERE created_at < ?").bind(before).execute(writer);
-        deleted_rows += deleted.await?.rows_affected();
+        for table in Table::all_unpartitioned().map(Table::as_str) {
+            let statement = format!("DELETE FROM {table} WHERE created_at < ?");
+            let delete = sqlx::query(AssertSqlSafe(statement)).bind(before);
+            deleted_rows += delete.execute(writer).await?.rows_affected();
+        }
     }
     if let Some(before) = start_of(retention.rollups, now) {
         for statement in

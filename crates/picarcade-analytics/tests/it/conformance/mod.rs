@@ -1,5 +1,6 @@
 //! The promises of every store, as plain functions over an empty store.
 
+mod feedback;
 mod model;
 mod outcomes;
 mod sessions;
@@ -7,6 +8,7 @@ mod statistics;
 mod subject;
 mod writes;
 
+use feedback::*;
 use outcomes::*;
 use sessions::*;
 use statistics::*;
@@ -37,6 +39,10 @@ promises![
     an_outcome_waits_for_its_generation,
     an_outcome_completes_the_expense_that_waits_for_it,
     a_generation_is_found_until_and_after_its_outcome,
+    a_generation_is_found_with_its_decision,
+    the_last_feedback_of_a_generation_counts,
+    feedback_comes_with_the_whole_prompt_of_its_generation,
+    feedback_is_read_page_by_page_since_a_time,
     statistics_are_those_of_the_rows,
     late_rows_are_counted,
     statistics_read_no_row_that_is_rolled_up,

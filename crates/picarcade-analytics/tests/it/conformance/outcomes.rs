@@ -61,6 +61,9 @@ pub async fn a_generation_is_found_until_and_after_its_outcome(subject: &impl Su
     let expected = GenerationRow {
         user_id: "u".to_owned(),
         selected_model: selected.selected_model.to_string(),
+        workflow_type: selected.workflow_type.to_string(),
+        source: None,
+        media_facts: None,
         estimated_cost_micros: selected.estimated_cost_micros,
         reported: false,
     };

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use picarcade_analytics::{Event, Period, Record, SessionRow};
+use picarcade_analytics::{Event, Period, Record, SessionRow, new_id};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+use uuid::Uuid;
 
 use super::model::{MINUTE, assert_same, naive, rows};
 use super::subject::Subject;
-use crate::events::{NOW, at, classification, cost, outcome, selection, time};
+use crate::events::{NOW, at, classification, cost, feedback, outcome, selection, time};
 
 fn session(id: &str, user: &str) -> SessionRow {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
@@ -93,6 +94,7 @@ pub async fn forgetting_a_user_leaves_the_others(subject: &impl Subject) {
                 at(then - 4, Event::Cost(cost(user, Some(10)))),
                 at(then - 3, Event::ModelSelection(selection(user, user))),
                 at(then - 2, Event::Outcome(outcome(user, &format!("{user}'s other"), 1))),
+                at(then - 1, Event::Feedback(feedback(user, new_id()))),
             ]
         })
         .collect();
@@ -103,14 +105,21 @@ pub async fn forgetting_a_user_leaves_the_others(subject: &impl Subject) {
     store.maintain(time(NOW)).await.unwrap();
     assert_eq!(subject.rollups_with("user-ann").await.unwrap_or(0), 0, "a roll-up names a user");
     let all = store.statistics(Period::Day, time(NOW)).await.unwrap();
-    assert_eq!(store.forget_user("user-ann").await.unwrap(), 5);
+    assert_eq!(store.forget_user("user-ann").await.unwrap(), 6);
     assert_eq!(store.forget_user("user-ann").await.unwrap(), 0);
     assert!(store.session("session of user-ann").await.unwrap().is_none());
     assert!(store.session("session of user-bob").await.unwrap().is_some());
     let of = |user| store.user_statistics(user, Period::Day, time(NOW));
     assert_eq!(of("user-ann").await.unwrap().total_classifications, 0);
     assert_eq!(of("user-bob").await.unwrap().total_classifications, 1);
-    for table in ["cost_tracking", "model_selection_logs", "generation_outcomes", "user_sessions"] {
+    assert_eq!(store.feedback(time(0), Uuid::nil(), 10).await.unwrap().len(), 1);
+    for table in [
+        "cost_tracking",
+        "model_selection_logs",
+        "generation_outcomes",
+        "generation_feedback",
+        "user_sessions",
+    ] {
         if let Some(count) = subject.count(store.as_ref(), table).await {
             assert_eq!(count, 1, "{table}");
             // Rolled-up sums stay.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use picarcade_analytics::{GenerationRows, SessionRows, Store};
+use picarcade_analytics::{FeedbackRows, GenerationRows, SessionRows, Store};
 
-pub trait Both: Store + SessionRows + GenerationRows {}
-impl<T: Store + SessionRows + GenerationRows> Both for T {}
+pub trait Both: Store + SessionRows + GenerationRows + FeedbackRows {}
+impl<T: Store + SessionRows + GenerationRows + FeedbackRows> Both for T {}
 
 /// Creates empty stores and counts their content.
 pub trait Subject {

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use picarcade_analytics::{Period, PostgresOptions, PostgresStore, Retention, Store};
+use picarcade_analytics::{
+    Event, FeedbackRows, Period, PostgresOptions, PostgresStore, Retention, SchemaState, Store, new_id,
+};
 use picarcade_testkit::{PgBouncer, PostgresServer, stay_within_one_day};
+use uuid::Uuid;
 
 use super::{count, migrated, patient};
-use crate::events::{NOW, at, mixed, time};
+use crate::events::{NOW, at, feedback, mixed, time};
 
 #[tokio::test]
 async fn instances_migrate_and_maintain_at_once() {
@@ -148,18 +151,52 @@ async fn a_clock_that_is_ahead_deletes_nothing() {
     assert_eq!(count(&server, &server.url(), "intent_classification_logs").await, 35);
 }
 
-/// Maintenance deletes old outcomes every half minute, so it needs an index.
+/// Maintenance deletes old outcomes and feedback every half minute, so it needs an index.
 #[tokio::test]
-async fn old_outcomes_are_found_by_an_index() {
+async fn old_outcomes_and_feedback_are_found_by_an_index() {
     let server = PostgresServer::start().await.unwrap();
     let store = migrated(&server.url()).await;
     drop(store);
-    let plan = server
+    for table in ["generation_outcomes", "generation_feedback"] {
+        let plan = server
+            .psql(&format!(
+                "SET enable_seqscan = off;
+                 EXPLAIN DELETE FROM {table} WHERE created_at < timestamptz 'epoch' + 5 * interval '1 microsecond'",
+            ))
+            .await
+            .unwrap();
+        assert!(plan.contains(&format!("{table}_age")), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn old_feedback_is_deleted() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = migrated(&server.url()).await;
+    let now = SystemTime::now();
+    let micros = now.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros() as i64;
+    let given = |at_micros| at(at_micros, Event::Feedback(feedback("u", new_id())));
+    store.write(&[given(micros - 100 * 86_400_000_000), given(micros - 1)]).await.unwrap();
+    store.maintain(now).await.unwrap();
+    assert_eq!(count(&server, &server.url(), "generation_feedback").await, 1);
+}
+
+#[tokio::test]
+async fn a_database_without_feedback_is_migrated_with_its_rows() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = migrated(&server.url()).await;
+    store.write(&(0..50).map(|n| at(NOW - 1, mixed(n))).collect::<Vec<_>>()).await.unwrap();
+    server
         .psql(
-            "SET enable_seqscan = off;
-             EXPLAIN DELETE FROM generation_outcomes WHERE created_at < timestamptz 'epoch' + 5 * interval '1 microsecond'",
+            "DROP TABLE generation_feedback;
+             ALTER TABLE intent_classification_logs DROP COLUMN prompt_is_whole, DROP COLUMN media_facts;
+             DELETE FROM picarcade_migrations WHERE version > 1",
         )
         .await
         .unwrap();
-    assert!(plan.contains("generation_outcomes_age"), "{plan}");
+    assert_eq!(store.schema().await.unwrap(), SchemaState::Behind { applied: 1, known: 2 });
+    store.migrate().await.unwrap();
+    store.write(&[at(NOW - 1, mixed(3)), at(NOW, Event::Feedback(feedback("u", new_id())))]).await.unwrap();
+    assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 36);
+    assert_eq!(store.feedback(time(0), Uuid::nil(), 10).await.unwrap().len(), 1);
 }

@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use picarcade_analytics::{
-    ClassificationEvent, Config, CostEvent, DropReason, Event, HashKey, MemoryStore, Privacy, Recorder,
-    Store, SystemPerformanceEvent, Table,
+    ClassificationEvent, Config, CostEvent, DropReason, Event, FeedbackEvent, HashKey, MemoryStore, Privacy,
+    Recorder, Store, SystemPerformanceEvent, Table, new_id,
 };
 
 use crate::counters::until;
-use crate::events::{classification, cost, mixed};
+use crate::events::{classification, cost, feedback, mixed};
 use crate::flaky::Flaky;
 
 fn config() -> Config {
@@ -243,7 +243,11 @@ async fn privacy_is_applied_before_anything_is_written() {
                 ..classification("u")
             }));
         }
-        until(&recorder, |counters| counters.spooled == 60).await;
+        recorder.record(Event::Feedback(FeedbackEvent {
+            comment: Some(secret.into()),
+            ..feedback("u", new_id())
+        }));
+        until(&recorder, |counters| counters.spooled == 61).await;
         let slot = directory.path().join("0");
         let mut found = 0;
         for entry in std::fs::read_dir(&slot).unwrap() {
@@ -254,10 +258,17 @@ async fn privacy_is_applied_before_anything_is_written() {
         }
         assert!(found > 1_000);
         store.set_down(false);
-        until(&recorder, |counters| counters.committed == 60).await;
+        until(&recorder, |counters| counters.committed == 61).await;
         for row in store.inner.rows() {
-            let Event::Classification(event) = row.event else { panic!("{row:?}") };
-            assert!(!event.prompt.contains("must not"));
+            match row.event {
+                Event::Classification(event) => {
+                    assert!(!event.prompt.contains("must not") && !event.prompt_is_whole);
+                }
+                Event::Feedback(event) => {
+                    assert!(event.comment.is_none_or(|comment| !comment.contains("must not")));
+                }
+                event => panic!("{event:?}"),
+            }
         }
     }
 }

@@ -25,6 +25,9 @@ pub(crate) enum Command {
     Rules(RulesCommand),
     /// Report how often the classifier without an AI is right on labeled prompts
     Evaluate(EvaluateArguments),
+    /// Labeled examples of the operator
+    #[command(subcommand)]
+    Examples(ExamplesCommand),
     /// Apply database migrations
     Migrate(MigrateArguments),
     /// Print the effective configuration and where each value comes from
@@ -51,6 +54,27 @@ pub(crate) struct EvaluateArguments {
     /// Also print every wrong answer
     #[arg(long)]
     pub(crate) errors: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExamplesCommand {
+    /// Write feedback as labeled prompts, one per line as JSON
+    Export(ExportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// Where to write the examples; standard output by default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the output file if it exists
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+    /// Only feedback of the last days
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) since: Option<u32>,
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
 }

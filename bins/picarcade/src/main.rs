@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command, RulesCommand};
+use crate::cli::{Cli, Command, ExamplesCommand, RulesCommand};
 use crate::command::Failure;
 
 /// A request makes some dozens of small allocations, and another thread frees the rows that it
@@ -48,6 +48,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Rules(RulesCommand::Check { file }) => command::rules::check(&file),
         Command::Rules(RulesCommand::Show { csv }) => command::rules::show(csv),
         Command::Evaluate(arguments) => command::evaluate::run(&arguments),
+        Command::Examples(ExamplesCommand::Export(arguments)) => {
+            runtime()?.block_on(command::examples::export(&arguments))
+        }
         Command::Migrate(arguments) => runtime()?.block_on(command::migrate::run(&arguments)),
         Command::Config(arguments) => command::config::run(&arguments),
         Command::Health { url } => runtime()?.block_on(command::health::run(url)),

@@ -2,11 +2,13 @@
 
 mod failure;
 mod local_caller;
+mod output_file;
 
 pub(crate) mod batch;
 pub(crate) mod classify;
 pub(crate) mod config;
 pub(crate) mod evaluate;
+pub(crate) mod examples;
 pub(crate) mod health;
 pub(crate) mod migrate;
 mod reload;

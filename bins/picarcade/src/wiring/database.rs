@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use picarcade_analytics::{Error, PostgresOptions, PostgresStore, SchemaState, SqliteStore, Store};
+use picarcade_analytics::{
+    Error, FeedbackRows, PostgresOptions, PostgresStore, SchemaState, SqliteStore, Store,
+};
 
 use super::error::WiringError;
 use crate::config::{Config, Database};
@@ -41,6 +43,21 @@ pub(crate) async fn migrate(config: &Config, lock_timeout: Duration) -> Result<(
         },
     };
     migrated.map_err(WiringError::Database)
+}
+
+/// Opens the configured database for a reader of feedback. An embedded one must exist and is
+/// migrated. PostgreSQL is connected to by the first query.
+pub(crate) async fn feedback_rows(config: &Config) -> Result<Box<dyn FeedbackRows>, Error> {
+    Ok(match &config.database {
+        Database::Sqlite(path) => {
+            // An export that creates an empty database hides a wrong directory.
+            if let Err(source) = std::fs::metadata(path) {
+                return Err(Error::Directory { path: path.clone(), source });
+            }
+            Box::new(SqliteStore::open(path).await?)
+        }
+        Database::Postgres(url) => Box::new(PostgresStore::lazy(PostgresOptions::new(url)?)),
+    })
 }
 
 /// Logs each change of the database's state until the database can be used.

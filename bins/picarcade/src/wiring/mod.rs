@@ -15,6 +15,6 @@ mod rules;
 mod sessions;
 
 pub(crate) use assemble::{Purpose, describe_metrics, wire};
-pub(crate) use database::migrate;
+pub(crate) use database::{feedback_rows, migrate};
 pub(crate) use error::WiringError;
 pub(crate) use rules::{catalogue, rules, rules_with_encoder};

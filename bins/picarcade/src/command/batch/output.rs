@@ -1,14 +1,12 @@
 //! The results as rows of JSON or CSV.
 
-use std::fs::{File, OpenOptions, Permissions};
-use std::io::{BufWriter, ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::io::{BufWriter, Write};
 
 use serde_json::{Map, Value};
 
 use crate::cli::{ClassifyArguments, Format};
 use crate::command::Failure;
+use crate::command::output_file;
 
 /// The columns of CSV results.
 const COLUMNS: [&str; 19] = [
@@ -43,7 +41,8 @@ impl ResultWriter {
     pub(super) fn open(arguments: &ClassifyArguments) -> Result<Self, Failure> {
         let out: Box<dyn Write> = match &arguments.output {
             Some(path) => Box::new(BufWriter::new(
-                create(path).map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
+                output_file::replace(path)
+                    .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
             )),
             None => Box::new(BufWriter::new(std::io::stdout())),
         };
@@ -77,21 +76,6 @@ impl ResultWriter {
         }
         .map_err(Failure::work)
     }
-}
-
-/// Creates the file of the results, or empties the one that is there. A regular file becomes
-/// readable for its owner alone, because results hold users' words. A pipe, a device and a file of
-/// another owner keep their mode.
-fn create(path: &Path) -> std::io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
-        match file.set_permissions(Permissions::from_mode(0o600)) {
-            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(file)
 }
 
 /// Returns a value as a cell of CSV. Numbers and booleans are written unchanged.

@@ -58,7 +58,7 @@ pub fn evaluate(classifier: &Classifier, labeled: &[Labeled]) -> Evaluation {
 
 fn judge(classifier: &Classifier, labeled: &Labeled) -> Judgment {
     let facts = labeled.facts;
-    let request = Request { prompt: labeled.prompt.clone(), facts, media: Media::default() };
+    let request = request(labeled);
     let verdict =
         classifier.classify_by_facts(&request).unwrap_or_else(|| classifier.classify_locally(&request));
     let wanted = match labeled.label {
@@ -89,6 +89,10 @@ fn judge(classifier: &Classifier, labeled: &Labeled) -> Judgment {
     }
 }
 
+fn request(labeled: &Labeled) -> Request {
+    Request { prompt: labeled.prompt.clone(), facts: labeled.facts, media: Media::default() }
+}
+
 impl Accuracy {
     /// Returns the share of right answers, or one without answers.
     pub fn share(self) -> f64 {
@@ -112,6 +116,11 @@ impl Accuracy {
 }
 
 impl Judgment {
+    /// Returns the request that was judged.
+    pub fn request(&self) -> Request {
+        request(&self.labeled)
+    }
+
     /// Returns whether the found type is the right one. An answer to a prompt that asks for no
     /// picture is right if it says so.
     pub fn right(&self) -> bool {

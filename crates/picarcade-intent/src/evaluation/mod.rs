@@ -8,8 +8,14 @@
 
 mod labeled;
 mod measure;
+mod read;
 mod report;
+mod rows;
 
-pub use labeled::{Label, Labeled, LabeledError, read_labeled};
+pub use labeled::{Label, Labeled};
 pub use measure::{Accuracy, Evaluation, Judgment, evaluate};
+pub use read::{LabeledError, read_labeled};
 pub use report::report;
+pub use rows::Format;
+#[cfg(feature = "encoder")]
+pub(crate) use rows::{rows, text_of};

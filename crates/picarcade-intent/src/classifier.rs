@@ -8,22 +8,22 @@
 use std::sync::Arc;
 
 use crate::answer::Answer;
-use crate::brief::without_refusals;
 use crate::catalogue::Catalogue;
 use crate::confirm::confirmation;
 use crate::enhance::{accept_enhancement_with, enhance_with};
+#[cfg(feature = "encoder")]
+use crate::examples::Examples;
 use crate::facts::Facts;
 use crate::goal::Goal;
-use crate::injection;
 #[cfg(feature = "encoder")]
 use crate::local::Encoder;
-use crate::local::{Goals, LocalClassifier};
+use crate::local::{Goals, LocalClassifier, Taught};
 use crate::matrix::Matrix;
-use crate::prompt::Prompt;
 use crate::prompt_type::PromptType;
 use crate::request::Request;
 use crate::type_set::TypeSet;
 use crate::verdict::{Alternative, Source, Verdict};
+use crate::words::words;
 
 /// The probability from which the words are taken for no request.
 const UNCLEAR: f64 = 0.25;
@@ -55,6 +55,8 @@ pub struct Classifier {
     local: &'static LocalClassifier,
     #[cfg(feature = "encoder")]
     encoder: Option<Arc<Encoder>>,
+    #[cfg(feature = "encoder")]
+    examples: Option<Arc<Examples>>,
 }
 
 impl Classifier {
@@ -67,6 +69,8 @@ impl Classifier {
             local: LocalClassifier::embedded(),
             #[cfg(feature = "encoder")]
             encoder: None,
+            #[cfg(feature = "encoder")]
+            examples: None,
         }
     }
 
@@ -78,6 +82,16 @@ impl Classifier {
     #[must_use]
     pub fn with_encoder(self, encoder: Arc<Encoder>) -> Self {
         Self { encoder: Some(encoder), ..self }
+    }
+
+    /// Uses examples, which need the [encoder](Self::with_encoder).
+    ///
+    /// A request with nearly the words of an example gets its label. The decisions of an AI are not
+    /// changed.
+    #[cfg(feature = "encoder")]
+    #[must_use]
+    pub fn with_examples(self, examples: Option<Arc<Examples>>) -> Self {
+        Self { examples, ..self }
     }
 
     /// Uses the prices of another catalogue.
@@ -122,7 +136,11 @@ impl Classifier {
     pub fn read(&self, request: &Request) -> Goals {
         #[cfg(feature = "encoder")]
         if let Some(encoder) = &self.encoder {
-            return encoder.goals_with(self.local, &words(&request.prompt), request.facts);
+            let (goals, embedding) = encoder.read(self.local, &words(&request.prompt), request.facts);
+            return match &self.examples {
+                Some(examples) => examples.teach(goals, &embedding, request.facts, &self.matrix),
+                None => goals,
+            };
         }
         self.read_fast(request)
     }
@@ -173,12 +191,19 @@ impl Classifier {
         };
         let goal = likely.goal(prompt_type);
         let row = self.matrix.decide(goal, facts).number;
+        let asked = if unclear { "no picture, video or edit" } else { goal.as_str() };
+        let asked = match goals.example() {
+            Some(Taught { line, similarity }) => {
+                format!(
+                    "examples: line {line} asks for {asked} in nearly these words (similarity {similarity:.2})"
+                )
+            }
+            None => format!("the words ask for {asked}"),
+        };
         let reasoning = if unclear {
-            format!(
-                "the words ask for no picture, video or edit; {prompt_type} is the cheapest possible type"
-            )
+            format!("{asked}; {prompt_type} is the cheapest possible type")
         } else {
-            format!("the words ask for {goal}; with these media that is {prompt_type} (row {row})")
+            format!("{asked}; with these media that is {prompt_type} (row {row})")
         };
         Verdict {
             prompt_type,
@@ -317,10 +342,4 @@ impl Likely<'_> {
 /// Returns a probability with four digits.
 fn rounded(probability: f64) -> f64 {
     (probability.clamp(0.0, 1.0) * 1e4).round() / 1e4
-}
-
-/// Returns what the local classifier reads of a prompt: the normalized text without instructions to
-/// this service and without what a brief refuses.
-pub(crate) fn words(prompt: &Prompt) -> String {
-    without_refusals(&injection::without_injections(&prompt.normalized())).into_owned()
 }

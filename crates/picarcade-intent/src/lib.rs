@@ -16,6 +16,8 @@ mod confirm;
 mod enhance;
 mod error;
 pub mod evaluation;
+#[cfg(feature = "encoder")]
+pub mod examples;
 mod facts;
 mod goal;
 mod injection;
@@ -31,6 +33,7 @@ mod tags;
 mod type_set;
 mod verdict;
 mod version;
+mod words;
 
 pub use answer::{Answer, Tokens, Unusable};
 pub use catalogue::{Catalogue, Inputs, Model, Offer, Preference, Route, RouteNeeds};

@@ -20,7 +20,21 @@ use crate::local::sense::{Regime, Sense};
 pub struct Goals {
     probabilities: [f32; Goal::COUNT],
     none: f32,
+    taught: Option<Taught>,
 }
+
+/// The example of an operator that decided about a prompt.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Taught {
+    /// The line of the example in its file.
+    pub line: u64,
+    /// The similarity of the prompt and the example, at most 1.
+    pub similarity: f32,
+}
+
+/// The least probability of what an example teaches.
+#[cfg(feature = "encoder")]
+const CONFIDENCE: f32 = 0.95;
 
 impl Goals {
     /// Converts probabilities of senses to probabilities of goals.
@@ -37,7 +51,7 @@ impl Goals {
         for probability in &mut probabilities {
             *probability /= sum;
         }
-        Self { probabilities, none: 0.0 }
+        Self { probabilities, none: 0.0, taught: None }
     }
 
     /// Returns the probability of one goal, in `0.0..=1.0`.
@@ -50,6 +64,47 @@ impl Goals {
     #[must_use]
     pub(crate) const fn with_none(self, none: f32) -> Self {
         Self { none, ..self }
+    }
+
+    /// Returns these goals as an example teaches them: one of the wanted goals, or no request if
+    /// there are none, has at least the confidence of an example.
+    #[cfg(feature = "encoder")]
+    #[must_use]
+    pub(crate) fn taught(mut self, taught: Taught, wanted: impl Iterator<Item = Goal>) -> Self {
+        /// Keeps the shares among wanted goals defined if the classifier excludes them all.
+        const LEAST: f32 = 1e-6;
+        self.taught = Some(taught);
+        let mut is_wanted = [false; Goal::COUNT];
+        for goal in wanted {
+            if let Some(slot) = is_wanted.get_mut(goal as usize) {
+                *slot = true;
+            }
+        }
+        if !is_wanted.contains(&true) {
+            self.none = self.none.max(CONFIDENCE);
+            return self;
+        }
+        self.none = 0.0;
+        for probability in &mut self.probabilities {
+            *probability += LEAST;
+        }
+        let of = |wanted: bool| {
+            let both = self.probabilities.iter().zip(is_wanted);
+            both.filter(|(_, is_wanted)| *is_wanted == wanted)
+                .map(|(probability, _)| probability)
+                .sum::<f32>()
+        };
+        let (inside, outside) = (of(true), of(false));
+        let share = (inside / (inside + outside)).max(CONFIDENCE);
+        for (probability, is_wanted) in self.probabilities.iter_mut().zip(is_wanted) {
+            *probability *= if is_wanted { share / inside } else { (1.0 - share) / outside };
+        }
+        self
+    }
+
+    /// Returns the example of an operator that decided, if one did.
+    pub const fn example(&self) -> Option<Taught> {
+        self.taught
     }
 
     /// Returns the probability that the words ask for no picture, video or edit at all, in

@@ -13,6 +13,8 @@
 //! 4. `model` holds the weights, read from one checked file that is embedded in the binary;
 //! 5. `sense` and `goals` convert the scores to calibrated probabilities of goals.
 //!
+//! The examples of an operator change these goals; they are in `examples` next to this folder.
+//!
 //! No code here does I/O, reads a clock or uses random numbers, so equal inputs give equal answers
 //! on every machine. No input is an error: an empty or unreadable prompt gets the probabilities
 //! that its facts suggest.
@@ -34,7 +36,11 @@ pub mod train;
 
 pub use classifier::LocalClassifier;
 #[cfg(feature = "encoder")]
+pub(crate) use encoder::{Embedding, Similarity};
+#[cfg(feature = "encoder")]
 pub use encoder::{Encoder, EncoderError};
-pub use goals::Goals;
+pub use goals::{Goals, Taught};
 pub use model::ModelError;
+#[cfg(feature = "encoder")]
+pub(crate) use sense::Regime;
 pub use sense::Sense;

@@ -7,24 +7,24 @@ use picarcade_intent::evaluation::{evaluate, read_labeled};
 use picarcade_intent::local::Encoder;
 use picarcade_intent::{Classifier, Facts, Goal, Matrix, Media, Prompt, PromptType, Request};
 
-static SHIPPED: LazyLock<Arc<Encoder>> = LazyLock::new(|| {
+pub static SHIPPED: LazyLock<Arc<Encoder>> = LazyLock::new(|| {
     let file = in_repository("bins/picarcade/data/encoder-1.bin");
     Arc::new(Encoder::parse(std::fs::read(file).unwrap()).unwrap())
 });
 
-const NOTHING: Facts =
+pub const NOTHING: Facts =
     Facts { active_image: false, active_video: false, uploaded_image: false, referenced_image: false };
-const IMAGE: Facts = Facts { active_image: true, ..NOTHING };
+pub const IMAGE: Facts = Facts { active_image: true, ..NOTHING };
 
 fn in_repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-fn both_stages() -> Classifier {
+pub fn both_stages() -> Classifier {
     Classifier::new(Matrix::embedded()).with_encoder(Arc::clone(&SHIPPED))
 }
 
-fn request(prompt: &str, facts: Facts) -> Request {
+pub fn request(prompt: &str, facts: Facts) -> Request {
     Request { prompt: Prompt::new(prompt).unwrap(), facts, media: Media::default() }
 }
 

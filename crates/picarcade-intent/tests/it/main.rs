@@ -8,6 +8,8 @@ mod correction;
 #[cfg(feature = "encoder")]
 mod encoder;
 mod enhancement;
+#[cfg(feature = "encoder")]
+mod examples;
 #[cfg(feature = "providers")]
 mod faults;
 mod injection;

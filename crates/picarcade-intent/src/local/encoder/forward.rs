@@ -1,4 +1,4 @@
-//! The forward pass: numbers of pieces to scores of senses.
+//! The forward pass: numbers of pieces to scores of senses and to what examples compare.
 
 #![expect(clippy::inline_always, reason = "the vector instructions of the caller must apply inside")]
 
@@ -9,8 +9,16 @@ use crate::local::encoder::math::{add, dot, gelu, normalize};
 use crate::local::encoder::weights::{CLASSES, Norm, Sizes, Weights};
 use crate::local::encoder::words::Words;
 
-/// Returns the score of each class.
-pub(super) fn scores(words: &Words, weights: &Weights, tokens: &[u32], facts: Facts) -> [f32; CLASSES] {
+/// What a forward pass finds.
+pub(super) struct Output {
+    /// The sum of the last layer over all tokens.
+    pub(super) last: Vec<f32>,
+    /// The score of each class.
+    pub(super) scores: [f32; CLASSES],
+}
+
+/// Computes all layers and the head.
+pub(super) fn run(words: &Words, weights: &Weights, tokens: &[u32], facts: Facts) -> Output {
     let pass = Pass { words, weights, tokens, facts };
     #[cfg(target_arch = "x86_64")]
     if let Some(machine) = pulp::x86::V3::try_new() {
@@ -33,7 +41,7 @@ struct WithAvx2<'a>(pulp::x86::V3, Pass<'a>);
 
 #[cfg(target_arch = "x86_64")]
 impl pulp::NullaryFnOnce for WithAvx2<'_> {
-    type Output = [f32; CLASSES];
+    type Output = Output;
 
     #[inline(always)]
     fn call(self) -> Self::Output {
@@ -44,7 +52,7 @@ impl pulp::NullaryFnOnce for WithAvx2<'_> {
 impl Pass<'_> {
     /// Computes all layers. The buffers are allocated once per prompt.
     #[inline(always)]
-    fn run<M: Machine>(self, machine: M) -> [f32; CLASSES] {
+    fn run<M: Machine>(self, machine: M) -> Output {
         let Self { words, weights, tokens, facts } = self;
         let Sizes { hidden, heads, feed_forward, .. } = weights.sizes;
         let rows = |width: usize| vec![0.0; tokens.len() * width];
@@ -66,16 +74,16 @@ impl Pass<'_> {
             layer.reduce.apply(machine, &expanded, &mut change, &mut levels);
             add_and_normalize(&mut state, &change, &layer.output_norm);
         }
-        let mut mean = vec![0.0; hidden];
+        let mut last = vec![0.0; hidden];
         for row in state.chunks_exact(hidden) {
-            add(&mut mean, row);
+            add(&mut last, row);
         }
         let mut scores = [0.0; CLASSES];
         let senses = weights.head.chunks_exact(hidden).zip(weights.bias(facts));
         for (score, (row, bias)) in scores.iter_mut().zip(senses) {
-            *score = dot(row, &mean) / tokens.len() as f32 + bias;
+            *score = dot(row, &last) / tokens.len() as f32 + bias;
         }
-        scores
+        Output { last, scores }
     }
 }
 

@@ -15,7 +15,8 @@
 //!    the word vectors, `dense` the products with weights, `attention` those between tokens, and
 //!    `math` the functions between them;
 //! 3. `Encoder` converts the scores to probabilities, with the priors and the goals of the linear
-//!    stage.
+//!    stage;
+//! 4. `embedding` is what examples of an operator are compared with prompts by.
 //!
 //! No code here does I/O, reads a clock or uses random numbers. Equal inputs give equal scores on
 //! every machine: large sums are integers, and the order of the others does not depend on the
@@ -23,6 +24,7 @@
 
 mod attention;
 mod dense;
+mod embedding;
 mod forward;
 mod math;
 mod tokenizer;
@@ -40,12 +42,14 @@ use std::fmt;
 
 use crate::Facts;
 use crate::local::classifier::{LocalClassifier, softmax};
+use crate::local::encoder::forward::Output;
 use crate::local::encoder::tokenizer::Tokenizer;
-use crate::local::encoder::weights::{CLASSES, Weights};
+use crate::local::encoder::weights::Weights;
 use crate::local::encoder::words::Words;
 use crate::local::goals::Goals;
 use crate::local::sense::{Regime, Sense};
 
+pub(crate) use embedding::{Embedding, Similarity};
 pub use weights::EncoderError;
 
 /// The maximum number of tokens that the encoder reads, including the first and the last.
@@ -101,33 +105,50 @@ impl Encoder {
 
     /// Returns the probability of each goal for these words under these facts.
     pub fn goals(&self, prompt: &str, facts: Facts) -> Goals {
-        let (senses, none) = self.senses(prompt, facts);
+        let (senses, none) = self.senses(&self.run(&self.tokens(prompt), facts), facts);
         Goals::from_senses(senses, Regime::of(facts)).with_none(none)
     }
 
-    /// Returns the probability of each goal from both stages: the weighted geometric mean of what
-    /// they find.
-    pub(crate) fn goals_with(&self, linear: &LocalClassifier, prompt: &str, facts: Facts) -> Goals {
+    /// Returns the probability of each goal from both stages, and the embedding.
+    ///
+    /// The probabilities are the weighted geometric mean of what the stages find.
+    pub(crate) fn read(&self, linear: &LocalClassifier, prompt: &str, facts: Facts) -> (Goals, Embedding) {
         let regime = Regime::of(facts);
-        let (senses, none) = self.senses(prompt, facts);
+        let tokens = self.tokens(prompt);
+        let output = self.run(&tokens, facts);
+        let (senses, none) = self.senses(&output, facts);
         let senses = combine(senses, linear.senses(prompt, regime));
-        Goals::from_senses(senses, regime).with_none(none)
+        (Goals::from_senses(senses, regime).with_none(none), self.embed(output, &tokens))
+    }
+
+    /// Returns the embedding of these words under these facts.
+    pub(crate) fn embedding(&self, prompt: &str, facts: Facts) -> Embedding {
+        let tokens = self.tokens(prompt);
+        self.embed(self.run(&tokens, facts), &tokens)
+    }
+
+    fn embed(&self, output: Output, tokens: &[u32]) -> Embedding {
+        let pieces = tokens.iter().map(|piece| (*piece, self.tokenizer.rarity(*piece)));
+        Embedding::new(output.last, pieces)
     }
 
     /// Returns the probability of each sense if the words ask for a picture, in the order of
     /// [`Sense::ALL`], and the probability that they do not.
-    fn senses(&self, prompt: &str, facts: Facts) -> ([f32; Sense::COUNT], f32) {
+    fn senses(&self, output: &Output, facts: Facts) -> ([f32; Sense::COUNT], f32) {
         let regime = Regime::of(facts);
-        let classes = softmax(self.scores(prompt, facts), self.weights.sharpness(regime));
+        let classes = softmax(output.scores, self.weights.sharpness(regime));
         let [senses @ .., none] = classes;
         (Sense::weigh(senses, regime), none)
     }
 
-    /// Returns the score of each class before calibration.
-    fn scores(&self, prompt: &str, facts: Facts) -> [f32; CLASSES] {
-        let scores = forward::scores(&self.words, &self.weights, &self.tokens(prompt), facts);
+    /// Returns what the network finds, before calibration.
+    fn run(&self, tokens: &[u32], facts: Facts) -> Output {
+        let mut output = forward::run(&self.words, &self.weights, tokens, facts);
         // Weights of absurd size overflow. Without scores, the priors decide.
-        scores.map(|score| if score.is_finite() { score.clamp(-MAX_SCORE, MAX_SCORE) } else { 0.0 })
+        output.scores = output
+            .scores
+            .map(|score| if score.is_finite() { score.clamp(-MAX_SCORE, MAX_SCORE) } else { 0.0 });
+        output
     }
 
     /// Returns the numbers of the pieces of a prompt as the encoder reads them.

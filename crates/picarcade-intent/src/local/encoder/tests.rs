@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 
 use super::fixture::{FEED_FORWARD, Fixture, HEADS, HIDDEN, PIECES, POSITIONS, hashed};
+use super::weights::CLASSES;
 use super::*;
 use crate::{Goal, Prompt};
 
@@ -13,6 +14,10 @@ static ENCODER: LazyLock<Encoder> = LazyLock::new(|| Encoder::parse(FIXTURE.file
 
 fn sizes() -> [u32; 7] {
     [2, HIDDEN, HEADS, FEED_FORWARD, PIECES.len(), POSITIONS, CLASSES].map(|size| size as u32)
+}
+
+fn senses_of(encoder: &Encoder, prompt: &str, facts: Facts) -> ([f32; Sense::COUNT], f32) {
+    encoder.senses(&encoder.run(&encoder.tokens(prompt), facts), facts)
 }
 
 fn rejection(file: Vec<u8>) -> EncoderError {
@@ -35,7 +40,7 @@ fn scores_equal_those_of_a_plain_forward_pass() {
     for (prompt, facts) in prompts.into_iter().zip(Facts::all().step_by(2)) {
         let tokens = ENCODER.tokens(prompt);
         let expected = FIXTURE.scores(&tokens, facts);
-        let scores = ENCODER.scores(prompt, facts);
+        let scores = ENCODER.run(&ENCODER.tokens(prompt), facts).scores;
         for (score, expected) in scores.into_iter().zip(expected) {
             assert!((f64::from(score) - expected).abs() < 1e-3, "{prompt:?}: {score} and {expected}");
         }
@@ -45,20 +50,23 @@ fn scores_equal_those_of_a_plain_forward_pass() {
 #[test]
 fn senses_are_sharpened_and_weighed_by_their_priors() {
     let facts = Facts { active_image: true, ..Facts::default() };
-    let raised = ENCODER.scores("make the sky", facts).map(|score| (score * FIXTURE.sharpness[2]).exp());
+    let raised = ENCODER
+        .run(&ENCODER.tokens("make the sky"), facts)
+        .scores
+        .map(|score| (score * FIXTURE.sharpness[2]).exp());
     let weighed: Vec<f32> =
         raised.iter().zip(Sense::ALL).map(|(raised, sense)| raised * sense.prior(Regime::Image)).collect();
     let sum: f32 = weighed.iter().sum();
-    for (sense, weighed) in ENCODER.senses("make the sky", facts).0.into_iter().zip(weighed) {
+    for (sense, weighed) in senses_of(&ENCODER, "make the sky", facts).0.into_iter().zip(weighed) {
         assert!((sense - weighed / sum).abs() < 1e-5);
     }
 }
 
 #[test]
 fn each_fact_changes_the_scores() {
-    let nothing = ENCODER.scores("a video", Facts::default());
+    let nothing = ENCODER.run(&ENCODER.tokens("a video"), Facts::default()).scores;
     for facts in Facts::all().skip(1) {
-        let scores = ENCODER.scores("a video", facts);
+        let scores = ENCODER.run(&ENCODER.tokens("a video"), facts).scores;
         assert!(scores.iter().zip(nothing).any(|(score, other)| (score - other).abs() > 1e-3), "{facts:?}");
     }
 }
@@ -106,6 +114,19 @@ fn tokens_are_those_of_the_base_model() {
 fn the_text_of_a_special_piece_is_text() {
     assert_eq!(ENCODER.tokens("</s>"), [0, 13, 25, 8, 4, 37, 15, 5, 28, 2]);
     assert_eq!(ENCODER.tokens("<pad>"), [0, 13, 25, 8, 4, 37, 3, 7, 3, 28, 2]);
+}
+
+#[test]
+fn rare_pieces_of_a_prompt_count_most() {
+    let rarity = |piece: &str| {
+        let number = PIECES.iter().position(|(other, _)| *other == piece).unwrap();
+        ENCODER.tokenizer.rarity(number as u32)
+    };
+    assert!((rarity("▁sky") - (12.0288 - 3.9300)).abs() < 1e-4);
+    assert!(rarity("▁sky") > rarity("▁the") && rarity("▁the") > 0.0);
+    for everywhere in ["<s>", "</s>", "<unk>", "▁que", "ry", ":", "▁"] {
+        assert!(rarity(everywhere).abs() < 1e-6, "{everywhere}");
+    }
 }
 
 #[test]
@@ -189,12 +210,16 @@ proptest! {
         repeat in 1_usize..40,
     ) {
         let (text, facts) = (text.repeat(repeat), Facts::from_bits(bits));
-        let (senses, none) = ENCODER.senses(&text, facts);
+        let (senses, none) = senses_of(&ENCODER, &text, facts);
         prop_assert!((0.0..=1.0).contains(&none));
         prop_assert!(senses.iter().all(|sense| (0.0..=1.0).contains(sense)));
         prop_assert!((senses.iter().sum::<f32>() - 1.0).abs() < 1e-4);
-        prop_assert_eq!((senses, none), ENCODER.senses(&text, facts));
-        let goals = ENCODER.goals_with(LocalClassifier::embedded(), &text, facts);
+        prop_assert_eq!((senses, none), senses_of(&ENCODER, &text, facts));
+        let (goals, embedding) = ENCODER.read(LocalClassifier::embedded(), &text, facts);
+        let similarity = embedding.similarity(&embedding);
+        prop_assert!((similarity.sense - 1.0).abs() < 1e-5);
+        prop_assert!((0.0..1.001).contains(&similarity.words));
+        prop_assert_eq!(embedding, ENCODER.embedding(&text, facts));
         let sum: f32 = Goal::ALL.into_iter().map(|goal| goals.get(goal)).sum();
         prop_assert!((sum - 1.0).abs() < 1e-4);
     }
@@ -217,7 +242,7 @@ proptest! {
         let place = place.index(file.len());
         file[place] = byte;
         if let Ok(encoder) = Encoder::parse(hashed(file)) {
-            let (senses, _) = encoder.senses("make the sky purple", Facts::default());
+            let (senses, _) = senses_of(&encoder, "make the sky purple", Facts::default());
             prop_assert!((senses.iter().sum::<f32>() - 1.0).abs() < 1e-4);
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Tokenizer {
     trie: Trie,
     scores: Vec<f32>,
     unknown_score: f32,
+    /// How rare each piece is.
+    rarity: Vec<f32>,
 }
 
 /// The best split of a text up to some byte.
@@ -53,7 +55,21 @@ impl Tokenizer {
         let texts = pieces.iter().map(|piece| &**piece).zip(0..).skip(SPECIAL).collect();
         let trie = Trie::new(texts).ok_or(EncoderError::Damaged)?;
         let unknown_score = scores.get(UNKNOWN as usize).copied().ok_or(EncoderError::Damaged)?;
-        Ok(Self { trie, scores, unknown_score })
+        let highest = scores.iter().skip(SPECIAL).copied().fold(f32::NEG_INFINITY, f32::max);
+        let rarity = scores.iter().map(|score| highest - score).collect();
+        let mut tokenizer = Self { trie, scores, unknown_score, rarity };
+        for piece in [UNKNOWN].into_iter().chain(tokenizer.tokens("", usize::MAX)) {
+            if let Some(rarity) = tokenizer.rarity.get_mut(piece as usize) {
+                *rarity = 0.0;
+            }
+        }
+        Ok(tokenizer)
+    }
+
+    /// Returns how much rarer a piece is than the most frequent one, as a difference of log
+    /// probabilities; zero for unknown characters and for pieces that each prompt has.
+    pub(super) fn rarity(&self, piece: u32) -> f32 {
+        self.rarity.get(piece as usize).copied().unwrap_or_default()
     }
 
     /// Returns the numbers of the pieces of a prompt, at most `limit` with the first and the last.

@@ -19,5 +19,5 @@ pub use generate::{TextExample, examples};
 /// Returns the text of a prompt that the local classifier reads: normalized, without instructions
 /// to the service, and without what a brief refuses.
 pub fn classifier_text(prompt: &crate::Prompt) -> String {
-    crate::classifier::words(prompt)
+    crate::words::words(prompt)
 }

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     Rules(RulesCommand),
     /// Report how often the classifier without an AI is right on labeled prompts
     Evaluate(EvaluateArguments),
-    /// Labeled examples of the operator
+    /// Check or export labeled prompts that teach the classifier without an AI
     #[command(subcommand)]
     Examples(ExamplesCommand),
     /// Apply database migrations
@@ -60,6 +60,8 @@ pub(crate) struct EvaluateArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ExamplesCommand {
+    /// Validate a file of examples, and report contradictions and effects
+    Check(ExamplesCheckArguments),
     /// Write feedback as labeled prompts, one per line as JSON
     Export(ExportArguments),
 }
@@ -155,6 +157,17 @@ pub(crate) enum RulesCommand {
         #[arg(long)]
         csv: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExamplesCheckArguments {
+    /// Prompts with right_type or goal, one per line as JSON, or CSV with a header
+    pub(crate) file: PathBuf,
+    /// Also report what the examples change in these labeled prompts
+    #[arg(long, value_name = "LABELED")]
+    pub(crate) evaluate: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
 }
 
 /// Prints the text of a parse error. Help and version go to standard output and are a success;

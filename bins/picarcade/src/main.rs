@@ -47,6 +47,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Classify(arguments) => runtime()?.block_on(command::classify::run(arguments)),
         Command::Rules(RulesCommand::Check { file }) => command::rules::check(&file),
         Command::Rules(RulesCommand::Show { csv }) => command::rules::show(csv),
+        Command::Examples(ExamplesCommand::Check(arguments)) => command::examples::check(&arguments),
         Command::Evaluate(arguments) => command::evaluate::run(&arguments),
         Command::Examples(ExamplesCommand::Export(arguments)) => {
             runtime()?.block_on(command::examples::export(&arguments))

@@ -165,13 +165,13 @@ pub(crate) fn user_tag(user: &UserId) -> String {
 }
 
 /// Returns the key in the intent cache: the normalized prompt, the user, the shape of the media,
-/// the rules, the model and the mode.
+/// the rules with the examples, the model and the mode.
 pub(crate) fn intent_key(request: &Request, user: &UserId, rules: &Rules, model: &str, mode: Mode) -> Key {
     let builder = Key::builder("intent", PROMPT_SCHEMA)
         .part(request.prompt.normalized().as_bytes())
         .part(user.as_str())
         .part([request.facts.bits()])
-        .part(rules.matrix.version())
+        .part(rules.decision_version())
         .part(model)
         .part(mode.as_str());
     shape(builder, &request.media).finish()

@@ -15,7 +15,7 @@ use crate::wiring;
 pub(crate) fn run(arguments: &EvaluateArguments) -> Result<ExitCode, Failure> {
     let file: &Path = &arguments.file;
     let config = Config::load(arguments.config.config.as_deref())?;
-    let rules = wiring::rules_with_encoder(&config).map_err(|error| Failure::wiring(&config, &error))?;
+    let rules = wiring::rules_with_examples(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let labeled = read_labeled(file).map_err(|error| Failure::usage(error.to_string()))?;
     let evaluation = evaluate(rules.classifier(), &labeled);
     let mut out = std::io::stdout().lock();

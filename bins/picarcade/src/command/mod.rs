@@ -14,5 +14,6 @@ pub(crate) mod migrate;
 mod reload;
 pub(crate) mod rules;
 pub(crate) mod serve;
+mod teaching;
 
 pub(crate) use failure::Failure;

@@ -1,10 +1,11 @@
-//! Reloads the decision matrix and the model catalogue while the service runs: on SIGHUP, and when
-//! a file changes.
+//! Reloads the decision matrix, the model catalogue and the examples while the service runs: on
+//! SIGHUP, and when a file changes.
 //!
-//! The two are read together and replaced as one. If a file is wrong, the old rules stay in force;
-//! the log gives the reason once for each change, and health reports it until the file is fixed.
-//! The hashes of both files are part of the cache keys, so no answer made under the old rules is
-//! served under the new ones.
+//! The files are read and checked together. If one is wrong, the old rules and the old examples
+//! stay in force; the log gives the reason once for each change, and health reports it until the
+//! file is fixed. Matrix and catalogue are replaced as one, and the examples as soon as they are
+//! prepared. The hashes of the files are part of the cache keys, so no answer made under the old
+//! rules is served under the new ones.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -12,11 +13,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use picarcade_flow::FlowService;
+use picarcade_intent::examples::ExampleList;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::command::teaching::Teaching;
 use crate::config::Config;
 use crate::telemetry::chain;
-use crate::wiring;
+use crate::wiring::{self, Loaded};
 
 /// How often the files are checked for changes.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -35,41 +38,47 @@ impl Watched {
     /// Records the state of the files. Call it before the files are first read, so that no later
     /// change is missed.
     pub(crate) fn new(config: &Config) -> Self {
-        let files: Vec<PathBuf> = config.rules.iter().chain(&config.models).cloned().collect();
+        let files: Vec<PathBuf> =
+            [&config.rules, &config.models, &config.examples].into_iter().flatten().cloned().collect();
         Self { seen: stamps(&files), files }
     }
 }
 
 /// Watches the files until the process ends. Without configured files SIGHUP changes nothing; in
-/// particular it does not end the process.
-pub(crate) fn spawn(watched: Watched, config: Arc<Config>, flow: FlowService) {
+/// particular it does not end the process. Prepares `examples` first.
+pub(crate) fn spawn(watched: Watched, config: Arc<Config>, flow: FlowService, examples: Option<ExampleList>) {
     let Watched { files, mut seen } = watched;
     tokio::spawn(async move {
         let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
         let mut tick = tokio::time::interval(POLL_INTERVAL);
+        let mut teaching = Teaching::default();
+        teaching.begin(examples, &flow);
         loop {
             let requested = tokio::select! {
                 _ = hangup.recv() => true,
                 _ = tick.tick() => false,
+                () = teaching.finish(&flow) => continue,
             };
             let now = stamps(&files);
             if requested || now != seen {
                 seen = now;
-                reload(&config, &flow);
+                reload(&config, &flow, &mut teaching);
             }
         }
     });
 }
 
-fn reload(config: &Config, flow: &FlowService) {
-    match wiring::rules_with_encoder(config) {
-        Ok(rules) => {
+fn reload(config: &Config, flow: &FlowService, teaching: &mut Teaching) {
+    match wiring::load(config) {
+        Ok(Loaded { rules, examples }) => {
             tracing::info!(
                 matrix = rules.matrix.version(),
                 catalogue = rules.catalogue.version(),
                 "rules reloaded"
             );
-            flow.replace_rules(rules);
+            let in_force = flow.rules().examples().cloned();
+            flow.replace_rules(rules.with_examples(in_force));
+            teaching.begin(examples, flow);
         }
         Err(error) => {
             tracing::warn!(error = chain(&error), "rules could not be reloaded; the old ones stay in force");

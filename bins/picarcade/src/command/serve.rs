@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         .await
         .map_err(|error| Failure::wiring(&config, &error))?;
     let config = Arc::new(config);
-    reload::spawn(watched, Arc::clone(&config), wired.flow.clone());
+    reload::spawn(watched, Arc::clone(&config), wired.flow.clone(), wired.examples);
     let public_operations = config.public_operations || address.ip().is_loopback();
     let identities = http::Identities::new(&config.identity, address.ip().is_loopback())
         .map_err(|error| Failure::work(chain(&error)))?;

@@ -6,6 +6,7 @@ use picarcade_analytics::{GenerationRows, Recorder, SessionRows, SqliteStore, St
 use picarcade_breaker::Registry;
 use picarcade_cache::RedisRemote;
 use picarcade_flow::{CostLedger, FlowService, GenerationLog, WorkerPool};
+use picarcade_intent::examples::ExampleList;
 use picarcade_ratelimit::{ExpenseLedger, Leases, Limiter, RedisStore, Unit};
 use picarcade_redis::RedisHandle;
 
@@ -13,8 +14,8 @@ use crate::config::{Config, Database};
 use crate::http::SharedStore;
 
 use super::error::WiringError;
+use super::examples::{Loaded, load, rules_with_examples};
 use super::redis::Watch;
-use super::rules::rules_with_encoder;
 use super::sessions::Sessions;
 use super::{database, fleet, redis};
 
@@ -35,6 +36,8 @@ pub(crate) enum Purpose {
 #[derive(Debug)]
 pub(crate) struct Wired {
     pub(crate) flow: FlowService,
+    /// The examples that do not teach the service yet, because that takes too long for a start.
+    pub(crate) examples: Option<ExampleList>,
     pub(crate) shared_store: Option<Arc<dyn SharedStore>>,
     /// The membership in the fleet, which ends when this is dropped.
     pub(crate) membership: Option<fleet::Membership>,
@@ -42,7 +45,10 @@ pub(crate) struct Wired {
 
 /// Assembles the parts.
 pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, WiringError> {
-    let rules = rules_with_encoder(config)?;
+    let Loaded { rules, examples } = match purpose {
+        Purpose::Service => load(config)?,
+        Purpose::Command => Loaded { rules: rules_with_examples(config)?, examples: None },
+    };
     let databases = databases(config).await?;
     let redis = config.redis.clone().map(RedisHandle::connect).transpose().map_err(WiringError::Redis)?;
     let recorder = recorder(config, purpose, &databases.events).await?;
@@ -67,7 +73,7 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
         builder = builder.provider(provider);
     }
     let Some(handle) = redis else {
-        return Ok(Wired { flow: builder.build()?, shared_store: None, membership: None });
+        return Ok(Wired { flow: builder.build()?, examples, shared_store: None, membership: None });
     };
     if purpose == Purpose::Service {
         redis::warn_if_silent(handle.clone());
@@ -82,7 +88,7 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
         Purpose::Service => Some(fleet::join(&fleet, &flow).map_err(WiringError::Breaker)?),
         Purpose::Command => None,
     };
-    Ok(Wired { flow, shared_store: Some(watch), membership })
+    Ok(Wired { flow, examples, shared_store: Some(watch), membership })
 }
 
 /// Describes the metrics of every part. Call it after the recorder of metrics is installed.

@@ -33,8 +33,10 @@ impl WiringError {
     /// Returns the key of the setting that the failed part depends on, if it is a single one.
     pub(crate) fn key(&self, config: &Config) -> Option<&'static str> {
         let is_models = |file: &str| config.models.as_deref() == Some(Path::new(file));
+        let is_examples = |file: &str| config.examples.as_deref() == Some(Path::new(file));
         match self {
             Self::File { file, .. } if is_models(file) => Some("models"),
+            Self::File { file, .. } if is_examples(file) => Some("examples"),
             Self::File { .. } => Some("rules"),
             Self::Database(_) if config.layers.value("database_url").is_some() => Some("database_url"),
             Self::Database(_) | Self::Spool(_) => Some("data_dir"),

@@ -9,6 +9,7 @@ mod error;
 
 mod database;
 mod encoder;
+mod examples;
 mod fleet;
 mod redis;
 mod rules;
@@ -17,4 +18,5 @@ mod sessions;
 pub(crate) use assemble::{Purpose, describe_metrics, wire};
 pub(crate) use database::{feedback_rows, migrate};
 pub(crate) use error::WiringError;
+pub(crate) use examples::{Loaded, load, read_examples, rules_with_examples, teach};
 pub(crate) use rules::{catalogue, rules, rules_with_encoder};

@@ -48,8 +48,9 @@ fn read(file: &Path) -> Result<Vec<u8>, WiringError> {
         .map_err(|error| WiringError::File { file: file.display().to_string(), reason: error.to_string() })
 }
 
-/// Returns the error for the first problem of a file. `rules check` lists the others.
-fn first_problem(file: &Path, problems: &[Problem]) -> WiringError {
+/// Returns the error for the first problem of a file. `rules check` and `examples
+/// check` list the others.
+pub(super) fn first_problem(file: &Path, problems: &[Problem]) -> WiringError {
     let first = problems.iter().find(|problem| problem.severity == Severity::Error).or(problems.first());
     let reason = first.map_or_else(|| "is not usable".to_owned(), ToString::to_string);
     WiringError::File { file: file.display().to_string(), reason }

@@ -151,7 +151,11 @@ async fn a_setting_that_fails_at_its_use_is_named_with_its_origin() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let serve = ["serve", "--listen", "127.0.0.1:0"];
-    let missing = [("PICARCADE_RULES", "/nowhere/matrix.csv"), ("PICARCADE_MODELS", "/nowhere/models.toml")];
+    let missing = [
+        ("PICARCADE_RULES", "/nowhere/matrix.csv"),
+        ("PICARCADE_MODELS", "/nowhere/models.toml"),
+        ("PICARCADE_EXAMPLES", "/nowhere/examples.jsonl"),
+    ];
     for (variable, value) in missing {
         let key = variable.strip_prefix("PICARCADE_").unwrap().to_lowercase();
         let run = run(&directory, &[(variable, value)], &serve).await;

@@ -1,140 +1,164 @@
-//! `picarcade examples`: feedback becomes labeled prompts.
+//! Examples of the operator teach the service, are replaced while it runs, and are checked by a
+//! command.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-
-use picarcade_intent::evaluation::{Label, Labeled, read_labeled};
-use picarcade_intent::{Facts, Prompt, PromptType};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::command_line::{Run, run};
-use crate::database::{migrated, settled, shared};
-use crate::feedback::{generate, give};
-use crate::service::Service;
+use crate::command_line::run;
+use crate::service::{Service, until};
 
-async fn export(environment: &[(&str, &str)], service: &Service, arguments: &[&str]) -> Run {
-    let arguments = [&["examples", "export"], arguments].concat();
-    run(&service.directory, environment, &arguments).await
+const EDIT: &str = r#"{"prompt": "product spin for the shop page", "active_image": true, "goal": "edit"}"#;
+const VIDEO: &str =
+    r#"{"prompt": "product spin for the shop page", "active_image": true, "expected": "IMAGE_TO_VIDEO"}"#;
+const WRONG: &str = r#"{"prompt": "product spin", "expected": "IMAGE_TO_VIDEO"}"#;
+
+/// Replaces a file atomically: a reader sees the old one or the new one.
+fn replace(file: &std::path::Path, text: &str) {
+    let new = file.with_extension("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(new, file).unwrap();
 }
 
-/// Gives feedback on one request of each kind, and returns what the export should contain.
-async fn teach(service: &Service) -> Vec<Labeled> {
-    let mut expected = Vec::new();
-    for (prompt, facts, right_type) in [
-        ("make the sky purple", Facts::default(), PromptType::NewVideo),
-        ("\"quoted\",\n\t日本語", Facts::from_bits(0b0001), PromptType::EditImage),
-        ("make it move", Facts::from_bits(0b0101), PromptType::EditImageRefToVideo),
-        ("make it rain", Facts::from_bits(0b1010), PromptType::VideoEditRef),
-    ] {
-        let mut body = serde_json::to_value(facts).unwrap();
-        body["prompt"] = json!(prompt);
-        body["user_id"] = json!("ann");
-        let id = service.process(body).await["generation_id"].as_str().unwrap().to_owned();
-        let (status, answer) = give(service, &id, "ann", json!({"right_type": right_type})).await;
-        assert_eq!(status, 200, "{answer}");
-        expected.push(Labeled {
-            prompt: Prompt::new(prompt).unwrap(),
-            facts,
-            label: Label::Type(right_type),
-            language: String::new(),
-            tag: String::new(),
-        });
-    }
-    settled(service).await;
-    expected
-}
-
-fn read(file: &Path) -> Vec<Labeled> {
-    read_labeled(file).unwrap()
+async fn flow(service: &Service) -> Value {
+    service.get("/health/detailed").await["components"]["flow"].clone()
 }
 
 #[tokio::test]
-async fn exported_feedback_is_read_as_labeled_prompts_from_either_database() {
-    let url = migrated(shared().await).await;
-    for environment in [&[][..], &[("DATABASE_URL", &*url)]] {
-        let service = Service::start(environment).await;
-        let expected = teach(&service).await;
-        let file = service.directory.path().join("examples.jsonl");
-        let path = file.to_str().unwrap();
-        let exported = export(environment, &service, &["--output", path, "--since", "1"]).await;
-        assert_eq!((exported.code, &*exported.out), (0, ""), "{}", exported.err);
-        assert_eq!(exported.err, "4 examples written\n");
-        assert_eq!(read(&file), expected);
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-
-        let printed = export(environment, &service, &[]).await;
-        assert_eq!(printed.out, std::fs::read_to_string(&file).unwrap());
-        let first: Value = serde_json::from_str(printed.out.lines().next().unwrap()).unwrap();
-        assert_eq!(first["expected"], "NEW_VIDEO");
-        assert!(first["id"].is_string() && first["decided"].is_string() && first["source"].is_string());
-    }
-}
-
-#[tokio::test]
-async fn an_existing_file_is_replaced_only_with_force() {
-    let service = Service::start(&[]).await;
-    teach(&service).await;
-    let file = service.directory.path().join("examples.jsonl");
-    let path = file.to_str().unwrap();
-    std::fs::write(&file, "kept").unwrap();
-    let refused = export(&[], &service, &["--output", path]).await;
-    assert_eq!(refused.code, 2);
-    assert!(refused.err.contains("--force") && refused.err.lines().count() == 1, "{}", refused.err);
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept");
-    assert_eq!(export(&[], &service, &["--output", path, "--force"]).await.code, 0);
-    assert_eq!(read(&file).len(), 4);
-}
-
-#[tokio::test]
-async fn prompts_that_are_not_stored_whole_are_left_out_and_counted() {
-    let environment = [("PICARCADE_PROMPT_PRIVACY", "truncated:14")];
-    let service = Service::start(&environment).await;
-    // Of the four prompts, one has more than fourteen characters.
-    teach(&service).await;
-    let exported = export(&environment, &service, &[]).await;
-    assert_eq!((exported.code, exported.out.lines().count()), (0, 3), "{}", exported.err);
-    assert!(exported.err.contains("1 left out"), "{}", exported.err);
-    assert!(!exported.out.contains("purple"));
-}
-
-#[tokio::test]
-async fn more_feedback_than_a_page_is_exported_once_each() {
-    let service =
-        Service::start(&[("RATE_LIMIT_REQUESTS_PER_MINUTE", "0"), ("RATE_LIMIT_REQUESTS_PER_HOUR", "0")])
-            .await;
-    let mut ids = Vec::new();
-    for _ in 0..205 {
-        let id = generate(&service, "ann").await;
-        assert_eq!(give(&service, &id, "ann", json!({"right_type": "EDIT_IMAGE"})).await.0, 200);
-        ids.push(id);
-    }
-    settled(&service).await;
-    let exported = export(&[], &service, &[]).await;
-    let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
-    let mut found: Vec<_> = exported.out.lines().map(id).collect();
-    found.sort_unstable();
-    ids.sort_unstable();
-    assert_eq!(found, ids);
-}
-
-#[tokio::test]
-async fn a_database_that_cannot_be_read_is_one_line_and_leaves_no_file() {
+async fn examples_are_replaced_while_the_service_runs_and_no_old_answer_is_served() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("examples.jsonl");
-    let arguments = ["examples", "export", "--output", file.to_str().unwrap()];
-    for (environment, code, contains) in [
-        // The directory of the embedded database does not exist, and is not created.
-        (&[][..], 2, "PICARCADE_DATA_DIR"),
-        (&[("DATABASE_URL", "postgres://ann:secret@127.0.0.1:1/db")], 1, "database"),
+    std::fs::write(&file, EDIT).unwrap();
+    let environment = [("PICARCADE_EXAMPLES", file.to_str().unwrap())];
+    let service = Service::start_in(directory, &environment, &[]).await;
+    let version = async || flow(&service).await["details"]["examples"]["version"].clone();
+    until("the first examples are in force", async || version().await.is_string()).await;
+    let first = version().await;
+    let body = json!({"prompt": "a product spin for our shop page", "active_image": true,
+        "working_image": "https://example.com/a.png"});
+    let answer = service.process(body.clone()).await;
+    assert_eq!((&answer["prompt_type"], &answer["source"]), (&json!("EDIT_IMAGE"), &json!("local")));
+    assert!(answer["reasoning"].as_str().unwrap().starts_with("examples: line 1 asks for edit"), "{answer}");
+    assert_eq!(service.process(body.clone()).await["cache"]["intent"], "l1");
+
+    replace(&file, &format!("{VIDEO}\n{WRONG}"));
+    service.signal("HUP");
+    until("the wrong examples are refused", async || flow(&service).await["last_error"] == "rules_refused")
+        .await;
+    assert_eq!(version().await, first);
+    assert_eq!(service.process(body.clone()).await["prompt_type"], "EDIT_IMAGE");
+
+    replace(&file, &format!("\u{feff}{VIDEO}\r\n"));
+    until("the new examples are in force", async || version().await != first).await;
+    let answer = service.process(body).await;
+    assert_eq!(
+        (&answer["prompt_type"], &answer["cache"]["intent"]),
+        (&json!("IMAGE_TO_VIDEO"), &json!("miss"))
+    );
+    assert_eq!(flow(&service).await["details"]["rules_refused"], false);
+}
+
+#[tokio::test]
+async fn a_wrong_file_is_refused_at_the_start_and_by_commands_that_classify() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("examples.jsonl");
+    let environment = [("PICARCADE_EXAMPLES", file.to_str().unwrap())];
+    let labeled = directory.path().join("labeled.jsonl");
+    std::fs::write(&labeled, EDIT).unwrap();
+    let utf16: Vec<u8> = VIDEO.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let many = format!("{EDIT}\n").repeat(100_000);
+    for (bytes, words) in [
+        (WRONG.as_bytes(), "line 1, column right_type: IMAGE_TO_VIDEO is not possible"),
+        (b"", "no examples"),
+        (&utf16, "UTF-16"),
+        (
+            format!("{EDIT}\n{VIDEO}").as_bytes(),
+            "line 2, column prompt: the same words and media as in line 1",
+        ),
+        (many.as_bytes(), "line 5001, column 1: more than 5000 examples"),
     ] {
-        let run = run(&directory, environment, &arguments).await;
-        assert_eq!(run.code, code, "{}", run.err);
-        assert!(run.err.contains(contains) && run.err.lines().count() == 1, "{}", run.err);
-        assert!(!run.err.contains("secret") && !file.exists());
+        std::fs::write(&file, bytes).unwrap();
+        for command in [
+            &["serve", "--listen", "127.0.0.1:0"][..],
+            &["classify", "x"],
+            &["evaluate", labeled.to_str().unwrap()],
+        ] {
+            let run = run(&directory, &environment, command).await;
+            let begin = format!("error: examples (environment PICARCADE_EXAMPLES): {}: ", file.display());
+            assert_eq!((run.code, run.err.lines().count()), (2, 1), "{words}: {}", run.err);
+            assert!(run.err.starts_with(&begin) && run.err.contains(words), "{}", run.err);
+        }
     }
-    assert!(!directory.path().join("data").exists());
-    for arguments in [&["examples", "export", "--force"][..], &["examples", "export", "--since", "0"]] {
-        assert_eq!(run(&directory, &[], arguments).await.code, 2, "{arguments:?}");
+}
+
+#[tokio::test]
+async fn commands_classify_with_the_examples() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("examples.csv");
+    std::fs::write(&file, "prompt,facts,right_type\r\nproduct spin for the shop page,i,EDIT_IMAGE\r\n")
+        .unwrap();
+    let environment = [("PICARCADE_EXAMPLES", file.to_str().unwrap())];
+    let command = ["classify", "product spin for our shop page", "--active-image", "--json"];
+    let taught = run(&directory, &environment, &command).await;
+    let answer: Value = serde_json::from_str(&taught.out).unwrap();
+    assert_eq!(answer["prompt_type"], "EDIT_IMAGE");
+    assert!(answer["reasoning"].as_str().unwrap().starts_with("examples: line 2 asks"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_check_reports_problems_conflicts_and_effects() {
+    let directory = TempDir::new().unwrap();
+    let (file, labeled) = (directory.path().join("examples.jsonl"), directory.path().join("labeled.jsonl"));
+    let (path, set) = (file.to_str().unwrap(), labeled.to_str().unwrap());
+    std::fs::write(&file, format!("{EDIT}\n{WRONG}\n[]\n{VIDEO}\n{EDIT}\n")).unwrap();
+    let wrong = run(&directory, &[], &["examples", "check", path]).await;
+    assert_eq!((wrong.code, wrong.out.lines().count()), (1, 4), "{}", wrong.out);
+    for (line, begin) in wrong.out.lines().zip([
+        "line 2, column right_type: ",
+        "line 3, column 1: invalid type",
+        "line 4, column prompt: the same words",
+        "line 5, column prompt, warning: a repetition of line 1",
+    ]) {
+        assert!(line.starts_with(&format!("{path}: {begin}")), "{line}");
+    }
+
+    let other = r#"{"prompt": "the product spin, shop page", "active_image": true, "goal": "create_video"}"#;
+    std::fs::write(&file, format!("{EDIT}\n{other}\n")).unwrap();
+    let conflict = run(&directory, &[], &["examples", "check", path]).await;
+    assert_eq!(conflict.code, 0, "{}", conflict.out);
+    assert!(
+        conflict.out.contains("line 2, column prompt, warning: nearly the words of line 1"),
+        "{}",
+        conflict.out
+    );
+    assert!(conflict.out.contains("is right about 1 of 2 examples without them"), "{}", conflict.out);
+    assert!(conflict.out.lines().last().unwrap().contains("2 examples, version "), "{}", conflict.out);
+
+    std::fs::write(&file, EDIT).unwrap();
+    let rows = [
+        r#"{"prompt": "a product spin for our shop page", "active_image": true, "goal": "edit"}"#,
+        r#"{"prompt": "product spin for the shop page!", "active_image": true, "goal": "create_video"}"#,
+        r#"{"prompt": "remove the moving truck", "active_image": true, "goal": "edit"}"#,
+    ];
+    std::fs::write(&labeled, rows.join("\n")).unwrap();
+    let effects = run(&directory, &[], &["examples", "check", path, "--evaluate", set]).await;
+    assert_eq!(effects.code, 0, "{}", effects.err);
+    assert!(
+        effects.out.contains("line 1, better: IMAGE_TO_VIDEO becomes EDIT_IMAGE by the example in line 1"),
+        "{}",
+        effects.out
+    );
+    assert!(effects.out.contains("line 2, worse: IMAGE_TO_VIDEO becomes EDIT_IMAGE"), "{}", effects.out);
+    assert!(
+        effects.out.contains("2 of 3 right without the examples, 2 with them; 1 better, 1 worse, 0 neither"),
+        "{}",
+        effects.out
+    );
+
+    for arguments in
+        [&["examples", "check", "/nowhere"][..], &["examples", "check", path, "--evaluate", "/nowhere"]]
+    {
+        let missing = run(&directory, &[], arguments).await;
+        assert_eq!((missing.code, missing.err.lines().count()), (2, 1), "{}", missing.err);
+        assert!(missing.err.contains("/nowhere"), "{}", missing.err);
     }
 }

@@ -18,6 +18,7 @@ mod failing_database;
 mod failing_limits;
 mod failing_redis;
 mod feedback;
+mod feedback_export;
 mod file_modes;
 mod fleet;
 mod floods;

@@ -163,10 +163,17 @@ impl FlowService {
         let rules = self.inner.rules.load();
         let provider = self.inner.ai.as_ref().map(|ai| &ai.provider);
         let (in_flight, queued) = self.classifications();
+        #[cfg(feature = "encoder")]
+        let examples = rules
+            .examples()
+            .map(|examples| json!({ "number": examples.len(), "version": examples.version() }));
+        #[cfg(not(feature = "encoder"))]
+        let examples: Option<serde_json::Value> = None;
         let details = json!({
             "mode": self.inner.policy.mode.as_str(),
             "matrix_version": rules.matrix.version(),
             "catalogue_version": rules.catalogue.version(),
+            "examples": examples,
             "rules_refused": refused,
             "provider": provider.map(|provider| provider.name()),
             "model": provider.map(|provider| provider.model()),

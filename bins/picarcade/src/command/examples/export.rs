@@ -1,4 +1,4 @@
-//! `picarcade examples`: labeled prompts of the operator.
+//! `picarcade examples export`: feedback as labeled prompts.
 
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;

@@ -71,7 +71,7 @@ fn json_lines(text: &str) -> impl Iterator<Item = Row> {
             let text = error.to_string();
             // The line of the error is the line within this text, which is always the first.
             let message = text.rsplit_once(" at line ").map_or(&*text, |(message, _)| message);
-            Problem::error(number, error.column().to_string(), message)
+            Problem::error(number, error.column().max(1).to_string(), message)
         })?;
         labeled(&members, number)
     })
@@ -86,10 +86,16 @@ fn csv(text: &str) -> impl Iterator<Item = Row> {
     };
     let records = reader.into_records().map(move |record| {
         let record = record.map_err(|error| {
-            let line = error.position().map_or(1, csv::Position::line);
-            Problem::error(line, "1", error.to_string())
+            let line = line_at(text, error.position());
+            let message = match error.kind() {
+                csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+                    format!("{len} cells where the header has {expected_len}")
+                }
+                _ => error.to_string(),
+            };
+            Problem::error(line, "1", message)
         })?;
-        let line = record.position().map_or(1, csv::Position::line);
+        let line = line_at(text, record.position());
         // An empty cell is an absent one.
         let cell = |cell: &str| if cell.is_empty() { Value::Null } else { cell.into() };
         let cells = header.iter().zip(&record);
@@ -97,6 +103,15 @@ fn csv(text: &str) -> impl Iterator<Item = Row> {
         labeled(&members, line)
     });
     wrong.into_iter().chain(records)
+}
+
+/// Returns the line of the record at a position, which may be before line breaks that belong to the
+/// record above it.
+fn line_at(text: &str, position: Option<&csv::Position>) -> u64 {
+    let (line, byte) = position.map_or((1, 0), |position| (position.line(), position.byte() as usize));
+    let rest = text.as_bytes().get(byte..).unwrap_or_default();
+    let breaks = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    line + breaks.filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// The members of a JSON object in their order, so that one that is there twice is noticed.
@@ -301,8 +316,9 @@ mod tests {
         let found = problems(text, Format::Csv);
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found[0].starts_with("line 3, column goal: unknown goal \"shout\""), "{found:?}");
-        assert!(found[1].starts_with("line 5, "), "{found:?}");
+        assert!(found[1].ends_with("line 5, column 1: 3 cells where the header has 2"), "{found:?}");
         assert!(found[2].starts_with("line 6, column prompt: missing"), "{found:?}");
+        assert_eq!(problems(&text.replace('\n', "\r\n"), Format::Csv), found);
         assert_eq!(problems("a,b\n1,2\n", Format::Csv).len(), 1);
         assert_eq!(rows("", Format::Csv).count(), 0);
     }

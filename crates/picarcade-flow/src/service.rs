@@ -188,6 +188,14 @@ impl FlowService {
         self.inner.rules_refused.store(false, Ordering::Relaxed);
     }
 
+    /// Replaces the examples for every request that begins from now on. The matrix and the
+    /// catalogue stay, and so does the report of [`FlowService::refuse_rules`].
+    #[cfg(feature = "encoder")]
+    pub fn replace_examples(&self, examples: Arc<picarcade_intent::examples::Examples>) {
+        let rules = Rules::clone(&self.rules()).with_examples(Some(examples));
+        self.inner.rules.store(Arc::new(rules));
+    }
+
     /// Makes health report that newer rules were rejected and the old ones are still in force,
     /// until [`FlowService::replace_rules`] is called.
     pub fn refuse_rules(&self) {

@@ -68,8 +68,7 @@ impl Teaching {
                 seconds,
                 "examples in force"
             );
-            let rules = (*flow.rules()).clone();
-            flow.replace_rules(rules.with_examples(Some(examples)));
+            flow.replace_examples(examples);
         } else {
             tracing::error!("examples could not be prepared; the old ones stay in force");
         }

@@ -195,8 +195,8 @@ mod tests {
     fn files_of_the_wrong_kind_or_size_are_one_error() {
         assert_eq!(problems(""), ["line 1, column 1: no examples"]);
         assert_eq!(problems(" \n\n"), ["line 1, column 1: no examples"]);
-        let many: String =
-            (0..100_000).map(|n| format!("{{\"prompt\": \"p{n}\", \"goal\": \"edit\"}}\n")).collect();
+        let row = |n| format!(r#"{{"prompt": "p{n}", "goal": "edit"}}"#);
+        let many = (0..100_000).map(row).collect::<Vec<_>>().join("\n");
         assert_eq!(problems(&many), ["line 5001, column 1: more than 5000 examples"]);
         let large = " ".repeat(ExampleList::MAX_BYTES + 1);
         assert_eq!(problems(&large), ["line 1, column 1: 67108865 bytes, and the maximum is 67108864"]);

@@ -139,6 +139,7 @@ fn is_near(similarity: Similarity) -> bool {
 
 impl fmt::Debug for Examples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Examples").field("number", &self.len()).field("version", &self.version).finish()
+        let mut shown = f.debug_struct("Examples");
+        shown.field("number", &self.len()).field("version", &self.version).finish_non_exhaustive()
     }
 }

@@ -107,7 +107,7 @@ impl Target {
     fn labeled(labeled: &Labeled) -> Option<Self> {
         let Label::Goal(goal) = labeled.label else { return None };
         let regime = Regime::of(labeled.facts);
-        let prompt = crate::classifier::words(&labeled.prompt);
+        let prompt = crate::words::words(&labeled.prompt);
         Some(Self { prompt, regime, shares: Sense::ALL.map(|sense| share(sense, goal, regime)) })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Such work would hold up every request on its thread of the runtime. A blocking task of the
 //! runtime would not, but hundreds of those can run at once. The threads here leave one core to
-//! the runtime, the queue is short, and a full queue is an answer: the caller does without.
+//! the runtime, the queue is short, and a full queue is an answer: the caller does without. On
+//! Linux they have a low priority.
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,8 +80,16 @@ impl fmt::Debug for WorkerPool {
     }
 }
 
+/// The priority of the threads, from -20 to 19, where 19 is the lowest. The runtime has 0.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
 /// Does work until the pool is dropped.
 fn work(queue: &Mutex<Receiver<Work>>) {
+    // Requests that wait for no classifier come first on a busy machine. On Linux the call concerns
+    // this thread alone. A refusal only means equal priority.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICE);
     loop {
         // The guard is dropped before the work begins.
         let next = queue.lock().recv();

@@ -57,8 +57,8 @@ impl FlowService {
                 if let (CostAction::Reject, Some(denial)) = (inner.policy.cost_action, failure.denial) {
                     return Err(FlowError::Limited(denial));
                 }
-                let goals = self.read_words(request, rules).await;
-                let verdict = Arc::new(rules.classifier.classify_goals(request.facts, goals));
+                let read = self.read_words(request, rules).await;
+                let verdict = Arc::new(rules.classifier.classify_goals(request.facts, read.goals));
                 Ok(Classification { verdict, cache: CacheSource::Bypass, failed: Some(failure.reason) })
             }
         }
@@ -78,24 +78,24 @@ impl FlowService {
             return Ok(Loaded::new(verdict));
         }
         let Some(ai) = &self.inner.ai else {
-            let goals = self.read_words(request, rules).await;
-            return Ok(Loaded::new(classifier.classify_goals(request.facts, goals)));
+            let read = self.read_words(request, rules).await;
+            return Ok(self.local_verdict(classifier.classify_goals(request.facts, read.goals), read));
         };
         // In cascade the words decide whether the AI is asked.
         let mut goals = None;
         if policy.mode == Mode::Cascade {
             let read = self.read_words(request, rules).await;
-            let verdict = classifier.classify_goals(request.facts, read);
+            let verdict = classifier.classify_goals(request.facts, read.goals);
             if verdict.unclear || verdict.confidence >= policy.cascade_threshold {
-                return Ok(Loaded::new(verdict));
+                return Ok(self.local_verdict(verdict, read));
             }
-            goals = Some(read);
+            goals = Some(read.goals);
         }
         // Steps 4 and 5: the AI and the correction of its answer.
         let answer = ai.classify_with_ai(request, classifier.feasible(request.facts), caller).await?;
         let goals = match goals {
             Some(goals) => goals,
-            None => self.read_words(request, rules).await,
+            None => self.read_words(request, rules).await.goals,
         };
         let verdict = classifier.correct_with(request, answer, goals);
         let is_unsure = verdict.confidence < policy.low_confidence;
@@ -105,15 +105,31 @@ impl FlowService {
 
     /// Returns what the words ask for, as all stages of the local classifier read them on a thread
     /// of the pool. If the pool is full or missing, the fast stage answers.
-    async fn read_words(&self, request: &Arc<Request>, rules: &Arc<Rules>) -> Goals {
-        if let Some(pool) = &self.inner.worker_pool {
-            let (own_rules, own_request) = (Arc::clone(rules), Arc::clone(request));
-            if let Some(goals) = pool.run(move || own_rules.classifier.read(&own_request)).await {
-                return goals;
-            }
+    async fn read_words(&self, request: &Arc<Request>, rules: &Arc<Rules>) -> Reading {
+        let Some(pool) = &self.inner.worker_pool else {
+            return Reading { goals: rules.classifier.read_fast(request), is_whole: true };
+        };
+        let (own_rules, own_request) = (Arc::clone(rules), Arc::clone(request));
+        match pool.run(move || own_rules.classifier.read(&own_request)).await {
+            Some(goals) => Reading { goals, is_whole: true },
+            None => Reading { goals: rules.classifier.read_fast(request), is_whole: false },
         }
-        rules.classifier.read_fast(request)
     }
+
+    /// Returns a verdict of the local classifier for the cache. One of the fast stage alone is kept
+    /// for a short time, so that the other stages and the examples decide soon.
+    fn local_verdict(&self, verdict: Verdict, read: Reading) -> Loaded<Verdict> {
+        let loaded = Loaded::new(verdict);
+        if read.is_whole { loaded } else { loaded.ttl(self.inner.policy.low_confidence_ttl) }
+    }
+}
+
+/// What the words of a request ask for.
+#[derive(Clone, Copy)]
+struct Reading {
+    goals: Goals,
+    /// Whether every stage of the local classifier read them.
+    is_whole: bool,
 }
 
 fn ai_failure(error: &LoadError<AiFailure>) -> AiFailure {

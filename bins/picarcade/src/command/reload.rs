@@ -62,14 +62,18 @@ pub(crate) fn spawn(watched: Watched, config: Arc<Config>, flow: FlowService, ex
             let now = stamps(&files);
             if requested || now != seen {
                 seen = now;
-                reload(&config, &flow, &mut teaching);
+                reload(&config, &flow, &mut teaching).await;
             }
         }
     });
 }
 
-fn reload(config: &Config, flow: &FlowService, teaching: &mut Teaching) {
-    match wiring::load(config) {
+async fn reload(config: &Arc<Config>, flow: &FlowService, teaching: &mut Teaching) {
+    let config = Arc::clone(config);
+    // Thousands of examples take longer than a thread of the runtime may be held up.
+    let loaded = tokio::task::spawn_blocking(move || wiring::load(&config)).await;
+    let Ok(loaded) = loaded else { return };
+    match loaded {
         Ok(Loaded { rules, examples }) => {
             tracing::info!(
                 matrix = rules.matrix.version(),

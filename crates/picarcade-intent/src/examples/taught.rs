@@ -23,6 +23,9 @@ const SENSE: f32 = 0.75;
 /// equal those of an example have no distance, so that example decides alone.
 const RATIO: f32 = 1.3;
 
+/// The greatest number of conflicts that are found.
+const MAX_CONFLICTS: usize = 100;
+
 /// The examples of an operator, ready to decide.
 pub struct Examples {
     taught: Vec<(Labeled, Embedding)>,
@@ -82,8 +85,8 @@ impl Examples {
         &self.version
     }
 
-    /// Returns every two examples that are similar enough to decide about each other and have
-    /// different labels.
+    /// Returns pairs of examples that are similar enough to decide about each other and have
+    /// different labels: the first hundred.
     pub fn conflicts(&self, matrix: &Matrix) -> Vec<Conflict> {
         let mut conflicts = Vec::new();
         for (place, (first, embedding)) in self.taught.iter().enumerate() {
@@ -94,10 +97,16 @@ impl Examples {
                     continue;
                 }
                 let similarity = embedding.similarity(other);
+                if !is_near(similarity) {
+                    continue;
+                }
                 let meant = outcome(second, facts, matrix);
-                if is_near(similarity) && meant != Outcome::Open && meant != wanted {
+                if meant != Outcome::Open && meant != wanted {
                     let similarity = similarity.mean();
                     conflicts.push(Conflict { first: first.line, second: second.line, similarity });
+                    if conflicts.len() == MAX_CONFLICTS {
+                        return conflicts;
+                    }
                 }
             }
         }

@@ -34,6 +34,7 @@ pub(crate) fn check(arguments: &ExamplesCheckArguments) -> Result<ExitCode, Fail
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let examples = wiring::teach(&list, threads, || true)
         .ok_or_else(|| Failure::work("examples need the encoder, whose weights cannot be read"))?;
+    // At most a hundred: a person reads them.
     for conflict in examples.conflicts(&rules.matrix) {
         let (first, second, similarity) = (conflict.first, conflict.second, conflict.similarity);
         let _ = writeln!(

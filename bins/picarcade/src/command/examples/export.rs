@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use picarcade_analytics::{Error, FeedbackRow};
-use picarcade_intent::Facts;
+use picarcade_intent::{Facts, Matrix};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -41,6 +41,7 @@ pub(crate) async fn export(arguments: &ExportArguments) -> Result<ExitCode, Fail
     crate::telemetry::start_quiet();
     let config = Config::load(arguments.config.config.as_deref())?;
     let failed = |error: Error| database_failure(&config, error);
+    let rules = wiring::rules(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let rows = wiring::feedback_rows(&config).await.map_err(failed)?;
     let since = match arguments.since {
         Some(days) => SystemTime::now().checked_sub(DAY * days).unwrap_or(SystemTime::UNIX_EPOCH),
@@ -53,10 +54,12 @@ pub(crate) async fn export(arguments: &ExportArguments) -> Result<ExitCode, Fail
         Some(path) => Box::new(BufWriter::new(open(path, arguments.force)?)),
         None => Box::new(BufWriter::new(std::io::stdout())),
     };
-    let (mut written, mut left_out) = (0_u64, 0_u64);
+    let [mut written, mut left_out, mut impossible] = [0_u64; 3];
     while let Some(last) = page.last().map(|row| row.generation_id) {
         for row in &page {
             match example(row) {
+                // The rules may have changed, and examples with such a type are refused.
+                Some(example) if !is_possible(&example, &rules.matrix) => impossible += 1,
                 Some(example) => {
                     serde_json::to_writer(&mut out, &example).map_err(Failure::work)?;
                     out.write_all(b"\n").map_err(Failure::work)?;
@@ -68,7 +71,7 @@ pub(crate) async fn export(arguments: &ExportArguments) -> Result<ExitCode, Fail
         page = rows.feedback(since, last, PAGE).await.map_err(failed)?;
     }
     out.flush().map_err(Failure::work)?;
-    summarize(written, left_out);
+    summarize(written, left_out, impossible);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,6 +86,12 @@ fn example(row: &FeedbackRow) -> Option<Example<'_>> {
         source: &row.source,
         comment: row.comment.as_deref(),
     })
+}
+
+/// Returns whether the rules in force allow the type of an example under its facts.
+fn is_possible(example: &Example<'_>, matrix: &Matrix) -> bool {
+    let wanted = example.expected.parse();
+    wanted.is_ok_and(|wanted| matrix.feasible(example.facts).contains(wanted))
 }
 
 fn open(path: &Path, force: bool) -> Result<std::fs::File, Failure> {
@@ -101,8 +110,11 @@ fn database_failure(config: &Config, error: Error) -> Failure {
 }
 
 #[expect(clippy::print_stderr, reason = "standard output may be the examples")]
-fn summarize(written: u64, left_out: u64) {
+fn summarize(written: u64, left_out: u64, impossible: u64) {
     eprintln!("{written} examples written");
+    if impossible > 0 {
+        eprintln!("{impossible} left out: the rules do not allow their type with their media");
+    }
     if left_out > 0 {
         eprintln!(
             "{left_out} left out: their whole prompt is not stored (PICARCADE_PROMPT_PRIVACY), or no longer"

@@ -1,17 +1,49 @@
 //! Briefs of keys and values.
 //!
-//! A member such as `"audio": false` refuses what its key names. For a classifier of words, the key
-//! alone would ask for it, so these members are removed from what the local classifier reads.
+//! A member such as `"audio": false`, or a line such as `Music: none`, refuses what its key names.
+//! For a classifier of words, the key alone would ask for it, so these members are removed from what
+//! the local classifier reads.
 
 use std::borrow::Cow;
 
 /// The longest key, in bytes. The bound keeps the search linear.
 const MAX_KEY: usize = 40;
-/// The values that refuse what their key names, in lower case.
+/// The most words of a key without quotes. Longer ones are sentences.
+const MAX_KEY_WORDS: usize = 3;
+/// What separates members without quotes.
+const SEPARATORS: [char; 3] = ['\n', ';', '|'];
+/// The values without quotes that refuse what their key names, in lower case.
+const REFUSING_WORDS: [&str; 7] = ["none", "no", "off", "false", "null", "n/a", "mute"];
+/// The values of JSON that refuse what their key names, in lower case.
 const REFUSALS: [&str; 8] = ["false", "null", "\"none\"", "\"no\"", "\"off\"", "\"false\"", "\"\"", "[]"];
 
-/// Returns a text without the JSON members that refuse what their key names.
+/// Returns a text without the members that refuse what their key names.
 pub(crate) fn without_refusals(text: &str) -> Cow<'_, str> {
+    match without_refusing_json(text) {
+        Cow::Borrowed(text) => without_refusing_lines(text),
+        Cow::Owned(text) => Cow::Owned(without_refusing_lines(&text).into_owned()),
+    }
+}
+
+fn without_refusing_lines(text: &str) -> Cow<'_, str> {
+    if !text.split(SEPARATORS).any(refuses) {
+        return Cow::Borrowed(text);
+    }
+    text.split_inclusive(SEPARATORS).filter(|member| !refuses(member.trim_end_matches(SEPARATORS))).collect()
+}
+
+/// Returns whether a member without quotes, such as `- Music: none`, refuses what its key names.
+fn refuses(member: &str) -> bool {
+    let Some((key, value)) = member.split_once(':') else { return false };
+    let key = key.trim().trim_start_matches(['-', '*', ' ']);
+    let is_key = (1..=MAX_KEY).contains(&key.len())
+        && key.split_whitespace().count() <= MAX_KEY_WORDS
+        && key.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '_' | '-'));
+    let value = value.trim().trim_end_matches(['.', ',']);
+    is_key && REFUSING_WORDS.iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+fn without_refusing_json(text: &str) -> Cow<'_, str> {
     let mut kept = String::new();
     let mut from = 0;
     for (start, _) in text.match_indices('"') {
@@ -62,6 +94,11 @@ mod tests {
             (r#"{"audio": true, "no": "none at all"}"#, r#"{"audio": true, "no": "none at all"}"#),
             (r#"say "none": false hope"#, r#"say "none": false hope"#),
             ("a red fox", "a red fox"),
+            ("Scene: a kitchen\nMusic: none\nFPS: 24", "Scene: a kitchen\nFPS: 24"),
+            ("scene: a harbor; audio: No.; duration: 5s", "scene: a harbor; duration: 5s"),
+            ("- sound effects: off", ""),
+            ("Music: none of the old songs", "Music: none of the old songs"),
+            ("she looks at the camera and says: no", "she looks at the camera and says: no"),
         ] {
             assert_eq!(without_refusals(text), kept, "{text}");
         }

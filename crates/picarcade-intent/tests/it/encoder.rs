@@ -67,6 +67,14 @@ fn a_brief_without_sound_is_a_silent_video() {
     assert_eq!(brief("false"), PromptType::NewVideo);
     assert_eq!(brief("\"none\""), PromptType::NewVideo);
     assert_eq!(brief("\"a kettle whistles, soft radio music\""), PromptType::NewVideoWithAudio);
+    let lines = |audio: &str| {
+        let words = format!(
+            "Scene: a kitchen at dawn\nCamera: slow push-in\nDuration: 5 s\nAudio: {audio}\nStyle: calm"
+        );
+        classifier.classify_locally(&request(&words, NOTHING)).prompt_type
+    };
+    assert_eq!(lines("none"), PromptType::NewVideo);
+    assert_eq!(lines("a kettle whistles, soft radio music"), PromptType::NewVideoWithAudio);
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::programs::local_model;
 use crate::step::{execute, root, step};
 
 /// Trains on generated examples, on a part of the labeled prompts, and on all prompts of the other
-/// files, whose sources must not be in the first. The labeled prompts are split by source; `report.jsonl` in `target/encoder/` is the part
-/// that nothing saw.
+/// files, whose sources must not be in the first. The labeled prompts are split by source;
+/// `report.jsonl` in `target/encoder/` is the part that nothing saw.
 pub(crate) fn train(files: &[String]) -> Result<()> {
     let [labeled, more @ ..] = files else { bail!("expected train LABELED.jsonl [MORE.jsonl…]") };
     let scripts = root().join("crates/picarcade-intent/encoder");

@@ -70,8 +70,4 @@ impl Table {
     pub(crate) fn all_partitioned() -> impl Iterator<Item = Self> {
         Self::ALL.into_iter().filter(|table| table.is_partitioned())
     }
-
-    pub(crate) fn all_unpartitioned() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|table| !table.is_partitioned())
-    }
 }

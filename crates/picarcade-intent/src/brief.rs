@@ -1,8 +1,8 @@
 //! Briefs of keys and values.
 //!
 //! A member such as `"audio": false`, or a line such as `Music: none`, refuses what its key names.
-//! For a classifier of words, the key alone would ask for it, so these members are removed from what
-//! the local classifier reads.
+//! For a classifier of words, the key alone would ask for it, so these members are removed from
+//! what the local classifier reads.
 
 use std::borrow::Cow;
 

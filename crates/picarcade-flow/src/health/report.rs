@@ -168,7 +168,7 @@ impl FlowService {
             .examples()
             .map(|examples| json!({ "number": examples.len(), "version": examples.version() }));
         #[cfg(not(feature = "encoder"))]
-        let examples: Option<serde_json::Value> = None;
+        let examples: Option<Value> = None;
         let details = json!({
             "mode": self.inner.policy.mode.as_str(),
             "matrix_version": rules.matrix.version(),

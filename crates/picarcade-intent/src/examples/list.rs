@@ -18,7 +18,8 @@ use crate::words::words;
 /// use picarcade_intent::evaluation::Format;
 /// use picarcade_intent::examples::ExampleList;
 ///
-/// let file = br#"{"prompt": "cinemagraph of the candle", "active_image": true, "goal": "create_video"}"#;
+/// let file =
+///     br#"{"prompt": "cinemagraph of the candle", "active_image": true, "goal": "create_video"}"#;
 /// let list = ExampleList::parse(file, Format::JsonLines, &Matrix::embedded()).unwrap();
 /// assert_eq!(list.examples().len(), 1);
 ///

@@ -114,7 +114,7 @@ async fn delete_old(writer: &SqlitePool, retention: &Retention, now: i64) -> Res
                 }
             }
         }
-        for table in Table::all_unpartitioned().map(Table::as_str) {
+        for table in Table::ALL.into_iter().filter(|table| !table.is_partitioned()).map(Table::as_str) {
             let statement = format!("DELETE FROM {table} WHERE created_at < ?");
             let delete = sqlx::query(AssertSqlSafe(statement)).bind(before);
             deleted_rows += delete.execute(writer).await?.rows_affected();

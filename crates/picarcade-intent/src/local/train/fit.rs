@@ -3,8 +3,8 @@
 //! Multinomial logistic regression on the hashed features by AdaGrad (Duchi, Hazan, Singer 2011),
 //! with a few percent of label smoothing and random feature dropout. Both prevent overfitting to
 //! the templates. Features that are rare in the examples are removed. The weights are rounded to
-//! four bits. One temperature per regime is fitted on labeled prompts from other sources (Guo et al.
-//! 2017), with the code that classifies.
+//! four bits. One temperature per regime is fitted on labeled prompts from other sources (Guo et
+//! al. 2017), with the code that classifies.
 //!
 //! A label of a person names a goal, which several senses may lead to. Its loss is the negative
 //! logarithm of their probabilities together.
@@ -51,7 +51,7 @@ pub struct Trained {
 /// Labeled prompts for a training, in addition to the corpus.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LabeledPrompts<'a> {
-    /// Prompts to learn from. Each counts [`REPEATS`] times.
+    /// Prompts to learn from. Each counts ten times as much as a generated example.
     pub learn: &'a [Labeled],
     /// Prompts to calibrate on, from other sources.
     pub calibrate: &'a [Labeled],

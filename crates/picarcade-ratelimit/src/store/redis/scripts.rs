@@ -1,8 +1,8 @@
 //! The scripts: one round trip each, for any number of scopes and windows.
 //!
-//! A script names the numbers of [`layout`](super::layout) with a dollar sign, such as `$TOTAL`, and
-//! `$EACH` writes out a piece of it for each scope. Both are replaced before the script is sent, so
-//! they cost nothing in Redis.
+//! A script names the numbers of [`layout`](super::layout) with a dollar sign, such as `$TOTAL`,
+//! and `$EACH` writes out a piece of it for each scope. Both are replaced before the script is
+//! sent, so they cost nothing in Redis.
 
 use std::sync::LazyLock;
 
@@ -51,8 +51,8 @@ fn script(name: &'static str, parts: &[&str]) -> Script {
     Script::new(name, substituted(&for_each_scope(&parts.concat())).leak())
 }
 
-/// Replaces every `$EACH{SEPARATOR|TEXT}` by TEXT once for each scope, with the number of the scope,
-/// from 1, in place of `@`.
+/// Replaces every `$EACH{SEPARATOR|TEXT}` by TEXT once for each scope, with the number of the
+/// scope, from 1, in place of `@`.
 fn for_each_scope(source: &str) -> String {
     let mut pieces = source.split("$EACH{");
     let mut text = pieces.next().unwrap_or_default().to_owned();

@@ -52,8 +52,8 @@ pub enum LabeledError {
 /// # Errors
 ///
 /// Fails if the file cannot be read, is not UTF-8, or has no rows, and at the first row that is
-/// wrong: not an object, a wrong type, an unknown word, an empty or too long prompt, no label, or a
-/// type that the facts do not allow.
+/// wrong: not an object, a value of a wrong type, an unknown word, an empty or too long prompt, or
+/// no label. A type that the facts do not allow is accepted, and no answer to it is right.
 pub fn read_labeled(path: &Path) -> Result<Vec<Labeled>, LabeledError> {
     let bytes = std::fs::read(path).map_err(|source| LabeledError::Read { path: path.to_owned(), source })?;
     let wrong = |problem: Problem| LabeledError::Line {

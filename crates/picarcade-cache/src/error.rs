@@ -19,6 +19,17 @@ pub enum ConfigError {
     },
 }
 
+/// Why a value cannot be a part of a [`Key`](crate::Key): it has no JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a value cannot be a part of a key: {0}")]
+pub struct KeyError(Arc<str>);
+
+impl KeyError {
+    pub(crate) fn new(error: impl fmt::Display) -> Self {
+        Self(error.to_string().into())
+    }
+}
+
 /// Why [`Cache::get_or_load`](crate::Cache::get_or_load) has no value, not even a stale one.
 ///
 /// All callers that waited for a failed load share its error. The loader does not run again for
@@ -42,6 +53,14 @@ pub enum LoadError<E> {
     TimedOut,
     /// Too many loads are under way, or too many callers wait for this load.
     Overloaded,
+    /// An argument of a function with `#[cached]` cannot be a part of a key.
+    Key(KeyError),
+}
+
+impl<E> From<KeyError> for LoadError<E> {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
 }
 
 impl<E> LoadError<E> {
@@ -53,6 +72,7 @@ impl<E> LoadError<E> {
             Self::Abandoned => "abandoned",
             Self::TimedOut => "timed_out",
             Self::Overloaded => "overloaded",
+            Self::Key(_) => "key",
         }
     }
 
@@ -71,6 +91,7 @@ impl<E> Clone for LoadError<E> {
             Self::Abandoned => Self::Abandoned,
             Self::TimedOut => Self::TimedOut,
             Self::Overloaded => Self::Overloaded,
+            Self::Key(error) => Self::Key(error.clone()),
         }
     }
 }
@@ -94,6 +115,7 @@ impl<E: fmt::Display> fmt::Display for LoadError<E> {
             Self::Abandoned => f.write_str("the load ended without a result"),
             Self::TimedOut => f.write_str("the load took longer than its caller waits"),
             Self::Overloaded => f.write_str("too many loads or waiters"),
+            Self::Key(error) => error.fmt(f),
         }
     }
 }

@@ -10,6 +10,10 @@ use std::{
     hash::{Hash, Hasher},
 };
 
+use serde::Serialize;
+
+use crate::error::KeyError;
+
 /// The identity of a cached value.
 ///
 /// ```
@@ -30,6 +34,37 @@ impl Key {
         hasher.update(namespace.as_bytes());
         hasher.update(&schema_version.to_le_bytes());
         KeyBuilder { hasher }
+    }
+
+    /// Returns the key of a serializable value: a struct, a tuple, a number, an option.
+    ///
+    /// Two values of one type have the same key if they have the same JSON. The order of the
+    /// entries of a map does not count. JSON has one `null` for `None`, `Some(None)` and a float
+    /// that is not a number, so these have the same key.
+    ///
+    /// ```
+    /// #[derive(serde::Serialize)]
+    /// struct Request<'a> {
+    ///     prompt: &'a str,
+    ///     seed: Option<u64>,
+    /// }
+    /// # fn main() -> Result<(), picarcade_cache::KeyError> {
+    /// use picarcade_cache::Key;
+    /// let a = Key::of("images", 1, &Request { prompt: "a fox", seed: Some(7) })?;
+    /// let b = Key::of("images", 1, &Request { prompt: "a fox", seed: None })?;
+    /// assert_ne!(a, b);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`KeyError`] if the value has no JSON, such as a map with tuples as keys.
+    pub fn of<T: Serialize + ?Sized>(
+        namespace: &str,
+        schema_version: u32,
+        value: &T,
+    ) -> Result<Self, KeyError> {
+        Ok(Self::builder(namespace, schema_version).value(value)?.finish())
     }
 
     /// Returns a key of 32 bytes that are already uniformly distributed.
@@ -103,6 +138,20 @@ impl KeyBuilder {
         self
     }
 
+    /// Adds a serializable value, as [`Key::of`] does. It differs from its JSON as a
+    /// [`KeyBuilder::part`], and `7` differs from `"7"`. It allocates the JSON.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`KeyError`] if the value has no JSON.
+    pub fn value<T: Serialize + ?Sized>(mut self, value: &T) -> Result<Self, KeyError> {
+        // Through a tree, because a hash map writes its entries in another order in each process.
+        let mut json = serde_json::to_value(value).map_err(KeyError::new)?;
+        json.sort_all_objects();
+        self.hasher.update(&(u64::MAX - 1).to_le_bytes());
+        Ok(self.part(json.to_string()))
+    }
+
     /// Returns the key of all parts so far.
     pub fn finish(&self) -> Key {
         Key(*self.hasher.finalize().as_bytes())
@@ -139,7 +188,10 @@ impl Hasher for KeyHasher {
 pub(crate) type KeyHash = std::hash::BuildHasherDefault<KeyHasher>;
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::Key;
     use proptest::prelude::*;
 
@@ -155,6 +207,45 @@ mod tests {
             };
             prop_assert_eq!(key(&a) == key(&b), a == b);
         }
+    }
+
+    #[test]
+    fn values_of_other_types_or_with_other_json_have_different_keys() {
+        let keys = [
+            Key::of("n", 1, &7).unwrap(),
+            Key::of("n", 1, "7").unwrap(),
+            Key::of("n", 1, &7.5).unwrap(),
+            Key::of("n", 1, &true).unwrap(),
+            Key::of("n", 1, &Some("")).unwrap(),
+            Key::of("n", 1, &None::<u8>).unwrap(),
+            Key::of("n", 1, &("a", "bc")).unwrap(),
+            Key::of("n", 1, &("ab", "c")).unwrap(),
+            Key::builder("n", 1).value("a").unwrap().value("bc").unwrap().finish(),
+            Key::builder("n", 1).value("ab").unwrap().value("c").unwrap().finish(),
+            Key::builder("n", 1).part("7").finish(),
+            Key::builder("n", 1).part_u64(7).finish(),
+        ];
+        for (i, a) in keys.iter().enumerate() {
+            for b in &keys[i + 1..] {
+                assert_ne!(a, b);
+            }
+        }
+    }
+
+    #[test]
+    fn the_order_of_a_map_does_not_count() {
+        let key = |names: [&str; 3]| {
+            // Each map has a random order of its own.
+            let map: HashMap<_, _> = names.into_iter().map(|name| (name, [name])).collect();
+            Key::of("n", 1, &map).unwrap()
+        };
+        assert_eq!(key(["a", "b", "c"]), key(["c", "a", "b"]));
+    }
+
+    #[test]
+    fn a_value_without_json_is_an_error() {
+        let map = HashMap::from([((1, 2), 3)]);
+        assert!(Key::of("n", 1, &map).unwrap_err().to_string().contains("key must be a string"));
     }
 
     #[test]

@@ -33,12 +33,16 @@ pub use self::metrics::describe_metrics;
 pub use builder::Builder;
 pub use cache::Cache;
 pub use clock::Clock;
-pub use error::{ConfigError, InsertError, LoadError, RemoteError};
+pub use error::{ConfigError, InsertError, KeyError, LoadError, RemoteError};
 pub use key::{Key, KeyBuilder};
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub use level2::redis::RedisRemote;
 pub use level2::remote::{KeyVersion, REPLAY_WINDOW, Record, Remote, RemoteEvent, Scope, TagVersion};
 pub use lookup::{CacheSource, Loaded, Lookup, Options, Reach};
 pub use memoize::{Memoized, memoize};
+#[cfg(feature = "macros")]
+#[doc = include_str!("cached.md")]
+#[doc(inline)]
+pub use picarcade_cache_macros::cached;
 pub use statistics::CacheStatistics;
 pub use tag::Tag;

@@ -3,6 +3,8 @@
 //! Tests that wait run in paused time. Tests with a real server need the feature `redis` or `fred`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[cfg(feature = "macros")]
+mod cached;
 mod conformance;
 mod errors;
 mod in_memory;

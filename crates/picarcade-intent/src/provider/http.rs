@@ -22,7 +22,7 @@ use crate::error::ConfigError;
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
 /// The maximum wait that is accepted from a provider.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(86400);
 
 /// A client for one provider.
 #[derive(Debug, Clone)]
@@ -373,7 +373,7 @@ mod tests {
         };
         let sent = Some("Fri, 31 Dec 1999 23:59:59 GMT");
         for (at, wait) in [
-            ("Sat, 01 Jan 2000 00:00:59 GMT", Duration::from_mins(1)),
+            ("Sat, 01 Jan 2000 00:00:59 GMT", Duration::from_secs(60)),
             ("Saturday, 01-Jan-00 00:00:00 GMT", Duration::from_secs(1)),
             ("Fri, 31 Dec 1999 23:59:58 GMT", Duration::ZERO),
             ("Thu, 31 Dec 2099 23:59:59 GMT", MAX_RETRY_AFTER),

@@ -19,6 +19,7 @@ mod service;
 mod step;
 
 // State and records that the steps share.
+mod answer_counts;
 mod caches;
 mod events;
 mod ledger;
@@ -42,7 +43,7 @@ mod embedded;
 pub mod openapi;
 
 #[cfg(feature = "metrics")]
-pub use self::metrics::describe_metrics;
+pub use self::metrics::{AI_CALL_DURATION, describe_metrics};
 pub use builder::FlowBuilder;
 pub use caches::FlowCaches;
 pub use caller::{Authority, Caller};

@@ -39,6 +39,7 @@ mod own_errors;
 mod postgres;
 mod probes;
 mod reload;
+mod savings;
 mod schema;
 mod service;
 mod slow_clients;

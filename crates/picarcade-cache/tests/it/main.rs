@@ -10,6 +10,7 @@ mod invalidation;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod savings;
 mod single_flight;
 mod staleness;
 mod support;

@@ -48,4 +48,5 @@ mod terminal;
 mod tokens;
 #[cfg(feature = "otel")]
 mod traces;
+mod warnings;
 mod with_ai;

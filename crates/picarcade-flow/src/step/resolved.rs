@@ -37,4 +37,5 @@ pub(crate) struct Resolved {
     pub(crate) model: Arc<str>,
     pub(crate) enhanced: (String, CacheSource),
     pub(crate) degraded: Vec<Degraded>,
+    pub(crate) warnings: Vec<String>,
 }

@@ -80,7 +80,7 @@ fn windows_are_read_in_the_units_that_people_write() {
     for (text, seconds) in [("60s", 60), ("1m", 60), ("2h", 7200), ("7d", 604_800), ("1000ms", 1)] {
         assert_eq!(text.parse(), Ok(Window::Sliding(Duration::from_secs(seconds))), "{text}");
     }
-    let smooth = Window::Smooth { period: Duration::from_mins(1), burst: 5 };
+    let smooth = Window::Smooth { period: Duration::from_secs(60), burst: 5 };
     assert_eq!("1m-smooth(5)".parse(), Ok(smooth));
 }
 

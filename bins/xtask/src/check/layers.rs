@@ -40,7 +40,8 @@ const DRIVERS: [(&str, &[&str]); 4] = [
     ("redis", &["picarcade-redis", "picarcade-breaker"]),
     ("fred", &["picarcade-redis"]),
     ("sqlx", &["picarcade-analytics"]),
-    ("reqwest", &["picarcade-intent"]),
+    // The breaker classifies its responses and sends nothing.
+    ("reqwest", &["picarcade-breaker", "picarcade-intent"]),
 ];
 
 /// The packages that assemble others and may enable backends.

@@ -52,6 +52,8 @@ fn event(n: usize) -> ClassificationEvent {
         model: "flux-kontext-max".into(),
         cost_micros: 0,
         saved_micros: 20_000,
+        reason: "ai".into(),
+        request_id: None,
     }
 }
 

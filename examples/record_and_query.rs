@@ -31,6 +31,8 @@ async fn main() -> anyhow::Result<()> {
             model: "flux-kontext-max".into(),
             cost_micros: 0,
             saved_micros: 20_000,
+            reason: "ai".into(),
+            request_id: None,
         }));
     }
     recorder.flush().await?;

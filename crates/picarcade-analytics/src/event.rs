@@ -77,6 +77,13 @@ pub struct ClassificationEvent {
     pub cost_micros: u64,
     /// What the answer had cost, if it came from a cache or from the call of another request.
     pub saved_micros: u64,
+    /// The degraded reasons, separated by commas, or else why the source decided, such as
+    /// `one_feasible_type`; empty if unknown.
+    #[serde(default)]
+    pub reason: Word,
+    /// The id of the request, which its caller received.
+    #[serde(default)]
+    pub request_id: Option<Arc<str>>,
 }
 
 /// One expense.
@@ -207,7 +214,8 @@ impl Event {
                 e.user_id.len()
                     + e.prompt.len()
                     + e.model.len()
-                    + [&e.classified_workflow, &e.circuit_breaker_state, &e.source]
+                    + e.request_id.as_ref().map_or(0, |id| id.len())
+                    + [&e.classified_workflow, &e.circuit_breaker_state, &e.source, &e.reason]
                         .map(word)
                         .iter()
                         .sum::<usize>()

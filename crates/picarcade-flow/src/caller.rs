@@ -32,6 +32,8 @@ pub struct Caller {
     pub endpoint: Cow<'static, str>,
     /// The trace of the request, if there is one.
     pub trace: Option<Arc<dyn Trace>>,
+    /// The id of the request, which is stored with its classification.
+    pub request_id: Option<Arc<str>>,
 }
 
 impl Caller {
@@ -43,6 +45,7 @@ impl Caller {
             authority: Authority::EndUser,
             endpoint: Cow::Borrowed("process"),
             trace: None,
+            request_id: None,
         }
     }
 
@@ -75,6 +78,13 @@ impl Caller {
     #[must_use]
     pub fn traced(mut self, trace: Option<Arc<dyn Trace>>) -> Self {
         self.trace = trace;
+        self
+    }
+
+    /// Returns this caller with the id of its request.
+    #[must_use]
+    pub fn with_request_id(mut self, id: &str) -> Self {
+        self.request_id = Some(Arc::from(id));
         self
     }
 }

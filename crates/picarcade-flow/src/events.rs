@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use picarcade_analytics::{
-    ClassificationEvent, CostEvent, Event, FeedbackEvent, ModelSelectionEvent, SystemPerformanceEvent,
+    ClassificationEvent, CostEvent, Event, FeedbackEvent, ModelSelectionEvent, SystemPerformanceEvent, Word,
 };
 use picarcade_intent::{Facts, PromptType, Route, Source};
 use serde_json::json;
@@ -38,6 +38,8 @@ pub(crate) struct ClassificationFacts<'a> {
     pub(crate) cache_hit: bool,
     pub(crate) breaker_state: &'static str,
     pub(crate) saved_micros: u64,
+    /// The degraded reasons, or why the source decided.
+    pub(crate) reason: Word,
 }
 
 pub(crate) fn classification(caller: &Caller, facts: &ClassificationFacts<'_>) -> Event {
@@ -57,6 +59,8 @@ pub(crate) fn classification(caller: &Caller, facts: &ClassificationFacts<'_>) -
         model: Arc::clone(&facts.model),
         cost_micros: 0,
         saved_micros: bounded(facts.saved_micros),
+        reason: facts.reason.clone(),
+        request_id: caller.request_id.clone(),
     })
 }
 

@@ -44,7 +44,9 @@ mod embedded;
 pub mod openapi;
 
 #[cfg(feature = "metrics")]
-pub use self::metrics::{AI_CALL_DURATION, describe_metrics};
+pub use self::metrics::describe_metrics;
+#[cfg(feature = "metrics")]
+pub use self::step::call_metrics::AI_CALL_DURATION;
 pub use builder::FlowBuilder;
 pub use caches::FlowCaches;
 pub use caller::{Authority, Caller};

@@ -1,14 +1,14 @@
 //! The metrics of the flow and of its parts through the `metrics` facade. Labels are components,
-//! windows, types, sources, reasons, providers and kinds of errors, which are bounded sets.
+//! windows, types, sources and reasons, which are bounded sets.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use picarcade_intent::{PromptType, Source};
 
 use crate::health::report::HealthStatus;
 use crate::service::FlowService;
+use crate::step::call_metrics;
 
 const COMPONENT_STATUS: &str = "picarcade_component_status";
 const CONFIRM: &str = "picarcade_confirm_total";
@@ -16,22 +16,17 @@ const FEEDBACK: &str = "picarcade_feedback_total";
 const IN_FLIGHT: &str = "picarcade_classifications_in_flight";
 const QUEUED: &str = "picarcade_classifications_queued";
 const ANSWERS: &str = "picarcade_answers_total";
-const AI_ERRORS: &str = "picarcade_ai_errors_total";
 const BUDGET_LIMIT: &str = "picarcade_budget_limit_dollars";
 const BUDGET_USED: &str = "picarcade_budget_used_dollars";
 const BUDGET_SPENT: &str = "picarcade_budget_spent_dollars";
 const BUDGET_RESERVED: &str = "picarcade_budget_reserved_dollars";
-
-/// The series of the time of AI calls, a histogram whose buckets the recorder of metrics defines.
-pub const AI_CALL_DURATION: &str = "picarcade_ai_call_duration_seconds";
 
 /// Describes the series of the flow, its caches, its limiter, its breakers and its recorder to the
 /// installed recorder of metrics. Does nothing without one.
 pub fn describe_metrics() {
     describe_gauge!(COMPONENT_STATUS, "The health of a part: 0 healthy, 1 degraded, 2 unhealthy");
     describe_counter!(ANSWERS, "Answers, by source, first degraded reason and type");
-    describe_histogram!(AI_CALL_DURATION, Unit::Seconds, "The time of an AI call, by provider");
-    describe_counter!(AI_ERRORS, "Failed AI calls, by provider and kind");
+    call_metrics::describe();
     describe_counter!(CONFIRM, "Answers with a question about the price");
     describe_counter!(FEEDBACK, "Generations with feedback, by the source and the type of the decision");
     describe_gauge!(IN_FLIGHT, "Concurrent AI calls");
@@ -79,14 +74,6 @@ impl FlowService {
         self.limiter().statistics().publish_metrics();
         self.breakers().publish_metrics();
         self.recorder().publish_metrics();
-    }
-}
-
-/// Records the time of an AI call, and the kind of its failure if it failed.
-pub(crate) fn count_ai_call(provider: &str, elapsed: Duration, failure: Option<&'static str>) {
-    histogram!(AI_CALL_DURATION, "provider" => provider.to_owned()).record(elapsed.as_secs_f64());
-    if let Some(kind) = failure {
-        counter!(AI_ERRORS, "provider" => provider.to_owned(), "kind" => kind).increment(1);
     }
 }
 

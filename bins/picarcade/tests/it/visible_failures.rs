@@ -5,6 +5,7 @@ use picarcade_testkit::{Answer, MockProvider, Reply, stay_within_one_day};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::database::{migrated, settled, shared};
 use crate::service::{AMPLE, Service, until, with};
 
 /// A breaker that does not hide the failures.
@@ -239,4 +240,44 @@ async fn the_access_log_has_one_line_for_each_request_with_its_decision() {
     assert_eq!((&only["source"], &only["prompt_type"]), (&json!("local"), &json!("EDIT_IMAGE")));
     let log = service.log().join("\n");
     assert!(!log.contains("secret") && !log.contains("purple"), "{log}");
+}
+
+#[tokio::test]
+async fn a_request_is_found_in_the_database_by_its_id() {
+    let (mock, server) = (MockProvider::start().await.unwrap(), shared().await);
+    mock.answer_with(Answer::of("EDIT_IMAGE"));
+    let url = migrated(server).await;
+    let limit = ("RATE_LIMIT_GLOBAL_REQUESTS_PER_HOUR", "5");
+    let service = service(&mock, &[NEVER_OPENS, ("DATABASE_URL", &url), limit]).await;
+    let send = async |path: &str, id: &str, body: Value| {
+        let request = service.request(Method::POST, path).header("x-request-id", id);
+        request.json(&body).send().await.unwrap().status().as_u16()
+    };
+    let edit = |prompt: &str| json!({"prompt": prompt, "active_image": true});
+    let process = "/api/v2/process";
+    assert_eq!(send(process, "id-ai", edit("make the sky purple")).await, 200);
+    mock.push(Reply::Answer(Answer::of("VIDEO_EDIT")));
+    assert_eq!(send("/api/v2/classify-only", "id-corrected", edit("make the sea green")).await, 200);
+    mock.always(Reply::Unauthorized);
+    assert_eq!(send(process, "id-error", edit("make the grass red")).await, 200);
+    let items = json!([edit("make the sun blue"), edit("make the moon blue")]);
+    assert_eq!(send("/api/v2/batch", "id-batch", items).await, 200);
+    assert_eq!(send(process, "id-limited", edit("make the sky purple")).await, 429);
+    settled(&service).await;
+    let rows = server
+        .psql_at(
+            &url,
+            "SELECT request_id, source, reason FROM intent_classification_logs ORDER BY request_id, created_at",
+        )
+        .await
+        .unwrap();
+    let expected = [
+        "id-ai|llm|ai",
+        "id-batch|local|llm_error",
+        "id-batch|local|llm_error",
+        "id-corrected|llm|ai_corrected",
+        "id-error|local|llm_error",
+        "id-limited||rate_limited",
+    ];
+    assert_eq!(rows.lines().collect::<Vec<_>>(), expected);
 }

@@ -15,7 +15,11 @@ use crate::step::{read, report, root};
 /// The alarm rules of Prometheus.
 const ALARMS: &str = "docs/deploy/prometheus/alerts.yaml";
 
-/// Fails with one line for each link without a target, and for invalid alarm rules.
+/// Series, and the alarms that begin at them.
+const ALARM_TESTS: &str = "docs/deploy/prometheus/alerts_test.yaml";
+
+/// Fails with one line for each link without a target, and for alarm rules that are invalid or do
+/// not begin when they should.
 pub(crate) fn check() -> Result<()> {
     let root = root();
     let mut faults = BTreeSet::new();
@@ -27,7 +31,8 @@ pub(crate) fn check() -> Result<()> {
         }
     }
     report(faults)?;
-    read(Command::new("promtool").args(["check", "rules", ALARMS]).current_dir(root))?;
+    read(Command::new("promtool").args(["check", "rules", ALARMS]).current_dir(&root))?;
+    read(Command::new("promtool").args(["test", "rules", ALARM_TESTS]).current_dir(&root))?;
     Ok(())
 }
 

@@ -313,6 +313,8 @@ mod tests {
                 model: "m".into(),
                 cost_micros: 0,
                 saved_micros: 0,
+                reason: "ai".into(),
+                request_id: None,
             }),
         )
     }

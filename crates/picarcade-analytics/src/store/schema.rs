@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// The names of the migrations, oldest first. The version of a schema is the number of its
 /// migrations.
-pub(crate) const SCHEMA_VERSIONS: [&str; 2] = ["tables", "feedback"];
+pub(crate) const SCHEMA_VERSIONS: [&str; 3] = ["tables", "feedback", "requests"];
 
 /// The schema of a database compared with this build. A version counts migrations; 0 is an empty
 /// database.

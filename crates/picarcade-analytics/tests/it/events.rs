@@ -32,6 +32,8 @@ pub fn classification(user: &str) -> ClassificationEvent {
         model: "flux-kontext-max".into(),
         cost_micros: 20_000,
         saved_micros: 0,
+        reason: "ai".into(),
+        request_id: None,
     }
 }
 

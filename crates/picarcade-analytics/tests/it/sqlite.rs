@@ -298,6 +298,8 @@ async fn a_database_without_feedback_is_migrated_with_its_rows() {
         "DROP TABLE generation_feedback",
         "ALTER TABLE intent_classification_logs DROP COLUMN prompt_is_whole",
         "ALTER TABLE intent_classification_logs DROP COLUMN media_facts",
+        "ALTER TABLE intent_classification_logs DROP COLUMN reason",
+        "ALTER TABLE intent_classification_logs DROP COLUMN request_id",
         "DELETE FROM picarcade_migrations WHERE version > 1",
     ] {
         sqlx::query(statement).execute(&pool).await.unwrap();
@@ -307,6 +309,33 @@ async fn a_database_without_feedback_is_migrated_with_its_rows() {
     store.write(&[at(NOW - 1, mixed(3)), at(NOW, Event::Feedback(feedback("u", new_id())))]).await.unwrap();
     assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 36);
     assert_eq!(store.feedback(time(0), Uuid::nil(), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_database_without_request_ids_is_migrated_with_its_rows() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
+    store.close().await;
+    let pool = open(&directory.path().join("picarcade.db")).await;
+    for statement in [
+        "ALTER TABLE intent_classification_logs DROP COLUMN reason",
+        "ALTER TABLE intent_classification_logs DROP COLUMN request_id",
+        "DELETE FROM picarcade_migrations WHERE version > 2",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    let store = SqliteStore::open(directory.path()).await.unwrap();
+    let event = ClassificationEvent { request_id: Some("id-1".into()), ..classification("u") };
+    store.write(&[at(NOW, Event::Classification(event))]).await.unwrap();
+    store.close().await;
+    let pool = open(&directory.path().join("picarcade.db")).await;
+    let sql =
+        "SELECT coalesce(request_id, '-') || ' ' || coalesce(reason, '-') FROM intent_classification_logs
+               ORDER BY created_at";
+    let rows: Vec<String> = sqlx::query_scalar(sql).fetch_all(&pool).await.unwrap();
+    assert_eq!(rows, ["- -", "id-1 ai"]);
 }
 
 #[tokio::test]

@@ -34,10 +34,10 @@ use crate::caller::Caller;
 use crate::degraded::Degraded;
 use crate::health::ai::AiHealth;
 use crate::health::budget::BudgetRefusals;
-#[cfg(feature = "metrics")]
-use crate::metrics::count_ai_call;
 use crate::outcome::charge::{Charge, bounded, charge};
 use crate::policy::Policy;
+#[cfg(feature = "metrics")]
+use crate::step::call_metrics;
 use crate::step::paid_call::{PaidCall, bill, outcome};
 
 /// The shortest time in which a provider can answer. With less time left, no attempt is made.
@@ -289,7 +289,11 @@ impl AiStep {
         };
         permit.record(outcome(&result));
         #[cfg(feature = "metrics")]
-        count_ai_call(provider, started.elapsed(), result.as_ref().err().map(|error| error.kind.as_str()));
+        call_metrics::record(
+            provider,
+            started.elapsed(),
+            result.as_ref().err().map(|error| error.kind.as_str()),
+        );
         let charge = charge(bill(&result), estimate);
         if let Some(flag) = charge.flag {
             let (charged_micros, flag) = (charge.micros, flag.as_str());

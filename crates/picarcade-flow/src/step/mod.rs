@@ -4,6 +4,8 @@ pub(crate) mod denials;
 pub(crate) mod limits;
 
 pub(crate) mod ai;
+#[cfg(feature = "metrics")]
+pub(crate) mod call_metrics;
 pub(crate) mod intent;
 pub(crate) mod paid_call;
 

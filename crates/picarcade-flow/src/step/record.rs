@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use picarcade_analytics::new_id;
+use picarcade_analytics::{Word, new_id};
+use picarcade_intent::Source;
 use picarcade_ratelimit::Reservation;
 use uuid::Uuid;
 
@@ -41,9 +42,24 @@ impl FlowService {
                 cache_hit,
                 breaker_state: self.provider_state(),
                 saved_micros: classification.saved_micros,
+                reason: self.reason(resolved),
             },
         );
         self.inner.recorder.record_as(id, event);
+    }
+
+    /// Returns the degraded reasons of an answer, or else why its source decided.
+    fn reason(&self, resolved: &Resolved) -> Word {
+        let verdict = &resolved.classification.verdict;
+        match (&*resolved.degraded, verdict.source) {
+            ([], Source::Rules) => "one_feasible_type".into(),
+            ([], Source::Llm) if verdict.corrected_from.is_some() => "ai_corrected".into(),
+            ([], Source::Llm) => "ai".into(),
+            ([], Source::Local) if self.inner.ai.is_some() => "words_decide".into(),
+            ([], Source::Local) => "no_ai".into(),
+            ([reason], _) => reason.as_str().into(),
+            (reasons, _) => reasons.iter().map(|reason| reason.as_str()).collect::<Vec<_>>().join(",").into(),
+        }
     }
 
     /// Records a request that its limits denied, at a bounded rate and without its prompt: a flood
@@ -66,6 +82,7 @@ impl FlowService {
                 cache_hit: false,
                 breaker_state: self.provider_state(),
                 saved_micros: 0,
+                reason: "rate_limited".into(),
             },
         ));
     }

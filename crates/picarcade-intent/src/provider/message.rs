@@ -120,8 +120,10 @@ pub(super) fn scrubbed(message: &str, prompt: &str) -> String {
     // A prompt of a word or two can be quoted by usual words alone.
     let usual = if written.len() < QUOTED_WORDS { &[] } else { USUAL };
     let written: HashSet<&str> = written.iter().map(String::as_str).collect();
+    // A single digit or letter says nothing, and names of models have them.
     let is_private = |word: &String| {
-        !usual.contains(&word.as_str())
+        word.len() > 1
+            && !usual.contains(&word.as_str())
             && (written.contains(word.as_str()) || written.iter().any(|other| is_part(word, other)))
     };
     let mut text = String::new();
@@ -193,6 +195,7 @@ mod tests {
         for (message, prompt, expected) in [
             ("Blocked: 'make the sky purple'", "make the sky purple", ""),
             ("Blocked: purple, skydiver", "make the sky purple", "Blocked: ... skydiver"),
+            ("unknown model gpt-4.1-typo", "take 4 of 1 cat", "unknown model gpt-4.1-typo"),
             ("Blocked: purp", "make the sky purple", "Blocked: purp"),
             ("Blocked: \\npurple", "make the sky purple", "Blocked: ..."),
             ("Blocked: the model", "the model", "Blocked: ..."),

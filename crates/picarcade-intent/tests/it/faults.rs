@@ -58,6 +58,25 @@ async fn faults_have_the_same_meaning_for_every_provider() {
 }
 
 #[tokio::test]
+async fn the_message_of_an_error_is_repeated_without_the_key_and_the_prompt() {
+    let mock = MockProvider::start().await.unwrap();
+    for provider in providers(&mock) {
+        for (message, said) in [
+            ("Invalid model name passed in model=typo".to_owned(), "Invalid model name passed in model=typo"),
+            ("blocked word: private".to_owned(), "blocked word: ..."),
+            (format!("wrong key {KEY}"), ""),
+        ] {
+            let body = serde_json::json!({"error": {"type": "x", "message": message}}).to_string();
+            mock.push(Reply::Status { code: 400, headers: Vec::new(), body });
+            let error = ask(&*provider, &request("my private words", "")).await.unwrap_err();
+            assert_eq!((error.kind, error.status), (ProviderErrorKind::Rejected, Some(400)));
+            assert!(error.detail.contains(said), "{}: {error}", provider.name());
+            assert!(!error.detail.contains(KEY) && !error.detail.contains("private"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn bodies_of_any_shape_are_errors() {
     let mock = MockProvider::start().await.unwrap();
     let bodies = [

@@ -102,7 +102,7 @@ pub(crate) async fn batch(
     call.refuse_used_up(&app.flow, &caller).await?;
     // The bytes are freed before the requests are answered.
     let (bytes, share) = body::read_with_share(&headers, body, MAX_BATCH_BODY).await?;
-    let parsed = requests(bytes, share, call.presented(), &span).await?;
+    let parsed = requests(bytes, share, call.presented(), &span, &id).await?;
     Ok(Json(run(&app, &id, &headers, parsed).await))
 }
 
@@ -145,16 +145,17 @@ async fn requests(
     share: Share,
     presented: &Presented,
     span: &Span,
+    id: &RequestId,
 ) -> Result<Vec<Parsed>, Problem> {
     if bytes.len() < LARGE_BODY {
-        return parse_all(&bytes, presented, span);
+        return parse_all(&bytes, presented, span, id);
     }
     let turn = LARGE_BODIES.acquire().await;
-    let (presented, span) = (presented.clone(), span.clone());
+    let (presented, span, id) = (presented.clone(), span.clone(), id.clone());
     // The turn and the share end with the work, also if the caller has left.
     let parsing = tokio::task::spawn_blocking(move || {
         let _held = (turn, share);
-        parse_all(&bytes, &presented, &span)
+        parse_all(&bytes, &presented, &span, &id)
     });
     parsing.await.unwrap_or_else(|_| {
         Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be answered"))
@@ -162,7 +163,12 @@ async fn requests(
 }
 
 /// Parses the requests of a batch, each by itself.
-fn parse_all(bytes: &[u8], presented: &Presented, span: &Span) -> Result<Vec<Parsed>, Problem> {
+fn parse_all(
+    bytes: &[u8],
+    presented: &Presented,
+    span: &Span,
+    id: &RequestId,
+) -> Result<Vec<Parsed>, Problem> {
     let text = Text::new(bytes)?;
     let items = items(&text.text)?;
     if items.iter().map(|item| text.invalid_in(item.get())).sum::<usize>() < text.invalid.len() {
@@ -172,7 +178,7 @@ fn parse_all(bytes: &[u8], presented: &Presented, span: &Span) -> Result<Vec<Par
         if text.invalid_in(item.get()) > 0 {
             Err(not_utf8("the request"))
         } else {
-            parse(item.get(), presented, span)
+            parse(item.get(), presented, span, id)
         }
     });
     Ok(parsed.collect())
@@ -236,14 +242,14 @@ fn items(text: &str) -> Result<Vec<&RawValue>, Problem> {
     }
 }
 
-fn parse(item: &str, presented: &Presented, span: &Span) -> Parsed {
+fn parse(item: &str, presented: &Presented, span: &Span, id: &RequestId) -> Parsed {
     if item.len() > MAX_BODY {
         let detail = format!("the request must have at most {MAX_BODY} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
     let request = body::parse_request_text(item)?;
     let caller = presented.caller_of_request(&request, "batch")?;
-    Ok((request, caller.traced(span.trace())))
+    Ok((request, caller.traced(span.trace()).with_request_id(id.as_str())))
 }
 
 #[cfg(test)]

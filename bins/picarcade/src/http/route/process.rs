@@ -47,7 +47,7 @@ pub(crate) async fn process(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (request, caller) = read(&app, &span, &headers, body, "process").await?;
+    let (request, caller) = read(&app, &id, &span, &headers, body, "process").await?;
     let result = app.flow.process(request, &caller, cache_control(&headers)).await;
     let record = |answer: &picarcade_flow::Response| {
         let facts = [
@@ -87,7 +87,7 @@ pub(crate) async fn classify_only(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (request, caller) = read(&app, &span, &headers, body, "classify-only").await?;
+    let (request, caller) = read(&app, &id, &span, &headers, body, "classify-only").await?;
     let result = app.flow.classify_only(request, &caller, cache_control(&headers)).await;
     let intent = |answer: &Classified| if answer.cache_hit { "hit" } else { "miss" };
     let record = |answer: &Classified| {
@@ -114,6 +114,7 @@ pub(crate) async fn classify_only(
 /// learns nothing about its body.
 async fn read(
     app: &App,
+    id: &RequestId,
     span: &Span,
     headers: &HeaderMap,
     body: Body,
@@ -121,7 +122,7 @@ async fn read(
 ) -> Result<(FlowRequest, Caller), Problem> {
     let presented = app.identities.check(headers).await?;
     match parse(headers, body, &presented, endpoint).await {
-        Ok((request, caller)) => Ok((request, caller.traced(span.trace()))),
+        Ok((request, caller)) => Ok((request, caller.traced(span.trace()).with_request_id(id.as_str()))),
         Err(mut problem) => {
             if let Ok(caller) = presented.caller(None, endpoint)
                 && let Some(report) = current_limits(&app.flow, &caller).await

@@ -103,19 +103,22 @@ columns!(Classifications(id, at, event: ClassificationEvent) {
     created_at: i64 = at,
     prompt_is_whole: bool = event.prompt_is_whole,
     media_facts: Option<i16> = event.media_facts.map(i16::from),
+    reason: Text<'a> = clean(&event.reason),
+    request_id: Option<Text<'a>> = event.request_id.as_deref().map(clean),
 } and {
     minute: i64, part_minute: i64, part_last: i64, part: Vec<u8>,
-} "WITH late AS (INSERT INTO rollup_late (minute) SELECT DISTINCT m FROM unnest($19::int8[]) AS m
-       WHERE m < (SELECT frontier FROM rollup_state) OR cardinality($20::int8[]) = 0),
+} "WITH late AS (INSERT INTO rollup_late (minute) SELECT DISTINCT m FROM unnest($21::int8[]) AS m
+       WHERE m < (SELECT frontier FROM rollup_state) OR cardinality($22::int8[]) = 0),
    parts AS (INSERT INTO rollup_parts (minute, last, tally)
-       SELECT r.m, r.l, r.t FROM unnest($20::int8[], $21::int8[], $22::bytea[]) AS r (m, l, t))
+       SELECT r.m, r.l, r.t FROM unnest($22::int8[], $23::int8[], $24::bytea[]) AS r (m, l, t))
    INSERT INTO intent_classification_logs (id, user_id, prompt, classified_workflow, confidence, processing_time_ms,
        used_fallback, cache_hit, circuit_breaker_state, rate_limited, source, model, cost_micros, saved_micros,
-       duration_bucket, created_at, prompt_is_whole, media_facts)
+       duration_bucket, created_at, prompt_is_whole, media_facts, reason, request_id)
    SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::float8[]),
        unnest($6::float8[]), unnest($7::bool[]), unnest($8::bool[]), unnest($9::text[]), unnest($10::bool[]),
        unnest($11::text[]), unnest($12::text[]), unnest($13::int8[]), unnest($14::int8[]), unnest($15::int2[]),
-       timestamptz 'epoch' + unnest($16::int8[]) * interval '1 microsecond', unnest($17::bool[]), unnest($18::int2[])");
+       timestamptz 'epoch' + unnest($16::int8[]) * interval '1 microsecond', unnest($17::bool[]), unnest($18::int2[]),
+       unnest($19::text[]), unnest($20::text[])");
 
 columns!(Costs(id, at, event: CostEvent) {
     id: Uuid = id,

@@ -21,9 +21,10 @@ use crate::store::sql::migrations::{MIGRATION_TABLE, migration_failed, migrator}
 use crate::{Error, SchemaState};
 
 /// The migrations, oldest first.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/postgres/0001_tables.sql"),
     include_str!("../../../migrations/postgres/0002_feedback.sql"),
+    include_str!("../../../migrations/postgres/0003_requests.sql"),
 ];
 
 /// The interval at which the holders of a lock are looked up.

@@ -14,9 +14,10 @@ use crate::store::sql::migrations::{MIGRATION_TABLE, migration_failed, migrator}
 use crate::{Error, SchemaState, private_file};
 
 /// The migrations, oldest first.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/sqlite/0001_tables.sql"),
     include_str!("../../../migrations/sqlite/0002_feedback.sql"),
+    include_str!("../../../migrations/sqlite/0003_requests.sql"),
 ];
 
 /// How long a statement waits for a lock of another process.

@@ -70,7 +70,7 @@ fn statement(table: Table, rows: usize) -> String {
         Table::Classification => {
             "id, user_id, prompt, classified_workflow, confidence, processing_time_ms, used_fallback, cache_hit, \
              circuit_breaker_state, rate_limited, source, model, cost_micros, saved_micros, duration_bucket, \
-             prompt_is_whole, media_facts, created_at"
+             prompt_is_whole, media_facts, reason, request_id, created_at"
         }
         Table::Cost => {
             "id, user_id, operation_type, generation_id, estimated_cost_micros, actual_cost_micros, model_used, \
@@ -149,6 +149,8 @@ fn classification(row: &mut Bindings<'_>, id: Uuid, at: i64, event: &Classificat
     row.add(i64::from(bucket_of_ms(event.processing_time_ms)))?;
     row.add(event.prompt_is_whole)?;
     row.add(event.media_facts.map(i64::from))?;
+    row.text(&event.reason)?;
+    row.maybe_text(event.request_id.as_deref())?;
     row.add(at)
 }
 

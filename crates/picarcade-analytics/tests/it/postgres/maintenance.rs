@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use picarcade_analytics::{
-    Event, FeedbackRows, Period, PostgresOptions, PostgresStore, Retention, SchemaState, Store, new_id,
+    ClassificationEvent, Event, FeedbackRows, Period, PostgresOptions, PostgresStore, Retention, SchemaState,
+    Store, new_id,
 };
 use picarcade_testkit::{PgBouncer, PostgresServer, stay_within_one_day};
 use uuid::Uuid;
 
 use super::{count, migrated, patient};
-use crate::events::{NOW, at, feedback, mixed, time};
+use crate::events::{NOW, at, classification, feedback, mixed, time};
 
 #[tokio::test]
 async fn instances_migrate_and_maintain_at_once() {
@@ -189,14 +190,37 @@ async fn a_database_without_feedback_is_migrated_with_its_rows() {
     server
         .psql(
             "DROP TABLE generation_feedback;
-             ALTER TABLE intent_classification_logs DROP COLUMN prompt_is_whole, DROP COLUMN media_facts;
+             ALTER TABLE intent_classification_logs DROP COLUMN prompt_is_whole, DROP COLUMN media_facts,
+                 DROP COLUMN reason, DROP COLUMN request_id;
              DELETE FROM picarcade_migrations WHERE version > 1",
         )
         .await
         .unwrap();
-    assert_eq!(store.schema().await.unwrap(), SchemaState::Behind { applied: 1, known: 2 });
+    assert_eq!(store.schema().await.unwrap(), SchemaState::Behind { applied: 1, known: 3 });
     store.migrate().await.unwrap();
     store.write(&[at(NOW - 1, mixed(3)), at(NOW, Event::Feedback(feedback("u", new_id())))]).await.unwrap();
     assert_eq!(store.statistics(Period::Hour, time(NOW)).await.unwrap().total_classifications, 36);
     assert_eq!(store.feedback(time(0), Uuid::nil(), 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_database_without_request_ids_is_migrated_with_its_rows() {
+    let server = PostgresServer::start().await.unwrap();
+    let store = migrated(&server.url()).await;
+    store.write(&[at(NOW - 1, mixed(3))]).await.unwrap();
+    server
+        .psql(
+            "ALTER TABLE intent_classification_logs DROP COLUMN reason, DROP COLUMN request_id;
+             DELETE FROM picarcade_migrations WHERE version > 2",
+        )
+        .await
+        .unwrap();
+    assert_eq!(store.schema().await.unwrap(), SchemaState::Behind { applied: 2, known: 3 });
+    store.migrate().await.unwrap();
+    let event = ClassificationEvent { request_id: Some("id-1".into()), ..classification("u") };
+    store.write(&[at(NOW, Event::Classification(event))]).await.unwrap();
+    let sql =
+        "SELECT coalesce(request_id, '-') || ' ' || coalesce(reason, '-') FROM intent_classification_logs
+               ORDER BY created_at";
+    assert_eq!(server.psql(sql).await.unwrap(), "- -\nid-1 ai");
 }

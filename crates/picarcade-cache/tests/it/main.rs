@@ -12,6 +12,7 @@ mod invalidation;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod savings;
 mod single_flight;
 mod staleness;
 mod support;

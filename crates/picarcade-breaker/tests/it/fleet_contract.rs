@@ -15,7 +15,7 @@ pub async fn check(view: &dyn FleetView, prefix: &str) {
     leaving(view, &format!("{prefix}-leaving")).await;
 }
 
-const LONG: Duration = Duration::from_mins(4);
+const LONG: Duration = Duration::from_secs(240);
 
 /// Long enough that a slow view answers several times before a ballot or a lease expires.
 const SHORT: Duration = Duration::from_secs(2);

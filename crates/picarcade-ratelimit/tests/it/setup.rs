@@ -10,7 +10,7 @@ use picarcade_ratelimit::{
 
 /// 2023-11-14 22:13:20 UTC, which is not at the edge of a minute, an hour or a day.
 pub const START: Duration = Duration::from_secs(1_700_000_000);
-pub const TTL: Duration = Duration::from_mins(15);
+pub const TTL: Duration = Duration::from_secs(900);
 
 /// A store without counts and with a manual clock.
 pub struct Setup {

@@ -21,7 +21,7 @@ cargo xtask <command>
   setup            what the tests need of this machine: looks for it, and installs it as root on Debian
   test [ARGS]      setup, then all tests, and every failure by name; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
   ci [CHECK…]      every check that is not a test: house, language, documents, layers, circles, licences,
-                   format, clippy, features, docs
+                   format, clippy, features, docs, clients
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`
   load [ARGS]      the service under load, closed and open loop: a table; ARGS: --seconds --users --rate --ai-ms N, --fleet
   train FILE…      both stages of the local classifier, from the corpus and from labeled prompts as JSON lines

@@ -2,14 +2,16 @@
 
 use anyhow::{Result, bail};
 
-use crate::check::{api, circles, documents, features, house, language, layers, licences, packages};
+use crate::check::{
+    api, circles, clients, documents, features, house, language, layers, licences, packages,
+};
 use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
 
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     ("house", house::check),
     ("language", language::check),
     ("documents", documents::check),
@@ -22,6 +24,7 @@ const CHECKS: [Check; 12] = [
     ("docs", docs),
     ("api", || api::check(&Metadata::read()?)),
     ("packages", || packages::check(&Metadata::read()?)),
+    ("clients", || clients::check(&Metadata::read()?)),
 ];
 
 /// Runs all checks, or the named ones. The last line names the failed ones.

@@ -1,5 +1,5 @@
 //! What the tests need from the machine: Redis with TLS, the server of PostgreSQL, pgbouncer,
-//! promtool; for the checks also rustfmt and clippy.
+//! promtool; for the checks also rustfmt, clippy, and for the clients Python and Node.
 //!
 //! The check takes a fraction of a second. As root on Debian, missing packages are installed
 //! without starting services. Otherwise one line names what to install.
@@ -26,11 +26,18 @@ const NEEDS: [Need; 4] = [
     Need { what: "promtool", package: "prometheus", is_there: || on_path("promtool").is_some() },
 ];
 
+/// What the check of the generated clients needs.
+const CLIENT_NEEDS: [Need; 3] = [
+    Need { what: "python3 3.11 or newer, with venv", package: "python3-venv", is_there: python },
+    Need { what: "node 20 or newer", package: "nodejs", is_there: || on_path("node").is_some() },
+    Need { what: "npm", package: "npm", is_there: || on_path("npm").is_some() },
+];
+
 /// Prevents Debian packages from starting their services.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-fn look() -> Result<()> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| !(need.is_there)()).collect();
+fn look(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| !(need.is_there)()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -40,14 +47,19 @@ fn look() -> Result<()> {
         bail!("please install {} (Debian: apt-get install {})", whats.join("; "), packages.join(" "));
     }
     install(&packages)?;
-    if let Some(need) = NEEDS.iter().find(|need| !(need.is_there)()) {
+    if let Some(need) = needs.iter().find(|need| !(need.is_there)()) {
         bail!("{} is still missing after the installation of {}", need.what, need.package);
     }
     Ok(())
 }
 
 pub(crate) fn run() -> Result<()> {
-    step("setup", look)
+    step("setup", || look(&NEEDS))
+}
+
+/// Looks for what the check of the generated clients needs, like [`run`].
+pub(crate) fn clients() -> Result<()> {
+    look(&CLIENT_NEEDS)
 }
 
 /// Installs rustfmt and clippy, which a minimal toolchain lacks.
@@ -126,6 +138,12 @@ fn redis() -> bool {
         .stdin(Stdio::null())
         .output()
         .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("not listen anywhere"))
+}
+
+/// Debian's Python has no `ensurepip` without the package.
+fn python() -> bool {
+    let program = "import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))";
+    Command::new("python3").args(["-c", program]).stderr(Stdio::null()).status().is_ok_and(|it| it.success())
 }
 
 fn postgres() -> bool {

@@ -14,14 +14,23 @@ use crate::id::MAX_ID_BYTES;
 use crate::session::store::SessionUpdate;
 use crate::validate::{MAX_COMMENT_CHARS, MAX_MEDIA, MAX_URL_BYTES};
 
-/// The ids that are not blank and contain no control characters.
-const ID: &str =
-    r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+// The patterns mean the same in ECMAScript, with and without its flag `u`, and in Python: they name
+// the white space, of which each language has its own set, and no character beyond the first plane.
 
-/// The prompts with at least one visible character.
+/// The ids that are not blank and contain no control characters.
+const ID: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*\
+    [^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]\
+    [^\\u0000-\\u001f\\u007f-\\u009f]*$";
+
+/// The prompts with at least one visible character. Tags beyond the first plane (U+E0000 to
+/// U+E0FFF) are invisible too, which the validation alone knows.
 const VISIBLE: &str = "[^\\u0000-\\u0020\\u007f-\\u00a0\\u00ad\\u034f\\u061c\\u115f-\\u1160\\u1680\
     \\u17b4-\\u17b5\\u180b-\\u180f\\u2000-\\u200f\\u2028-\\u202f\\u205f-\\u206f\\u2800\\u3000\\u3164\
-    \\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff9-\\ufffb\u{e0000}-\u{e0fff}]";
+    \\ufe00-\\ufe0f\\ufeff\\uffa0\\ufff9-\\ufffb]";
+
+/// The texts that are not blank.
+const NOT_BLANK: &str =
+    "[^\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
 
 /// The schema of an id of a user or a session.
 #[derive(Debug)]
@@ -119,7 +128,7 @@ pub(crate) fn comment() -> Object {
     let comment = string()
         .min_length(Some(1))
         .max_length(Some(MAX_COMMENT_CHARS))
-        .pattern(Some(r"\S"))
+        .pattern(Some(NOT_BLANK))
         .description(Some("The words of the user about it, stored like a prompt: not blank"))
         .examples(["it should move"]);
     nullable(comment.build())

@@ -14,6 +14,8 @@ use utoipa::openapi::schema::{AllOf, Object, ObjectBuilder, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
+use utoipa::openapi::server::ServerBuilder;
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     Components, Content, Header, Info, OpenApi, Paths, Ref, RefOr, Required, Response, Schema,
 };
@@ -51,7 +53,36 @@ pub(crate) fn empty() -> OpenApi {
     components.security_schemes.extend(schemes);
     let mut document = OpenApi::new(info, Paths::new());
     document.components = Some(components);
+    document.servers = Some(
+        [("/", "The service that serves this document"), ("http://127.0.0.1:8080", "The default address")]
+            .map(|(url, description)| ServerBuilder::new().url(url).description(Some(description)).build())
+            .into(),
+    );
+    let tags =
+        TAGS.map(|(name, description)| TagBuilder::new().name(name).description(Some(description)).build());
+    document.tags = Some(tags.into());
     document
+}
+
+/// The tags and their descriptions. Generators of clients make a module of each.
+const TAGS: [(&str, &str); 6] = [
+    ("classification", "Requests for images and videos"),
+    ("generations", "What became of generations"),
+    ("sessions", "The working image or video of a user"),
+    ("information", "Models, rules, statistics and limits"),
+    ("admin", "For the admin"),
+    ("operations", "Probes, metrics and this document"),
+];
+
+fn tag(path: &str, callers: Callers) -> &'static str {
+    match (callers, path.strip_prefix("/api/v2/").and_then(|rest| rest.split('/').next())) {
+        (Callers::Admin, _) => "admin",
+        (_, Some("process" | "classify-only" | "batch")) => "classification",
+        (_, Some("generations")) => "generations",
+        (_, Some("sessions")) => "sessions",
+        (_, Some(_)) => "information",
+        (_, None) => "operations",
+    }
 }
 
 /// Adds what the routes for these callers have in common to their descriptions.
@@ -69,7 +100,11 @@ where
 }
 
 /// Returns the document as text.
+///
+/// A path that differs from another one only by a slash at its end is left out: it has the same
+/// answers, and generators of clients would give both the same names.
 pub(crate) fn render(mut document: OpenApi) -> String {
+    document.paths.paths.retain(|path, _| !path.ends_with('/'));
     for schema in document.components.iter_mut().flat_map(|components| components.schemas.values_mut()) {
         if let RefOr::T(Schema::AllOf(parts)) = schema
             && let Some(whole) = merged(parts)
@@ -114,7 +149,8 @@ fn complete(operation: &mut Operation, path: &str, callers: Callers) {
     if callers == Callers::Api {
         parameters.push(component("parameters", "XUserId"));
     }
-    operation.tags = None;
+    operation.tags = Some(vec![tag(path, callers).to_owned()]);
+    operation.operation_id = operation.operation_id.take().map(|id| camel_case(&id));
     operation.security = Some(security(callers));
 
     let mut statuses = Vec::new();
@@ -125,7 +161,7 @@ fn complete(operation: &mut Operation, path: &str, callers: Callers) {
         Callers::All => {}
     }
     // The usage takes nothing from the limits.
-    if callers == Callers::Api && operation.operation_id.as_deref() != Some("usage") {
+    if callers == Callers::Api && operation.operation_id.as_deref() != Some("getUsage") {
         statuses.push("429");
     }
     if has_body {
@@ -298,11 +334,21 @@ fn component<T>(kind: &str, name: &str) -> RefOr<T> {
     RefOr::Ref(Ref::new(format!("#/components/{kind}/{name}")))
 }
 
+/// Returns the name of a function as the name of an operation: `deleteSession` for
+/// `delete_session`.
+fn camel_case(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| name + &capitalized(word))
+}
+
 /// Returns the name of a header field as the name of a component: `XRequestId` for `x-request-id`.
 fn pascal_case(name: &str) -> String {
-    let capitalized =
-        |word: &str| word.get(..1).unwrap_or_default().to_uppercase() + word.get(1..).unwrap_or_default();
     name.split('-').map(capitalized).collect()
+}
+
+fn capitalized(word: &str) -> String {
+    word.get(..1).unwrap_or_default().to_uppercase() + word.get(1..).unwrap_or_default()
 }
 
 fn text() -> Object {

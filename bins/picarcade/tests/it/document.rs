@@ -198,7 +198,6 @@ async fn answers_have_the_described_fields_and_no_others() {
         "/api/v2/stats",
         "/api/v2/usage",
         "/health",
-        "/health/",
         "/health/live",
         "/health/ready",
         "/health/detailed",
@@ -224,5 +223,50 @@ async fn answers_have_the_described_fields_and_no_others() {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
         check(&document, &schema(template, method, "200", json), &answer.json().await.unwrap(), path);
+    }
+}
+
+/// Collects every pattern.
+fn patterns<'a>(part: &'a Value, found: &mut Vec<&'a str>) {
+    found.extend(part["pattern"].as_str());
+    match part {
+        Value::Object(fields) => fields.values().for_each(|field| patterns(field, found)),
+        Value::Array(items) => items.iter().for_each(|item| patterns(item, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn the_document_suits_generators_of_clients() {
+    let document = Service::start(&[]).await.get("/openapi.json").await;
+    let tags: BTreeSet<_> =
+        document["tags"].as_array().unwrap().iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    let (mut paths, mut ids, mut used) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        assert!(paths.insert(path.trim_end_matches('/')), "{path} is described twice");
+        for operation in methods.as_object().unwrap().values() {
+            let id = operation["operationId"].as_str().unwrap();
+            let is_method = id.starts_with(|c: char| c.is_ascii_lowercase())
+                && id.chars().all(|c| c.is_ascii_alphanumeric());
+            assert!(is_method && ids.insert(id), "{id}");
+            let own: Vec<_> =
+                operation["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
+            assert_eq!(own.len(), 1, "{id}");
+            used.extend(own);
+        }
+    }
+    assert_eq!(used, tags);
+    assert!(document["servers"][0]["url"].is_string());
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        // A generated class and its list would have one name.
+        assert!(schema["properties"][name.to_lowercase()]["items"].is_null(), "{name}");
+    }
+    let mut found = Vec::new();
+    patterns(&document, &mut found);
+    assert!(!found.is_empty());
+    for pattern in found {
+        // The first is another set in each language, and the second another length.
+        let differs = ["\\s", "\\S", "\\w", "\\d"].iter().any(|class| pattern.contains(class));
+        assert!(!differs && pattern.chars().all(|c| c <= '\u{ffff}'), "{pattern}");
     }
 }

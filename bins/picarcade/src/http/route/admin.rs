@@ -21,13 +21,14 @@ use crate::http::problem::Problem;
 
 /// The breakers of all services.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BreakerList)]
 pub(crate) struct Breakers {
     #[serde(serialize_with = "sorted")]
     breakers: Vec<BreakerStatistics>,
 }
 
 /// Returns every breaker.
-#[utoipa::path(get, path = "/breakers", responses((status = 200, body = Breakers)))]
+#[utoipa::path(get, path = "/breakers", operation_id = "listBreakers", responses((status = 200, body = Breakers)))]
 pub(crate) async fn breakers(State(app): State<App>) -> Json<Breakers> {
     Json(Breakers { breakers: app.flow.breakers().statistics() })
 }
@@ -105,7 +106,7 @@ pub(crate) struct Invalidated {
 /// Removes cached answers on every instance.
 #[utoipa::path(
     post,
-    path = "/cache/invalidate",
+    path = "/cache/invalidate", operation_id = "invalidateCache",
     request_body = Invalidation,
     responses((status = 200, body = Invalidated)),
 )]
@@ -163,6 +164,7 @@ pub(crate) async fn forget_user(
 
 /// The configuration without secrets.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Configuration)]
 pub(crate) struct Settings {
     settings: Vec<Setting>,
 }
@@ -178,7 +180,7 @@ struct Setting {
 }
 
 /// Returns every setting and its origin.
-#[utoipa::path(get, path = "/config", responses((status = 200, body = Settings)))]
+#[utoipa::path(get, path = "/config", operation_id = "getConfig", responses((status = 200, body = Settings)))]
 pub(crate) async fn config(State(app): State<App>) -> Json<Settings> {
     let settings = app.settings.iter().cloned();
     let settings = settings.map(|(key, value, origin)| Setting { key, origin, value }).collect();

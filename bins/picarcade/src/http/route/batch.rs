@@ -17,7 +17,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, Ref, SchemaType};
+use utoipa::openapi::schema::{Array, ArrayBuilder, OneOfBuilder, Ref};
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::answer::WithRequestId;
@@ -27,8 +27,8 @@ use crate::http::identity::{ApiCall, Presented};
 use crate::http::json;
 use crate::http::layer::request_id::RequestId;
 use crate::http::layer::span::Span;
-use crate::http::problem::Problem;
-use crate::http::route::process::cache_control;
+use crate::http::problem::{self, Problem};
+use crate::http::route::process::{ProcessResponse, cache_control};
 
 /// The most requests of one batch.
 const MAX_REQUESTS: usize = 256;
@@ -51,18 +51,34 @@ struct BatchRequest;
 
 impl utoipa::PartialSchema for BatchRequest {
     fn schema() -> RefOr<Schema> {
-        let request = ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(
-            "A ProcessRequest of at most 64 KiB; an invalid request has its problem in its place of the \
-             results",
-        ));
-        let requests =
-            ArrayBuilder::new().items(request).min_items(Some(1)).max_items(Some(MAX_REQUESTS)).build();
-        let object = ObjectBuilder::new().property("requests", requests.clone()).required("requests");
-        AnyOfBuilder::new().item(requests).item(object).into()
+        OneOfBuilder::new().item(requests_schema()).item(Ref::from_schema_name(Batch::name())).into()
     }
 }
 
-impl ToSchema for BatchRequest {}
+impl ToSchema for BatchRequest {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((Batch::name().into_owned(), <Batch as utoipa::PartialSchema>::schema()));
+    }
+}
+
+/// A list of requests in an object.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only its description is used")]
+struct Batch {
+    #[schema(schema_with = requests_schema)]
+    requests: (),
+}
+
+fn requests_schema() -> Array {
+    ArrayBuilder::new()
+        .items(Ref::from_schema_name(FlowRequest::name()))
+        .min_items(Some(1))
+        .max_items(Some(MAX_REQUESTS))
+        .description(Some(
+            "Requests of at most 64 KiB each. An invalid one has its problem in its place of the results",
+        ))
+        .build()
+}
 
 /// The answer to a batch.
 #[derive(Debug, Serialize, ToSchema)]
@@ -70,21 +86,29 @@ pub(crate) struct BatchResponse {
     failed: usize,
     request_id: String,
     /// The answers and problems, in the order of the requests.
-    #[schema(schema_with = results)]
+    #[schema(value_type = Vec<BatchResult>)]
     results: Vec<Value>,
     succeeded: usize,
     total: usize,
 }
 
-fn results() -> ArrayBuilder {
-    let result = ["ProcessResponse", "Problem"].map(Ref::from_schema_name);
-    ArrayBuilder::new().items(result.into_iter().fold(AnyOfBuilder::new(), AnyOfBuilder::item))
+/// The description of a result: an answer, which has `success`, or a problem, which has not.
+struct BatchResult;
+
+impl utoipa::PartialSchema for BatchResult {
+    fn schema() -> RefOr<Schema> {
+        let answer = Ref::from_schema_name(ProcessResponse::name());
+        let problem = Ref::from_schema_name(problem::Body::name());
+        OneOfBuilder::new().item(answer).item(problem).into()
+    }
 }
+
+impl ToSchema for BatchResult {}
 
 /// Answers up to 256 requests at once.
 #[utoipa::path(
     post,
-    path = "/api/v2/batch",
+    path = "/api/v2/batch", operation_id = "processBatch",
     params(("cache-control" = String, Header)),
     request_body = BatchRequest,
     responses((status = 200, body = BatchResponse), (status = 403)),

@@ -13,6 +13,7 @@ use crate::http::json::sorted;
 
 /// The models of the catalogue.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelList)]
 #[expect(clippy::struct_field_names, reason = "the field names of the contract")]
 pub(crate) struct Models {
     /// The number of models whose provider is available.
@@ -23,7 +24,7 @@ pub(crate) struct Models {
 }
 
 /// Returns the catalogue with the availability of each model.
-#[utoipa::path(get, path = "/api/v2/models/available", responses((status = 200, body = Models)))]
+#[utoipa::path(get, path = "/api/v2/models/available", operation_id = "listModels", responses((status = 200, body = Models)))]
 pub(crate) async fn models(State(app): State<App>, _: Admitted) -> Json<Models> {
     let models = app.flow.models();
     let available = models.iter().filter(|model| model.available).count();
@@ -43,7 +44,7 @@ pub(crate) struct Matrix {
 #[utoipa::path(
     get,
     path = "/api/v2/decision-matrix",
-    operation_id = "decisionMatrix",
+    operation_id = "getDecisionMatrix",
     responses((status = 200, body = Matrix)),
 )]
 pub(crate) async fn matrix(State(app): State<App>, _: Admitted) -> Json<Matrix> {

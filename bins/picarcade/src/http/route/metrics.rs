@@ -14,7 +14,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; c
 /// Returns the metrics as Prometheus text.
 #[utoipa::path(
     get,
-    path = "/metrics",
+    path = "/metrics", operation_id = "getMetrics",
     responses((status = 200, body = String, content_type = "text/plain")),
 )]
 pub(crate) async fn metrics(State(app): State<App>) -> Response {

@@ -20,7 +20,7 @@ impl Document {
 }
 
 /// Returns this document.
-#[utoipa::path(get, path = "/openapi.json", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", operation_id = "getOpenapi", responses((status = 200, body = Object)))]
 pub(crate) async fn openapi(State(Document(text)): State<Document>) -> impl IntoResponse {
     const JSON: [(HeaderName, &str); 1] = [(CONTENT_TYPE, "application/json")];
     (JSON, text.get().cloned().unwrap_or_default())

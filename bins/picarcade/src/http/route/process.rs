@@ -29,7 +29,7 @@ const USUAL_SIZE: usize = 2048;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-type ProcessResponse = WithRequestId<'static, picarcade_flow::Response>;
+pub(crate) type ProcessResponse = WithRequestId<'static, picarcade_flow::Response>;
 type ClassifyResponse = WithRequestId<'static, Classified>;
 
 /// Understands, routes and enhances one request.

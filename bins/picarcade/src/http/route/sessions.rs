@@ -57,7 +57,7 @@ type Update = WithUser<SessionUpdate>;
 #[utoipa::path(
     get,
     path = "/api/v2/sessions/{id}",
-    operation_id = "session",
+    operation_id = "getSession",
     params(("id" = inline(Id), Path, description = "The session"), UserQuery),
     responses((status = 200, body = Shown), (status = 403), (status = 404)),
 )]

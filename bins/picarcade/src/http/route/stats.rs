@@ -29,7 +29,7 @@ fn periods() -> Object {
 }
 
 /// Returns the statistics of a period.
-#[utoipa::path(get, path = "/api/v2/stats", params(StatsQuery), responses((status = 200, body = StatsAnswer)))]
+#[utoipa::path(get, path = "/api/v2/stats", operation_id = "getStats", params(StatsQuery), responses((status = 200, body = StatsAnswer)))]
 pub(crate) async fn stats(
     State(app): State<App>,
     _: Admitted,

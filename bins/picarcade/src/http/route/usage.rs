@@ -26,7 +26,7 @@ pub(crate) struct Usage {
 /// Returns the caller's limits.
 #[utoipa::path(
     get,
-    path = "/api/v2/usage",
+    path = "/api/v2/usage", operation_id = "getUsage",
     params(UserQuery),
     responses((status = 200, body = Usage), (status = 403)),
 )]

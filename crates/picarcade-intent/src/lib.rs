@@ -29,6 +29,7 @@ mod prompt;
 mod prompt_type;
 mod provider;
 mod request;
+pub mod table;
 mod tags;
 mod type_set;
 mod verdict;

@@ -55,7 +55,7 @@ pub use provider::{
     Anthropic, OpenAi, OutputLimit, ProviderBuilder, ProviderKind, ProviderSettings, Replicate, Structure,
     Terms, UnknownProvider,
 };
-pub use provider::{Provider, ProviderError, ProviderErrorKind};
+pub use provider::{ModelStatus, Provider, ProviderError, ProviderErrorKind};
 pub use request::{Media, ReferenceImage, Request};
 pub use type_set::TypeSet;
 pub use verdict::{Alternative, Source, Verdict};

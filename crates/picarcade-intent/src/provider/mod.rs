@@ -24,6 +24,7 @@ mod http;
 mod interface;
 #[cfg(feature = "providers")]
 mod kind;
+mod model_status;
 #[cfg(feature = "providers")]
 mod openai;
 #[cfg(feature = "providers")]
@@ -43,6 +44,7 @@ pub use error::{ProviderError, ProviderErrorKind};
 pub use interface::Provider;
 #[cfg(feature = "providers")]
 pub use kind::{ProviderKind, ProviderSettings, UnknownProvider};
+pub use model_status::ModelStatus;
 #[cfg(feature = "providers")]
 pub use openai::OpenAi;
 #[cfg(feature = "providers")]

@@ -1,5 +1,6 @@
 //! The commands, one file each, and their failure.
 
+mod configuration;
 mod failure;
 mod local_caller;
 mod output_file;
@@ -16,4 +17,5 @@ pub(crate) mod rules;
 pub(crate) mod serve;
 mod teaching;
 
+use configuration::{load, load_without_ai};
 pub(crate) use failure::Failure;

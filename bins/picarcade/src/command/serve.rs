@@ -28,7 +28,7 @@ const FLUSH_SHARE: u32 = 4;
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    telemetry::start();
+    telemetry::start()?;
     #[cfg(feature = "otel")]
     let traces = telemetry::traces::Traces::start().map_err(Failure::usage)?;
     let mut layers = Config::layers(arguments.config.config.as_deref())?;
@@ -36,6 +36,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         layers.set("listen", listen, Origin::Flag("--listen"));
     }
     let config = Config::parse(layers)?;
+    for warning in &config.layers.warnings {
+        tracing::warn!(warning, "the configuration may have a mistake");
+    }
     let listener = bind(&config).await?;
     let address = listener.local_addr().map_err(Failure::work)?;
     config.check_exposure(address, arguments.insecure)?;

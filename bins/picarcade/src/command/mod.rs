@@ -2,6 +2,7 @@
 
 mod configuration;
 mod failure;
+mod in_force;
 mod local_caller;
 mod output_file;
 

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArguments;
-use crate::command::{Failure, reload};
+use crate::command::{Failure, in_force, reload};
 use crate::config::{Config, Origin};
 use crate::http::{self, App, ConnectionLimits, Server};
 use crate::telemetry::chain;
@@ -59,7 +59,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         identities,
         wired.shared_store,
         public_operations,
-        config.layers.shown(),
+        config.shown(),
         metrics,
     );
     let router = http::router(app.clone(), &config.cors_origins);
@@ -67,6 +67,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         connections: descriptors(config.max_connections),
         per_address: config.max_connections_per_address,
     };
+    in_force::log(&config, &wired.flow.rules());
     tracing::info!(%address, startup_ms = started.elapsed().as_millis() as u64, "listening");
     let mut deadline = None;
     let stopping = async {

@@ -7,6 +7,7 @@ mod batch;
 mod budgets;
 mod chaos;
 mod command_line;
+mod config_check;
 mod configuration;
 mod connections;
 mod crowds;
@@ -30,6 +31,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod migrate;
+mod mistakes;
 mod money;
 mod operators;
 #[cfg(feature = "otel")]

@@ -146,6 +146,12 @@ pub(crate) struct ClassifyArguments {
     /// Where to write the results; standard output by default
     #[arg(long, value_name = "FILE", requires = "batch")]
     pub(crate) output: Option<PathBuf>,
+    /// Replace the output file if it exists
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+    /// Continue an output file that was interrupted, after the rows that it has
+    #[arg(long, requires = "output", conflicts_with = "force")]
+    pub(crate) resume: bool,
     /// The format of the results
     #[arg(long, value_enum, default_value_t = Format::Jsonl, requires = "batch")]
     pub(crate) format: Format,

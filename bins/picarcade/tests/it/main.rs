@@ -4,6 +4,7 @@
 
 mod api;
 mod batch;
+mod batch_files;
 mod budgets;
 mod chaos;
 mod command_line;

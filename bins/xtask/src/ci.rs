@@ -2,17 +2,18 @@
 
 use anyhow::{Result, bail};
 
-use crate::check::{circles, documents, features, house, language, layers, licences};
+use crate::check::{circles, deploy, documents, features, house, language, layers, licences};
 use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
 
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     ("house", house::check),
     ("language", language::check),
     ("documents", documents::check),
+    ("deploy", deploy::check),
     ("layers", || layers::check(&Metadata::read()?)),
     ("circles", || circles::check(&Metadata::read()?)),
     ("licences", || licences::check(&Metadata::read()?)),

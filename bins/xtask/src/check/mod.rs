@@ -1,6 +1,7 @@
 //! Checks that cargo does not provide.
 
 pub(crate) mod circles;
+pub(crate) mod deploy;
 pub(crate) mod documents;
 pub(crate) mod features;
 pub(crate) mod house;

@@ -83,8 +83,8 @@ impl Config {
                 Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
             })
             .collect();
-        let pairs = environment.iter().map(|(name, value)| (&**name, &**value));
-        let warnings = variables::check_names(&SETTINGS, pairs)?;
+        let pairs: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let warnings = variables::check_names(&SETTINGS, &pairs)?;
         for setting in &*SETTINGS {
             if let Some(variable) = &setting.variable
                 && std::env::var_os(variable).is_some_and(|value| value.to_str().is_none())

@@ -13,13 +13,13 @@ const OF_OTHERS: [&str; 4] = ["DATABASE_URI", "DATABASE_URLS", "REDIS_URI", "RED
 /// setting. Returns a warning for each other variable that is one edit from a setting.
 ///
 /// There is no warning if that setting has a variable too: then the other one has its own purpose.
-pub(crate) fn check_names<'a>(
+pub(crate) fn check_names(
     settings: &[Setting],
-    environment: impl IntoIterator<Item = (&'a str, &'a str)> + Clone,
+    environment: &[(&str, &str)],
 ) -> Result<Vec<String>, ConfigError> {
     let known = || settings.iter().filter_map(|setting| setting.variable.as_deref()).chain([LOG_FILTER]);
     let mut warnings = Vec::new();
-    for (name, value) in environment.clone() {
+    for &(name, value) in environment {
         if known().any(|known| known == name) {
             continue;
         }
@@ -32,7 +32,7 @@ pub(crate) fn check_names<'a>(
             }
             None => {
                 let Some(meant) = meant.filter(|_| !OF_OTHERS.contains(&name)) else { continue };
-                if environment.clone().into_iter().all(|(other, _)| other != meant) {
+                if environment.iter().all(|(other, _)| *other != meant) {
                     warnings
                         .push(format!("environment variable {name} is ignored: probably {meant} was meant"));
                 }
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn unknown_variables_name_themselves_and_those_of_kubernetes_pass() {
         let check = |name: &str, value: &str| {
-            check_names(&SETTINGS, [(name, value)]).map_err(|error| error.to_string())
+            check_names(&SETTINGS, &[(name, value)]).map_err(|error| error.to_string())
         };
         for (name, meant) in [("PICARCADE_LISTNE", "PICARCADE_LISTEN"), ("PICARCADE_RULE", "PICARCADE_RULES")]
         {
@@ -120,7 +120,7 @@ mod tests {
     fn a_variable_one_edit_from_a_setting_is_a_warning_unless_the_setting_is_set_too() {
         let warnings = |names: &[&str]| {
             let environment: Vec<_> = names.iter().map(|name| (*name, "x")).collect();
-            check_names(&SETTINGS, environment).unwrap()
+            check_names(&SETTINGS, &environment).unwrap()
         };
         for (name, meant) in [
             ("REDIS_ULR", "REDIS_URL"),

@@ -1,5 +1,5 @@
-//! The files of a deployment: every pod of the Kubernetes manifests passes the restricted profile of
-//! Pod Security, the service knows how many instances there are, and the image builds.
+//! The files of a deployment: every pod of the Kubernetes manifests passes the restricted profile
+//! of Pod Security, the service knows how many instances there are, and the image builds.
 //!
 //! The profile: <https://kubernetes.io/docs/concepts/security/pod-security-standards/>.
 

@@ -47,8 +47,8 @@ impl LocalClassifier {
         &CLASSIFIER
     }
 
-    /// Returns the version of the embedded model: the first 16 hexadecimal digits of the hash in its
-    /// file.
+    /// Returns the version of the embedded model: the first 16 hexadecimal digits of the hash in
+    /// its file.
     pub fn embedded_version() -> String {
         crate::version::of_hash_at_end(EMBEDDED)
     }

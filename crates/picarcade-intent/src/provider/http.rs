@@ -21,8 +21,8 @@ use crate::error::ConfigError;
 /// The maximum size of a response. Answers have a few kilobytes; Replicate returns the input too.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
-/// The ends of URLs that name an endpoint. Copied from an example of a vendor, such a URL would make
-/// every call fail with status 404.
+/// The ends of URLs that name an endpoint. Copied from an example of a vendor, such a URL would
+/// make every call fail with status 404.
 const ENDPOINTS: [&str; 5] = ["/completions", "/messages", "/models", "/predictions", "/responses"];
 
 /// The maximum wait that is accepted from a provider.

@@ -1,5 +1,5 @@
-//! The rows of the input: JSON, one request a line, or CSV with a header. Both may be in UTF-16, and
-//! CSV may have semicolons or tabs, as spreadsheets write it.
+//! The rows of the input: JSON, one request a line, or CSV with a header. Both may be in UTF-16,
+//! and CSV may have semicolons or tabs, as spreadsheets write it.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Cursor, Read};

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(complete("{}\n{}\n", Format::Jsonl), 6);
         assert_eq!(complete("{}\n{\"a\": \"", Format::Jsonl), 3);
         assert_eq!(complete("{", Format::Jsonl), 0);
-        assert_eq!(complete("a,b\n1,\"x\ny\"\n2,\"z\n", Format::Csv), 14);
-        assert_eq!(complete("a,\"\"\"\n\"\n", Format::Csv), 9);
+        assert_eq!(complete("a,b\n1,\"x\ny\"\n2,\"z\n", Format::Csv), 12);
+        assert_eq!(complete("a,\"\"\"\n\"\n", Format::Csv), 8);
     }
 }

@@ -30,8 +30,8 @@ pub(crate) enum Command {
     Examples(ExamplesCommand),
     /// Apply database migrations
     Migrate(MigrateArguments),
-    /// Print the effective configuration and where each value comes from
-    Config(ConfigArguments),
+    /// Print the effective configuration and where each value comes from, or check it
+    Config(ShowArguments),
     /// Exit 0 when the service is ready: for container probes
     Health {
         /// Where the service listens; PICARCADE_LISTEN by default
@@ -45,6 +45,21 @@ pub(crate) struct ConfigArguments {
     /// A TOML file with settings; the environment wins over it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Check the settings and every file that they name, and print no settings
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Also connect to every store and provider; no call is paid
+    #[arg(long, requires = "check")]
+    pub(crate) connect: bool,
+    /// Allow a service that listens beyond loopback although no caller has to identify itself
+    #[arg(long, requires = "check")]
+    pub(crate) insecure: bool,
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +146,12 @@ pub(crate) struct ClassifyArguments {
     /// Where to write the results; standard output by default
     #[arg(long, value_name = "FILE", requires = "batch")]
     pub(crate) output: Option<PathBuf>,
+    /// Replace the output file if it exists
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
+    /// Continue an output file that was interrupted, after the rows that it has
+    #[arg(long, requires = "output", conflicts_with = "force")]
+    pub(crate) resume: bool,
     /// The format of the results
     #[arg(long, value_enum, default_value_t = Format::Jsonl, requires = "batch")]
     pub(crate) format: Format,

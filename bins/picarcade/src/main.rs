@@ -53,6 +53,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             runtime()?.block_on(command::examples::export(&arguments))
         }
         Command::Migrate(arguments) => runtime()?.block_on(command::migrate::run(&arguments)),
+        Command::Config(arguments) if arguments.connect => {
+            runtime()?.block_on(command::config::connect(&arguments))
+        }
         Command::Config(arguments) => command::config::run(&arguments),
         Command::Health { url } => runtime()?.block_on(command::health::run(url)),
     }

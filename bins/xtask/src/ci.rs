@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 
 use crate::check::{
-    api, circles, clients, documents, features, house, language, layers, licences, packages,
+    api, circles, clients, deploy, documents, features, house, language, layers, licences, packages,
 };
 use crate::metadata::Metadata;
 use crate::setup;
@@ -11,10 +11,11 @@ use crate::step::{cargo, execute, step};
 
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     ("house", house::check),
     ("language", language::check),
     ("documents", documents::check),
+    ("deploy", deploy::check),
     ("layers", || layers::check(&Metadata::read()?)),
     ("circles", || circles::check(&Metadata::read()?)),
     ("licences", || licences::check(&Metadata::read()?)),

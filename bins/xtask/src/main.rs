@@ -22,7 +22,7 @@ cargo xtask <command>
 
   setup            what the tests need of this machine: looks for it, and installs it as root on Debian
   test [ARGS]      setup, then all tests, and every failure by name; ARGS go to `cargo test`, e.g. `-p picarcade-cache -- single_flight`
-  ci [CHECK…]      every check that is not a test: house, language, documents, layers, circles, licences,
+  ci [CHECK…]      every check that is not a test: house, language, documents, deploy, layers, circles, licences,
                    format, clippy, features, docs, api, packages, clients
   api              writes the public interfaces of the libraries to docs/api, which `ci api` compares with the code
   bench [ARGS]     the criterion benches; ARGS go to `cargo bench`, e.g. `-- l1`

@@ -30,6 +30,7 @@ mod prompt;
 mod prompt_type;
 mod provider;
 mod request;
+pub mod table;
 mod tags;
 mod type_set;
 mod verdict;
@@ -55,7 +56,7 @@ pub use provider::{
     Anthropic, OpenAi, OutputLimit, ProviderBuilder, ProviderKind, ProviderSettings, Replicate, Structure,
     Terms, UnknownProvider,
 };
-pub use provider::{Provider, ProviderError, ProviderErrorKind};
+pub use provider::{ModelStatus, Provider, ProviderError, ProviderErrorKind};
 pub use request::{Media, ReferenceImage, Request};
 pub use type_set::TypeSet;
 pub use verdict::{Alternative, Source, Verdict};

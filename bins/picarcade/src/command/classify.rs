@@ -13,8 +13,7 @@ use picarcade_intent::Prompt;
 use crate::answer::WithRequestId;
 use crate::cli::ClassifyArguments;
 use crate::command::local_caller::local_caller;
-use crate::command::{Failure, batch};
-use crate::config::Config;
+use crate::command::{Failure, batch, load};
 use crate::telemetry::chain;
 use crate::{telemetry, wiring};
 
@@ -22,8 +21,8 @@ use crate::{telemetry, wiring};
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(arguments: ClassifyArguments) -> Result<ExitCode, Failure> {
-    telemetry::start_quiet();
-    let config = Config::load(arguments.config.config.as_deref())?;
+    telemetry::start_quiet()?;
+    let config = load(arguments.config.config.as_deref())?;
     if let Some(file) = &arguments.batch {
         return batch::run(&config, file, &arguments).await;
     }

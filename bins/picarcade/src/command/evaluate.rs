@@ -7,14 +7,13 @@ use std::process::ExitCode;
 use picarcade_intent::evaluation::{evaluate, read_labeled, report};
 
 use crate::cli::EvaluateArguments;
-use crate::command::Failure;
-use crate::config::Config;
+use crate::command::{Failure, load_without_ai};
 use crate::wiring;
 
 /// Prints the report about a file of labeled prompts, under the configured rules and prices.
 pub(crate) fn run(arguments: &EvaluateArguments) -> Result<ExitCode, Failure> {
     let file: &Path = &arguments.file;
-    let config = Config::load(arguments.config.config.as_deref())?;
+    let config = load_without_ai(arguments.config.config.as_deref())?;
     let rules = wiring::rules_with_examples(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let labeled = read_labeled(file).map_err(|error| Failure::usage(error.to_string()))?;
     let evaluation = evaluate(rules.classifier(), &labeled);

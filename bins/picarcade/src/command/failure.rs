@@ -35,10 +35,20 @@ impl Failure {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "this is the command line's answer")]
+    /// Returns the failure with its subject in front, such as the setting of a part.
+    pub(crate) fn about(self, subject: &str) -> Self {
+        Self { line: format!("{subject}: {}", self.line), ..self }
+    }
+
     pub(crate) fn report(self) -> ExitCode {
+        ExitCode::from(self.print())
+    }
+
+    /// Prints the line and returns the exit code.
+    #[expect(clippy::print_stderr, reason = "this is the command line's answer")]
+    pub(crate) fn print(self) -> u8 {
         eprintln!("error: {}", self.line.replace('\n', " "));
-        ExitCode::from(self.code)
+        self.code
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn run(url: Option<String>) -> Result<ExitCode, Failure> {
 /// Returns where a service with the same environment listens. A service that listens on every
 /// address is probed on loopback.
 fn local_url() -> Result<String, Failure> {
-    let config = Config::load(None)?;
+    let config = Config::load_without_ai(None)?;
     let address = config.listen.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
     Ok(format!("http://{address}"))
 }

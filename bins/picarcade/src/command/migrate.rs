@@ -5,14 +5,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::MigrateArguments;
-use crate::command::Failure;
-use crate::config::Config;
+use crate::command::{Failure, load_without_ai};
 use crate::telemetry::chain;
 use crate::wiring::{self, WiringError};
 
 pub(crate) async fn run(arguments: &MigrateArguments) -> Result<ExitCode, Failure> {
-    crate::telemetry::start_quiet();
-    let config = Config::load(arguments.config.config.as_deref())?;
+    crate::telemetry::start_quiet()?;
+    let config = load_without_ai(arguments.config.config.as_deref())?;
     let lock_timeout = Duration::from_secs(arguments.lock_timeout);
     wiring::migrate(&config, lock_timeout).await.map_err(|error| match &error {
         // A database that does not answer now is not a wrong setting.

@@ -1,6 +1,8 @@
 //! The commands, one file each, and their failure.
 
+mod configuration;
 mod failure;
+mod in_force;
 mod local_caller;
 mod output_file;
 
@@ -16,4 +18,5 @@ pub(crate) mod rules;
 pub(crate) mod serve;
 mod teaching;
 
+use configuration::{load, load_without_ai};
 pub(crate) use failure::Failure;

@@ -6,13 +6,12 @@ use std::process::ExitCode;
 
 use picarcade_intent::{Matrix, MatrixRow};
 
-use crate::command::Failure;
-use crate::config::Config;
+use crate::command::{Failure, load_without_ai};
 use crate::wiring;
 
 /// Prints every problem of the file with line and column. Exits with 1 if one of them is an error.
 pub(crate) fn check(file: &Path) -> Result<ExitCode, Failure> {
-    let config = Config::load(None)?;
+    let config = load_without_ai(None)?;
     let catalogue = wiring::catalogue(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let bytes =
         std::fs::read(file).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
@@ -30,7 +29,7 @@ pub(crate) fn check(file: &Path) -> Result<ExitCode, Failure> {
 
 /// Prints the matrix in force.
 pub(crate) fn show(csv: bool) -> Result<ExitCode, Failure> {
-    let config = Config::load(None)?;
+    let config = load_without_ai(None)?;
     let rules = wiring::rules(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let text = if csv { rules.matrix.to_csv() } else { table(rules.matrix.rows(), rules.matrix.version()) };
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArguments;
-use crate::command::{Failure, reload};
+use crate::command::{Failure, in_force, reload};
 use crate::config::{Config, Origin};
 use crate::http::{self, App, ConnectionLimits, Server};
 use crate::telemetry::chain;
@@ -28,7 +28,7 @@ const FLUSH_SHARE: u32 = 4;
 
 pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    telemetry::start();
+    telemetry::start()?;
     #[cfg(feature = "otel")]
     let traces = telemetry::traces::Traces::start().map_err(Failure::usage)?;
     let mut layers = Config::layers(arguments.config.config.as_deref())?;
@@ -36,6 +36,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         layers.set("listen", listen, Origin::Flag("--listen"));
     }
     let config = Config::parse(layers)?;
+    for warning in &config.layers.warnings {
+        tracing::warn!(warning, "the configuration may have a mistake");
+    }
     let listener = bind(&config).await?;
     let address = listener.local_addr().map_err(Failure::work)?;
     config.check_exposure(address, arguments.insecure)?;
@@ -56,7 +59,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         identities,
         wired.shared_store,
         public_operations,
-        config.layers.shown(),
+        config.shown(),
         metrics,
     );
     http::set_access_log(config.access_log);
@@ -65,6 +68,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         connections: descriptors(config.max_connections),
         per_address: config.max_connections_per_address,
     };
+    in_force::log(&config, &wired.flow.rules());
     tracing::info!(%address, startup_ms = started.elapsed().as_millis() as u64, "listening");
     let mut deadline = None;
     let stopping = async {

@@ -85,7 +85,8 @@ impl Config {
                 Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
             })
             .collect();
-        variables::check_names(&SETTINGS, environment.iter().map(|(name, value)| (&**name, &**value)))?;
+        let pairs: Vec<_> = environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let warnings = variables::check_names(&SETTINGS, &pairs)?;
         for setting in &*SETTINGS {
             if let Some(variable) = &setting.variable
                 && std::env::var_os(variable).is_some_and(|value| value.to_str().is_none())
@@ -97,7 +98,9 @@ impl Config {
                 });
             }
         }
-        Layers::read(&SETTINGS, file, |name| std::env::var(name).ok())
+        let mut layers = Layers::read(&SETTINGS, file, |name| std::env::var(name).ok())?;
+        layers.warnings = warnings;
+        Ok(layers)
     }
 
     /// Reads, parses and checks the configuration.
@@ -105,15 +108,25 @@ impl Config {
         Self::parse(Self::layers(file)?)
     }
 
+    /// Reads, parses and checks the configuration without the settings of the AI, for commands that
+    /// make no call. They must not fail because a key is missing where only they run.
+    pub(crate) fn load_without_ai(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut layers = Self::layers(file)?;
+        layers.unset(&llm::settings());
+        Self::parse(layers)
+    }
+
     /// Parses and checks the layers.
-    pub(crate) fn parse(all: Layers) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(mut all: Layers) -> Result<Self, ConfigError> {
+        let identity = identity::identity(&all)?;
+        all.warnings.extend(identity::warning(&identity, &all));
         let layers = &all;
         let data_dir = PathBuf::from(required(layers, "data_dir", text)?);
         let llm = llm::llm(layers)?;
         Ok(Self {
             listen: required(layers, "listen", address)?,
             database: stores::database(layers, &data_dir)?,
-            identity: identity::identity(layers)?,
+            identity,
             cors_origins: layers.parsed("cors_origins", origins)?.unwrap_or_default(),
             rules: layers.parsed("rules", text)?.map(PathBuf::from),
             models: layers.parsed("models", text)?.map(PathBuf::from),

@@ -26,6 +26,10 @@ impl fmt::Display for Origin {
     }
 }
 
+fn suggestion(meant: Option<&str>) -> String {
+    meant.map_or_else(String::new, |meant| format!(": probably {meant} was meant"))
+}
+
 /// A wrong setting, in one line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -35,8 +39,8 @@ pub(crate) enum ConfigError {
     NotToml { path: PathBuf, line: Line, reason: String },
     #[error("unknown key {key:?} in {}:{line}", .path.display())]
     UnknownKey { key: String, path: PathBuf, line: Line },
-    #[error("unknown environment variable {name}")]
-    UnknownVariable { name: String },
+    #[error("unknown environment variable {name}{}", suggestion(.meant.as_deref()))]
+    UnknownVariable { name: String, meant: Option<String> },
     #[error("{key} ({origin}): {reason}")]
     Wrong { key: String, origin: Origin, reason: String },
 }

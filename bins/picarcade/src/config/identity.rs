@@ -1,15 +1,18 @@
 //! The settings of identities: API keys, tokens of end users, and the admin.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::error::ConfigError;
-use super::layers::{Layers, is_blank};
+use super::layers::{Layers, is_blank, is_quoted};
 use super::setting::{self, Setting, plain, url};
 use super::values::{http_url, items, secret, text};
 
 /// The shortest secret of HS256 in bytes: RFC 7518 (3.2) wants a key of at least the hash's size.
 /// A shorter one can be found offline from a single token.
 const MIN_SECRET: usize = 32;
+
+/// The shortest API key in characters. A shorter one can be guessed over the network.
+const MIN_KEY: usize = 16;
 
 /// The longest name of an API key in bytes. The name is also part of a user id.
 const MAX_NAME: usize = 128;
@@ -50,13 +53,7 @@ pub(super) fn settings() -> Vec<Setting> {
 }
 
 pub(super) fn identity(layers: &Layers) -> Result<Identity, ConfigError> {
-    let api_keys =
-        layers.parsed("api_keys", |value| items(value).map(api_key).collect::<Result<Vec<_>, _>>())?;
-    let mut names: Vec<_> = api_keys.iter().flatten().map(|key| key.name.as_str()).collect();
-    names.sort_unstable();
-    if names.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(layers.wrong("api_keys", "two keys have the same name"));
-    }
+    let api_keys = layers.parsed("api_keys", api_keys)?;
     let jwt = JwtSettings {
         secret: layers.parsed("jwt_secret", jwt_secret)?,
         jwks_url: layers.parsed("jwks_url", http_url)?,
@@ -83,8 +80,45 @@ fn jwt_secret(value: &str) -> Result<SecretString, String> {
     secret(value)
 }
 
+/// Parses the comma list of API keys, in which each name and each key occurs once.
+fn api_keys(value: &str) -> Result<Vec<ApiKey>, String> {
+    if value.starts_with(['[', '{']) {
+        return Err("must be a comma list of name:key, not JSON".to_owned());
+    }
+    let keys = items(value).map(api_key).collect::<Result<Vec<_>, _>>()?;
+    for (at, key) in keys.iter().enumerate() {
+        for other in keys.iter().take(at) {
+            if key.name == other.name {
+                return Err("two keys have the same name".to_owned());
+            }
+            if key.key.expose_secret() == other.key.expose_secret() {
+                return Err(format!("{} and {} have the same key: each needs its own", other.name, key.name));
+            }
+        }
+    }
+    // Only now, so that a list with other mistakes is not first made longer.
+    match keys.iter().find(|key| key.key.expose_secret().chars().count() < MIN_KEY) {
+        Some(short) => Err(format!("the key of {} must have at least {MIN_KEY} characters", short.name)),
+        None => Ok(keys),
+    }
+}
+
+/// Returns a warning if the admin token is as short as no API key may be.
+pub(super) fn warning(identity: &Identity, layers: &Layers) -> Option<String> {
+    let token = identity.admin_token.as_ref()?;
+    let is_short = token.expose_secret().chars().count() < MIN_KEY;
+    is_short
+        .then(|| format!("{}: fewer than {MIN_KEY} characters can be guessed", layers.setting("admin_token")))
+}
+
 fn api_key(item: &str) -> Result<ApiKey, String> {
     match item.split_once(':') {
+        Some((name, key)) if is_quoted(key.trim()) || name.contains(['"', '\'']) => {
+            Err("names and keys must not be in quotes".to_owned())
+        }
+        Some((_, key)) if key.trim().chars().any(|c| c.is_whitespace() || c.is_control()) => {
+            Err("a key must not contain white space; commas separate the keys".to_owned())
+        }
         Some((name, _)) if name.trim().len() > MAX_NAME || name.chars().any(char::is_control) => {
             Err(format!("a name must have at most {MAX_NAME} bytes and no control characters"))
         }

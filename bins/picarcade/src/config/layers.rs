@@ -14,6 +14,9 @@ use super::file;
 use super::redact::{REDACTED, redact_url};
 use super::setting::{Setting, Shown};
 
+/// The reason why a value in quotes is wrong.
+const QUOTED: &str = "must not be in quotes: files of `docker --env-file` keep them as a part of the value";
+
 /// One value, still as text. `Debug` does not show it, because it may be a secret.
 pub(crate) struct Value {
     pub(crate) text: String,
@@ -31,6 +34,8 @@ impl fmt::Debug for Value {
 pub(crate) struct Layers {
     settings: &'static [Setting],
     values: BTreeMap<String, Value>,
+    /// What may be a mistake, in one line each.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Layers {
@@ -40,7 +45,7 @@ impl Layers {
         file: Option<&Path>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let mut layers = Self { settings, values: BTreeMap::new() };
+        let mut layers = Self { settings, ..Self::default() };
         for setting in settings {
             if let Some(default) = setting.default {
                 layers.set(&*setting.key, default.to_owned(), Origin::Default);
@@ -73,14 +78,24 @@ impl Layers {
         self.values.get(key)
     }
 
-    /// Returns the value parsed by `parse`, or `None` if it is not set.
+    /// Makes these settings unset.
+    pub(super) fn unset(&mut self, settings: &[Setting]) {
+        for setting in settings {
+            self.values.remove(&setting.key);
+        }
+    }
+
+    /// Returns the value parsed by `parse`, or `None` if it is not set. White space around a value
+    /// is not part of it: files of secrets end in a line break.
     pub(crate) fn parsed<T>(
         &self,
         key: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Result<Option<T>, ConfigError> {
         let Some(value) = self.value(key) else { return Ok(None) };
-        parse(value.text.trim()).map(Some).map_err(|reason| ConfigError::Wrong {
+        let text = value.text.trim();
+        let parsed = if is_quoted(text) { Err(QUOTED.to_owned()) } else { parse(text) };
+        parsed.map(Some).map_err(|reason| ConfigError::Wrong {
             key: key.to_owned(),
             origin: value.origin.clone(),
             reason,
@@ -124,9 +139,14 @@ pub(crate) fn is_blank(text: &str) -> bool {
     text.chars().all(is_unseen)
 }
 
+/// Returns whether a text is in quotes.
+pub(super) fn is_quoted(text: &str) -> bool {
+    ['"', '\''].into_iter().any(|quote| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote))
+}
+
 fn show(text: &str, shown: Shown) -> String {
     match shown {
-        Shown::Plainly => text.to_owned(),
+        Shown::Plainly => text.trim().to_owned(),
         Shown::Redacted => REDACTED.to_owned(),
         Shown::UrlWithoutCredentials => redact_url(text),
     }

@@ -97,11 +97,15 @@ fn leased(layers: &Layers, limits: &[Limit]) -> Result<Vec<String>, ConfigError>
     let leased: Vec<String> = layers.parsed("leased_limits", names)?.unwrap_or_default();
     let requests: Vec<_> =
         limits.iter().filter(|limit| limit.unit() == Unit::Requests).map(Limit::name).collect();
-    if leased.iter().all(|name| requests.contains(&&**name)) {
+    let Some(unknown) = leased.iter().find(|name| !requests.contains(&&***name)) else {
+        if !leased.is_empty() && layers.value("redis_url").is_none() {
+            return Err(layers.wrong("leased_limits", "needs REDIS_URL, from which instances lease"));
+        }
         return Ok(leased);
-    }
+    };
     let known = if requests.is_empty() { "none is set".to_owned() } else { requests.join(", ") };
-    Err(layers.wrong("leased_limits", format!("must be a comma list of limits of requests: {known}")))
+    let reason = format!("must be a comma list of limits of requests ({known}), and {unknown:?} is none");
+    Err(layers.wrong("leased_limits", reason))
 }
 
 /// Parses a limit in dollars, of which 0 means no limit. An amount between 0 and the smallest limit

@@ -6,7 +6,7 @@ use picarcade_intent::{ConfigError as Problem, ProviderKind, ProviderSettings};
 use super::error::ConfigError;
 use super::layers::Layers;
 use super::setting::{self, Setting, key_of, plain, url};
-use super::values::{http_url, secret, text, word};
+use super::values::{http_url, provider_key, text, word};
 
 /// The AI that classifies.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) fn settings() -> Vec<Setting> {
     settings
 }
 
-fn base_url_variable(provider: ProviderKind) -> String {
+pub(super) fn base_url_variable(provider: ProviderKind) -> String {
     format!("{}_BASE_URL", provider.as_str().to_uppercase())
 }
 
@@ -30,7 +30,7 @@ pub(super) fn llm(layers: &Layers) -> Result<Option<Llm>, ConfigError> {
     let Some(provider) = provider(layers)? else { return Ok(None) };
     let variable = provider.key_variable();
     let (key, base_url) = (key_of(variable), key_of(&base_url_variable(provider)));
-    let Some(api_key) = layers.parsed(&key, secret)? else {
+    let Some(api_key) = layers.parsed(&key, provider_key)? else {
         return Err(layers.wrong("llm_provider", format!("is {provider}, which needs {variable}")));
     };
     let settings = ProviderSettings {

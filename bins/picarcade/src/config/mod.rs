@@ -17,6 +17,7 @@ mod stores;
 mod values;
 
 mod effective;
+mod shown;
 
 mod redact;
 
@@ -26,6 +27,7 @@ pub(crate) use error::{ConfigError, Origin};
 #[cfg(test)]
 pub(crate) use identity::ApiKey;
 pub(crate) use identity::{Identity, JwtSettings};
+pub(crate) use llm::Llm;
 pub(crate) use redact::redact_url;
 pub(crate) use stores::Database;
 #[cfg(feature = "otel")]

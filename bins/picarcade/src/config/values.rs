@@ -25,6 +25,14 @@ pub(super) fn word<T: FromStr<Err: Display>>(word: &str) -> Result<T, String> {
     word.parse().map_err(|error: T::Err| error.to_string())
 }
 
+/// Parses the key of a provider, which is sent in a header field.
+pub(super) fn provider_key(value: &str) -> Result<SecretString, String> {
+    if value.contains(char::is_whitespace) {
+        return Err("must be the key alone, without white space".to_owned());
+    }
+    secret(value)
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "every parser of a setting has this type")]
 pub(super) fn secret(value: &str) -> Result<SecretString, String> {
     Ok(value.into())
@@ -37,7 +45,9 @@ pub(super) fn text(value: &str) -> Result<String, String> {
 /// Parses an address to listen on: a host and a port.
 pub(super) fn address(value: &str) -> Result<String, String> {
     match value.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(value.to_owned()),
+        Some((host, port)) if !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok() => {
+            Ok(value.to_owned())
+        }
         _ => Err(format!("{value:?} is not a host and a port, such as 127.0.0.1:8080")),
     }
 }

@@ -3,22 +3,59 @@
 use super::error::ConfigError;
 use super::setting::{PREFIX, Setting};
 
+/// A variable of the service that is no setting.
+const LOG_FILTER: &str = "RUST_LOG";
+
+/// Variables of other software that are one edit from a setting.
+const OF_OTHERS: [&str; 4] = ["DATABASE_URI", "DATABASE_URLS", "REDIS_URI", "REDIS_URLS"];
+
 /// Refuses an unknown variable that has our prefix, because it is most likely a misspelled
-/// setting.
-pub(crate) fn check_names<'a>(
+/// setting. Returns a warning for each other variable that is one edit from a setting.
+///
+/// There is no warning if that setting has a variable too: then the other one has its own purpose.
+pub(crate) fn check_names(
     settings: &[Setting],
-    names: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<(), ConfigError> {
-    for (name, value) in names {
-        let known = settings.iter().any(|setting| setting.variable.as_deref() == Some(name));
-        if let Some(rest) = name.strip_prefix(PREFIX)
-            && !known
-            && !is_of_kubernetes(rest, value)
-        {
-            return Err(ConfigError::UnknownVariable { name: name.to_owned() });
+    environment: &[(&str, &str)],
+) -> Result<Vec<String>, ConfigError> {
+    let known = || settings.iter().filter_map(|setting| setting.variable.as_deref()).chain([LOG_FILTER]);
+    let mut warnings = Vec::new();
+    for &(name, value) in environment {
+        if known().any(|known| known == name) {
+            continue;
+        }
+        let meant = known().find(|known| is_one_edit(&name.to_ascii_uppercase(), known));
+        match name.strip_prefix(PREFIX) {
+            Some(rest) if is_of_kubernetes(rest, value) => {}
+            Some(_) => {
+                let (name, meant) = (name.to_owned(), meant.map(str::to_owned));
+                return Err(ConfigError::UnknownVariable { name, meant });
+            }
+            None => {
+                let Some(meant) = meant.filter(|_| !OF_OTHERS.contains(&name)) else { continue };
+                if environment.iter().all(|(other, _)| *other != meant) {
+                    warnings
+                        .push(format!("environment variable {name} is ignored: probably {meant} was meant"));
+                }
+            }
         }
     }
-    Ok(())
+    Ok(warnings)
+}
+
+/// Returns whether two texts are equal, or one insertion, deletion, substitution or swap of two
+/// neighbors apart.
+fn is_one_edit(one: &str, other: &str) -> bool {
+    let same = |(one, other): &(&u8, &u8)| one == other;
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let prefix = one.iter().zip(other).take_while(same).count();
+    let (one, other) = (one.get(prefix..).unwrap_or_default(), other.get(prefix..).unwrap_or_default());
+    let suffix = one.iter().rev().zip(other.iter().rev()).take_while(same).count();
+    let middle = |text: &'_ [u8]| text.len() - suffix;
+    match (one.get(..middle(one)).unwrap_or_default(), other.get(..middle(other)).unwrap_or_default()) {
+        ([_] | [], [_] | []) => true,
+        ([a, b], [c, d]) => (a, b) == (d, c),
+        _ => false,
+    }
 }
 
 /// Returns whether Kubernetes sets this variable (here without our prefix) for a service called
@@ -52,15 +89,14 @@ mod tests {
     #[test]
     fn unknown_variables_name_themselves_and_those_of_kubernetes_pass() {
         let check = |name: &str, value: &str| {
-            check_names(&SETTINGS, [(name, value)]).map_err(|error| error.to_string())
+            check_names(&SETTINGS, &[(name, value)]).map_err(|error| error.to_string())
         };
-        for name in [
-            "PICARCADE_LISTNE",
-            "PICARCADE_PORTS",
-            "PICARCADE_PORT_HTTP",
-            "PICARCADE_LISTEN_PORT",
-            "PICARCADE_",
-        ] {
+        for (name, meant) in [("PICARCADE_LISTNE", "PICARCADE_LISTEN"), ("PICARCADE_RULE", "PICARCADE_RULES")]
+        {
+            let line = format!("unknown environment variable {name}: probably {meant} was meant");
+            assert_eq!(check(name, "8080"), Err(line));
+        }
+        for name in ["PICARCADE_PORTS", "PICARCADE_PORT_HTTP", "PICARCADE_LISTEN_PORT", "PICARCADE_"] {
             assert_eq!(check(name, "8080"), Err(format!("unknown environment variable {name}")));
         }
         for name in [
@@ -76,7 +112,35 @@ mod tests {
             "PICARCADE_REDIS_PORT_6379_TCP_PROTO",
             "PATH",
         ] {
-            assert_eq!(check(name, "tcp://10.0.0.7:6379"), Ok(()), "{name}");
+            assert_eq!(check(name, "tcp://10.0.0.7:6379"), Ok(Vec::new()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_variable_one_edit_from_a_setting_is_a_warning_unless_the_setting_is_set_too() {
+        let warnings = |names: &[&str]| {
+            let environment: Vec<_> = names.iter().map(|name| (*name, "x")).collect();
+            check_names(&SETTINGS, &environment).unwrap()
+        };
+        for (name, meant) in [
+            ("REDIS_ULR", "REDIS_URL"),
+            ("REDSI_URL", "REDIS_URL"),
+            ("redis_url", "REDIS_URL"),
+            ("DATABASE_UR", "DATABASE_URL"),
+            ("LLM_MODELL", "LLM_MODEL"),
+            ("ANTHROPIC_API_KEYS", "ANTHROPIC_API_KEY"),
+            ("RATE_LIMIT_REQUESTS_PER_MINUTES", "RATE_LIMIT_REQUESTS_PER_MINUTE"),
+            ("COST_LIMIT_PER_HUOR", "COST_LIMIT_PER_HOUR"),
+            ("CIRCUIT_BREAKER_TIMOUT", "CIRCUIT_BREAKER_TIMEOUT"),
+            ("PICARCAD_LISTEN", "PICARCADE_LISTEN"),
+            ("RUST_LGO", "RUST_LOG"),
+        ] {
+            let line = format!("environment variable {name} is ignored: probably {meant} was meant");
+            assert_eq!(warnings(&[name]), [line]);
+            assert!(warnings(&[name, meant]).is_empty(), "{name}");
+        }
+        for name in ["REDIS_HOST", "REDIS_URI", "DATABASE_URI", "PATH", "LLM", "OPENAI_API_BASE", ""] {
+            assert!(warnings(&[name]).is_empty(), "{name}");
         }
     }
 }

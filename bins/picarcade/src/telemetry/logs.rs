@@ -8,18 +8,28 @@
 use std::io::{IsTerminal, Write};
 
 use serde_json::json;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, fmt, registry};
 
 use super::log_throttle::{self, LogThrottle};
+use crate::config::{ConfigError, Origin};
+
+/// The variable with the filter of the log.
+const FILTER: &str = "RUST_LOG";
+
+/// What the filter of the log must be.
+const EXPECTED: &str = "must be off, error, warn, info, debug or trace, or a comma list of these and of \
+                        TARGET=LEVEL, such as info,picarcade=debug";
 
 /// Starts the logs of the service. Call it inside the runtime.
-pub(crate) fn start() {
-    begin("info");
+pub(crate) fn start() -> Result<(), ConfigError> {
+    begin("info")?;
     tokio::spawn(log_throttle::report());
     std::panic::set_hook(Box::new(|panic| {
         report_panic(panic.location().map(ToString::to_string).as_deref());
     }));
+    Ok(())
 }
 
 /// Writes one line about a panic. The text of a panic may quote a request, and a backtrace has many
@@ -39,12 +49,43 @@ fn report_panic(place: Option<&str>) {
 }
 
 /// Starts the logs of a command whose output is its answer: warnings only.
-pub(crate) fn start_quiet() {
-    begin("warn");
+pub(crate) fn start_quiet() -> Result<(), ConfigError> {
+    begin("warn")
 }
 
-fn begin(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+/// Checks the filter of the log.
+pub(crate) fn check() -> Result<(), ConfigError> {
+    filter("info").map(drop)
+}
+
+/// Returns the filter that `RUST_LOG` sets, or else the default.
+fn filter(default: &str) -> Result<EnvFilter, ConfigError> {
+    let set = std::env::var_os(FILTER).map(|set| set.to_string_lossy().into_owned());
+    let text = set.filter(|set| !set.trim().is_empty()).unwrap_or_else(|| default.to_owned());
+    parse(text.trim()).ok_or_else(|| ConfigError::Wrong {
+        key: FILTER.to_lowercase(),
+        origin: Origin::Environment(FILTER),
+        reason: EXPECTED.to_owned(),
+    })
+}
+
+/// Parses a filter. The library takes a word that is no level for a target, of which it shows
+/// everything: `RUST_LOG=inof` would silence the service. Only our own targets may stand alone.
+fn parse(text: &str) -> Option<EnvFilter> {
+    let is_known = |word: &str| {
+        word.is_empty()
+            || word.contains(['=', '[', ']', '{', '}'])
+            || word.starts_with("picarcade")
+            || word.parse::<LevelFilter>().is_ok()
+    };
+    if !text.split(',').map(str::trim).all(is_known) {
+        return None;
+    }
+    EnvFilter::builder().parse(text).ok()
+}
+
+fn begin(default: &str) -> Result<(), ConfigError> {
+    let filter = filter(default)?;
     let layer = fmt::layer().with_writer(std::io::stderr);
     let registry = registry();
     // A second initialization in one process keeps the first, as tests need.
@@ -53,4 +94,22 @@ fn begin(default: &str) {
     } else {
         registry.with(layer.json().flatten_event(true)).with(LogThrottle).with(filter).try_init()
     };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_with_an_unknown_level_is_refused() {
+        for good in
+            ["info", "WARN", "off", "3", "picarcade", "info,picarcade=debug", "hyper=trace,", "[a]=info"]
+        {
+            assert!(parse(good).is_some(), "{good}");
+        }
+        for bad in ["inof", "verbose", "warning", "info;debug", "picarcade=inof", "info, hyper", "\"info\""] {
+            assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
 }

@@ -11,4 +11,4 @@ pub(crate) mod traces;
 
 pub(crate) use error_chain::chain;
 pub(crate) use log_throttle::{ACCESS_TARGET, report_suppressed};
-pub(crate) use logs::{start, start_quiet};
+pub(crate) use logs::{check, start, start_quiet};

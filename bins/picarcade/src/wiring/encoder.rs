@@ -6,6 +6,11 @@ use picarcade_intent::local::Encoder;
 
 const WEIGHTS: &[u8] = include_bytes!("../../data/encoder-1.bin");
 
+/// Returns the version of the encoder's weights; `none` if they are damaged.
+pub(crate) fn version() -> String {
+    encoder().map_or_else(|| "none".to_owned(), |encoder| encoder.version().to_owned())
+}
+
 /// Returns the encoder, which the first call reads. `None` if the weights are damaged: the fast
 /// stage then decides alone, and the log says so.
 pub(crate) fn encoder() -> Option<Arc<Encoder>> {

@@ -17,6 +17,7 @@ mod sessions;
 
 pub(crate) use assemble::{Purpose, describe_metrics, wire};
 pub(crate) use database::{feedback_rows, migrate};
+pub(crate) use encoder::version as encoder_version;
 pub(crate) use error::WiringError;
 pub(crate) use examples::{Loaded, load, read_examples, rules_with_examples, teach};
 pub(crate) use rules::{catalogue, rules, rules_with_encoder};

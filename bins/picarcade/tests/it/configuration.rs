@@ -248,7 +248,7 @@ async fn every_value_has_an_origin_and_no_secret_is_shown() {
     std::fs::write(&file, "llm_mode = \"local\"\n[breakers.openai]\ntimeout = 9\n").unwrap();
     let environment = [
         ("ANTHROPIC_API_KEY", "sk-hunter2"),
-        ("PICARCADE_API_KEYS", "web:hunter2"),
+        ("PICARCADE_API_KEYS", "web:hunter2-hunter2-hunter2"),
         ("REDIS_URL", "redis://user:hunter2@cache:6379/0"),
     ];
     let run = run(&directory, &environment, &["config", "--config", file.to_str().unwrap()]).await;

@@ -74,7 +74,7 @@ async fn a_client_that_closes_its_sending_side_is_answered() {
 
 #[tokio::test]
 async fn a_connection_with_an_unread_body_can_be_used_again_or_is_announced_closed() {
-    let service = Service::start(&[("PICARCADE_API_KEYS", "web:k-web")]).await;
+    let service = Service::start(&[("PICARCADE_API_KEYS", "web:key-of-the-web-app")]).await;
     let head = |more: &str, length: usize| {
         format!(
             "POST /api/v2/process HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{more}content-length: {length}\r\n\r\n"

@@ -67,31 +67,34 @@ const OF_HTTP: [&str; 5] = ["content-type", "content-length", "date", "connectio
 
 #[tokio::test]
 async fn answers_have_the_described_headers_and_statuses() {
-    let service =
-        Service::start(&[("PICARCADE_API_KEYS", "web:k"), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")]).await;
+    let service = Service::start(&[
+        ("PICARCADE_API_KEYS", "web:key-of-the-web-app"),
+        ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1"),
+    ])
+    .await;
     let document = service.get("/openapi.json").await;
     let body = json!({"prompt": "a red fox"});
     let cases = [
-        ("post", "/api/v2/process", "/api/v2/process", Some("k")),
-        ("post", "/api/v2/process", "/api/v2/process", Some("k")),
+        ("post", "/api/v2/process", "/api/v2/process", Some("key-of-the-web-app")),
+        ("post", "/api/v2/process", "/api/v2/process", Some("key-of-the-web-app")),
         ("post", "/api/v2/process", "/api/v2/process", None),
-        ("post", "/api/v2/classify-only", "/api/v2/classify-only", Some("k")),
-        ("post", "/api/v2/batch", "/api/v2/batch", Some("k")),
+        ("post", "/api/v2/classify-only", "/api/v2/classify-only", Some("key-of-the-web-app")),
+        ("post", "/api/v2/batch", "/api/v2/batch", Some("key-of-the-web-app")),
         (
             "post",
             "/api/v2/generations/{generation_id}/outcome",
             "/api/v2/generations/0192/outcome",
-            Some("k"),
+            Some("key-of-the-web-app"),
         ),
         (
             "post",
             "/api/v2/generations/{generation_id}/feedback",
             "/api/v2/generations/0192/feedback",
-            Some("k"),
+            Some("key-of-the-web-app"),
         ),
-        ("get", "/api/v2/models/available", "/api/v2/models/available", Some("k")),
-        ("get", "/api/v2/stats", "/api/v2/stats?period=x", Some("k")),
-        ("get", "/api/v2/sessions/{id}", "/api/v2/sessions/x", Some("k")),
+        ("get", "/api/v2/models/available", "/api/v2/models/available", Some("key-of-the-web-app")),
+        ("get", "/api/v2/stats", "/api/v2/stats?period=x", Some("key-of-the-web-app")),
+        ("get", "/api/v2/sessions/{id}", "/api/v2/sessions/x", Some("key-of-the-web-app")),
         ("get", "/health/live", "/health/live", None),
         ("get", "/health/detailed", "/health/detailed", None),
         ("get", "/admin/breakers", "/admin/breakers", None),

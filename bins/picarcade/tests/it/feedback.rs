@@ -89,10 +89,14 @@ async fn a_wrong_body_names_the_field() {
 
 #[tokio::test]
 async fn a_key_gives_feedback_for_its_users_and_beyond_their_limits() {
-    let environment = [("PICARCADE_API_KEYS", "web:k"), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];
+    let environment =
+        [("PICARCADE_API_KEYS", "web:key-of-the-web-app"), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];
     let service = Service::start(&environment).await;
     let keyed = async |path: &str, user: &str, body: Value| {
-        let request = service.request(Method::POST, path).header("x-api-key", "k").header("x-user-id", user);
+        let request = service
+            .request(Method::POST, path)
+            .header("x-api-key", "key-of-the-web-app")
+            .header("x-user-id", user);
         let response = request.json(&body).send().await.unwrap();
         (response.status().as_u16(), response.json::<Value>().await.unwrap())
     };

@@ -88,7 +88,7 @@ async fn results_of_a_batch_are_private_and_a_device_is_left_alone() {
     for output in [&directory.path().join("new.jsonl"), &existing, Path::new("/dev/null")] {
         let before = std::fs::metadata("/dev/null").unwrap().permissions().mode();
         let mut command = picarcade(&directory, &[]);
-        command.arg("classify").arg("--batch").arg(&input).arg("--output").arg(output);
+        command.arg("classify").arg("--batch").arg(&input).arg("--output").arg(output).arg("--force");
         assert!(command.status().await.unwrap().success());
         let metadata = std::fs::metadata(output).unwrap();
         if metadata.is_file() {

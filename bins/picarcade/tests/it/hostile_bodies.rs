@@ -225,13 +225,17 @@ async fn a_caller_whose_limit_is_used_up_is_refused_before_its_batch_is_read() {
     for environment in [vec![], vec![("REDIS_URL", redis.url())]] {
         let mut environment: Vec<_> =
             environment.iter().map(|(name, value): &(&str, String)| (*name, value.as_str())).collect();
-        environment.extend([("RATE_LIMIT_REQUESTS_PER_MINUTE", "1"), ("PICARCADE_API_KEYS", "web:k")]);
+        environment.extend([
+            ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1"),
+            ("PICARCADE_API_KEYS", "web:key-of-the-web-app"),
+        ]);
         let service = Service::start(&environment).await;
         if environment.len() > 2 {
             connected(&service).await;
         }
         let process = async |user: &str| {
-            let request = service.request(Method::POST, "/api/v2/process").header("x-api-key", "k");
+            let request =
+                service.request(Method::POST, "/api/v2/process").header("x-api-key", "key-of-the-web-app");
             let body = json!({"prompt": "a red fox", "user_id": user});
             request.json(&body).send().await.unwrap().status().as_u16()
         };
@@ -242,13 +246,15 @@ async fn a_caller_whose_limit_is_used_up_is_refused_before_its_batch_is_read() {
             assert!(denied.contains(field), "{field}: {denied}");
         }
         // A body may still name a user who has requests left.
-        let batch = service.request(Method::POST, "/api/v2/batch").header("x-api-key", "k");
+        let batch = service.request(Method::POST, "/api/v2/batch").header("x-api-key", "key-of-the-web-app");
         let items = json!([{"prompt": "x", "user_id": "ann"}, {"prompt": "x", "user_id": "bob"}]);
         let answer: Value = batch.json(&items).send().await.unwrap().json().await.unwrap();
         let statuses: Vec<_> =
             answer["results"].as_array().unwrap().iter().map(|result| &result["status"]).collect();
         assert_eq!((statuses[0], &answer["succeeded"]), (&json!(429), &json!(1)));
-        let usage = service.request(Method::GET, "/api/v2/usage?user_id=ann").header("x-api-key", "k");
+        let usage = service
+            .request(Method::GET, "/api/v2/usage?user_id=ann")
+            .header("x-api-key", "key-of-the-web-app");
         let usage: Value = usage.send().await.unwrap().json().await.unwrap();
         assert_eq!(usage["limits"][0]["used"], 1, "a denied request consumes nothing");
     }

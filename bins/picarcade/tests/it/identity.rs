@@ -49,14 +49,20 @@ async fn an_unusable_user_id_is_rejected_in_header_query_and_body() {
 
 #[tokio::test]
 async fn keys_are_needed_where_they_are_configured() {
-    let service = Service::start(&[("PICARCADE_API_KEYS", "web:k-web,batch:k-batch")]).await;
+    let service =
+        Service::start(&[("PICARCADE_API_KEYS", "web:key-of-the-web-app,batch:key-of-the-batches")]).await;
     let body = json!({"prompt": "a red fox"});
     assert_eq!(status(&service, &[], &body).await, 401);
     assert_eq!(status(&service, &[("x-api-key", "wrong")], &body).await, 401);
-    assert_eq!(status(&service, &[("authorization", "Bearer k-web")], &body).await, 200);
-    assert_eq!(status(&service, &[("x-api-key", "k-batch"), ("x-user-id", "ann")], &body).await, 200);
-    let usage =
-        service.request(Method::GET, "/api/v2/usage").header("x-api-key", "k-web").header("x-user-id", "ann");
+    assert_eq!(status(&service, &[("authorization", "Bearer key-of-the-web-app")], &body).await, 200);
+    assert_eq!(
+        status(&service, &[("x-api-key", "key-of-the-batches"), ("x-user-id", "ann")], &body).await,
+        200
+    );
+    let usage = service
+        .request(Method::GET, "/api/v2/usage")
+        .header("x-api-key", "key-of-the-web-app")
+        .header("x-user-id", "ann");
     let usage: Value = usage.send().await.unwrap().json().await.unwrap();
     assert_eq!((&usage["user_id"], &usage["limits"][0]["used"]), (&json!("ann"), &json!(1)));
     assert_eq!(service.request(Method::GET, "/health/ready").send().await.unwrap().status(), 200);
@@ -149,13 +155,13 @@ async fn a_configured_issuer_is_required() {
 
 #[tokio::test]
 async fn keys_and_tokens_work_in_the_same_service() {
-    let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_API_KEYS", "web:k-web")];
+    let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_API_KEYS", "web:key-of-the-web-app")];
     let service = Service::start(&environment).await;
     let body = json!({"prompt": "a red fox"});
     let bearer = format!("Bearer {}", token(Algorithm::HS256, SECRET, &json!({})));
     assert_eq!(status(&service, &[("authorization", &bearer)], &body).await, 200);
-    assert_eq!(status(&service, &[("authorization", "Bearer k-web")], &body).await, 200);
-    assert_eq!(status(&service, &[("x-api-key", "k-web")], &body).await, 200);
+    assert_eq!(status(&service, &[("authorization", "Bearer key-of-the-web-app")], &body).await, 200);
+    assert_eq!(status(&service, &[("x-api-key", "key-of-the-web-app")], &body).await, 200);
     let unsigned = "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.";
     assert_eq!(status(&service, &[("authorization", unsigned)], &body).await, 401);
     for name in ["x-user-id", "x-forwarded-user", "x-real-ip"] {
@@ -199,12 +205,15 @@ async fn a_foreign_session_does_not_exist_and_a_token_overrides_the_user_header(
 
 #[tokio::test]
 async fn a_token_whose_subject_is_a_keys_name_has_no_access_to_the_keys_data() {
-    let environment = [("PICARCADE_JWT_SECRET", SECRET), ("PICARCADE_API_KEYS", "web:k-web,batch:k-batch")];
+    let environment = [
+        ("PICARCADE_JWT_SECRET", SECRET),
+        ("PICARCADE_API_KEYS", "web:key-of-the-web-app,batch:key-of-the-batches"),
+    ];
     let service = Service::start(&environment).await;
     let of = |subject: &str| token(Algorithm::HS256, SECRET, &json!({"sub": subject}));
     let session = "/api/v2/sessions/s1";
     let image = json!({"working_image": "https://cdn.example/i.png"});
-    let put = service.request(Method::PUT, session).bearer_auth("k-web").json(&image);
+    let put = service.request(Method::PUT, session).bearer_auth("key-of-the-web-app").json(&image);
     let stored: Value = put.send().await.unwrap().json().await.unwrap();
     assert_eq!(stored["user_id"], "api-key:web");
     let get = async |secret: &str, user: Option<&str>, path: &str| {
@@ -214,17 +223,18 @@ async fn a_token_whose_subject_is_a_keys_name_has_no_access_to_the_keys_data() {
         }
         request.send().await.unwrap().status().as_u16()
     };
-    assert_eq!(get("k-web", None, session).await, 200);
-    assert_eq!(get("k-web", Some("api-key:web"), session).await, 200);
+    assert_eq!(get("key-of-the-web-app", None, session).await, 200);
+    assert_eq!(get("key-of-the-web-app", Some("api-key:web"), session).await, 200);
     // Neither the name nor the user id of the key gives access to it.
     assert_eq!(get(&of("web"), None, session).await, 404);
     assert_eq!(get(&of("api-key:web"), None, session).await, 401);
-    assert_eq!(get("k-batch", Some("web"), session).await, 404);
-    assert_eq!(get("k-batch", Some("api-key:web"), session).await, 422);
-    assert_eq!(get("k-batch", None, "/api/v2/usage?user_id=api-key:web").await, 422);
+    assert_eq!(get("key-of-the-batches", Some("web"), session).await, 404);
+    assert_eq!(get("key-of-the-batches", Some("api-key:web"), session).await, 422);
+    assert_eq!(get("key-of-the-batches", None, "/api/v2/usage?user_id=api-key:web").await, 422);
     let body = json!({"prompt": "a red fox", "user_id": "api-key:web"});
-    assert_eq!(status(&service, &[("x-api-key", "k-batch")], &body).await, 422);
-    let batch = service.request(Method::POST, "/api/v2/batch").bearer_auth("k-batch").json(&json!([body]));
+    assert_eq!(status(&service, &[("x-api-key", "key-of-the-batches")], &body).await, 422);
+    let batch =
+        service.request(Method::POST, "/api/v2/batch").bearer_auth("key-of-the-batches").json(&json!([body]));
     let answer: Value = batch.send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["results"][0]["status"], 422, "{answer}");
     // The limits are separate too: the two look-ups of sessions count for the user `web`, and none
@@ -290,7 +300,11 @@ async fn a_token_with_an_extension_of_the_header_is_refused_and_a_role_may_have_
 async fn an_empty_secret_in_the_file_authenticates_no_caller() {
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("picarcade.toml");
-    std::fs::write(&file, "api_keys = [\"web:k-web\"]\njwt_secret = \"\"\nadmin_token = \" \"\n").unwrap();
+    std::fs::write(
+        &file,
+        "api_keys = [\"web:key-of-the-web-app\"]\njwt_secret = \"\"\nadmin_token = \" \"\n",
+    )
+    .unwrap();
     let service = Service::start_in(directory, &[], &["--config", file.to_str().unwrap()]).await;
     let body = json!({"prompt": "a red fox"});
     let forged = format!("Bearer {}", token(Algorithm::HS256, "", &json!({})));
@@ -304,7 +318,7 @@ async fn an_empty_secret_in_the_file_authenticates_no_caller() {
         let admin = service.request(Method::GET, "/admin/config").header(credentials.0, credentials.1);
         assert_eq!(admin.send().await.unwrap().status(), 404, "{credentials:?}");
     }
-    assert_eq!(status(&service, &[("x-api-key", "k-web")], &body).await, 200);
+    assert_eq!(status(&service, &[("x-api-key", "key-of-the-web-app")], &body).await, 200);
 
     // HTTP/2 keeps the space at the end, which HTTP/1 removes.
     let stream = TokioIo::new(service.connect().await);
@@ -322,7 +336,7 @@ async fn an_empty_secret_in_the_file_authenticates_no_caller() {
 #[tokio::test]
 async fn listening_beyond_loopback_needs_identities_or_the_insecure_flag() {
     for (environment, arguments) in
-        [(&[("PICARCADE_API_KEYS", "web:k-web")][..], &[][..]), (&[], &["--insecure"])]
+        [(&[("PICARCADE_API_KEYS", "web:key-of-the-web-app")][..], &[][..]), (&[], &["--insecure"])]
     {
         let mut arguments = arguments.to_vec();
         arguments.extend(["--listen", "0.0.0.0:0"]);

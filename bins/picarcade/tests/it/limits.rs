@@ -13,7 +13,7 @@ fn header(response: &Response, name: &str) -> String {
 
 #[tokio::test]
 async fn every_response_to_an_identified_caller_has_the_limits() {
-    let service = Service::start(&[("PICARCADE_API_KEYS", "web:k")]).await;
+    let service = Service::start(&[("PICARCADE_API_KEYS", "web:key-of-the-web-app")]).await;
     let prompt = json!({"prompt": "a red fox"});
     let wrong = json!({"prompt": 1});
     let cases = [
@@ -52,7 +52,7 @@ async fn every_response_to_an_identified_caller_has_the_limits() {
     ];
     for (method, path, body, status) in cases {
         let name = format!("{method} {path} {status}");
-        let mut request = service.request(method, path).header("x-api-key", "k");
+        let mut request = service.request(method, path).header("x-api-key", "key-of-the-web-app");
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -76,7 +76,12 @@ async fn every_response_to_an_identified_caller_has_the_limits() {
     }
     // Three classifications, and nine requests to sessions, models, matrix and statistics. Reports
     // of a key do not count for the named user, and reading the limits is free.
-    let usage = service.request(Method::GET, "/api/v2/usage").header("x-api-key", "k").send().await.unwrap();
+    let usage = service
+        .request(Method::GET, "/api/v2/usage")
+        .header("x-api-key", "key-of-the-web-app")
+        .send()
+        .await
+        .unwrap();
     let usage: Value = usage.json().await.unwrap();
     assert_eq!(usage["limits"][0]["used"], 12, "{usage}");
 }
@@ -207,10 +212,14 @@ async fn each_route_has_its_own_limit_of_scope_endpoint() {
 
 #[tokio::test]
 async fn a_user_at_its_limit_does_not_prevent_the_operators_report() {
-    let environment = [("PICARCADE_API_KEYS", "web:k"), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];
+    let environment =
+        [("PICARCADE_API_KEYS", "web:key-of-the-web-app"), ("RATE_LIMIT_REQUESTS_PER_MINUTE", "1")];
     let service = Service::start(&environment).await;
     let keyed = async |path: &str, body: Value| {
-        let request = service.request(Method::POST, path).header("x-api-key", "k").header("x-user-id", "ann");
+        let request = service
+            .request(Method::POST, path)
+            .header("x-api-key", "key-of-the-web-app")
+            .header("x-user-id", "ann");
         let response = request.json(&body).send().await.unwrap();
         (response.status().as_u16(), response.json::<Value>().await.unwrap())
     };

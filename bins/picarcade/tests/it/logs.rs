@@ -26,7 +26,7 @@ async fn many_failures_leave_few_lines_without_users_or_keys() {
         ("DATABASE_URL", &*through),
         ("ANTHROPIC_API_KEY", "secret-ai-key"),
         ("ANTHROPIC_BASE_URL", &mock_url),
-        ("PICARCADE_API_KEYS", "web:secret-web"),
+        ("PICARCADE_API_KEYS", "web:secret-web-app-key"),
         ("PICARCADE_ADMIN_TOKEN", "secret-admin"),
         ("PICARCADE_JWKS_URL", "http://user:secret-jwks@127.0.0.1:1/keys"),
     ];
@@ -43,11 +43,11 @@ async fn many_failures_leave_few_lines_without_users_or_keys() {
         let prompt = json!({"prompt": format!("my secret prompt {round}"), "active_image": true, "reserve": round % 2 == 0});
         let send = &send;
         async move {
-            send(Method::POST, "/api/v2/process".into(), prompt.clone(), "secret-web").await;
+            send(Method::POST, "/api/v2/process".into(), prompt.clone(), "secret-web-app-key").await;
             send(Method::POST, "/api/v2/process".into(), prompt, "secret-wrong").await;
-            send(Method::PUT, format!("/api/v2/sessions/secret-{round}"), json!({}), "secret-web").await;
-            send(Method::GET, "/api/v2/stats".into(), json!({}), "secret-web").await;
-            send(Method::GET, format!("/secret-path/{round}"), json!({}), "secret-web").await;
+            send(Method::PUT, format!("/api/v2/sessions/secret-{round}"), json!({}), "secret-web-app-key").await;
+            send(Method::GET, "/api/v2/stats".into(), json!({}), "secret-web-app-key").await;
+            send(Method::GET, format!("/secret-path/{round}"), json!({}), "secret-web-app-key").await;
             let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6InNlY3JldCJ9.e30.c2VjcmV0";
             let request = asked.request(Method::GET, "/api/v2/usage").bearer_auth(token);
             assert_eq!(request.send().await.unwrap().status(), 503);
@@ -77,7 +77,7 @@ async fn on_a_terminal_the_log_is_text_with_one_line_for_a_request() {
     let directory = TempDir::new().unwrap();
     let environment = [
         ("RUST_LOG", "picarcade=debug"),
-        ("PICARCADE_API_KEYS", "web:secret-web"),
+        ("PICARCADE_API_KEYS", "web:secret-web-app-key"),
         ("REDIS_URL", "redis://:secret-redis@127.0.0.1:1"),
     ];
     let mut command = picarcade(&directory, &environment);
@@ -95,7 +95,7 @@ async fn on_a_terminal_the_log_is_text_with_one_line_for_a_request() {
     };
     let client = reqwest::Client::new();
     for index in 0..5 {
-        let request = client.post(format!("{url}/api/v2/process")).header("x-api-key", "secret-web");
+        let request = client.post(format!("{url}/api/v2/process")).header("x-api-key", "secret-web-app-key");
         let request = request.header("x-user-id", "secret-ann").header("x-request-id", format!("id-{index}"));
         let body = json!({"prompt": "my secret prompt", "session_id": "secret-session"});
         assert_eq!(request.json(&body).send().await.unwrap().status(), 200);

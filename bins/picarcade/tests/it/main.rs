@@ -4,9 +4,11 @@
 
 mod api;
 mod batch;
+mod batch_files;
 mod budgets;
 mod chaos;
 mod command_line;
+mod config_check;
 mod configuration;
 mod connections;
 mod crowds;
@@ -30,6 +32,7 @@ mod limits;
 mod logs;
 mod metrics;
 mod migrate;
+mod mistakes;
 mod money;
 mod operators;
 #[cfg(feature = "otel")]

@@ -38,7 +38,7 @@ fn reserve() -> Value {
 async fn an_end_users_report_moves_no_money_and_no_breaker() {
     let environment = [
         ("PICARCADE_JWT_SECRET", SECRET),
-        ("PICARCADE_API_KEYS", "web:k"),
+        ("PICARCADE_API_KEYS", "web:key-of-the-web-app"),
         ("PICARCADE_ADMIN_TOKEN", "root"),
     ];
     let service = Service::start(&environment).await;
@@ -76,7 +76,7 @@ async fn an_end_users_report_moves_no_money_and_no_breaker() {
     }
     // The operator's reports still settle, and count.
     for outcome in &generations {
-        let request = service.request(Method::POST, outcome).header("x-api-key", "k");
+        let request = service.request(Method::POST, outcome).header("x-api-key", "key-of-the-web-app");
         let report = json!({"success": true, "actual_cost": 0.01, "user_id": "ann"});
         let (status, reported) = json_of(request.json(&report)).await;
         assert_eq!((status, &reported["settlement"]), (200, &json!("settled")), "{reported}");

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod circles;
 pub(crate) mod clients;
+pub(crate) mod deploy;
 pub(crate) mod documents;
 pub(crate) mod features;
 pub(crate) mod house;

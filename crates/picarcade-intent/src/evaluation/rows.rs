@@ -7,13 +7,30 @@ use serde_json::Value;
 
 use crate::evaluation::labeled::{Label, Labeled};
 use crate::problem::Problem;
-use crate::{Facts, Goal, Prompt, PromptType};
+use crate::{Facts, Goal, Prompt, PromptType, table};
 
 /// How many characters of a wrong word an error repeats.
 const SHOWN: usize = 40;
 
 /// The names of the member with the right type.
 const RIGHT_TYPE: [&str; 3] = ["right_type", "expected", "prompt_type"];
+
+/// The columns of CSV.
+const COLUMNS: [&str; 13] = [
+    "prompt",
+    "facts",
+    "active_image",
+    "active_video",
+    "uploaded_image",
+    "referenced_image",
+    "right_type",
+    "expected",
+    "prompt_type",
+    "goal",
+    "language",
+    "lang",
+    "tag",
+];
 
 /// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +95,11 @@ fn json_lines(text: &str) -> impl Iterator<Item = Row> {
 }
 
 fn csv(text: &str) -> impl Iterator<Item = Row> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let header = reader.headers().cloned().map_err(|error| Problem::error(1, "1", error.to_string()));
+    let separator = table::separator(text.lines().next().unwrap_or_default().as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(separator).from_reader(text.as_bytes());
+    let header = reader.headers().map(|header| header.iter().map(column).collect::<csv::StringRecord>());
+    let header = header.map_err(|error| Problem::error(1, "1", error.to_string()));
     let (header, wrong) = match header {
         Ok(header) => (header, None),
         Err(problem) => (csv::StringRecord::new(), Some(Err(problem))),
@@ -103,6 +123,11 @@ fn csv(text: &str) -> impl Iterator<Item = Row> {
         labeled(&members, line)
     });
     wrong.into_iter().chain(records)
+}
+
+/// Returns the name of the member that a header means.
+fn column(header: &str) -> &str {
+    COLUMNS.into_iter().find(|column| table::is_column(header, column)).unwrap_or(header)
 }
 
 /// Returns the line of the record at a position, which may be before line breaks that belong to the
@@ -279,6 +304,10 @@ mod tests {
         assert_eq!(labeled.label, Label::Goal(Goal::Edit));
         let flags = "prompt,active_image,active_video,right_type\nx,true,,EDIT_IMAGE\n";
         assert_eq!(only(flags, Format::Csv).label, Label::Type(PromptType::EditImage));
+        let excel = "Prompt;Active Image;Right Type\r\n\"make it blue; please\";true;EDIT_IMAGE\r\n";
+        let excel = only(excel, Format::Csv);
+        assert_eq!((excel.prompt.as_str(), excel.facts.active_image), ("make it blue; please", true));
+        assert_eq!(excel.label, Label::Type(PromptType::EditImage));
         let none = r#"{"prompt": "hi", "goal": "none"}"#;
         assert_eq!(only(none, Format::JsonLines).label, Label::Unclear);
     }

@@ -47,6 +47,12 @@ impl LocalClassifier {
         &CLASSIFIER
     }
 
+    /// Returns the version of the embedded model: the first 16 hexadecimal digits of the hash in
+    /// its file.
+    pub fn embedded_version() -> String {
+        crate::version::of_hash_at_end(EMBEDDED)
+    }
+
     /// Creates a classifier with another model, as `train` writes it.
     ///
     /// # Errors

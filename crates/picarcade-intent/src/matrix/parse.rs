@@ -7,6 +7,7 @@ use csv::{ReaderBuilder, StringRecord, Trim};
 use super::draft::{Condition, Draft};
 use crate::goal::Goal;
 use crate::problem::Problem;
+use crate::table::is_column;
 
 /// The columns, as `rules show --csv` writes them; the first is optional.
 const COLUMNS: [&str; 8] =
@@ -95,7 +96,8 @@ impl Columns {
         let mut places = [None; COLUMNS.len()];
         for (place, name) in header.iter().enumerate() {
             let name = name.to_ascii_lowercase().replace([' ', '-'], "_");
-            match COLUMNS.iter().position(|column| *column == name).and_then(|index| places.get_mut(index)) {
+            let known = COLUMNS.iter().position(|column| is_column(&name, column));
+            match known.and_then(|index| places.get_mut(index)) {
                 Some(slot @ None) => *slot = Some(place),
                 Some(Some(_)) => {
                     problems.push(Problem::error(1, name.clone(), format!("column {name} is there twice")));

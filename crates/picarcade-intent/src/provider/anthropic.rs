@@ -72,6 +72,10 @@ impl Vendor for Anthropic {
         "messages".to_owned()
     }
 
+    fn model_path(&self) -> String {
+        format!("models/{}", self.0.model)
+    }
+
     fn body(&self, request: &Request, feasible: TypeSet) -> Value {
         let terms = &self.0.terms;
         let mut body = json!({

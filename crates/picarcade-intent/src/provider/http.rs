@@ -25,6 +25,10 @@ const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 /// word.
 const KEY_PART_BYTES: usize = 8;
 
+/// The ends of URLs that name an endpoint. Copied from an example of a vendor, such a URL would
+/// make every call fail with status 404.
+const ENDPOINTS: [&str; 5] = ["/completions", "/messages", "/models", "/predictions", "/responses"];
+
 /// The maximum wait that is accepted from a provider.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(86400);
 
@@ -305,6 +309,11 @@ fn base(base_url: &str, version: Version) -> Result<Url, ConfigError> {
         return Err(ConfigError::BaseUrl("it must not have a query or a fragment"));
     }
     let path = url.path().trim_end_matches('/').to_owned();
+    if ENDPOINTS.iter().any(|endpoint| path.ends_with(endpoint)) {
+        return Err(ConfigError::BaseUrl(
+            "it must end before the endpoint (/chat/completions, /messages, /predictions), which is added",
+        ));
+    }
     let is_complete = match version {
         Version::Always => path.ends_with("/v1"),
         Version::OnlyWithoutPath => !path.is_empty(),
@@ -352,7 +361,13 @@ mod tests {
         ] {
             assert_eq!(complete(url, version), Ok(expected.to_owned()));
         }
-        for wrong in ["", "host", "ftp://host", "https://user:pass@host", "https://host/?key=1"] {
+        let endpoints = [
+            "https://api.openai.com/v1/chat/completions",
+            "https://api.anthropic.com/v1/messages/",
+            "https://api.replicate.com/v1/predictions",
+        ];
+        let wrong = ["", "host", "ftp://host", "https://user:pass@host", "https://host/?key=1"];
+        for wrong in wrong.into_iter().chain(endpoints) {
             assert!(matches!(complete(wrong, Version::Always), Err(ConfigError::BaseUrl(_))), "{wrong}");
         }
     }

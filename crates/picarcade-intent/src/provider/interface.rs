@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::error::ProviderError;
+use super::model_status::ModelStatus;
 use crate::answer::Answer;
 use crate::request::Request;
 use crate::type_set::TypeSet;
@@ -43,4 +44,13 @@ pub trait Provider: Send + Sync + Debug {
         feasible: TypeSet,
         timeout: Duration,
     ) -> Result<Answer, ProviderError>;
+
+    /// Asks the provider about its model with a call that is free, for checks of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ProviderError`] if the provider does not answer or refuses the key.
+    async fn model_status(&self, _timeout: Duration) -> Result<ModelStatus, ProviderError> {
+        Ok(ModelStatus::Unknown)
+    }
 }

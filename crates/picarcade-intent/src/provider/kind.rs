@@ -31,6 +31,8 @@ use crate::error::ConfigError;
 pub struct ProviderKind {
     name: &'static str,
     key_variable: &'static str,
+    base_url: &'static str,
+    model: &'static str,
     check: fn(ProviderSettings) -> Result<(), ConfigError>,
     build: fn(ProviderSettings) -> Result<Arc<dyn Provider>, ConfigError>,
 }
@@ -59,6 +61,8 @@ impl ProviderKind {
         Self {
             name: P::NAME,
             key_variable: P::KEY_VARIABLE,
+            base_url: P::BASE_URL,
+            model: P::MODEL,
             check: |settings| settings.into_builder::<P>().check(),
             build: |settings| Ok(Arc::new(settings.into_builder::<P>().build()?)),
         }
@@ -73,6 +77,16 @@ impl ProviderKind {
     /// `ANTHROPIC_API_KEY`.
     pub const fn key_variable(self) -> &'static str {
         self.key_variable
+    }
+
+    /// Returns the public base URL, which is the default.
+    pub const fn default_base_url(self) -> &'static str {
+        self.base_url
+    }
+
+    /// Returns the default model.
+    pub const fn default_model(self) -> &'static str {
+        self.model
     }
 
     /// Checks the settings without creating an HTTP client.

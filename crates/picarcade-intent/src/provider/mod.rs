@@ -26,6 +26,7 @@ mod interface;
 mod kind;
 #[cfg(feature = "providers")]
 mod message;
+mod model_status;
 #[cfg(feature = "providers")]
 mod openai;
 #[cfg(feature = "providers")]
@@ -45,6 +46,7 @@ pub use error::{ProviderError, ProviderErrorKind};
 pub use interface::Provider;
 #[cfg(feature = "providers")]
 pub use kind::{ProviderKind, ProviderSettings, UnknownProvider};
+pub use model_status::ModelStatus;
 #[cfg(feature = "providers")]
 pub use openai::OpenAi;
 #[cfg(feature = "providers")]

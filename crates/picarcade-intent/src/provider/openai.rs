@@ -68,6 +68,10 @@ impl Vendor for OpenAi {
         "chat/completions".to_owned()
     }
 
+    fn model_path(&self) -> String {
+        "models".to_owned()
+    }
+
     fn body(&self, request: &Request, feasible: TypeSet) -> Value {
         let terms = &self.0.terms;
         let mut body = json!({

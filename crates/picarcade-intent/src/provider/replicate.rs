@@ -194,6 +194,10 @@ impl Vendor for Replicate {
         }
     }
 
+    fn model_path(&self) -> String {
+        format!("models/{}", self.0.model.replacen(':', "/versions/", 1))
+    }
+
     fn body(&self, request: &Request, feasible: TypeSet) -> Value {
         let mut input = Map::new();
         input.insert("prompt".to_owned(), question::turn(request, feasible).into());

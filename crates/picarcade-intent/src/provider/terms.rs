@@ -211,6 +211,21 @@ mod tests {
         assert_eq!(terms.cost(Usage { input: u64::MAX, output: u64::MAX, ..Usage::default() }), u64::MAX);
     }
 
+    #[test]
+    fn the_readme_states_what_a_call_costs() {
+        let readme = include_str!("../../../../README.md");
+        for (provider, model) in [
+            ("anthropic", "claude-haiku-5-5"),
+            ("openai", "gpt-5.6-luna"),
+            ("replicate", "anthropic/claude-4.5-haiku"),
+            ("anthropic", "claude-sonnet-4"),
+        ] {
+            let usage = Usage { input: 3_500, output: 250, ..Usage::default() };
+            let dollars = format!("${:.4}", Terms::of(provider, model).cost(usage) as f64 / 1e6);
+            assert!(readme.contains(&dollars) && readme.contains(model), "{model}: {dollars}");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_estimate_is_never_below_the_cost(parts in [0_u64..10_000, 0..10_000, 0..10_000], output in 0_u64..=2_048) {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::error::{ProviderError, ProviderErrorKind};
 use super::http::{Http, Response, Version, within};
 use super::interface::Provider;
+use super::model_status::ModelStatus;
 use super::question;
 use super::terms::{Terms, Usage};
 use crate::answer::{Answer, Unusable};
@@ -61,6 +62,9 @@ pub trait Vendor: Debug + Send + Sync + Sized {
     /// Returns the path of a call below the base URL.
     fn path(&self) -> String;
 
+    /// Returns the path of a free request about the model, below the base URL.
+    fn model_path(&self) -> String;
+
     /// Returns the body of a call.
     fn body(&self, request: &Request, feasible: TypeSet) -> Value;
 
@@ -99,6 +103,20 @@ impl<V: Vendor> Provider for V {
 
     fn estimate_micros(&self, request: &Request) -> u64 {
         question::estimate(&self.client().terms, request)
+    }
+
+    async fn model_status(&self, timeout: Duration) -> Result<ModelStatus, ProviderError> {
+        let Client { http, model, .. } = self.client();
+        match within(timeout, Http::send(http.get(&self.model_path()), 0)).await {
+            Ok(response) => {
+                ModelStatus::of(&response, model, V::refused).map_err(|error| http.without_secrets(error))
+            }
+            // A gateway may list more models than fit into an answer to a prompt.
+            Err(error) if error.kind == ProviderErrorKind::Unusable(Unusable::TooLarge) => {
+                Ok(ModelStatus::Unknown)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn classify(

@@ -1,10 +1,12 @@
-//! The rows of the input: JSON, one request a line, or CSV with a header.
+//! The rows of the input: JSON, one request a line, or CSV with a header. Both may be in UTF-16,
+//! and CSV may have semicolons or tabs, as spreadsheets write it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
 use picarcade_flow::{FieldProblem, FlowRequest};
+use picarcade_intent::table;
 use serde_json::{Map, Value};
 
 use crate::command::Failure;
@@ -12,6 +14,27 @@ use crate::http::{Problem, check_json, json_members, parse_request_text};
 
 /// The longest row in bytes: far more than 8,000 characters need in any encoding.
 const MAX_ROW: u64 = 1 << 20;
+
+/// The fields of a request, which are the columns of CSV.
+const FIELDS: [&str; 10] = [
+    "id",
+    "prompt",
+    "active_image",
+    "active_video",
+    "uploaded_image",
+    "referenced_image",
+    "user_id",
+    "session_id",
+    "context",
+    "reserve",
+];
+
+/// The format of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    Json,
+    Csv { separator: u8 },
+}
 
 /// One row of the input: the request and its id.
 #[derive(Debug)]
@@ -31,39 +54,50 @@ impl Input {
 
 /// Opens the input; `-` is standard input.
 pub(super) fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    let unreadable = |error| Failure::usage(format!("{}: {error}", file.display()));
     if file == Path::new("-") {
-        return Ok(Box::new(BufReader::new(std::io::stdin())));
+        return table::utf8(BufReader::new(std::io::stdin())).map_err(unreadable);
     }
     if file.is_dir() {
         return Err(Failure::usage(format!("{} is a directory", file.display())));
     }
-    match File::open(file) {
-        Ok(opened) => Ok(Box::new(BufReader::new(opened))),
-        Err(error) => Err(Failure::usage(format!("{}: {error}", file.display()))),
-    }
+    File::open(file).and_then(|opened| table::utf8(BufReader::new(opened))).map_err(unreadable)
 }
 
-/// Returns whether the input is CSV: by the name of the file, or by a first line that is a header
-/// with a prompt.
-pub(super) fn is_csv(file: &Path, reader: &mut Box<dyn BufRead>) -> Result<bool, Failure> {
-    let begin = reader.fill_buf().map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
-    let bom = begin.strip_prefix(b"\xef\xbb\xbf").map_or(0, |_| 3);
-    let first = begin
-        .get(bom..)
-        .and_then(|text| text.split(|byte| *byte == b'\n').next())
-        .unwrap_or_default()
-        .to_vec();
-    reader.consume(bom);
-    if file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv")) {
-        return Ok(true);
+/// Returns the format of the input, and the whole input. It is CSV by the name of the file, or by a
+/// first line that is a header with a prompt.
+pub(super) fn recognize(
+    file: &Path,
+    mut reader: Box<dyn BufRead>,
+) -> Result<(Format, Box<dyn BufRead>), Failure> {
+    let mut first = Vec::new();
+    (&mut reader)
+        .take(MAX_ROW)
+        .read_until(b'\n', &mut first)
+        .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+    let separator = table::separator(&first);
+    let is_named_csv = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    let mut names = first.split(|byte| *byte == separator).map(String::from_utf8_lossy);
+    let is_csv = is_named_csv
+        || (!first.trim_ascii_start().starts_with(b"{")
+            && names.any(|name| table::is_column(name.trim().trim_matches('"'), "prompt")));
+    let format = if is_csv { Format::Csv { separator } } else { Format::Json };
+    Ok((format, Box::new(Cursor::new(first).chain(reader))))
+}
+
+/// Returns the rows of the input.
+pub(super) fn rows(
+    format: Format,
+    reader: Box<dyn BufRead>,
+) -> Result<Box<dyn Iterator<Item = Input>>, Failure> {
+    match format {
+        Format::Json => Ok(json_rows(reader)),
+        Format::Csv { separator } => csv_rows(reader, separator),
     }
-    let mut names = first.split(|byte| *byte == b',');
-    Ok(!first.trim_ascii_start().starts_with(b"{")
-        && names.any(|name| name.trim_ascii().eq_ignore_ascii_case(b"prompt")))
 }
 
 /// Returns the rows of JSON lines.
-pub(super) fn json_rows(reader: Box<dyn BufRead>) -> Box<dyn Iterator<Item = Input>> {
+fn json_rows(reader: Box<dyn BufRead>) -> Box<dyn Iterator<Item = Input>> {
     let lines = Lines { reader, broken: false }.zip(1..);
     Box::new(lines.filter_map(|(line, number)| match line {
         Ok(line) if line.trim_ascii().is_empty() => None,
@@ -117,15 +151,12 @@ impl Iterator for Lines {
 }
 
 /// Returns the rows of CSV.
-pub(super) fn csv_rows(reader: Box<dyn BufRead>) -> Result<Box<dyn Iterator<Item = Input>>, Failure> {
-    let mut rows = csv::ReaderBuilder::new().flexible(true).from_reader(reader);
+fn csv_rows(reader: Box<dyn BufRead>, separator: u8) -> Result<Box<dyn Iterator<Item = Input>>, Failure> {
+    let mut rows = csv::ReaderBuilder::new().flexible(true).delimiter(separator).from_reader(reader);
     let headers = rows
         .byte_headers()
         .map_err(|error| Failure::usage(format!("the CSV header cannot be read: {error}")))?;
-    let headers: Vec<String> = headers
-        .iter()
-        .map(|name| String::from_utf8_lossy(name).trim_start_matches('\u{feff}').trim().to_ascii_lowercase())
-        .collect();
+    let headers: Vec<String> = headers.iter().map(|name| field(&String::from_utf8_lossy(name))).collect();
     if !headers.iter().any(|name| name == "prompt") {
         return Err(Failure::usage("the CSV header has no column \"prompt\""));
     }
@@ -134,6 +165,12 @@ pub(super) fn csv_rows(reader: Box<dyn BufRead>) -> Result<Box<dyn Iterator<Item
         Ok(record) => csv_row(&headers, &record, line),
         Err(error) => Input::unreadable(line, format!("the row cannot be read: {error}")),
     })))
+}
+
+/// Returns the name of the field that a header means.
+fn field(header: &str) -> String {
+    let known = FIELDS.into_iter().find(|field| table::is_column(header, field));
+    known.map_or_else(|| header.trim().to_ascii_lowercase(), str::to_owned)
 }
 
 fn csv_row(headers: &[String], record: &csv::ByteRecord, line: u64) -> Input {

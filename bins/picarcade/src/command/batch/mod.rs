@@ -3,6 +3,9 @@
 
 mod input;
 mod output;
+mod resume;
+mod summary;
+
 mod run;
 
 pub(crate) use run::run;

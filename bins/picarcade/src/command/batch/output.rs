@@ -9,7 +9,7 @@ use crate::command::Failure;
 use crate::command::output_file;
 
 /// The columns of CSV results.
-const COLUMNS: [&str; 19] = [
+pub(super) const COLUMNS: [&str; 19] = [
     "id",
     "success",
     "prompt_type",
@@ -38,10 +38,11 @@ pub(super) enum ResultWriter {
 }
 
 impl ResultWriter {
-    pub(super) fn open(arguments: &ClassifyArguments) -> Result<Self, Failure> {
+    /// Opens the destination after its first `length` bytes, which are kept.
+    pub(super) fn open(arguments: &ClassifyArguments, length: u64) -> Result<Self, Failure> {
         let out: Box<dyn Write> = match &arguments.output {
             Some(path) => Box::new(BufWriter::new(
-                output_file::replace(path)
+                output_file::shorten(path, length)
                     .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?,
             )),
             None => Box::new(BufWriter::new(std::io::stdout())),
@@ -49,21 +50,28 @@ impl ResultWriter {
         Ok(match arguments.format {
             Format::Jsonl => Self::Jsonl(out),
             Format::Csv => {
-                let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(COLUMNS).map_err(Failure::work)?;
+                let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
+                if length == 0 {
+                    writer.write_record(COLUMNS).map_err(Failure::work)?;
+                }
                 Self::Csv(Box::new(writer))
             }
         })
     }
 
-    /// Writes one row.
+    /// Writes one row. It is not kept in a buffer, because it may have cost money.
     pub(super) fn write(&mut self, row: &Map<String, Value>) -> Result<(), Failure> {
         match self {
             Self::Jsonl(out) => serde_json::to_writer(&mut *out, row)
                 .map_err(Failure::work)
-                .and_then(|()| out.write_all(b"\n").map_err(Failure::work)),
+                .and_then(|()| out.write_all(b"\n").and_then(|()| out.flush()).map_err(Failure::work)),
             Self::Csv(writer) => {
-                writer.write_record(COLUMNS.map(|name| cell(row.get(name)))).map_err(Failure::work)
+                let mut cells = COLUMNS.map(|name| cell(row.get(name)));
+                if let (Some(number), Some(error)) = (row.get("row"), cells.last_mut()) {
+                    *error = format!("row {number}: {error}");
+                }
+                writer.write_record(cells).map_err(Failure::work)?;
+                writer.flush().map_err(Failure::work)
             }
         }
     }

@@ -1,11 +1,13 @@
 //! The run of a batch.
 //!
 //! A bad row yields an error row and affects no other row; the command exits with 1 after the last
-//! one. Rows are read, answered and written as a stream, so a file may be larger than memory.
+//! one, and also if an AI did not answer most of the rows that needed it. Rows are read, answered
+//! and written as a stream, so a file may be larger than memory.
 
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
@@ -15,6 +17,8 @@ use serde_json::{Map, Value, json};
 
 use super::input::{self, Input};
 use super::output::ResultWriter;
+use super::resume::Earlier;
+use super::summary::{Spent, Summary};
 use crate::cli::ClassifyArguments;
 use crate::command::Failure;
 use crate::command::local_caller::local_caller;
@@ -33,43 +37,84 @@ pub(crate) async fn run(
     file: &Path,
     arguments: &ClassifyArguments,
 ) -> Result<ExitCode, Failure> {
-    let mut reader = input::open(file)?;
-    if arguments.output.as_deref().is_some_and(|output| is_same(file, output)) {
-        return Err(Failure::usage("the output would overwrite the input"));
-    }
-    let is_csv = input::is_csv(file, &mut reader)?;
-    let mut writer = ResultWriter::open(arguments)?;
+    let reader = input::open(file)?;
+    let earlier = earlier(file, arguments)?;
+    let (format, reader) = input::recognize(file, reader)?;
+    let mut inputs = input::rows(format, reader)?;
+    skip(&mut inputs, &earlier)?;
     let wired = wiring::wire(config, wiring::Purpose::Command)
         .await
         .map_err(|error| Failure::wiring(config, &error))?;
-    let inputs = if is_csv { input::csv_rows(reader)? } else { input::json_rows(reader) };
+    // Only now, so that a wrong call leaves no empty file.
+    let mut writer = ResultWriter::open(arguments, earlier.length)?;
+    let mut summary = Summary::new(&earlier);
     let progress = progress();
-    let mut results = std::pin::pin!(answers(&wired.flow, inputs, arguments.user.as_deref()));
-    let mut failed = 0_u64;
+    let batch =
+        Batch { flow: &wired.flow, user: arguments.user.as_deref(), spent: Arc::new(summary.spent()) };
+    let mut results = std::pin::pin!(answers(&batch, inputs.zip(earlier.rows + 1..)));
     while let Some(result) = results.next().await {
-        failed += u64::from(result.get("success") != Some(&Value::Bool(true)));
+        summary.count(&result);
         writer.write(&result)?;
+        progress.set_message(summary.failed().to_string());
         progress.inc(1);
     }
     writer.finish()?;
     progress.finish_and_clear();
     wired.flow.shutdown(FLUSH_TIMEOUT).await;
-    if failed > 0 {
-        Err(Failure::work(format!("{failed} of {} rows failed", progress.position())))
-    } else {
-        Ok(ExitCode::SUCCESS)
+    say(&summary);
+    summary.end()
+}
+
+/// Returns the results that are kept of the output file. Without `--resume` there are none, and
+/// without `--force` the file must not exist.
+fn earlier(input: &Path, arguments: &ClassifyArguments) -> Result<Earlier, Failure> {
+    let Some(output) = arguments.output.as_deref() else { return Ok(Earlier::default()) };
+    if is_same(input, output) {
+        return Err(Failure::usage("the output would overwrite the input"));
     }
+    if arguments.resume {
+        return Earlier::read(output, arguments.format);
+    }
+    // A pipe or a device holds no results.
+    if output.is_file() && !arguments.force {
+        let output = output.display();
+        return Err(Failure::usage(format!(
+            "{output} exists: --force replaces it, and --resume continues an interrupted batch"
+        )));
+    }
+    Ok(Earlier::default())
+}
+
+/// Skips the rows that have a result. Rows and results are matched by their order.
+fn skip(inputs: &mut impl Iterator<Item = Input>, earlier: &Earlier) -> Result<(), Failure> {
+    for number in 1..=earlier.rows {
+        let Some(input) = inputs.next() else {
+            return Err(Failure::usage("the output has more rows than the input"));
+        };
+        if number == earlier.rows && !earlier.ends_with(input.id.as_ref()) {
+            return Err(Failure::usage(format!(
+                "row {number} has another id in the output than in the input"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// What every row of a batch needs.
+struct Batch<'a> {
+    flow: &'a FlowService,
+    user: Option<&'a str>,
+    spent: Arc<Spent>,
 }
 
 fn answers<'a>(
-    flow: &'a FlowService,
-    inputs: impl Iterator<Item = Input> + 'a,
-    user: Option<&'a str>,
+    batch: &'a Batch<'a>,
+    inputs: impl Iterator<Item = (Input, u64)> + 'a,
 ) -> impl Stream<Item = Map<String, Value>> + 'a {
-    stream::iter(inputs).map(move |input| answer(flow, input, user)).buffered(CONCURRENCY)
+    stream::iter(inputs).map(move |(input, number)| answer(batch, input, number)).buffered(CONCURRENCY)
 }
 
-async fn answer(flow: &FlowService, input: Input, user: Option<&str>) -> Map<String, Value> {
+async fn answer(batch: &Batch<'_>, input: Input, number: u64) -> Map<String, Value> {
     let mut row = Map::new();
     match input.id {
         Some(id) => row.insert("id".to_owned(), id),
@@ -78,22 +123,32 @@ async fn answer(flow: &FlowService, input: Input, user: Option<&str>) -> Map<Str
     };
     let result = match input.request {
         Ok(mut request) => {
-            request.user_id = request.user_id.or_else(|| user.map(str::to_owned));
-            let caller = local_caller(&request);
-            flow.process(request, &caller, CacheControl::Use).await.map_err(Problem::from)
+            request.user_id = request.user_id.or_else(|| batch.user.map(str::to_owned));
+            let caller = local_caller(&request).traced(Some(Arc::<Spent>::clone(&batch.spent)));
+            batch.flow.process(request, &caller, CacheControl::Use).await.map_err(Problem::from)
         }
         Err(problem) => Err(problem),
     };
     match result.map(|processed| serde_json::to_value(processed.answer)) {
         Ok(Ok(Value::Object(fields))) => row.extend(fields),
-        Ok(_) => row.extend(failure(json!({ "title": "the answer could not be written" }))),
-        Err(problem) => row.extend(failure(problem.to_value())),
+        Ok(_) => row.extend(failure(number, json!({ "title": "the answer could not be written" }))),
+        Err(problem) => row.extend(failure(number, problem.to_value())),
     }
     row
 }
 
-fn failure(problem: Value) -> Map<String, Value> {
-    Map::from_iter([("success".to_owned(), Value::Bool(false)), ("error".to_owned(), problem)])
+/// Returns the members of a row that failed, with its number from 1.
+fn failure(number: u64, problem: Value) -> Map<String, Value> {
+    Map::from_iter([
+        ("success".to_owned(), Value::Bool(false)),
+        ("row".to_owned(), number.into()),
+        ("error".to_owned(), problem),
+    ])
+}
+
+#[expect(clippy::print_stderr, reason = "this is the command line's answer")]
+fn say(summary: &Summary) {
+    eprintln!("{summary}");
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -104,7 +159,7 @@ fn progress() -> ProgressBar {
     if !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{pos} rows, {per_sec}, {elapsed}")
+    let style = ProgressStyle::with_template("{pos} rows, {msg} failed, {per_sec}, {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new_spinner().with_style(style)
+    ProgressBar::new_spinner().with_style(style).with_message("0")
 }

@@ -10,14 +10,13 @@ use picarcade_intent::Classifier;
 use picarcade_intent::evaluation::{Evaluation, Judgment, evaluate, read_labeled};
 
 use crate::cli::ExamplesCheckArguments;
-use crate::command::Failure;
-use crate::config::Config;
+use crate::command::{Failure, load_without_ai};
 use crate::wiring;
 
 /// Prints every problem of the file, and what the examples change. Exits with 1 if one of the
 /// problems is an error.
 pub(crate) fn check(arguments: &ExamplesCheckArguments) -> Result<ExitCode, Failure> {
-    let config = Config::load(arguments.config.config.as_deref())?;
+    let config = load_without_ai(arguments.config.config.as_deref())?;
     let rules = wiring::rules_with_encoder(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let (path, shown) = (&arguments.file, arguments.file.display());
     let parsed = wiring::read_examples(path, &rules.matrix)

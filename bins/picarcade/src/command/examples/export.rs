@@ -11,7 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::cli::ExportArguments;
-use crate::command::{Failure, output_file};
+use crate::command::{Failure, load_without_ai, output_file};
 use crate::config::Config;
 use crate::telemetry::chain;
 use crate::wiring::{self, WiringError};
@@ -38,8 +38,8 @@ struct Example<'a> {
 
 /// Writes the feedback in the configured database whose whole prompt is stored, page by page.
 pub(crate) async fn export(arguments: &ExportArguments) -> Result<ExitCode, Failure> {
-    crate::telemetry::start_quiet();
-    let config = Config::load(arguments.config.config.as_deref())?;
+    crate::telemetry::start_quiet()?;
+    let config = load_without_ai(arguments.config.config.as_deref())?;
     let failed = |error: Error| database_failure(&config, error);
     let rules = wiring::rules(&config).map_err(|error| Failure::wiring(&config, &error))?;
     let rows = wiring::feedback_rows(&config).await.map_err(failed)?;

@@ -158,6 +158,12 @@ impl Jwks {
     }
 }
 
+/// Fetches the keys of an issuer once, and returns how many are usable.
+pub(crate) async fn count_issuer_keys(url: &str) -> Result<usize, String> {
+    let jwks = Jwks::new(url).map_err(|_| "no HTTP client".to_owned())?;
+    jwks.source.fetch().await.map(|keys| keys.len()).map_err(str::to_owned)
+}
+
 /// Waits until the fetch has ended, if there is one.
 async fn ended(running: Option<watch::Receiver<()>>) {
     if let Some(mut running) = running {

@@ -13,5 +13,6 @@ mod tokens;
 pub(crate) use api_call::{Admitted, ApiCall};
 pub(crate) use caller_limits::current_limits;
 pub(crate) use identities::Identities;
+pub(crate) use jwks::count_issuer_keys;
 pub(crate) use presented::Presented;
 pub(crate) use user_id::parse_user_id;

@@ -48,6 +48,7 @@ use crate::local::encoder::weights::Weights;
 use crate::local::encoder::words::Words;
 use crate::local::goals::Goals;
 use crate::local::sense::{Regime, Sense};
+use crate::version::of_hash_at_end;
 
 pub(crate) use embedding::{Embedding, Similarity};
 pub use weights::EncoderError;
@@ -84,6 +85,7 @@ pub struct Encoder {
     tokenizer: Tokenizer,
     words: Words,
     weights: Weights,
+    version: String,
 }
 
 impl Encoder {
@@ -98,9 +100,16 @@ impl Encoder {
     pub fn parse(file: impl Into<Cow<'static, [u8]>>) -> Result<Self, EncoderError> {
         let file = file.into();
         let (vocabulary, table, weights) = weights::parse(&file)?;
+        let version = of_hash_at_end(&file);
         let tokenizer = Tokenizer::new(vocabulary)?;
         let words = Words::new(file, table, weights.sizes.hidden).ok_or(EncoderError::Damaged)?;
-        Ok(Self { tokenizer, words, weights })
+        Ok(Self { tokenizer, words, weights, version })
+    }
+
+    /// Returns the version of the weights: the first 16 hexadecimal digits of the hash in their
+    /// file.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// Returns the probability of each goal for these words under these facts.

@@ -2,14 +2,14 @@
 
 use anyhow::{Result, bail};
 
-use crate::check::{circles, documents, features, house, language, layers, licences};
+use crate::check::{api, circles, documents, features, house, language, layers, licences, packages};
 use crate::metadata::Metadata;
 use crate::setup;
 use crate::step::{cargo, execute, step};
 
 type Check = (&'static str, fn() -> Result<()>);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 12] = [
     ("house", house::check),
     ("language", language::check),
     ("documents", documents::check),
@@ -20,6 +20,8 @@ const CHECKS: [Check; 10] = [
     ("clippy", clippy),
     ("features", || features::check(&Metadata::read()?)),
     ("docs", docs),
+    ("api", || api::check(&Metadata::read()?)),
+    ("packages", || packages::check(&Metadata::read()?)),
 ];
 
 /// Runs all checks, or the named ones. The last line names the failed ones.

@@ -95,7 +95,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { factor: 2.0, max: Duration::from_mins(10), jitter: 0.1 }
+        Self { factor: 2.0, max: Duration::from_secs(600), jitter: 0.1 }
     }
 }
 
@@ -112,17 +112,17 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             failure_threshold: 5,
-            open_for: Duration::from_mins(1),
+            open_for: Duration::from_secs(60),
             success_threshold: 3,
             probes: 1,
             probe_deadline: Duration::from_secs(30),
-            window: WindowSize::Time(Duration::from_mins(1)),
+            window: WindowSize::Time(Duration::from_secs(60)),
             minimum_calls: 10,
             failure_rate: None,
             slow_calls: None,
             hung_after: None,
             backoff: Backoff::default(),
-            retry_after_max: Duration::from_hours(1),
+            retry_after_max: Duration::from_secs(3600),
             ramp: None,
             clock: Clock::Tokio,
             event_capacity: 64,

@@ -2,6 +2,8 @@
 //! calls are neither traced nor counted here.
 
 use crate::BreakerEvent;
+#[cfg(feature = "tracing")]
+use crate::State;
 
 /// The series of transitions.
 #[cfg(feature = "metrics")]
@@ -22,10 +24,16 @@ fn trace(event: &BreakerEvent) {
     match event {
         BreakerEvent::StateChanged { name, generation, from, to, cause, open_for } => {
             let open_seconds = open_for.map(|time| time.as_secs_f64());
-            tracing::warn!(
-                breaker = %name, generation, %from, %to, %cause, open_seconds,
-                "circuit breaker changed its state"
-            );
+            if matches!(to, State::Open | State::ForcedOpen) {
+                tracing::warn!(
+                    breaker = %name, generation, %from, %to, %cause, open_seconds,
+                    "circuit breaker rejects calls"
+                );
+            } else {
+                tracing::info!(
+                    breaker = %name, generation, %from, %to, %cause, "circuit breaker changed its state"
+                );
+            }
         }
         BreakerEvent::WouldOpen { name, cause } => {
             tracing::warn!(breaker = %name, %cause, "circuit breaker would have opened");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{Config, ConfigError, SlowCalls, WindowSize};
 
-const DAY: Duration = Duration::from_hours(24);
+const DAY: Duration = Duration::from_secs(86400);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 pub(crate) fn validate(config: &Config) -> Result<(), ConfigError> {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::{ConfigError, level2::remote::REPLAY_WINDOW};
 
 /// The maximum lifetime of an entry.
-pub(crate) const MAX_LIFETIME: Duration = Duration::from_hours(720);
+pub(crate) const MAX_LIFETIME: Duration = Duration::from_secs(2_592_000);
 
 /// The lifetime of a tag's version. It exceeds the lifetime of any entry, so that no entry outlives
 /// the version that invalidated it.
-pub(crate) const VERSION_LIFETIME: Duration = Duration::from_hours(744);
+pub(crate) const VERSION_LIFETIME: Duration = Duration::from_secs(2_678_400);
 
 /// The settings of a cache. The setters of [`Builder`](crate::Builder) document each.
 #[derive(Debug, Clone)]
@@ -38,16 +38,16 @@ pub(crate) struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            ttl: Duration::from_hours(1),
-            negative_ttl: Duration::from_mins(1),
-            stale_for: Duration::from_hours(1),
+            ttl: Duration::from_secs(3600),
+            negative_ttl: Duration::from_secs(60),
+            stale_for: Duration::from_secs(3600),
             hold_off: Duration::from_secs(10),
             jitter: 0.05,
             max_bytes: 64 << 20,
             max_entry_bytes: 1 << 20,
             soft_timeout: Duration::from_millis(200),
             hard_timeout: Duration::from_secs(30),
-            load_limit: Duration::from_mins(1),
+            load_limit: Duration::from_secs(60),
             max_in_flight: 256,
             max_queued: 4096,
             max_waiters: 10_000,

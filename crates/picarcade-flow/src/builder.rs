@@ -11,9 +11,11 @@ use picarcade_intent::Provider;
 use picarcade_ratelimit::Limiter;
 use tokio::sync::Semaphore;
 
+use crate::answer_counts::AnswerCounts;
 use crate::caches::FlowCaches;
 use crate::error::BuildError;
 use crate::fleet::transport::Fleet;
+use crate::health::budget::BudgetRefusals;
 use crate::health::check::BackgroundCheck;
 use crate::health::watch::RemoteWatch;
 use crate::ledger::CostLedger;
@@ -159,10 +161,12 @@ impl FlowBuilder {
             .as_ref()
             .map_or_else(|| "local".to_owned(), |ai| format!("{}/{}", ai.name(), ai.model()));
         let caches = FlowCaches::build(&self.policy, provider.is_some(), self.remote.as_ref())?;
+        let refusals = BudgetRefusals::default();
         let ai = match provider {
             Some(provider) => {
                 let breaker = self.breakers.breaker(provider.name());
-                Some(AiStep::new(provider, breaker, limiter.clone(), self.recorder.clone(), &self.policy)?)
+                let (limiter, recorder) = (limiter.clone(), self.recorder.clone());
+                Some(AiStep::new(provider, breaker, limiter, refusals.clone(), recorder, &self.policy)?)
             }
             None => None,
         };
@@ -175,6 +179,7 @@ impl FlowBuilder {
             limiter.clone(),
             self.recorder.clone(),
             self.watch.clone(),
+            refusals.clone(),
         );
         let inner = Inner {
             policy: self.policy,
@@ -195,6 +200,8 @@ impl FlowBuilder {
             generations: Generations::default(),
             look_ups: LookUps::new(self.generation_log),
             denials: Denials::default(),
+            refusals,
+            answers: AnswerCounts::default(),
             check,
             deletions: Arc::new(Semaphore::new(MAX_WAITING_DELETIONS)),
         };

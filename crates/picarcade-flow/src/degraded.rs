@@ -34,6 +34,20 @@ pub enum Degraded {
 }
 
 impl Degraded {
+    /// Every reason, in declaration order.
+    pub const ALL: [Self; 10] = [
+        Self::CostLimit,
+        Self::BreakerOpen,
+        Self::LlmTimeout,
+        Self::LlmUnusable,
+        Self::LlmError,
+        Self::ConcurrencyLimit,
+        Self::CacheUnavailable,
+        Self::AnalyticsSpooling,
+        Self::LimitsLocal,
+        Self::ModelUnavailable,
+    ];
+
     /// Returns the word in responses and traces.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // Requests, answers, errors and settings.
 mod caller;
@@ -18,6 +19,7 @@ mod service;
 mod step;
 
 // State and records that the steps share.
+mod answer_counts;
 mod caches;
 mod events;
 mod ledger;
@@ -41,7 +43,7 @@ mod embedded;
 pub mod openapi;
 
 #[cfg(feature = "metrics")]
-pub use self::metrics::describe_metrics;
+pub use self::metrics::{AI_CALL_DURATION, describe_metrics};
 pub use builder::FlowBuilder;
 pub use caches::FlowCaches;
 pub use caller::{Authority, Caller};

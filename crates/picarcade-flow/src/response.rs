@@ -285,7 +285,10 @@ pub struct StatsAnswer {
     pub cached: bool,
 }
 
-/// The use of the day's budget, from the expenses in `cost_tracking` since midnight (UTC).
+/// The use of the day's budget. `spent_today` and `burned_percent` come from the expenses in
+/// `cost_tracking` since midnight (UTC), `spent`, `reserved` and `used_percent` from the limiter,
+/// which refuses paid calls once `spent` and `reserved` leave no room. They are null without such a
+/// limit, and until the limiter has answered once.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Budget))]
@@ -293,18 +296,39 @@ pub struct BudgetBurn {
     /// The limit of all users together, in US dollars a day; null without such a limit.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub per_day: Option<f64>,
-    /// The expenses since midnight, in US dollars.
+    /// The expenses since midnight, in US dollars. A reserved generation counts at its estimate.
     pub spent_today: f64,
     /// `spent_today` in percent of `per_day`; above 100 if the budget is overspent.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub burned_percent: Option<f64>,
+    /// The settled part of the budget, in US dollars.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub spent: Option<f64>,
+    /// The part that is reserved for bills that are not known yet, in US dollars.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub reserved: Option<f64>,
+    /// `spent` and `reserved` together in percent of `per_day`.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub used_percent: Option<f64>,
 }
 
 impl BudgetBurn {
     pub(crate) fn new(per_day_micros: Option<u64>, spent_micros: u64) -> Self {
         let per_day = per_day_micros.map(usd);
         let spent_today = usd(spent_micros);
-        Self { per_day, spent_today, burned_percent: per_day.map(|per_day| spent_today * 100.0 / per_day) }
+        let burned_percent = per_day.map(|per_day| spent_today * 100.0 / per_day);
+        Self { per_day, spent_today, burned_percent, spent: None, reserved: None, used_percent: None }
+    }
+
+    /// Adds the use as the limiter counts it.
+    pub(crate) fn with_use(self, spent_micros: u64, reserved_micros: u64) -> Self {
+        let used = usd(spent_micros.saturating_add(reserved_micros));
+        Self {
+            spent: Some(usd(spent_micros)),
+            reserved: Some(usd(reserved_micros)),
+            used_percent: self.per_day.map(|per_day| used * 100.0 / per_day),
+            ..self
+        }
     }
 }
 

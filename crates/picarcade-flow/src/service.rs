@@ -13,12 +13,14 @@ use picarcade_intent::Route;
 use picarcade_ratelimit::{Limiter, Report};
 use tokio::sync::Semaphore;
 
+use crate::answer_counts::AnswerCounts;
 use crate::builder::FlowBuilder;
 use crate::caches::FlowCaches;
 use crate::caller::Caller;
 use crate::degraded::Degraded;
 use crate::error::FlowError;
 use crate::fleet::transport::Fleet;
+use crate::health::budget::BudgetRefusals;
 use crate::health::check::BackgroundCheck;
 use crate::health::watch::RemoteWatch;
 use crate::outcome::generations::Generations;
@@ -50,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) classifier_id: String,
     pub(crate) limiter: Limiter,
     pub(crate) denials: Denials,
+    pub(crate) refusals: BudgetRefusals,
     pub(crate) recorder: Recorder,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) sessions: Arc<dyn SessionStore>,
@@ -60,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) worker_pool: Option<WorkerPool>,
     /// The number of answers with a question about the price.
     pub(crate) confirmations: AtomicU64,
+    /// The answers by source, first degraded reason and type.
+    pub(crate) answers: AnswerCounts,
     pub(crate) check: Arc<BackgroundCheck>,
     /// Permits for deletions of users that wait for their repetition.
     pub(crate) deletions: Arc<Semaphore>,

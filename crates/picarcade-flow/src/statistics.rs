@@ -40,7 +40,7 @@ impl FlowService {
         match cache.get_or_load_with(&key, picarcade_cache::Options::default(), loader).await {
             Ok(found) => Ok(StatsAnswer {
                 statistics: found.value.statistics.clone(),
-                budget: BudgetBurn::new(self.budget_per_day(), found.value.spent_today_micros),
+                budget: self.budget_burn(found.value.spent_today_micros),
                 cached: !matches!(found.source, CacheSource::Loaded | CacheSource::Bypass),
             }),
             Err(error) => {
@@ -50,12 +50,26 @@ impl FlowService {
         }
     }
 
+    /// Returns the day's budget. Its use is that of the last background check, because the limiter
+    /// decides by it.
+    fn budget_burn(&self, spent_today_micros: u64) -> BudgetBurn {
+        let burn = BudgetBurn::new(self.budget_per_day(), spent_today_micros);
+        let checked = self.inner.check.last();
+        match checked.budgets.iter().find(|budget| is_day(budget.status.window)) {
+            Some(budget) => burn.with_use(budget.spent(), budget.status.reserved),
+            None => burn,
+        }
+    }
+
     /// Returns the dollar limit of all users together for one day, in micro-dollars.
     fn budget_per_day(&self) -> Option<u64> {
-        let is_day = |window| matches!(window, Window::UtcDay) || window == Window::Sliding(DAY);
         let is_budget = |limit: &&Limit| {
             limit.scope() == Scope::Global && limit.unit() == Unit::Cost && is_day(limit.window())
         };
         self.inner.limiter.limits().iter().find(is_budget).map(Limit::limit)
     }
+}
+
+fn is_day(window: Window) -> bool {
+    matches!(window, Window::UtcDay) || window == Window::Sliding(DAY)
 }

@@ -29,7 +29,7 @@ impl Default for LimiterBuilder {
             store: None,
             max_subjects: 65_536,
             max_reservations: 65_536,
-            reservation_ttl: Duration::from_mins(15),
+            reservation_ttl: Duration::from_secs(900),
             instances: 1,
             leases: None,
             shards: None,
@@ -120,7 +120,8 @@ impl LimiterBuilder {
         if self.max_reservations == 0 {
             return wrong("max_reservations", "is zero");
         }
-        if self.reservation_ttl < Duration::from_millis(1) || self.reservation_ttl > Duration::from_hours(720)
+        if self.reservation_ttl < Duration::from_millis(1)
+            || self.reservation_ttl > Duration::from_secs(2_592_000)
         {
             return wrong("reservation_ttl", "is not from 1 ms to 30 days");
         }

@@ -59,6 +59,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         config.layers.shown(),
         metrics,
     );
+    http::set_access_log(config.access_log);
     let router = http::router(app.clone(), &config.cors_origins);
     let limits = ConnectionLimits {
         connections: descriptors(config.max_connections),

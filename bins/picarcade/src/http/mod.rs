@@ -20,6 +20,7 @@ pub(crate) use app::App;
 pub(crate) use body::parse_request_text;
 pub(crate) use identity::Identities;
 pub(crate) use json::{check as check_json, members as json_members};
+pub(crate) use layer::log::set_access_log;
 pub(crate) use problem::Problem;
 pub(crate) use router::router;
 pub(crate) use server::{ConnectionLimits, Server};

@@ -1,5 +1,5 @@
 //! A throttle for repeated log lines. Each statement may write [`BURST`] lines in a [`PERIOD`], at
-//! any level above `debug`. Further lines are counted, and one line for each period and statement
+//! any level above `debug`; the access log is exempt. Further lines are counted, and one line for each period and statement
 //! reports their number.
 //!
 //! The limit is by statement and not by text, so that neither a user's words nor an address can
@@ -14,6 +14,9 @@ use tracing::callsite::Identifier;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
+
+/// The target of the lines of the access log, which are not throttled.
+pub(crate) const ACCESS_TARGET: &str = "picarcade::access";
 
 /// The most lines of one statement in a period.
 const BURST: u32 = 10;
@@ -62,8 +65,8 @@ pub(super) struct LogThrottle;
 impl<S: Subscriber> Layer<S> for LogThrottle {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // An operator who enables `debug` wants to see every line.
-        if *metadata.level() > Level::INFO {
+        // An operator who enables `debug` or the access log wants to see every line.
+        if *metadata.level() > Level::INFO || metadata.target() == ACCESS_TARGET {
             return true;
         }
         let now = Instant::now();

@@ -10,5 +10,5 @@ pub(crate) mod metrics;
 pub(crate) mod traces;
 
 pub(crate) use error_chain::chain;
-pub(crate) use log_throttle::report_suppressed;
+pub(crate) use log_throttle::{ACCESS_TARGET, report_suppressed};
 pub(crate) use logs::{start, start_quiet};

@@ -55,6 +55,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("shutdown_timeout", "PICARCADE_SHUTDOWN_TIMEOUT", "soon", "number of seconds"),
     ("shutdown_delay", "PICARCADE_SHUTDOWN_DELAY", "-1", "number of seconds"),
     ("public_operations", "PICARCADE_PUBLIC_OPERATIONS", "perhaps", "true or false"),
+    ("access_log", "PICARCADE_ACCESS_LOG", "perhaps", "true or false"),
     ("prompt_privacy", "PICARCADE_PROMPT_PRIVACY", "some", "full, truncated"),
     ("prompt_hash_key", "PICARCADE_PROMPT_HASH_KEY", "short", "at least 16 characters"),
     ("redis_url", "REDIS_URL", "redsi://:secret-words@x", "redis-sentinel://"),

@@ -47,4 +47,5 @@ mod terminal;
 mod tokens;
 #[cfg(feature = "otel")]
 mod traces;
+mod visible_failures;
 mod with_ai;

@@ -1,5 +1,6 @@
 //! Checks that cargo does not provide.
 
+pub(crate) mod api;
 pub(crate) mod circles;
 pub(crate) mod documents;
 pub(crate) mod features;
@@ -7,3 +8,4 @@ pub(crate) mod house;
 pub(crate) mod language;
 pub(crate) mod layers;
 pub(crate) mod licences;
+pub(crate) mod packages;

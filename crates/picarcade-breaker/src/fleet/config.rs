@@ -35,7 +35,7 @@ impl FleetConfig {
             quorum: 0.5,
             quorum_minimum: 2,
             lease: Duration::from_secs(30),
-            hold_max: Duration::from_mins(2),
+            hold_max: Duration::from_secs(120),
         }
     }
 
@@ -45,8 +45,8 @@ impl FleetConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        let hour = Duration::from_hours(1);
-        let intervals = Duration::from_millis(10)..=Duration::from_mins(1);
+        let hour = Duration::from_secs(3600);
+        let intervals = Duration::from_millis(10)..=Duration::from_secs(60);
         within("instance", !self.instance.is_empty(), "a name")?;
         within("interval", intervals.contains(&self.interval), "between 10 milliseconds and 1 minute")?;
         within("quorum", self.quorum > 0.0 && self.quorum <= 1.0, "above 0 and at most 1")?;

@@ -118,7 +118,7 @@ mod tests {
 
     fn observe(state: State) -> Observation {
         let now = Instant::now();
-        Observation { now, state, opened: 1, probe_at: now + Duration::from_mins(1) }
+        Observation { now, state, opened: 1, probe_at: now + Duration::from_secs(60) }
     }
 
     fn tally(instances: u64, open: u64, recovered: u64) -> VoteCount {

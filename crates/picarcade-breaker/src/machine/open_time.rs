@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_open_time_grows_to_its_maximum() {
-        let backoff = Backoff { factor: 2.0, max: Duration::from_mins(5), jitter: 0.0 };
+        let backoff = Backoff { factor: 2.0, max: Duration::from_secs(300), jitter: 0.0 };
         let mut time = OpenTime::new(&Config::default().backoff(backoff));
         let seconds: Vec<_> = (0..6)
             .map(|_| {
@@ -70,17 +70,17 @@ mod tests {
             .collect();
         assert_eq!(seconds, [60, 120, 240, 300, 300, 300]);
         time.grown = u32::MAX;
-        assert_eq!(time.length(0.0), ticks(Duration::from_mins(5)));
+        assert_eq!(time.length(0.0), ticks(Duration::from_secs(300)));
         time.restart();
-        assert_eq!(time.length(0.9), ticks(Duration::from_mins(1)));
+        assert_eq!(time.length(0.9), ticks(Duration::from_secs(60)));
     }
 
     #[test]
     fn jitter_only_adds_and_spares_the_first_opening() {
         let mut time = OpenTime::new(&Config::default());
-        assert_eq!(time.length(0.999), ticks(Duration::from_mins(1)));
+        assert_eq!(time.length(0.999), ticks(Duration::from_secs(60)));
         time.grow();
-        assert_eq!(time.length(0.0), ticks(Duration::from_mins(2)));
+        assert_eq!(time.length(0.0), ticks(Duration::from_secs(120)));
         assert_eq!(time.length(0.5), ticks(Duration::from_secs(126)));
     }
 }

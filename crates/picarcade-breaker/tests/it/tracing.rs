@@ -1,4 +1,5 @@
-//! The events that a subscriber of `tracing` receives: one per change of state, and none per call.
+//! The events that a subscriber of `tracing` receives: one per change of state, a warning if calls
+//! are rejected from then on, and none per call.
 
 use std::{
     io::{self, Write},
@@ -39,12 +40,20 @@ fn changes_of_state_are_traced_and_calls_are_not() {
         fail(&breaker);
         fail(&breaker);
         assert!(breaker.try_acquire().is_err());
+        breaker.force_close();
+        breaker.force_open();
     });
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    for part in
-        ["WARN", "breaker=test", "from=closed", "to=open", "cause=consecutive_failures", "open_seconds=60"]
-    {
-        assert!(text.contains(part), "{part} is missing: {text}");
+    let lines: Vec<_> = text.lines().collect();
+    let expected: [&[&str]; 3] = [
+        &["WARN", "breaker=test", "from=closed", "to=open", "cause=consecutive_failures", "open_seconds=60"],
+        &["INFO", "breaker=test", "from=open", "to=forced_closed", "cause=manual"],
+        &["WARN", "breaker=test", "from=forced_closed", "to=forced_open", "cause=manual"],
+    ];
+    assert_eq!(lines.len(), expected.len(), "{text}");
+    for (line, parts) in lines.iter().zip(expected) {
+        for part in parts {
+            assert!(line.contains(part), "{part} is missing: {line}");
+        }
     }
 }

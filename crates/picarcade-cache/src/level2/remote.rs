@@ -25,7 +25,7 @@ use crate::{Key, RemoteError, tag::Tag};
 
 /// How long a write may wait until the second level is back. Tombstones last longer, so a write
 /// that waited cannot bring back a value that was removed meanwhile.
-pub const REPLAY_WINDOW: Duration = Duration::from_mins(4);
+pub const REPLAY_WINDOW: Duration = Duration::from_secs(240);
 
 /// The version of a key, which changes with every removal and replacement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

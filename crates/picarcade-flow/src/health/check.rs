@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use picarcade_analytics::{Recorder, Store};
-use picarcade_ratelimit::{LimitStatus, Limiter, Subjects, Unit};
+use picarcade_ratelimit::{Limiter, Subjects};
 
+use crate::health::budget::{Budget, BudgetRefusals, after_check};
 use crate::health::watch::RemoteWatch;
 
 /// The pause between two checks.
@@ -24,7 +25,7 @@ pub(crate) struct Checked {
     /// Whether events were dropped since the check before.
     pub(crate) is_losing_events: bool,
     /// The dollar limits that all users share, from the last answer of their store.
-    pub(crate) budget: Arc<[LimitStatus]>,
+    pub(crate) budgets: Arc<[Budget]>,
 }
 
 /// The state of the database.
@@ -45,6 +46,7 @@ pub(crate) struct BackgroundCheck {
     limiter: Limiter,
     recorder: Recorder,
     watch: Option<Arc<dyn RemoteWatch>>,
+    refusals: BudgetRefusals,
     last: ArcSwap<Checked>,
 }
 
@@ -55,8 +57,10 @@ impl BackgroundCheck {
         limiter: Limiter,
         recorder: Recorder,
         watch: Option<Arc<dyn RemoteWatch>>,
+        refusals: BudgetRefusals,
     ) -> Arc<Self> {
-        let check = Arc::new(Self { store, limiter, recorder, watch, last: ArcSwap::default() });
+        let last = ArcSwap::default();
+        let check = Arc::new(Self { store, limiter, recorder, watch, refusals, last });
         let weak = Arc::downgrade(&check);
         tokio::spawn(async move {
             while run(&weak).await.is_some() {
@@ -79,30 +83,33 @@ impl BackgroundCheck {
 
 /// Runs one check. Returns `None` once the last handle is dropped.
 async fn run(weak: &Weak<BackgroundCheck>) -> Option<()> {
-    let (store, limiter, before) = {
+    let (store, limiter, refusals, before) = {
         let check = weak.upgrade()?;
         // A store that is known to be down is not asked: the limiter would notice the outage from
         // this query, and the return of the store only from the next request.
         let is_up = check.watch.as_ref().is_none_or(|watch| watch.is_up());
-        (Arc::clone(&check.store), is_up.then(|| check.limiter.clone()), check.last())
+        let limiter = is_up.then(|| check.limiter.clone());
+        (Arc::clone(&check.store), limiter, check.refusals.clone(), check.last())
     };
-    let (database, budget) = tokio::join!(
+    let (database, budgets) = tokio::join!(
         check_database(&*store, before.database.last_error.clone()),
-        check_budget(limiter.as_ref(), &before.budget)
+        check_budgets(limiter.as_ref(), &before.budgets, &refusals)
     );
     let check = weak.upgrade()?;
     let dropped = check.recorder.counters().dropped;
     let is_losing_events = dropped > before.dropped;
-    check.last.store(Arc::new(Checked { database, dropped, is_losing_events, budget }));
+    check.last.store(Arc::new(Checked { database, dropped, is_losing_events, budgets }));
     Some(())
 }
 
-async fn check_budget(limiter: Option<&Limiter>, before: &Arc<[LimitStatus]>) -> Arc<[LimitStatus]> {
+async fn check_budgets(
+    limiter: Option<&Limiter>,
+    before: &Arc<[Budget]>,
+    refusals: &BudgetRefusals,
+) -> Arc<[Budget]> {
     let Some(limiter) = limiter else { return Arc::clone(before) };
     match tokio::time::timeout(CHECK_TIMEOUT, limiter.usage(&Subjects::default())).await {
-        Ok(Ok(report)) if !report.local => {
-            report.statuses.into_iter().filter(|status| status.unit == Unit::Cost).collect()
-        }
+        Ok(Ok(report)) if !report.local => after_check(before, report.statuses, refusals.take()),
         // A local share is worse than the last figures of the store.
         _ => Arc::clone(before),
     }

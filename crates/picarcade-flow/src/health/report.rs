@@ -14,7 +14,10 @@ use picarcade_ratelimit::Mode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::health::ai::AiFailures;
+use crate::health::budget::{Budget, Level};
 use crate::health::check::{Checked, Database};
+use crate::response::usd;
 use crate::service::FlowService;
 
 /// The state of a component.
@@ -81,7 +84,7 @@ impl FlowService {
             ("cache", self.cache_health()),
             ("database", database_health(&checked.database)),
             ("circuit_breakers", self.breakers_health()),
-            ("rate_limiter", self.limiter_health()),
+            ("rate_limiter", self.limiter_health(&checked.budgets)),
             ("flow", self.flow_health(&checked)),
         ]);
         let mut summary = HealthSummary { total: components.len(), ..HealthSummary::default() };
@@ -136,23 +139,36 @@ impl FlowService {
         }
     }
 
-    fn limiter_health(&self) -> ComponentHealth {
+    fn limiter_health(&self, budgets: &[Budget]) -> ComponentHealth {
         let statistics = self.inner.limiter.statistics();
-        let status =
-            if statistics.mode == Mode::Local { HealthStatus::Degraded } else { HealthStatus::Healthy };
-        let local = (statistics.mode == Mode::Local).then(|| "store_unavailable".to_owned());
-        ComponentHealth { status, latency_ms: None, last_error: local, details: json!(statistics) }
+        let is_reached = budgets.iter().any(|budget| budget.level == Level::Reached);
+        let (status, last_error) = if statistics.mode == Mode::Local {
+            (HealthStatus::Degraded, Some("store_unavailable"))
+        } else if is_reached {
+            (HealthStatus::Degraded, Some("budget_reached"))
+        } else {
+            (HealthStatus::Healthy, None)
+        };
+        let mut details = json!(statistics);
+        details["budgets"] = budgets.iter().map(budget).collect();
+        let fullest = budgets.iter().max_by_key(|budget| budget.level);
+        details["reason"] = json!(fullest.and_then(Budget::reason));
+        ComponentHealth { status, latency_ms: None, last_error: last_error.map(str::to_owned), details }
     }
 
     fn flow_health(&self, checked: &Checked) -> ComponentHealth {
         let counters = self.inner.recorder.counters();
         let refused = self.inner.rules_refused.load(Ordering::Relaxed);
+        let failures = self.inner.ai.as_ref().and_then(|ai| ai.health.failures());
+        let is_failing = failures.as_ref().is_some_and(AiFailures::are_persistent);
         let (status, last_error) = if checked.is_losing_events {
             (HealthStatus::Unhealthy, Some("events_lost"))
         } else if self.inner.recorder.spooling() || counters.spooled > 0 {
             (HealthStatus::Degraded, Some(counters.last_error.unwrap_or("events_spooled")))
         } else if refused {
             (HealthStatus::Degraded, Some("rules_refused"))
+        } else if is_failing {
+            (HealthStatus::Degraded, Some("ai_failing"))
         } else if counters.dead_lettered > 0 {
             // Requests are not affected; the rows in the file need an operator.
             (HealthStatus::Healthy, Some("events_dead_lettered"))
@@ -177,12 +193,23 @@ impl FlowService {
             "rules_refused": refused,
             "provider": provider.map(|provider| provider.name()),
             "model": provider.map(|provider| provider.model()),
+            "ai_failures": failures,
             "classifications_in_flight": in_flight,
             "classifications_queued": queued,
             "analytics": counters,
         });
         ComponentHealth { status, latency_ms: None, last_error, details }
     }
+}
+
+/// Returns a budget in US dollars.
+fn budget(budget: &Budget) -> Value {
+    json!({
+        "window": budget.status.window,
+        "limit": usd(budget.status.limit),
+        "spent": usd(budget.spent()),
+        "reserved": usd(budget.status.reserved),
+    })
 }
 
 fn database_health(checked: &Database) -> ComponentHealth {

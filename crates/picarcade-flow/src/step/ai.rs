@@ -19,6 +19,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use picarcade_analytics::Recorder;
 use picarcade_breaker::{
     Bulkhead, BulkheadPermit, CircuitBreaker, Deadline, Outcome, Permit, Retry, RetryBackoff, RetryError,
@@ -31,6 +32,10 @@ use tokio::sync::watch;
 
 use crate::caller::Caller;
 use crate::degraded::Degraded;
+use crate::health::ai::AiHealth;
+use crate::health::budget::BudgetRefusals;
+#[cfg(feature = "metrics")]
+use crate::metrics::count_ai_call;
 use crate::outcome::charge::{Charge, bounded, charge};
 use crate::policy::Policy;
 use crate::step::paid_call::{PaidCall, bill, outcome};
@@ -94,7 +99,9 @@ pub(crate) struct AiStep {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) breaker: CircuitBreaker,
     pub(crate) bulkhead: Bulkhead,
+    pub(crate) health: Arc<AiHealth>,
     limiter: Limiter,
+    refusals: BudgetRefusals,
     recorder: Recorder,
     timeout: Duration,
     backoff: RetryBackoff,
@@ -108,6 +115,7 @@ impl AiStep {
         provider: Arc<dyn Provider>,
         breaker: CircuitBreaker,
         limiter: Limiter,
+        refusals: BudgetRefusals,
         recorder: Recorder,
         policy: &Policy,
     ) -> Result<Self, picarcade_breaker::ConfigError> {
@@ -117,7 +125,20 @@ impl AiStep {
         let retry = Retry::new(policy.max_attempts.max(1))?.backoff(backoff);
         let timeout = policy.classification_timeout;
         let stopping = Arc::new(watch::Sender::new(false));
-        Ok(Self { provider, breaker, bulkhead, limiter, recorder, timeout, backoff, retry, stopping })
+        let health = Arc::default();
+        Ok(Self {
+            provider,
+            breaker,
+            bulkhead,
+            health,
+            limiter,
+            refusals,
+            recorder,
+            timeout,
+            backoff,
+            retry,
+            stopping,
+        })
     }
 
     /// Returns the provider's answer. Makes several attempts, within the deadline and the budget.
@@ -128,16 +149,29 @@ impl AiStep {
         caller: &Caller,
     ) -> Result<Answer, AiFailure> {
         let deadline = Deadline::after(self.timeout);
+        // A guard may reject the attempt after a failed one; the failure is then the reason.
+        let last_error = Mutex::new(None);
+        let last = &last_error;
         let attempt = |number| async move {
             match self.attempt(request, feasible, caller, deadline).await {
-                Attempt::Failed(error) => Err((number, error)),
+                Attempt::Failed(error) => {
+                    *last.lock() = Some(error.clone());
+                    Err((number, error))
+                }
                 ended => Ok(ended),
             }
         };
         let hint = |(number, error): &(u32, ProviderError)| self.hint(*number, error, deadline);
         // Attempts and pauses keep the deadline by themselves. `Retry` would cut an attempt at the
         // deadline, before its bill is known and settled.
-        match self.retry.run(Deadline::after(Duration::MAX), hint, attempt).await {
+        let ended = self.retry.run(Deadline::after(Duration::MAX), hint, attempt).await;
+        let (provider, model) = (self.provider.name(), self.provider.model());
+        match (&ended, last_error.into_inner()) {
+            (Ok(Attempt::Answered(_)), _) => self.health.succeeded(provider, model),
+            (_, Some(error)) => self.health.failed(provider, model, &error),
+            _ => {}
+        }
+        match ended {
             Ok(Attempt::Answered(answer)) => Ok(answer),
             Ok(Attempt::NotMade(failure)) => Err(failure),
             Ok(Attempt::Failed(error)) | Err(RetryError::Failed((_, error))) => {
@@ -217,6 +251,7 @@ impl AiStep {
         match self.limiter.acquire(&caller.subjects(), Demand::cost_micros(estimate)).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
             Ok(Decision::Denied(denial)) => {
+                self.refusals.record(&denial);
                 Err(AiFailure { reason: Degraded::CostLimit, denial: Some(Box::new(denial)) })
             }
             Err(error) => {
@@ -240,6 +275,8 @@ impl AiStep {
         reservation.dispatched();
         let paid = PaidCall::new(&self.recorder, caller, model, estimate, reservation);
         let span = caller.trace.as_ref().map(|trace| trace.ai_call(provider, model));
+        #[cfg(feature = "metrics")]
+        let started = std::time::Instant::now();
         let answered = tokio::time::timeout(time + GRACE, self.provider.classify(request, feasible, time));
         let result = tokio::select! {
             answered = answered => answered.unwrap_or_else(|_| Err(timed_out())),
@@ -251,6 +288,8 @@ impl AiStep {
             }
         };
         permit.record(outcome(&result));
+        #[cfg(feature = "metrics")]
+        count_ai_call(provider, started.elapsed(), result.as_ref().err().map(|error| error.kind.as_str()));
         let charge = charge(bill(&result), estimate);
         if let Some(flag) = charge.flag {
             let (charged_micros, flag) = (charge.micros, flag.as_str());

@@ -111,7 +111,10 @@ impl FlowService {
         let (limiter, subjects) = (&self.inner.limiter, caller.subjects());
         match limiter.acquire(&subjects, Demand::cost_micros(route.estimated_cost_micros)).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
-            Ok(Decision::Denied(denial)) => Err(FlowError::Limited(Box::new(denial))),
+            Ok(Decision::Denied(denial)) => {
+                self.inner.refusals.record(&denial);
+                Err(FlowError::Limited(Box::new(denial)))
+            }
             Err(error) => {
                 // Dollars that cannot be counted are not promised. The same request without
                 // `reserve` is answered.

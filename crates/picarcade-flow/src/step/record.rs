@@ -26,6 +26,7 @@ impl FlowService {
     ) {
         let Resolved { request, classification, .. } = resolved;
         let (verdict, cache_hit) = (&classification.verdict, classification.cache_hit());
+        self.inner.answers.record(verdict.source, resolved.degraded.first().copied(), verdict.prompt_type);
         let saved_micros = match &self.inner.ai {
             Some(ai) if cache_hit && verdict.source == Source::Llm => ai.provider.estimate_micros(request),
             _ => 0,

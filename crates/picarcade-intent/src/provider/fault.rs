@@ -2,7 +2,8 @@
 //!
 //! Gateways and streaming servers answer with status 200 before they know that the call fails, and
 //! send an error object then. Its kind follows from its codes, from a status inside it, and from
-//! its message, in this order. The words only choose the kind; only codes are repeated.
+//! its message, in this order. The words only choose the kind; codes are repeated, and of the
+//! message what [`scrubbed`](super::message::scrubbed) leaves.
 
 use serde_json::Value;
 
@@ -33,6 +34,8 @@ pub(super) struct Fault<'a> {
     pub(super) kind: ProviderErrorKind,
     /// The codes, unchanged and unchecked.
     pub(super) codes: Vec<&'a str>,
+    /// The message, unchanged and unchecked; may be empty.
+    pub(super) message: &'a str,
 }
 
 /// Returns the error that a body describes, if there is one.
@@ -51,7 +54,7 @@ pub(super) fn fault(body: &Value) -> Option<Fault<'_>> {
     }
     if let Value::String(text) = error {
         let kind = kind_in(text).unwrap_or(ProviderErrorKind::Server);
-        return Some(Fault { kind, codes: Vec::new() });
+        return Some(Fault { kind, codes: Vec::new(), message: text });
     }
     let text = |place: &&str| error.pointer(place).and_then(Value::as_str);
     let codes: Vec<&str> = CODES.iter().filter_map(&text).collect();
@@ -62,7 +65,7 @@ pub(super) fn fault(body: &Value) -> Option<Fault<'_>> {
     // Vendors report an exhausted budget as a bad request or as too many requests.
     let is_ambiguous = matches!(kind, ProviderErrorKind::Rejected | ProviderErrorKind::RateLimited);
     let kind = if is_ambiguous && is_spent(message) { ProviderErrorKind::SpendLimit } else { kind };
-    Some(Fault { kind, codes })
+    Some(Fault { kind, codes, message })
 }
 
 /// Returns the kind of failure that the words of a code or a message name.

@@ -2,8 +2,8 @@
 //!
 //! Connecting and each read have time-outs within the deadline of the call, so that a dead address
 //! leaves time for another attempt. A redirect is an error, because following it would send the key
-//! to another server. An error contains fixed words, the status, and the codes of the provider if
-//! they look like codes. It omits messages, because providers quote keys and prompts in them.
+//! to another server. An error contains fixed words, the status, the codes of the provider if they
+//! look like codes, and its message without secrets and without the words of the prompt.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,15 +14,19 @@ use serde_json::Value;
 
 use super::encoding::{self, Undecodable};
 use super::error::{ProviderError, ProviderErrorKind};
-use super::{body, fault};
+use super::{body, fault, message};
 use crate::answer::{Answer, Unusable};
 use crate::error::ConfigError;
 
 /// The maximum size of a response. Answers have a few kilobytes; Replicate returns the input too.
 const MAX_RESPONSE_BYTES: usize = 256 * 1024;
 
+/// The part of a key that must not appear in an error, in bytes. A shorter key must not appear as a
+/// word.
+const KEY_PART_BYTES: usize = 8;
+
 /// The maximum wait that is accepted from a provider.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(24);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(86400);
 
 /// A client for one provider.
 #[derive(Debug, Clone)]
@@ -88,7 +92,10 @@ impl Http {
         let holds_secret = |secret: &HeaderValue| {
             let secret = secret.to_str().unwrap_or_default();
             let secret = secret.rsplit(' ').next().unwrap_or_default();
-            error.detail.split([' ', ',']).any(|word| word == secret)
+            let is_part =
+                |part: &[u8]| error.detail.as_bytes().windows(KEY_PART_BYTES).any(|window| window == part);
+            error.detail.split(|letter: char| !is_code_letter(letter)).any(|word| word == secret)
+                || secret.as_bytes().windows(KEY_PART_BYTES).any(is_part)
         };
         if self.secrets.iter().any(holds_secret) {
             return ProviderError { detail: "detail removed: it repeats the key".to_owned(), ..error };
@@ -185,6 +192,18 @@ impl Response {
         // An exhausted budget does not recover within seconds, whatever a gateway states.
         let retry_after = if kind == ProviderErrorKind::SpendLimit { None } else { self.retry_after() };
         ProviderError { retry_after, ..ProviderError::new(kind, detail) }.with_status(self.status)
+    }
+
+    /// Adds the message of the response to an error, without secrets and without the words of the
+    /// prompt.
+    pub(super) fn with_message(&self, error: ProviderError, prompt: &str) -> ProviderError {
+        let stated = fault::fault(&self.body).map(|fault| fault.message).unwrap_or_default();
+        let message = message::scrubbed(stated, prompt);
+        if message.is_empty() {
+            return error;
+        }
+        let described = ProviderError::new(error.kind, format!("{}: {message}", error.detail));
+        ProviderError { detail: described.detail, ..error }
     }
 
     /// Returns the error that the body of a successful response describes, if there is one.
@@ -310,8 +329,11 @@ fn transport(error: &reqwest::Error, billed: u64) -> ProviderError {
 
 /// Returns whether a word of a provider looks like a code: short, and of the characters of codes.
 fn is_code(word: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    (1..=64).contains(&word.len()) && word.bytes().all(fits)
+    (1..=64).contains(&word.len()) && word.chars().all(is_code_letter)
+}
+
+const fn is_code_letter(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.')
 }
 
 #[cfg(test)]
@@ -373,7 +395,7 @@ mod tests {
         };
         let sent = Some("Fri, 31 Dec 1999 23:59:59 GMT");
         for (at, wait) in [
-            ("Sat, 01 Jan 2000 00:00:59 GMT", Duration::from_mins(1)),
+            ("Sat, 01 Jan 2000 00:00:59 GMT", Duration::from_secs(60)),
             ("Saturday, 01-Jan-00 00:00:00 GMT", Duration::from_secs(1)),
             ("Fri, 31 Dec 1999 23:59:58 GMT", Duration::ZERO),
             ("Thu, 31 Dec 2099 23:59:59 GMT", MAX_RETRY_AFTER),

@@ -25,6 +25,8 @@ mod interface;
 #[cfg(feature = "providers")]
 mod kind;
 #[cfg(feature = "providers")]
+mod message;
+#[cfg(feature = "providers")]
 mod openai;
 #[cfg(feature = "providers")]
 mod question;

@@ -109,8 +109,12 @@ impl<V: Vendor> Provider for V {
     ) -> Result<Answer, ProviderError> {
         let estimate = self.estimate_micros(request);
         let response = within(timeout, self.ask(request, feasible, timeout, estimate)).await?;
+        let described = |error| {
+            let error = response.with_message(error, request.prompt.as_str());
+            self.client().http.without_secrets(error)
+        };
         if !response.is_success() {
-            return Err(self.client().http.without_secrets(V::refused(&response)));
+            return Err(described(V::refused(&response)));
         }
         let usage = V::usage(&response.body);
         let billed = usage.map(|usage| self.client().terms.cost(usage));
@@ -121,8 +125,11 @@ impl<V: Vendor> Provider for V {
                 // An error under a successful status has a kind of its own. It is free unless the
                 // response states that tokens were used.
                 let fault = if hides_fault(error.kind) { response.fault() } else { None };
-                let error = fault.map_or(error, |fault| ProviderError { cost_micros: billed, ..fault });
-                Err(self.client().http.without_secrets(ProviderError { tokens, ..error }))
+                let error = match fault {
+                    Some(fault) => described(ProviderError { cost_micros: billed, ..fault }),
+                    None => self.client().http.without_secrets(error),
+                };
+                Err(ProviderError { tokens, ..error })
             }
         }
     }

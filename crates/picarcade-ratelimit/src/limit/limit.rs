@@ -159,11 +159,11 @@ mod tests {
 
     use super::*;
 
-    const MINUTE: Window = Window::Sliding(Duration::from_mins(1));
+    const MINUTE: Window = Window::Sliding(Duration::from_secs(60));
 
     #[test]
     fn an_invalid_limit_is_rejected_by_name() {
-        let smooth = |burst| Window::Smooth { period: Duration::from_mins(1), burst };
+        let smooth = |burst| Window::Smooth { period: Duration::from_secs(60), burst };
         for (limit, message) in [
             (
                 Limit::requests(Scope::User, 0, MINUTE),

@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn rules_are_grouped_by_scope_in_order() {
-        let minute = Window::Sliding(Duration::from_mins(1));
-        let hour = Window::Sliding(Duration::from_hours(1));
+        let minute = Window::Sliding(Duration::from_secs(60));
+        let hour = Window::Sliding(Duration::from_secs(3600));
         let plan = Plan::new(vec![
             Limit::cost(Scope::Global, 1, Window::UtcDay),
             Limit::requests(Scope::User, 2, hour),

@@ -17,7 +17,7 @@ use serde::{Serialize, Serializer};
 const PARTS: u64 = 60;
 const DAY_MICROS: u64 = 86_400_000_000;
 /// A leap year. Longer windows are the task of a ledger.
-const MAX_WINDOW: Duration = Duration::from_hours(8784);
+const MAX_WINDOW: Duration = Duration::from_secs(31_622_400);
 
 /// The time over which a limit counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -178,11 +178,11 @@ mod tests {
     #[test]
     fn windows_are_displayed_by_their_length() {
         for (window, text) in [
-            (Window::Sliding(Duration::from_mins(1)), "60s"),
+            (Window::Sliding(Duration::from_secs(60)), "60s"),
             (Window::Sliding(Duration::from_millis(250)), "250ms"),
             (Window::Sliding(Duration::from_micros(1500)), "1500us"),
             (Window::UtcDay, "utc-day"),
-            (Window::Smooth { period: Duration::from_mins(1), burst: 5 }, "60s-smooth"),
+            (Window::Smooth { period: Duration::from_secs(60), burst: 5 }, "60s-smooth"),
         ] {
             assert_eq!(window.to_string(), text);
             assert_eq!(window.problem(), None);
@@ -193,7 +193,10 @@ mod tests {
     fn a_length_out_of_range_is_rejected_with_its_reason() {
         assert_eq!(Window::Sliding(Duration::ZERO).problem(), Some("is zero"));
         assert_eq!(Window::Sliding(Duration::from_micros(999)).problem(), Some("is shorter than 1 ms"));
-        assert_eq!(Window::Sliding(Duration::from_hours(8808)).problem(), Some("is longer than 366 days"));
+        assert_eq!(
+            Window::Sliding(Duration::from_secs(31_708_800)).problem(),
+            Some("is longer than 366 days")
+        );
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::{
 /// The number of invalidations replayed at a time.
 const REPLAY_BATCH: usize = 256;
 /// The timeout of a purge, which scans every key of a server.
-const PURGE_TIMEOUT: Duration = Duration::from_mins(1);
+const PURGE_TIMEOUT: Duration = Duration::from_secs(60);
 const UNKNOWN: u64 = u64::MAX;
 
 #[derive(Debug)]
@@ -198,7 +198,7 @@ impl Endpoint {
         // Different keys live on different nodes of a cluster.
         let key = format!("{}probe:{}", config.prefix, round % 64);
         let began = Instant::now();
-        let write = driver.set(key.as_bytes(), b"1", Some(Duration::from_mins(1)), Condition::Always);
+        let write = driver.set(key.as_bytes(), b"1", Some(Duration::from_secs(60)), Condition::Always);
         timeout(config.command_timeout, write).await.unwrap_or(Err(Error::Timeout))?;
         let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(UNKNOWN - 1);
         self.latency_micros.store(micros, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 /// How long a fail-over may still lose a confirmed invalidation.
-const REPEAT_WITHIN: Duration = Duration::from_mins(1);
+const REPEAT_WITHIN: Duration = Duration::from_secs(60);
 /// The maximum number of confirmed invalidations that are kept; the newest count.
 const MAX_CONFIRMED: usize = 4096;
 

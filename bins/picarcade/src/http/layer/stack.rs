@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use hyper::StatusCode;
 
 use super::load_shed;
-use super::log::LogLine;
+use super::log::{self, LogLine};
 use super::metrics::Measurement;
 use super::request_id::{RequestId, X_REQUEST_ID};
 use super::span::RequestSpan;
@@ -26,7 +26,7 @@ pub(crate) async fn stack(mut request: Request, next: Next) -> Response {
     let span = RequestSpan::begin(&request);
     request.extensions_mut().insert(span.span());
     let measurement = Measurement::begin(&request);
-    let logged = tracing::enabled!(tracing::Level::DEBUG).then(|| (Instant::now(), LogLine::of(&request)));
+    let logged = log::is_wanted().then(|| (Instant::now(), LogLine::of(&request)));
     let response = match load_shed::enter(request.uri().path()) {
         Ok(_permit) => run(request, next).await,
         Err(full) => full.into_response(),
@@ -35,7 +35,7 @@ pub(crate) async fn stack(mut request: Request, next: Next) -> Response {
     measurement.end(response.status());
     span.end(response.status());
     if let Some((started, line)) = logged {
-        line.write(&id, response.status(), started);
+        line.write(&id, &response, started);
     }
     response.headers_mut().insert(X_REQUEST_ID, id.0);
     response

@@ -18,6 +18,7 @@ use crate::answer::WithRequestId;
 use crate::http::app::App;
 use crate::http::body::{self, MAX_BODY};
 use crate::http::identity::{Presented, current_limits};
+use crate::http::layer::log::{self, AnswerFacts};
 use crate::http::layer::request_id::RequestId;
 use crate::http::layer::span::Span;
 use crate::http::problem::Problem;
@@ -48,7 +49,7 @@ pub(crate) async fn process(
 ) -> Result<Response, Problem> {
     let (request, caller) = read(&app, &span, &headers, body, "process").await?;
     let result = app.flow.process(request, &caller, cache_control(&headers)).await;
-    Ok(respond(&app, &id, &span, &caller, result, |answer| {
+    let record = |answer: &picarcade_flow::Response| {
         let facts = [
             ("picarcade.prompt_type", answer.prompt_type.as_str()),
             ("picarcade.source", answer.source.as_str()),
@@ -57,8 +58,17 @@ pub(crate) async fn process(
             ("picarcade.cache.parameters", answer.cache.parameters),
         ];
         span.record(&facts, &answer.degraded);
-    })
-    .await)
+    };
+    let facts = |answer: &picarcade_flow::Response| AnswerFacts {
+        source: answer.source.as_str(),
+        prompt_type: answer.prompt_type.as_str(),
+        intent_cache: answer.cache.intent,
+        enhancement_cache: Some(answer.cache.enhancement),
+        parameters_cache: Some(answer.cache.parameters),
+        degraded: answer.degraded.clone(),
+        estimated_cost: Some(answer.estimated_cost),
+    };
+    Ok(respond(&app, &id, &span, &caller, result, record, facts).await)
 }
 
 /// Classifies one request and shows the derivation.
@@ -79,15 +89,25 @@ pub(crate) async fn classify_only(
 ) -> Result<Response, Problem> {
     let (request, caller) = read(&app, &span, &headers, body, "classify-only").await?;
     let result = app.flow.classify_only(request, &caller, cache_control(&headers)).await;
-    Ok(respond(&app, &id, &span, &caller, result, |answer| {
+    let intent = |answer: &Classified| if answer.cache_hit { "hit" } else { "miss" };
+    let record = |answer: &Classified| {
         let facts = [
             ("picarcade.prompt_type", answer.prompt_type.as_str()),
             ("picarcade.source", answer.source.as_str()),
-            ("picarcade.cache.intent", if answer.cache_hit { "hit" } else { "miss" }),
+            ("picarcade.cache.intent", intent(answer)),
         ];
         span.record(&facts, &answer.degraded);
-    })
-    .await)
+    };
+    let facts = |answer: &Classified| AnswerFacts {
+        source: answer.source.as_str(),
+        prompt_type: answer.prompt_type.as_str(),
+        intent_cache: intent(answer),
+        enhancement_cache: None,
+        parameters_cache: None,
+        degraded: answer.degraded.clone(),
+        estimated_cost: None,
+    };
+    Ok(respond(&app, &id, &span, &caller, result, record, facts).await)
 }
 
 /// Reads a request and its caller. The credentials are checked first, so that a caller without them
@@ -126,7 +146,7 @@ async fn parse(
 }
 
 /// Returns the response to a request, with the caller's limits. `record` records an answer in the
-/// trace.
+/// trace, `facts` are those of its log line.
 async fn respond<T: Serialize>(
     app: &App,
     id: &RequestId,
@@ -134,6 +154,7 @@ async fn respond<T: Serialize>(
     caller: &Caller,
     result: Result<Processed<T>, FlowError>,
     record: impl FnOnce(&T),
+    facts: impl FnOnce(&T) -> AnswerFacts,
 ) -> Response {
     record_limits(span, result.as_ref().map(|processed| &processed.limits));
     match result {
@@ -141,6 +162,9 @@ async fn respond<T: Serialize>(
             record(&processed.answer);
             let mut response = json(&WithRequestId { answer: &processed.answer, request_id: id.as_str() });
             rate_limit::write(response.headers_mut(), &processed.limits);
+            if log::is_wanted() {
+                facts(&processed.answer).add_to(&mut response);
+            }
             response
         }
         Err(error) => {

@@ -62,7 +62,7 @@ impl Leases {
         if self.largest == 0 {
             return Err(ConfigError::Setting { field: "largest lease", reason: "is zero" });
         }
-        if self.hold < Duration::from_millis(1) || self.hold > Duration::from_mins(10) {
+        if self.hold < Duration::from_millis(1) || self.hold > Duration::from_secs(600) {
             return Err(ConfigError::Setting {
                 field: "hold of a lease",
                 reason: "is not from 1 ms to 10 minutes",

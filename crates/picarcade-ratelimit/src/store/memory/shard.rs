@@ -203,7 +203,7 @@ mod tests {
     use crate::{Limit, Plan, Scope, Window};
 
     fn plan() -> Plan {
-        Plan::new(vec![Limit::requests(Scope::User, 9, Window::Sliding(Duration::from_mins(1)))]).unwrap()
+        Plan::new(vec![Limit::requests(Scope::User, 9, Window::Sliding(Duration::from_secs(60)))]).unwrap()
     }
 
     fn visit(shard: &mut Shard, plan: &Plan, subject: u64, now: u64) {

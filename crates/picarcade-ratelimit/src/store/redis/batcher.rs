@@ -98,7 +98,9 @@ impl Queue {
     /// A request that waited for longer than `timeout` fails instead. A group ends at least that
     /// often, so no request waits for more than twice as long.
     fn next_group(&mut self, timeout: Duration) -> Option<(Size, Group)> {
-        while let Some(late) = self.waiting.pop_front_if(|first| first.since.elapsed() > timeout) {
+        while self.waiting.front().is_some_and(|first| first.since.elapsed() > timeout)
+            && let Some(late) = self.waiting.pop_front()
+        {
             let _ = late.reply.send(Reply::Failed(unanswered()));
         }
         let size = if self.waiting.len() >= MAX_REQUESTS && self.full < MAX_FULL {

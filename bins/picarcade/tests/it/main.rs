@@ -11,6 +11,7 @@ mod configuration;
 mod connections;
 mod crowds;
 mod database;
+mod disk_cache;
 mod document;
 mod examples;
 mod failing_ai;

@@ -36,6 +36,16 @@ pub(super) enum Job {
     Damaged,
 }
 
+impl Job {
+    /// Returns how many bytes the job writes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Write { change: Change::Write { entry, .. }, .. } => entry.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// A replacement or removal that is not on disk yet.
 #[derive(Debug, Clone)]
 pub(super) struct Waiting {
@@ -75,8 +85,12 @@ impl Inbox {
         }
     }
 
-    /// Returns the content of a key that is not on disk yet.
+    /// Returns the content of a key that is not on disk yet. Every key is empty after an overflow,
+    /// because a removal may be missing here.
     pub(super) fn record(&self, name: &[u8], now_ms: u64) -> Option<Record> {
+        if self.overflowed {
+            return Some(Record::default());
+        }
         let waiting = self.keys.get(name).filter(|waiting| now_ms < waiting.expires_ms)?;
         Some(Record { version: waiting.version, entry: waiting.entry.clone() })
     }
@@ -140,5 +154,60 @@ impl Inbox {
                 Change::Write { .. } => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Inbox, MAX_VERSIONS, MAX_WAITING, Waiting};
+    use crate::level2::remote::{KeyVersion, Record, Scope};
+    use crate::tag::Tag;
+
+    fn removal() -> Waiting {
+        Waiting { entry: None, expires_ms: 100, version: KeyVersion::random() }
+    }
+
+    #[test]
+    fn a_change_stays_until_it_is_saved_and_no_later_one_is_lost() {
+        let mut inbox = Inbox::default();
+        inbox.put(vec![1], removal());
+        inbox.invalidate("space", Scope::All, 100, 0);
+        let changes = inbox.changes();
+        assert_eq!(changes.len(), 2);
+        inbox.put(vec![1], removal());
+        inbox.saved(&changes);
+        assert_eq!(inbox.changes().len(), 1, "the later removal waits");
+        let changes = inbox.changes();
+        inbox.saved(&changes);
+        assert!(inbox.changes().is_empty() && inbox.record(&[1], 0).is_none());
+        inbox.forget_saved();
+        assert_eq!(inbox.changes().len(), 1, "a new file needs the versions");
+    }
+
+    #[test]
+    fn after_too_many_removals_or_tags_every_key_is_empty() {
+        let mut removals = Inbox::default();
+        let mut tags = Inbox::default();
+        for number in 0..=MAX_WAITING as u64 {
+            assert!(!removals.overflowed());
+            removals.put(number.to_le_bytes().to_vec(), removal());
+        }
+        for number in 0..=MAX_VERSIONS as u64 {
+            assert!(!tags.overflowed());
+            tags.invalidate("space", Scope::Tag(Tag::from_id(number)), 100, 0);
+        }
+        for inbox in [removals, tags] {
+            assert!(inbox.overflowed());
+            assert_eq!(inbox.record(b"any", 0), Some(Record::default()));
+        }
+    }
+
+    #[test]
+    fn expired_versions_make_room() {
+        let mut tags = Inbox::default();
+        for number in 0..=MAX_VERSIONS as u64 {
+            tags.invalidate("space", Scope::Tag(Tag::from_id(number)), 100 + number, number);
+        }
+        assert!(!tags.overflowed());
     }
 }

@@ -38,6 +38,9 @@ use crate::{
 /// How many writes may wait for the disk. Further ones are dropped.
 const MAX_QUEUED: usize = 1024;
 
+/// The lowest limit of the space on disk. The pages of one commit must fit beside the records.
+const MIN_BYTES: u64 = 16 << 20;
+
 /// How many reads run at the same time.
 const MAX_READS: usize = 16;
 
@@ -50,8 +53,8 @@ const LEASES_BEFORE_CLEANING: usize = 4096;
 /// A [`Remote`] on the disk of this machine, for a program without Redis: after a restart, the
 /// values are still there. Several caches may share it.
 ///
-/// One process uses a directory at a time. The file stays below a limit; at the limit, the records
-/// that were written first are evicted. Expired records are removed in the background. A record is
+/// One process uses a directory at a time. The space on disk stays below a limit (the file is sparse,
+/// so its length may be larger). At the limit, the records that were written first are evicted. Expired records are removed in the background. A record is
 /// on disk when its write returns: a crash or a kill loses at most the writes under way, and never
 /// brings back a value that was removed.
 ///
@@ -98,9 +101,9 @@ pub struct DiskStatus {
     pub available: bool,
     /// The records in the file, with the tombstones of removed keys.
     pub entries: u64,
-    /// The bytes of the records, without the empty parts of pages.
+    /// The bytes that the records take in the file, estimated.
     pub bytes: u64,
-    /// The limit of the file in bytes.
+    /// The limit of the space on disk in bytes.
     pub max_bytes: u64,
     /// The records evicted since the start, for lack of room.
     pub evictions: u64,
@@ -112,7 +115,7 @@ pub struct DiskStatus {
 
 impl DiskRemote {
     /// Opens the directory, or creates it with mode 0700, and the file in it with mode 0600.
-    /// `max_bytes` limits the file; below 1 MiB, it counts as 1 MiB.
+    /// `max_bytes` limits the space on disk; less than 16 MiB count as 16 MiB.
     ///
     /// An existing file is verified first, which takes about a second per GB. A file that is
     /// damaged or of another version is deleted and created again, with a warning in the log.
@@ -142,7 +145,7 @@ impl DiskRemote {
             Err(std::fs::TryLockError::Error(source)) => return Err(unusable(source)),
         }
         let path = directory.join("cache.redb");
-        let max_bytes = max_bytes.max(1 << 20);
+        let max_bytes = max_bytes.max(MIN_BYTES);
         let from_fault = |fault: Fault| match fault {
             Fault::Io(kind) => unusable(kind.into()),
             other => unusable(std::io::Error::other(other.kind())),

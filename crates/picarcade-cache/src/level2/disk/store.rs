@@ -36,13 +36,12 @@ const LAYOUT: u64 = 1;
 /// The memory for pages. Most reads are first reads after a start, which no cache of pages helps.
 const PAGE_CACHE_BYTES: usize = 8 << 20;
 
-/// What a record counts as beyond its own bytes: its row in the order of writes, and its share of
-/// the inner pages.
+/// What a record counts as beyond its page: its row in the order of writes, and its share of the
+/// inner pages.
 const OVERHEAD_BYTES: u64 = 256;
 
-/// The file per counted byte, as measured with entries of 1 to 4 KB. Pages have 4 KiB, and a commit
-/// keeps the pages that it replaces until the next one.
-const FILE_PER_BYTE: u64 = 2;
+/// The size of a page. A larger record has a page of the next power of two.
+const PAGE_BYTES: u64 = 4096;
 
 /// How long a record with a version is protected from eviction by other writes. No load takes
 /// longer.
@@ -87,7 +86,8 @@ impl Store {
             .set_cache_size(PAGE_CACHE_BYTES)
             .set_check_integrity_on_open(true)
             .create_with_backend(FileBackend::new(file)?)?;
-        let store = Self { database, budget: max_bytes / FILE_PER_BYTE };
+        // The rest is for the pages that a commit replaces, which are free after it.
+        let store = Self { database, budget: max_bytes / 4 * 3 };
         let transaction = store.database.begin_write()?;
         {
             let mut totals = transaction.open_table(TOTALS)?;
@@ -315,8 +315,13 @@ impl Tables<'_> {
     }
 }
 
+/// Returns how many bytes of the file a record takes, with its share of pages that are not full.
 fn size_of_record(name: &[u8], entry: Option<&Bytes>) -> u64 {
-    (name.len() + entry.map_or(0, Bytes::len)) as u64 + OVERHEAD_BYTES
+    let bytes = (2 * name.len() + entry.map_or(0, Bytes::len)) as u64;
+    // Half-filled pages remain of small records. A record of more than half a page has its own.
+    let pages =
+        if bytes < PAGE_BYTES / 2 { bytes / 2 * 3 } else { bytes.next_power_of_two().max(PAGE_BYTES) };
+    pages + OVERHEAD_BYTES
 }
 
 /// Opens or creates a file that only its owner can read.
@@ -335,4 +340,42 @@ pub(super) fn create_private(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, Store, Totals};
+    use crate::level2::remote::KeyVersion;
+
+    fn write(number: u64, expires_ms: u64) -> Change {
+        let name = number.to_le_bytes().to_vec();
+        Change::Write { name, entry: "entry".into(), expires_ms, seen: KeyVersion::NONE }
+    }
+
+    #[test]
+    fn a_sweep_removes_the_expired_records_and_their_bytes() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("file"), 16 << 20).unwrap();
+        let changes = (0..10).map(|number| write(number, 100 + number)).collect();
+        let (made, before) = store.apply(changes, 0).unwrap();
+        assert!(made.iter().all(|made| *made));
+        let (cursor, after) = store.sweep(0, 105).unwrap();
+        assert_eq!((cursor, after.records, after.bytes), (0, 4, before.bytes / 10 * 4));
+        assert!(store.read(&5_u64.to_le_bytes(), 0).unwrap().is_none());
+        assert!(store.read(&6_u64.to_le_bytes(), 0).unwrap().is_some());
+        assert!(store.read(&6_u64.to_le_bytes(), 106).unwrap().is_none(), "expired and not swept");
+    }
+
+    #[test]
+    fn a_record_that_is_written_again_counts_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("file"), 16 << 20).unwrap();
+        let (_, once) = store.apply(vec![write(1, 100)], 0).unwrap();
+        let (_, twice) = store.apply(vec![write(1, 100), write(1, 200)], 0).unwrap();
+        assert_eq!((once.records, once.bytes), (twice.records, twice.bytes));
+        let (_, swept) = store.sweep(0, 150).unwrap();
+        assert_eq!(swept.records, 1, "the later write decides when it expires");
+        let (_, swept) = store.sweep(0, 250).unwrap();
+        assert_eq!((swept.records, swept.bytes), (Totals::default().records, 0));
+    }
 }

@@ -32,8 +32,12 @@ use super::{
 };
 use crate::RemoteError;
 
-/// How many writes share one commit.
+/// How many jobs share one commit.
 const MAX_BATCH: usize = 256;
+
+/// How many bytes of entries share one commit, beyond the first: a commit keeps the pages that it
+/// replaces.
+const MAX_BATCH_BYTES: usize = 1 << 20;
 
 /// How often expired records are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -104,7 +108,7 @@ impl Writer {
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         loop {
             let batch: Vec<Job> = match jobs.recv_timeout(SWEEP_INTERVAL) {
-                Ok(first) => std::iter::once(first).chain(jobs.try_iter().take(MAX_BATCH)).collect(),
+                Ok(first) => batch_of(first, jobs),
                 Err(RecvTimeoutError::Timeout) => Vec::new(),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
@@ -167,16 +171,18 @@ impl Writer {
                 for done in answers {
                     let _ = done.send(Err(RemoteError::Unavailable { kind: fault.kind() }));
                 }
-                if self.shared.store.read().is_some() {
+                let was_open = self.shared.store.read().is_some();
+                if was_open {
                     self.fault(fault);
                 }
                 if fault == Fault::Damaged || has_invalidations {
-                    self.replace_file()
-                } else {
+                    return self.replace_file();
+                }
+                if was_open {
                     // After an error, the database refuses every call until it is opened again.
                     self.close();
-                    Ok(())
                 }
+                Ok(())
             }
         }
     }
@@ -270,6 +276,18 @@ impl Writer {
             tracing::warn!(kind = fault.kind(), "the cache on disk cannot be used; memory continues");
         }
     }
+}
+
+/// Returns the jobs that wait, up to the limits of a commit.
+fn batch_of(first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+    let mut bytes = first.bytes();
+    let mut batch = vec![first];
+    while batch.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
+        let Ok(job) = jobs.try_recv() else { break };
+        bytes += job.bytes();
+        batch.push(job);
+    }
+    batch
 }
 
 /// A write and the caller that waits for it.

@@ -5,71 +5,35 @@
 //! server, which fails at first and recovers.
 #![allow(clippy::print_stdout, reason = "an example talks to its reader")]
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Context;
-use picarcade_breaker::{
-    CallError, CircuitBreaker, Config, Deadline, Outcome,
-    http::{Exchange, parse_retry_after},
-};
+use picarcade_breaker::{CallError, CircuitBreaker, Config, http::Responses};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
 
-/// A call that was made and is of no use, with the facts that the breaker needs.
-#[derive(Debug)]
-enum Failure {
-    Status { status: u16, retry_after: Option<Duration>, body: String },
-    Transport(reqwest::Error),
-    TimedOut,
-}
-
-/// Classifies each result for the breaker.
-fn classify(result: &Result<String, Failure>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Success,
-        Err(Failure::Status { status, retry_after, body }) => {
-            Exchange::Answered { status: *status, retry_after: *retry_after, error: body }.outcome()
-        }
-        Err(Failure::Transport(error)) if error.is_timeout() => Exchange::TimedOut.outcome(),
-        Err(Failure::Transport(error)) if error.is_decode() => Exchange::Unusable.outcome(),
-        Err(Failure::Transport(_)) => Exchange::Disconnected.outcome(),
-        Err(Failure::TimedOut) => Exchange::TimedOut.outcome(),
-    }
-}
-
-async fn get(client: &reqwest::Client, url: &str) -> Result<String, Failure> {
-    let response = client.get(url).send().await.map_err(Failure::Transport)?;
-    let status = response.status();
-    let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-    let retry_after = header.and_then(|value| parse_retry_after(value, SystemTime::now()));
-    let body = response.text().await.map_err(Failure::Transport)?;
-    if status.is_success() {
-        return Ok(body);
-    }
-    Err(Failure::Status { status: status.as_u16(), retry_after, body })
-}
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let url = flaky_server().await?;
-    let client = reqwest::Client::new();
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
     let config =
         Config::default().failure_threshold(3).success_threshold(2).open_for(Duration::from_millis(300));
     let breaker = CircuitBreaker::new("weather", config)?;
 
     for number in 1..=12 {
-        let deadline = Deadline::after(Duration::from_secs(2));
-        let call = async { deadline.run(get(&client, &url)).await.unwrap_or(Err(Failure::TimedOut)) };
-        match breaker.call_with(classify, call).await {
-            Ok(body) => println!("{number:2}: {body:<28} breaker: {}", breaker.state()),
+        // Every response is an answer of the service, and its status says how the service is: 503 is
+        // a failure that keeps the breaker open for its `Retry-After`, 404 would be a mistake of
+        // this program.
+        match breaker.call_with(Responses, client.get(&url).send()).await {
+            Ok(response) => println!("{number:2}: {}  breaker: {}", response.status(), breaker.state()),
             Err(CallError::Rejected(rejected)) => {
-                println!("{number:2}: not called                   {rejected}");
+                println!("{number:2}: not called: {rejected}");
                 tokio::time::sleep(rejected.retry_after).await;
             }
-            Err(CallError::Failed(failure)) => {
-                println!("{number:2}: {failure:?}  breaker: {}", breaker.state());
+            Err(CallError::Failed(error)) => {
+                println!("{number:2}: {error}  breaker: {}", breaker.state());
             }
         }
     }

@@ -1,61 +1,82 @@
-//! Request limits in front of an axum router: 3 requests a minute for each user, with the standard
-//! header fields.
+//! Request limits in front of an axum router: per user and per API key, free and pro plans, with
+//! the standard header fields.
 //!
 //! `cargo run -p picarcade-examples --example limit_axum`, then
-//! `for i in 1 2 3 4; do curl -si -H 'x-user-id: ada' localhost:3000; done`
+//! `for i in 1 2 3 4; do curl -si -H 'x-api-key: free-key' -H 'x-user-id: ada' localhost:3000; done`
+//! and the same with `pro-key`.
 #![allow(clippy::print_stdout, reason = "an example prints for its reader")]
 
-use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use picarcade_ratelimit::tower::{Policy, RateLimitLayer, Refusal};
-use picarcade_ratelimit::{Limit, Limiter, Report, Scope, Subjects, Window, headers};
+use picarcade_ratelimit::tower::{Charge, HttpPolicy, RateLimitLayer};
+use picarcade_ratelimit::{Limiter, MemoryStore, Store, Subjects};
 
-/// Counts each user. A real service takes the user from a verified token, in a layer outside of
-/// this one.
+#[derive(Clone, Copy)]
+enum Plan {
+    Free,
+    Pro,
+}
+
+/// The verified caller. Limits must not depend on a field that the caller chooses freely.
 #[derive(Clone)]
-struct ByUser;
+struct Caller {
+    /// The name of the API key, never the key itself: it appears in the store.
+    key: &'static str,
+    user: String,
+    plan: Plan,
+}
 
-impl Policy<Request, Response, Infallible> for ByUser {
-    fn subjects<'a>(&self, request: &'a Request) -> Subjects<'a> {
-        let user = request.headers().get("x-user-id").and_then(|user| user.to_str().ok());
-        Subjects::default().user(user.filter(|user| !user.is_empty()).unwrap_or("anonymous"))
-    }
+/// The keys of the service. A real one has them in a database.
+type Keys = Arc<[(&'static str, &'static str, Plan)]>;
 
-    fn refuse(&self, refusal: Refusal) -> Result<Response, Infallible> {
-        Ok(match refusal {
-            Refusal::Denied(denial) => {
-                let wait = [(RETRY_AFTER, headers::retry_after(&denial))];
-                let mut response = (StatusCode::TOO_MANY_REQUESTS, wait, "come back later\n").into_response();
-                self.admit(&denial.report, &mut response);
-                response
-            }
-            _ => StatusCode::SERVICE_UNAVAILABLE.into_response(),
-        })
-    }
-
-    fn admit(&self, report: &Report, response: &mut Response) {
-        for (name, value) in
-            [("ratelimit", headers::limit(report)), ("ratelimit-policy", headers::policy(report))]
-        {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                response.headers_mut().insert(HeaderName::from_static(name), value);
-            }
-        }
-    }
+/// Rejects unknown keys, and tells the inner layers who calls.
+async fn identify(State(keys): State<Keys>, mut request: Request, next: Next) -> Response {
+    let field = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let Some((_, key, plan)) = keys.iter().copied().find(|(secret, ..)| field("x-api-key") == Some(*secret))
+    else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
+    // A caller with a key may name its end user. Users of different keys are different users.
+    let user = format!("{key}/{}", field("x-user-id").unwrap_or("anonymous"));
+    request.extensions_mut().insert(Caller { key, user, plan });
+    next.run(request).await
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let minute = Window::Sliding(Duration::from_mins(1));
-    let limiter = Limiter::builder().limit(Limit::requests(Scope::User, 3, minute)).build()?;
-    let router =
-        Router::new().route("/", get(|| async { "hello\n" })).layer(RateLimitLayer::new(limiter, ByUser));
+    // One store for all plans: a customer who changes the plan keeps the counts, and the last limit
+    // holds over all plans.
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(65_536, 65_536));
+    let plan = |user: &str, key: &str| -> anyhow::Result<Limiter> {
+        let limits = [user.parse()?, key.parse()?, "global 10000/1m".parse()?];
+        Ok(Limiter::builder().limits(limits).store(Arc::clone(&store)).build()?)
+    };
+    let free = plan("user 2/1m", "api_key 3/1m")?;
+    let pro = plan("user 20/1m", "api_key 1000/1m")?;
+
+    let policy = HttpPolicy::new(move |request: &Request| {
+        let Some(caller) = request.extensions().get::<Caller>() else {
+            return Charge::to(Subjects::default());
+        };
+        let charge = Charge::to(Subjects::default().user(&*caller.user).api_key(caller.key));
+        match caller.plan {
+            Plan::Free => charge, // the limiter of the layer
+            Plan::Pro => charge.limiter(&pro),
+        }
+    });
+
+    let keys: Keys = Arc::new([("free-key", "acme", Plan::Free), ("pro-key", "globex", Plan::Pro)]);
+    let router = Router::new()
+        .route("/", get(|| async { "hello\n" }))
+        .layer(RateLimitLayer::new(free, policy))
+        // The last layer is the outermost: it runs before the limits.
+        .layer(from_fn_with_state(keys, identify));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("http://{}", listener.local_addr()?);
     axum::serve(listener, router).await?;

@@ -75,7 +75,7 @@ pub struct ClassificationEvent {
     /// The cost of the AI call for this request. It is stored with the row. Statistics and budgets
     /// sum `cost_tracking` instead, so that no expense is counted twice.
     pub cost_micros: u64,
-    /// The saving of a cache hit.
+    /// What the answer had cost, if it came from a cache or from the call of another request.
     pub saved_micros: u64,
 }
 

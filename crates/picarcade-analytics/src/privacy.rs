@@ -129,6 +129,15 @@ impl fmt::Display for Privacy {
     }
 }
 
+/// Reads the text of [`Privacy::parse`] without a key.
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Privacy {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text, None).map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

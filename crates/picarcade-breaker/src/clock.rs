@@ -27,6 +27,8 @@ const PERIOD: Duration = Duration::from_millis(2);
 
 /// The clock of a breaker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Clock {
     /// [`tokio::time::Instant`]: exact, and paused by a test that pauses the time of tokio. A read

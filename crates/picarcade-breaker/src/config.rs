@@ -12,12 +12,36 @@ use crate::Clock;
 ///
 /// The breaker opens if any policy requires it: consecutive failures reach their threshold, or the
 /// rate of failures does, or the rate of slow calls does.
+///
+/// With the feature `serde`, a configuration can be read from a file. All fields are optional,
+/// unknown ones are errors, and durations are texts:
+///
+#[cfg_attr(feature = "serde", doc = "```")]
+#[cfg_attr(not(feature = "serde"), doc = "```ignore")]
+/// use std::time::Duration;
+/// use picarcade_breaker::{CircuitBreaker, Config};
+///
+/// let json = r#"{
+///     "failure_threshold": 3,
+///     "open_for": "1m 30s",
+///     "failure_rate": 0.5,
+///     "window": {"time": "2m"},
+///     "slow_calls": {"longer_than": "800ms", "rate": 0.8}
+/// }"#;
+/// let config: Config = serde_json::from_str(json)?;
+/// assert_eq!(config.open_for, Duration::from_secs(90));
+/// let breaker = CircuitBreaker::new("search", config)?; // checks the values
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Config {
     /// The number of failures in a row that opens the breaker. Default 5, at least 1.
     /// [`Config::NEVER`] switches this policy off.
     pub failure_threshold: u32,
     /// The duration of the first opening. Default 60 s; from 1 ms to 24 h.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub open_for: Duration,
     /// The number of successful probes that closes the breaker. Default 3, at least 1.
     pub success_threshold: u32,
@@ -25,6 +49,7 @@ pub struct Config {
     pub probes: u32,
     /// The time after which a probe without an outcome loses its slot to the next call. Default 30
     /// s; from 1 ms to 24 h.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub probe_deadline: Duration,
     /// The range of calls over which the two rates are measured. Default: the last 60 s.
     pub window: WindowSize,
@@ -40,11 +65,13 @@ pub struct Config {
     /// Use it for time-outs other than [`Deadline`](crate::Deadline) that end the call from outside
     /// of the breaker, such as `tower::timeout`, with at most their time. The breaker itself ends
     /// no call.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub hung_after: Option<Duration>,
     /// The growth of the open time while probes keep failing.
     pub backoff: Backoff,
     /// The maximum time that a server's `Retry-After` may keep the breaker open. Default 1 h; up to
     /// 24 h.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub retry_after_max: Duration,
     /// Gradual re-admission of calls after closing. Default: all at once.
     pub ramp: Option<Ramp>,
@@ -57,6 +84,8 @@ pub struct Config {
 
 /// The range of calls over which failure and slow-call rates are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum WindowSize {
     /// The last calls up to this number, exactly. From 1 to 1,000,000. Calls on several cores share
@@ -65,13 +94,16 @@ pub enum WindowSize {
     /// The calls of the last period. From 16 ms to 24 h. The window slides in sixteen steps, so it
     /// covers between 15/16 of the period and all of it. Calls on several cores count in separate
     /// lanes.
-    Time(Duration),
+    Time(#[cfg_attr(feature = "serde", serde(with = "humantime_serde"))] Duration),
 }
 
 /// The slow-call policy.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct SlowCalls {
     /// The duration from which a call is slow. Not zero.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub longer_than: Duration,
     /// The share of slow calls in the window that opens the breaker. In (0, 1].
     pub rate: f64,
@@ -83,11 +115,14 @@ pub struct SlowCalls {
 /// The first opening lasts exactly `open_for`, as configured. Later openings get jitter, so that
 /// the instances of a fleet do not probe at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Backoff {
     /// The growth per failed probe. Default 2, from 1 (no growth) to 10.
     pub factor: f64,
     /// The maximum open time before jitter. Default 10 min; up to 24 h. Never shorter than
     /// `open_for` in effect.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub max: Duration,
     /// The maximum random share that is added to the open time. Default 0.1, from 0 to 1.
     pub jitter: f64,
@@ -101,8 +136,11 @@ impl Default for Backoff {
 
 /// Gradual re-admission: the admitted share of the calls grows linearly from `from` to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(deny_unknown_fields))]
 pub struct Ramp {
     /// The duration of the growth. From 1 ms to 24 h.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub over: Duration,
     /// The share that is admitted right after closing. In (0, 1).
     pub from: f64,

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
-
 use crate::{Cause, Name, State, machine::Change};
 
 /// An event of a breaker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(tag = "event", rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum BreakerEvent {
     /// The state changed.
@@ -25,7 +24,7 @@ pub enum BreakerEvent {
         /// The cause.
         cause: Cause,
         /// The minimum open time, if the breaker opened. On the wire `open_for_seconds`.
-        #[serde(rename = "open_for_seconds", serialize_with = "seconds")]
+        #[cfg_attr(feature = "serde", serde(rename = "open_for_seconds", serialize_with = "seconds"))]
         open_for: Option<Duration>,
     },
     /// A breaker in [`State::MetricsOnly`] would have opened. Sent once per run of bad outcomes.
@@ -50,7 +49,9 @@ impl BreakerEvent {
     }
 }
 
+#[cfg(feature = "serde")]
 #[allow(clippy::ref_option, reason = "the signature is serde's")]
-fn seconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+fn seconds<S: serde::Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    use serde::Serialize;
     time.map(|time| time.as_secs_f64()).serialize(serializer)
 }

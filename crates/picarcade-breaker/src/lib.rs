@@ -73,4 +73,7 @@ pub use self::{
 pub use self::metrics::describe_metrics;
 
 #[cfg(feature = "tower")]
-pub use self::layer::{CircuitBreakerLayer, CircuitBreakerService, ResponseFuture};
+pub use self::layer::{
+    BulkheadError, BulkheadLayer, BulkheadService, CircuitBreakerLayer, CircuitBreakerService,
+    ResponseFuture, RetryLayer, RetryService,
+};

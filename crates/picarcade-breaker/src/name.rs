@@ -6,8 +6,6 @@
 
 use std::{fmt, hash::Hash, ops::Deref, sync::Arc};
 
-use serde::{Serialize, Serializer};
-
 /// The maximum length in bytes of an inline name.
 const INLINE: usize = 22;
 
@@ -89,8 +87,9 @@ impl fmt::Display for Name {
     }
 }
 
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+#[cfg(feature = "serde")]
+impl serde::Serialize for Name {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
 }

@@ -2,15 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use serde::Serialize;
-
 use crate::{CircuitBreaker, FailureKind, Name, State, clock::Tick, lane::Total, window::WindowStatistics};
 
 /// The statistics of a breaker. The totals only grow; a reset does not change them.
 ///
 /// Calls continue while the statistics are read, so two figures may differ by the calls of that
 /// moment. Each figure is correct by itself.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = Breaker))]
 #[non_exhaustive]

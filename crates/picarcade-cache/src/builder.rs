@@ -41,6 +41,7 @@ pub struct Builder<V> {
     remote: Option<Arc<dyn Remote>>,
     weigher: Option<Weigher<V>>,
     negative_when: Option<fn(&V) -> bool>,
+    cost_micros: Option<fn(&V) -> u64>,
     clock: Clock,
     value: PhantomData<fn() -> V>,
 }
@@ -64,6 +65,7 @@ impl<V> Builder<V> {
             remote: None,
             weigher: None,
             negative_when: None,
+            cost_micros: None,
             clock: Clock::system(),
             value: PhantomData,
         }
@@ -177,9 +179,11 @@ impl<V> Builder<V> {
         self
     }
 
-    /// Sets the cost of one load in micro-dollars, for the savings in the statistics. Default 0.
-    pub fn cost_per_load_micros(mut self, micros: u64) -> Self {
-        self.policy.cost_per_load_micros = micros;
+    /// Sets the function that returns what the load of a value cost, in micro-dollars, for
+    /// [`Lookup::saved_micros`](crate::Lookup::saved_micros) and the statistics. It runs for every
+    /// hit, so it should only read a field. Default: loads are free.
+    pub fn cost_micros(mut self, cost: fn(&V) -> u64) -> Self {
+        self.cost_micros = Some(cost);
         self
     }
 
@@ -259,7 +263,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
     }
 
     fn inner(self) -> Inner<V> {
-        let Self { name, schema_version, policy, remote, weigher, negative_when, clock, .. } = self;
+        let Self { name, schema_version, policy, remote, weigher, negative_when, cost_micros, clock, .. } =
+            self;
         let mut schema = blake3::Hasher::new();
         schema.update(name.as_bytes());
         // Without the name of the type, because a struct that moves to another module is still the
@@ -278,6 +283,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Builder<V> {
             loaders: Semaphore::new(policy.max_in_flight),
             weigher,
             negative_when,
+            cost_micros,
             clock,
             policy,
             name,

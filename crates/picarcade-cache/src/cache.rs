@@ -183,7 +183,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Cache<V> {
             max_bytes: inner.policy.max_bytes,
             evictions: inner.memory.evictions(),
             in_flight: inner.single_flight.under_way() as u64,
-            ..inner.counters.snapshot(inner.policy.cost_per_load_micros)
+            ..inner.counters.snapshot()
         }
     }
 }

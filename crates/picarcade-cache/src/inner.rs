@@ -45,6 +45,8 @@ pub(crate) struct Inner<V> {
     pub(crate) second: Option<SecondLevel>,
     pub(crate) weigher: Option<Weigher<V>>,
     pub(crate) negative_when: Option<fn(&V) -> bool>,
+    /// Returns what the load of a value cost.
+    pub(crate) cost_micros: Option<fn(&V) -> u64>,
     /// Whether the log contains the warning about a value that cannot be written as JSON.
     pub(crate) unserializable_logged: AtomicBool,
     /// The permits of the loaders that run.

@@ -17,6 +17,9 @@ pub struct Lookup<V> {
     pub age: Duration,
     /// Whether a load of a newer value is under way.
     pub refreshing: bool,
+    /// What the load that this lookup avoided cost, in micro-dollars: the cost of the value, or 0
+    /// if the value was loaded for this lookup.
+    pub saved_micros: u64,
 }
 
 impl<V> Clone for Lookup<V> {

@@ -67,7 +67,7 @@ const GAUGES: [Series<f64>; 6] = [
     }),
     (
         "picarcade_cache_saved_dollars",
-        "What the hits of a cache level would have cost as loads, in US dollars",
+        "What the loads cost whose values answered hits and shared loads of a cache level, in US dollars",
         |it| it.saved_micros as f64 / 1e6,
     ),
     ("picarcade_cache_entries", "Entries of a cache level in process", |it| it.entries as f64),

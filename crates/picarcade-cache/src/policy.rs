@@ -28,7 +28,6 @@ pub(crate) struct Policy {
     pub(crate) max_queued: usize,
     pub(crate) max_waiters: usize,
     pub(crate) beta: f64,
-    pub(crate) cost_per_load_micros: u64,
     pub(crate) compress_above: usize,
     /// `None`: loads take no leases.
     pub(crate) lease: Option<Duration>,
@@ -52,7 +51,6 @@ impl Default for Policy {
             max_queued: 4096,
             max_waiters: 10_000,
             beta: 0.0,
-            cost_per_load_micros: 0,
             compress_above: 4096,
             lease: Some(Duration::from_secs(2)),
             lease_wait: Duration::from_secs(15),

@@ -1,8 +1,8 @@
 //! The counters of a cache.
 //!
 //! Every lookup increments exactly one of `hits_l1`, `hits_l2`, `stale`, `misses` and `bypasses`.
-//! The counter of first-level hits is striped by key, because every core increments it all the
-//! time.
+//! The counters of first-level hits and of savings are striped by key, because every core
+//! increments them all the time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -72,21 +72,24 @@ pub struct CacheStatistics {
     pub undecodable: u64,
     /// Writes to the second level dropped because too many were under way.
     pub writes_dropped: u64,
-    /// The cost of the loads that hits avoided, in micro-dollars.
+    /// What the loads cost whose values answered hits and shared loads, in micro-dollars.
     pub saved_micros: u64,
 }
 
 const STRIPES: usize = 16;
 
-/// A counter on a separate cache line.
+/// The counters that every hit increments, on a separate cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Stripe(AtomicU64);
+struct Stripe {
+    hits_l1: AtomicU64,
+    saved_micros: AtomicU64,
+}
 
 /// The live counters.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    hits_l1: [Stripe; STRIPES],
+    stripes: [Stripe; STRIPES],
     pub(crate) hits_l2: Counter,
     pub(crate) stale: Counter,
     pub(crate) misses: Counter,
@@ -130,17 +133,26 @@ impl Counter {
 impl Counters {
     #[inline]
     pub(crate) fn hit_l1(&self, key: &Key) {
-        self.hits_l1[key.stripe() / 16 % STRIPES].0.fetch_add(1, Ordering::Relaxed);
+        self.stripe(key).hits_l1.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn hits_l1(&self) -> u64 {
-        self.hits_l1.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum()
+    #[inline]
+    pub(crate) fn save(&self, key: &Key, micros: u64) {
+        self.stripe(key).saved_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn stripe(&self, key: &Key) -> &Stripe {
+        &self.stripes[key.stripe() / 16 % STRIPES]
+    }
+
+    fn sum(&self, counter: fn(&Stripe) -> &AtomicU64) -> u64 {
+        self.stripes.iter().map(|stripe| counter(stripe).load(Ordering::Relaxed)).sum()
     }
 
     /// Returns the counters. The caller adds the name and the numbers of memory.
-    pub(crate) fn snapshot(&self, cost_per_load_micros: u64) -> CacheStatistics {
-        let (l1, l2, stale, misses) =
-            (self.hits_l1(), self.hits_l2.value(), self.stale.value(), self.misses.value());
+    pub(crate) fn snapshot(&self) -> CacheStatistics {
+        let l1 = self.sum(|stripe| &stripe.hits_l1);
+        let (l2, stale, misses) = (self.hits_l2.value(), self.stale.value(), self.misses.value());
         let (bypasses, coalesced) = (self.bypasses.value(), self.coalesced.value());
         let hits = l1 + l2 + stale;
         let asked = hits + misses + bypasses;
@@ -167,7 +179,7 @@ impl Counters {
             remote_errors: self.remote_errors.value(),
             undecodable: self.undecodable.value(),
             writes_dropped: self.writes_dropped.value(),
-            saved_micros: (hits + coalesced).saturating_mul(cost_per_load_micros),
+            saved_micros: self.sum(|stripe| &stripe.saved_micros),
             ..CacheStatistics::default()
         }
     }

@@ -170,12 +170,7 @@ impl FlowBuilder {
         let classifier_id = provider
             .as_ref()
             .map_or_else(|| "local".to_owned(), |ai| format!("{}/{}", ai.name(), ai.model()));
-        let caches = FlowCaches::build(
-            &self.policy,
-            provider.is_some(),
-            self.remote.as_ref(),
-            self.local_remote.as_ref(),
-        )?;
+        let caches = FlowCaches::build(&self.policy, self.remote.as_ref(), self.local_remote.as_ref())?;
         let refusals = BudgetRefusals::default();
         let ai = match provider {
             Some(provider) => {

@@ -26,9 +26,6 @@ const SCHEMA: u32 = 1;
 /// normalization of prompts changes.
 const PROMPT_SCHEMA: u32 = 2;
 
-/// The average cost of a classification by AI: the value of a hit in the intent cache.
-const CLASSIFICATION_MICROS: u64 = 20_000;
-
 /// How long the session store may take to answer.
 pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -58,7 +55,6 @@ pub struct FlowCaches {
 impl FlowCaches {
     pub(crate) fn build(
         policy: &Policy,
-        paid: bool,
         remote: Option<&Arc<dyn Remote>>,
         local_remote: Option<&Arc<dyn Remote>>,
     ) -> Result<Self, ConfigError> {
@@ -71,10 +67,11 @@ impl FlowCaches {
             .stale_for(ttls.intent)
             .hard_timeout(hard)
             .max_bytes(64 << 20)
-            .cost_per_load_micros(if paid { CLASSIFICATION_MICROS } else { 0 })
+            .cost_micros(|verdict: &Verdict| verdict.cost_micros)
             .build()?;
-        // Only the intent cache takes leases, because its loads cost money. In the other caches a
-        // load takes less time than a wait.
+        // Only the intent cache takes leases and saves money, because only its loads cost any: an
+        // enhanced prompt of the AI is a part of its answer. In the other caches a load takes less
+        // time than a wait.
         let enhancement = with_remote(Cache::builder("enhancement"), answers)
             .no_lease()
             .ttl(ttls.enhancement)

@@ -7,6 +7,7 @@ mod choice;
 mod degraded;
 mod error;
 mod id;
+mod misspelling;
 mod policy;
 mod request;
 mod response;

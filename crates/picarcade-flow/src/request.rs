@@ -4,20 +4,21 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use picarcade_intent::{Facts, Media, Prompt, ReferenceImage};
-use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::caller::Caller;
 use crate::error::{FieldProblem, FlowError, MAX_PROBLEMS};
 use crate::id::{SessionId, check_id};
+use crate::misspelling::{MAX_WARNINGS, warn_if_misspelled};
 use crate::validate::{MAX_MEDIA, check_media};
 
 /// One request, as in the HTTP body. Unknown fields are ignored. Of a list of media longer than
 /// [`MAX_MEDIA`], one element more is kept, so that validation can reject the list.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = ProcessRequest, description = "One request. Unknown fields are ignored."))]
-#[serde(default)]
+#[cfg_attr(feature = "openapi", serde(default))]
 pub struct FlowRequest {
     /// The user's prompt: 1 to 8,000 characters.
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::prompt, required))]
@@ -38,11 +39,14 @@ pub struct FlowRequest {
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::nullable_id))]
     pub session_id: Option<String>,
     /// The media. Their URLs are passed on and never fetched.
-    #[serde(deserialize_with = "bounded_media")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Context>, default = json!(null)))]
     pub context: Media,
     /// Whether to reserve the estimated cost of the generation against the dollar limits.
     pub reserve: bool,
+    /// Remarks about the request for its caller, which the answer repeats. Deserialization adds one
+    /// for each unknown field that is nearly a known one, up to a bound.
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    pub warnings: Vec<String>,
 }
 
 impl FlowRequest {
@@ -89,7 +93,8 @@ impl FlowRequest {
         check_media(&self.context, &mut problems);
         match prompt {
             Some(prompt) if problems.is_empty() => {
-                Ok(Valid { prompt, facts, media: self.context, session_id, reserve: self.reserve })
+                let Self { context: media, reserve, warnings, .. } = self;
+                Ok(Valid { prompt, facts, media, session_id, reserve, warnings })
             }
             _ => {
                 problems.truncate(MAX_PROBLEMS);
@@ -107,6 +112,7 @@ pub(crate) struct Valid {
     pub(crate) media: Media,
     pub(crate) session_id: Option<SessionId>,
     pub(crate) reserve: bool,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The caller's control of the caches: `no-cache` and `no-store` of RFC 9111.
@@ -121,21 +127,89 @@ pub enum CacheControl {
     NoStore,
 }
 
-/// Deserializes the media, or none for `null`, with at most one element too many of each list.
-fn bounded_media<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Media, D::Error> {
-    let context = Option::<Context>::deserialize(deserializer)?.unwrap_or_default();
-    Ok(Media {
-        uploaded_images: context.uploaded_images.0,
-        reference_images: context.reference_images.0,
-        working_image: context.working_image,
-        working_video: context.working_video,
-    })
+/// The fields of a request, without an allocation for the known ones.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Field {
+    Prompt,
+    ActiveImage,
+    ActiveVideo,
+    UploadedImage,
+    ReferencedImage,
+    UserId,
+    SessionId,
+    Context,
+    Reserve,
+    Unknown(String),
+}
+
+/// The names of the fields of a request.
+const FIELDS: [&str; 9] = [
+    "prompt",
+    "active_image",
+    "active_video",
+    "uploaded_image",
+    "referenced_image",
+    "user_id",
+    "session_id",
+    "context",
+    "reserve",
+];
+
+/// Written by hand, because a derived implementation does not see the names of unknown fields. Of a
+/// repeated field, the last one counts.
+impl<'de> Deserialize<'de> for FlowRequest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = FlowRequest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FlowRequest, A::Error> {
+                let mut request = FlowRequest::default();
+                while let Some(field) = map.next_key()? {
+                    match field {
+                        Field::Prompt => request.prompt = map.next_value()?,
+                        Field::ActiveImage => request.active_image = map.next_value()?,
+                        Field::ActiveVideo => request.active_video = map.next_value()?,
+                        Field::UploadedImage => request.uploaded_image = map.next_value()?,
+                        Field::ReferencedImage => request.referenced_image = map.next_value()?,
+                        Field::UserId => request.user_id = map.next_value()?,
+                        Field::SessionId => request.session_id = map.next_value()?,
+                        Field::Reserve => request.reserve = map.next_value()?,
+                        Field::Context => {
+                            let context = map.next_value::<Option<Context>>()?.unwrap_or_default();
+                            request.warnings.extend(context.warnings);
+                            request.warnings.truncate(MAX_WARNINGS);
+                            request.context = Media {
+                                uploaded_images: context.uploaded_images.0,
+                                reference_images: context.reference_images.0,
+                                working_image: context.working_image,
+                                working_video: context.working_video,
+                            };
+                        }
+                        Field::Unknown(name) => {
+                            warn_if_misspelled(&mut request.warnings, "", &name, &FIELDS);
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(request)
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 /// The media of a request.
-#[derive(Default, Deserialize)]
+#[derive(Default)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(default)]
+#[cfg_attr(feature = "openapi", serde(default))]
 struct Context {
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::uploads))]
     uploaded_images: List<String>,
@@ -145,6 +219,55 @@ struct Context {
     working_image: Option<String>,
     #[cfg_attr(feature = "openapi", schema(schema_with = crate::openapi::nullable_url))]
     working_video: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(ignore))]
+    warnings: Vec<String>,
+}
+
+/// The fields of the media.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum ContextField {
+    UploadedImages,
+    ReferenceImages,
+    WorkingImage,
+    WorkingVideo,
+    Unknown(String),
+}
+
+/// The names of the fields of the media.
+const CONTEXT_FIELDS: [&str; 4] = ["uploaded_images", "reference_images", "working_image", "working_video"];
+
+impl<'de> Deserialize<'de> for Context {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Context;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Context, A::Error> {
+                let mut context = Context::default();
+                while let Some(field) = map.next_key()? {
+                    match field {
+                        ContextField::UploadedImages => context.uploaded_images = map.next_value()?,
+                        ContextField::ReferenceImages => context.reference_images = map.next_value()?,
+                        ContextField::WorkingImage => context.working_image = map.next_value()?,
+                        ContextField::WorkingVideo => context.working_video = map.next_value()?,
+                        ContextField::Unknown(name) => {
+                            warn_if_misspelled(&mut context.warnings, "/context", &name, &CONTEXT_FIELDS);
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(context)
+            }
+        }
+
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 /// A list whose elements beyond the first [`MAX_MEDIA`] + 1 are skipped. A body of small elements
@@ -276,6 +399,47 @@ mod tests {
     fn the_prompt_is_counted_in_characters() {
         assert!(pointers(FlowRequest::new("é".repeat(8000))).is_empty());
         assert_eq!(pointers(FlowRequest::new("é".repeat(8001))), ["/prompt"]);
+    }
+
+    #[test]
+    fn unknown_fields_that_are_nearly_known_ones_are_warned_about_without_their_values() {
+        let request: FlowRequest = serde_json::from_str(
+            r#"{"promptt": "secret", "active_imgae": true, "\u0075serid": 1, "id": 7, "prompt": "x", "metadata": {"promt": 1},
+                "context": {"working_imag": "secret", "prompt": [1e999], "uploaded_images": []}}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            request.warnings,
+            [
+                "the unknown field \"promptt\" is ignored; it is nearly \"prompt\"",
+                "the unknown field \"active_imgae\" is ignored; it is nearly \"active_image\"",
+                "the unknown field \"userid\" is ignored; it is nearly \"user_id\"",
+                "the unknown field \"working_imag\" in /context is ignored; it is nearly \"working_image\"",
+            ]
+        );
+    }
+
+    #[test]
+    fn warnings_are_bounded() {
+        let typos = r#""prompt1": 1, "#.repeat(1000);
+        let context = r#""context": {"working_imag": 1}, "#.repeat(1000);
+        let text = format!(r#"{{{context}{typos}{context}"prompt": "x"}}"#);
+        let request: FlowRequest = serde_json::from_str(&text).unwrap();
+        assert_eq!((request.warnings.len(), request.prompt.as_str()), (MAX_WARNINGS, "x"));
+    }
+
+    #[test]
+    fn every_named_field_is_read() {
+        use serde::de::IntoDeserializer;
+        use serde::de::value::{Error, StrDeserializer};
+        for name in FIELDS {
+            let name: StrDeserializer<'_, Error> = name.into_deserializer();
+            assert!(!matches!(Field::deserialize(name).unwrap(), Field::Unknown(_)));
+        }
+        for name in CONTEXT_FIELDS {
+            let name: StrDeserializer<'_, Error> = name.into_deserializer();
+            assert!(!matches!(ContextField::deserialize(name).unwrap(), ContextField::Unknown(_)));
+        }
     }
 
     #[test]

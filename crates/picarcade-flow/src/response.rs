@@ -98,6 +98,8 @@ pub struct Response {
     pub rate_limited: bool,
     /// The reasons why the answer is less than it could have been.
     pub degraded: Vec<Degraded>,
+    /// Remarks about the request, such as an unknown field that is one edit away from a known one.
+    pub warnings: Vec<String>,
     /// The id by which the outcome of this generation is reported.
     pub generation_id: String,
     /// The time inside the flow, in milliseconds.
@@ -146,6 +148,7 @@ impl Response {
             circuit_breaker_state,
             rate_limited: false,
             degraded: resolved.degraded,
+            warnings: resolved.warnings,
             generation_id,
             processing_time_ms: milliseconds(elapsed),
         }
@@ -211,13 +214,16 @@ pub struct Classified {
     pub used_fallback: bool,
     /// The reasons why the answer is less than it could have been.
     pub degraded: Vec<Degraded>,
+    /// Remarks about the request, such as an unknown field that is one edit away from a known one.
+    pub warnings: Vec<String>,
     /// The time inside the flow, in milliseconds.
     pub processing_time_ms: f64,
 }
 
 impl Classified {
     pub(crate) fn new(resolved: Resolved, elapsed: Duration) -> Self {
-        let Resolved { request, rules, classification, row, route, enhanced, degraded, .. } = resolved;
+        let Resolved { request, rules, classification, row, route, enhanced, degraded, warnings, .. } =
+            resolved;
         let verdict = &classification.verdict;
         let question = rules.classifier.confirmation(verdict);
         Self {
@@ -240,6 +246,7 @@ impl Classified {
             cache_hit: classification.cache_hit(),
             used_fallback: classification.failed.is_some(),
             degraded,
+            warnings,
             processing_time_ms: milliseconds(elapsed),
         }
     }

@@ -154,12 +154,13 @@ impl FlowService {
     /// Runs steps 2 to 6, except for the model's parameters, which only `process` needs.
     async fn resolve(
         &self,
-        valid: Valid,
+        mut valid: Valid,
         caller: &Caller,
         control: CacheControl,
         limits: &Report,
     ) -> Result<Resolved, FlowError> {
         let rules = self.rules();
+        let warnings = std::mem::take(&mut valid.warnings);
         let request = Arc::new(self.with_session(valid, caller).await);
         let classification = self.find_classification(&request, caller, &rules, control).await?;
         let (row, route) = self.route(&request, &classification.verdict, &rules);
@@ -167,7 +168,7 @@ impl FlowService {
         let enhanced = self.enhance(&request, caller, &classification, &rules, control).await;
         let degraded = self.degraded(&classification, &route, limits);
         let model = route.model.as_str().into();
-        Ok(Resolved { request, rules, classification, row, route, model, enhanced, degraded })
+        Ok(Resolved { request, rules, classification, row, route, model, enhanced, degraded, warnings })
     }
 
     /// Returns the reasons why the answer is less than it could have been.

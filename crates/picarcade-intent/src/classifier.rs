@@ -168,6 +168,7 @@ impl Classifier {
             audio: goal == Goal::CreateVideoWithAudio,
             alternatives: Vec::new(),
             unclear: false,
+            cost_micros: 0,
         })
     }
 
@@ -216,6 +217,7 @@ impl Classifier {
             audio: goal == Goal::CreateVideoWithAudio,
             alternatives: likely.alternatives(prompt_type, confidence),
             unclear,
+            cost_micros: 0,
         }
     }
 
@@ -257,6 +259,7 @@ impl Classifier {
             audio: goal == Goal::CreateVideoWithAudio,
             alternatives: likely.alternatives(prompt_type, confidence),
             unclear: false,
+            cost_micros: answer.cost_micros,
         }
     }
 

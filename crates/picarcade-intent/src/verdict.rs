@@ -78,4 +78,21 @@ pub struct Verdict {
     /// then the cheapest feasible one.
     #[serde(default)]
     pub unclear: bool,
+    /// What the answer of the AI cost, in micro-dollars; 0 without one. A verdict that was cached
+    /// before this field existed has 0.
+    #[serde(default)]
+    pub cost_micros: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_from_before_costs_were_cached_has_none() {
+        let old = r#"{"prompt_type": "EDIT_IMAGE", "goal": "edit", "source": "llm", "confidence": 0.9,
+            "reasoning": "r", "corrected_from": null, "enhancement": "e", "audio": false}"#;
+        let verdict: Verdict = serde_json::from_str(old).unwrap();
+        assert_eq!((verdict.cost_micros, verdict.source), (0, Source::Llm));
+    }
 }

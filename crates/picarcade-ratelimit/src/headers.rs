@@ -9,6 +9,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+#[cfg(feature = "http")]
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
 use crate::{Denial, LimitStatus, Report, Unit};
 
 /// The largest integer of a Structured Field (RFC 9651, section 3.3.1).
@@ -39,6 +42,33 @@ pub fn limit(report: &Report) -> String {
 #[must_use]
 pub fn retry_after(denial: &Denial) -> String {
     seconds(denial.retry_after).max(1).to_string()
+}
+
+/// The name of the field with the value of [`policy`].
+#[cfg(feature = "http")]
+pub const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The name of the field with the value of [`limit`].
+#[cfg(feature = "http")]
+pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+/// Adds `RateLimit-Policy` and `RateLimit` to a response. Without limits, adds nothing.
+#[cfg(feature = "http")]
+pub fn write(fields: &mut HeaderMap, report: &Report) {
+    for (name, value) in [(RATELIMIT_POLICY, policy(report)), (RATELIMIT, limit(report))] {
+        if let Ok(value) = HeaderValue::try_from(value)
+            && !value.is_empty()
+        {
+            fields.insert(name, value);
+        }
+    }
+}
+
+/// Adds the fields of [`write`](fn@write) and `Retry-After` to the response to a denied request.
+#[cfg(feature = "http")]
+pub fn write_denial(fields: &mut HeaderMap, denial: &Denial) {
+    write(fields, &denial.report);
+    fields.insert(RETRY_AFTER, HeaderValue::from(seconds(denial.retry_after).max(1)));
 }
 
 fn list(statuses: &[LimitStatus], parameters: impl Fn(&mut String, &LimitStatus)) -> String {

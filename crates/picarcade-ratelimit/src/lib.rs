@@ -43,7 +43,7 @@ pub use denial::Denial;
 pub use dollars::{MAX_AMOUNT, micros};
 pub use error::{ConfigError, Error};
 pub use ledger::ExpenseLedger;
-pub use limit::{Limit, MAX_SUBJECT_BYTES, Name, Plan, Scope, Subjects, Unit, Window};
+pub use limit::{Limit, MAX_SUBJECT_BYTES, Name, ParseError, Plan, Scope, Subjects, Unit, Window};
 pub use limiter::Limiter;
 pub use report::{LimitStatus, Report};
 pub use reservation::Reservation;

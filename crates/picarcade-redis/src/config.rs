@@ -57,10 +57,42 @@ impl FromStr for DriverKind {
     }
 }
 
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for DriverKind {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Reads certificates from their text.
+#[cfg(feature = "serde")]
+fn pem<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+    use serde::Deserialize as _;
+    Ok(Option::<String>::deserialize(deserializer)?.map(String::into_bytes))
+}
+
 /// The settings of a [`RedisHandle`](crate::RedisHandle).
 ///
 /// `Debug` never shows a password: URLs are reduced to their scheme and hosts.
+///
+/// With the feature `serde`, a configuration can be read from a file. All fields are optional,
+/// unknown ones are errors, durations are texts, and `ca` is the PEM text itself. There is no
+/// `Serialize`, because URLs contain passwords.
+///
+#[cfg_attr(feature = "serde", doc = "```")]
+#[cfg_attr(not(feature = "serde"), doc = "```ignore")]
+/// use std::time::Duration;
+/// use picarcade_redis::{Config, DriverKind};
+///
+/// let json = r#"{"url": "rediss://cache:6379", "driver": "fred", "command_timeout": "250ms"}"#;
+/// let config: Config = serde_json::from_str(json)?;
+/// assert_eq!((config.driver, config.command_timeout), (DriverKind::Fred, Duration::from_millis(250)));
+/// config.check()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Config {
     /// The primary, in one of the forms of [`Address`].
     pub url: String,
@@ -71,10 +103,13 @@ pub struct Config {
     /// The Redis library.
     pub driver: DriverKind,
     /// The timeout of one attempt to connect, TLS and authentication included. Default 2 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub connect_timeout: Duration,
     /// The timeout of one command. Default 1 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub command_timeout: Duration,
     /// PEM certificates to trust instead of the web roots.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "pem"))]
     pub ca: Option<Vec<u8>>,
     /// The maximum number of commands in flight. Further commands fail as overloaded. Default 8192.
     pub max_in_flight: usize,
@@ -88,8 +123,10 @@ pub struct Config {
     /// is replaced. Default 3.
     pub failure_threshold: u32,
     /// The interval of the probes of an endpoint, which are small writes. Default 1 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub probe_interval: Duration,
     /// How long a recovered primary must be healthy before traffic returns to it. Default 10 s.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub failback_grace: Duration,
     /// The number of invalidations that are stored for an absent endpoint. Beyond it, the keys
     /// under the prefix are purged when the endpoint is back, because the deleted keys are then

@@ -4,15 +4,13 @@
 use std::time::Duration;
 
 use hyper::HeaderMap;
-use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use picarcade_flow::openapi::words;
-use picarcade_ratelimit::{Denial, LimitStatus, Report, Scope, Unit, headers};
+use picarcade_ratelimit::headers::RATELIMIT;
+pub(crate) use picarcade_ratelimit::headers::{write, write_denial};
+use picarcade_ratelimit::{LimitStatus, Scope, Unit};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::Object;
-
-const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Returns the duration in whole seconds, rounded up, so that a client that waits is not early.
 pub(crate) fn whole_seconds(duration: Duration) -> u64 {
@@ -21,24 +19,7 @@ pub(crate) fn whole_seconds(duration: Duration) -> u64 {
 
 /// Returns whether a response has the caller's limits.
 pub(crate) fn is_written(headers: &HeaderMap) -> bool {
-    headers.contains_key(&LIMIT)
-}
-
-/// Adds the caller's limits to a response.
-pub(crate) fn write(headers: &mut HeaderMap, report: &Report) {
-    for (name, value) in [(POLICY, headers::policy(report)), (LIMIT, headers::limit(report))] {
-        if let Ok(value) = HeaderValue::try_from(value)
-            && !value.is_empty()
-        {
-            headers.insert(name, value);
-        }
-    }
-}
-
-/// Adds the limits and `Retry-After` to a denial.
-pub(crate) fn write_denial(headers: &mut HeaderMap, denial: &Denial) {
-    write(headers, &denial.report);
-    headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(denial.retry_after).max(1)));
+    headers.contains_key(RATELIMIT)
 }
 
 /// One limit in a body.

@@ -40,6 +40,7 @@ mod own_errors;
 mod postgres;
 mod probes;
 mod reload;
+mod savings;
 mod schema;
 mod service;
 mod slow_clients;
@@ -49,4 +50,5 @@ mod tokens;
 #[cfg(feature = "otel")]
 mod traces;
 mod visible_failures;
+mod warnings;
 mod with_ai;

@@ -41,7 +41,8 @@ const DRIVERS: [(&str, &[&str]); 5] = [
     ("fred", &["picarcade-redis"]),
     ("redb", &["picarcade-cache"]),
     ("sqlx", &["picarcade-analytics"]),
-    ("reqwest", &["picarcade-intent"]),
+    // The breaker classifies its responses and sends nothing.
+    ("reqwest", &["picarcade-breaker", "picarcade-intent"]),
 ];
 
 /// The packages that assemble others and may enable backends.

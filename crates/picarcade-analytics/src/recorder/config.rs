@@ -7,7 +7,26 @@ use crate::{Error, Privacy};
 
 /// The settings. The defaults fit a service instance; change single fields with struct update
 /// syntax.
+///
+/// With the feature `serde`, the settings can be read from a file. All fields are optional, unknown
+/// ones are errors, and durations are texts. `privacy` is a text of [`Privacy::parse`] other than
+/// `hashed`, whose key is a secret: set it in the program. A `maintain_interval` of null means never.
+///
+#[cfg_attr(feature = "serde", doc = "```")]
+#[cfg_attr(not(feature = "serde"), doc = "```ignore")]
+/// use std::time::Duration;
+/// use picarcade_analytics::{Config, Privacy};
+///
+/// let json = r#"{"queue_rows": 10000, "flush_interval": "2s", "privacy": "truncated:40"}"#;
+/// let config: Config = serde_json::from_str(json)?;
+/// assert_eq!(config.flush_interval, Duration::from_secs(2));
+/// assert_eq!(config.privacy, Privacy::Truncated(40));
+/// config.validate()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
 pub struct Config {
     /// Maximum rows in memory, including rows in flight. From half of it on, rows are moved to the
     /// spool, if there is one.
@@ -19,6 +38,7 @@ pub struct Config {
     /// Bytes per batch.
     pub batch_bytes: usize,
     /// The maximum time that a row waits for its batch to fill.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub flush_interval: Duration,
     /// The directory for rows that the store cannot accept, and for rows that it rejects. Without
     /// it, a long outage of the store loses rows.
@@ -33,12 +53,16 @@ pub struct Config {
     /// What is stored of a prompt.
     pub privacy: Privacy,
     /// The timeout of one write to the store.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub write_timeout: Duration,
     /// The pause after the first failed write. It doubles up to `retry_max`, with jitter.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub retry_min: Duration,
     /// The maximum pause between attempts to write.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub retry_max: Duration,
     /// The interval of [`Store::maintain`](crate::Store::maintain); `None` for never.
+    #[cfg_attr(feature = "serde", serde(with = "humantime_serde"))]
     pub maintain_interval: Option<Duration>,
 }
 

@@ -6,6 +6,8 @@
     reason = "small numbers, distinguished by their use"
 )]
 
+#[cfg(feature = "serde")]
+mod config;
 mod conformance;
 mod counters;
 mod events;

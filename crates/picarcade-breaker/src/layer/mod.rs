@@ -20,11 +20,18 @@
 //! `tower::timeout` or `tower::buffer`: their error `Box<dyn Error>` is no error type, so neither
 //! would be the error of this layer, and no other layer would accept it.
 
+mod bulkhead;
+mod ready;
+mod retry;
 mod service;
 
 use tower_layer::Layer;
 
-pub use self::service::{CircuitBreakerService, ResponseFuture};
+pub use self::{
+    bulkhead::{BulkheadError, BulkheadLayer, BulkheadService},
+    retry::{RetryLayer, RetryService},
+    service::{CircuitBreakerService, ResponseFuture},
+};
 use crate::{AnyError, CircuitBreaker};
 
 /// Puts a breaker in front of a service.

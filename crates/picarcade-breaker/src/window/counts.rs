@@ -1,7 +1,5 @@
 //! One recorded outcome, and the counts of many.
 
-use serde::Serialize;
-
 /// One outcome, as the windows count it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sample {
@@ -18,7 +16,8 @@ pub(crate) struct Counts {
 }
 
 /// The window of a breaker at the moment of reading.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[cfg_attr(feature = "openapi", schema(as = BreakerWindow))]
 #[non_exhaustive]

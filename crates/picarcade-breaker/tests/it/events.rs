@@ -42,6 +42,7 @@ async fn a_slow_subscriber_misses_the_oldest_events_and_learns_how_many() {
     assert_eq!(std::iter::from_fn(|| events.try_recv().ok()).count(), 4);
 }
 
+#[cfg(feature = "serde")]
 #[tokio::test(start_paused = true)]
 async fn events_serialize() {
     let breaker = breaker(Config::default());

@@ -4,6 +4,8 @@
 mod allocation;
 mod bulkhead;
 mod calls;
+#[cfg(feature = "serde")]
+mod config;
 mod deadline;
 mod errors;
 mod events;
@@ -16,8 +18,14 @@ mod fleet_redis;
 mod generations;
 mod half_open;
 mod hangs;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "tower")]
 mod layer;
+#[cfg(feature = "tower")]
+mod layer_bulkhead;
+#[cfg(feature = "tower")]
+mod layer_retry;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod model;
@@ -25,6 +33,8 @@ mod open_time;
 mod overrides;
 mod policies;
 mod registry;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 mod retry;
 mod support;
 #[cfg(feature = "tower")]

@@ -235,6 +235,7 @@ async fn neutral_outcomes_are_in_no_window() {
     assert_eq!(breaker.statistics().window.unwrap().calls, 0);
 }
 
+#[cfg(feature = "serde")]
 #[tokio::test(start_paused = true)]
 async fn statistics_count_what_happened() {
     let breaker = breaker(Config::default());

@@ -61,8 +61,9 @@ impl<V> Inner<V> {
     pub(crate) fn serve_hit(&self, key: &Key, hit: Hit<V>) -> Lookup<V> {
         let Hit { entry, source, now } = hit;
         self.counters.served(key, source);
+        let saved_micros = self.save(key, &entry.value);
         let age = Duration::from_nanos(now.saturating_sub(entry.stamps.stored));
-        Lookup { value: entry.value, source, age, refreshing: false }
+        Lookup { value: entry.value, source, age, refreshing: false, saved_micros }
     }
 
     /// Counts an answer and returns it.
@@ -74,7 +75,18 @@ impl<V> Inner<V> {
         refreshing: bool,
     ) -> Lookup<V> {
         self.counters.served(key, source);
-        let age = self.clock.now().saturating_sub(entry.stamps.stored);
-        Lookup { value: Arc::clone(&entry.value), source, age: Duration::from_nanos(age), refreshing }
+        let saved_micros = if source.is_hit() { self.save(key, &entry.value) } else { 0 };
+        let age = Duration::from_nanos(self.clock.now().saturating_sub(entry.stamps.stored));
+        Lookup { value: Arc::clone(&entry.value), source, age, refreshing, saved_micros }
+    }
+
+    /// Counts and returns what a lookup saved that got this value without a load of its own.
+    #[inline]
+    pub(crate) fn save(&self, key: &Key, value: &V) -> u64 {
+        let saved = self.cost_micros.map_or(0, |cost| cost(value));
+        if saved > 0 {
+            self.counters.save(key, saved);
+        }
+        saved
     }
 }

@@ -31,6 +31,7 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
         let now = Instant::now();
         let hard = now + self.policy.hard_timeout;
         let deadline = if fallback.is_some() { hard.min(now + self.policy.soft_timeout) } else { hard };
+        let mut is_shared = false;
         let completion = loop {
             match self.single_flight.join_or_lead(key) {
                 Role::Leader(shared, permit) => {
@@ -47,7 +48,8 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
                     // The error of another loader has another type, so it cannot be returned here.
                     Some(Completion::Failed(error)) if !error.is::<E>() => {}
                     completion => {
-                        if matches!(completion, Some(Completion::Found(_, CacheSource::Loaded))) {
+                        is_shared = matches!(completion, Some(Completion::Found(_, CacheSource::Loaded)));
+                        if is_shared {
                             self.counters.coalesced.one();
                         }
                         break completion;
@@ -57,7 +59,13 @@ impl<V: Serialize + DeserializeOwned + Send + Sync + 'static> Inner<V> {
             }
         };
         match (completion, fallback) {
-            (Some(Completion::Found(entry, source)), _) => Ok(self.serve(key, &entry, source, false)),
+            (Some(Completion::Found(entry, source)), _) => {
+                let mut lookup = self.serve(key, &entry, source, false);
+                if is_shared {
+                    lookup.saved_micros = self.save(key, &entry.value);
+                }
+                Ok(lookup)
+            }
             (Some(other), fallback) => self.without_load(key, fallback, other.into_error()),
             (None, Some(entry)) => Ok(self.serve(key, &entry, CacheSource::Stale, true)),
             (None, None) => {

@@ -14,6 +14,7 @@ mod invalidation;
 mod memory;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod savings;
 mod single_flight;
 mod staleness;
 mod support;

@@ -14,7 +14,8 @@ fn runtime() -> tokio::runtime::Runtime {
 fn a_hit_in_memory_allocates_nothing() {
     runtime().block_on(async {
         for beta in [0.0, 1.0] {
-            let cache = Cache::<String>::builder("test").refresh_ahead(beta).build().unwrap();
+            let builder = Cache::<String>::builder("test").refresh_ahead(beta);
+            let cache = builder.cost_micros(|value| value.len() as u64).build().unwrap();
             let key = key(1);
             let runs = Runs::default();
             cache.get_or_load(key, runs.load("value".to_string(), std::time::Duration::ZERO)).await.unwrap();

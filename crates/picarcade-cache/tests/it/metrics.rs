@@ -9,7 +9,7 @@ use crate::support::{Runs, key};
 
 #[tokio::test(start_paused = true)]
 async fn publishing_twice_does_not_add_up() {
-    let cache = Cache::<u64>::builder("intent").cost_per_load_micros(20_000).build().unwrap();
+    let cache = Cache::<u64>::builder("intent").cost_micros(|_| 20_000).build().unwrap();
     let runs = Runs::default();
     for _ in 0..3 {
         cache.get_or_load(key(1), runs.load(1, Duration::from_secs(2))).await.unwrap();

@@ -154,7 +154,7 @@ async fn negative_values_have_their_own_time_to_live() {
 
 #[tokio::test(start_paused = true)]
 async fn hits_save_the_cost_of_their_loads() {
-    let (cache, runs) = (builder().cost_per_load_micros(20_000).build().unwrap(), Runs::default());
+    let (cache, runs) = (builder().cost_micros(|_| 20_000).build().unwrap(), Runs::default());
     for _ in 0..11 {
         cache.get_or_load(key(1), runs.load(1, Duration::ZERO)).await.unwrap();
     }

@@ -299,7 +299,9 @@ impl AiStep {
             span.ended(&result, charge.micros);
         }
         paid.end(charge, result.as_ref().err().map(|error| error.kind.as_str())).await;
-        result.map_or_else(Attempt::Failed, Attempt::Answered)
+        // The answer carries what was settled, which differs from an implausible bill.
+        let settled = |answer| Answer { cost_micros: charge.micros, ..answer };
+        result.map_or_else(Attempt::Failed, |answer| Attempt::Answered(settled(answer)))
     }
 }
 

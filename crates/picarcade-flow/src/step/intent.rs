@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use picarcade_cache::{CacheSource, LoadError, Loaded};
+use picarcade_cache::{CacheSource, LoadError, Loaded, Lookup};
 use picarcade_intent::local::Goals;
 use picarcade_intent::{Request, Verdict};
 
@@ -36,7 +36,7 @@ impl FlowService {
         if control == CacheControl::Use
             && let Some(hit) = inner.caches.intent.peek(&key)
         {
-            return Ok(Classification { verdict: hit.value, cache: hit.source, failed: None });
+            return Ok(found(hit));
         }
         // The tag is known before the load, so that an invalidation during the load is noticed even
         // if its message is lost.
@@ -51,7 +51,7 @@ impl FlowService {
             move || async move { flow.load_verdict(&request, &caller, &rules).await }
         };
         match inner.caches.intent.get_or_load_with(&key, options, loader).await {
-            Ok(found) => Ok(Classification { verdict: found.value, cache: found.source, failed: None }),
+            Ok(lookup) => Ok(found(lookup)),
             Err(error) => {
                 let failure = ai_failure(&error);
                 if let (CostAction::Reject, Some(denial)) = (inner.policy.cost_action, failure.denial) {
@@ -59,7 +59,8 @@ impl FlowService {
                 }
                 let read = self.read_words(request, rules).await;
                 let verdict = Arc::new(rules.classifier.classify_goals(request.facts, read.goals));
-                Ok(Classification { verdict, cache: CacheSource::Bypass, failed: Some(failure.reason) })
+                let (cache, failed) = (CacheSource::Bypass, Some(failure.reason));
+                Ok(Classification { verdict, cache, saved_micros: 0, failed })
             }
         }
     }
@@ -130,6 +131,11 @@ struct Reading {
     goals: Goals,
     /// Whether every stage of the local classifier read them.
     is_whole: bool,
+}
+
+fn found(lookup: Lookup<Verdict>) -> Classification {
+    let Lookup { value: verdict, source: cache, saved_micros, .. } = lookup;
+    Classification { verdict, cache, saved_micros, failed: None }
 }
 
 fn ai_failure(error: &LoadError<AiFailure>) -> AiFailure {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use picarcade_analytics::new_id;
-use picarcade_intent::Source;
 use picarcade_ratelimit::Reservation;
 use uuid::Uuid;
 
@@ -27,10 +26,6 @@ impl FlowService {
         let Resolved { request, classification, .. } = resolved;
         let (verdict, cache_hit) = (&classification.verdict, classification.cache_hit());
         self.inner.answers.record(verdict.source, resolved.degraded.first().copied(), verdict.prompt_type);
-        let saved_micros = match &self.inner.ai {
-            Some(ai) if cache_hit && verdict.source == Source::Llm => ai.provider.estimate_micros(request),
-            _ => 0,
-        };
         let id = generation_id.and_then(|id| Uuid::parse_str(id).ok()).unwrap_or_else(new_id);
         let event = events::classification(
             caller,
@@ -45,7 +40,7 @@ impl FlowService {
                 used_fallback: classification.failed.is_some(),
                 cache_hit,
                 breaker_state: self.provider_state(),
-                saved_micros,
+                saved_micros: classification.saved_micros,
             },
         );
         self.inner.recorder.record_as(id, event);

@@ -13,6 +13,8 @@ use crate::rules::Rules;
 pub(crate) struct Classification {
     pub(crate) verdict: Arc<Verdict>,
     pub(crate) cache: CacheSource,
+    /// What the request saved because an earlier or a concurrent one had paid for the verdict.
+    pub(crate) saved_micros: u64,
     /// Why the local classifier answered in place of the AI.
     pub(crate) failed: Option<Degraded>,
 }
@@ -35,4 +37,5 @@ pub(crate) struct Resolved {
     pub(crate) model: Arc<str>,
     pub(crate) enhanced: (String, CacheSource),
     pub(crate) degraded: Vec<Degraded>,
+    pub(crate) warnings: Vec<String>,
 }

@@ -108,6 +108,12 @@ async fn a_bill_is_bounded_for_every_kind_of_result() {
         let fixture = fixture(behavior).await;
         fixture.process(cloud(0)).await;
         assert_eq!(charged(&fixture).await, (expected, expected), "{behavior:?}");
+        if let Behavior::Answers(_) = behavior {
+            assert!(fixture.process(cloud(0)).await.cache_hit);
+            fixture.flow.recorder().flush().await.unwrap();
+            let saved = fixture.flow.stats(Period::Day).await.unwrap().statistics.saved_micros;
+            assert_eq!(saved, expected, "{behavior:?}: a hit saves what was settled");
+        }
     }
 }
 

@@ -12,5 +12,6 @@ mod limits;
 mod metrics;
 mod outcomes;
 mod provider;
+mod savings;
 mod sessions;
 mod shared_cache;

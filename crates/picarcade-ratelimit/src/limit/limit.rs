@@ -45,6 +45,7 @@ impl fmt::Display for Unit {
 /// use picarcade_ratelimit::{Limit, Scope, Window};
 /// let limit = Limit::cost(Scope::User, 50_000_000, Window::Sliding(Duration::from_secs(3600)));
 /// assert_eq!(limit.name(), "user-cost-3600s");
+/// assert_eq!("user $50/1h".parse(), Ok(limit));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Limit {
@@ -69,7 +70,13 @@ impl Limit {
     }
 
     fn new(scope: Scope, unit: Unit, limit: u64, window: Window) -> Self {
-        Self { name: format!("{}-{unit}-{window}", scope.word()), scope, unit, amount: limit, window }
+        let name = format!("{}-{unit}-{}", scope.word(), window.label());
+        Self { name, scope, unit, amount: limit, window }
+    }
+
+    /// Returns the name that a limit without a given one has.
+    pub(super) fn built_name(&self) -> String {
+        Self::new(self.scope, self.unit, self.amount, self.window).name
     }
 
     /// Replaces the name: at most 39 ASCII letters, digits, `-`, `_` and `.`.

@@ -4,13 +4,16 @@
 #[expect(clippy::module_inception, reason = "the folder is named after its entry type")]
 mod limit;
 mod name;
+mod parse;
 mod plan;
 mod scope;
+mod text;
 mod window;
 
 pub(crate) use limit::Rule;
 pub use limit::{Limit, Unit};
 pub use name::Name;
+pub use parse::ParseError;
 pub(crate) use plan::Group;
 pub use plan::Plan;
 pub(crate) use scope::PerScope;

@@ -34,7 +34,7 @@ impl Plan {
                 if other.name() == limit.name() {
                     return Err(ConfigError::Duplicate(limit.name().to_owned()));
                 }
-                let kind = |limit: &Limit| (limit.scope(), limit.unit(), limit.window().to_string());
+                let kind = |limit: &Limit| (limit.scope(), limit.unit(), limit.window().label().to_string());
                 if kind(other) == kind(limit) {
                     return Err(ConfigError::Limit {
                         limit: limit.name().to_owned(),
@@ -100,7 +100,8 @@ pub(crate) struct Group {
 
 impl Group {
     fn new(rules: Vec<Rule>) -> Self {
-        let layout = rules.iter().flat_map(|rule| format!("{}/{};", rule.unit, rule.window).into_bytes());
+        let layout =
+            rules.iter().flat_map(|rule| format!("{}/{};", rule.unit, rule.window.label()).into_bytes());
         Self {
             layout_hash: folded(fnv1a(layout)) as u32,
             blank: rules.iter().map(blank).collect(),

@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::parse::ParseError;
 use crate::Error;
 
 /// The longest subject in bytes. A longer one is an error: memory per subject is bounded.
@@ -56,6 +59,30 @@ impl Scope {
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// Parses the name, in capital or small letters.
+///
+/// ```
+/// use picarcade_ratelimit::Scope;
+/// assert_eq!("api_key".parse(), Ok(Scope::ApiKey));
+/// assert!("team".parse::<Scope>().is_err());
+/// ```
+impl FromStr for Scope {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        Self::ALL
+            .into_iter()
+            .find(|scope| scope.as_str().eq_ignore_ascii_case(text))
+            .ok_or_else(|| ParseError::new("a scope must be user, api_key, endpoint or global"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 

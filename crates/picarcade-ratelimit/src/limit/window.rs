@@ -9,9 +9,13 @@
 //! I.371) in its leaky-bucket form.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use serde::{Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::parse::{ParseError, number};
 
 /// Sub-buckets of a sliding window.
 const PARTS: u64 = 60;
@@ -67,6 +71,11 @@ impl Window {
         }
     }
 
+    /// Returns the text without the burst.
+    pub(crate) fn label(self) -> Label {
+        Label(self)
+    }
+
     /// Returns why the length is out of range, if it is.
     pub(crate) fn problem(self) -> Option<&'static str> {
         let length = self.length();
@@ -98,23 +107,94 @@ fn length_micros(length: Duration) -> u64 {
     u64::try_from(length.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// `60s`, `3600s`, `250ms`, `utc-day`, `60s-smooth`.
+/// `60s`, `3600s`, `250ms`, `utc-day`, `60s-smooth(5)` with the burst. The text is exact to the
+/// microsecond, like the counters.
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let length = self.length();
         match self {
-            Self::UtcDay => return f.write_str("utc-day"),
+            Self::Smooth { burst, .. } => write!(f, "{}({burst})", self.label()),
+            Self::Sliding(_) | Self::UtcDay => fmt::Display::fmt(&self.label(), f),
+        }
+    }
+}
+
+/// A window without its burst. Names of limits contain it, and windows with the same label count
+/// the same requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Label(Window);
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = self.0.length();
+        match self.0 {
+            Window::UtcDay => return f.write_str("utc-day"),
             _ if length.subsec_micros() == 0 => write!(f, "{}s", length.as_secs())?,
             _ if length.subsec_micros().is_multiple_of(1000) => write!(f, "{}ms", length.as_millis())?,
             _ => write!(f, "{}us", length.as_micros())?,
         }
-        if matches!(self, Self::Smooth { .. }) { f.write_str("-smooth") } else { Ok(()) }
+        if matches!(self.0, Window::Smooth { .. }) { f.write_str("-smooth") } else { Ok(()) }
     }
+}
+
+const NO_WINDOW: &str = "a window must be like 250ms, 60s, 1m, 1h, 7d, utc-day or 1m-smooth(5)";
+
+/// Parses a whole number of `us`, `ms`, `s`, `m`, `h` or `d` (24 hours each), `utc-day`, or a
+/// smooth window with its burst. The length must be from 1 ms to 366 days.
+///
+/// ```
+/// use std::time::Duration;
+/// use picarcade_ratelimit::Window;
+///
+/// assert_eq!("1m".parse(), Ok(Window::Sliding(Duration::from_secs(60))));
+/// assert_eq!("utc-day".parse(), Ok(Window::UtcDay));
+/// let smooth: Window = "1m-smooth(5)".parse()?;
+/// assert_eq!(smooth.to_string(), "60s-smooth(5)");
+/// # Ok::<(), picarcade_ratelimit::ParseError>(())
+/// ```
+impl FromStr for Window {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let malformed = || ParseError::new(NO_WINDOW);
+        let window = if text == "utc-day" {
+            Self::UtcDay
+        } else if let Some((period, burst)) = text.split_once("-smooth(") {
+            let burst = burst.strip_suffix(')').and_then(number).ok_or_else(malformed)?;
+            Self::Smooth { period: duration(period).ok_or_else(malformed)?, burst }
+        } else {
+            Self::Sliding(duration(text).ok_or_else(malformed)?)
+        };
+        match window.problem() {
+            Some(problem) => Err(ParseError::new(format!("the window {problem}"))),
+            None => Ok(window),
+        }
+    }
+}
+
+fn duration(text: &str) -> Option<Duration> {
+    let unit = text.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let micros_each = match unit {
+        "us" => 1,
+        "ms" => 1000,
+        "s" => 1_000_000,
+        "m" => 60_000_000,
+        "h" => 3_600_000_000,
+        "d" => DAY_MICROS,
+        _ => return None,
+    };
+    let count = number(text.strip_suffix(unit)?)?;
+    count.checked_mul(micros_each).map(Duration::from_micros)
 }
 
 impl Serialize for Window {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Window {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -182,7 +262,7 @@ mod tests {
             (Window::Sliding(Duration::from_millis(250)), "250ms"),
             (Window::Sliding(Duration::from_micros(1500)), "1500us"),
             (Window::UtcDay, "utc-day"),
-            (Window::Smooth { period: Duration::from_secs(60), burst: 5 }, "60s-smooth"),
+            (Window::Smooth { period: Duration::from_secs(60), burst: 5 }, "60s-smooth(5)"),
         ] {
             assert_eq!(window.to_string(), text);
             assert_eq!(window.problem(), None);

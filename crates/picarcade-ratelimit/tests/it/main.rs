@@ -27,5 +27,8 @@ mod redis;
 mod remote;
 mod setup;
 mod sharded;
+mod text;
 #[cfg(feature = "tower")]
 mod tower;
+#[cfg(feature = "tower")]
+mod tower_http;

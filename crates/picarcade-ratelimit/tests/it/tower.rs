@@ -9,8 +9,8 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
-use picarcade_ratelimit::tower::{Policy, RateLimitLayer, Refusal};
-use picarcade_ratelimit::{Error, Limit, Limiter, Report, Scope, Subjects, headers};
+use picarcade_ratelimit::tower::{Charge, Policy, RateLimitLayer, Refusal};
+use picarcade_ratelimit::{Demand, Error, Limit, Limiter, Report, Scope, Subjects, headers};
 use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::setup::{secs, sliding};
@@ -32,12 +32,8 @@ struct Reply {
 struct ByUser;
 
 impl Policy<Batch, Reply, String> for ByUser {
-    fn subjects<'a>(&self, request: &'a Batch) -> Subjects<'a> {
-        Subjects::default().user(request.user.as_str())
-    }
-
-    fn requests(&self, request: &Batch) -> u64 {
-        request.size
+    fn charge<'a>(&self, request: &'a Batch) -> Charge<'a> {
+        Charge::to(Subjects::default().user(request.user.as_str())).demand(Demand::requests(request.size))
     }
 
     fn refuse(&self, refusal: Refusal) -> Result<Reply, String> {
@@ -84,9 +80,9 @@ async fn a_denied_request_does_not_reach_the_service() {
 struct ByHeader;
 
 impl<B, R: Default> Policy<Request<B>, Response<R>, Infallible> for ByHeader {
-    fn subjects<'a>(&self, request: &'a Request<B>) -> Subjects<'a> {
+    fn charge<'a>(&self, request: &'a Request<B>) -> Charge<'a> {
         let user = request.headers().get("x-user-id").and_then(|user| user.to_str().ok());
-        Subjects::default().user(user.unwrap_or("anonymous"))
+        Charge::to(Subjects::default().user(user.unwrap_or("anonymous")))
     }
 
     fn refuse(&self, refusal: Refusal) -> Result<Response<R>, Infallible> {

@@ -1,6 +1,8 @@
 //! Tests of the handle with real servers and injected faults.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
 
+#[cfg(feature = "serde")]
+mod config;
 mod conformance;
 mod failover;
 mod faults;

@@ -61,6 +61,8 @@ pub(crate) fn parse_request_text(text: &str) -> Result<FlowRequest, Problem> {
         referenced_image: fields.boolean(referenced_image, "/referenced_image"),
         reserve: fields.boolean(reserve, "/reserve"),
         context: fields.media(context),
+        // A request that serde cannot read has no warnings.
+        warnings: Vec::new(),
     };
     if fields.0.is_empty() { Ok(request) } else { Err(Problem::fields(fields.0)) }
 }

@@ -1,20 +1,4 @@
-//! What an HTTP exchange says about the called service.
-//!
-//! Pure and independent of any HTTP library: the input is a status and two facts that every client
-//! has.
-//!
-//! | event | outcome |
-//! | --- | --- |
-//! | 1xx, 2xx, 3xx | success |
-//! | 402, or 429 that mentions money or a quota | failure: spend limit |
-//! | 408, 504, no answer in time | failure: timeout |
-//! | 429 | failure: rate limited, with its `Retry-After` |
-//! | 503, 529 | failure: overloaded, with its `Retry-After` |
-//! | other 5xx | failure: server, with its `Retry-After` |
-//! | other 4xx | neutral: a mistake of the caller |
-//! | no connection, or a broken one | failure: connect |
-//! | an unusable answer | failure: unusable |
-//! | canceled by the caller | neutral |
+//! The meaning of an HTTP exchange, pure and independent of any HTTP library.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,68 +1,29 @@
-//! A tower layer for request limits.
-//!
-//! The layer asks for requests, never for dollars. The cost of a call is known where the paid call
-//! is made, so that is where a reservation is held, settled and released. The layer does not know
-//! HTTP. A [`Policy`] decides whose limits a request counts against, how a refusal is answered, and
-//! what becomes of the report (with HTTP: the fields of [`headers`](crate::headers)).
-//!
-//! Layers inside of this one do not run for a denied request. Layers outside of it do (tracing,
-//! identity). If a caller leaves while the limiter decides, the request may be charged, but never
-//! against only some of the limits.
+//! The layer, and the service that it creates.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use ::tower::{Layer, Service};
+use tower_layer::Layer;
+use tower_service::Service;
 
-use crate::{Decision, Demand, Denial, Error, Limiter, Report, Subjects};
-
-/// Why a request did not reach the service.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// A limit had no room.
-    Denied(Denial),
-    /// No decision was made.
-    Failed(Error),
-}
-
-/// Decides whose limits a request counts against, and how a refusal is answered.
-pub trait Policy<Request, Response, Failure> {
-    /// Returns the subjects whose limits the request counts against.
-    fn subjects<'a>(&self, request: &'a Request) -> Subjects<'a>;
-
-    /// Returns how many requests it counts for: one, unless it is a batch.
-    fn requests(&self, request: &Request) -> u64 {
-        let _ = request;
-        1
-    }
-
-    /// Returns the answer to a request that does not reach the service.
-    ///
-    /// # Errors
-    /// An error of the service, if it expresses refusals as errors.
-    fn refuse(&self, refusal: Refusal) -> Result<Response, Failure>;
-
-    /// Adds the report to the answer of the service.
-    fn admit(&self, report: &Report, response: &mut Response) {
-        let _ = (report, response);
-    }
-}
+use super::charge::Charge;
+use super::policy::{Policy, Refusal};
+use crate::{Decision, Limiter};
 
 /// Puts a limiter in front of a service.
 ///
 /// ```
 /// use std::time::Duration;
-/// use picarcade_ratelimit::tower::{Policy, RateLimitLayer, Refusal};
+/// use picarcade_ratelimit::tower::{Charge, Policy, RateLimitLayer, Refusal};
 /// use picarcade_ratelimit::{Limit, Limiter, Scope, Subjects, Window};
 /// use tower::{Service, ServiceBuilder, ServiceExt};
 ///
 /// #[derive(Clone)]
 /// struct ByName;
 /// impl Policy<String, String, std::convert::Infallible> for ByName {
-///     fn subjects<'a>(&self, request: &'a String) -> Subjects<'a> {
-///         Subjects::default().user(request.as_str())
+///     fn charge<'a>(&self, request: &'a String) -> Charge<'a> {
+///         Charge::to(Subjects::default().user(request.as_str()))
 ///     }
 ///     fn refuse(&self, _: Refusal) -> Result<String, std::convert::Infallible> {
 ///         Ok("later".to_owned())
@@ -89,7 +50,7 @@ pub struct RateLimitLayer<P> {
 }
 
 impl<P> RateLimitLayer<P> {
-    /// Creates a layer that asks `limiter` with the subjects of `policy`.
+    /// Creates a layer that asks `limiter` with the charges of `policy`.
     pub fn new(limiter: Limiter, policy: P) -> Self {
         Self { limiter, policy }
     }
@@ -115,6 +76,8 @@ impl<S, P, Request> Service<Request> for RateLimit<S, P>
 where
     S: Service<Request> + Clone + Send + 'static,
     S::Future: Send,
+    S::Response: Send,
+    S::Error: Send,
     P: Policy<Request, S::Response, S::Error> + Clone + Send + 'static,
     Request: Send + 'static,
 {
@@ -132,15 +95,24 @@ where
         // one.
         let standby = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, standby);
-        let (limiter, policy) = (self.limiter.clone(), self.policy.clone());
+        let policy = self.policy.clone();
         // Owned before the first await: a future that borrows from the request is `Send` only for a
         // request that is `Sync`, which the body types of axum and tonic are not.
-        let subjects = policy.subjects(&request).into_owned();
-        let requests = policy.requests(&request);
+        let Charge { subjects, demand, limiter } = policy.charge(&request).into_owned();
+        let limiter = limiter.unwrap_or_else(|| self.limiter.clone());
         Box::pin(async move {
-            match limiter.acquire(&subjects, Demand::requests(requests)).await {
+            match limiter.acquire(&subjects, demand).await {
                 Ok(Decision::Admitted(admission)) => {
-                    let mut response = inner.call(request).await?;
+                    let mut reservation = admission.reservation;
+                    reservation.dispatched();
+                    let result = inner.call(request).await;
+                    if !reservation.is_empty() {
+                        // The demand is a price, so it is charged whatever the service answers. A
+                        // settlement that fails leaves it charged as well.
+                        let price = reservation.estimate_micros();
+                        let _ = reservation.settle(price).await;
+                    }
+                    let mut response = result?;
                     policy.admit(&admission.report, &mut response);
                     Ok(response)
                 }

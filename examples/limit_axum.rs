@@ -35,16 +35,22 @@ struct Caller {
 /// The keys of the service. A real one has them in a database.
 type Keys = Arc<[(&'static str, &'static str, Plan)]>;
 
-/// Rejects unknown keys, and tells the inner layers who calls.
-async fn identify(State(keys): State<Keys>, mut request: Request, next: Next) -> Response {
+/// Returns the caller of a request with a known key.
+fn caller(keys: &Keys, request: &Request) -> Option<Caller> {
     let field = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let Some((_, key, plan)) = keys.iter().copied().find(|(secret, ..)| field("x-api-key") == Some(*secret))
-    else {
-        return StatusCode::UNAUTHORIZED.into_response();
-    };
+    let given = field("x-api-key")?;
+    let (_, key, plan) = keys.iter().copied().find(|(secret, ..)| *secret == given)?;
     // A caller with a key may name its end user. Users of different keys are different users.
     let user = format!("{key}/{}", field("x-user-id").unwrap_or("anonymous"));
-    request.extensions_mut().insert(Caller { key, user, plan });
+    Some(Caller { key, user, plan })
+}
+
+/// Rejects unknown keys, and tells the inner layers who calls.
+async fn identify(State(keys): State<Keys>, mut request: Request, next: Next) -> Response {
+    let Some(caller) = caller(&keys, &request) else {
+        return StatusCode::UNAUTHORIZED.into_response();
+    };
+    request.extensions_mut().insert(caller);
     next.run(request).await
 }
 

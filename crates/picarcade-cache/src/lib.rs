@@ -36,6 +36,8 @@ pub use cache::Cache;
 pub use clock::Clock;
 pub use error::{ConfigError, InsertError, KeyError, LoadError, RemoteError};
 pub use key::{Key, KeyBuilder};
+#[cfg(feature = "disk")]
+pub use level2::disk::{DiskError, DiskRemote, DiskStatus};
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub use level2::redis::RedisRemote;
 pub use level2::remote::{KeyVersion, REPLAY_WINDOW, Record, Remote, RemoteEvent, Scope, TagVersion};

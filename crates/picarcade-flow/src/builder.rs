@@ -42,6 +42,7 @@ pub struct FlowBuilder {
     limiter: Option<Limiter>,
     breakers: Registry,
     remote: Option<Arc<dyn Remote>>,
+    local_remote: Option<Arc<dyn Remote>>,
     watch: Option<Arc<dyn RemoteWatch>>,
     sessions: Arc<dyn SessionStore>,
     generation_log: Option<Arc<dyn GenerationLog>>,
@@ -60,6 +61,7 @@ impl FlowBuilder {
             limiter: None,
             breakers: Registry::new(),
             remote: None,
+            local_remote: None,
             watch: None,
             sessions: Arc::new(MemorySessions::default()),
             generation_log: None,
@@ -112,6 +114,14 @@ impl FlowBuilder {
         self
     }
 
+    /// Sets a second level for the intent and the enhancement cache alone, which no other instance
+    /// shares: it keeps answers over a restart. [`FlowBuilder::remote`] replaces it. Default: none.
+    #[must_use]
+    pub fn local_remote(mut self, remote: Arc<dyn Remote>) -> Self {
+        self.local_remote = Some(remote);
+        self
+    }
+
     /// Sets the store of sessions. Default: in this process.
     #[must_use]
     pub fn sessions(mut self, sessions: Arc<dyn SessionStore>) -> Self {
@@ -160,7 +170,7 @@ impl FlowBuilder {
         let classifier_id = provider
             .as_ref()
             .map_or_else(|| "local".to_owned(), |ai| format!("{}/{}", ai.name(), ai.model()));
-        let caches = FlowCaches::build(&self.policy, self.remote.as_ref())?;
+        let caches = FlowCaches::build(&self.policy, self.remote.as_ref(), self.local_remote.as_ref())?;
         let refusals = BudgetRefusals::default();
         let ai = match provider {
             Some(provider) => {

@@ -53,10 +53,16 @@ pub struct FlowCaches {
 }
 
 impl FlowCaches {
-    pub(crate) fn build(policy: &Policy, remote: Option<&Arc<dyn Remote>>) -> Result<Self, ConfigError> {
+    pub(crate) fn build(
+        policy: &Policy,
+        remote: Option<&Arc<dyn Remote>>,
+        local_remote: Option<&Arc<dyn Remote>>,
+    ) -> Result<Self, ConfigError> {
+        // What an AI was paid for survives a restart. The other caches are cheap to fill again.
+        let answers = remote.or(local_remote);
         let hard = policy.classification_timeout + Duration::from_secs(1);
         let ttls = policy.ttls;
-        let intent = with_remote(Cache::builder("intent"), remote)
+        let intent = with_remote(Cache::builder("intent"), answers)
             .ttl(ttls.intent)
             .stale_for(ttls.intent)
             .hard_timeout(hard)
@@ -66,7 +72,7 @@ impl FlowCaches {
         // Only the intent cache takes leases and saves money, because only its loads cost any: an
         // enhanced prompt of the AI is a part of its answer. In the other caches a load takes less
         // time than a wait.
-        let enhancement = with_remote(Cache::builder("enhancement"), remote)
+        let enhancement = with_remote(Cache::builder("enhancement"), answers)
             .no_lease()
             .ttl(ttls.enhancement)
             .max_bytes(64 << 20)

@@ -12,8 +12,8 @@
 //! **What remains.** Roll-ups name no user. The counters of the limits expire with their window. An
 //! instance that ends before its spool is written writes it after its next start, and a batch may
 //! take longer than one request: repeat the deletion then. Rows in a dead-letter file stay. The
-//! entries of the second cache level cannot be read after the deletion; their bytes remain until
-//! their time to live is over.
+//! entries of the second cache level, in Redis or on disk, cannot be read after the deletion; their
+//! bytes remain until their time to live is over.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -69,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) privacy: Privacy,
     pub(crate) redis: Option<picarcade_redis::Config>,
     pub(crate) database: Database,
+    /// The limit of the cache on disk in bytes.
+    pub(crate) disk_cache: Option<u64>,
     pub(crate) llm: Option<Llm>,
     pub(crate) limits: Limits,
     pub(crate) breakers: Vec<(&'static str, picarcade_breaker::Config)>,
@@ -123,6 +125,7 @@ impl Config {
         let layers = &all;
         let data_dir = PathBuf::from(required(layers, "data_dir", text)?);
         let llm = llm::llm(layers)?;
+        let privacy = privacy::prompt_privacy(layers)?;
         Ok(Self {
             listen: required(layers, "listen", address)?,
             database: stores::database(layers, &data_dir)?,
@@ -137,8 +140,9 @@ impl Config {
             shutdown_delay: required(layers, "shutdown_delay", seconds_or_none)?,
             public_operations: required(layers, "public_operations", flag)?,
             access_log: required(layers, "access_log", flag)?,
-            privacy: privacy::prompt_privacy(layers)?,
             redis: stores::redis(layers)?,
+            disk_cache: stores::disk_cache(layers, &privacy)?,
+            privacy,
             limits: limits::limits(layers)?,
             policy: policy::policy(layers, llm.is_some())?,
             breakers: breakers::breakers(layers)?,

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use picarcade_analytics::{Error, PostgresOptions};
+use picarcade_analytics::{Error, PostgresOptions, Privacy};
 
 use super::error::ConfigError;
 use super::layers::Layers;
 use super::setting::{Setting, plain, url};
-use super::values::{required, text, word};
+use super::values::{disk_bytes, required, text, word};
 
 /// The database of the events.
 #[derive(Debug)]
@@ -25,6 +25,7 @@ pub(super) fn settings() -> Vec<Setting> {
         plain("REDIS_KEY_PREFIX").or("picarcade:"),
         plain("PICARCADE_REDIS_DRIVER").or("redis"),
         url("DATABASE_URL"),
+        plain("PICARCADE_DISK_CACHE_BYTES"),
     ]
 }
 
@@ -55,6 +56,19 @@ fn redis_url(value: &str) -> Result<String, String> {
         Err(ConfigError::Url { problem, .. }) => Err(format!("must be a Redis URL: {problem}")),
         Err(other) => Err(other.to_string()),
     }
+}
+
+/// The limit of the cache on disk if none is set.
+const DISK_CACHE_BYTES: u64 = 256 << 20;
+
+/// Returns the limit of the cache on disk, or `None` if there is none: it is switched off, or Redis
+/// takes its place. Cached answers contain enhanced prompts, so an operator who stores prompts only
+/// in part must ask for the file.
+pub(super) fn disk_cache(layers: &Layers, privacy: &Privacy) -> Result<Option<u64>, ConfigError> {
+    let default = if *privacy == Privacy::Full { DISK_CACHE_BYTES } else { 0 };
+    let bytes = layers.parsed("disk_cache_bytes", disk_bytes)?.unwrap_or(default);
+    let has_redis = layers.value("redis_url").is_some();
+    Ok(Some(bytes).filter(|bytes| *bytes > 0 && !has_redis))
 }
 
 pub(super) fn database(layers: &Layers, data_dir: &Path) -> Result<Database, ConfigError> {

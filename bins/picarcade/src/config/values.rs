@@ -91,6 +91,12 @@ pub(super) fn count(value: &str) -> Result<u64, String> {
     whole(value, 0..=1 << 53, "from 0 to 2^53")
 }
 
+/// Parses the limit of a file in bytes, or 0 for no file.
+pub(super) fn disk_bytes(value: &str) -> Result<u64, String> {
+    let expected = "from 16777216 (16 MiB) to 2^40, or 0 for no file";
+    if value == "0" { Ok(0) } else { whole(value, 16 << 20..=1 << 40, expected) }
+}
+
 pub(super) fn at_least_one(value: &str) -> Result<usize, String> {
     whole(value, 1.., "of 1 or more")
 }

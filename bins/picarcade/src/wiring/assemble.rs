@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use picarcade_analytics::{GenerationRows, Recorder, SessionRows, SqliteStore, Store};
 use picarcade_breaker::Registry;
-use picarcade_cache::RedisRemote;
+use picarcade_cache::{DiskRemote, RedisRemote};
 use picarcade_flow::{CostLedger, FlowService, GenerationLog, WorkerPool};
 use picarcade_intent::examples::ExampleList;
 use picarcade_ratelimit::{ExpenseLedger, Leases, Limiter, RedisStore, Unit};
@@ -71,6 +71,11 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
     if let Some(llm) = &config.llm {
         let provider = llm.provider.build(llm.settings.clone()).map_err(WiringError::Provider)?;
         builder = builder.provider(provider);
+    }
+    if purpose == Purpose::Service
+        && let Some(disk) = disk_cache(config).await
+    {
+        builder = builder.local_remote(disk);
     }
     let Some(handle) = redis else {
         return Ok(Wired { flow: builder.build()?, examples, shared_store: None, membership: None });
@@ -174,6 +179,19 @@ fn limiter(
         }
     }
     builder.build().map_err(WiringError::Limits)
+}
+
+/// Opens the cache on disk. The service runs without it if the directory cannot be used, for example
+/// because another instance uses it. A command does not open it, so that it takes nothing from a
+/// service.
+async fn disk_cache(config: &Config) -> Option<Arc<DiskRemote>> {
+    match DiskRemote::open(config.data_dir.join("cache"), config.disk_cache?).await {
+        Ok(disk) => Some(disk),
+        Err(error) => {
+            tracing::warn!(%error, "answers are cached in memory only");
+            None
+        }
+    }
 }
 
 fn breakers(config: &Config) -> Result<Registry, WiringError> {

@@ -66,6 +66,7 @@ const WRONG: &[(&str, &str, &str, &str)] = &[
     ("database_url", "DATABASE_URL", "mysql://u:secret-words@x/y", "postgres://"),
     ("database_url", "DATABASE_URL", "postgres://u:12#secret-words@x/y", "percent-encoded"),
     ("database_url", "DATABASE_URL", "postgres://u:secret-words", "not usable"),
+    ("disk_cache_bytes", "PICARCADE_DISK_CACHE_BYTES", "1000", "16777216"),
     ("llm_provider", "LLM_PROVIDER", "clippy", "anthropic, openai"),
     ("llm_provider", "LLM_PROVIDER", "anthropic", "ANTHROPIC_API_KEY"),
     ("llm_mode", "LLM_MODE", "clever", "llm_first, cascade or local"),

@@ -13,6 +13,7 @@ mod configuration;
 mod connections;
 mod crowds;
 mod database;
+mod disk_cache;
 mod document;
 mod examples;
 mod failing_ai;

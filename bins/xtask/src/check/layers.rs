@@ -36,9 +36,10 @@ const BACKENDS: [&str; 3] = ["redis", "fred", "postgres"];
 /// The drivers of backends, and the only crates that may depend on them, under a feature. The fleet
 /// view of the breaker is three scripts on a connection of the caller, which needs no additional
 /// crate.
-const DRIVERS: [(&str, &[&str]); 4] = [
+const DRIVERS: [(&str, &[&str]); 5] = [
     ("redis", &["picarcade-redis", "picarcade-breaker"]),
     ("fred", &["picarcade-redis"]),
+    ("redb", &["picarcade-cache"]),
     ("sqlx", &["picarcade-analytics"]),
     // The breaker classifies its responses and sends nothing.
     ("reqwest", &["picarcade-breaker", "picarcade-intent"]),

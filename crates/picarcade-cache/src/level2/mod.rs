@@ -6,6 +6,9 @@ pub(crate) mod remote;
 #[cfg(any(feature = "redis", feature = "fred"))]
 pub(crate) mod redis;
 
+#[cfg(feature = "disk")]
+pub(crate) mod disk;
+
 pub(crate) mod envelope;
 pub(crate) mod lease;
 pub(crate) mod read;

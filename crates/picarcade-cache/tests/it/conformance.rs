@@ -19,6 +19,15 @@ macro_rules! conformance {
             })*
         }
 
+        #[cfg(feature = "disk")]
+        mod disk {
+            $(#[tokio::test]
+            async fn $test() {
+                let directory = tempfile::tempdir().unwrap();
+                super::$test(picarcade_cache::DiskRemote::open(directory.path(), 64 << 20).await.unwrap()).await;
+            })*
+        }
+
         #[cfg(feature = "redis")]
         mod redis_rs {
             $(#[tokio::test]

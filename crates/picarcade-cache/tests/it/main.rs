@@ -6,6 +6,8 @@
 #[cfg(feature = "macros")]
 mod cached;
 mod conformance;
+#[cfg(feature = "disk")]
+mod disk;
 mod errors;
 mod in_memory;
 mod invalidation;

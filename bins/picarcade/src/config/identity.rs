@@ -11,8 +11,11 @@ use super::values::{http_url, items, secret, text};
 /// A shorter one can be found offline from a single token.
 const MIN_SECRET: usize = 32;
 
-/// The shortest API key in characters. A shorter one can be guessed over the network.
-const MIN_KEY: usize = 16;
+/// The shortest API key in characters. A shorter one is a placeholder.
+const MIN_KEY: usize = 4;
+
+/// The length in characters below which a key or token can be guessed over the network.
+const GUESSABLE: usize = 16;
 
 /// The longest name of an API key in bytes. The name is also part of a user id.
 const MAX_NAME: usize = 128;
@@ -103,12 +106,17 @@ fn api_keys(value: &str) -> Result<Vec<ApiKey>, String> {
     }
 }
 
-/// Returns a warning if the admin token is as short as no API key may be.
+/// Returns a warning about keys and tokens that can be guessed.
 pub(super) fn warning(identity: &Identity, layers: &Layers) -> Option<String> {
-    let token = identity.admin_token.as_ref()?;
-    let is_short = token.expose_secret().chars().count() < MIN_KEY;
-    is_short
-        .then(|| format!("{}: fewer than {MIN_KEY} characters can be guessed", layers.setting("admin_token")))
+    let is_short = |secret: &SecretString| secret.expose_secret().chars().count() < GUESSABLE;
+    let setting = if identity.api_keys.iter().any(|key| is_short(&key.key)) {
+        "api_keys"
+    } else if identity.admin_token.as_ref().is_some_and(is_short) {
+        "admin_token"
+    } else {
+        return None;
+    };
+    Some(format!("{}: fewer than {GUESSABLE} characters can be guessed", layers.setting(setting)))
 }
 
 fn api_key(item: &str) -> Result<ApiKey, String> {

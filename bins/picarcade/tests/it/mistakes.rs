@@ -27,7 +27,7 @@ const REFUSED: &[(Environment, &str, &str)] = &[
     (&[("PICARCADE_API_KEYS", "web:KeyOfTheWebApp16 ios:KeyOfTheIosApp16")], "api_keys", "commas separate"),
     (&[("PICARCADE_API_KEYS", "web=KeyOfTheWebApp16")], "api_keys", "comma list of name:key"),
     // Weak and repeated keys.
-    (&[("PICARCADE_API_KEYS", "web:abc")], "api_keys", "the key of web must have at least 16 characters"),
+    (&[("PICARCADE_API_KEYS", "web:abc")], "api_keys", "the key of web must have at least 4 characters"),
     (&[("PICARCADE_API_KEYS", "web:KeyOfTheWebApp16,web:KeyOfTheIosApp16")], "api_keys", "same name"),
     (&[("PICARCADE_API_KEYS", "web:KeyOfTheWebApp16,ios:KeyOfTheWebApp16")], "api_keys", "web and ios have"),
     (&[("PICARCADE_JWT_SECRET", "KeyOf")], "jwt_secret", "at least 32 bytes"),
@@ -95,7 +95,7 @@ async fn a_mistake_in_the_file_names_file_and_line() {
     let file = directory.path().join("picarcade.toml");
     let path = file.to_str().unwrap();
     for (text, begin, words) in [
-        ("\napi_keys = [\"web:abc\"]\n", format!("api_keys ({path}:2): "), "at least 16 characters"),
+        ("\napi_keys = [\"web:abc\"]\n", format!("api_keys ({path}:2): "), "at least 4 characters"),
         ("api_keys = \"'web:KeyOfTheWebApp16'\"\n", format!("api_keys ({path}:1): "), "quotes"),
         ("api_keys = { web = \"KeyOf\" }\n", format!("api_keys ({path}:1): "), "list of strings"),
         ("redis_ulr = \"redis://cache\"\n", "unknown key \"redis_ulr\" in ".to_owned(), ":1"),

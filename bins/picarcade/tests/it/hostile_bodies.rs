@@ -240,7 +240,7 @@ async fn a_caller_whose_limit_is_used_up_is_refused_before_its_batch_is_read() {
             request.json(&body).send().await.unwrap().status().as_u16()
         };
         assert_eq!(process("ann").await, 200);
-        let denied = answer_to_head(&service, "x-api-key: k\r\nx-user-id: ann\r\n").await;
+        let denied = answer_to_head(&service, "x-api-key: key-of-the-web-app\r\nx-user-id: ann\r\n").await;
         assert!(denied.starts_with("HTTP/1.1 429 ") && denied.contains("connection: close"), "{denied}");
         for field in ["retry-after", "ratelimit", "ratelimit-policy", "x-request-id", "violated"] {
             assert!(denied.contains(field), "{field}: {denied}");

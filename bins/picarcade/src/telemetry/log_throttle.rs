@@ -1,6 +1,6 @@
 //! A throttle for repeated log lines. Each statement may write [`BURST`] lines in a [`PERIOD`], at
-//! any level above `debug`; the access log is exempt. Further lines are counted, and one line for each period and statement
-//! reports their number.
+//! any level above `debug`. Further lines are counted, and one line for each period and statement
+//! reports their number. The access log is exempt.
 //!
 //! The limit is by statement and not by text, so that neither a user's words nor an address can
 //! evade it.

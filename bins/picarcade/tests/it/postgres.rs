@@ -67,11 +67,11 @@ async fn events_survive_a_pooler_and_a_restart_of_the_database() {
     }
     let statistics = until(&service, "/api/v2/stats", |answer| answer["total_classifications"] == 20).await;
     assert_eq!(statistics["by_source"], json!({"local": 20}), "{statistics}");
-    assert_eq!(
-        statistics["budget"],
-        json!({"per_day": 500.0, "spent_today": 0.0, "burned_percent": 0.0}),
-        "{statistics}"
-    );
+    let burn = |answer: &Value| {
+        let budget = &answer["budget"];
+        json!([budget["per_day"], budget["spent_today"], budget["burned_percent"]])
+    };
+    assert_eq!(burn(&statistics), json!([500.0, 0.0, 0.0]), "{statistics}");
     put(&service, "s", image(1)).await;
     let detailed = until(&service, "/health/detailed", |answer| {
         answer["components"]["database"]["latency_ms"].is_number()
@@ -88,8 +88,7 @@ async fn events_survive_a_pooler_and_a_restart_of_the_database() {
         )
         .await
         .unwrap();
-    let burn = json!({"per_day": 500.0, "spent_today": 125.0, "burned_percent": 25.0});
-    until(&service, "/api/v2/stats", |answer| answer["budget"] == burn).await;
+    until(&service, "/api/v2/stats", |answer| burn(answer) == json!([500.0, 125.0, 25.0])).await;
 
     server.kill();
     let mut index = 20;

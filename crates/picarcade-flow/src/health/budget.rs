@@ -99,7 +99,7 @@ fn log(budget: &Budget, level: Level) {
     let (limit, window) = (dollars(budget.status.limit), budget.status.window);
     match level {
         Level::Free => {
-            tracing::info!(%window, spent, reserved, limit, "the budget of all users is free again")
+            tracing::info!(%window, spent, reserved, limit, "the budget of all users is free again");
         }
         Level::Near => {
             tracing::warn!(%window, spent, reserved, limit, "the budget of all users is nearly used up");

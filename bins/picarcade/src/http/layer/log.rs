@@ -1,5 +1,5 @@
-//! The log line of a request: at level `info` if the access log is on, else at level `debug`. It has
-//! no path parameter, no user and no prompt.
+//! The log line of a request: at level `info` if the access log is on, else at level `debug`. It
+//! has no path parameter, no user and no prompt.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;

@@ -34,6 +34,7 @@ mod money;
 mod operators;
 #[cfg(feature = "otel")]
 mod otlp;
+mod outages;
 mod outcomes;
 mod own_errors;
 mod postgres;

@@ -38,6 +38,7 @@ mod outages;
 mod outcomes;
 mod own_errors;
 mod postgres;
+mod private_ca;
 mod probes;
 mod reload;
 mod schema;

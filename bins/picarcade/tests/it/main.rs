@@ -40,6 +40,7 @@ mod own_errors;
 mod postgres;
 mod private_ca;
 mod probes;
+mod refused_tokens;
 mod reload;
 mod schema;
 mod service;

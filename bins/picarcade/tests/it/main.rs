@@ -12,6 +12,7 @@ mod connections;
 mod crowds;
 mod database;
 mod document;
+mod drain;
 mod examples;
 mod failing_ai;
 mod failing_database;

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::SchemaState;
+use crate::{Cause, SchemaState};
 
 type Source = Box<dyn std::error::Error + Send + Sync + 'static>;
 
@@ -160,7 +160,37 @@ impl Error {
         }
     }
 
+    /// Returns the cause, as far as the error has it. [`Store::explain`](crate::Store::explain)
+    /// finds the cause of a failed connection.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Refused { code, .. } if code.starts_with("3D") => Cause::NoDatabase,
+            Self::Refused { .. } => Cause::Auth,
+            Self::Unavailable { source } | Self::Statement { source } | Self::Migration { source } => {
+                of_source(source)
+            }
+            Self::Timeout => Cause::Timeout,
+            Self::Locked { .. } => Cause::Locked,
+            Self::Directory { .. } | Self::SpoolLocked { .. } => Cause::File,
+            Self::SpoolFull => Cause::Disk,
+            Self::Rejected { .. } => Cause::Rejected,
+            Self::Schema(_) => Cause::Schema,
+            Self::NotWritten { source } => source.cause(),
+            Self::Config(_) | Self::Corrupt { .. } => Cause::Other,
+        }
+    }
+
     pub(crate) fn directory(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::Directory { path: path.into(), source }
     }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn of_source(source: &Source) -> Cause {
+    source.downcast_ref::<sqlx::Error>().map_or(Cause::Other, Cause::of_driver)
+}
+
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+fn of_source(_source: &Source) -> Cause {
+    Cause::Other
 }

@@ -17,8 +17,10 @@ mod spool;
 mod statistics;
 mod store;
 
+mod cause;
 mod error;
 
+pub use cause::Cause;
 pub use error::Error;
 pub use event::{
     ClassificationEvent, CostEvent, Event, FeedbackEvent, ModelSelectionEvent, OutcomeEvent,

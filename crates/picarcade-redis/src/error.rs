@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use crate::Cause;
+
 /// A setting that can never work, returned once by
 /// [`RedisHandle::connect`](crate::RedisHandle::connect).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +91,12 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// The server answered with an error that has a cause of its own. The command was not executed.
+    #[error("redis cannot execute the command: {cause}")]
+    Server {
+        /// The cause.
+        cause: Cause,
+    },
     /// The answer of the server is invalid for this command. Retrying does not help.
     #[error("redis answered with an error or an unexpected reply: {code}")]
     Protocol {
@@ -114,7 +122,27 @@ impl Error {
             Self::Auth => "auth",
             Self::Tls => "tls",
             Self::TooLarge { .. } => "too_large",
+            Self::Server { cause: Cause::Permission } => "auth",
+            Self::Server { cause: Cause::Disk } => "read_only",
+            Self::Server { .. } => "refused",
             Self::Protocol { .. } => "protocol",
+        }
+    }
+
+    /// Returns the cause, as far as the error has it. [`RedisStatus`](crate::RedisStatus) has the
+    /// exact cause of an endpoint that cannot be reached.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Timeout => Cause::Timeout,
+            Self::Lost => Cause::Lost,
+            Self::Refused => Cause::Refused,
+            Self::ReadOnly => Cause::ReadOnly,
+            Self::Overloaded => Cause::Overloaded,
+            Self::Auth => Cause::Auth,
+            Self::Tls => Cause::Tls,
+            Self::TooLarge { .. } => Cause::TooLarge,
+            Self::Server { cause } => *cause,
+            Self::Protocol { .. } => Cause::Protocol,
         }
     }
 
@@ -125,26 +153,41 @@ impl Error {
 
     /// Returns whether the same command may succeed later without a change of configuration.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Timeout | Self::Lost | Self::Refused | Self::ReadOnly | Self::Overloaded)
+        match self {
+            Self::Timeout | Self::Lost | Self::Refused | Self::ReadOnly | Self::Overloaded => true,
+            Self::Server { cause } => *cause != Cause::Permission,
+            _ => false,
+        }
     }
 
     /// Returns whether the error counts against the endpoint (and not against the command).
     pub(crate) fn blames_endpoint(&self) -> bool {
-        !matches!(self, Self::Overloaded | Self::Auth | Self::TooLarge { .. } | Self::Protocol { .. })
+        !matches!(
+            self,
+            Self::Overloaded
+                | Self::Auth
+                | Self::TooLarge { .. }
+                | Self::Protocol { .. }
+                | Self::Server { cause: Cause::Permission }
+        )
     }
 
     /// Returns whether the connection is unusable and must be replaced at once.
     pub(crate) fn ends_connection(&self) -> bool {
-        matches!(self, Self::Lost | Self::ReadOnly)
+        matches!(self, Self::Lost | Self::ReadOnly | Self::Server { cause: Cause::Disk })
     }
 
     /// Returns the kind for an error code of a Redis server.
     #[cfg(any(feature = "redis", feature = "fred"))]
     pub(crate) fn from_code(code: &str) -> Self {
         match code {
-            "READONLY" | "MISCONF" | "NOREPLICAS" => Self::ReadOnly,
-            "NOAUTH" | "WRONGPASS" | "NOPERM" => Self::Auth,
-            "LOADING" | "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "BUSY" => Self::Refused,
+            "READONLY" | "NOREPLICAS" => Self::ReadOnly,
+            "MISCONF" => Self::Server { cause: Cause::Disk },
+            "NOAUTH" | "WRONGPASS" => Self::Auth,
+            "NOPERM" => Self::Server { cause: Cause::Permission },
+            "LOADING" => Self::Server { cause: Cause::Loading },
+            "CLUSTERDOWN" | "MASTERDOWN" => Self::Server { cause: Cause::NoPrimary },
+            "TRYAGAIN" | "BUSY" => Self::Server { cause: Cause::Busy },
             "OOM" => Self::Overloaded,
             other => {
                 let code: String =
@@ -158,12 +201,18 @@ impl Error {
 #[cfg(test)]
 mod tests {
     use super::Error;
+    use crate::Cause;
 
     #[test]
     fn codes_become_kinds_and_never_quote_the_server() {
         assert_eq!(Error::from_code("READONLY"), Error::ReadOnly);
         assert_eq!(Error::from_code("WRONGPASS"), Error::Auth);
-        assert_eq!(Error::from_code("LOADING"), Error::Refused);
+        assert_eq!(Error::from_code("LOADING"), Error::Server { cause: Cause::Loading });
+        assert_eq!(Error::from_code("MISCONF").kind(), "read_only");
+        assert_eq!(
+            (Error::from_code("NOPERM").kind(), Error::from_code("NOPERM").is_transient()),
+            ("auth", false)
+        );
         assert_eq!(Error::from_code("OOM"), Error::Overloaded);
         assert_eq!(Error::from_code("WRONGTYPE").to_string().split(": ").last(), Some("WRONGTYPE"));
         assert_eq!(Error::from_code("secret value"), Error::Protocol { code: "ERR".into() });

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use crate::{
-    Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Subscription, Value,
+    Cause, Condition, Config, ConfigError, Connector, Driver, Error, Role, Script, Subscription, Value,
     driver::{choice, contract::FixedDriver},
     routing::{
         connection::{self, Live},
@@ -52,8 +52,11 @@ pub struct RedisStatus {
     pub used_memory_bytes: Option<u64>,
     /// The number of invalidations that an absent endpoint has missed.
     pub pending_invalidations: usize,
-    /// The kind of the last failure to connect to or to probe the active endpoint.
+    /// The cause of the last failure to connect to, to probe or to use the active endpoint, as a
+    /// word.
     pub last_error: Option<&'static str>,
+    /// The cause of `last_error`.
+    pub cause: Option<Cause>,
 }
 
 #[derive(Debug)]
@@ -164,7 +167,8 @@ impl RedisHandle {
             latency_ms: active.latency().filter(|_| connected).map(|latency| latency.as_secs_f64() * 1000.0),
             used_memory_bytes: active.memory().filter(|_| connected),
             pending_invalidations: pending,
-            last_error: active.last_error(),
+            last_error: active.cause().map(Cause::as_str),
+            cause: active.cause(),
         }
     }
 

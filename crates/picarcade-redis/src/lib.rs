@@ -3,6 +3,7 @@
 
 // What a user calls and configures.
 mod address;
+mod cause;
 mod config;
 mod error;
 mod handle;
@@ -21,6 +22,7 @@ mod driver;
 #[cfg(feature = "metrics")]
 pub use self::metrics::describe_metrics;
 pub use address::{Address, Credentials, Node, Topology};
+pub use cause::Cause;
 pub use config::{Config, DriverKind, UnknownDriver};
 pub use driver::contract::{Condition, Connector, Driver};
 #[cfg(feature = "fred")]

@@ -7,6 +7,7 @@ mod mock;
 mod postgres;
 mod proxy;
 mod redis;
+mod tls;
 mod wait;
 
 pub use self::metrics::RecordedMetrics;

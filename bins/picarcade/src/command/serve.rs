@@ -49,7 +49,8 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         .map_err(|error| Failure::wiring(&config, &error))?;
     let config = Arc::new(config);
     reload::spawn(watched, Arc::clone(&config), wired.flow.clone(), wired.examples);
-    let public_operations = config.public_operations || address.ip().is_loopback();
+    let is_open = address.ip().is_loopback() && config.identity.admin_token.is_none();
+    let public_operations = config.public_operations || is_open;
     let identities = http::Identities::new(&config.identity, address.ip().is_loopback())
         .map_err(|error| Failure::work(chain(&error)))?;
     let metrics = telemetry::metrics::install().map_err(|error| Failure::work(chain(&error)))?;
@@ -76,7 +77,7 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         let (begun, timeout) = (tokio::time::Instant::now(), config.shutdown_timeout);
         deadline = Some(begun + timeout);
         tracing::info!("stopping");
-        app.drain();
+        app.stop();
         tokio::time::sleep(config.shutdown_delay.min(timeout / FLUSH_SHARE)).await;
         begun + timeout / FLUSH_SHARE * (FLUSH_SHARE - 1)
     };

@@ -14,8 +14,8 @@ use super::values::{disk_bytes, required, text, word};
 pub(crate) enum Database {
     /// SQLite in this file or directory.
     Sqlite(PathBuf),
-    /// PostgreSQL at this URL.
-    Postgres(String),
+    /// PostgreSQL with these options.
+    Postgres(Box<PostgresOptions>),
 }
 
 pub(super) fn settings() -> Vec<Setting> {
@@ -24,7 +24,9 @@ pub(super) fn settings() -> Vec<Setting> {
         url("REDIS_BACKUP_URL"),
         plain("REDIS_KEY_PREFIX").or("picarcade:"),
         plain("PICARCADE_REDIS_DRIVER").or("redis"),
+        plain("REDIS_CA_FILE"),
         url("DATABASE_URL"),
+        plain("DATABASE_CA_FILE"),
         plain("PICARCADE_DISK_CACHE_BYTES"),
     ]
 }
@@ -34,10 +36,15 @@ pub(super) fn redis(layers: &Layers) -> Result<Option<picarcade_redis::Config>, 
     let prefix = required(layers, "redis_key_prefix", text)?;
     let (url, backup_url) =
         (layers.parsed("redis_url", redis_url)?, layers.parsed("redis_backup_url", redis_url)?);
+    let ca = layers.parsed("redis_ca_file", certificates)?;
+    let uses_tls = url.iter().chain(&backup_url).any(|url| url.starts_with("rediss"));
+    if ca.is_some() && !uses_tls {
+        return Err(layers.wrong("redis_ca_file", "needs a Redis URL with TLS, such as rediss://"));
+    }
     match (url, backup_url) {
         (Some(url), backup_url) => {
             let defaults = picarcade_redis::Config::default();
-            Ok(Some(picarcade_redis::Config { url, backup_url, prefix, driver, ..defaults }))
+            Ok(Some(picarcade_redis::Config { url, backup_url, prefix, driver, ca, ..defaults }))
         }
         (None, Some(_)) => Err(layers.wrong("redis_backup_url", "needs REDIS_URL")),
         (None, None) => Ok(None),
@@ -75,7 +82,7 @@ pub(super) fn database(layers: &Layers, data_dir: &Path) -> Result<Database, Con
     let parsed = layers.parsed("database_url", |url| {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             return match PostgresOptions::new(url) {
-                Ok(_) => Ok(Database::Postgres(url.to_owned())),
+                Ok(options) => Ok(Database::Postgres(Box::new(options))),
                 Err(Error::Config(reason)) => Err(reason),
                 Err(other) => Err(other.to_string()),
             };
@@ -85,5 +92,43 @@ pub(super) fn database(layers: &Layers, data_dir: &Path) -> Result<Database, Con
             _ => Err("must begin with postgres:// or sqlite://".to_owned()),
         }
     })?;
-    Ok(parsed.unwrap_or_else(|| Database::Sqlite(data_dir.to_owned())))
+    let database = parsed.unwrap_or_else(|| Database::Sqlite(data_dir.to_owned()));
+    match (database, layers.parsed("database_ca_file", certificates)?) {
+        (database, None) => Ok(database),
+        (Database::Sqlite(_), Some(_)) => {
+            Err(layers.wrong("database_ca_file", "needs a DATABASE_URL that begins with postgres://"))
+        }
+        (Database::Postgres(options), Some(pem)) => match options.with_ca(pem) {
+            Ok(options) => Ok(Database::Postgres(Box::new(options))),
+            Err(Error::Config(reason)) => Err(layers.wrong("database_ca_file", reason)),
+            Err(other) => Err(layers.wrong("database_ca_file", other.to_string())),
+        },
+    }
+}
+
+/// Where systems keep the certificates that they trust: Debian and Alpine, Red Hat, SUSE, BSD.
+const SYSTEM_CERTIFICATES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Reads the CA certificates in a PEM file. The word `system` means the trust store of the system.
+fn certificates(value: &str) -> Result<Vec<u8>, String> {
+    let pem = if value == "system" {
+        let found = SYSTEM_CERTIFICATES.iter().find_map(|path| std::fs::read(path).ok());
+        found.ok_or_else(|| format!("no trust store of the system at {}", SYSTEM_CERTIFICATES.join(", ")))?
+    } else {
+        std::fs::read(value).map_err(|error| format!("the file {value} cannot be read: {error}"))?
+    };
+    // The check of the Redis client is the one that both stores need.
+    let with_ca = picarcade_redis::Config { ca: Some(pem.clone()), ..picarcade_redis::Config::default() };
+    match with_ca.check() {
+        Ok(()) => Ok(pem),
+        Err(picarcade_redis::ConfigError::Ca { problem }) => {
+            Err(format!("must name a PEM file of CA certificates: {problem}"))
+        }
+        Err(other) => Err(other.to_string()),
+    }
 }

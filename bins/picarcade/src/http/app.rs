@@ -20,7 +20,10 @@ pub(crate) struct App {
     /// The configuration without secrets: key, value, origin.
     pub(crate) settings: Arc<[(String, String, String)]>,
     pub(crate) metrics: PrometheusHandle,
-    draining: Arc<AtomicBool>,
+    /// Whether the process is stopping.
+    stopping: Arc<AtomicBool>,
+    /// Whether the admin has drained the service.
+    drained: Arc<AtomicBool>,
 }
 
 impl App {
@@ -39,16 +42,28 @@ impl App {
             public_operations,
             settings: settings.into(),
             metrics,
-            draining: Arc::default(),
+            stopping: Arc::default(),
+            drained: Arc::default(),
         }
     }
 
-    /// Makes the service unready. Requests that still arrive are answered.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+    /// Makes the service unready for the rest of its life. Requests that still arrive are answered.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
+    /// Makes the service unready, or ready again. Requests that arrive are answered in both states.
+    /// Returns whether the state changed.
+    pub(crate) fn set_drained(&self, drained: bool) -> bool {
+        self.drained.swap(drained, Ordering::Relaxed) != drained
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the service is unready, because it stops or the admin has drained it.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.is_stopping() || self.drained.load(Ordering::Relaxed)
     }
 }

@@ -98,6 +98,17 @@ impl Problem {
         problem
     }
 
+    /// Returns the refusal of a token. Its challenge has the reason (RFC 6750, 3): a text without
+    /// quotes and backslashes.
+    pub(crate) fn invalid_token(detail: &'static str, reason: &'static str) -> Self {
+        let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{reason}\"");
+        let problem = Self::unauthorized(detail);
+        match HeaderValue::from_str(&challenge) {
+            Ok(challenge) => problem.with_header(WWW_AUTHENTICATE, challenge),
+            Err(_) => problem,
+        }
+    }
+
     pub(crate) fn unavailable(detail: &'static str, retry_after: Duration) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, detail);
         problem.0.headers.insert(RETRY_AFTER, HeaderValue::from(rate_limit::whole_seconds(retry_after)));

@@ -19,7 +19,7 @@ use crate::http::layer::access;
 use crate::http::layer::stack::stack;
 use crate::http::problem::Problem;
 use crate::http::route::{
-    admin, batch, catalog, feedback, metrics, openapi, outcome, probes, process, sessions, stats, usage,
+    admin, batch, catalog, feedback, metrics, openapi, outcome, probes, process, root, sessions, stats, usage,
 };
 
 /// How long a browser may cache the answer to a preflight request.
@@ -84,6 +84,8 @@ fn admin() -> OpenApiRouter<App> {
         .routes(routes!(admin::invalidate))
         .routes(routes!(admin::forget_user))
         .routes(routes!(admin::config))
+        .routes(routes!(admin::drain))
+        .routes(routes!(admin::undrain))
 }
 
 /// The routes for operators.
@@ -97,6 +99,7 @@ fn operations() -> OpenApiRouter<App> {
 /// The routes for every client.
 fn public(document: &openapi::Document) -> OpenApiRouter<App> {
     OpenApiRouter::default()
+        .routes(routes!(root::root))
         .routes(routes!(probes::health))
         .routes(routes!(probes::health_slash))
         .routes(routes!(probes::live))

@@ -25,11 +25,15 @@ pub(crate) struct StoreStatus {
     /// The active endpoint.
     #[schema(schema_with = endpoints)]
     pub(crate) active: &'static str,
+    /// Why the active endpoint cannot be used, as a sentence.
+    #[schema(required)]
+    pub(crate) cause: Option<&'static str>,
     /// Whether the active endpoint has a working connection.
     pub(crate) connected: bool,
     /// The number of changes of the active connection.
     pub(crate) generation: u64,
-    /// The kind of the last failure to connect to or to probe the active endpoint.
+    /// The cause of the last failure to connect to, to probe or to use the active endpoint, as a
+    /// word.
     #[schema(required)]
     pub(crate) last_error: Option<&'static str>,
     /// The duration of the last probe of the active endpoint, in milliseconds.

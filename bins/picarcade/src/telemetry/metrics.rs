@@ -8,6 +8,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use picarcade_flow::AI_CALL_DURATION;
 
 pub(crate) const REQUESTS: &str = "picarcade_http_requests_total";
+pub(crate) const REFUSED_CONNECTIONS: &str = "picarcade_http_connections_refused_total";
 pub(crate) const DURATION: &str = "picarcade_http_request_duration_seconds";
 const BUILD_INFO: &str = "picarcade_build_info";
 const DRAINING: &str = "picarcade_draining";
@@ -30,9 +31,10 @@ pub(crate) fn install() -> Result<PrometheusHandle, BuildError> {
         .set_buckets_for_metric(Matcher::Full(AI_CALL_DURATION.to_owned()), &AI_SECONDS)?
         .install_recorder()?;
     describe_counter!(REQUESTS, "Requests, by route, method and status");
+    describe_counter!(REFUSED_CONNECTIONS, "Connections that a limit refused, by limit");
     describe_histogram!(DURATION, Unit::Seconds, "The time to a response, by route");
     describe_gauge!(BUILD_INFO, "1; the version is the label");
-    describe_gauge!(DRAINING, "1 while the service is stopping");
+    describe_gauge!(DRAINING, "1 while the service is stopping or drained");
     let upkeep = handle.clone();
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(UPKEEP_INTERVAL);

@@ -17,7 +17,7 @@ use super::error::WiringError;
 use super::examples::{Loaded, load, rules_with_examples};
 use super::redis::Watch;
 use super::sessions::Sessions;
-use super::{database, fleet, redis};
+use super::{database, fleet};
 
 /// How many prompts may wait for the encoder. At the usual speed the last of them waits for about
 /// 0.1 s; the fast stage answers the others.
@@ -80,9 +80,6 @@ pub(crate) async fn wire(config: &Config, purpose: Purpose) -> Result<Wired, Wir
     let Some(handle) = redis else {
         return Ok(Wired { flow: builder.build()?, examples, shared_store: None, membership: None });
     };
-    if purpose == Purpose::Service {
-        redis::warn_if_silent(handle.clone());
-    }
     let watch = Arc::new(Watch(handle.clone()));
     let fleet = fleet::Channel::new(handle.clone());
     let flow = builder
@@ -117,7 +114,7 @@ async fn databases(config: &Config) -> Result<Databases, WiringError> {
     }
     Ok(match &config.database {
         Database::Sqlite(path) => all(SqliteStore::open(path).await.map_err(WiringError::Database)?),
-        Database::Postgres(url) => all(database::postgres(url).await?),
+        Database::Postgres(options) => all(database::postgres((**options).clone()).await?),
     })
 }
 

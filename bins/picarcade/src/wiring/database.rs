@@ -19,11 +19,11 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Connects. Wrong credentials and a database that does not exist are errors. All other faults
 /// pass, or an operator fixes them while the service runs.
-pub(super) async fn postgres(url: &str) -> Result<PostgresStore, WiringError> {
-    let store = PostgresStore::connect(url).await.map_err(WiringError::Database)?;
+pub(super) async fn postgres(options: PostgresOptions) -> Result<PostgresStore, WiringError> {
+    let store = PostgresStore::connect_with(options).await.map_err(WiringError::Database)?;
     let found = tokio::time::timeout(SCHEMA_TIMEOUT, store.schema()).await.unwrap_or(Err(Error::Timeout));
-    log_state(&found);
     if !is_current(&found) {
+        log_state(&found);
         tokio::spawn(watch(store.clone(), state_name(&found)));
     }
     Ok(store)
@@ -34,13 +34,11 @@ pub(super) async fn postgres(url: &str) -> Result<PostgresStore, WiringError> {
 pub(crate) async fn migrate(config: &Config, lock_timeout: Duration) -> Result<(), WiringError> {
     let migrated = match &config.database {
         Database::Sqlite(path) => SqliteStore::open(path).await.map(drop),
-        Database::Postgres(url) => match PostgresOptions::new(url) {
-            Ok(mut options) => {
-                options.migration_lock_timeout = lock_timeout;
-                PostgresStore::lazy(options).migrate().await
-            }
-            Err(error) => Err(error),
-        },
+        Database::Postgres(options) => {
+            let mut options = (**options).clone();
+            options.migration_lock_timeout = lock_timeout;
+            PostgresStore::lazy(options).migrate().await
+        }
     };
     migrated.map_err(WiringError::Database)
 }
@@ -56,7 +54,7 @@ pub(crate) async fn feedback_rows(config: &Config) -> Result<Box<dyn FeedbackRow
             }
             Box::new(SqliteStore::open(path).await?)
         }
-        Database::Postgres(url) => Box::new(PostgresStore::lazy(PostgresOptions::new(url)?)),
+        Database::Postgres(options) => Box::new(PostgresStore::lazy((**options).clone())),
     })
 }
 
@@ -70,7 +68,6 @@ async fn watch(store: PostgresStore, mut last: &'static str) {
             last = state_name(&found);
         }
         if is_current(&found) {
-            tracing::info!("the database is available and up to date");
             return;
         }
     }
@@ -78,16 +75,15 @@ async fn watch(store: PostgresStore, mut last: &'static str) {
 
 fn log_state(found: &Result<SchemaState, Error>) {
     match found {
-        Ok(SchemaState::Current { .. }) => {}
+        Ok(SchemaState::Current { .. }) => tracing::info!("the database schema is up to date"),
         Ok(state @ SchemaState::Behind { .. }) => {
             tracing::warn!(%state, "the database is behind: run `picarcade migrate`; until then events are spooled");
         }
         Ok(state) => {
             tracing::warn!(%state, "the database is ahead: use a newer build; what this one cannot store is spooled");
         }
-        Err(error) => {
-            tracing::warn!(%error, kind = error.kind(), "the database cannot be used yet; events are spooled");
-        }
+        // The health check logs an outage, its cause and its end.
+        Err(error) => tracing::debug!(kind = error.kind(), "the database cannot be used yet"),
     }
 }
 

@@ -3,21 +3,9 @@
 use std::time::Duration;
 
 use picarcade_flow::RemoteWatch;
-use picarcade_redis::{RedisHandle, Role};
+use picarcade_redis::{Cause, RedisHandle, Role};
 
 use crate::http::{SharedStore, StoreStatus};
-
-/// How long Redis may be silent at start before the log reports it.
-const START_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// Logs a warning if Redis does not answer soon after the start.
-pub(super) fn warn_if_silent(redis: RedisHandle) {
-    tokio::spawn(async move {
-        if redis.ready(START_TIMEOUT).await.is_err() {
-            tracing::warn!("redis does not answer; each instance caches and limits for itself until it does");
-        }
-    });
-}
 
 /// The state of Redis, for the flow and for operators. It is what the handle knows, so that no
 /// method makes a call.
@@ -37,6 +25,10 @@ impl RemoteWatch for Watch {
         self.0.status().last_error.map(str::to_owned)
     }
 
+    fn cause(&self) -> Option<&'static str> {
+        self.0.status().cause.map(Cause::sentence)
+    }
+
     fn is_on_backup(&self) -> bool {
         self.0.status().active == Role::Backup
     }
@@ -47,6 +39,7 @@ impl SharedStore for Watch {
         let status = self.0.status();
         StoreStatus {
             active: status.active.as_str(),
+            cause: status.cause.filter(|_| !status.connected).map(Cause::sentence),
             connected: status.connected,
             generation: status.generation,
             last_error: status.last_error,

@@ -1,9 +1,11 @@
 //! Connections: limited in number and time, and drained before the process ends.
 
+use reqwest::Method;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::service::{PATIENCE, Service};
+use crate::service::{PATIENCE, Service, until};
 
 async fn answer(stream: &mut TcpStream) -> String {
     let mut text = Vec::new();
@@ -25,6 +27,16 @@ async fn a_connection_over_the_limit_gets_a_503_with_retry_after() {
     let refused = answer(&mut service.connect().await).await;
     assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after"), "{refused}");
     drop(held);
+    let message = "a connection was refused: the limit of connections is reached";
+    until("it is logged", async || !service.records(message).is_empty()).await;
+    let record = service.records(message).remove(0);
+    assert_eq!((&record["limit"], &record["address"]), (&json!("address"), &json!("127.0.0.1")), "{record}");
+    until("it is counted", async || {
+        let Ok(scrape) = service.request(Method::GET, "/metrics").send().await else { return false };
+        let text = scrape.text().await.unwrap();
+        text.contains("picarcade_http_connections_refused_total{limit=\"address\"}")
+    })
+    .await;
 }
 
 #[tokio::test]

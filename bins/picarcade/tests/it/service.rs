@@ -54,6 +54,11 @@ fn within(mut command: Command, directory: &TempDir, environment: &[(&str, &str)
         .current_dir(directory.path())
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    let has = |name: &str| environment.iter().any(|(variable, _)| *variable == name);
+    if has("PICARCADE_ADMIN_TOKEN") && !has("PICARCADE_PUBLIC_OPERATIONS") {
+        // Tests read health and metrics without the token.
+        command.env("PICARCADE_PUBLIC_OPERATIONS", "true");
+    }
     command
 }
 
@@ -138,6 +143,12 @@ impl Service {
             reader: Some(reader),
             started: Instant::now(),
         }
+    }
+
+    /// Returns the records of the log so far that have this message.
+    pub fn records(&self, message: &str) -> Vec<Value> {
+        let records = self.log().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        records.filter(|record| record["message"] == message).collect()
     }
 
     /// Returns the log so far, line by line.

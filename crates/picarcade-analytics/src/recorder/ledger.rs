@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::Table;
+use crate::{Cause, Table};
 
 /// Why rows were dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -78,6 +78,8 @@ pub struct Counters {
     pub retries: u64,
     /// The kind of the last failure, while the store does not accept rows.
     pub last_error: Option<&'static str>,
+    /// The cause of the last failure, while the store does not accept rows.
+    pub cause: Option<Cause>,
 }
 
 impl Counters {

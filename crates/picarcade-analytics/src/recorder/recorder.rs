@@ -89,7 +89,7 @@ impl Recorder {
             }
             Ok(SchemaState::Current { .. }) => {}
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "the schema of the analytics database is not known yet");
+                tracing::warn!(%error, cause = %error.cause(), "the schema of the analytics database is not known yet");
             }
             Err(error) => return Err(error),
         }

@@ -16,7 +16,7 @@ use super::config::Config;
 use super::ledger::{Counters, DropReason, Ledger};
 use super::queue::Queue;
 use crate::record::Record;
-use crate::{Error, Event};
+use crate::{Cause, Error, Event};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) spooled_bytes: u64,
     /// The error of the last write, until one succeeds.
     pub(crate) failure: Option<Arc<Error>>,
+    /// The cause of `failure`.
+    pub(crate) cause: Option<Cause>,
     closed: bool,
 }
 
@@ -58,6 +60,7 @@ impl Shared {
             flush_below: 0,
             spooled_bytes: 0,
             failure: None,
+            cause: None,
             closed: false,
         };
         Self {
@@ -107,6 +110,7 @@ impl Shared {
             queued_bytes: state.queue.held_bytes() as u64,
             spooled_bytes: state.spooled_bytes,
             last_error: state.failure.as_ref().map(|failure| failure.kind()),
+            cause: state.cause,
             ..state.ledger.counters()
         }
     }
@@ -116,20 +120,28 @@ impl Shared {
     }
 
     /// Records that the store failed: rows go to the spool until a write succeeds.
-    pub(crate) fn set_down(&self, failure: Error) {
+    pub(crate) fn set_down(&self, failure: Arc<Error>) {
         {
             let mut state = self.state.lock();
             state.ledger.counts.retries += 1;
-            state.failure = Some(Arc::new(failure));
+            // A cause that was searched for is more exact than that of a repetition.
+            state.cause = state.cause.or(Some(failure.cause()));
+            state.failure = Some(failure);
         }
         self.down.store(true, Ordering::Relaxed);
         self.wake_spiller.notify_one();
         self.settled.notify_waiters();
     }
 
+    /// Records the cause of the failure that was searched for.
+    pub(crate) fn set_cause(&self, cause: Cause) {
+        self.state.lock().cause = Some(cause);
+    }
+
     pub(crate) fn set_up(&self) {
         if self.down.swap(false, Ordering::Relaxed) {
-            self.state.lock().failure = None;
+            let mut state = self.state.lock();
+            (state.failure, state.cause) = (None, None);
         }
     }
 

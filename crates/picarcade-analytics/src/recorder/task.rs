@@ -63,7 +63,10 @@ async fn maintain(shared: &Shared, store: &dyn Store) {
                     }
                     tracing::debug!(?done, "analytics maintenance");
                 }
-                Err(error) => tracing::warn!(%error, kind = error.kind(), "analytics maintenance failed"),
+                Err(error) => {
+                    let cause = error.cause();
+                    tracing::warn!(%error, %cause, kind = error.kind(), "analytics maintenance failed");
+                },
             },
             () = shared.closing() => return,
         }

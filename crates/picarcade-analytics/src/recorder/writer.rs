@@ -21,6 +21,8 @@ pub(super) struct Writer {
     backoff: Backoff,
     /// The earliest time of the next attempt.
     retry_at: Option<Instant>,
+    /// When the store began to fail.
+    down_since: Option<Instant>,
     /// When a batch is written that is not full.
     due: Instant,
     /// The number of batches so far. Every eighth comes from the spool, so that a busy service also
@@ -39,6 +41,7 @@ impl Writer {
         Self {
             backoff: Backoff::new(config.retry_min, config.retry_max),
             retry_at: None,
+            down_since: None,
             due: Instant::now() + config.flush_interval,
             turns: 0,
             shared,
@@ -119,7 +122,7 @@ impl Writer {
             }
         }
         self.shared.settled.notify_waiters();
-        self.record_outcome(error);
+        self.record_outcome(error).await;
     }
 
     async fn replay(&mut self) {
@@ -145,7 +148,7 @@ impl Writer {
             Some(Err(error)) => tracing::warn!(%error, "the spool's position could not be saved"),
             None => {}
         }
-        self.record_outcome(error);
+        self.record_outcome(error).await;
     }
 
     /// Writes the records in order. Returns how many left the recorder, and the error that stopped
@@ -212,21 +215,34 @@ impl Writer {
     }
 
     /// Records the outcome of the last write.
-    fn record_outcome(&mut self, error: Option<Error>) {
+    async fn record_outcome(&mut self, error: Option<Error>) {
         match error {
             None => {
                 self.retry_at = None;
                 self.backoff.reset();
                 self.shared.set_up();
+                if let Some(since) = self.down_since.take() {
+                    let seconds = since.elapsed().as_secs_f64();
+                    tracing::info!(outage_seconds = seconds, "analytics can be written again");
+                }
             }
             Some(error) => {
                 let pause = self.backoff.next(fastrand::f64());
-                if !self.shared.is_down() {
-                    let source = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%error, source, retry_in = ?pause, "analytics cannot be written");
-                }
+                let is_new = !self.shared.is_down();
                 self.retry_at = Some(Instant::now() + pause);
-                self.shared.set_down(error);
+                let error = Arc::new(error);
+                // Rows go to the spool from now on, also while the cause is searched for.
+                self.shared.set_down(Arc::clone(&error));
+                if is_new {
+                    self.down_since = Some(Instant::now());
+                    let cause = tokio::select! {
+                        cause = self.store.explain(&error) => cause,
+                        () = self.shared.deadline() => error.cause(),
+                    };
+                    self.shared.set_cause(cause);
+                    let kind = cause.as_str();
+                    tracing::warn!(%error, %cause, kind, retry_in = ?pause, "analytics cannot be written");
+                }
             }
         }
     }

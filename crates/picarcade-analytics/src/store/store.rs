@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 
 use crate::record::Record;
-use crate::{Error, Period, SchemaState, Statistics};
+use crate::{Cause, Error, Period, SchemaState, Statistics};
 
 /// A database of events. All stores behave alike: the conformance tests in `tests/it/` check every
 /// store against the same list of promises.
@@ -43,6 +43,12 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Returns the duration of the smallest query.
     async fn ping(&self) -> Result<Duration, Error>;
+
+    /// Returns why a call failed with this error. A store with connections may connect once to find
+    /// the cause; the time for this is bounded. The default is the cause that the error has.
+    async fn explain(&self, error: &Error) -> Cause {
+        error.cause()
+    }
 
     /// Deletes every row of a user, including sessions, and returns how many were deleted. Roll-ups
     /// name no user and stay.

@@ -4,8 +4,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use picarcade_analytics::{Recorder, Store};
+use picarcade_analytics::{Cause, Recorder, Store};
 use picarcade_ratelimit::{Limiter, Subjects};
+use tokio::time::Instant;
 
 use crate::health::budget::{Budget, BudgetRefusals, after_check};
 use crate::health::watch::RemoteWatch;
@@ -36,7 +37,10 @@ pub(crate) struct Database {
     pub(crate) is_down: bool,
     /// The schema of the database, if this build works with another one.
     pub(crate) schema: Option<String>,
-    pub(crate) last_error: Option<String>,
+    /// The cause of the last failure. It stays visible after the database has recovered.
+    pub(crate) last_error: Option<Cause>,
+    /// The time of the first failed check, while the database is down.
+    down_since: Option<Instant>,
 }
 
 /// A periodic check of the database and of the shared dollar limits.
@@ -92,7 +96,7 @@ async fn run(weak: &Weak<BackgroundCheck>) -> Option<()> {
         (Arc::clone(&check.store), limiter, check.refusals.clone(), check.last())
     };
     let (database, budgets) = tokio::join!(
-        check_database(&*store, before.database.last_error.clone()),
+        check_database(&*store, &before.database),
         check_budgets(limiter.as_ref(), &before.budgets, &refusals)
     );
     let check = weak.upgrade()?;
@@ -115,24 +119,37 @@ async fn check_budgets(
     }
 }
 
-async fn check_database(store: &dyn Store, last_error: Option<String>) -> Database {
+async fn check_database(store: &dyn Store, before: &Database) -> Database {
     let answered = tokio::time::timeout(CHECK_TIMEOUT, async {
         let latency = store.ping().await?;
         Ok((latency, store.schema().await?))
     });
-    let failed =
-        |kind: &str| Database { is_down: true, last_error: Some(kind.to_owned()), ..Database::default() };
-    match answered.await {
-        Ok(Ok((latency, schema))) => Database {
-            latency: Some(latency),
-            is_down: false,
-            schema: (!schema.is_current()).then(|| schema.to_string()),
-            last_error,
-        },
-        Ok(Err(error)) => {
-            let error: picarcade_analytics::Error = error;
-            failed(error.kind())
+    let error = match answered.await {
+        Ok(Ok((latency, schema))) => {
+            if let Some(since) = before.down_since {
+                let seconds = since.elapsed().as_secs_f64();
+                tracing::info!(outage_seconds = seconds, "the database is available again");
+            }
+            return Database {
+                latency: Some(latency),
+                is_down: false,
+                schema: (!schema.is_current()).then(|| schema.to_string()),
+                last_error: before.last_error,
+                down_since: None,
+            };
         }
-        Err(_) => failed("timeout"),
+        Ok(Err(error)) => error,
+        Err(_) => picarcade_analytics::Error::Timeout,
+    };
+    let cause = store.explain(&error).await;
+    // One line for each cause of an outage.
+    if !before.is_down || before.last_error != Some(cause) {
+        tracing::warn!(%cause, kind = cause.as_str(), "the database cannot be used");
+    }
+    Database {
+        is_down: true,
+        last_error: Some(cause),
+        down_since: before.down_since.or_else(|| Some(Instant::now())),
+        ..Database::default()
     }
 }

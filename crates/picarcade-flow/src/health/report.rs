@@ -109,6 +109,7 @@ impl FlowService {
             Some(_) if on_backup => "backup",
             Some(_) => "primary",
         };
+        let cause = watch.filter(|watch| !watch.is_up()).and_then(|watch| watch.cause());
         ComponentHealth {
             status: if self.remote_is_up() && !on_backup {
                 HealthStatus::Healthy
@@ -117,7 +118,7 @@ impl FlowService {
             },
             latency_ms: watch.and_then(|watch| watch.latency()).map(milliseconds),
             last_error: watch.and_then(|watch| watch.last_error()),
-            details: json!({ "remote": remote }),
+            details: json!({ "remote": remote, "cause": cause }),
         }
     }
 
@@ -217,8 +218,12 @@ fn database_health(checked: &Database) -> ComponentHealth {
     ComponentHealth {
         status: if is_healthy { HealthStatus::Healthy } else { HealthStatus::Degraded },
         latency_ms: checked.latency.map(milliseconds),
-        last_error: checked.last_error.clone(),
-        details: json!({ "reachable": !checked.is_down, "schema": checked.schema }),
+        last_error: checked.last_error.map(|cause| cause.as_str().to_owned()),
+        details: json!({
+            "reachable": !checked.is_down,
+            "cause": checked.last_error.filter(|_| checked.is_down).map(picarcade_analytics::Cause::sentence),
+            "schema": checked.schema,
+        }),
     }
 }
 

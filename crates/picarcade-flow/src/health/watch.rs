@@ -11,6 +11,10 @@ pub trait RemoteWatch: Send + Sync + std::fmt::Debug {
     fn latency(&self) -> Option<Duration>;
     /// Returns the kind of its last error, never its text.
     fn last_error(&self) -> Option<String>;
+    /// Returns the cause of its last error as a sentence from a closed set.
+    fn cause(&self) -> Option<&'static str> {
+        None
+    }
     /// Returns whether a backup serves in place of the primary.
     fn is_on_backup(&self) -> bool;
 }

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::{Error, Script, Value};
+use crate::{Cause, Error, Script, Value};
 
 /// The condition of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,6 +87,12 @@ pub trait Connector: Send + Sync + fmt::Debug + 'static {
     /// Returns [`Error::Refused`], [`Error::Auth`], [`Error::Tls`] or [`Error::Protocol`], by
     /// cause.
     async fn connect(&self) -> Result<Arc<dyn Driver>, Error>;
+
+    /// Returns why [`Connector::connect`] failed with this error. The default is the cause that the
+    /// error has.
+    async fn explain(&self, error: &Error) -> Cause {
+        error.cause()
+    }
 }
 
 /// A connection that the user created, and whose client reconnects by itself.

@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use crate::{
-    Condition, Config, Connector, Driver, Error,
+    Cause, Condition, Config, Connector, Driver, Error,
     routing::{
         connection::{Live, SharedReads},
         journal::{Invalidation, Journal, Replay},
@@ -50,7 +50,7 @@ pub(crate) struct Endpoint {
     pub(crate) wake: Notify,
     latency_micros: AtomicU64,
     memory: AtomicU64,
-    last_error: Mutex<Option<Error>>,
+    last_error: Mutex<Option<(Error, Cause)>>,
 }
 
 impl Endpoint {
@@ -95,14 +95,17 @@ impl Endpoint {
         known(&self.memory)
     }
 
-    pub(crate) fn last_error(&self) -> Option<&'static str> {
-        self.last_error.lock().as_ref().map(Error::kind)
+    /// Returns the cause of the last failure.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        self.last_error.lock().as_ref().map(|(_, cause)| *cause)
     }
 
     /// Returns why the endpoint is not available: a configuration error, or else that it cannot be
     /// reached now.
     pub(crate) fn reason(&self) -> Error {
-        self.last_error.lock().clone().filter(|error| !error.is_transient()).unwrap_or(Error::Refused)
+        let last = self.last_error.lock();
+        let fatal = last.as_ref().map(|(error, _)| error).filter(|error| !error.is_transient());
+        fatal.cloned().unwrap_or(Error::Refused)
     }
 
     /// Records the outcome of a command. Returns whether it ended the connection.
@@ -114,7 +117,7 @@ impl Endpoint {
             }
             return false;
         };
-        *self.last_error.lock() = Some(error.clone());
+        *self.last_error.lock() = Some((error.clone(), error.cause()));
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
         (failures >= self.threshold || error.ends_connection()) && self.take_down(live)
     }
@@ -158,11 +161,18 @@ impl Endpoint {
     }
 
     /// Creates a connection, checks it, replays the missed invalidations, and activates it.
-    pub(crate) async fn establish(&self, config: &Config, epoch: u64) -> Result<(), Error> {
-        let outcome = self.try_establish(config, epoch).await;
-        *self.last_error.lock() = outcome.as_ref().err().cloned();
+    pub(crate) async fn establish(&self, config: &Config, epoch: u64) -> Result<(), Cause> {
+        let failed = match self.try_establish(config, epoch).await {
+            Ok(()) => None,
+            Err(error) => {
+                let cause = self.connector.explain(&error).await;
+                Some((error, cause))
+            }
+        };
+        let cause = failed.as_ref().map(|(_, cause)| *cause);
+        *self.last_error.lock() = failed;
         self.tried.store(true, Ordering::Release);
-        outcome
+        cause.map_or(Ok(()), Err)
     }
 
     async fn try_establish(&self, config: &Config, epoch: u64) -> Result<(), Error> {

@@ -4,4 +4,6 @@ pub(crate) mod connection;
 pub(crate) mod endpoint;
 pub(crate) mod failover;
 pub(crate) mod journal;
+#[cfg(any(feature = "redis", feature = "fred"))]
+pub(crate) mod reach;
 pub(crate) mod router;

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    Config, Error, Role,
+    Cause, Config, Error, Role,
     routing::{connection::Live, endpoint::Endpoint, failover::Failover},
 };
 
@@ -90,7 +90,7 @@ impl Router {
     /// Records the outcome of a command and moves traffic if necessary.
     pub(crate) fn report(&self, role: Role, live: &Arc<Live>, failure: Option<&Error>) {
         if self.endpoint(role).report(live, failure) {
-            tracing::warn!(endpoint = role.as_str(), "redis connection given up");
+            log_loss(role, failure.map(Error::cause));
             self.reconsider();
         }
     }
@@ -139,17 +139,18 @@ impl Router {
     pub(crate) async fn supervise(self: Arc<Self>, role: Role) {
         let endpoint = self.endpoint(role);
         let mut pause = BACKOFF.0;
+        let mut outage = Outage { since: Instant::now(), logged: None };
         loop {
             let epoch = self.epochs.fetch_add(1, Ordering::Relaxed) + 1;
-            if let Err(error) = endpoint.establish(&self.config, epoch).await {
-                tracing::debug!(endpoint = role.as_str(), error = error.kind(), "redis not connected");
+            if let Err(cause) = endpoint.establish(&self.config, epoch).await {
+                outage.log(role, cause);
                 self.reconsider();
                 // Jitter prevents a fleet from reconnecting in step to a restarted server.
                 sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
                 pause = (pause * 2).min(BACKOFF.1);
                 continue;
             }
-            tracing::info!(endpoint = role.as_str(), "redis connected");
+            outage.log_end(role);
             pause = BACKOFF.0;
             self.reconsider();
             let mut round = epoch;
@@ -158,10 +159,44 @@ impl Router {
                 let _ = timeout(self.config.probe_interval, endpoint.wake.notified()).await;
                 round += 1;
                 if endpoint.check(&self.config, round).await {
-                    tracing::warn!(endpoint = role.as_str(), "redis connection given up after a probe");
+                    log_loss(role, endpoint.cause());
                 }
                 self.reconsider();
             }
+            outage = Outage { since: Instant::now(), logged: endpoint.cause() };
         }
     }
+}
+
+/// The time without a connection, for the log: one line for each cause and one for the end.
+struct Outage {
+    since: Instant,
+    /// The cause that the log has.
+    logged: Option<Cause>,
+}
+
+impl Outage {
+    fn log(&mut self, role: Role, cause: Cause) {
+        if self.logged.replace(cause) == Some(cause) {
+            return;
+        }
+        let endpoint = role.as_str();
+        tracing::warn!(endpoint, cause = %cause, kind = cause.as_str(), "redis cannot be used");
+    }
+
+    fn log_end(&self, role: Role) {
+        let endpoint = role.as_str();
+        if self.logged.is_some() {
+            let seconds = self.since.elapsed().as_secs_f64();
+            tracing::info!(endpoint, outage_seconds = seconds, "redis is available again");
+        } else {
+            tracing::info!(endpoint, "redis connected");
+        }
+    }
+}
+
+fn log_loss(role: Role, cause: Option<Cause>) {
+    let sentence = cause.map(Cause::sentence);
+    let kind = cause.map(Cause::as_str);
+    tracing::warn!(endpoint = role.as_str(), cause = sentence, kind, "redis connection given up");
 }

@@ -1,5 +1,7 @@
 //! The options of a PostgreSQL server.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::cluster;
 use super::server::PostgresServer;
 use crate::error::{Error, Result};
@@ -8,12 +10,15 @@ use crate::host::port::Port;
 use crate::host::process::{Process, Recipe};
 use crate::host::program;
 use crate::host::runtime;
+use crate::host::scratch::give;
+use crate::tls::Tls;
 
 /// Builds a [`PostgresServer`]; created by [`PostgresServer::builder`].
 #[derive(Debug, Clone, Default)]
 pub struct PostgresBuilder {
     port: Option<u16>,
     arguments: Vec<(String, String)>,
+    tls: bool,
 }
 
 impl PostgresBuilder {
@@ -29,6 +34,14 @@ impl PostgresBuilder {
     #[must_use]
     pub fn arg(mut self, name: &str, value: impl Into<String>) -> Self {
         self.arguments.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Offers TLS. Clients that verify the certificate must trust [`PostgresServer::ca_pem`], an
+    /// authority that only this server has.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
@@ -55,6 +68,16 @@ impl PostgresBuilder {
         let file = pgdata.join("postgresql.conf");
         let mut text = std::fs::read_to_string(&file).map_err(Error::io("cannot read postgresql.conf"))?;
         text += &self.configuration(port.number());
+        let tls = if self.tls { Some(Tls::issue(&pgdata)?) } else { None };
+        if let Some(tls) = &tls {
+            text += "ssl = 'on'\nssl_cert_file = 'certificate.pem'\nssl_key_file = 'key.pem'\n";
+            // The server refuses a key that others may read.
+            let mode = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(&tls.key, mode).map_err(Error::io("cannot protect the key"))?;
+            for path in [&tls.key, &tls.certificate] {
+                give(path, account.as_ref())?;
+            }
+        }
         std::fs::write(&file, text).map_err(Error::io("cannot write postgresql.conf"))?;
         let recipe = Recipe {
             name: "postgres",
@@ -64,7 +87,7 @@ impl PostgresBuilder {
             directory,
             quits: true,
         };
-        Ok(PostgresServer::new(Process::new(recipe), port))
+        Ok(PostgresServer::new(Process::new(recipe), port, tls.map(|tls| tls.ca_pem)))
     }
 
     fn configuration(&self, port: u16) -> String {

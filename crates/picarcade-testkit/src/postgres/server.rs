@@ -23,6 +23,7 @@ pub struct PostgresServer {
     process: Process,
     port: Port,
     databases: AtomicU64,
+    ca_pem: Option<String>,
 }
 
 impl PostgresServer {
@@ -41,8 +42,8 @@ impl PostgresServer {
         PostgresBuilder::default()
     }
 
-    pub(super) fn new(process: Process, port: Port) -> Self {
-        Self { process, port, databases: AtomicU64::new(0) }
+    pub(super) fn new(process: Process, port: Port, ca_pem: Option<String>) -> Self {
+        Self { process, port, databases: AtomicU64::new(0), ca_pem }
     }
 
     /// Returns the URL of the first database as its owner, a role that is no superuser and may
@@ -99,6 +100,11 @@ impl PostgresServer {
             Err(Error::Failed { program: "psql", status: output.status, output: output_text })
         })
         .await
+    }
+
+    /// Returns the certificate of the server's own authority, if it uses TLS.
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
     }
 
     /// Returns the port for clients.

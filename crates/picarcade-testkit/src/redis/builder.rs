@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::server::RedisServer;
-use super::tls::Tls;
 use crate::error::{Error, Result};
 use crate::host::port::Port;
 use crate::host::process::{Process, Recipe};
 use crate::host::program;
 use crate::host::runtime;
 use crate::host::scratch::Run;
+use crate::tls::Tls;
 
 /// Builds a [`RedisServer`]; created by [`RedisServer::builder`].
 ///

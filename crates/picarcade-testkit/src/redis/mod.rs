@@ -6,7 +6,6 @@ mod cluster;
 mod resp;
 mod sentinel;
 mod server;
-mod tls;
 mod wire;
 
 pub use builder::RedisBuilder;

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::builder::RedisBuilder;
 use super::resp::Value;
-use super::tls::Tls;
 use super::wire::{COMMAND_TIMEOUT, ask};
 use crate::error::{Error, Result};
 use crate::host::port::Port;
 use crate::host::process::Process;
 use crate::host::runtime;
+use crate::tls::Tls;
 
 /// A real Redis on a free port of the loopback interface, killed on drop.
 ///

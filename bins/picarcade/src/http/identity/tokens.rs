@@ -6,7 +6,11 @@
 //! token with `crit` or with an unencoded payload (`b64`, RFC 7797) is refused. `exp` and `sub` are
 //! required; `iss` and `aud` are required if they are configured. The roles `anon` and
 //! `service_role` are not end users.
+//!
+//! A refusal names its reason in `WWW-Authenticate` (RFC 6750, 3.1) and in the log. The reason is
+//! from a closed set and never quotes the token.
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use picarcade_flow::UserId;
 use secrecy::ExposeSecret;
@@ -38,7 +42,8 @@ pub(crate) struct Tokens {
 
 #[derive(Debug, Deserialize)]
 struct Claims {
-    sub: UserId,
+    #[serde(default)]
+    sub: Value,
     /// Supabase writes a string; other issuers write lists and objects.
     #[serde(default)]
     role: Value,
@@ -59,37 +64,46 @@ impl Tokens {
 
     /// Returns the user of the token.
     pub(crate) async fn user(&self, token: &[u8]) -> Result<UserId, Problem> {
-        let invalid = || Problem::unauthorized("the token is not valid");
+        self.user_or_refusal(token).await?.map_err(|refusal| {
+            let reason = refusal.reason();
+            tracing::warn!(reason, "a token was refused");
+            let detail = match refusal {
+                Refusal::NoEndUser => reason,
+                _ => "the token is not valid",
+            };
+            Problem::invalid_token(detail, reason)
+        })
+    }
+
+    /// The outer error is a problem of this service, the inner one a fault of the token.
+    async fn user_or_refusal(&self, token: &[u8]) -> Result<Result<UserId, Refusal>, Problem> {
         if token.len() > MAX_TOKEN {
-            return Err(invalid());
+            return Ok(Err(Refusal::TooLong));
         }
-        let header = decode_header(token).map_err(|_| invalid())?;
+        let header = match decode_header(token) {
+            Ok(header) => header,
+            Err(error) => return Ok(Err(Refusal::of(error.kind()))),
+        };
         let is_encoded = header.extras.inner().get("b64").is_none_or(|b64| *b64 == Value::Bool(true));
         if header.crit.is_some() || !is_encoded {
-            return Err(invalid());
+            return Ok(Err(Refusal::Extension));
         }
         let claims = match (header.alg, &self.secret, &self.jwks) {
             (Algorithm::HS256, Some(secret), _) => self.claims(token, secret, Algorithm::HS256),
-            (Algorithm::HS256, None, _) | (_, _, None) => None,
+            (Algorithm::HS256, None, _) | (_, _, None) => Err(Refusal::Algorithm),
             (algorithm, _, Some(jwks)) => match jwks.key(header.kid.as_deref()).await {
                 Lookup::Found(key) if key.algorithm == algorithm => self.claims(token, &key.key, algorithm),
-                Lookup::Found(_) | Lookup::Unknown => None,
+                Lookup::Found(_) => Err(Refusal::Algorithm),
+                Lookup::Unknown => Err(Refusal::UnknownKey),
                 Lookup::Unavailable => {
                     return Err(Problem::unavailable("tokens cannot be checked now", KEYS_RETRY));
                 }
             },
         };
-        let claims = claims.ok_or_else(invalid)?;
-        if is_reserved(claims.sub.as_str()) {
-            return Err(invalid());
-        }
-        if is_no_user(&claims.role) {
-            return Err(Problem::unauthorized("the token is not an end user's"));
-        }
-        Ok(claims.sub)
+        Ok(claims.and_then(Claims::user))
     }
 
-    fn claims(&self, token: &[u8], key: &DecodingKey, algorithm: Algorithm) -> Option<Claims> {
+    fn claims(&self, token: &[u8], key: &DecodingKey, algorithm: Algorithm) -> Result<Claims, Refusal> {
         let mut validation = Validation::new(algorithm);
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
@@ -109,7 +123,85 @@ impl Tokens {
             None => validation.validate_aud = false,
         }
         validation.set_required_spec_claims(&required);
-        decode(token, key, &validation).ok().map(|data| data.claims)
+        decode(token, key, &validation).map(|data| data.claims).map_err(|error| Refusal::of(error.kind()))
+    }
+}
+
+impl Claims {
+    fn user(self) -> Result<UserId, Refusal> {
+        let subject = match self.sub {
+            Value::String(subject) if !subject.is_empty() => subject,
+            Value::Null | Value::String(_) => return Err(Refusal::NoSubject),
+            _ => return Err(Refusal::Subject),
+        };
+        let user = UserId::try_from(subject).map_err(|_| Refusal::Subject)?;
+        if is_reserved(user.as_str()) {
+            return Err(Refusal::Subject);
+        }
+        if is_no_user(&self.role) { Err(Refusal::NoEndUser) } else { Ok(user) }
+    }
+}
+
+/// Why a token is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    Malformed,
+    TooLong,
+    Extension,
+    Algorithm,
+    UnknownKey,
+    Signature,
+    Expired,
+    NotYetValid,
+    NoExpiry,
+    Audience,
+    Issuer,
+    NoSubject,
+    Subject,
+    NoEndUser,
+}
+
+impl Refusal {
+    fn of(error: &ErrorKind) -> Self {
+        match error {
+            ErrorKind::InvalidSignature => Self::Signature,
+            ErrorKind::ExpiredSignature => Self::Expired,
+            ErrorKind::ImmatureSignature => Self::NotYetValid,
+            ErrorKind::InvalidAudience => Self::Audience,
+            ErrorKind::InvalidIssuer => Self::Issuer,
+            ErrorKind::InvalidSubject => Self::NoSubject,
+            ErrorKind::MissingRequiredClaim(name) => match name.as_str() {
+                "exp" => Self::NoExpiry,
+                "aud" => Self::Audience,
+                "iss" => Self::Issuer,
+                "sub" => Self::NoSubject,
+                _ => Self::Malformed,
+            },
+            ErrorKind::InvalidAlgorithm
+            | ErrorKind::InvalidAlgorithmName
+            | ErrorKind::UnsupportedAlgorithm
+            | ErrorKind::MissingAlgorithm => Self::Algorithm,
+            _ => Self::Malformed,
+        }
+    }
+
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed => "the token is malformed",
+            Self::TooLong => "the token is too long",
+            Self::Extension => "the token uses an extension that is not supported",
+            Self::Algorithm => "the algorithm of the token is not accepted",
+            Self::UnknownKey => "the key of the token is unknown",
+            Self::Signature => "the signature of the token is wrong",
+            Self::Expired => "the token is expired",
+            Self::NotYetValid => "the token is not yet valid",
+            Self::NoExpiry => "the token has no expiry",
+            Self::Audience => "the token is for another audience",
+            Self::Issuer => "the token is from another issuer",
+            Self::NoSubject => "the token has no subject",
+            Self::Subject => "the subject of the token is not a usable user id",
+            Self::NoEndUser => "the token is not an end user's",
+        }
     }
 }
 

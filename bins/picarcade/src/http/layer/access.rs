@@ -25,7 +25,7 @@ pub(crate) async fn admin_only(
 }
 
 /// Lets operators in: the holder of the admin token, or every caller if the configuration says so
-/// or the service listens on loopback only.
+/// or the service listens on loopback and has no admin token.
 pub(crate) async fn operators_only(
     State(app): State<App>,
     request: Request,

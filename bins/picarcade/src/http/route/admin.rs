@@ -186,3 +186,29 @@ pub(crate) async fn config(State(app): State<App>) -> Json<Settings> {
     let settings = settings.map(|(key, value, origin)| Setting { key, origin, value }).collect();
     Json(Settings { settings })
 }
+
+/// Whether the service is unready.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Drained {
+    /// Whether the service is unready. A service that is stopping stays unready.
+    draining: bool,
+}
+
+/// Makes the service unready without stopping it, so that load balancers send new requests
+/// elsewhere. Requests that still arrive are answered.
+#[utoipa::path(post, path = "/drain", responses((status = 200, body = Drained)))]
+pub(crate) async fn drain(State(app): State<App>) -> Json<Drained> {
+    if app.set_drained(true) {
+        tracing::info!("drained by the admin: the service is unready");
+    }
+    Json(Drained { draining: app.is_draining() })
+}
+
+/// Makes a drained service ready again.
+#[utoipa::path(post, path = "/undrain", responses((status = 200, body = Drained)))]
+pub(crate) async fn undrain(State(app): State<App>) -> Json<Drained> {
+    if app.set_drained(false) {
+        tracing::info!("no longer drained by the admin");
+    }
+    Json(Drained { draining: app.is_draining() })
+}

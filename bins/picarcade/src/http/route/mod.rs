@@ -15,5 +15,6 @@ pub(crate) mod admin;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 pub(crate) mod probes;
+pub(crate) mod root;
 
 mod query;

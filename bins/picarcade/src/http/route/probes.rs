@@ -75,14 +75,17 @@ pub(crate) struct Ready {
     ready: bool,
 }
 
-/// Returns whether the service has started and is not stopping.
+/// Returns whether the service has started and is neither stopping nor drained.
 #[utoipa::path(
     get,
     path = "/health/ready", operation_id = "getReadiness",
-    responses((status = 200, body = inline(Ready)), (status = 503, description = "The service is stopping")),
+    responses((status = 200, body = inline(Ready)), (status = 503, description = "The service is stopping or drained")),
 )]
 pub(crate) async fn ready(State(app): State<App>) -> Result<Json<Ready>, Problem> {
-    if app.is_draining() {
+    if app.is_draining() && !app.is_stopping() {
+        return Err(Problem::unavailable("the service is drained", Duration::from_secs(1)));
+    }
+    if app.is_stopping() {
         return Err(Problem::unavailable("the service is stopping", Duration::from_secs(1)));
     }
     Ok(Json(Ready { ready: true }))
@@ -94,7 +97,7 @@ pub(crate) struct DetailedHealth {
     #[schema(value_type = HealthComponents)]
     #[serde(serialize_with = "sorted")]
     components: BTreeMap<&'static str, ComponentHealth>,
-    /// Whether the service is stopping.
+    /// Whether the service is stopping or drained.
     draining: bool,
     /// The worst state of a component.
     overall: HealthStatus,

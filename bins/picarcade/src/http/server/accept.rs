@@ -8,22 +8,24 @@
 //! any more, and each open one ends as soon as no request is lost: between two requests, never
 //! inside one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::StatusCode;
+use metrics::counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::Connection;
-use super::connection_limit::{ConnectionLimits, Connections};
+use super::connection_limit::{ConnectionLimits, Connections, ReachedLimit};
 use crate::http::app::App;
 use crate::http::problem;
+use crate::telemetry::metrics::REFUSED_CONNECTIONS;
 
 /// How long the refusal of a connection may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -74,8 +76,11 @@ impl Server {
 
     fn serve_or_refuse(&self, stream: TcpStream, address: SocketAddr) {
         match self.connections.enter(address.ip()) {
-            Some(slot) => drop(tokio::spawn(self.connection.clone().serve(stream, address, slot))),
-            None => drop(tokio::spawn(refuse(stream))),
+            Ok(slot) => drop(tokio::spawn(self.connection.clone().serve(stream, address, slot))),
+            Err(limit) => {
+                record_refusal(limit, address.ip());
+                drop(tokio::spawn(refuse(stream)));
+            }
         }
     }
 
@@ -94,6 +99,13 @@ impl Server {
             }
         }
     }
+}
+
+/// Logs and counts what a limit refused. The log throttles repeated lines.
+fn record_refusal(limit: ReachedLimit, address: IpAddr) {
+    counter!(REFUSED_CONNECTIONS, "limit" => limit.as_str()).increment(1);
+    let limit = limit.as_str();
+    tracing::warn!(limit, %address, "a connection was refused: the limit of connections is reached");
 }
 
 /// Answers a connection over the limit with a problem, and closes it.

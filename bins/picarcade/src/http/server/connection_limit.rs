@@ -14,6 +14,25 @@ pub(crate) struct ConnectionLimits {
     pub(crate) per_address: usize,
 }
 
+/// The limit that a connection or a request has reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReachedLimit {
+    /// The connections in total.
+    Total,
+    /// The connections of one address.
+    Address,
+}
+
+impl ReachedLimit {
+    /// Returns the name as a label.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Total => "total",
+            Self::Address => "address",
+        }
+    }
+}
+
 /// The open connections, in total and by network.
 #[derive(Debug)]
 pub(super) struct Connections {
@@ -44,18 +63,21 @@ impl Connections {
         Arc::new(Self { limits, counts: Mutex::default(), left: Notify::new() })
     }
 
-    /// Returns a place for a connection from this address; `None` at a limit.
-    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Slot> {
+    /// Returns a place for a connection from this address, or the limit that it has reached.
+    pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Slot, ReachedLimit> {
         let network = network(address);
         let mut counts = self.counts.lock();
         let (all, by_network) = &mut *counts;
         let own = by_network.get(&network).copied().unwrap_or(0);
-        if *all >= self.limits.connections || own >= self.limits.per_address {
-            return None;
+        if *all >= self.limits.connections {
+            return Err(ReachedLimit::Total);
+        }
+        if own >= self.limits.per_address {
+            return Err(ReachedLimit::Address);
         }
         *all += 1;
         by_network.insert(network, own + 1);
-        Some(Slot { connections: Arc::clone(self), network })
+        Ok(Slot { connections: Arc::clone(self), network })
     }
 
     /// Waits until no connection is open.
@@ -100,12 +122,12 @@ mod tests {
         let open = Connections::new(ConnectionLimits { connections: 2, per_address: 1 });
         let (a, b, c) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into(), [127, 0, 0, 3].into());
         let first = open.enter(a);
-        assert!(first.is_some() && open.enter(a).is_none());
+        assert!(first.is_ok() && open.enter(a).is_err());
         let second = open.enter(b);
-        assert!(second.is_some() && open.enter(c).is_none());
+        assert!(second.is_ok() && open.enter(c).is_err());
         drop(first);
         let third = open.enter(c);
-        assert!(third.is_some());
+        assert!(third.is_ok());
         drop((second, third));
         open.drained().await;
     }
@@ -115,15 +137,15 @@ mod tests {
         let open = Connections::new(ConnectionLimits { connections: 10, per_address: 1 });
         let enter = |address: &str| open.enter(address.parse().unwrap());
         let first = enter("2001:db8:1:2:a::1");
-        assert!(first.is_some());
-        assert!(enter("2001:db8:1:2:ffff:ffff:ffff:ffff").is_none());
+        assert!(first.is_ok());
+        assert!(enter("2001:db8:1:2:ffff:ffff:ffff:ffff").is_err());
         let other = enter("2001:db8:1:3:a::1");
-        assert!(other.is_some());
+        assert!(other.is_ok());
         // How IPv4 clients appear on a socket for both families: all in one /64.
         let mapped = [enter("::ffff:192.0.2.1"), enter("::ffff:192.0.2.2")];
-        assert!(mapped.iter().all(Option::is_some));
-        assert!(enter("192.0.2.1").is_none());
+        assert!(mapped.iter().all(Result::is_ok));
+        assert!(enter("192.0.2.1").is_err());
         drop(first);
-        assert!(enter("2001:db8:1:2:b::2").is_some());
+        assert!(enter("2001:db8:1:2:b::2").is_ok());
     }
 }

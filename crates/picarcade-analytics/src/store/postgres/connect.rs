@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnection, PgPool, PgPoolOptions, Postgres};
-use sqlx::{AssertSqlSafe, Connection, Row, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, Transaction};
+use tokio::net::lookup_host;
 
 use super::error::Result;
 use super::options::PostgresOptions;
-use crate::Error;
+use crate::{Cause, Error};
 
 /// The class of the advisory locks: the letters `pica`.
 pub(super) const LOCK_CLASS: i32 = 0x7069_6361;
@@ -23,6 +24,9 @@ pub(super) const LOCK_PARTITIONS: i32 = 4;
 
 /// The maximum time for a returned connection to answer.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The maximum time of an attempt to connect that looks for the cause of a failure.
+const EXPLAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long an idle connection is used without a check.
 const TRUSTED_IDLE_TIME: Duration = Duration::from_secs(1);
@@ -55,6 +59,29 @@ pub(super) fn pool(options: &PostgresOptions) -> PgPool {
             })
         })
         .connect_lazy_with(options.connect.clone())
+}
+
+/// Returns why a connection failed with this cause. The pool hides the errors of its attempts, so a
+/// connection of its own is tried. A name that is not found has no error kind, so it is looked up.
+pub(super) async fn explain(options: &PostgresOptions, seen: Cause) -> Cause {
+    if !matches!(seen, Cause::Timeout | Cause::Pool | Cause::Lost | Cause::Starting | Cause::Other) {
+        return seen;
+    }
+    let cause = match tokio::time::timeout(EXPLAIN_TIMEOUT, options.connect.connect()).await {
+        Ok(Ok(connection)) => {
+            let _ = tokio::time::timeout(EXPLAIN_TIMEOUT, connection.close()).await;
+            return seen;
+        }
+        Ok(Err(error)) => Cause::of_driver(&error),
+        Err(_) => Cause::Timeout,
+    };
+    if matches!(cause, Cause::Lost | Cause::Timeout) && options.connect.get_socket().is_none() {
+        let name = (options.connect.get_host(), options.connect.get_port());
+        if let Ok(Err(_)) = tokio::time::timeout(EXPLAIN_TIMEOUT, lookup_host(name)).await {
+            return Cause::Dns;
+        }
+    }
+    cause
 }
 
 /// Returns whether the connection answers and is in no transaction. Within a transaction, `now()`

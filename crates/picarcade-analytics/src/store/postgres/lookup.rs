@@ -48,7 +48,7 @@ impl SessionRows for PostgresStore {
                 updated_at: from_micros(column(&row, 5)?),
             }))
         });
-        self.explain(answer.await).await
+        self.with_schema(answer.await).await
     }
 
     async fn put_session(&self, row: &SessionRow) -> Result<bool, Error> {
@@ -79,7 +79,7 @@ impl SessionRows for PostgresStore {
             transaction.commit().await?;
             Ok(put.rows_affected() > 0)
         });
-        self.explain(answer.await).await
+        self.with_schema(answer.await).await
     }
 
     async fn delete_session(&self, session_id: &str, user_id: &str) -> Result<bool, Error> {
@@ -93,7 +93,7 @@ impl SessionRows for PostgresStore {
             transaction.commit().await?;
             Ok(deleted.rows_affected() > 0)
         });
-        self.explain(answer.await).await
+        self.with_schema(answer.await).await
     }
 }
 
@@ -132,7 +132,7 @@ impl GenerationRows for PostgresStore {
                 media_facts: media_facts(column(&row, 6)?),
             }))
         });
-        self.explain(answer.await).await
+        self.with_schema(answer.await).await
     }
 }
 
@@ -171,6 +171,6 @@ impl FeedbackRows for PostgresStore {
             };
             rows.iter().map(row).collect()
         });
-        self.explain(answer.await).await
+        self.with_schema(answer.await).await
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::Error;
 use crate::store::sql::retention::Retention;
@@ -79,6 +79,25 @@ impl PostgresOptions {
             migration_lock_timeout: Duration::from_mins(1),
             retention: Retention::default(),
         })
+    }
+
+    /// Trusts these PEM certificates too, besides the web roots and a `sslrootcert` of the URL. The
+    /// connection uses TLS and checks the certificate and the host name, unless the URL has
+    /// `sslmode=require` or `sslmode=verify-ca`: these check the certificate only, as in libpq.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Error::Config`] if the URL has `sslmode=disable`.
+    pub fn with_ca(mut self, pem: Vec<u8>) -> Result<Self, Error> {
+        let mode = match self.connect.get_ssl_mode() {
+            PgSslMode::Disable => {
+                return Err(Error::Config("cannot be used with sslmode=disable in the URL".to_owned()));
+            }
+            PgSslMode::Require | PgSslMode::VerifyCa => PgSslMode::VerifyCa,
+            PgSslMode::Allow | PgSslMode::Prefer | PgSslMode::VerifyFull => PgSslMode::VerifyFull,
+        };
+        self.connect = self.connect.ssl_mode(mode).ssl_root_cert_from_pem(pem);
+        Ok(self)
     }
 
     /// Returns the settings of a transaction as statements. The just-in-time compiler is off: over

@@ -15,7 +15,7 @@ use crate::store::schema::SchemaState;
 use crate::store::sql::retention::Retention;
 use crate::store::store::{Maintained, Store};
 use crate::timestamp::micros;
-use crate::{Error, Period, Statistics};
+use crate::{Cause, Error, Period, Statistics};
 
 /// A PostgreSQL database.
 #[derive(Clone)]
@@ -56,7 +56,8 @@ impl PostgresStore {
         match answered.unwrap_or(Err(Error::Timeout)) {
             Ok(_) => Ok(store),
             Err(error) if error.is_transient() => {
-                tracing::warn!(%error, "the analytics database cannot be reached yet");
+                // The caller reports the outage with its cause.
+                tracing::debug!(kind = error.kind(), "the analytics database cannot be reached yet");
                 Ok(store)
             }
             Err(error) => Err(error),
@@ -88,7 +89,7 @@ impl PostgresStore {
     /// Returns `result` with a better error. If a statement failed and the schema is not that of
     /// this build, the error is [`Error::Schema`], which names the missing migrations. The message
     /// "relation does not exist" would not say what to do.
-    pub(super) async fn explain<T: Send>(&self, result: Result<T>) -> Result<T, Error> {
+    pub(super) async fn with_schema<T: Send>(&self, result: Result<T>) -> Result<T, Error> {
         let error = match result.map_err(Error::from) {
             Err(error @ Error::Statement { .. }) => error,
             other => return other,
@@ -121,7 +122,7 @@ impl Store for PostgresStore {
             }
             written => written,
         };
-        self.explain(written).await
+        self.with_schema(written).await
     }
 
     async fn statistics(&self, period: Period, now: SystemTime) -> Result<Statistics, Error> {
@@ -132,7 +133,7 @@ impl Store for PostgresStore {
             transaction.commit().await?;
             Ok(tally.statistics(period, until))
         });
-        self.explain(answer.await).await
+        self.with_schema(answer.await).await
     }
 
     async fn user_statistics(
@@ -149,7 +150,7 @@ impl Store for PostgresStore {
             transaction.commit().await?;
             Ok(tally.statistics(period, until))
         });
-        self.explain(answer.await).await
+        self.with_schema(answer.await).await
     }
 
     async fn spent_since(&self, from: SystemTime, now: SystemTime) -> Result<u64, Error> {
@@ -159,7 +160,7 @@ impl Store for PostgresStore {
             transaction.commit().await?;
             Ok(tally.spent())
         });
-        self.explain(answer.await).await
+        self.with_schema(answer.await).await
     }
 
     async fn ping(&self) -> Result<Duration, Error> {
@@ -171,8 +172,12 @@ impl Store for PostgresStore {
         Ok(started.elapsed())
     }
 
+    async fn explain(&self, error: &Error) -> Cause {
+        connect::explain(&self.options, error.cause()).await
+    }
+
     async fn forget_user(&self, user_id: &str) -> Result<u64, Error> {
-        self.explain(forget::user(&self.pool, &self.options, user_id).await).await
+        self.with_schema(forget::user(&self.pool, &self.options, user_id).await).await
     }
 
     async fn migrate(&self) -> Result<(), Error> {
@@ -186,6 +191,6 @@ impl Store for PostgresStore {
     async fn maintain(&self, now: SystemTime) -> Result<Maintained, Error> {
         let work = maintain::maintain(&self.pool, &self.options, micros(now));
         let done = tokio::time::timeout(MAINTENANCE_TIMEOUT, work).await;
-        self.explain(done.unwrap_or(Err(Error::Timeout.into()))).await
+        self.with_schema(done.unwrap_or(Err(Error::Timeout.into()))).await
     }
 }

@@ -21,9 +21,10 @@ use super::{
     connected::Connected,
 };
 use crate::{
-    Config, ConfigError, Connector, Driver, Error,
+    Cause, Config, ConfigError, Connector, Driver, Error,
     address::{Address, Credentials, Topology},
     config::trusted,
+    routing::reach::Reach,
 };
 
 /// Commands that fred queues before it refuses more. The bound of the handle is reached first.
@@ -33,6 +34,7 @@ pub(crate) struct FredConnector {
     config: FredConfig,
     connection: ConnectionConfig,
     performance: PerformanceConfig,
+    reach: Reach,
 }
 
 impl fmt::Debug for FredConnector {
@@ -45,6 +47,7 @@ impl fmt::Debug for FredConnector {
 impl FredConnector {
     pub(crate) fn new(config: &Config, address: Address) -> Result<Self, ConfigError> {
         let tls = address.tls.then(|| client_tls(config.ca.as_deref())).transpose()?;
+        let reach = Reach::new(&address, config.connect_timeout);
         let Credentials { username, password } = address.credentials;
         let mut servers = address.nodes.into_iter().map(|node| Server::new(node.host, node.port));
         let server = match address.topology {
@@ -90,6 +93,7 @@ impl FredConnector {
                 broadcast_channel_capacity: SUBSCRIPTION_BUFFER,
                 ..PerformanceConfig::default()
             },
+            reach,
         })
     }
 
@@ -115,6 +119,10 @@ impl Connector for FredConnector {
         let client = self.client(self.config.clone());
         let owned = Connected::open(&client).await?;
         Ok(Arc::new(Fred { client, owned: Some(owned), subscribers: self.subscribers() }))
+    }
+
+    async fn explain(&self, error: &Error) -> Cause {
+        self.reach.explain(error).await
     }
 }
 

@@ -21,13 +21,15 @@ use super::{
     reply::error_kind,
 };
 use crate::{
-    Config, ConfigError, Connector, Driver, Error,
+    Cause, Config, ConfigError, Connector, Driver, Error,
     address::{Address, Credentials, Topology},
+    routing::reach::Reach,
 };
 
 pub(crate) struct RedisRsConnector {
     target: Target,
     connect_timeout: Duration,
+    reach: Reach,
 }
 
 enum Target {
@@ -62,6 +64,7 @@ impl RedisRsConnector {
                 })
                 .collect()
         };
+        let reach = Reach::new(&address, config.connect_timeout);
         let target = match address.topology {
             Topology::Standalone => Target::One(clients(&address)?.into()),
             Topology::Cluster => {
@@ -81,7 +84,7 @@ impl RedisRsConnector {
             }
             Topology::Sentinel { .. } => Target::Sentinel { address, certificates },
         };
-        Ok(Self { target, connect_timeout: config.connect_timeout })
+        Ok(Self { target, connect_timeout: config.connect_timeout, reach })
     }
 
     async fn connect_one(&self, client: &Client) -> Result<MultiplexedConnection, RedisError> {
@@ -113,6 +116,10 @@ impl Connector for RedisRsConnector {
             }
         };
         Ok(Arc::new(driver))
+    }
+
+    async fn explain(&self, error: &Error) -> Cause {
+        self.reach.explain(error).await
     }
 }
 

@@ -12,18 +12,18 @@ use rcgen::{
 use crate::error::{Error, Result};
 
 #[derive(Debug)]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     /// The certificate of the authority, in PEM form.
-    pub(super) ca_pem: String,
+    pub(crate) ca_pem: String,
     /// The files of the authority, of the certificate and of its key.
-    pub(super) ca: PathBuf,
-    pub(super) certificate: PathBuf,
-    pub(super) key: PathBuf,
+    pub(crate) ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 impl Tls {
     /// Creates an authority and a certificate and writes them to `directory`.
-    pub(super) fn issue(directory: &Path) -> Result<Self> {
+    pub(crate) fn issue(directory: &Path) -> Result<Self> {
         let (ca_pem, certificate_pem, key_pem) =
             certificates().map_err(|error| Error::Certificate(error.to_string()))?;
         let tls = Self {

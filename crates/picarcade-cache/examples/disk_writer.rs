@@ -8,7 +8,7 @@ use std::{env, io::Write, time::Duration};
 
 use picarcade_cache::{DiskRemote, Key, KeyVersion, Remote};
 
-const LIFETIME: Duration = Duration::from_hours(1);
+const LIFETIME: Duration = Duration::from_secs(3600);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -163,24 +163,24 @@ async fn a_full_disk_leaves_the_cache_in_memory_and_counts_the_errors() {
     // A small file system that ends with the process. If that is not permitted, a size limit for
     // each file replaces it.
     let preparation = format!(
-        "if mount -t tmpfs -o size=2m none '{}' 2>/dev/null; then :; else trap '' XFSZ; ulimit -f 2048; fi;",
+        "if mount -t tmpfs -o size=512k none '{}' 2>/dev/null; then :; else trap '' XFSZ; ulimit -f 512; fi;",
         place.display()
     );
     let url = mock.url();
     let environment = [("ANTHROPIC_API_KEY", "test-key"), ("ANTHROPIC_BASE_URL", &*url)];
     let service = Service::start_alone(&preparation, directory, &with(&environment, &AMPLE)).await;
-    let long = |number: u32| json!({"prompt": format!("{number} {}", "blue sky ".repeat(800)), "active_image": true});
+    let prompt = |number: u32| json!({"prompt": format!("paint house {number} blue"), "active_image": true});
     let mut number = 0;
     until("a call of the disk fails", async || {
         number += 1;
-        assert_eq!(service.process(long(number)).await["source"], "llm");
+        assert_eq!(service.process(prompt(number)).await["source"], "llm");
         let metrics = service.request(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
         let errors =
             |line: &&str| line.starts_with("picarcade_cache_remote_errors_total") && !line.ends_with(" 0");
         metrics.lines().any(|line| errors(&line))
     })
     .await;
-    assert_eq!(words(&service.process(long(number)).await).0, "l1");
+    assert_eq!(words(&service.process(prompt(number)).await).0, "l1");
     assert!(warnings(&service, "the cache on disk cannot be used") >= 1, "{:?}", service.log());
     assert!(service.log().len() < service.log_bound());
 }

@@ -1,7 +1,8 @@
 //! A [`Remote`] in a file, for one process.
 //!
-//! Reads run on the blocking threads of tokio, changes on a thread of their own. Leases and messages
-//! concern this process alone, because no other process can open the directory. They are in memory.
+//! Reads run on the blocking threads of tokio, changes on a thread of their own. Leases and
+//! messages concern this process alone, because no other process can open the directory. They are
+//! in memory.
 
 use std::{
     collections::HashMap,
@@ -38,7 +39,7 @@ use crate::{
 /// How many writes may wait for the disk. Further ones are dropped.
 const MAX_QUEUED: usize = 1024;
 
-/// The lowest limit of the space on disk. The pages of one commit must fit beside the records.
+/// The lowest limit of the space on disk. The pages of one commit must fit in addition to the records.
 const MIN_BYTES: u64 = 16 << 20;
 
 /// How many reads run at the same time.
@@ -53,10 +54,11 @@ const LEASES_BEFORE_CLEANING: usize = 4096;
 /// A [`Remote`] on the disk of this machine, for a program without Redis: after a restart, the
 /// values are still there. Several caches may share it.
 ///
-/// One process uses a directory at a time. The space on disk stays below a limit (the file is sparse,
-/// so its length may be larger). At the limit, the records that were written first are evicted. Expired records are removed in the background. A record is
-/// on disk when its write returns: a crash or a kill loses at most the writes under way, and never
-/// brings back a value that was removed.
+/// One process uses a directory at a time. The space on disk stays below a limit (the file is
+/// sparse, so its length may be larger). At the limit, the records that were written first are
+/// evicted. Expired records are removed in the background. A record is on disk when its write
+/// returns: a crash or a kill loses at most the writes under way, and never brings back a value
+/// that was removed.
 ///
 /// ```no_run
 /// # use picarcade_cache::{Cache, DiskRemote};
@@ -133,6 +135,7 @@ impl DiskRemote {
             .unwrap_or_else(|error| Err(DiskError::Directory { path, source: std::io::Error::other(error) }))
     }
 
+    #[expect(clippy::incompatible_msrv, reason = "the feature needs Rust 1.90, as redb does")]
     fn open_blocking(directory: &Path, max_bytes: u64) -> Result<Arc<Self>, DiskError> {
         let unusable = |source| DiskError::Directory { path: directory.to_owned(), source };
         create_private(directory).map_err(unusable)?;

@@ -3,12 +3,12 @@
 //! | table | key | value |
 //! | --- | --- | --- |
 //! | `entries` | the name of a key | a record with its checksum |
-//! | `order` | a number that grows with every write | the size, the stamps and the name of the record |
+//! | `order` | the number of the write | the size, the stamps and the name of the record |
 //! | `versions` | the name of a scope | its version with a checksum |
 //! | `totals` | a word | the layout, the bytes, the records and the next number |
 //!
-//! Every call blocks. A change is durable when [`Store::apply`] returns, and a crash leaves all of a
-//! call's changes or none.
+//! Every call blocks. A change is durable when [`Store::apply`] returns, and a crash leaves all
+//! changes of a call or none.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -23,9 +23,8 @@ async fn main() -> anyhow::Result<()> {
     let breaker = CircuitBreaker::new("weather", config)?;
 
     for number in 1..=12 {
-        // Every response is an answer of the service, and its status says how the service is: 503 is
-        // a failure that keeps the breaker open for its `Retry-After`, 404 would be a mistake of
-        // this program.
+        // The status of a response says how the service is: 503 is a failure that keeps the breaker
+        // open for its `Retry-After`, 404 would be a mistake of this program.
         match breaker.call_with(Responses, client.get(&url).send()).await {
             Ok(response) => println!("{number:2}: {}  breaker: {}", response.status(), breaker.state()),
             Err(CallError::Rejected(rejected)) => {

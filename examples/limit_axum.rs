@@ -2,7 +2,7 @@
 //! the standard header fields.
 //!
 //! `cargo run -p picarcade-examples --example limit_axum`, then
-//! `for i in 1 2 3 4; do curl -si -H 'x-api-key: free-key' -H 'x-user-id: ada' localhost:3000; done`
+//! `for i in 1 2 3; do curl -si -H 'x-api-key: free-key' -H 'x-user-id: ada' localhost:3000; done`,
 //! and the same with `pro-key`.
 #![allow(clippy::print_stdout, reason = "an example prints for its reader")]
 

@@ -10,7 +10,8 @@ use crate::{Error, Privacy};
 ///
 /// With the feature `serde`, the settings can be read from a file. All fields are optional, unknown
 /// ones are errors, and durations are texts. `privacy` is a text of [`Privacy::parse`] other than
-/// `hashed`, whose key is a secret: set it in the program. A `maintain_interval` of null means never.
+/// `hashed`, whose key is a secret: set it in the program. A `maintain_interval` of null means
+/// never.
 ///
 #[cfg_attr(feature = "serde", doc = "```")]
 #[cfg_attr(not(feature = "serde"), doc = "```ignore")]

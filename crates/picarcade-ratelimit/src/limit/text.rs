@@ -138,7 +138,8 @@ impl TryFrom<Fields> for Limit {
 /// use picarcade_ratelimit::Limit;
 ///
 /// let short: Limit = serde_json::from_str(r#""user 100/1m""#)?;
-/// let long: Limit = serde_json::from_str(r#"{"scope": "user", "requests": 100, "window": "1m"}"#)?;
+/// let json = r#"{"scope": "user", "requests": 100, "window": "1m"}"#;
+/// let long: Limit = serde_json::from_str(json)?;
 /// assert_eq!(short, long);
 /// # Ok::<(), serde_json::Error>(())
 /// ```

@@ -22,7 +22,7 @@ pub(super) fn log(config: &Config, rules: &Rules) {
         redis_backup = url(redis.and_then(|redis| redis.backup_url.as_deref())),
         database = match &config.database {
             Database::Sqlite(path) => format!("sqlite in {}", path.display()),
-            Database::Postgres(database) => url(Some(database)),
+            Database::Postgres(_) => url(config.layers.value("database_url").map(|it| it.text.as_str())),
         },
         provider = llm.map_or(NONE, |llm| llm.provider.as_str()),
         model = model.unwrap_or(NONE),

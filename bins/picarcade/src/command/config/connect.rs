@@ -45,8 +45,9 @@ async fn answers(config: &Config) -> Vec<(String, Answer)> {
             add("redis_backup_url", redis_answer(redis, backup).await);
         }
     }
-    if let Database::Postgres(url) = &config.database {
-        add("database_url", postgres_answer(url).await);
+    if let Database::Postgres(options) = &config.database {
+        let shown = config.layers.value("database_url").map_or_else(String::new, |it| redact_url(&it.text));
+        add("database_url", postgres_answer(&shown, options).await);
     }
     if let Some(llm) = &config.llm {
         add(&llm.provider.key_variable().to_lowercase(), provider_answer(llm).await);
@@ -75,11 +76,9 @@ async fn redis_answer(config: &picarcade_redis::Config, url: &str) -> Answer {
     }
 }
 
-async fn postgres_answer(url: &str) -> Answer {
+async fn postgres_answer(shown: &str, options: &PostgresOptions) -> Answer {
     use picarcade_analytics::Error;
-    let shown = redact_url(url);
-    let options = PostgresOptions::new(url).map_err(|error| Failure::usage(chain(&error)))?;
-    let store = PostgresStore::lazy(options);
+    let store = PostgresStore::lazy(options.clone());
     match tokio::time::timeout(TIMEOUT, store.schema()).await.unwrap_or(Err(Error::Timeout)) {
         Ok(state) if state.is_current() => Ok(format!("good, {shown} answers, and its schema is current")),
         Ok(state) => Ok(format!("{shown} answers, but its schema is not that of this build: {state}")),

@@ -39,7 +39,8 @@ use crate::{
 /// How many writes may wait for the disk. Further ones are dropped.
 const MAX_QUEUED: usize = 1024;
 
-/// The lowest limit of the space on disk. The pages of one commit must fit in addition to the records.
+/// The lowest limit of the space on disk. The pages of one commit must fit in addition to the
+/// records.
 const MIN_BYTES: u64 = 16 << 20;
 
 /// How many reads run at the same time.
@@ -119,8 +120,8 @@ impl DiskRemote {
     /// Opens the directory, or creates it with mode 0700, and the file in it with mode 0600.
     /// `max_bytes` limits the space on disk; less than 16 MiB count as 16 MiB.
     ///
-    /// An existing file is verified first, which takes about a second per GB. A file that is
-    /// damaged or of another version is deleted and created again, with a warning in the log.
+    /// An existing file is verified first, which reads all of it. A file that is damaged or of
+    /// another version is deleted and created again, with a warning in the log.
     ///
     /// # Errors
     ///

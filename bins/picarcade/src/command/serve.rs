@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::ServeArguments;
 use crate::command::{Failure, in_force, reload};
 use crate::config::{Config, Origin};
-use crate::http::{self, App, ConnectionLimits, Server};
+use crate::http::{self, App, ConnectionLimits, Server, TrustedProxies};
 use crate::telemetry::chain;
 use crate::{telemetry, wiring};
 
@@ -49,10 +49,12 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         .map_err(|error| Failure::wiring(&config, &error))?;
     let config = Arc::new(config);
     reload::spawn(watched, Arc::clone(&config), wired.flow.clone(), wired.examples);
-    let is_open = address.ip().is_loopback() && config.identity.admin_token.is_none();
+    // A proxy on this machine connects from loopback too, for any client.
+    let is_local = address.ip().is_loopback() && config.trusted_proxies.is_empty();
+    let is_open = is_local && config.identity.admin_token.is_none();
     let public_operations = config.public_operations || is_open;
-    let identities = http::Identities::new(&config.identity, address.ip().is_loopback())
-        .map_err(|error| Failure::work(chain(&error)))?;
+    let identities =
+        http::Identities::new(&config.identity, is_local).map_err(|error| Failure::work(chain(&error)))?;
     let metrics = telemetry::metrics::install().map_err(|error| Failure::work(chain(&error)))?;
     wiring::describe_metrics();
     let app = App::new(
@@ -81,7 +83,9 @@ pub(crate) async fn run(arguments: ServeArguments) -> Result<ExitCode, Failure> 
         tokio::time::sleep(config.shutdown_delay.min(timeout / FLUSH_SHARE)).await;
         begun + timeout / FLUSH_SHARE * (FLUSH_SHARE - 1)
     };
-    Server::new(app.clone(), router, limits).run(listener, stopping).await;
+    let ranges = config.trusted_proxies.clone();
+    let proxies = (!ranges.is_empty()).then(|| TrustedProxies::new(ranges));
+    Server::new(app.clone(), router, limits, proxies).run(listener, stopping).await;
     let deadline = deadline.unwrap_or_else(|| tokio::time::Instant::now() + config.shutdown_timeout);
     let left = || deadline.saturating_duration_since(tokio::time::Instant::now());
     if let Some(membership) = wired.membership {

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
+use ipnet::IpNet;
 use picarcade_analytics::Privacy;
 use picarcade_flow::Policy;
 
@@ -16,7 +17,7 @@ use super::limits::{self, Limits};
 use super::llm::{self, Llm};
 use super::setting::{Setting, plain};
 use super::stores::{self, Database};
-use super::values::{address, at_least_one, flag, origins, required, seconds, seconds_or_none, text};
+use super::values::{address, at_least_one, flag, origins, ranges, required, seconds, seconds_or_none, text};
 use super::{breakers, policy, privacy, variables};
 
 /// Every setting, in the order in which they are printed.
@@ -34,6 +35,7 @@ pub(super) static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| {
             plain("PICARCADE_EXAMPLES"),
             plain("PICARCADE_MAX_CONNECTIONS").or("10000"),
             plain("PICARCADE_MAX_CONNECTIONS_PER_ADDRESS").or("1000"),
+            plain("PICARCADE_TRUSTED_PROXIES"),
             plain("PICARCADE_SHUTDOWN_TIMEOUT").or("30"),
             plain("PICARCADE_SHUTDOWN_DELAY").or("1"),
             plain("PICARCADE_PUBLIC_OPERATIONS").or("false"),
@@ -62,6 +64,7 @@ pub(crate) struct Config {
     pub(crate) examples: Option<PathBuf>,
     pub(crate) max_connections: usize,
     pub(crate) max_connections_per_address: usize,
+    pub(crate) trusted_proxies: Vec<IpNet>,
     pub(crate) shutdown_timeout: Duration,
     pub(crate) shutdown_delay: Duration,
     pub(crate) public_operations: bool,
@@ -136,6 +139,7 @@ impl Config {
             examples: layers.parsed("examples", text)?.map(PathBuf::from),
             max_connections: required(layers, "max_connections", at_least_one)?,
             max_connections_per_address: required(layers, "max_connections_per_address", at_least_one)?,
+            trusted_proxies: layers.parsed("trusted_proxies", ranges)?.unwrap_or_default(),
             shutdown_timeout: required(layers, "shutdown_timeout", seconds)?,
             shutdown_delay: required(layers, "shutdown_delay", seconds_or_none)?,
             public_operations: required(layers, "public_operations", flag)?,

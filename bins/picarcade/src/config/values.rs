@@ -1,11 +1,13 @@
 //! Parsers of values. Each error says what the parser expects.
 
 use std::fmt::Display;
+use std::net::IpAddr;
 use std::ops::RangeBounds;
 use std::str::FromStr;
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::error::ConfigError;
@@ -69,6 +71,15 @@ pub(super) fn origins(value: &str) -> Result<Vec<HeaderValue>, String> {
         .map(origin)
         .collect::<Option<_>>()
         .ok_or_else(|| "must be a comma list of origins like https://app.example".to_owned())
+}
+
+/// Parses a comma list of address ranges, or of single addresses.
+pub(super) fn ranges(value: &str) -> Result<Vec<IpNet>, String> {
+    let range = |item: &str| {
+        let range = item.parse().or_else(|_| item.parse().map(|address: IpAddr| address.into()));
+        range.map_err(|_| format!("{item:?} is not an address range, such as 10.0.0.0/8 or 2001:db8::/32"))
+    };
+    items(value).map(range).collect()
 }
 
 pub(crate) fn http_url(value: &str) -> Result<String, String> {

@@ -23,5 +23,5 @@ pub(crate) use json::{check as check_json, members as json_members};
 pub(crate) use layer::log::set_access_log;
 pub(crate) use problem::Problem;
 pub(crate) use router::router;
-pub(crate) use server::{ConnectionLimits, Server};
+pub(crate) use server::{ConnectionLimits, Server, TrustedProxies};
 pub(crate) use shared_store::{SharedStore, StoreStatus};

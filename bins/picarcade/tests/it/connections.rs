@@ -39,6 +39,54 @@ async fn a_connection_over_the_limit_gets_a_503_with_retry_after() {
     .await;
 }
 
+/// Sends the head of a request for a client, and a part of its body.
+async fn begin(service: &Service, client: &str, body: &str) -> TcpStream {
+    let mut stream = service.connect().await;
+    let head = format!(
+        "POST /api/v2/process HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-forwarded-for: {client}\r\n\
+         content-type: application/json\r\ncontent-length: 23\r\n\r\n{body}"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn clients_of_a_trusted_proxy_have_limits_of_their_own() {
+    let service = Service::start(&[
+        ("PICARCADE_MAX_CONNECTIONS_PER_ADDRESS", "1"),
+        ("PICARCADE_TRUSTED_PROXIES", "10.0.0.0/8, 127.0.0.1"),
+        ("PICARCADE_ACCESS_LOG", "true"),
+        ("PICARCADE_PUBLIC_OPERATIONS", "true"),
+    ])
+    .await;
+    let body = r#"{"prompt": "a red fox"}"#;
+    let mut held = begin(&service, "192.0.2.7", "{").await;
+    until("a second request of the client is refused", async || {
+        let refused = answer(&mut begin(&service, "8.8.8.8, 192.0.2.7, 10.1.1.1", body).await).await;
+        refused.starts_with("HTTP/1.1 503")
+            && refused.contains("retry-after")
+            && refused.contains("too many requests")
+    })
+    .await;
+    assert!(answer(&mut begin(&service, "192.0.2.8", body).await).await.starts_with("HTTP/1.1 200"));
+    held.write_all(&body.as_bytes()[1..]).await.unwrap();
+    assert!(answer(&mut held).await.starts_with("HTTP/1.1 200"));
+    assert!(answer(&mut begin(&service, "192.0.2.7", body).await).await.starts_with("HTTP/1.1 200"));
+    until("the access log names the client", async || {
+        service.records("answered").iter().any(|record| record["client"] == json!("192.0.2.8"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn with_trusted_proxies_a_caller_on_loopback_is_no_operator() {
+    for (proxies, status) in [("", 200), ("127.0.0.1", 401)] {
+        let service = Service::start(&[("PICARCADE_TRUSTED_PROXIES", proxies)]).await;
+        let scrape = service.request(Method::GET, "/metrics").send().await.unwrap();
+        assert_eq!(scrape.status(), status, "{proxies}");
+    }
+}
+
 #[tokio::test]
 async fn requests_on_one_connection_are_answered_in_order() {
     let service = Service::start(&[]).await;

@@ -27,6 +27,7 @@ const REFUSED: &[(Environment, &str, &str)] = &[
     (&[("PICARCADE_API_KEYS", "web:KeyOfTheWebApp16 ios:KeyOfTheIosApp16")], "api_keys", "commas separate"),
     (&[("PICARCADE_API_KEYS", "web=KeyOfTheWebApp16")], "api_keys", "comma list of name:key"),
     // Weak and repeated keys.
+    (&[("PICARCADE_TRUSTED_PROXIES", "10.0.0.0/33")], "trusted_proxies", "is not an address range"),
     (&[("PICARCADE_API_KEYS", "web:abc")], "api_keys", "the key of web must have at least 4 characters"),
     (&[("PICARCADE_API_KEYS", "web:KeyOfTheWebApp16,web:KeyOfTheIosApp16")], "api_keys", "same name"),
     (&[("PICARCADE_API_KEYS", "web:KeyOfTheWebApp16,ios:KeyOfTheWebApp16")], "api_keys", "web and ios have"),

@@ -1,6 +1,7 @@
 //! The log line of a request: at level `info` if the access log is on, else at level `debug`. It
 //! has no path parameter, no user and no prompt.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -54,6 +55,7 @@ impl AnswerFacts {
 pub(crate) struct LogLine {
     method: Method,
     route: Option<MatchedPath>,
+    client: Option<SocketAddr>,
     trace: Option<String>,
 }
 
@@ -69,6 +71,7 @@ macro_rules! write_line {
             micros = $started.elapsed().as_micros() as u64,
             request_id = $id.as_str(),
             trace_id = $line.trace,
+            client = $line.client.map(|client| tracing::field::display(client.ip())),
             source = facts.map(|facts| facts.source),
             prompt_type = facts.map(|facts| facts.prompt_type),
             intent_cache = facts.map(|facts| facts.intent_cache),
@@ -88,6 +91,7 @@ impl LogLine {
         Self {
             method: request.method().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
+            client: request.extensions().get::<SocketAddr>().copied(),
             trace,
         }
     }

@@ -8,24 +8,23 @@
 //! any more, and each open one ends as soon as no request is lost: between two requests, never
 //! inside one.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::StatusCode;
-use metrics::counter;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::Connection;
-use super::connection_limit::{ConnectionLimits, Connections, ReachedLimit};
+use super::connection::{Connection, ForwardedClients};
+use super::connection_limit::{ConnectionLimits, Connections};
+use super::forwarded::TrustedProxies;
 use crate::http::app::App;
 use crate::http::problem;
-use crate::telemetry::metrics::REFUSED_CONNECTIONS;
 
 /// How long the refusal of a connection may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -36,6 +35,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The HTTP server.
 pub(crate) struct Server {
     connections: Arc<Connections>,
+    proxies: Option<Arc<TrustedProxies>>,
     /// Serves one connection; each connection gets a clone.
     connection: Connection,
     /// Sends `true` when the connections must drain.
@@ -43,10 +43,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(app: App, router: Router, limits: ConnectionLimits) -> Self {
+    pub(crate) fn new(
+        app: App,
+        router: Router,
+        limits: ConnectionLimits,
+        proxies: Option<TrustedProxies>,
+    ) -> Self {
         let (drain, draining) = watch::channel(false);
-        let connection = Connection::new(app, router, draining);
-        Self { connections: Connections::new(limits), connection, drain }
+        let proxies = proxies.map(Arc::new);
+        let clients = proxies.clone().map(|proxies| ForwardedClients::new(proxies, limits.per_address));
+        let connection = Connection::new(app, router, draining, clients);
+        Self { connections: Connections::new(limits), proxies, connection, drain }
     }
 
     /// Serves until `shutdown` resolves, and then lets open requests finish until the instant that
@@ -75,10 +82,20 @@ impl Server {
     }
 
     fn serve_or_refuse(&self, stream: TcpStream, address: SocketAddr) {
-        match self.connections.enter(address.ip()) {
+        let is_proxy = self.proxies.as_ref().is_some_and(|proxies| proxies.contains(address.ip()));
+        let slot = if is_proxy {
+            self.connections.enter_from_proxy(address.ip())
+        } else {
+            self.connections.enter(address.ip())
+        };
+        match slot {
             Ok(slot) => drop(tokio::spawn(self.connection.clone().serve(stream, address, slot))),
             Err(limit) => {
-                record_refusal(limit, address.ip());
+                limit.count();
+                tracing::warn!(
+                    limit = limit.as_str(), address = %address.ip(),
+                    "a connection was refused: the limit of connections is reached"
+                );
                 drop(tokio::spawn(refuse(stream)));
             }
         }
@@ -99,13 +116,6 @@ impl Server {
             }
         }
     }
-}
-
-/// Logs and counts what a limit refused. The log throttles repeated lines.
-fn record_refusal(limit: ReachedLimit, address: IpAddr) {
-    counter!(REFUSED_CONNECTIONS, "limit" => limit.as_str()).increment(1);
-    let limit = limit.as_str();
-    tracing::warn!(limit, %address, "a connection was refused: the limit of connections is reached");
 }
 
 /// Answers a connection over the limit with a problem, and closes it.

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
+use metrics::counter;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::telemetry::metrics::REFUSED_CONNECTIONS;
 
 /// The most open connections, in total and from one network.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,11 @@ impl ReachedLimit {
             Self::Total => "total",
             Self::Address => "address",
         }
+    }
+
+    /// Counts a refusal.
+    pub(super) fn count(self) {
+        counter!(REFUSED_CONNECTIONS, "limit" => self.as_str()).increment(1);
     }
 }
 
@@ -65,6 +73,15 @@ impl Connections {
 
     /// Returns a place for a connection from this address, or the limit that it has reached.
     pub(super) fn enter(self: &Arc<Self>, address: IpAddr) -> Result<Slot, ReachedLimit> {
+        self.enter_up_to(self.limits.per_address, address)
+    }
+
+    /// Returns a place for a connection from a proxy, which is held to the limit in total only.
+    pub(super) fn enter_from_proxy(self: &Arc<Self>, address: IpAddr) -> Result<Slot, ReachedLimit> {
+        self.enter_up_to(usize::MAX, address)
+    }
+
+    fn enter_up_to(self: &Arc<Self>, most: usize, address: IpAddr) -> Result<Slot, ReachedLimit> {
         let network = network(address);
         let mut counts = self.counts.lock();
         let (all, by_network) = &mut *counts;
@@ -72,7 +89,7 @@ impl Connections {
         if *all >= self.limits.connections {
             return Err(ReachedLimit::Total);
         }
-        if own >= self.limits.per_address {
+        if own >= most {
             return Err(ReachedLimit::Address);
         }
         *all += 1;

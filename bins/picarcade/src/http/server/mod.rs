@@ -3,6 +3,7 @@
 mod accept;
 mod connection;
 mod connection_limit;
+mod forwarded;
 
 mod drain_body;
 mod guarded_body;
@@ -11,3 +12,4 @@ mod watched_io;
 
 pub(crate) use accept::Server;
 pub(crate) use connection_limit::ConnectionLimits;
+pub(crate) use forwarded::TrustedProxies;

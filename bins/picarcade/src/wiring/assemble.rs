@@ -178,8 +178,8 @@ fn limiter(
     builder.build().map_err(WiringError::Limits)
 }
 
-/// Opens the cache on disk. The service runs without it if the directory cannot be used, for example
-/// because another instance uses it. A command does not open it, so that it takes nothing from a
+/// Opens the cache on disk. The service runs without it if the directory cannot be used, such as
+/// one that another instance uses. A command does not open it, so that it takes nothing from a
 /// service.
 async fn disk_cache(config: &Config) -> Option<Arc<DiskRemote>> {
     match DiskRemote::open(config.data_dir.join("cache"), config.disk_cache?).await {

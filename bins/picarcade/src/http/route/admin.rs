@@ -196,7 +196,7 @@ pub(crate) struct Drained {
 
 /// Makes the service unready without stopping it, so that load balancers send new requests
 /// elsewhere. Requests that still arrive are answered.
-#[utoipa::path(post, path = "/drain", responses((status = 200, body = Drained)))]
+#[utoipa::path(post, path = "/drain", operation_id = "drain", responses((status = 200, body = Drained)))]
 pub(crate) async fn drain(State(app): State<App>) -> Json<Drained> {
     if app.set_drained(true) {
         tracing::info!("drained by the admin: the service is unready");
@@ -205,7 +205,7 @@ pub(crate) async fn drain(State(app): State<App>) -> Json<Drained> {
 }
 
 /// Makes a drained service ready again.
-#[utoipa::path(post, path = "/undrain", responses((status = 200, body = Drained)))]
+#[utoipa::path(post, path = "/undrain", operation_id = "undrain", responses((status = 200, body = Drained)))]
 pub(crate) async fn undrain(State(app): State<App>) -> Json<Drained> {
     if app.set_drained(false) {
         tracing::info!("no longer drained by the admin");

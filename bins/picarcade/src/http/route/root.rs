@@ -21,7 +21,7 @@ struct Links {
 }
 
 /// Returns the name and the version of the service and where to go.
-#[utoipa::path(get, path = "/", responses((status = 200, body = Root)))]
+#[utoipa::path(get, path = "/", operation_id = "getRoot", responses((status = 200, body = Root)))]
 pub(crate) async fn root() -> Json<Root> {
     let links = Links {
         openapi: "/openapi.json",

@@ -80,7 +80,7 @@ async fn clients_of_a_trusted_proxy_have_limits_of_their_own() {
 
 #[tokio::test]
 async fn with_trusted_proxies_a_caller_on_loopback_is_no_operator() {
-    for (proxies, status) in [("", 200), ("127.0.0.1", 401)] {
+    for (proxies, status) in [("", 200), ("127.0.0.1", 403)] {
         let service = Service::start(&[("PICARCADE_TRUSTED_PROXIES", proxies)]).await;
         let scrape = service.request(Method::GET, "/metrics").send().await.unwrap();
         assert_eq!(scrape.status(), status, "{proxies}");

@@ -21,7 +21,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use picarcade_redis::{Error, RedisHandle, SubscriptionEvent};
+use picarcade_redis::{Cause, Error, RedisHandle, SubscriptionEvent};
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
@@ -64,7 +64,10 @@ impl RedisRemote {
     /// Converts the error of a script. A server that refuses one script (an access list, a proxy
     /// without scripts) refuses all, so one warning is enough.
     fn script_error(&self, error: Error) -> RemoteError {
-        let refused = matches!(error, Error::Auth | Error::Protocol { .. });
+        let refused = matches!(
+            error,
+            Error::Auth | Error::Protocol { .. } | Error::Server { cause: Cause::Permission }
+        );
         if refused && !self.refusal_logged.swap(true, Ordering::Relaxed) {
             tracing::warn!(%error, "redis refuses scripts: instances load without leases and do not share values");
         }

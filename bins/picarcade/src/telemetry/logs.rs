@@ -22,6 +22,10 @@ const FILTER: &str = "RUST_LOG";
 const EXPECTED: &str = "must be off, error, warn, info, debug or trace, or a comma list of these and of \
                         TARGET=LEVEL, such as info,picarcade=debug";
 
+/// What the default adds to a level: the lines of drivers quote servers, and the service reports
+/// each failure with its cause.
+const WITHOUT_DRIVERS: &str = ",sqlx=off,fred=off,redis=off";
+
 /// Starts the logs of the service. Call it inside the runtime.
 pub(crate) fn start() -> Result<(), ConfigError> {
     begin("info")?;
@@ -61,7 +65,8 @@ pub(crate) fn check() -> Result<(), ConfigError> {
 /// Returns the filter that `RUST_LOG` sets, or else the default.
 fn filter(default: &str) -> Result<EnvFilter, ConfigError> {
     let set = std::env::var_os(FILTER).map(|set| set.to_string_lossy().into_owned());
-    let text = set.filter(|set| !set.trim().is_empty()).unwrap_or_else(|| default.to_owned());
+    let text =
+        set.filter(|set| !set.trim().is_empty()).unwrap_or_else(|| format!("{default}{WITHOUT_DRIVERS}"));
     parse(text.trim()).ok_or_else(|| ConfigError::Wrong {
         key: FILTER.to_lowercase(),
         origin: Origin::Environment(FILTER),

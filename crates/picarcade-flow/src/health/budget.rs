@@ -1,13 +1,14 @@
 //! The dollar limits that all users share: how far each is used up, and which line is due.
 //!
-//! A budget refuses before it is used up, because the next call does not fit. A refusal therefore
-//! counts as *reached* if the budget is nearly used up, until dollars are given back.
+//! A budget refuses before it is used up, because the next call does not fit. A refusal of a call
+//! of the AI therefore counts as *reached*, until dollars are given back. A refusal of a generation,
+//! which may cost much, counts only if the budget is nearly used up.
 //!
 //! The new window of a budget is seen by its use, which falls below the half. Reservations that are
 //! settled cheaper lower the use too, and must not repeat the lines.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use picarcade_ratelimit::{Denial, LimitStatus, Scope, Unit};
 
@@ -38,22 +39,22 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Returns the budget after a check, and the level that must be logged. `refused` says whether
-    /// it refused a call since the check before.
-    fn next(before: Option<&Self>, status: LimitStatus, refused: bool) -> (Self, Option<Level>) {
+    /// Returns the budget after a check, and the level that must be logged. If a budget refused
+    /// since the check before, `refused` is the percentage from which the refusal counts.
+    fn next(before: Option<&Self>, status: LimitStatus, refused: Option<u64>) -> (Self, Option<Level>) {
         let is_over =
             |percent: u64| u128::from(status.used) * 100 >= u128::from(status.limit) * u128::from(percent);
         let earlier = before.and_then(|before| before.refused_at).filter(|at| status.used >= *at);
-        // A refusal of a large demand long before the end does not mean that the budget is reached.
-        let refused_at = if refused && is_over(NEAR_PERCENT) { Some(status.used) } else { earlier };
-        let level = match (is_over(100), is_over(NEAR_PERCENT)) {
-            (true, _) => Level::Reached,
-            (_, true) if refused_at.is_some() => Level::Reached,
-            (_, true) => Level::Near,
-            _ => Level::Free,
+        let refused_at = if refused.is_some_and(is_over) { Some(status.used) } else { earlier };
+        let level = if is_over(100) || refused_at.is_some() {
+            Level::Reached
+        } else if is_over(NEAR_PERCENT) {
+            Level::Near
+        } else {
+            Level::Free
         };
         let logged = before.map_or(Level::Free, |before| before.logged);
-        let is_new = logged > Level::Free && !is_over(NEW_PERCENT);
+        let is_new = logged > Level::Free && level == Level::Free && !is_over(NEW_PERCENT);
         let due = (level > logged || is_new).then_some(level);
         (Self { status, level, logged: due.unwrap_or(logged), refused_at }, due)
     }
@@ -81,7 +82,11 @@ impl Budget {
 }
 
 /// Returns the budgets after a check, and writes the lines that are due.
-pub(crate) fn after_check(before: &[Budget], statuses: Vec<LimitStatus>, refused: bool) -> Arc<[Budget]> {
+pub(crate) fn after_check(
+    before: &[Budget],
+    statuses: Vec<LimitStatus>,
+    refused: Option<u64>,
+) -> Arc<[Budget]> {
     let budgets = statuses.into_iter().filter(|status| status.unit == Unit::Cost).map(|status| {
         let before = before.iter().find(|before| before.status.name == status.name);
         let (budget, due) = Budget::next(before, status, refused);
@@ -113,22 +118,40 @@ fn log(budget: &Budget, level: Level) {
     }
 }
 
-/// Whether a shared budget refused a call since the last check.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct BudgetRefusals(Arc<AtomicBool>);
+/// The percentage of a budget from which a refusal since the last check counts, or [`NONE`].
+#[derive(Clone, Debug)]
+pub(crate) struct BudgetRefusals(Arc<AtomicU64>);
+
+/// No refusal.
+const NONE: u64 = u64::MAX;
+
+impl Default for BudgetRefusals {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(NONE)))
+    }
+}
 
 impl BudgetRefusals {
-    /// Records a denial, if a budget of all users is a reason for it.
-    pub(crate) fn record(&self, denial: &Denial) {
+    /// Records the denial of a call of the AI, if a budget of all users is a reason for it.
+    pub(crate) fn record_call(&self, denial: &Denial) {
+        self.record_from(0, denial);
+    }
+
+    /// Records the denial of a generation, if a budget of all users is a reason for it.
+    pub(crate) fn record_generation(&self, denial: &Denial) {
+        self.record_from(NEAR_PERCENT, denial);
+    }
+
+    fn record_from(&self, percent: u64, denial: &Denial) {
         let is_shared = |status: &LimitStatus| status.unit == Unit::Cost && status.scope == Scope::Global;
         if denial.violated.iter().any(is_shared) {
-            self.0.store(true, Ordering::Relaxed);
+            self.0.fetch_min(percent, Ordering::Relaxed);
         }
     }
 
-    /// Returns whether there was one since the last call of this function.
-    pub(crate) fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
+    /// Returns the percentage from which a refusal since the last call of this function counts.
+    pub(crate) fn take(&self) -> Option<u64> {
+        Some(self.0.swap(NONE, Ordering::Relaxed)).filter(|percent| *percent != NONE)
     }
 }
 
@@ -151,7 +174,8 @@ mod tests {
         let mut found = [(None, Level::Free); N];
         let mut before = None;
         for ((used, refused), found) in uses.into_iter().zip(&mut found) {
-            let (budget, due) = Budget::next(before.as_ref(), status(used).await, refused);
+            let (budget, due) =
+                Budget::next(before.as_ref(), status(used).await, refused.then_some(NEAR_PERCENT));
             *found = (due, budget.level);
             before = Some(budget);
         }
@@ -191,5 +215,15 @@ mod tests {
             (Some(Free), Free),
         ];
         assert_eq!(checks(uses).await, expected);
+    }
+
+    #[tokio::test]
+    async fn a_refused_call_of_the_ai_counts_however_little_is_used() {
+        let (budget, due) = Budget::next(None, status(25).await, Some(0));
+        assert_eq!((budget.level, due), (Level::Reached, Some(Level::Reached)));
+        let (budget, due) = Budget::next(Some(&budget), status(25).await, Some(0));
+        assert_eq!((budget.level, due), (Level::Reached, None));
+        let (budget, due) = Budget::next(Some(&budget), status(0).await, None);
+        assert_eq!((budget.level, due), (Level::Free, Some(Level::Free)));
     }
 }

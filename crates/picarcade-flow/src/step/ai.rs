@@ -251,7 +251,7 @@ impl AiStep {
         match self.limiter.acquire(&caller.subjects(), Demand::cost_micros(estimate)).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
             Ok(Decision::Denied(denial)) => {
-                self.refusals.record(&denial);
+                self.refusals.record_call(&denial);
                 Err(AiFailure { reason: Degraded::CostLimit, denial: Some(Box::new(denial)) })
             }
             Err(error) => {

@@ -112,7 +112,7 @@ impl FlowService {
         match limiter.acquire(&subjects, Demand::cost_micros(route.estimated_cost_micros)).await {
             Ok(Decision::Admitted(admission)) => Ok(admission.reservation),
             Ok(Decision::Denied(denial)) => {
-                self.inner.refusals.record(&denial);
+                self.inner.refusals.record_generation(&denial);
                 Err(FlowError::Limited(Box::new(denial)))
             }
             Err(error) => {

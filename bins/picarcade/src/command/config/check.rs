@@ -32,6 +32,10 @@ pub(super) fn check(arguments: &ShowArguments) -> Result<Config, Failure> {
         let (number, version) = (list.examples().len(), list.version());
         say("examples", format!("good, {}, {number} examples, version {version}", file.display()));
     }
+    if config.data_dir.exists() && !config.data_dir.is_dir() {
+        let reason = config.layers.wrong("data_dir", "must be a directory");
+        return Err(Failure::usage(reason));
+    }
     check_writable(&config, "data_dir", &config.data_dir)?;
     say("data_dir", format!("good, {}", config.data_dir.display()));
     if let Database::Sqlite(path) = &config.database

@@ -82,8 +82,10 @@ async fn postgres_answer(shown: &str, options: &PostgresOptions) -> Answer {
     match tokio::time::timeout(TIMEOUT, store.schema()).await.unwrap_or(Err(Error::Timeout)) {
         Ok(state) if state.is_current() => Ok(format!("good, {shown} answers, and its schema is current")),
         Ok(state) => Ok(format!("{shown} answers, but its schema is not that of this build: {state}")),
-        Err(error) if error.is_transient() => Err(Failure::work(format!("{shown}: {}", chain(&error)))),
-        Err(error) => Err(Failure::usage(format!("{shown}: {}", chain(&error)))),
+        Err(error) => {
+            let line = format!("{shown}: {}", store.explain(&error).await);
+            Err(if error.is_transient() { Failure::work(line) } else { Failure::usage(line) })
+        }
     }
 }
 

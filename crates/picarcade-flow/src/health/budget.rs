@@ -1,8 +1,8 @@
 //! The dollar limits that all users share: how far each is used up, and which line is due.
 //!
-//! A budget refuses before it is used up, because the next call does not fit. A refusal of a call
-//! of the AI therefore counts as *reached*, until dollars are given back. A refusal of a generation,
-//! which may cost much, counts only if the budget is nearly used up.
+//! A budget refuses before it is used up, because the next call does not fit. A refused call of the
+//! AI therefore counts as *reached*, until dollars are given back. A refused generation, which may
+//! cost much, counts only if the budget is nearly used up.
 //!
 //! The new window of a budget is seen by its use, which falls below the half. Reservations that are
 //! settled cheaper lower the use too, and must not repeat the lines.

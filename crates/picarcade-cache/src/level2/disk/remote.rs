@@ -136,7 +136,6 @@ impl DiskRemote {
             .unwrap_or_else(|error| Err(DiskError::Directory { path, source: std::io::Error::other(error) }))
     }
 
-    #[expect(clippy::incompatible_msrv, reason = "the feature needs Rust 1.90, as redb does")]
     fn open_blocking(directory: &Path, max_bytes: u64) -> Result<Arc<Self>, DiskError> {
         let unusable = |source| DiskError::Directory { path: directory.to_owned(), source };
         create_private(directory).map_err(unusable)?;

@@ -61,6 +61,7 @@ pub use health::report::{ComponentHealth, Health, HealthStatus, HealthSummary};
 pub use health::watch::RemoteWatch;
 pub use id::{IdError, MAX_ID_BYTES, SessionId, UserId};
 pub use ledger::CostLedger;
+pub use misspelling::is_one_edit;
 pub use outcome::charge::CostFlag;
 pub use outcome::feedback::{Feedback, FeedbackRecorded};
 pub use outcome::generations::{Generation, GenerationLog};

@@ -27,8 +27,9 @@ pub(crate) fn warn_if_misspelled(warnings: &mut Vec<String>, place: &str, unknow
     warnings.push(format!("{field}{at} is ignored; it is nearly \"{known}\""));
 }
 
-/// Returns whether one edit makes `known`, which is ASCII, out of `text`.
-fn is_one_edit(text: &str, known: &str) -> bool {
+/// Returns whether one edit makes `known`, which is ASCII, out of `text`: an insertion, a deletion,
+/// a substitution, or a swap of two neighbors.
+pub fn is_one_edit(text: &str, known: &str) -> bool {
     if text.len() > known.len() + char::MAX.len_utf8() {
         return false;
     }

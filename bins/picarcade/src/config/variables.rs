@@ -1,5 +1,7 @@
 //! The names of environment variables.
 
+use picarcade_flow::is_one_edit;
+
 use super::error::ConfigError;
 use super::setting::{PREFIX, Setting};
 
@@ -23,7 +25,7 @@ pub(crate) fn check_names(
         if known().any(|known| known == name) {
             continue;
         }
-        let meant = known().find(|known| is_one_edit(&name.to_ascii_uppercase(), known));
+        let meant = known().find(|known| is_nearly(name, known));
         match name.strip_prefix(PREFIX) {
             Some(rest) if is_of_kubernetes(rest, value) => {}
             Some(_) => {
@@ -42,20 +44,10 @@ pub(crate) fn check_names(
     Ok(warnings)
 }
 
-/// Returns whether two texts are equal, or one insertion, deletion, substitution or swap of two
-/// neighbors apart.
-fn is_one_edit(one: &str, other: &str) -> bool {
-    let same = |(one, other): &(&u8, &u8)| one == other;
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let prefix = one.iter().zip(other).take_while(same).count();
-    let (one, other) = (one.get(prefix..).unwrap_or_default(), other.get(prefix..).unwrap_or_default());
-    let suffix = one.iter().rev().zip(other.iter().rev()).take_while(same).count();
-    let middle = |text: &'_ [u8]| text.len() - suffix;
-    match (one.get(..middle(one)).unwrap_or_default(), other.get(..middle(other)).unwrap_or_default()) {
-        ([_] | [], [_] | []) => true,
-        ([a, b], [c, d]) => (a, b) == (d, c),
-        _ => false,
-    }
+/// Returns whether a name is that of a setting, in another case or with one edit.
+fn is_nearly(name: &str, known: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    name == known || is_one_edit(&name, known)
 }
 
 /// Returns whether Kubernetes sets this variable (here without our prefix) for a service called
